@@ -1,0 +1,1 @@
+"""What every side of Caduceus agrees on: formats, encodings, layouts and tables; never arithmetic."""

@@ -1,0 +1,176 @@
+"""The chip description: one YAML file that says every size of a chip.
+
+`load` gives a frozen, validated `Chip`; a mistake in the file becomes one sentence that names the
+file, the key, the value and what is allowed.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from spec import document, formats
+from spec.document import Section, demand
+from spec.errors import UserError
+
+CHIPS_DIR = Path(__file__).resolve().parent.parent / "chips"
+
+Size = Annotated[int, Field(ge=1, le=64)]
+
+
+class Grid(Section):
+    """Tiles of the chip: `rows` x `columns`."""
+
+    rows: Size
+    columns: Size
+
+
+class Array(Section):
+    """The PCM crossbar of one tile: inputs drive its rows, results leave its columns."""
+
+    rows: Annotated[int, Field(ge=4, le=1024)]
+    columns: Annotated[int, Field(ge=4, le=1024)]
+
+
+class Adc(Section):
+    """Analog-to-digital conversion.
+
+    Attributes:
+        cell_counts: counts that one cell at full conductance adds in a full-length pulse; sets the
+            nominal gain. 40 on HERMES: 160 counts in the 512-slot verify read, 128 slots here.
+        phase_limit: counts at which one conversion saturates. HERMES: 3.3 GHz for 128 ns.
+    """
+
+    # 250 is the most that the 24-bit gain code can express.
+    cell_counts: Annotated[int, Field(ge=1, le=250)]
+    phase_limit: Annotated[int, Field(ge=1, le=formats.COUNT_MAX)]
+
+
+class Mvm(Section):
+    """`mvm` clocks that a phase spends besides its 128 slots (precharge and conversion).
+
+    HERMES: 133 ns for one phase, 520 ns for four, hence 5 and 2.
+    """
+
+    overhead_1phase: Annotated[int, Field(ge=2, le=64)]
+    overhead_4phase: Annotated[int, Field(ge=2, le=64)]
+
+
+class Ldpu(Section):
+    """Local digital processing unit: columns finished per `sync` clock."""
+
+    lanes: Size
+
+
+class Link(Section):
+    """Stream width in payload units (INT8 values) per `sync` clock."""
+
+    units: Size
+
+
+class Gdpu(Section):
+    """Global digital processing unit: one slice a tile column, `units` LSTM units a slice."""
+
+    slices: Size
+    units: Size
+
+
+class Adjacency(Section):
+    """Distances at which tiles are linked, in both directions."""
+
+    horizontal: tuple[Size, ...]
+    vertical: tuple[Size, ...]
+
+
+class Buffers(Section):
+    """Storage per tile in bytes."""
+
+    activation: Annotated[int, Field(ge=16, le=1 << 20)]
+
+
+class Clocks(Section):
+    """Nominal clock rates in MHz, used for reports and for the simulated clocks."""
+
+    mvm_mhz: Annotated[int, Field(ge=1, le=10_000)]
+    sync_mhz: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Chip(Section):
+    """A whole chip description."""
+
+    format: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    grid: Grid
+    array: Array
+    adc: Adc
+    mvm: Mvm
+    ldpu: Ldpu
+    link: Link
+    gdpu: Gdpu
+    adjacency: Adjacency
+    buffers: Buffers
+    clocks: Clocks
+
+    @property
+    def nominal_gain(self) -> int:
+        """ADC gain code at which a full cell in a full pulse adds `adc.cell_counts` counts."""
+        charge = formats.INT8_MAX * formats.CELL_MAX
+        return round(self.adc.cell_counts * 2**formats.GAIN_FRACTION / charge)
+
+    @property
+    def column_groups(self) -> int:
+        """Groups of columns that the LDPU's lanes finish together."""
+        return self.array.columns // self.ldpu.lanes
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> "Chip":
+        lanes, columns = self.ldpu.lanes, self.array.columns
+        for key, size in (("array.columns", columns), ("array.rows", self.array.rows)):
+            demand(size % lanes == 0, "ldpu.lanes", lanes, f"a divisor of {key} ({size})")
+        units = self.link.units
+        demand(units == lanes, "link.units", units, f"the same as ldpu.lanes ({lanes})")
+        slices, grid = self.gdpu.slices, self.grid
+        demand(
+            slices == grid.columns, "gdpu.slices", slices, f"the same as grid.columns ({grid.columns})"
+        )
+        demand(
+            4 * self.gdpu.units <= columns, "gdpu.units", self.gdpu.units,
+            f"at most a quarter of array.columns ({columns})",
+        )  # fmt: skip
+        for axis, distances, size in (
+            ("horizontal", self.adjacency.horizontal, grid.columns),
+            ("vertical", self.adjacency.vertical, grid.rows),
+        ):
+            fits = all(distance < size for distance in distances)
+            demand(
+                fits and len(set(distances)) == len(distances), f"adjacency.{axis}",
+                list(distances), f"distinct distances below {size}",
+            )  # fmt: skip
+        return self
+
+
+def load(path: Path | str) -> Chip:
+    """Read and validate the chip description at `path`.
+
+    Raises:
+        UserError: the file cannot be read, is not YAML, or breaks the schema.
+    """
+    return document.load(path, Chip, "chip description")
+
+
+def available() -> list[str]:
+    """Names of the chip descriptions that ship with the project."""
+    return sorted(path.stem for path in CHIPS_DIR.glob("*.yaml"))
+
+
+def find(name: str) -> Chip:
+    """The chip description called `name` in `chips/`, or at the path `name` if it ends in .yaml.
+
+    Raises:
+        UserError: there is none of that name (the sentence lists those there are), or it is bad.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return load(name)
+    if name not in available():
+        raise UserError(f"unknown chip '{name}': there are {', '.join(available())}")
+    return load(CHIPS_DIR / f"{name}.yaml")

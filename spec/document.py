@@ -1,0 +1,101 @@
+"""YAML documents with a schema: reading them, and saying in one sentence what is wrong with them."""
+
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spec.errors import UserError
+
+
+class Section(BaseModel):
+    """Base of every schema: frozen, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Inconsistent(ValueError):
+    """Values that are each in range but do not fit together."""
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        super().__init__(f"{key} = {value!r}: allowed is {allowed}")
+
+
+def demand(condition: bool, key: str, value: object, allowed: str) -> None:
+    """Raise `Inconsistent` unless `condition` holds; for use in model validators."""
+    if not condition:
+        raise Inconsistent(key, value, allowed)
+
+
+def _tuples(node: Any) -> Any:
+    """YAML has lists only; frozen schemas hold tuples."""
+    if isinstance(node, dict):
+        return {key: _tuples(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return tuple(_tuples(value) for value in node)
+    return node
+
+
+def _known_keys(schema: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Keys that the section holding `location` allows; empty where the schema does not tell."""
+    model: Any = schema
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        if part not in getattr(model, "model_fields", {}):
+            return ""
+        annotation: Any = model.model_fields[part].annotation
+        while not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+            inner = [arg for arg in get_args(annotation) if arg not in (Ellipsis, type(None))]
+            if not inner:
+                return ""
+            annotation = inner[0]
+        model = annotation
+    return ", ".join(model.model_fields)
+
+
+def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> str:
+    """The first error of a validation: file, key path, value, what is allowed."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, Inconsistent):
+        prefix = f"{key}." if key else ""
+        return f"{path}: {prefix}{inner}"
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(schema, first["loc"])
+        allowed = f", allowed are {known}" if known else ""
+        return f"{path}: {key} = {first['input']!r}: unknown key{allowed}"
+    if first["type"] == "missing":
+        return f"{path}: {key} is missing"
+    allowed = first["msg"].removeprefix("Input should be ")
+    return f"{path}: {key} = {first['input']!r}: allowed is {allowed}"
+
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def load(path: Path | str, schema: type[Schema], what: str) -> Schema:
+    """Read the YAML file at `path` as a `schema`; `what` names the kind of document in errors.
+
+    Raises:
+        UserError: the file cannot be read, is not YAML, or breaks the schema.
+    """
+    path = Path(path)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"{path}: cannot read the {what}: {reason}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        raise UserError(f"{path}: not a YAML file{line}: {problem}") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: a {what} is a mapping of keys, not {document!r:.40}")
+    try:
+        return schema.model_validate(_tuples(document))
+    except ValidationError as error:
+        raise UserError(_sentence(path, schema, error)) from None

@@ -1,0 +1,162 @@
+"""The tile's register map: one table, read by the RTL, the bench, the driver and the manual.
+
+32-bit registers at byte addresses, little-endian, on AXI4-Lite. An address outside the map, or one
+that is not a multiple of four, answers SLVERR. A field that does not fit its range is cut to its
+bits. Access: `ro` read, `rw` read and write, `w1c` write one to clear, `wo` write starts an action.
+The layout is our choice: the published chip's serial interface is not documented.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spec import formats
+
+Access = Literal["ro", "rw", "w1c", "wo"]
+
+
+@dataclass(frozen=True)
+class RegisterField:
+    """Bits [low + width - 1 : low] of a register."""
+
+    name: str
+    low: int
+    width: int
+    doc: str
+
+
+@dataclass(frozen=True)
+class Register:
+    """One 32-bit register."""
+
+    name: str
+    address: int
+    access: Access
+    reset: int
+    fields: tuple[RegisterField, ...]
+    doc: str
+
+    def field(self, name: str) -> RegisterField:
+        """The field called `name`; KeyError if there is none."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"register {self.name} has no field {name}")
+
+
+ADDRESS_BITS = 16
+ID = 0x43414455  # "CADU"
+VERSION = 1
+
+
+def _word(doc: str) -> tuple[RegisterField, ...]:
+    return (RegisterField("value", 0, 32, doc),)
+
+
+class Error:
+    """Bits of the sticky ERROR register: what was wrong with a stream. Bad vectors are dropped."""
+
+    INPUT_SHORT = 0
+    INPUT_LONG = 1
+    RX_SHORT = 2
+    RX_LONG = 3
+
+
+REGISTERS: tuple[Register, ...] = (
+    Register("ID", 0x000, "ro", ID, _word("ASCII 'CADU'"), "What this is."),
+    Register("VERSION", 0x004, "ro", VERSION, _word("map version"), "Version of this map."),
+    Register(
+        "SHAPE", 0x008, "ro", 0,
+        (
+            RegisterField("rows", 0, 16, "array rows"),
+            RegisterField("columns", 16, 16, "array columns"),
+        ),
+        "Size of the array.",
+    ),
+    Register(
+        "FEATURES", 0x00C, "ro", 0,
+        (
+            RegisterField("lanes", 0, 8, "LDPU lanes"),
+            RegisterField("units", 8, 8, "payload units a beat"),
+        ),
+        "Widths of the datapath.",
+    ),
+    Register(
+        "CONTROL", 0x010, "rw", 0,
+        (RegisterField("enable", 0, 1, "accept vectors"),),
+        "Run control. While `enable` is 0 the input streams are not ready.",
+    ),
+    Register(
+        "STATUS", 0x014, "ro", 0,
+        (
+            RegisterField("busy", 0, 1, "a vector is somewhere between input and output"),
+            RegisterField("state_loading", 1, 1, "the array is loading its state"),
+            RegisterField("error", 2, 1, "some bit of ERROR is set"),
+        ),
+        "What the tile is doing.",
+    ),
+    Register(
+        "MODE", 0x018, "rw", 0,
+        (
+            RegisterField("four_phase", 0, 1, "read mode: 0 is 1-phase, 1 is 4-phase"),
+            RegisterField("relu_1", 1, 1, "ReLU before the RX addition"),
+            RegisterField("relu_2", 2, 1, "ReLU after the RX addition"),
+            RegisterField("rx_enable", 3, 1, "add one RX vector to every result"),
+        ),
+        "How a vector is processed. Change it only while STATUS.busy is 0.",
+    ),
+    Register(
+        "ROWS", 0x01C, "rw", 1,
+        (RegisterField("value", 0, 16, "1 to array rows"),),
+        "Length of an input vector; the rows after it are driven with 0.",
+    ),
+    Register(
+        "COLUMNS", 0x020, "rw", 1,
+        (RegisterField("value", 0, 16, "1 to array columns"),),
+        "Length of a result vector, and of an RX vector.",
+    ),
+    Register(
+        "RX_SCALE", 0x024, "rw", formats.FP16_ONE,
+        (RegisterField("value", 0, 16, "binary16"),),
+        "Multiplies RX values before they are added.",
+    ),
+    Register(
+        "STATE_SELECT", 0x028, "wo", 0,
+        (RegisterField("index", 0, 16, "number of the state"),),
+        "Loads PCM state number `index` into the array; the behavioural array reads it from "
+        "a file. STATUS.state_loading is 1 until it is done.",
+    ),
+    Register(
+        "ERROR", 0x02C, "w1c", 0,
+        (
+            RegisterField("input_short", Error.INPUT_SHORT, 1, "an input vector ended early"),
+            RegisterField("input_long", Error.INPUT_LONG, 1, "an input vector did not end"),
+            RegisterField("rx_short", Error.RX_SHORT, 1, "an RX vector ended early"),
+            RegisterField("rx_long", Error.RX_LONG, 1, "an RX vector did not end"),
+        ),
+        "Sticky errors of the streams. A bad vector is dropped whole; the tile goes on.",
+    ),
+    Register("MVMS", 0x030, "ro", 0, _word("count"), "Matrix-vector multiplications finished."),
+    Register("BUSY_CYCLES", 0x034, "ro", 0, _word("count"), "`sync` cycles with STATUS.busy."),
+    Register(
+        "STALL_CYCLES", 0x038, "ro", 0, _word("count"),
+        "`sync` cycles in which a result was ready to be processed but RX or the output had to "
+        "be waited for.",
+    ),
+    Register("PACKETS_IN", 0x03C, "ro", 0, _word("count"), "Input vectors accepted."),
+    Register("PACKETS_OUT", 0x040, "ro", 0, _word("count"), "Result vectors sent."),
+)  # fmt: skip
+
+BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}
+
+COLUMN_BASE = 0x4000
+"""Start of the column constants: binary16 words, read and write."""
+COLUMN_STRIDE = 0x20
+"""Bytes between the constants of one column and the next."""
+
+
+def column_address(column: int, constant: str) -> int:
+    """Byte address of a column's constant, e.g. `column_address(3, "scale")`."""
+    for candidate in formats.COLUMN_CONSTANTS:
+        if candidate.name == constant:
+            return COLUMN_BASE + column * COLUMN_STRIDE + candidate.index * 4
+    raise KeyError(f"there is no column constant {constant}")
