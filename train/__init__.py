@@ -1,0 +1,1 @@
+"""How the committed networks' weights were made. Never needed to run or to test the chip."""
