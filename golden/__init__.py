@@ -1,0 +1,1 @@
+"""The chip in numpy, bit for bit: the reference that the RTL is compared with."""

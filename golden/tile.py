@@ -1,0 +1,108 @@
+"""A tile: modulator, PCM array, converters and LDPU, for batches of vectors."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import adc, ldpu
+from golden.pcm_array import Crossbar
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.pcm_state import PcmState
+from spec.program import TileConfig
+
+BLOCK = 64
+"""Vectors processed together: their temporaries stay in the processor's cache."""
+
+
+class Tile:
+    """One tile of `chip` with the devices of tile number `tile` of `state`.
+
+    Results depend on a vector and its read index alone: batches may be split and ordered at will.
+
+    Raises:
+        UserError: the state is for another array size, or has no such tile.
+    """
+
+    def __init__(self, chip: Chip, state: PcmState, tile: int = 0) -> None:
+        array = chip.array
+        if (state.rows, state.columns) != (array.rows, array.columns):
+            raise UserError(
+                f"PCM state has {state.rows}x{state.columns} arrays: chip '{chip.name}' allows "
+                f"{array.rows}x{array.columns}"
+            )
+        if not 0 <= tile < state.tiles:
+            raise UserError(f"tile = {tile}: the PCM state allows 0 to {state.tiles - 1}")
+        self._phase_limit = chip.adc.phase_limit
+        self._state = state
+        self._tile = tile
+        self._crossbar = Crossbar(state, tile)
+
+    def run(
+        self,
+        config: TileConfig,
+        x: NDArray[np.int8],
+        rx: NDArray[np.int8] | None = None,
+        first_read: int = 0,
+    ) -> NDArray[np.int8]:
+        """Results of a batch.
+
+        Args:
+            config: what the tile is told to do.
+            x: int8 [n, config.rows].
+            rx: int8 [n, config.columns] if `config.rx_enable`, else None.
+            first_read: MVMs that the tile did since its state was loaded.
+
+        Returns:
+            int8 [n, config.columns].
+
+        Raises:
+            UserError: an array or the configuration does not fit.
+        """
+        self._check(config, x)
+        if (rx is not None) != config.rx_enable:
+            given = "missing" if rx is None else "given"
+            raise UserError(f"RX vectors are {given}: rx_enable = {config.rx_enable} does not fit")
+        if rx is not None:
+            _demand_int8("RX vectors", rx, (len(x), config.columns))
+        result = np.empty((len(x), config.columns), dtype=np.int8)
+        for start in range(0, len(x), BLOCK):
+            block = slice(start, start + BLOCK)
+            p, n = self._counts(config, x[block], first_read + start)
+            result[block] = ldpu.process(
+                p, n, config.constants, config.relu_1, config.relu_2,
+                None if rx is None else rx[block], config.rx_scale,
+            )  # fmt: skip
+        return result
+
+    def counts(
+        self, config: TileConfig, x: NDArray[np.int8], first_read: int = 0
+    ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """Counters P and N, uint16 [n, config.columns] each; arguments and errors as for `run`."""
+        self._check(config, x)
+        p, n = np.empty((2, len(x), config.columns), dtype=np.uint16)
+        for start in range(0, len(x), BLOCK):
+            block = slice(start, start + BLOCK)
+            p[block], n[block] = self._counts(config, x[block], first_read + start)
+        return p, n
+
+    def _counts(
+        self, config: TileConfig, x: NDArray[np.int8], first_read: int
+    ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        charges = self._crossbar.charges(x, config.read_mode, config.columns)
+        return adc.convert(
+            charges, self._state, self._tile, config.read_mode, self._phase_limit, first_read
+        )
+
+    def _check(self, config: TileConfig, x: NDArray[np.int8]) -> None:
+        for name, size, limit in (
+            ("rows", config.rows, self._crossbar.rows),
+            ("columns", config.columns, self._crossbar.columns),
+        ):
+            if not 1 <= size <= limit:
+                raise UserError(f"tile configuration: {name} = {size}: allowed is 1 to {limit}")
+        _demand_int8("input vectors", x, (len(x), config.rows))
+
+
+def _demand_int8(what: str, array: NDArray, shape: tuple[int, int]) -> None:
+    if array.dtype != np.int8 or array.shape != shape:
+        raise UserError(f"{what}: {array.dtype} {list(array.shape)}: allowed is int8 {list(shape)}")
