@@ -1,0 +1,68 @@
+# Every target that runs something first makes sure that the set-up is complete.
+#
+# Options, as in `make sim CHIP=tiny SIM=icarus`, reach the command only when they are set, and
+# through the environment, so that no value needs quoting here.
+
+PYTHON ?= python3
+ARGS ?=
+export CHIP NET SIM READ_MODE IMAGES
+
+# The first `verilator` that anything started from here finds is the one the set-up chose. The
+# variables that make leaves for a make below it would end up in the simulators' own makefiles.
+IN_VENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u PYTHONPATH -u PYTHONHOME \
+	-u VERILATOR_ROOT PATH="$(CURDIR)/.venv/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv"
+CADUCEUS := $(IN_VENV) python -m caduceus
+PYTEST := $(IN_VENV) python -m pytest
+
+# Each is nothing at all when its variable is empty, and one word otherwise.
+CHIP_OPTION := $${CHIP:+"--chip=$$CHIP"}
+NET_OPTION := $${NET:+"--net=$$NET"}
+RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
+	$${READ_MODE:+"--read-mode=$$READ_MODE"} $${IMAGES:+"--images=$$IMAGES"}
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sim test regress verilog waves lint format bench train clean distclean
+
+help: ## List the targets and their options
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Options: CHIP=hermes|tiny  NET=<network>  SIM=verilator|icarus  READ_MODE=1-phase|4-phase"
+	@echo "         IMAGES=<count>  PYTHON=<interpreter>  ARGS=<more options for the command>"
+
+setup: ## Install what is missing (every other target does it too)
+	@$(PYTHON) tools/setup.py
+
+sim: setup ## Run a trained network through the RTL and compare every activation with the golden model
+	@$(CADUCEUS) sim $(RUN_OPTIONS) $(ARGS)
+
+test: setup ## Run the tests
+	@$(PYTEST) $(ARGS)
+
+regress: setup ## Run the tests and the deeper ones, which take much longer
+	@$(PYTEST) -m "regress or not regress" $(ARGS)
+
+verilog: setup ## Write the Verilog of the chip's tile
+	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
+
+waves: setup ## Run one image on the small chip and leave its waveforms as FST
+	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)
+
+lint: setup ## Check style and formatting
+	@$(IN_VENV) ruff check . && $(IN_VENV) ruff format --check .
+
+format: setup ## Format the code and sort its imports
+	@$(IN_VENV) ruff check --fix . && $(IN_VENV) ruff format .
+
+bench: setup ## Measure speed
+	@$(CADUCEUS) bench $(CHIP_OPTION) $(ARGS)
+
+train: ## Train the networks again (installs PyTorch and the data set first)
+	@$(PYTHON) tools/setup.py --train
+	@$(IN_VENV) python -m train $(ARGS)
+
+clean: ## Remove what was built and measured; the set-up stays
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## Remove .venv as well; the Verilator in the user's cache stays
+	rm -rf .venv caduceus.egg-info

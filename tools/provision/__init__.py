@@ -1,0 +1,1 @@
+"""The parts of the set-up: what the system must have, the virtual environment, and Verilator."""

@@ -1,0 +1,164 @@
+"""The order of the set-up's steps, and what its command line offers."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import shutil
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from provision import environment, packages, verilator
+from provision.places import Places
+from provision.process import only_one, require_plain_path
+from provision.report import SetupError, minutes, say
+
+TRAINING_DATA = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package keeps the Fashion-MNIST files."""
+
+TRAINING_DATA_PACKAGE = "dataset-fashion-mnist"
+
+
+def run_command_line(arguments: list[str]) -> int:
+    """Run the set-up with these options; return its exit status, with a sentence if it failed."""
+    parser = argparse.ArgumentParser(
+        prog="tools/setup.py", description="Make this clone ready to run."
+    )
+    parser.add_argument(
+        "--train", action="store_true", help="also install what training the networks needs"
+    )
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        set_up(Places.of_this_clone(), train=options.train)
+    except KeyboardInterrupt:
+        return fail("Interrupted: run make again to go on.", 128 + signal.SIGINT)
+    except SetupError as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail(explain(error))
+    return 0
+
+
+def fail(sentence: str, status: int = 1) -> int:
+    """Print the one sentence of a failure and return the exit status."""
+    print(f"caduceus set-up: {sentence}", file=sys.stderr)
+    return status
+
+
+def explain(error: OSError) -> str:
+    """Say in one sentence what an error of the file system means and what to do."""
+    where = error.filename or "the clone or the cache"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"The disk is full at {where}: free some space there and run make again."
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return f"{where} cannot be written: change its owner or permissions, and run make again."
+    return f"{error.strerror or error} at {where}: mend that, and run make again."
+
+
+def set_up(places: Places, train: bool = False) -> None:
+    """Do what is missing of the set-up; nothing, and without a word, when nothing is.
+
+    Args:
+        places: The clone and the cache.
+        train: Whether to install what training needs, too.
+
+    Raises:
+        SetupError: Something is missing that this cannot get by itself.
+        OSError: The file system refuses.
+    """
+    if not is_ready(places):
+        require_plain_path(places.root, "this clone", "move it to a folder without one")
+        packages.check_interpreter()
+        with only_one(places.root / "build" / "setup.lock"):
+            # Another set-up may have done it all while this one waited.
+            if not is_ready(places):
+                began = time.monotonic()
+                places.log.write_text("")
+                _set_up_all(places)
+                say(f"done in {minutes(time.monotonic() - began)}")
+    if train:
+        with only_one(places.root / "build" / "setup.lock"):
+            _set_up_training(places)
+
+
+def is_ready(places: Places) -> bool:
+    """Tell, in a few milliseconds, whether everything is in place: no program is run for it."""
+    stamp = environment.read_stamp(places.stamp)
+    if stamp is None or not stamp.verilator or not environment.is_current(places, stamp):
+        return False
+    if any(need.command and shutil.which(need.command) is None for need in packages.needs()):
+        return False
+    link = places.venv / "bin" / "verilator"
+    found = link.resolve() if link.exists() else verilator.on_path(places)
+    return str(found) == stamp.verilator
+
+
+def _set_up_all(places: Places) -> None:
+    """Run every step; each looks for itself whether there is anything to do."""
+    places.cache.mkdir(parents=True, exist_ok=True)
+    with only_one(places.cache / "setup.lock"):
+        choice = _provide_tools(places)
+    environment_is_current = environment.is_current(places, environment.read_stamp(places.stamp))
+    if not environment_is_current:
+        environment.make_current(places)
+    verilator.use(places, choice)
+    stamp = environment.read_stamp(places.stamp)
+    program = choice.program.resolve() if choice.kind == "cache" else choice.program
+    environment.write_stamp(places.stamp, replace(stamp, verilator=str(program)))
+
+
+def _provide_tools(places: Places) -> verilator.Choice:
+    """Install the system packages, and find, install or compile a Verilator; return which."""
+    missing = packages.missing_packages(packages.needs())
+    if missing and packages.has_apt():
+        # The lists of a fresh machine are empty or old, and hide what it could install.
+        packages.refresh(places.log)
+    choice = verilator.choose(places, lambda: packages.candidate("verilator"))
+    if choice.kind == "package":
+        missing.append("verilator")
+    elif choice.kind == "build":
+        missing += packages.missing_packages(packages.needs_to_build_verilator())
+    if missing:
+        packages.install(missing, places.log)
+        _check_installed(choice)
+    if choice.kind == "package":
+        choice = verilator.choose(places, lambda: "")
+        if choice.kind == "build":
+            raise SetupError(
+                "The system's verilator package was installed but does not run: reinstall it with "
+                "`apt-get install --reinstall verilator`."
+            )
+    if choice.kind == "build":
+        choice = verilator.Choice("cache", verilator.build(places))
+    version = verilator.spell(verilator.version_of(choice.program))
+    say(f"using Verilator {version} at {choice.program}")
+    return choice
+
+
+def _check_installed(choice: verilator.Choice) -> None:
+    """Make sure that the installation brought what it was for."""
+    wanted = packages.needs()
+    if choice.kind == "build":
+        wanted += packages.needs_to_build_verilator()
+    still = packages.missing_packages(wanted)
+    if still:
+        raise SetupError(
+            f"These packages are installed but what they provide is not found: {' '.join(still)}; "
+            f"check PATH, and run `apt-get install --reinstall {' '.join(still)}`."
+        )
+
+
+def _set_up_training(places: Places) -> None:
+    """Install PyTorch into `.venv` and the Fashion-MNIST files onto the system, if missing."""
+    import tomllib
+
+    project = tomllib.loads(places.project_file.read_text())["project"]
+    environment.install_extra(places, "train", project["optional-dependencies"]["train"])
+    if not TRAINING_DATA.exists():
+        if packages.has_apt():
+            packages.refresh(places.log)
+        packages.install([TRAINING_DATA_PACKAGE], places.log)
