@@ -1,0 +1,188 @@
+"""The benches of the regression: what each needs built, in which variants and simulators.
+
+A bench is the module `tb/test_<name>.py`: cocotb tests, and one `Bench` called `BENCH` that says
+how the design under test is made. `discover` finds them all; `tests/test_rtl.py` runs them:
+
+    BENCH = Bench(
+        name="adc",
+        variants=(
+            Variant("tiny", {"columns": 16}),
+            Variant("hermes", {"columns": 256}, simulators=("verilator",), regress=True),
+        ),
+        prepare=lambda variant, folder: Design([write(Adc(...), "adc", folder / "adc.v")], "adc"),
+    )
+
+    @cocotb.test()
+    async def random_charges(dut):
+        columns = benches.current()["columns"]
+        stimulus = benches.generator()
+
+What a variant says reaches the cocotb tests as `current()`; a numpy generator that repeats under
+the same seed is `generator()`.
+"""
+
+import importlib
+import json
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spec.errors import UserError
+from tb import runner
+from tb.runner import Results
+
+VARIABLE = "CADUCEUS_BENCH"
+"""Environment variable that carries a variant's parameters into the simulation, as JSON."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One configuration of a bench.
+
+    Attributes:
+        id: short name, part of the test's name.
+        parameters: whatever the bench's `prepare` and its cocotb tests want to know (JSON).
+        simulators: where it runs; None for the bench's own list.
+        regress: too slow for every run: only `make regress` runs it.
+    """
+
+    id: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    simulators: tuple[str, ...] | None = None
+    regress: bool = False
+
+
+@dataclass(frozen=True)
+class Design:
+    """A design under test, as `runner.run_bench` takes it.
+
+    Attributes:
+        sources: Verilog, SystemVerilog, headers (`.svh`) and Verilator control files (`.vlt`).
+        top: name of the top module.
+        parameters: integer parameters of the top module.
+        plusargs, build_args, env: for the simulation, its compiler, and its environment.
+        build: variants of a bench that give the same name here share a build folder, and so one
+            build if their designs are the same; the variant's id if empty.
+    """
+
+    sources: Sequence[Path]
+    top: str
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    plusargs: Sequence[str] = ()
+    build_args: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    build: str = ""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A bench of the regression.
+
+    Attributes:
+        name: the cocotb tests are in `tb/test_<name>.py`.
+        variants: its configurations.
+        prepare: writes what `variant` needs into `folder` (which exists) and says what it wrote.
+        simulators: where variants run that do not say otherwise.
+    """
+
+    name: str
+    variants: tuple[Variant, ...]
+    prepare: Callable[[Variant, Path], Design]
+    simulators: tuple[str, ...] = runner.SIMULATORS
+
+    @property
+    def test_module(self) -> str:
+        """Dotted name of the module with the cocotb tests."""
+        return f"tb.test_{self.name}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A bench in one variant on one simulator."""
+
+    bench: Bench
+    variant: Variant
+    simulator: str
+
+    @property
+    def id(self) -> str:
+        """For example `adc-tiny-icarus`."""
+        return f"{self.bench.name}-{self.variant.id}-{self.simulator}"
+
+    def run(
+        self,
+        folder: Path,
+        testcase: str | Sequence[str] | None = None,
+        seed: int | None = None,
+        waves: bool = False,
+    ) -> Results:
+        """Prepare, build and run it, everything under `folder`; arguments as of `run_bench`.
+
+        Raises:
+            UserError, SimulationError: as `run_bench`.
+        """
+        place = folder / self.bench.name / f"{self.variant.id}-{self.simulator}"
+        prepared = place / "design"
+        prepared.mkdir(parents=True, exist_ok=True)
+        design = self.bench.prepare(self.variant, prepared)
+        build = f"{design.build or self.variant.id}-{self.simulator}"
+        return runner.run_bench(
+            name=self.id,
+            sources=design.sources,
+            top=design.top,
+            test_module=self.bench.test_module,
+            simulator=self.simulator,
+            build_dir=folder / self.bench.name / build / "build",
+            parameters=design.parameters,
+            extra_env={**design.env, VARIABLE: json.dumps(dict(self.variant.parameters))},
+            plusargs=design.plusargs,
+            build_args=design.build_args,
+            run_dir=place,
+            testcase=testcase,
+            seed=seed,
+            waves=waves,
+        )
+
+
+def discover() -> tuple[Bench, ...]:
+    """The bench of every module `tb/test_<name>.py`, by name.
+
+    Raises:
+        UserError: a module has no `BENCH`, or one of another name.
+    """
+    benches = []
+    for path in sorted(Path(__file__).parent.glob("test_*.py")):
+        name = path.stem.removeprefix("test_")
+        bench = getattr(importlib.import_module(f"tb.{path.stem}"), "BENCH", None)
+        if not isinstance(bench, Bench) or bench.name != name:
+            raise UserError(f"{path}: BENCH must be a Bench of name '{name}'")
+        benches.append(bench)
+    return tuple(benches)
+
+
+def cases(benches: Sequence[Bench]) -> tuple[Case, ...]:
+    """Every variant of `benches` on every simulator it is for."""
+    return tuple(
+        Case(bench, variant, simulator)
+        for bench in benches
+        for variant in bench.variants
+        for simulator in variant.simulators or bench.simulators
+    )
+
+
+def current() -> dict[str, Any]:
+    """Inside a cocotb test: the parameters of the variant that runs."""
+    return json.loads(os.environ.get(VARIABLE, "{}"))
+
+
+def generator() -> np.random.Generator:
+    """Inside a cocotb test: random numbers that repeat with the run's seed and the test's name.
+
+    cocotb seeds Python's `random` anew for each test; this draws its seed from there.
+    """
+    return np.random.default_rng(random.getrandbits(128))

@@ -1,0 +1,425 @@
+"""Build a design and run a cocotb test module on it, with cocotb's own runner.
+
+What is added to cocotb's runner: a build happens only if its sources, arguments or tools changed
+(content hash, the stamp written last), only the top's ports are visible to cocotb in Verilator
+(its default makes every signal public, which large designs do not survive), every run has a time
+limit, and whatever goes wrong is one sentence that names the log.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from cocotb_tools import runner as cocotb_runner
+
+from spec.errors import UserError
+
+SIMULATORS = ("verilator", "icarus")
+VERILATOR_OLDEST = (5, 36)
+"""cocotb 2.1 needs this version."""
+VERILATOR_SELECTS_PORTS = (5, 44)
+"""First version whose control files can name ports without naming every variable of a module."""
+TIMESCALE = ("1ns", "1ps")
+DEFAULT_SEED = 1
+TIME_LIMIT_SECONDS = 1800
+"""Wall-clock limit of one run: cocotb tests have their own limits in simulated time."""
+TAIL_LINES = 40
+
+VERILATOR_ARGUMENTS = (
+    "--no-public-flat-rw",
+    "-O3",
+    "--x-assign", "fast",
+    "--x-initial", "fast",
+    # Builds are for the machine they run on; wide integer loops gain much from its vector units.
+    "-CFLAGS", "-O3 -march=native",
+)  # fmt: skip
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+_FOREIGN = {"PYTEST_CURRENT_TEST": None, "WAVES": None, "GUI": None}
+"""Variables that change what cocotb's runner does behind our back."""
+
+
+class SimulationError(UserError):
+    """A build or a simulation that did not come to results; `tail` is the end of its log."""
+
+    def __init__(self, sentence: str, log: Path) -> None:
+        super().__init__(f"{sentence}: see {log}")
+        self.log = log
+        self.tail = _tail(log)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cocotb test that failed, and the message it failed with."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came out of one run of a test module.
+
+    Attributes:
+        passed, failed, skipped: numbers of cocotb tests.
+        failures: one for each failed test.
+        seed: random seed of the run.
+        log: everything the simulation printed.
+        waves: the FST file, where one was asked for.
+        build_seconds, run_seconds: wall-clock time; a build that was up to date takes next to none.
+    """
+
+    passed: int
+    failed: int
+    skipped: int
+    failures: tuple[Failure, ...]
+    seed: int
+    log: Path
+    waves: Path | None
+    build_seconds: float
+    run_seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether at least one test ran and none failed."""
+        return self.passed > 0 and self.failed == 0
+
+    @property
+    def report(self) -> str:
+        """What failed, for people: a line a failed test, the seed, the log."""
+        if not self.passed and not self.failed:
+            return f"no cocotb test ran: see {self.log}"
+        lines = [f"{failure.name}: {failure.message}" for failure in self.failures]
+        total = self.passed + self.failed
+        lines.append(f"{self.failed} of {total} failed, seed {self.seed}, log {self.log}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Build:
+    """Everything that a build depends on."""
+
+    simulator: str
+    top: str
+    sources: tuple[Path, ...]
+    parameters: Mapping[str, object]
+    arguments: tuple[str, ...]
+    folder: Path
+    waves: bool
+    includes: tuple[Path, ...] = field(default=())
+
+    def fingerprint(self) -> str:
+        """Hash over tools, arguments, and name and content of every source, wherever it lies."""
+        digest = hashlib.sha256()
+        options = [
+            self.simulator, tool_version(self.simulator), self.top, dict(self.parameters),
+            self.arguments, self.waves,
+        ]  # fmt: skip
+        digest.update(json.dumps(options, sort_keys=True, default=str).encode())
+        for source in self.sources:
+            digest.update(f"\n{source.name}\n".encode())
+            digest.update(source.read_bytes())
+        return digest.hexdigest()
+
+
+def run_bench(
+    name: str,
+    sources: Sequence[Path],
+    top: str,
+    test_module: str,
+    simulator: str,
+    build_dir: Path,
+    parameters: Mapping[str, object] | None = None,
+    extra_env: Mapping[str, str] | None = None,
+    plusargs: Sequence[str] = (),
+    build_args: Sequence[str] = (),
+    run_dir: Path | None = None,
+    testcase: str | Sequence[str] | None = None,
+    seed: int | None = None,
+    waves: bool = False,
+    time_limit: float = TIME_LIMIT_SECONDS,
+) -> Results:
+    """Build `sources` for `simulator` if need be, and run the cocotb tests of `test_module`.
+
+    Args:
+        name: what to call this run in messages.
+        sources: Verilog and SystemVerilog in compilation order. `.svh` files are headers: they are
+            not compiled by themselves, their folders are searched for includes. `.vlt` files go to
+            Verilator only.
+        top: name of the top module.
+        test_module: dotted name of the Python module with the cocotb tests.
+        simulator: one of `SIMULATORS`.
+        build_dir: folder of the build; other builds must not use it at the same time.
+        parameters: integer parameters of the top module.
+        extra_env: environment variables for the simulation.
+        plusargs: such as `+pcm_state=folder`.
+        build_args: further arguments for the simulator's compiler.
+        run_dir: working folder of the simulation, with its log and results; `build_dir` if None.
+        testcase: names of the only tests to run.
+        seed: random seed; if None, `COCOTB_RANDOM_SEED` of the environment or `DEFAULT_SEED`.
+        waves: record every signal to `run_dir/waves.fst`.
+        time_limit: seconds of wall-clock time after which the simulation is ended.
+
+    Raises:
+        UserError: the simulator is missing or too old.
+        SimulationError: the build failed, or the simulation ended without results.
+    """
+    build_dir = build_dir.resolve()
+    if waves:
+        build_dir = build_dir.with_name(build_dir.name + "-waves")
+    run_dir = (run_dir or build_dir).resolve()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    build = _plan(simulator, top, sources, parameters or {}, build_args, build_dir, waves)
+
+    started = time.monotonic()
+    runner = _built(name, build)
+    built = time.monotonic()
+
+    log = run_dir / "run.log"
+    results = run_dir / "results.xml"
+    results.unlink(missing_ok=True)
+    wave_file = run_dir / "waves.fst" if waves else None
+    environment = dict(extra_env or {})
+    used_seed = _seed(seed)
+    reason = "ended without results"
+    try:
+        with _environment(
+            COCOTB_RANDOM_SEED=str(used_seed),
+            SIM_CMD_PREFIX=f"timeout --kill-after=10 {time_limit:g}",
+            COCOTB_TEST_FILTER=None,
+            **_FOREIGN,
+        ):
+            runner.test(
+                test_module=test_module,
+                hdl_toplevel=top,
+                hdl_toplevel_lang="verilog",
+                build_dir=build.folder,
+                test_dir=run_dir,
+                results_xml=str(results),
+                testcase=testcase,
+                extra_env=environment,
+                plusargs=[*plusargs, *_wave_plusargs(simulator, wave_file)],
+                test_args=_wave_arguments(simulator, wave_file),
+                waves=waves,
+                log_file=log,
+                timescale=None,
+            )
+    except (RuntimeError, SystemExit) as error:
+        # Failing cocotb tests are told in the results; anything else shows in their absence.
+        if "return code: 124" in str(error) or "return code: 137" in str(error):
+            raise SimulationError(
+                f"{name}: the simulation was ended after {time_limit:g} s", log
+            ) from None
+        reason = f"ended without results ({error})"
+    finished = time.monotonic()
+    if not results.is_file():
+        raise SimulationError(f"{name}: the simulation {reason}", log)
+    return _read_results(
+        results, used_seed, log, wave_file, built - started, finished - built, name
+    )
+
+
+@cache
+def tool_version(simulator: str) -> str:
+    """First line of what the simulator on PATH says about its version.
+
+    Raises:
+        UserError: unknown simulator, none on PATH, or too old.
+    """
+    if simulator not in SIMULATORS:
+        raise UserError(f"unknown simulator '{simulator}': there are {', '.join(SIMULATORS)}")
+    command = {"verilator": ["verilator", "--version"], "icarus": ["iverilog", "-V"]}[simulator]
+    if shutil.which(command[0]) is None:
+        raise UserError(f"{command[0]} is not on PATH: run `make setup`, then use make")
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    line = (run.stdout.splitlines() or ["of unknown version"])[0]
+    if simulator == "verilator" and _verilator_version(line) < VERILATOR_OLDEST:
+        major, minor = VERILATOR_OLDEST
+        where = shutil.which(command[0])
+        raise UserError(f"{where} is {line}: allowed is version {major}.{minor:03} or newer")
+    return line
+
+
+def _verilator_version(line: str) -> tuple[int, int]:
+    match = re.search(r"Verilator (\d+)\.(\d+)", line)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _plan(
+    simulator: str,
+    top: str,
+    sources: Sequence[Path],
+    parameters: Mapping[str, object],
+    build_args: Sequence[str],
+    folder: Path,
+    waves: bool,
+) -> _Build:
+    """Sort out which source is what, and collect the arguments of the build."""
+    tool_version(simulator)
+    paths = [Path(source).resolve() for source in sources]
+    includes = tuple(dict.fromkeys(path.parent for path in paths if path.suffix == ".svh"))
+    arguments = list(build_args)
+    if simulator == "verilator":
+        arguments = [*VERILATOR_ARGUMENTS, *(["--trace-fst"] if waves else []), *arguments]
+    else:
+        paths = [path for path in paths if path.suffix != ".vlt"]
+    return _Build(
+        simulator, top, tuple(paths), dict(parameters), tuple(arguments), folder, waves, includes
+    )
+
+
+def _built(name: str, build: _Build) -> cocotb_runner.Runner:
+    """A runner whose build is up to date."""
+    build.folder.mkdir(parents=True, exist_ok=True)
+    runner = cocotb_runner.get_runner(build.simulator)
+    stamp = build.folder / "stamp"
+    binary = build.folder / (build.top if build.simulator == "verilator" else "sim.vvp")
+    with (build.folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fingerprint = build.fingerprint()
+        fresh = binary.is_file() and stamp.is_file() and stamp.read_text() == fingerprint
+        if not fresh:
+            stamp.unlink(missing_ok=True)
+            _compile(name, runner, build)
+            stamp.write_text(fingerprint)
+    return runner
+
+
+def _compile(name: str, runner: cocotb_runner.Runner, build: _Build) -> None:
+    """Run the simulator's compiler, from an empty folder so that nothing stale is linked."""
+    for old in build.folder.iterdir():
+        if old.name != "lock":
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    log = build.folder / "build.log"
+    sources: list[Path] = [path for path in build.sources if path.suffix != ".svh"]
+    if build.simulator == "verilator":
+        sources.insert(0, _public_ports(build))
+    # Verilator's make rules compile through OBJCACHE; a second build of the same C++ is then free.
+    object_cache = "ccache" if shutil.which("ccache") else ""
+    try:
+        with _environment(OBJCACHE=object_cache, **_FOREIGN):
+            runner.build(
+                sources=sources,
+                includes=build.includes,
+                parameters=build.parameters,
+                build_args=build.arguments,
+                hdl_toplevel=build.top,
+                build_dir=build.folder,
+                always=True,
+                timescale=TIMESCALE,
+                waves=build.waves,
+                log_file=log,
+            )
+    except (RuntimeError, SystemExit, OSError):
+        raise SimulationError(f"{name}: the {build.simulator} build failed", log) from None
+
+
+def _public_ports(build: _Build) -> Path:
+    """A Verilator control file that lets cocotb see the top's ports and nothing else."""
+    version = _verilator_version(tool_version("verilator"))
+    option = "-port" if version >= VERILATOR_SELECTS_PORTS else "-var"
+    path = build.folder / "public_ports.vlt"
+    path.write_text(
+        f'`verilator_config\npublic_flat_rw -module "{build.top}" {option} "*"\n', encoding="ascii"
+    )
+    return path
+
+
+def _wave_plusargs(simulator: str, path: Path | None) -> list[str]:
+    return [f"+dumpfile_path={path}"] if path and simulator == "icarus" else []
+
+
+def _wave_arguments(simulator: str, path: Path | None) -> list[str]:
+    return ["--trace-file", str(path)] if path and simulator == "verilator" else []
+
+
+def _seed(seed: int | None) -> int:
+    """The seed to use: the caller's, else the environment's, else the default."""
+    if seed is not None:
+        return seed
+    text = os.environ.get("COCOTB_RANDOM_SEED", str(DEFAULT_SEED))
+    if not text.isdecimal():
+        raise UserError(f"COCOTB_RANDOM_SEED = {text!r}: allowed is a whole number from 0")
+    return int(text)
+
+
+def _read_results(
+    path: Path,
+    seed: int,
+    log: Path,
+    waves: Path | None,
+    build_seconds: float,
+    run_seconds: float,
+    name: str,
+) -> Results:
+    """Numbers and messages from cocotb's results file."""
+    try:
+        cases = list(ElementTree.parse(path).getroot().iter("testcase"))
+    except ElementTree.ParseError:
+        raise SimulationError(f"{name}: the simulation broke off in the results", log) from None
+    failures = []
+    skipped = 0
+    for case in cases:
+        skipped += case.find("skipped") is not None
+        for kind in ("failure", "error"):
+            problem = case.find(kind)
+            if problem is not None:
+                message = problem.get("message") or problem.get("error_msg") or "no message"
+                failures.append(Failure(case.get("name", "?"), message.strip()))
+                break
+    return Results(
+        passed=len(cases) - skipped - len(failures),
+        failed=len(failures),
+        skipped=skipped,
+        failures=tuple(failures),
+        seed=seed,
+        log=log,
+        waves=waves if waves and waves.is_file() else None,
+        build_seconds=build_seconds,
+        run_seconds=run_seconds,
+    )
+
+
+def _tail(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-TAIL_LINES:])
+
+
+@contextmanager
+def _environment(**changes: str | None) -> Iterator[None]:
+    """Set (or, with None, unset) environment variables for a while: cocotb's runner reads them.
+
+    The simulation searches the modules of this process's path, so this repository is put on it.
+    """
+    before = {key: os.environ.get(key) for key in changes}
+    path = list(sys.path)
+    _apply(changes)
+    sys.path.insert(0, str(_REPOSITORY))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        _apply(before)
+
+
+def _apply(changes: Mapping[str, str | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = value

@@ -1,0 +1,33 @@
+"""The cocotb regression: every bench, in every variant, on every simulator it is for.
+
+Pick some with pytest's `-k`, for example `-k "adc and icarus"`; the slow ones need `-m regress`.
+`COCOTB_RANDOM_SEED` repeats or varies the stimulus.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tb import benches
+from tb.runner import SimulationError
+
+FOLDER = Path(__file__).resolve().parent.parent / "build" / "rtl"
+
+
+def _parameters() -> list:
+    return [
+        pytest.param(case, id=case.id, marks=[pytest.mark.regress] if case.variant.regress else [])
+        for case in benches.cases(benches.discover())
+    ]
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("case", _parameters())
+def test_rtl(case: benches.Case) -> None:
+    """All cocotb tests of the bench pass, and there are some."""
+    try:
+        results = case.run(FOLDER)
+    except SimulationError as error:
+        pytest.fail(f"{error}\n{error.tail}", pytrace=False)
+    if not results.ok:
+        pytest.fail(results.report, pytrace=False)
