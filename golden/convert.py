@@ -22,5 +22,5 @@ def to_int8(bits: NDArray[np.uint16]) -> NDArray[np.int8]:
     Saturates at +-127, infinities too; NaN gives 0 (our choice).
     """
     value = np.asarray(bits).view(np.float16).astype(np.float32)
-    value = np.rint(np.clip(value, -formats.INT8_MAX, formats.INT8_MAX))
-    return np.nan_to_num(value, copy=False, nan=0).astype(np.int8)
+    value[np.isnan(value)] = 0
+    return np.rint(np.clip(value, -formats.INT8_MAX, formats.INT8_MAX)).astype(np.int8)
