@@ -43,48 +43,40 @@ def convert(
     Returns:
         Two arrays uint16 [n, columns].
     """
-    reads = np.arange(first_read, first_read + charges.shape[1])
-    gains, offsets = _columns(state, tile, charges.shape[2])
-    counters = {steer: np.zeros(charges.shape[1:], dtype=np.int64) for steer in (Steer.P, Steer.N)}
+    _, vectors, columns = charges.shape
+    here = (tile, slice(columns))
+    gains = {Steer.P: state.gain_p[here], Steer.N: state.gain_n[here]}
+    offsets = {Steer.P: state.offset_p[here], Steer.N: state.offset_n[here]}
+    noise = state.noise[here]
+    noisy = noise.any()
+    reads = np.arange(first_read, first_read + vectors)
+    counters = {steer: np.zeros((vectors, columns), dtype=np.int32) for steer in gains}
     for index, (phase, charge) in enumerate(zip(formats.PHASES[mode], charges, strict=True)):
-        noise = _noise(state, tile, reads, index, charges.shape[2])
-        if phase.steer == Steer.BY_SIGN:
-            scaled = charge * np.where(charge >= 0, gains[Steer.P], gains[Steer.N]) + noise
+        by_sign = phase.steer == Steer.BY_SIGN
+        gain = np.where(charge >= 0, *gains.values()) if by_sign else gains[phase.steer]
+        scaled = np.multiply(charge, gain, dtype=np.int64)
+        if noisy:
+            sample = read_noise.samples(state.seed, tile, reads, index, columns)
+            scaled += np.multiply(sample, noise, dtype=np.int64) << _NOISE_SHIFT
+        if by_sign:
             to_p = scaled >= 0
-            total = np.abs(scaled) + np.where(to_p, offsets[Steer.P], offsets[Steer.N])
-            count = np.clip(total >> formats.GAIN_FRACTION, 0, phase_limit)
+            count = _count(np.abs(scaled), np.where(to_p, *offsets.values()), phase_limit)
             counters[Steer.P] += count * to_p
             counters[Steer.N] += count * ~to_p
         else:
-            total = charge * gains[phase.steer] + offsets[phase.steer] + noise
-            counters[phase.steer] += np.clip(total >> formats.GAIN_FRACTION, 0, phase_limit)
+            counters[phase.steer] += _count(scaled, offsets[phase.steer], phase_limit)
     # Counts are never negative, so saturating once at the end is saturating after every window.
     p, n = (
-        np.minimum(counters[steer], formats.COUNT_MAX).astype(np.uint16)
-        for steer in (Steer.P, Steer.N)
+        np.minimum(counter, formats.COUNT_MAX).astype(np.uint16) for counter in counters.values()
     )
     return p, n
 
 
-def _columns(
-    state: PcmState, tile: int, columns: int
-) -> tuple[dict[Steer, NDArray[np.int64]], dict[Steer, NDArray[np.int64]]]:
-    """Gains and offsets of the first columns, in the module's unit, by counter."""
-    wide = [
-        field[tile, :columns].astype(np.int64)
-        for field in (state.gain_p, state.gain_n, state.offset_p, state.offset_n)
-    ]
-    return (
-        {Steer.P: wide[0], Steer.N: wide[1]},
-        {Steer.P: wide[2] << _OFFSET_SHIFT, Steer.N: wide[3] << _OFFSET_SHIFT},
-    )
-
-
-def _noise(
-    state: PcmState, tile: int, reads: NDArray[np.int64], phase: int, columns: int
-) -> NDArray[np.int64] | int:
-    """Noise [n, columns] of one window in the module's unit; 0 for a tile without noise."""
-    codes = state.noise[tile, :columns].astype(np.int64)
-    if not codes.any():
-        return 0
-    return read_noise.samples(state.seed, tile, reads, phase, columns) * codes << _NOISE_SHIFT
+def _count(
+    scaled: NDArray[np.int64], offset: NDArray[np.int16], phase_limit: int
+) -> NDArray[np.int32]:
+    """What one window counts: offset added, floored, limited. Overwrites `scaled`."""
+    scaled += np.left_shift(offset, _OFFSET_SHIFT, dtype=np.int64)
+    scaled >>= formats.GAIN_FRACTION
+    # Without its fraction the largest value (a charge of 24 bits, a gain of 24) needs 17 bits.
+    return scaled.astype(np.int32).clip(0, phase_limit)

@@ -4,10 +4,18 @@ Round to nearest, ties to even; subnormals are kept; overflow gives infinity; ev
 `formats.FP16_NAN` (our choice, the published chip only says that it computes in binary16).
 """
 
+from functools import cache
+from sys import float_info
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spec import formats
+
+# How float64 differs from binary16: in its exponent's bias and in its extra fraction bits.
+_BIAS_RATIO = 2.0 ** (formats.FP16_BIAS - (float_info.max_exp - 1))
+_EXTRA_BITS = float_info.mant_dig - 1 - formats.FP16_FRACTION_BITS
+_HALF_STEP = 1 << _EXTRA_BITS - 1
 
 
 def fma(
@@ -17,7 +25,7 @@ def fma(
 
     Takes binary16 bits (uint16) of shapes that broadcast together, and gives such bits.
 
-    Method: float64 holds the product of two 11-bit significands exactly. Its sum with `c` may be
+    Method: the product of two 11-bit significands is exact. Its sum with `c` in float64 may be
     rounded, so the result is rounded twice; that goes wrong only if the float64 sum lands on a
     midpoint between two binary16 values and the true sum does not. It cannot. The sum is a
     multiple of 2**-48, so it is exact below 2**5. From there to 2**16, where binary16 overflows,
@@ -28,11 +36,10 @@ def fma(
       so the product leads from `c` to the neighbourhood of another multiple of 2**-6: it exceeds
       2**-7, is therefore a multiple of 2**-28, and again there is no error.
     """
-    a, b, c = (_real(bits) for bits in (a, b, c))
-    with np.errstate(over="ignore", invalid="ignore"):
-        product = a * b
-        exact = c - product if negate_product else product + c
-        return _bits(exact)
+    a, b, c = (_values().take(bits) for bits in (a, b, c))
+    with np.errstate(invalid="ignore"):
+        product = -a * b if negate_product else a * b  # 22 bits, exact even in float32
+        return _round(np.add(product, c, dtype=np.float64))
 
 
 def relu(a: ArrayLike) -> NDArray[np.uint16]:
@@ -41,11 +48,21 @@ def relu(a: ArrayLike) -> NDArray[np.uint16]:
     return np.maximum(np.asarray(a, dtype=np.uint16).view(np.int16), 0).view(np.uint16)
 
 
-def _real(bits: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(bits, dtype=np.uint16).view(np.float16).astype(np.float64)
+@cache
+def _values() -> NDArray[np.float32]:
+    """The value of each of the 65,536 bit patterns: a look-up is faster than a conversion."""
+    every = np.arange(1 << formats.FP16_BITS, dtype=np.uint16)
+    return every.view(np.float16).astype(np.float32)
 
 
-def _bits(real: NDArray[np.float64]) -> NDArray[np.uint16]:
-    bits = np.asarray(real.astype(np.float16)).view(np.uint16)
-    bits[np.isnan(real)] = formats.FP16_NAN
-    return bits
+def _round(real: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Bits of the binary16 values nearest to `real`, which are multiples of 2**-48."""
+    # With the exponents' biases made equal, binary16 is the upper part of float64, subnormals
+    # included; the scaling is exact, since float64's own subnormals reach to 2**-1074.
+    magnitude = np.abs(real * _BIAS_RATIO).view(np.int64)
+    # Nearest: add a half step less one, and that one only if the kept part is odd.
+    magnitude += (magnitude >> _EXTRA_BITS & 1) + _HALF_STEP - 1
+    magnitude >>= _EXTRA_BITS
+    bits = np.minimum(magnitude, formats.FP16_INFINITY).astype(np.uint16)
+    bits |= np.left_shift(np.signbit(real), formats.FP16_BITS - 1, dtype=np.uint16)
+    return np.where(np.isnan(real), np.uint16(formats.FP16_NAN), bits)

@@ -10,7 +10,7 @@ from spec.errors import UserError
 from spec.pcm_state import PcmState
 from spec.program import TileConfig
 
-BLOCK = 64
+BLOCK = 128
 """Vectors processed together: their temporaries stay in the processor's cache."""
 
 
