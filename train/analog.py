@@ -9,21 +9,15 @@ The two phases of the 4-phase read that carry negative inputs then convert no ch
 leaves one conversion for the positive cells (P) and one for the negative ones (N).
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.topology import Placed, Topology
-
-INPUT_MAX = 127
-"""Largest INT8 magnitude."""
-CODE_MAX = 510
-"""Largest cell code: two devices of 8 bits each."""
-FULL_CELL_COUNTS = 40
-"""ADC counts of one cell at full code under a full-length pulse."""
-PHASE_LIMIT = 422
-"""Largest ADC count of one phase."""
-CHARGE_PER_COUNT = INPUT_MAX * CODE_MAX / FULL_CELL_COUNTS
+from spec import formats
+from spec.chip import Chip
+from spec.network import Geometry, Layer, Network
+from train.topology import Task
 
 SATURATED_SHARE = 1e-5
 """Share of conversions on training images that may reach the limit of a phase."""
@@ -36,21 +30,22 @@ class AnalogLayer(nn.Module):
     one code and one row order, (y, x, channel).
     """
 
-    def __init__(self, placed: Placed) -> None:
+    def __init__(self, layer: Layer, geometry: Geometry, chip: Chip) -> None:
         super().__init__()
-        self.placed = placed
-        layer = placed.layer
-        self.relu, self.pool = layer.relu, layer.pool
+        self.layer, self.geometry = layer, geometry
+        self.phase_limit = chip.adc.phase_limit
+        self.charge_per_count = 2**formats.GAIN_FRACTION / chip.nominal_gain
+        height, width, channels = geometry.input
         self.convolution = nn.Conv2d(
-            placed.channels,
+            channels,
             layer.outputs,
-            (placed.kernel_height, placed.kernel_width),
+            (height, width) if layer.kind == "dense" else layer.kernel,
             stride=layer.stride,
             padding=layer.padding,
         )
         # The last layer's logits need no normalisation.
         self.norm: nn.Module = nn.BatchNorm2d(layer.outputs) if layer.relu else nn.Identity()
-        self.gmax = CODE_MAX
+        self.gmax = formats.CELL_MAX
         self.input_scale = 1.0
         self.output_scale = 1.0
 
@@ -77,7 +72,7 @@ class AnalogLayer(nn.Module):
         if noise:
             weight = weight + noise * self.wmax() * torch.randn_like(weight)
         y = self.norm(self._convolve(x, weight) + self.bias.view(1, -1, 1, 1))
-        return self._pool(functional.relu(y) if self.relu else y)
+        return self._pool(functional.relu(y) if self.layer.relu else y)
 
     def analog(self, x: Tensor, phases: int, noise: float = 0.0) -> Tensor:
         """The layer as the chip computes it: INT8 values (as float32) in and out.
@@ -87,21 +82,21 @@ class AnalogLayer(nn.Module):
         code = _round(self.weight * (self.gmax / self.wmax()))
         if noise:
             code = _round(code + noise * self.gmax * torch.randn_like(code))
-        code = code.clamp(-CODE_MAX, CODE_MAX)
+        code = code.clamp(-formats.CELL_MAX, formats.CELL_MAX)
         charge = self._convolve(x, code)
         with torch.no_grad():
             if phases == 4:
                 positive = self._convolve(x, code.clamp(min=0))
-                net = _convert(positive) - _convert(positive - charge)
+                net = self._convert(positive) - self._convert(positive - charge)
             else:
-                net = charge.sign() * _convert(charge.abs())
-        ideal = charge / CHARGE_PER_COUNT
+                net = charge.sign() * self._convert(charge.abs())
+        ideal = charge / self.charge_per_count
         net = ideal + (net - ideal).detach()
         y = net * (self._real_per_count() / self.output_scale)
         y = y + self.bias.view(1, -1, 1, 1) / self.output_scale
-        if self.relu:
+        if self.layer.relu:
             y = functional.relu(y)
-        return self._pool(_round(y).clamp(-INPUT_MAX, INPUT_MAX))
+        return self._pool(_round(y).clamp(-formats.INT8_MAX, formats.INT8_MAX))
 
     @torch.no_grad()
     def calibrate_gmax(self, x: Tensor) -> None:
@@ -114,12 +109,14 @@ class AnalogLayer(nn.Module):
         positive = self._convolve(x, unit.clamp(min=0)).flatten()
         negative = self._convolve(x, (-unit).clamp(min=0)).flatten()
         charge = _quantile(torch.cat([positive, negative]), 1 - SATURATED_SHARE)
-        self.gmax = int(min(CODE_MAX, PHASE_LIMIT * CHARGE_PER_COUNT // max(charge, 1e-9)))
+        allowed = self.phase_limit * self.charge_per_count
+        self.gmax = min(formats.CELL_MAX, int(allowed / charge)) if charge else formats.CELL_MAX
 
     @torch.no_grad()
     def calibrate_output(self, real: Tensor, clipped_share: float) -> None:
         """Choose the INT8 step so that about `clipped_share` of the real outputs are clipped."""
-        self.output_scale = _quantile(real.abs().flatten(), 1 - clipped_share) / INPUT_MAX
+        step = _quantile(real.abs().flatten(), 1 - clipped_share) / formats.INT8_MAX
+        self.output_scale = float(f"{step:.8g}")  # as many digits as binary32 needs
 
     @torch.no_grad()
     def fold_norm(self) -> None:
@@ -138,24 +135,29 @@ class AnalogLayer(nn.Module):
         self.weight.clamp_(-limit, limit)
 
     def _real_per_count(self) -> float:
-        return float(CHARGE_PER_COUNT * self.input_scale * self.wmax() / self.gmax)
+        return float(self.charge_per_count * self.input_scale * self.wmax() / self.gmax)
 
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        layer = self.placed.layer
+        layer = self.layer
         return functional.conv2d(x, weight, stride=layer.stride, padding=layer.padding)
 
+    def _convert(self, charge: Tensor) -> Tensor:
+        """ADC counts of one phase."""
+        return torch.floor(charge / self.charge_per_count).clamp(max=self.phase_limit)
+
     def _pool(self, y: Tensor) -> Tensor:
-        return functional.max_pool2d(y, self.pool.size, self.pool.stride) if self.pool else y
+        pool = self.layer.pool
+        return functional.max_pool2d(y, pool.size, pool.stride) if pool else y
 
 
 class AnalogNetwork(nn.Module):
     """The layers of a topology in turn; images in, logits [N, classes] out."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, task: Task) -> None:
         super().__init__()
-        self.topology = topology
-        self.layers = nn.ModuleList(AnalogLayer(placed) for placed in topology.place())
-        self.layers[0].input_scale = 1 / INPUT_MAX
+        self.task = task
+        shapes = zip(task.untrained.layers, task.geometries(), strict=True)
+        self.layers = nn.ModuleList(AnalogLayer(*shape, task.chip) for shape in shapes)
 
     def forward(self, image: Tensor, noise: float = 0.0) -> Tensor:
         """Logits in floating point; `image` [N, 1, y, x] in 0..1."""
@@ -175,12 +177,12 @@ class AnalogNetwork(nn.Module):
     def calibrate(self, image: Tensor, clipped_share: float) -> None:
         """Set `gmax` and the scales of all layers from training images, first layer first."""
         x, real = quantise_image(image), image
-        scale = 1 / INPUT_MAX
+        scale = self.task.untrained.input.scale
         for layer in self.layers:
             layer.input_scale = scale
             real = layer(real)
             # A clipped logit could tie with the right one, so the last layer clips none.
-            layer.calibrate_output(real, clipped_share if layer.relu else 0.0)
+            layer.calibrate_output(real, clipped_share if layer.layer.relu else 0.0)
             layer.calibrate_gmax(x)
             scale = layer.output_scale
             x = layer.analog(x, phases=4)
@@ -195,6 +197,25 @@ class AnalogNetwork(nn.Module):
         for layer in self.layers:
             layer.clip_weights(deviations)
 
+    def describe(self, float_accuracy: float) -> Network:
+        """The network's description with the trained values in place."""
+        layers = tuple(
+            layer.layer.model_copy(update={"gmax": layer.gmax, "output_scale": layer.output_scale})
+            for layer in self.layers
+        )
+        return self.task.untrained.model_copy(
+            update={"layers": layers, "float_accuracy": float_accuracy}
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights (binary16 [rows, outputs]) and biases (binary32 [outputs]) by layer."""
+        arrays = {}
+        for layer in self.layers:
+            weight = layer.weight.detach().permute(2, 3, 1, 0).reshape(layer.geometry.rows, -1)
+            arrays[f"{layer.layer.name}.weight"] = weight.numpy().astype(np.float16)
+            arrays[f"{layer.layer.name}.bias"] = layer.bias.detach().numpy().astype(np.float32)
+        return arrays
+
     @torch.no_grad()
     def round_weights(self) -> None:
         """Round the weights to the binary16 values that are exported."""
@@ -204,17 +225,12 @@ class AnalogNetwork(nn.Module):
 
 def quantise_image(image: Tensor) -> Tensor:
     """Pixels in 0..1 to INT8 values, kept as float32."""
-    return torch.round(image * INPUT_MAX)
+    return torch.round(image * formats.INT8_MAX)
 
 
 def _round(x: Tensor) -> Tensor:
     """Round to nearest even; the gradient passes unchanged."""
     return x + (torch.round(x) - x).detach()
-
-
-def _convert(charge: Tensor) -> Tensor:
-    """ADC counts of one phase."""
-    return torch.floor(charge / CHARGE_PER_COUNT).clamp(max=PHASE_LIMIT)
 
 
 def _quantile(x: Tensor, share: float) -> float:

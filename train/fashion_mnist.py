@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spec.errors import UserError
+
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package puts the files."""
 
@@ -24,10 +26,6 @@ _UNSIGNED_BYTE = 0x08
 _HINT = "install it with `apt-get install dataset-fashion-mnist`"
 
 
-class DatasetError(Exception):
-    """The dataset cannot be read; the message is one sentence for the user."""
-
-
 def load(split: str, folder: Path | str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Read one split of the dataset.
 
@@ -35,27 +33,27 @@ def load(split: str, folder: Path | str | None = None) -> tuple[np.ndarray, np.n
     four `.gz` files and defaults to where Debian installs them.
 
     Returns images, uint8 [N, 28, 28] (0 is background, row by row from the top), and labels,
-    uint8 [N] in 0..9. Raises `DatasetError` when a file is missing, damaged or inconsistent.
+    uint8 [N] in 0..9. Raises `UserError` when a file is missing, damaged or inconsistent.
     """
     if split not in _PREFIX:
-        raise DatasetError(f"there is no split {split!r}: it is one of {', '.join(_PREFIX)}")
+        raise UserError(f"there is no split {split!r}: it is one of {', '.join(_PREFIX)}")
     folder = FOLDER if folder is None else Path(folder)
     image_path = folder / f"{_PREFIX[split]}-images-idx3-ubyte.gz"
     label_path = folder / f"{_PREFIX[split]}-labels-idx1-ubyte.gz"
     images = _read_idx(image_path, dimensions=3)
     labels = _read_idx(label_path, dimensions=1)
     if images.shape[1:] != (SIDE, SIDE):
-        raise DatasetError(
+        raise UserError(
             f"{image_path} holds images of {images.shape[1]}x{images.shape[2]} pixels, "
             f"where {SIDE}x{SIDE} are expected"
         )
     if len(images) != len(labels):
-        raise DatasetError(
+        raise UserError(
             f"{image_path} holds {len(images)} images but {label_path} holds {len(labels)} labels; "
             "they must be equal"
         )
     if labels.size and labels.max() >= CLASSES:
-        raise DatasetError(f"{label_path} holds the label {labels.max()}; 0 to 9 are allowed")
+        raise UserError(f"{label_path} holds the label {labels.max()}; 0 to 9 are allowed")
     return images, labels
 
 
@@ -65,24 +63,25 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
         with gzip.open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError:
-        raise DatasetError(f"the Fashion-MNIST file {path} is missing; {_HINT}") from None
+        raise UserError(f"the Fashion-MNIST file {path} is missing; {_HINT}") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"the Fashion-MNIST file {path} cannot be read ({error})") from None
+        raise UserError(f"the Fashion-MNIST file {path} cannot be read ({error})") from None
     header = 4 + 4 * dimensions
     if len(data) < header:
-        raise DatasetError(
+        raise UserError(
             f"{path} is truncated: {len(data)} bytes, where the IDX header alone takes {header}"
         )
-    if data[:4] != bytes((0, 0, _UNSIGNED_BYTE, dimensions)):
-        raise DatasetError(
+    magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
+    if data[:4] != magic:
+        raise UserError(
             f"{path} is not an IDX file of unsigned bytes in {dimensions} dimension(s): it "
-            f"starts with 0x{data[:4].hex()}, where 0x0000{_UNSIGNED_BYTE:02x}{dimensions:02x} is expected"
+            f"starts with 0x{data[:4].hex()}, where 0x{magic.hex()} is expected"
         )
     shape = tuple(int(size) for size in np.frombuffer(data, ">u4", dimensions, offset=4))
     expected = header + math.prod(shape)
     if len(data) != expected:
         fault = "truncated" if len(data) < expected else "too long"
-        raise DatasetError(
+        raise UserError(
             f"{path} is {fault}: {len(data)} bytes, where its header announces {expected}"
         )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

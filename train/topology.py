@@ -1,115 +1,87 @@
-"""The shapes of the networks that are trained here, and the numbers of the chip they are made for.
-
-A layer is one matrix on one array: its rows are the inputs of the matrix-vector multiplication
-(MVM), its columns the outputs. Everything here is plain data, usable without PyTorch.
-"""
+"""The networks that are trained here, as descriptions whose trained values are still to come."""
 
 from dataclasses import dataclass
-from typing import Literal
+
+from spec import chip, formats, network
+from spec.network import Geometry, Input, Layer, Network, Pool
+
+INPUT_SCALE = float(f"{1 / formats.INT8_MAX:.8g}")
+"""Real value of one INT8 step of the input: a white pixel is 1.0. As written into the file."""
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Max-pool over `size` x `size` INT8 values, moved by `stride`."""
+class Task:
+    """A network to train, with the chip that it is trained for.
 
-    size: int
-    stride: int
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One matrix of the network: a convolution, or a dense layer over the whole feature map."""
-
-    name: str
-    kind: Literal["conv", "dense"]
-    outputs: int
-    relu: bool = True
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
-    pool: Pool | None = None
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A layer with the sizes that follow from the layers before it.
-
-    `height`, `width` and `channels` describe its input; `kernel_height` and `kernel_width` are the
-    patch that one MVM sees (for a dense layer the whole input); `mvms` is their number an image.
+    `untrained` holds its shapes; `gmax`, `output_scale` and `float_accuracy` in it are placeholders
+    that the export replaces.
     """
 
-    layer: Layer
-    height: int
-    width: int
-    channels: int
-    kernel_height: int
-    kernel_width: int
-    mvms: int
+    untrained: Network
+    chip: chip.Chip
 
-    @property
-    def rows(self) -> int:
-        """Rows of the layer's matrix."""
-        return self.kernel_height * self.kernel_width * self.channels
-
-
-@dataclass(frozen=True)
-class Topology:
-    """A network: a one-channel image of `side` x `side` pixels through `layers` in turn."""
-
-    name: str
-    chip: str
-    array_size: int
-    layers: tuple[Layer, ...]
-    side: int = 28
-
-    def place(self) -> tuple[Placed, ...]:
-        """The layers with their sizes; raises `ValueError` for a layer that does not fit."""
-        placed = []
-        height = width = self.side
-        channels = 1
-        for layer in self.layers:
-            if layer.kind == "dense":
-                kernel_height, kernel_width, out_height, out_width = height, width, 1, 1
-            else:
-                kernel_height = kernel_width = layer.kernel
-                out_height = (height + 2 * layer.padding - layer.kernel) // layer.stride + 1
-                out_width = (width + 2 * layer.padding - layer.kernel) // layer.stride + 1
-            fitted = Placed(
-                layer, height, width, channels, kernel_height, kernel_width, out_height * out_width
-            )
-            if fitted.rows > self.array_size or layer.outputs > self.array_size:
+    def geometries(self) -> list[Geometry]:
+        """Shapes of the layers; raises `ValueError` for a layer that the array cannot hold."""
+        array = self.chip.array
+        geometries = network.geometries(self.untrained)
+        for layer, geometry in zip(self.untrained.layers, geometries, strict=True):
+            if geometry.rows > array.rows or layer.outputs > array.columns:
                 raise ValueError(
-                    f"layer {layer.name} of {self.name} needs {fitted.rows} rows and "
-                    f"{layer.outputs} columns; {self.chip} has {self.array_size} of each"
+                    f"layer {layer.name} of {self.untrained.name} is {geometry.rows} x "
+                    f"{layer.outputs}; the array of {self.chip.name} is "
+                    f"{array.rows} x {array.columns}"
                 )
-            placed.append(fitted)
-            height, width, channels = out_height, out_width, layer.outputs
-            if layer.pool:
-                height = (height - layer.pool.size) // layer.pool.stride + 1
-                width = (width - layer.pool.size) // layer.pool.stride + 1
-        return tuple(placed)
+        return geometries
 
 
-FASHION_SMALL = Topology(
-    name="fashion_small",
-    chip="hermes",
-    array_size=256,
-    layers=(
-        Layer("conv1", "conv", 28, kernel=3, padding=1, pool=Pool(2, 2)),
-        Layer("conv2", "conv", 64, kernel=3, padding=1, pool=Pool(7, 7)),
-        Layer("dense", "dense", 10, relu=False),
-    ),
-)
+def _conv(
+    name: str, outputs: int, kernel: int, stride: int, padding: int, pool: tuple[int, int] | None
+) -> Layer:
+    window = Pool(kind="max", size=pool[0], stride=pool[1]) if pool else None
+    shape = {"kernel": kernel, "stride": stride, "padding": padding}
+    shape |= {"pool": window} if window else {}
+    return Layer(name=name, kind="conv", outputs=outputs, relu=True, **_UNKNOWN, **shape)
 
-FASHION_TINY = Topology(
-    name="fashion_tiny",
-    chip="tiny",
-    array_size=16,
-    layers=(
-        Layer("conv1", "conv", 16, kernel=4, stride=4),
-        Layer("conv2", "conv", 16, kernel=1, pool=Pool(7, 7)),
-        Layer("dense", "dense", 10, relu=False),
-    ),
-)
 
-TOPOLOGIES = {topology.name: topology for topology in (FASHION_SMALL, FASHION_TINY)}
+def _task(name: str, chip_name: str, *layers: Layer) -> Task:
+    # The last layer's logits carry a sign, so it has no ReLU.
+    dense = Layer(name="dense", kind="dense", outputs=10, relu=False, **_UNKNOWN)
+    untrained = Network(
+        format=1,
+        name=name,
+        dataset="fashion_mnist",
+        input=Input(height=28, width=28, channels=1, scale=INPUT_SCALE),
+        weights="weights.npz",
+        layers=(*layers, dense),
+        float_accuracy=0.0,
+    )
+    return Task(untrained, chip.find(chip_name))
+
+
+_UNKNOWN = {"gmax": formats.CELL_MAX, "output_scale": 1.0}
+
+
+def tasks() -> dict[str, Task]:
+    """All networks by name."""
+    return {
+        task.untrained.name: task
+        for task in (
+            # 9x28, 252x64 and 256x10 on arrays of 256x256; 981 MVMs an image.
+            _task(
+                "fashion_small",
+                "hermes",
+                _conv("conv1", 28, kernel=3, stride=1, padding=1, pool=(2, 2)),
+                _conv("conv2", 64, kernel=3, stride=1, padding=1, pool=(7, 7)),
+            ),
+            # 16x16, 16x4, 16x16 and 16x10 on arrays of 16x16, one layer for each of the chip's
+            # four tiles; 135 MVMs an image. The narrow conv2 makes room for a 2x2 kernel in conv3,
+            # which is worth about 12 points of accuracy over 1x1 kernels.
+            _task(
+                "fashion_tiny",
+                "tiny",
+                _conv("conv1", 16, kernel=4, stride=4, padding=0, pool=None),
+                _conv("conv2", 4, kernel=1, stride=1, padding=0, pool=None),
+                _conv("conv3", 16, kernel=2, stride=1, padding=0, pool=(6, 6)),
+            ),
+        )
+    }
