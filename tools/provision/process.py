@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from provision.report import SetupError, say
+from provision.report import DiskFullError, SetupError, say
 
 SECONDS_BETWEEN_LOOKS = 0.2
 """How often a running program is looked at to show its progress."""
@@ -32,7 +32,7 @@ NO_NETWORK = re.compile(
 BAD_HASH = re.compile(r"DO NOT MATCH THE HASHES|Hash Sum mismatch", re.IGNORECASE)
 
 
-def explain_failure(step: str, output: str, log: Path, place: Path) -> str:
+def explain_failure(step: str, output: str, log: Path, place: Path) -> SetupError:
     """Say in one sentence why `step` failed and what to do, from what the program printed.
 
     Args:
@@ -42,24 +42,26 @@ def explain_failure(step: str, output: str, log: Path, place: Path) -> str:
         place: The folder the step was writing to.
     """
     if DISK_FULL.search(output):
-        return (
+        return DiskFullError(
             f"The disk became full while {step}: free some space on the file system of {place} "
             "and run make again."
         )
     if BAD_HASH.search(output):
-        return (
+        return SetupError(
             f"A file downloaded while {step} is not the one that was pinned: check that nothing on "
             f"the network alters downloads, and run make again (details in {log})."
         )
     if NO_NETWORK.search(output):
-        return (
+        return SetupError(
             f"The network did not answer while {step}: check the connection, and proxy or mirror "
             f"settings if there are any, and run make again (details in {log})."
         )
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"error|not found|denied", line, re.IGNORECASE)]
     last = (telling or lines or ["it printed nothing"])[-1][:200]
-    return f"It failed while {step}, saying {last!r}: see {log}, mend that, and run make again."
+    return SetupError(
+        f"It failed while {step}, saying {last!r}: mend that (all of it is in {log})."
+    )
 
 
 def run(
@@ -112,7 +114,7 @@ def run(
                 process.wait()
         output += back.read()
     if status != 0:
-        raise SetupError(explain_failure(step, output, log, place))
+        raise explain_failure(step, output, log, place)
     return output
 
 
@@ -142,7 +144,7 @@ def require_space(place: Path, mebibytes: int, step: str) -> None:
     """Stop before a step that could not finish: SetupError unless `place` has that much free."""
     free = shutil.disk_usage(place).free >> 20
     if free < mebibytes:
-        raise SetupError(
+        raise DiskFullError(
             f"The disk is too full for {step}: {place} has {free} MB free and {mebibytes} MB are "
             "needed, so free some space and run make again."
         )

@@ -18,6 +18,10 @@ class SetupError(Exception):
     """A problem that the user can solve: one sentence with what is wrong and what to do."""
 
 
+class DiskFullError(SetupError):
+    """There is no room left: going on in another way would not help."""
+
+
 def say(line: str) -> None:
     """Print one line for the user, at once even when the output is a pipe."""
     print(PREFIX + line, flush=True)

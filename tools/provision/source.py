@@ -11,7 +11,7 @@ from pathlib import Path
 
 from provision.places import OLDEST_VERILATOR, VERILATOR_TAG, VERILATOR_UPSTREAM
 from provision.process import ask, run
-from provision.report import SetupError, say
+from provision.report import DiskFullError, SetupError, say
 
 NEWER_SUITES = ("stable-backports", "testing", "unstable")
 """Tried in turn, by names that never go out of date; the first has by far the shortest list."""
@@ -34,7 +34,7 @@ class Mirror:
 
     def source_line(self, suite: str) -> str:
         """Return the line of a `sources.list` that offers the source packages of a suite."""
-        options = f"[signed-by={self.keyring}] " if self.keyring.startswith("/") else ""
+        options = f"[signed-by={self.keyring}] " if self.keyring else ""
         return f"deb-src {options}{self.uri} {suite} main\n"
 
 
@@ -53,7 +53,10 @@ def find_mirror(targets: str, codename: str) -> Mirror | None:
         values = line.split("\t")
         if len(values) != len(MIRROR_FIELDS):
             continue
-        release, component, origin, label, keyring, uri = values
+        # apt leaves the name of a field that a list does not have.
+        release, component, origin, label, keyring, uri = (
+            "" if value.startswith("$(") else value for value in values
+        )
         named = release in {codename, "stable", "oldstable", "testing"}
         if component == "main" and named and (origin, label) in {("Debian", "Debian"), ("", "")}:
             return Mirror(uri, keyring)
@@ -103,12 +106,16 @@ def from_mirror(folder: Path, log: Path) -> Path:
     mirror = find_mirror(ask(["apt-get", "indextargets", "--format", fields]), codename)
     if mirror is None:
         raise SetupError("apt on this machine has no Debian mirror configured.")
+    problem = SetupError("No suite of the Debian mirror has a Verilator that is new enough.")
     for suite in NEWER_SUITES:
         apt = _private_apt(folder / suite, mirror.source_line(suite))
         try:
             run(["apt-get", *apt, "update"], f"looking into Debian's {suite}", log, folder)
-        except SetupError:
-            # A mirror need not carry every suite; the log has the reason.
+        except DiskFullError:
+            raise
+        except SetupError as error:
+            # A mirror need not carry every suite.
+            problem = error
             continue
         offered = parse_source_version(ask(["apt-cache", *apt, "showsrc", "verilator"]))
         if offered is None or offered[1] < OLDEST_VERILATOR:
@@ -122,7 +129,7 @@ def from_mirror(folder: Path, log: Path) -> Path:
         if archive is None:
             raise SetupError(f"The source package of Verilator {offered[0]} has no source archive.")
         return _unpack(archive, folder / "tree", log)
-    raise SetupError("No suite of the Debian mirror has a Verilator that is new enough.")
+    raise problem
 
 
 def _private_apt(folder: Path, source_line: str) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from provision import source
 from provision.places import OLDEST_VERILATOR, Places
 from provision.process import ask, require_plain_path, require_space, run, variables_without
-from provision.report import Progress, SetupError, minutes, say
+from provision.report import DiskFullError, Progress, SetupError, minutes, say
 
 BUILD_MB = 900
 """Space for the compilation: 500 MB of objects, 60 MB of source and lists, and some to spare."""
@@ -163,15 +163,20 @@ def build(places: Places) -> Path:
 
 def _fetch(folder: Path, log: Path) -> Path:
     """Return a source tree from the first place that has one."""
-    reasons = []
     for number, fetch in enumerate(source.SOURCES):
         place = folder / f"source-{number}"
         place.mkdir()
         try:
             return fetch(place, log)
+        except DiskFullError:
+            raise
         except SetupError as error:
-            reasons.append(str(error))
-    raise SetupError(reasons[-1])
+            say(f"no source there: {error}")
+    raise SetupError(
+        "Verilator's source is to be had neither from this machine's Debian mirror nor with git: "
+        f"check the network, or install Verilator {spell(OLDEST_VERILATOR)} or newer yourself, "
+        f"and run make again (details in {log})."
+    )
 
 
 def _compile(tree: Path, log: Path, progress: Progress) -> None:
