@@ -21,7 +21,6 @@ def _parameters() -> list:
     ]
 
 
-@pytest.mark.rtl
 @pytest.mark.parametrize("case", _parameters())
 def test_rtl(case: benches.Case) -> None:
     """All cocotb tests of the bench pass, and there are some."""

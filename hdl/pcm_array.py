@@ -1,0 +1,256 @@
+"""The PCM macro of a tile as a component, and the sources of its behavioural model.
+
+The macro is analog: it is always an instance of the Verilog module `pcm_array`, whose boundary has
+more than one implementation behind it. For simulation that is `pcm_array.sv` with `adc.sv` and
+`read_noise.sv`; for synthesis, the macro itself or an emulation of it.
+"""
+
+import tempfile
+import textwrap
+from pathlib import Path
+
+from amaranth.hdl import ClockSignal, Instance, Module, Shape
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Member, Out
+
+from spec import formats, pcm_state, read_noise
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.formats import Steer
+
+MODULE = "pcm_array"
+CLOCKS = {"clk": "mvm", "read_clk": "sync"}
+"""The module's clock inputs and the domains that drive them."""
+
+_FOLDER = Path(__file__).resolve().parent
+_SOURCES = ("read_noise.sv", "adc.sv", "pcm_array.sv")
+
+_DOCS = {
+    "clk": "Clock of the array, domain `mvm`.",
+    "state_load": "One clock: replace the devices' state by number `state_index`. Only while "
+    "nothing is integrated. The MVM that is cleared next has read index 0.",
+    "state_index": "Number of the state; sampled with `state_load`.",
+    "state_busy": "The state is still being loaded; always 0 in the behavioural model.",
+    "pulse_add": "Row drives, one bit a row. In every clock with `integrate` a row with its bit "
+    "set gets one slot of positive input.",
+    "pulse_sub": "Likewise, negative input. Both at once cancel.",
+    "select_plus": "The devices g1+ and g2+ are connected. Holds from the first slot to the last.",
+    "select_minus": "The devices g1- and g2- are connected, and count negative. Holds likewise.",
+    "steer": "Counter that the window's charge goes to: 0 by its sign, positive to P and negative "
+    "to N; 1 its magnitude to P; 2 its magnitude to N. Holds likewise.",
+    "bank": "Counter bank that is cleared and counted into. Holds likewise.",
+    "clear": "One clock, before the first window of an MVM and not within one: zeroes the "
+    "counters of `bank`, advances the read index, and restarts the count of windows.",
+    "integrate": "A window: one slot in each clock. On the first clock without it the window's "
+    "charge is converted and added to the counters of its bank.",
+    "busy": "A conversion is under way; always 0 in the behavioural model. The "
+    "counters of a bank may be read when the last window into it is over and `busy` is 0.",
+    "read_clk": "Clock of the counters' readout, domain `sync`.",
+    "read_enable": "Read the counters of a group of columns of a bank that is not counted into.",
+    "read_bank": "Bank to read.",
+    "read_group": "Columns `read_group * LANES` to `read_group * LANES + LANES - 1`.",
+    "read_p": "P counters of the columns read, lowest column in the lowest bits; valid from the "
+    "clock after `read_enable` on, until the next read.",
+    "read_n": "Likewise, the N counters.",
+}
+
+_PARAMETER_DOCS = {
+    "ROWS": "Rows of the array.",
+    "COLUMNS": "Columns of the array.",
+    "LANES": "Columns that are read at once; divides COLUMNS.",
+    "PHASE_LIMIT": "Counts at which the conversion of one window saturates.",
+    "GROUP_BITS": "Follows from the others.",
+}
+
+_EMPTY_MODULE_RULES = ("UNDRIVEN", "UNUSEDSIGNAL", "UNUSEDPARAM")
+
+_WIDTHS = {
+    "pulse_add": "ROWS",
+    "pulse_sub": "ROWS",
+    "read_group": "GROUP_BITS",
+    "read_p": f"LANES * {formats.COUNT_BITS}",
+    "read_n": f"LANES * {formats.COUNT_BITS}",
+}
+"""Widths that follow from the module's parameters; the others are fixed."""
+
+
+def _signature(chip: Chip) -> dict[str, Member]:
+    """Ports other than clocks, in the module's order."""
+    rows, word = chip.array.rows, chip.ldpu.lanes * formats.COUNT_BITS
+    return {
+        "state_load": In(1),
+        "state_index": In(16),
+        "state_busy": Out(1),
+        "pulse_add": In(rows),
+        "pulse_sub": In(rows),
+        "select_plus": In(1),
+        "select_minus": In(1),
+        "steer": In(Steer),
+        "bank": In(1),
+        "clear": In(1),
+        "integrate": In(1),
+        "busy": Out(1),
+        "read_enable": In(1),
+        "read_bank": In(1),
+        "read_group": In(range(max(2, chip.column_groups))),
+        "read_p": Out(word),
+        "read_n": Out(word),
+    }
+
+
+class PcmArray(wiring.Component):
+    """The PCM array of one tile with its converters and counters.
+
+    A window is a run of clocks with `integrate`. It turns pulses on rows and device conductances
+    into charge on columns, and that into counts (the law is in `adc.sv`), between two counter
+    banks of which the other may be read. One MVM is `clear` followed by the windows of its read
+    mode (`spec.formats.PHASES`). Windows may follow each other with one clock in between.
+
+    Ports are those of the Verilog module less its clocks, which are the domains `mvm` and, for the
+    `read_*` ports, `sync`. There is no reset: `state_load` and `clear` say where things start.
+
+    Attributes (domain `mvm`):
+        state_load, state_index, state_busy: see `write_black_box`, as for all.
+        pulse_add, pulse_sub, select_plus, select_minus, steer, bank, clear, integrate, busy:
+            likewise.
+
+    Attributes (domain `sync`):
+        read_enable, read_bank, read_group: likewise.
+        read_p, read_n: `lanes` counters of 12 bits each; one clock after `read_enable`.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self._chip = chip
+        super().__init__(_signature(chip))
+
+    def elaborate(self, platform: object) -> Module:
+        """An instance of the macro and nothing else."""
+        m = Module()
+        ports = {
+            f"{'i' if member.flow == In else 'o'}_{name}": getattr(self, name)
+            for name, member in self.signature.members.items()
+        }
+        clocks = {f"i_{name}": ClockSignal(domain) for name, domain in CLOCKS.items()}
+        parameters = {f"p_{name}": value for name, value in module_parameters(self._chip).items()}
+        m.submodules.macro = Instance(MODULE, **parameters, **clocks, **ports)
+        return m
+
+
+def module_parameters(chip: Chip) -> dict[str, int]:
+    """Parameters of the Verilog module for `chip`."""
+    return {
+        "ROWS": chip.array.rows,
+        "COLUMNS": chip.array.columns,
+        "LANES": chip.ldpu.lanes,
+        "PHASE_LIMIT": chip.adc.phase_limit,
+    }
+
+
+def write_sources(folder: Path, chip: Chip) -> list[Path]:
+    """The behavioural model's sources in compilation order.
+
+    One of them, with the constants of `spec/` and the sizes of `chip` as the defaults of the
+    module's parameters, is written to `folder`; the others are this package's.
+
+    Raises:
+        UserError: `folder` cannot be written.
+    """
+    tables = folder / "pcm_tables.sv"
+    _write(tables, _tables(chip))
+    return [tables, *(_FOLDER / name for name in _SOURCES)]
+
+
+def _tables(chip: Chip) -> str:
+    """A SystemVerilog package of the constants that the model shares with everyone else."""
+    integers = {
+        **module_parameters(chip),
+        "COUNT_BITS": formats.COUNT_BITS,
+        "COUNT_MAX": formats.COUNT_MAX,
+        "GAIN_FRACTION": formats.GAIN_FRACTION,
+        "OFFSET_FRACTION": formats.OFFSET_FRACTION,
+        "NOISE_FRACTION": formats.NOISE_FRACTION,
+        "SAMPLE_FRACTION": formats.SAMPLE_FRACTION,
+        "COLUMNS_PER_DRAW": read_noise.COLUMNS_PER_DRAW,
+        "PHILOX_ROUNDS": read_noise.PHILOX_ROUNDS,
+    }
+    words = {
+        "IMAGE_MAGIC": pcm_state.IMAGE_MAGIC,
+        **{f"PHILOX_MULTIPLIER_{i}": word for i, word in enumerate(read_noise.PHILOX_MULTIPLIERS)},
+        **{f"PHILOX_WEYL_{i}": word for i, word in enumerate(read_noise.PHILOX_WEYL)},
+    }
+    bits = max(level.bit_length() for level in read_noise.QUANTILES) + 1
+    mask = (1 << bits) - 1
+    levels = ",\n        ".join(f"{bits}'d{level & mask}" for level in read_noise.QUANTILES[::-1])
+    lines = [
+        "// Constants of spec/ for the behavioural PCM array. Generated: do not edit.",
+        "/* verilator lint_off UNUSEDPARAM */",
+        "package pcm_tables;",
+        *(f"    localparam int {name} = {value};" for name, value in integers.items()),
+        *(f"    localparam [31:0] {name} = 32'h{value:08x};" for name, value in words.items()),
+        *(f"    localparam [1:0] STEER_{steer.name} = 2'd{steer.value};" for steer in Steer),
+        f"    localparam int QUANTILE_BITS = {bits};",
+        "    // Level 0 in the lowest bits.",
+        f"    localparam [{len(read_noise.QUANTILES)}*{bits}-1:0] QUANTILES = {{",
+        f"        {levels}",
+        "    };",
+        "endpackage",
+        "/* verilator lint_on UNUSEDPARAM */",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_black_box(path: Path, chip: Chip) -> Path:
+    """Write the module's interface without its content, each port documented, as Verilog.
+
+    Sizes are parameters; those of `chip` are their defaults. Whoever synthesizes a tile puts the
+    macro, or an emulation of it, in its place.
+
+    Raises:
+        UserError: `path` cannot be written.
+    """
+    parameters = {
+        **module_parameters(chip),
+        "GROUP_BITS": "COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1",
+    }
+    lines = [
+        "// The PCM array of a tile: an analog macro. This is its boundary; what stands behind it",
+        "// is the macro itself, an emulation of it, or a model for simulation.",
+        "",
+        *(f"/* verilator lint_off {rule} */" for rule in _EMPTY_MODULE_RULES),
+        "(* blackbox *)",
+        f"module {MODULE} #(",
+        ",\n".join(
+            f"    // {_PARAMETER_DOCS[name]}\n    parameter {name} = {value}"
+            for name, value in parameters.items()
+        ),
+        ") (",
+        ",\n".join(_declaration(name, chip) for name in _DOCS),
+        ");",
+        "endmodule",
+        *(f"/* verilator lint_on {rule} */" for rule in _EMPTY_MODULE_RULES),
+    ]
+    _write(path, "\n".join(lines) + "\n")
+    return path
+
+
+def _declaration(name: str, chip: Chip) -> str:
+    """A port of the black box, with its documentation above it."""
+    direction, width = "input", 1
+    if name not in CLOCKS:
+        member = _signature(chip)[name]
+        direction = "input" if member.flow == In else "output"
+        width = Shape.cast(member.shape).width
+    size = _WIDTHS.get(name, str(width))
+    field = "" if size == "1" else f"[{size} - 1:0] "
+    wrapped = textwrap.wrap(_DOCS[name], width=90)
+    return "\n".join([*(f"    // {line}" for line in wrapped), f"    {direction} {field}{name}"])
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a whole file or none."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(text)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror}") from None
