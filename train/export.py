@@ -1,7 +1,7 @@
 """Write a trained network as `network.yaml` and `weights.npz`, which `spec.network` reads."""
 
 import io
-import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,20 @@ def export(network: Network, arrays: dict[str, np.ndarray], folder: Path) -> Non
     """
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
+    prepare(folder)
+    _write(folder / network.weights, buffer.getvalue())
+    _write(folder / "network.yaml", to_yaml(network).encode())
+
+
+def prepare(folder: Path) -> None:
+    """Make `folder`, and make sure, before a long training, that files can be written there.
+
+    Raises:
+        UserError: they cannot.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / network.weights, buffer.getvalue())
-        _write(folder / "network.yaml", to_yaml(network).encode())
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(f"{folder}: cannot write the network: {error.strerror}") from None
 
@@ -50,6 +60,8 @@ def _write(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + ".part")
     try:
         temporary.write_bytes(data)
-        os.replace(temporary, path)
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,7 +1,4 @@
-"""Train a network on Fashion-MNIST for the chip: `python -m train.fashion --network NAME`.
-
-Settings not given are those of `train/recipe.py`. The files go to networks/NAME.
-"""
+"""The command line of training: `python -m train.fashion --network NAME`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +9,11 @@ import numpy as np
 from spec.errors import UserError
 from spec.network import NETWORKS_DIR
 from train import fashion_mnist
+from train.export import prepare
 from train.recipe import RECIPES
 
 Split = tuple[np.ndarray, np.ndarray]
+POSITIVE = click.FloatRange(0, min_open=True)
 
 
 def _load(dataset: Path | None, holdout: int) -> tuple[Split, Split]:
@@ -22,17 +21,23 @@ def _load(dataset: Path | None, holdout: int) -> tuple[Split, Split]:
     images, labels = fashion_mnist.load("train", dataset)
     if not holdout:
         return (images, labels), fashion_mnist.load("test", dataset)
+    if holdout >= len(images):
+        raise UserError(
+            f"--holdout {holdout} leaves nothing to train on: below {len(images)} is allowed"
+        )
     return (images[:-holdout], labels[:-holdout]), (images[-holdout:], labels[-holdout:])
 
 
-@click.command(help=__doc__)
+@click.command()
 @click.option("--network", "name", required=True, type=click.Choice(sorted(RECIPES)))
 @click.option("--epochs", type=click.IntRange(0), help="Epochs of the first stage.")
 @click.option("--analog-epochs", type=click.IntRange(0), help="Epochs of the second stage.")
-@click.option("--rate", type=float, help="Peak learning rate of the first stage.")
-@click.option("--analog-rate", type=float, help="Peak learning rate of the second stage.")
-@click.option("--noise", type=float, help="Weight noise, as a share of the largest weight.")
-@click.option("--clip", type=float, help="Largest weight, in standard deviations.")
+@click.option("--rate", type=POSITIVE, help="Peak learning rate of the first stage.")
+@click.option("--analog-rate", type=POSITIVE, help="Peak learning rate of the second stage.")
+@click.option(
+    "--noise", type=click.FloatRange(0), help="Weight noise, as a share of the largest weight."
+)
+@click.option("--clip", type=POSITIVE, help="Largest weight, in standard deviations.")
 @click.option("--shift", type=click.IntRange(0, 8), help="Largest move of an image, in pixels.")
 @click.option("--mirror/--no-mirror", default=None, help="Whether to mirror half of the images.")
 @click.option("--seed", default=1, show_default=True)
@@ -56,6 +61,10 @@ def main(
     holdout: int,
     **settings: float | bool | None,
 ) -> None:
+    """Train a network on Fashion-MNIST for the chip, and write it to networks/NAME.
+
+    Settings not given are those of train/recipe.py.
+    """
     given = {key: value for key, value in settings.items() if value is not None}
     recipe = replace(RECIPES[name], **given)
     folder = None if holdout else output or NETWORKS_DIR / name
@@ -69,8 +78,10 @@ def main(
                 raise
             raise UserError(
                 "training needs PyTorch, which is not installed: "
-                "install it with `python -m pip install torch==2.13.0`"
+                "install it with `python -m pip install -e '.[train]'`"
             ) from None
+        if folder is not None:
+            prepare(folder)
         loop.run(name, recipe, training, measuring, folder, seed, threads)
     except UserError as error:
         failure = click.ClickException(str(error))
