@@ -125,13 +125,17 @@ class Chip(Section):
     @model_validator(mode="after")
     def _sizes_agree(self) -> "Chip":
         lanes, columns = self.ldpu.lanes, self.array.columns
+        demand(lanes.bit_count() == 1, "ldpu.lanes", lanes, "a power of two")
         for key, size in (("array.columns", columns), ("array.rows", self.array.rows)):
             demand(size % lanes == 0, "ldpu.lanes", lanes, f"a divisor of {key} ({size})")
         units = self.link.units
         demand(units == lanes, "link.units", units, f"the same as ldpu.lanes ({lanes})")
         slices, grid = self.gdpu.slices, self.grid
         demand(
-            slices == grid.columns, "gdpu.slices", slices, f"the same as grid.columns ({grid.columns})"
+            slices == grid.columns,
+            "gdpu.slices",
+            slices,
+            f"the same as grid.columns ({grid.columns})",
         )
         demand(
             4 * self.gdpu.units <= columns, "gdpu.units", self.gdpu.units,

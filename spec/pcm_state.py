@@ -195,9 +195,7 @@ def load(path: Path | str, chip: Chip | None = None) -> PcmState:
         raise UserError(f"{path}: PCM state format {version!r}: allowed is {FORMAT}")
     if set(content) != set(FIELDS) or _digest(header, content) != checksum:
         raise UserError(f"{path}: checksum does not match its content: the file was altered")
-    state = PcmState(
-        chip=header["chip"], seed=header["seed"], note=header["note"], **content
-    )
+    state = PcmState(chip=header["chip"], seed=header["seed"], note=header["note"], **content)
     if chip is not None:
         made_for = (state.chip, state.rows, state.columns)
         wanted = (chip.name, chip.array.rows, chip.array.columns)

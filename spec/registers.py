@@ -1,8 +1,10 @@
 """The tile's register map: one table, read by the RTL, the bench, the driver and the manual.
 
 32-bit registers at byte addresses, little-endian, on AXI4-Lite. An address outside the map, or one
-that is not a multiple of four, answers SLVERR. A field that does not fit its range is cut to its
-bits. Access: `ro` read, `rw` read and write, `w1c` write one to clear, `wo` write starts an action.
+that is not a multiple of four, answers SLVERR, and so do a write to a register that is not writable,
+a value out of its range, and a write to a `locked` register (or column constant) while STATUS.busy
+is 1; none of them changes anything. Bits outside the fields read 0 and are ignored when written.
+Access: `ro` read, `rw` read and write, `w1c` read, and write one to clear, `wo` write, and read 0.
 The layout is our choice: the published chip's serial interface is not documented.
 """
 
@@ -34,6 +36,7 @@ class Register:
     reset: int
     fields: tuple[RegisterField, ...]
     doc: str
+    locked: bool = False
 
     def field(self, name: str) -> RegisterField:
         """The field called `name`; KeyError if there is none."""
@@ -53,7 +56,7 @@ def _word(doc: str) -> tuple[RegisterField, ...]:
 
 
 class Error:
-    """Bits of the sticky ERROR register: what was wrong with a stream. Bad vectors are dropped."""
+    """Bits of the sticky ERROR register: what was wrong with a stream."""
 
     INPUT_SHORT = 0
     INPUT_LONG = 1
@@ -102,28 +105,33 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("relu_2", 2, 1, "ReLU after the RX addition"),
             RegisterField("rx_enable", 3, 1, "add one RX vector to every result"),
         ),
-        "How a vector is processed. Change it only while STATUS.busy is 0.",
+        "How a vector is processed.",
+        locked=True,
     ),
     Register(
         "ROWS", 0x01C, "rw", 1,
         (RegisterField("value", 0, 16, "1 to array rows"),),
         "Length of an input vector; the rows after it are driven with 0.",
+        locked=True,
     ),
     Register(
         "COLUMNS", 0x020, "rw", 1,
         (RegisterField("value", 0, 16, "1 to array columns"),),
         "Length of a result vector, and of an RX vector.",
+        locked=True,
     ),
     Register(
         "RX_SCALE", 0x024, "rw", formats.FP16_ONE,
         (RegisterField("value", 0, 16, "binary16"),),
         "Multiplies RX values before they are added.",
+        locked=True,
     ),
     Register(
         "STATE_SELECT", 0x028, "wo", 0,
         (RegisterField("index", 0, 16, "number of the state"),),
         "Loads PCM state number `index` into the array; the behavioural array reads it from "
         "a file. STATUS.state_loading is 1 until it is done.",
+        locked=True,
     ),
     Register(
         "ERROR", 0x02C, "w1c", 0,
@@ -133,7 +141,8 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("rx_short", Error.RX_SHORT, 1, "an RX vector ended early"),
             RegisterField("rx_long", Error.RX_LONG, 1, "an RX vector did not end"),
         ),
-        "Sticky errors of the streams. A bad vector is dropped whole; the tile goes on.",
+        "Sticky errors of the streams. A bad input vector is dropped whole; a short RX vector counts "
+        "as 0 from where it ended; what is too much of either is discarded. The tile goes on.",
     ),
     Register("MVMS", 0x030, "ro", 0, _word("count"), "Matrix-vector multiplications finished."),
     Register("BUSY_CYCLES", 0x034, "ro", 0, _word("count"), "`sync` cycles with STATUS.busy."),

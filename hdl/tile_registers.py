@@ -1,0 +1,194 @@
+"""The tile's registers, built from the table in `spec.registers`."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.axi_lite import DATA_BITS, RegisterBus
+from spec import formats, registers
+from spec.chip import Chip
+from spec.registers import BY_NAME, Register
+
+COUNTERS = {
+    "MVMS": "mvm_finished",
+    "BUSY_CYCLES": "busy",
+    "STALL_CYCLES": "stalled",
+    "PACKETS_IN": "vector_accepted",
+    "PACKETS_OUT": "vector_sent",
+}
+"""Counting registers, and the input that each counts the clocks of."""
+
+
+class TileRegisters(wiring.Component):
+    """Configuration out, status, events and column constants in.
+
+    Attributes (domain `sync`):
+        bus: the host's accesses; each takes two clocks.
+        enable, four_phase, relu_1, relu_2, rx_enable, rx_scale, rows, columns: configuration.
+        state_load, state_index: one clock, and which: the array is to load its state.
+        state_loading, busy: status.
+        mvm_finished, stalled, vector_accepted, vector_sent: counted in every clock that they are 1.
+        errors: one clock each: sets the bit of ERROR, see `spec.registers.Error`.
+        constant_*: see `hdl.ldpu`.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self._chip = chip
+        rows, columns = chip.array.rows, chip.array.columns
+        super().__init__(
+            {
+                "bus": In(RegisterBus()),
+                "enable": Out(1),
+                "four_phase": Out(1),
+                "relu_1": Out(1),
+                "relu_2": Out(1),
+                "rx_enable": Out(1),
+                "rx_scale": Out(formats.FP16_BITS, init=BY_NAME["RX_SCALE"].reset),
+                "rows": Out(range(rows + 1), init=BY_NAME["ROWS"].reset),
+                "columns": Out(range(columns + 1), init=BY_NAME["COLUMNS"].reset),
+                "state_load": Out(1),
+                "state_index": Out(BY_NAME["STATE_SELECT"].field("index").width),
+                "state_loading": In(1),
+                "busy": In(1),
+                "mvm_finished": In(1),
+                "stalled": In(1),
+                "vector_accepted": In(1),
+                "vector_sent": In(1),
+                "errors": In(len(BY_NAME["ERROR"].fields)),
+                "constant_column": Out(range(columns)),
+                "constant_index": Out(range(len(formats.COLUMN_CONSTANTS))),
+                "constant_write": Out(1),
+                "constant_data": Out(formats.FP16_BITS),
+                "constant_value": In(formats.FP16_BITS),
+            }
+        )
+
+    def _fields(self, error: Value) -> dict[str, dict[str, Value | int]]:
+        """What each field of each readable register shows."""
+        chip = self._chip
+        return {
+            "ID": {"value": registers.ID},
+            "VERSION": {"value": registers.VERSION},
+            "SHAPE": {"rows": chip.array.rows, "columns": chip.array.columns},
+            "FEATURES": {"lanes": chip.ldpu.lanes, "units": chip.link.units},
+            "CONTROL": {"enable": self.enable},
+            "STATUS": {
+                "busy": self.busy,
+                "state_loading": self.state_loading,
+                "error": error.any(),
+            },
+            "MODE": {
+                "four_phase": self.four_phase,
+                "relu_1": self.relu_1,
+                "relu_2": self.relu_2,
+                "rx_enable": self.rx_enable,
+            },
+            "ROWS": {"value": self.rows},
+            "COLUMNS": {"value": self.columns},
+            "RX_SCALE": {"value": self.rx_scale},
+            "STATE_SELECT": {},
+            "ERROR": {
+                field.name: error.bit_select(field.low, 1) for field in BY_NAME["ERROR"].fields
+            },
+        }
+
+    def _write(self, m: Module, register: Register, allowed: Value, do: Value) -> None:
+        """Store what is written to `register` when `do` is 1, unless it is out of range."""
+        data = self.bus.write_data
+        limits = {"ROWS": self._chip.array.rows, "COLUMNS": self._chip.array.columns}
+        if register.name in limits:
+            field = data[: register.fields[0].width]
+            m.d.comb += allowed.eq((field >= 1) & (field <= limits[register.name]))
+        elif register.name == "STATE_SELECT":
+            m.d.comb += allowed.eq(~self.state_loading)
+        else:
+            m.d.comb += allowed.eq(1)
+        with m.If(do):
+            if register.name == "STATE_SELECT":
+                m.d.comb += self.state_load.eq(1)
+                m.d.sync += self.state_index.eq(data)
+            elif register.access == "rw":
+                for field in register.fields:
+                    # A register's only field has no name of its own.
+                    port = register.name.lower() if field.name == "value" else field.name
+                    stored = data[field.low : field.low + field.width]
+                    m.d.sync += getattr(self, port).eq(stored)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bus = self.bus
+        asked = Signal()  # the second clock of an access: memories have answered
+        known = Signal()  # the address is in the map
+        writable = Signal()
+        in_range = Signal()
+        locked = Signal()
+        value = Signal(DATA_BITS)
+        done_write = Signal()
+
+        m.d.sync += asked.eq(bus.request & ~asked)
+        m.d.comb += [
+            bus.done.eq(bus.request & asked),
+            bus.error.eq(~known | (bus.write & (~writable | ~in_range | (locked & self.busy)))),
+            bus.read_data.eq(value),
+            done_write.eq(bus.done & bus.write & ~bus.error),
+        ]
+
+        error = Signal.like(self.errors)
+        clear = Signal.like(self.errors)
+        m.d.sync += error.eq((error & ~clear) | self.errors)
+
+        counts = {name: Signal(DATA_BITS, name=name.lower()) for name in COUNTERS}
+        for name, event in COUNTERS.items():
+            with m.If(getattr(self, event)):
+                m.d.sync += counts[name].eq(counts[name] + 1)
+
+        fields = self._fields(error)
+        for name, count in counts.items():
+            fields[name] = {"value": count}
+
+        # Column constants: base + column * stride + index * 4.
+        stride = registers.COLUMN_STRIDE.bit_length() - 1
+        offset = bus.address - registers.COLUMN_BASE
+        column, index = (offset >> stride)[:16], offset[2:stride]
+        in_constants = (
+            (bus.address >= registers.COLUMN_BASE)
+            & (column < self._chip.array.columns)
+            & (index < len(formats.COLUMN_CONSTANTS))
+            & (bus.address[:2] == 0)
+        )
+        m.d.comb += [
+            self.constant_column.eq(column),
+            self.constant_index.eq(index),
+            self.constant_data.eq(bus.write_data),
+        ]
+
+        with m.Switch(bus.address):
+            for register in registers.REGISTERS:
+                with m.Case(register.address):
+                    m.d.comb += [
+                        known.eq(1),
+                        writable.eq(register.access != "ro"),
+                        locked.eq(register.locked),
+                    ]
+                    for field in register.fields:
+                        if field.name in fields[register.name]:
+                            shown = fields[register.name][field.name]
+                            m.d.comb += value[field.low : field.low + field.width].eq(shown)
+                    if register.name == "ERROR":
+                        m.d.comb += [
+                            in_range.eq(1),
+                            clear.eq(Mux(done_write, bus.write_data, 0)),
+                        ]
+                    elif register.access != "ro":
+                        self._write(m, register, in_range, done_write)
+            with m.Default():
+                with m.If(in_constants):
+                    m.d.comb += [
+                        known.eq(1),
+                        writable.eq(1),
+                        in_range.eq(1),
+                        locked.eq(1),
+                        value.eq(self.constant_value),
+                        self.constant_write.eq(done_write),
+                    ]
+        return m
