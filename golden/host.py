@@ -25,7 +25,7 @@ def im2col(x: NDArray[np.int8], kernel: int, stride: int, padding: int) -> NDArr
     border = (padding, padding)
     windows = _windows(np.pad(x, ((0, 0), border, border, (0, 0))), kernel, stride)
     vectors = windows.transpose(0, 1, 2, 4, 5, 3)
-    return vectors.reshape(*vectors.shape[:3], -1)
+    return vectors.reshape(*vectors.shape[:3], kernel * kernel * x.shape[3])
 
 
 def max_pool(x: NDArray[np.int8], size: int, stride: int) -> NDArray[np.int8]:
