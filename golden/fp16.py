@@ -36,10 +36,9 @@ def fma(
       so the product leads from `c` to the neighbourhood of another multiple of 2**-6: it exceeds
       2**-7, is therefore a multiple of 2**-28, and again there is no error.
     """
-    a, b, c = (_values().take(bits) for bits in (a, b, c))
+    a, b, c = (_values().take(bits).astype(np.float64) for bits in (a, b, c))
     with np.errstate(invalid="ignore"):
-        product = -a * b if negate_product else a * b  # 22 bits, exact even in float32
-        return _round(np.add(product, c, dtype=np.float64))
+        return _round(c - a * b if negate_product else c + a * b)
 
 
 def relu(a: ArrayLike) -> NDArray[np.uint16]:
@@ -52,7 +51,9 @@ def relu(a: ArrayLike) -> NDArray[np.uint16]:
 def _values() -> NDArray[np.float32]:
     """The value of each of the 65,536 bit patterns: a look-up is faster than a conversion."""
     every = np.arange(1 << formats.FP16_BITS, dtype=np.uint16)
-    return every.view(np.float16).astype(np.float32)
+    values = every.view(np.float16).astype(np.float32)
+    values[np.isnan(values)] = np.nan  # quiet ones, so that no operation warns
+    return values
 
 
 def _round(real: NDArray[np.float64]) -> NDArray[np.uint16]:
@@ -64,5 +65,6 @@ def _round(real: NDArray[np.float64]) -> NDArray[np.uint16]:
     magnitude += (magnitude >> _EXTRA_BITS & 1) + _HALF_STEP - 1
     magnitude >>= _EXTRA_BITS
     bits = np.minimum(magnitude, formats.FP16_INFINITY).astype(np.uint16)
-    bits |= np.left_shift(np.signbit(real), formats.FP16_BITS - 1, dtype=np.uint16)
-    return np.where(np.isnan(real), np.uint16(formats.FP16_NAN), bits)
+    bits = np.asarray(bits | np.signbit(real).astype(np.uint16) << formats.FP16_BITS - 1)
+    np.putmask(bits, np.isnan(real), formats.FP16_NAN)
+    return bits

@@ -1,0 +1,120 @@
+"""Speed of the golden model: matrix-vector multiplications a second on one thread.
+
+`python -m bench.golden` prints the table. Times are processor time of a process of its own with
+one thread for linear algebra, so that neither other jobs nor other cores change the figures much.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import product
+from statistics import median
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from golden.tile import Tile
+from spec import chip, formats, pcm_state
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.program import TileConfig
+
+BATCHES = (1, 1024)
+ROUNDS = 7
+"""Measurements a figure; the median counts."""
+# numpy's OpenBLAS reads the first; the others serve builds of numpy with another library.
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def run(name: str = "hermes", seconds: float = 0.1) -> list[dict]:
+    """Figures of all combinations of read mode, noise and batch size.
+
+    Args:
+        name: chip description.
+        seconds: processor time of one measurement.
+
+    Returns:
+        Rows with `mode`, `noise`, `batch`, and `counts` and `run`: MVM/s up to the converters'
+        counts, and of the whole tile.
+
+    Raises:
+        UserError: there is no such chip description.
+    """
+    chip.find(name)  # a mistake is told here, not in the other process
+    command = [sys.executable, "-m", "bench.golden", "--json", name, "--seconds", str(seconds)]
+    environment = os.environ | dict.fromkeys(ONE_THREAD, "1")
+    finished = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    return json.loads(finished.stdout)
+
+
+def measure(description: chip.Chip, seconds: float) -> list[dict]:
+    """The figures of `run`, in this process with as many threads as it has."""
+    rng = np.random.default_rng(0)
+    rows, columns = description.array.rows, description.array.columns
+    codes = rng.integers(0, formats.DEVICE_MAX + 1, (1, rows, columns, len(formats.DEVICES)))
+    quiet = pcm_state.ideal(description, codes.astype(np.uint8))
+    noise = np.full_like(quiet.noise, 1 << formats.NOISE_FRACTION)
+    tiles = {
+        False: Tile(description, quiet),
+        True: Tile(description, dataclasses.replace(quiet, noise=noise)),
+    }
+    constants = np.array([[c.reset for c in formats.COLUMN_CONSTANTS]] * columns, dtype=np.uint16)
+    x = rng.integers(-formats.INT8_MAX, formats.INT8_MAX + 1, (max(BATCHES), rows)).astype(np.int8)
+    figures = []
+    for mode, noisy, batch in product(ReadMode, tiles, BATCHES):
+        config = TileConfig(mode, rows, columns, constants)
+        row = {"mode": mode.value, "noise": noisy, "batch": batch}
+        for part in ("counts", "run"):
+            call = getattr(tiles[noisy], part)
+            row[part] = round(batch * _rate(call, (config, x[:batch]), seconds))
+        figures.append(row)
+    return figures
+
+
+def _rate(call: Callable, arguments: tuple, seconds: float) -> float:
+    """Calls a second of processor time, median of `ROUNDS` measurements."""
+    call(*arguments)
+    rates = []
+    for _ in range(ROUNDS):
+        calls, start = 0, time.process_time()
+        while (spent := time.process_time() - start) < seconds:
+            call(*arguments)
+            calls += 1
+        rates.append(calls / spent)
+    return median(rates)
+
+
+@click.command()
+@click.argument("name", default="hermes")
+@click.option("--seconds", default=0.1, show_default=True, help="Length of one measurement.")
+@click.option("--json", "as_json", is_flag=True, help="Measure in this process, print JSON.")
+def main(name: str, seconds: float, as_json: bool) -> None:
+    """Measure the golden model's speed on chip description NAME."""
+    try:
+        description = chip.find(name)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    if as_json:
+        print(json.dumps(measure(description, seconds)))
+        return
+    array = description.array
+    table = Table(title=f"golden model, {array.rows}x{array.columns}, MVM/s on one thread")
+    for heading in ("read mode", "read noise", "batch", "counts", "whole tile"):
+        table.add_column(heading, justify="right")
+    with Console(stderr=True).status("measuring"):
+        figures = run(name, seconds)
+    for row in figures:
+        rates = (f"{row[part]:,}" for part in ("counts", "run"))
+        table.add_row(row["mode"], "yes" if row["noise"] else "no", f"{row['batch']:,}", *rates)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
