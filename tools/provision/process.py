@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LOOKS = 0.2
 """How often a running program is looked at to show its progress."""
 
 DISK_FULL = re.compile(
-    r"No space left on device|Disk quota exceeded|not enough free space|\[Errno (?:28|122)\]",
+    r"No space left on device|Disk quota exceeded|enough free space|\[Errno (?:28|122)\]",
     re.IGNORECASE,
 )
 NO_NETWORK = re.compile(
@@ -29,6 +29,7 @@ NO_NETWORK = re.compile(
     r"|Connection reset by peer|Remote end closed",
     re.IGNORECASE,
 )
+ERROR = re.compile(r"\berror: |^E: |^fatal: |: not found|denied", re.IGNORECASE)
 BAD_HASH = re.compile(r"DO NOT MATCH THE HASHES|Hash Sum mismatch", re.IGNORECASE)
 
 
@@ -57,10 +58,10 @@ def explain_failure(step: str, output: str, log: Path, place: Path) -> SetupErro
             f"settings if there are any, and run make again (details in {log})."
         )
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|not found|denied", line, re.IGNORECASE)]
-    last = (telling or lines or ["it printed nothing"])[-1][:200]
+    telling = [line for line in lines if ERROR.search(line)] or lines[-1:] or ["nothing"]
     return SetupError(
-        f"It failed while {step}, saying {last!r}: mend that (all of it is in {log})."
+        f"It failed while {step}, saying {telling[0][:200]!r}: mend that and run make again "
+        f"(all it said is in {log})."
     )
 
 

@@ -13,6 +13,9 @@ from provision.places import OLDEST_VERILATOR, VERILATOR_TAG, VERILATOR_UPSTREAM
 from provision.process import ask, run
 from provision.report import DiskFullError, SetupError, say
 
+OS_RELEASE = Path("/etc/os-release")
+"""Where a Linux system says what it is."""
+
 NEWER_SUITES = ("stable-backports", "testing", "unstable")
 """Tried in turn, by names that never go out of date; the first has by far the shortest list."""
 
@@ -98,8 +101,7 @@ def from_mirror(folder: Path, log: Path) -> Path:
     Raises:
         SetupError: This is no Debian, or no suite of the mirror has a release that is new enough.
     """
-    release_file = Path("/etc/os-release")
-    codename = debian_codename(release_file.read_text()) if release_file.exists() else ""
+    codename = debian_codename(OS_RELEASE.read_text()) if OS_RELEASE.exists() else ""
     if not codename or shutil.which("apt-get") is None:
         raise SetupError("This machine is not a Debian one.")
     fields = "\t".join(f"$({name})" for name in MIRROR_FIELDS)
