@@ -29,7 +29,7 @@ def _load(dataset: Path | None, holdout: int) -> tuple[Split, Split]:
 
 
 @click.command()
-@click.option("--network", "name", required=True, type=click.Choice(sorted(RECIPES)))
+@click.option("--network", type=click.Choice(sorted(RECIPES)), help="Default: all, in turn.")
 @click.option("--epochs", type=click.IntRange(0), help="Epochs of the first stage.")
 @click.option("--analog-epochs", type=click.IntRange(0), help="Epochs of the second stage.")
 @click.option("--rate", type=POSITIVE, help="Peak learning rate of the first stage.")
@@ -43,7 +43,12 @@ def _load(dataset: Path | None, holdout: int) -> tuple[Split, Split]:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--dataset", type=click.Path(path_type=Path), help="Folder of the dataset's files.")
-@click.option("--output", type=click.Path(path_type=Path), help="Default: networks/NAME.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=NETWORKS_DIR,
+    help="Folder in which a folder NAME gets the network's files; default: networks.",
+)
 @click.option(
     "--holdout",
     default=0,
@@ -53,21 +58,20 @@ def _load(dataset: Path | None, holdout: int) -> tuple[Split, Split]:
     " images, and write nothing: for choosing settings.",
 )
 def main(
-    name: str,
+    network: str | None,
     seed: int,
     threads: int,
     dataset: Path | None,
-    output: Path | None,
+    output: Path,
     holdout: int,
     **settings: float | bool | None,
 ) -> None:
-    """Train a network on Fashion-MNIST for the chip, and write it to networks/NAME.
+    """Train networks on Fashion-MNIST for the chip, and write them where the chip's tools look.
 
     Settings not given are those of train/recipe.py.
     """
     given = {key: value for key, value in settings.items() if value is not None}
-    recipe = replace(RECIPES[name], **given)
-    folder = None if holdout else output or NETWORKS_DIR / name
+    names = [network] if network else sorted(RECIPES)
     try:
         training, measuring = _load(dataset, holdout)
         try:
@@ -80,9 +84,13 @@ def main(
                 "training needs PyTorch, which is not installed: "
                 "install it with `python -m pip install -e '.[train]'`"
             ) from None
-        if folder is not None:
-            prepare(folder)
-        loop.run(name, recipe, training, measuring, folder, seed, threads)
+        folders = [None if holdout else output / name for name in names]
+        for folder in folders:
+            if folder is not None:
+                prepare(folder)
+        for name, folder in zip(names, folders, strict=True):
+            recipe = replace(RECIPES[name], **given)
+            loop.run(name, recipe, training, measuring, folder, seed, threads)
     except UserError as error:
         failure = click.ClickException(str(error))
         failure.exit_code = 2

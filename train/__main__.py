@@ -1,0 +1,5 @@
+"""`python -m train` trains all networks: see `train.fashion`."""
+
+from train.fashion import main
+
+main()
