@@ -30,7 +30,9 @@ help: ## List the targets and their options
 	@echo "         IMAGES=<count>  PYTHON=<interpreter>  ARGS=<more options for the command>"
 
 setup: ## Install what is missing (every other target does it too)
-	@$(PYTHON) tools/setup.py
+	@command -v "$(PYTHON)" >/dev/null || { echo "caduceus set-up: There is no $(PYTHON) here:" \
+		"install Python 3.11 or newer, or name one, as in make PYTHON=python3.11 sim." >&2; exit 1; }
+	@"$(PYTHON)" tools/setup.py
 
 sim: setup ## Run a trained network through the RTL and compare every activation with the golden model
 	@$(CADUCEUS) sim $(RUN_OPTIONS) $(ARGS)
@@ -56,8 +58,8 @@ format: setup ## Format the code and sort its imports
 bench: setup ## Measure speed
 	@$(CADUCEUS) bench $(CHIP_OPTION) $(ARGS)
 
-train: ## Train the networks again (installs PyTorch and the data set first)
-	@$(PYTHON) tools/setup.py --train
+train: setup ## Train the networks again (installs PyTorch and the data set first)
+	@"$(PYTHON)" tools/setup.py --train
 	@$(IN_VENV) python -m train $(ARGS)
 
 clean: ## Remove what was built and measured; the set-up stays

@@ -45,6 +45,13 @@ def test_make_hands_odd_values_over_untouched(value):
     assert make("verilog", SHOW, CHIP=value) == f"[verilog]\n[--chip={value}]\n"
 
 
+def test_missing_interpreter_is_one_sentence():
+    words = ["make", "--no-print-directory", "-C", str(ROOT), "PYTHON=no-such-python", "sim"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "There is no no-such-python here: install Python 3.11 or newer" in done.stderr
+
+
 def test_make_alone_lists_every_target():
     listed = re.findall(r"^  make (\w+)", make(), re.MULTILINE)
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)

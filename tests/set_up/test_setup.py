@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import setup
 from provision import command, packages, verilator
 from provision.places import Places
-from provision.report import Progress, minutes
+from provision.report import Progress, SetupError, minutes
 from setup_fakes import NEW, NEWER, ROOT, fake_verilator
 
 TWICE = 2
@@ -23,7 +24,7 @@ def fake_machine(places, fakes, fake_pip, monkeypatch):
     """Make every system package present and pip fake; return the calls of pip."""
     monkeypatch.setattr(packages, "needs", lambda: [packages.command("sh")])
     monkeypatch.setattr(packages, "check_interpreter", lambda: None)
-    monkeypatch.setattr(packages, "refresh", lambda _: pytest.fail("apt was called"))
+    monkeypatch.setattr(packages, "refresh", lambda *_: pytest.fail("apt was called"))
     monkeypatch.setattr(packages, "install", lambda *_: pytest.fail("apt was called"))
     return fake_pip
 
@@ -41,8 +42,9 @@ def test_second_set_up_runs_nothing_and_says_nothing(
     assert fake_machine == []
 
 
-def test_set_up_notices_that_its_verilator_went_away(places, fakes, fake_machine, monkeypatch):
-    own = fakes("verilator", f"echo 'Verilator {NEW} x'")
+def test_set_up_notices_that_its_verilator_went_away(places, only_fakes, fake_machine):
+    only_fakes("sh", "exit 0")
+    own = only_fakes("verilator", f"echo 'Verilator {NEW} x'")
     command.set_up(places)
     assert command.is_ready(places)
     own.unlink()
@@ -67,6 +69,39 @@ def test_set_up_compiles_when_there_is_no_verilator(places, only_fakes, fake_mac
         command.set_up(places)
     assert len(compiled) == 1
     assert (places.venv / "bin" / "verilator").resolve() == compiled[0]
+
+
+def test_user_without_rights_is_told_of_everything_at_once(
+    places, only_fakes, fake_pip, monkeypatch
+):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(packages, "needs", lambda: [packages.command("iverilog")])
+    monkeypatch.setattr(packages, "check_interpreter", lambda: None)
+    only_fakes("apt-get", "exit 1")
+    with pytest.raises(
+        SetupError, match=r"apt-get install iverilog flex bison autoconf libfl-dev`"
+    ):
+        command.set_up(places)
+
+
+def test_lists_are_refreshed_before_the_choice_is_final(places, only_fakes, fake_pip, monkeypatch):
+    """A fresh machine's lists are empty, so what it can install shows only after an update."""
+    offered, installed = [""], []
+    monkeypatch.setattr(packages, "needs", lambda: [packages.command("sh")])
+    monkeypatch.setattr(packages, "check_interpreter", lambda: None)
+    monkeypatch.setattr(packages, "needs_to_build_verilator", lambda: [packages.command("nosuch")])
+    monkeypatch.setattr(packages, "candidate", lambda _: offered[0])
+    monkeypatch.setattr(packages, "refresh", lambda *_: offered.insert(0, "5.040-1"))
+
+    def install(names, _):
+        installed.extend(names)
+        only_fakes("verilator", f"echo 'Verilator {NEWER} x'")
+
+    only_fakes("sh", "exit 0")
+    monkeypatch.setattr(packages, "install", install)
+    command.set_up(places)
+    assert installed == ["verilator"]
+    assert command.is_ready(places)
 
 
 def test_old_python_is_refused_in_words_it_can_parse(monkeypatch, capsys):

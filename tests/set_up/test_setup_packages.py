@@ -43,9 +43,7 @@ def test_without_apt_the_user_is_told_what_to_install(only_fakes, places):
     assert is_one_sentence(str(caught.value))
 
 
-@pytest.mark.parametrize(
-    ("sudo", "reason"), [(None, "there is no sudo here"), ("exit 1", "refused")]
-)
+@pytest.mark.parametrize(("sudo", "reason"), [(None, "there is no sudo"), ("exit 1", "refused")])
 def test_without_rights_the_user_is_told_what_root_has_to_do(
     only_fakes, places, monkeypatch, sudo, reason
 ):
@@ -53,7 +51,9 @@ def test_without_rights_the_user_is_told_what_root_has_to_do(
     only_fakes("apt-get", "exit 0")
     if sudo:
         only_fakes("sudo", sudo)
-    with pytest.raises(SetupError, match=reason + r".*`apt-get install flex`") as caught:
+    with pytest.raises(
+        SetupError, match=reason + r".*`apt-get update && apt-get install flex`"
+    ) as caught:
         packages.install(["flex"], places.log)
     assert is_one_sentence(str(caught.value))
 

@@ -113,16 +113,11 @@ def _set_up_all(places: Places) -> None:
 
 def _provide_tools(places: Places) -> verilator.Choice:
     """Install the system packages, and find, install or compile a Verilator; return which."""
-    missing = packages.missing_packages(packages.needs())
-    if missing and packages.has_apt():
-        # The lists of a fresh machine are empty or old, and hide what it could install.
-        packages.refresh(places.log)
-    choice = verilator.choose(places, lambda: packages.candidate("verilator"))
-    if choice.kind == "package":
-        missing.append("verilator")
-    elif choice.kind == "build":
-        missing += packages.missing_packages(packages.needs_to_build_verilator())
+    choice, missing = _plan(places)
     if missing:
+        packages.refresh(missing, places.log)
+        # The lists now show what the system has to offer.
+        choice, missing = _plan(places)
         packages.install(missing, places.log)
         _check_installed(choice)
     if choice.kind == "package":
@@ -137,6 +132,17 @@ def _provide_tools(places: Places) -> verilator.Choice:
     version = verilator.spell(verilator.version_of(choice.program))
     say(f"using Verilator {version} at {choice.program}")
     return choice
+
+
+def _plan(places: Places) -> tuple[verilator.Choice, list[str]]:
+    """Choose a Verilator and list the system packages that are missing, its own included."""
+    choice = verilator.choose(places, lambda: packages.candidate("verilator"))
+    missing = packages.missing_packages(packages.needs())
+    if choice.kind == "package":
+        missing.append("verilator")
+    elif choice.kind == "build":
+        missing += packages.missing_packages(packages.needs_to_build_verilator())
+    return choice, missing
 
 
 def _check_installed(choice: verilator.Choice) -> None:
@@ -159,6 +165,5 @@ def _set_up_training(places: Places) -> None:
     project = tomllib.loads(places.project_file.read_text())["project"]
     environment.install_extra(places, "train", project["optional-dependencies"]["train"])
     if not TRAINING_DATA.exists():
-        if packages.has_apt():
-            packages.refresh(places.log)
+        packages.refresh([TRAINING_DATA_PACKAGE], places.log)
         packages.install([TRAINING_DATA_PACKAGE], places.log)

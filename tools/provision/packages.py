@@ -161,22 +161,18 @@ def missing_packages(wanted: Iterable[Need]) -> list[str]:
     return list(dict.fromkeys(need.package for need in wanted if not need.present()))
 
 
-def has_apt() -> bool:
-    """Tell whether packages can be had with apt."""
-    return shutil.which("apt-get") is not None
+def refresh(packages: list[str], log: Path) -> None:
+    """Bring apt's lists up to date, as root: a fresh machine's are empty or old.
 
-
-def refresh(log: Path) -> None:
-    """Bring apt's lists up to date, as root.
+    Args:
+        packages: What is going to be installed, for the advice to a user who may not.
+        log: Where the output of apt goes.
 
     Raises:
-        SetupError: No network, or nobody here may do so.
+        SetupError: There is no apt, no right to use it, or no network.
     """
-    _as_root(
-        ["apt-get", *APT_OPTIONS, "-o", "APT::Update::Error-Mode=any", "update"],
-        "updating the package lists",
-        log,
-    )
+    options = [*APT_OPTIONS, "-o", "APT::Update::Error-Mode=any"]
+    _apt(["apt-get", *options, "update"], "updating the package lists", packages, log)
 
 
 def install(packages: list[str], log: Path) -> None:
@@ -185,32 +181,29 @@ def install(packages: list[str], log: Path) -> None:
     Raises:
         SetupError: There is no apt, no right to use it, no network or no space.
     """
-    if not has_apt():
+    say(f"installing system packages: {' '.join(packages)}")
+    options = [*APT_OPTIONS, "--yes", "--no-install-recommends"]
+    _apt(["apt-get", *options, "install", *packages], "installing system packages", packages, log)
+
+
+def _apt(words: list[str], step: str, packages: list[str], log: Path) -> None:
+    """Run an apt command with root's rights, or say who has to install what."""
+    if shutil.which("apt-get") is None:
         raise SetupError(
             "There is no apt here: install what these Debian packages hold with your system's "
             f"own package manager, and run make again: {' '.join(packages)}."
         )
-    say(f"installing system packages: {' '.join(packages)}")
-    options = [*APT_OPTIONS, "--yes", "--no-install-recommends"]
-    _as_root(
-        ["apt-get", *options, "install", *packages], "installing system packages", log, packages
-    )
-
-
-def _as_root(words: list[str], step: str, log: Path, packages: list[str] | None = None) -> None:
-    """Run an apt command with root's rights, or say who has to do what."""
     words = ["env", "DEBIAN_FRONTEND=noninteractive", *words]
     if os.geteuid() != 0:
-        instead = f"apt-get install {' '.join(packages)}" if packages else "apt-get update"
-        advice = f"have root run `{instead}`, and run make again"
+        advice = f"have root run `apt-get update && apt-get install {' '.join(packages)}`"
         if shutil.which("sudo") is None:
             raise SetupError(
-                f"{step.capitalize()} takes root's rights, and there is no sudo here: {advice}."
+                f"System packages are missing and there is no sudo: {advice}, and run make again."
             )
         # Asked for on its own first, so that a refusal is not taken for a failure of apt.
         if subprocess.run(["sudo", "-v"], check=False).returncode != 0:
             raise SetupError(
-                f"{step.capitalize()} takes root's rights, and sudo refused: {advice}."
+                f"System packages are missing and sudo refused: {advice}, and run make again."
             )
         words = ["sudo", *words]
     progress = Progress(step)
