@@ -17,11 +17,11 @@
 // on a clock of its own.
 
 module adc #(
-    parameter int COLUMNS = pcm_tables::COLUMNS,
-    parameter int LANES = pcm_tables::LANES,
-    parameter int PHASE_LIMIT = pcm_tables::PHASE_LIMIT,
+    parameter [31:0] COLUMNS = pcm_tables::COLUMNS,
+    parameter [31:0] LANES = pcm_tables::LANES,
+    parameter [31:0] PHASE_LIMIT = pcm_tables::PHASE_LIMIT,
     // Derived.
-    parameter int GROUP_BITS = COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1
+    parameter [31:0] GROUP_BITS = COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1
 ) (
     input                        read_clk,
     // Read the counters of columns `read_group * LANES ...` of a bank: they appear on `read_p` and
@@ -60,7 +60,8 @@ module adc #(
     read_noise generator ();
 
     initial begin
-        for (int column = 0; column < COLUMNS; column++) begin
+        /* verilator unroll_disable */
+        for (int unsigned column = 0; column < COLUMNS; column++) begin
             gain_p[column] = 0;
             gain_n[column] = 0;
             offset_p[column] = 0;
@@ -74,7 +75,8 @@ module adc #(
 
     // Zero the counters of a bank.
     task automatic clear(input to);
-        for (int column = 0; column < COLUMNS; column++) begin
+        /* verilator unroll_disable */
+        for (int unsigned column = 0; column < COLUMNS; column++) begin
             count_p[to][column] = 0;
             count_n[to][column] = 0;
         end
@@ -82,8 +84,10 @@ module adc #(
 
     // To be called after the characteristics changed.
     task automatic prepare;
-        for (int draw = 0; draw < DRAWS; draw++) noisy[draw] = 0;
-        for (int column = 0; column < COLUMNS; column++) begin
+        /* verilator unroll_disable */
+        for (int unsigned draw = 0; draw < DRAWS; draw++) noisy[draw] = 0;
+        /* verilator unroll_disable */
+        for (int unsigned column = 0; column < COLUMNS; column++) begin
             disturbance[column] = 0;
             if (noise[column] != 0) noisy[column / pcm_tables::COLUMNS_PER_DRAW] = 1;
         end
@@ -107,7 +111,8 @@ module adc #(
 
     // Noise of every column for one window.
     task automatic disturb(input int unsigned read, input int unsigned phase);
-        for (int draw = 0; draw < DRAWS; draw++) begin
+        /* verilator unroll_disable */
+        for (int unsigned draw = 0; draw < DRAWS; draw++) begin
             if (noisy[draw]) begin
                 generator.draw(seed_low, seed_high, draw, read, tile, phase);
                 for (int index = 0; index < pcm_tables::COLUMNS_PER_DRAW; index++) begin
@@ -129,7 +134,8 @@ module adc #(
         int magnitude;
         disturb(read, phase);
         if (steering == pcm_tables::STEER_BY_SIGN) begin
-            for (int column = 0; column < COLUMNS; column++) begin
+            /* verilator unroll_disable */
+            for (int unsigned column = 0; column < COLUMNS; column++) begin
                 total = 64'(charge[column])
                       * 64'(charge[column] >= 0 ? gain_p[column] : gain_n[column])
                       + disturbance[column];
@@ -143,7 +149,8 @@ module adc #(
                         count((64'(offset_n[column]) <<< OFFSET_SHIFT) - total));
             end
         end else begin
-            for (int column = 0; column < COLUMNS; column++) begin
+            /* verilator unroll_disable */
+            for (int unsigned column = 0; column < COLUMNS; column++) begin
                 magnitude = charge[column] < 0 ? -charge[column] : charge[column];
                 if (steering == pcm_tables::STEER_P)
                     count_p[to][column] = added(
@@ -161,7 +168,8 @@ module adc #(
 
     always @(posedge read_clk) begin
         if (read_enable) begin
-            for (int lane = 0; lane < LANES; lane++) begin
+            /* verilator unroll_disable */
+            for (int unsigned lane = 0; lane < LANES; lane++) begin
                 read_p[lane * pcm_tables::COUNT_BITS +: pcm_tables::COUNT_BITS]
                     <= count_p[read_bank][32'(read_group) * LANES + lane];
                 read_n[lane * pcm_tables::COUNT_BITS +: pcm_tables::COUNT_BITS]

@@ -172,6 +172,8 @@ def _tables(chip: Chip) -> str:
         "SAMPLE_FRACTION": formats.SAMPLE_FRACTION,
         "COLUMNS_PER_DRAW": read_noise.COLUMNS_PER_DRAW,
         "PHILOX_ROUNDS": read_noise.PHILOX_ROUNDS,
+        "IMAGE_HEADER_WORDS": pcm_state.IMAGE_HEADER_WORDS,
+        "IMAGE_COLUMN_WORDS": pcm_state.IMAGE_COLUMN_WORDS,
     }
     words = {
         "IMAGE_MAGIC": pcm_state.IMAGE_MAGIC,

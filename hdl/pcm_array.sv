@@ -14,12 +14,12 @@
 // device and every gain is 0.
 
 module pcm_array #(
-    parameter int ROWS = pcm_tables::ROWS,
-    parameter int COLUMNS = pcm_tables::COLUMNS,
-    parameter int LANES = pcm_tables::LANES,
-    parameter int PHASE_LIMIT = pcm_tables::PHASE_LIMIT,
+    parameter [31:0] ROWS = pcm_tables::ROWS,
+    parameter [31:0] COLUMNS = pcm_tables::COLUMNS,
+    parameter [31:0] LANES = pcm_tables::LANES,
+    parameter [31:0] PHASE_LIMIT = pcm_tables::PHASE_LIMIT,
     // Derived.
-    parameter int GROUP_BITS = COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1
+    parameter [31:0] GROUP_BITS = COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1
 ) (
     input                    clk,
     input                    state_load,
@@ -79,13 +79,16 @@ module pcm_array #(
         phase = 0;
         open = 0;
         slot = 0;
-        for (int word = 0; word < WORDS; word++) begin
+        /* verilator unroll_disable */
+        for (int unsigned word = 0; word < WORDS; word++) begin
             adding[word] = 0;
             subtracting[word] = 0;
         end
-        for (int row = 0; row < ROWS; row++) begin
+        /* verilator unroll_disable */
+        for (int unsigned row = 0; row < ROWS; row++) begin
             slots[row] = 0;
-            for (int column = 0; column < COLUMNS; column++) begin
+            /* verilator unroll_disable */
+            for (int unsigned column = 0; column < COLUMNS; column++) begin
                 plus[row][column] = 0;
                 minus[row][column] = 0;
             end
@@ -144,7 +147,8 @@ module pcm_array #(
 
     task automatic measure_pulses;
         int unsigned now;
-        for (int word = 0; word < WORDS; word++) begin
+        /* verilator unroll_disable */
+        for (int unsigned word = 0; word < WORDS; word++) begin
             now = add[word * WORD_BITS +: WORD_BITS];
             if (now != adding[word]) begin
                 account(word, now ^ adding[word], now, slot);
@@ -161,7 +165,8 @@ module pcm_array #(
 
     // A pulse ends with its window at the latest.
     task automatic finish_pulses;
-        for (int word = 0; word < WORDS; word++) begin
+        /* verilator unroll_disable */
+        for (int unsigned word = 0; word < WORDS; word++) begin
             account(word, adding[word], 0, slot);
             account(word, subtracting[word], 0, -slot);
             adding[word] = 0;
@@ -175,21 +180,26 @@ module pcm_array #(
     // Charge of every column; leaves `slots` at 0 for the next window.
     task automatic integrate_charge;
         int length;
-        for (int column = 0; column < COLUMNS; column++) converters.charge[column] = 0;
-        for (int row = 0; row < ROWS; row++) begin
+        /* verilator unroll_disable */
+        for (int unsigned column = 0; column < COLUMNS; column++) converters.charge[column] = 0;
+        /* verilator unroll_disable */
+        for (int unsigned row = 0; row < ROWS; row++) begin
             length = slots[row];
             if (length != 0) begin
                 slots[row] = 0;
                 if (with_plus && with_minus) begin
-                    for (int column = 0; column < COLUMNS; column++)
+                    /* verilator unroll_disable */
+                    for (int unsigned column = 0; column < COLUMNS; column++)
                         converters.charge[column] = converters.charge[column]
                             + length * (32'(plus[row][column]) - 32'(minus[row][column]));
                 end else if (with_plus) begin
-                    for (int column = 0; column < COLUMNS; column++)
+                    /* verilator unroll_disable */
+                    for (int unsigned column = 0; column < COLUMNS; column++)
                         converters.charge[column] =
                             converters.charge[column] + length * 32'(plus[row][column]);
                 end else if (with_minus) begin
-                    for (int column = 0; column < COLUMNS; column++)
+                    /* verilator unroll_disable */
+                    for (int unsigned column = 0; column < COLUMNS; column++)
                         converters.charge[column] =
                             converters.charge[column] - length * 32'(minus[row][column]);
                 end
@@ -199,72 +209,80 @@ module pcm_array #(
 
     // --- state ----------------------------------------------------------------------------------
 
-    string state_path;
-    int state_file;
-    // Set by anything that is wrong with the file, so that what follows is not done.
-    reg state_bad;
+    localparam int CELLS_AT = pcm_tables::IMAGE_HEADER_WORDS;
+    localparam int COLUMNS_AT = CELLS_AT + ROWS * COLUMNS;
+    localparam int IMAGE_WORDS = COLUMNS_AT + COLUMNS * pcm_tables::IMAGE_COLUMN_WORDS;
+    // A word is eight digits and the end of its line.
+    localparam int IMAGE_BYTES = IMAGE_WORDS * 9;
 
-    task automatic refuse(input string reason);
-        if (!state_bad) $fatal(1, "%s: %s", state_path, reason);
-        state_bad = 1;
-    endtask
+    reg [31:0] image [0:IMAGE_WORDS-1];
 
-    // The next word of the file.
-    task automatic take(output int unsigned word);
-        word = 0;
-        if (!state_bad && $fscanf(state_file, "%h", word) != 1)
-            refuse("the PCM state is cut short or not hexadecimal: make it again");
-    endtask
+    // What is wrong with the state file, in words; empty if nothing is.
+    function automatic string fault(input string path);
+        int file, length, position;
+        reg [31:0] magic, sizes;
+        magic = 0;
+        sizes = 0;
+        fault = "";
+        file = $fopen(path, "r");
+        if (file == 0) fault = "cannot read the PCM state";
+        else begin
+            position = $fscanf(file, "%h %h", magic, sizes);
+            position = $fseek(file, 0, 2);
+            length = $ftell(file);
+            $fclose(file);
+            if (position != 0 || magic != pcm_tables::IMAGE_MAGIC) fault = "not a PCM state";
+            else if (sizes != {16'(ROWS), 16'(COLUMNS)})
+                fault = $sformatf("the PCM state is of a %0dx%0d array: allowed is %0dx%0d",
+                                  sizes[31:16], sizes[15:0], ROWS, COLUMNS);
+            else if (length != IMAGE_BYTES)
+                fault = $sformatf("the PCM state is %0d bytes long: allowed is %0d",
+                                  length, IMAGE_BYTES);
+        end
+    endfunction
 
     task automatic load;
-        string folder;
-        /* verilator lint_off UNUSEDSIGNAL */
-        int unsigned extra;
-        /* verilator lint_on UNUSEDSIGNAL */
-        state_bad = 0;
+        string folder, path, problem;
         if ($value$plusargs("pcm_state=%s", folder) == 0) begin
-            state_path = "+pcm_state";
-            refuse("no such plusarg, which names the folder of the PCM states");
+            $fatal(1, "+pcm_state: no such plusarg: it names the folder of the PCM states");
         end else begin
-            state_path = $sformatf("%s/state_%0d.hex", folder, state_index);
-            state_file = $fopen(state_path, "r");
-            if (state_file == 0) refuse("cannot read the PCM state");
+            path = $sformatf("%s/state_%0d.hex", folder, state_index);
+            problem = fault(path);
+            if (problem != "") $fatal(1, "%s: %s", path, problem);
             else begin
-                load_words();
-                if (!state_bad && $fscanf(state_file, "%h", extra) != -1)
-                    refuse("the PCM state goes on after its end: make it again");
-                $fclose(state_file);
+                $readmemh(path, image);
+                take_image();
             end
         end
     endtask
 
-    task automatic load_words;
-        int unsigned word;
-        take(word);
-        if (word != pcm_tables::IMAGE_MAGIC) refuse("not a PCM state");
-        take(word);
-        if (word != {16'(ROWS), 16'(COLUMNS)})
-            refuse($sformatf("the PCM state is of a %0dx%0d array: allowed is %0dx%0d",
-                             word[31:16], word[15:0], ROWS, COLUMNS));
-        take(converters.seed_low);
-        take(converters.seed_high);
-        take(converters.tile);
-        for (int row = 0; row < ROWS; row++)
-            for (int column = 0; column < COLUMNS; column++) begin
-                take(word);
+    // The layout is that of spec/pcm_state.py.
+    task automatic take_image;
+        reg [31:0] word;
+        int at;
+        converters.seed_low = image[2];
+        converters.seed_high = image[3];
+        converters.tile = image[4];
+        at = CELLS_AT;
+        /* verilator unroll_disable */
+        for (int unsigned row = 0; row < ROWS; row++) begin
+            /* verilator unroll_disable */
+            for (int unsigned column = 0; column < COLUMNS; column++) begin
+                word = image[at];
                 plus[row][column] = 16'(word[7:0]) + 16'(word[15:8]);
                 minus[row][column] = 16'(word[23:16]) + 16'(word[31:24]);
+                at = at + 1;
             end
-        for (int column = 0; column < COLUMNS; column++) begin
-            take(word);
-            converters.gain_p[column] = word;
-            take(word);
-            converters.gain_n[column] = word;
-            take(word);
+        end
+        /* verilator unroll_disable */
+        for (int unsigned column = 0; column < COLUMNS; column++) begin
+            converters.gain_p[column] = image[at];
+            converters.gain_n[column] = image[at + 1];
+            word = image[at + 2];
             converters.offset_p[column] = 32'($signed(word[15:0]));
             converters.offset_n[column] = 32'($signed(word[31:16]));
-            take(word);
-            converters.noise[column] = word;
+            converters.noise[column] = image[at + 3];
+            at = at + pcm_tables::IMAGE_COLUMN_WORDS;
         end
         converters.prepare();
     endtask

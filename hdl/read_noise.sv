@@ -14,6 +14,7 @@ module read_noise;
     int sample [0:pcm_tables::COLUMNS_PER_DRAW - 1];
 
     initial begin
+        /* verilator unroll_disable */
         for (int level = 0; level < 1 << 8; level++)
             quantile[level] = 32'($signed(
                 pcm_tables::QUANTILES[level * pcm_tables::QUANTILE_BITS +: pcm_tables::QUANTILE_BITS]));

@@ -1,0 +1,197 @@
+"""Driving the PCM macro's ports from a cocotb bench: states, windows of pulses, readout."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.handle import SimHandleBase
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
+from numpy.typing import NDArray
+
+from spec import formats, pcm_state
+from spec.formats import Phase, ReadMode, Steer
+from spec.pcm_state import PcmState
+
+STATES = "states"
+"""Folder of the state files, in the simulation's working folder."""
+PLUSARG = f"+pcm_state={STATES}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """One integration window.
+
+    Attributes:
+        add, sub: bool [slots, rows], whether the row's drive is on in the slot.
+        select_plus, select_minus, steer: as the macro's ports.
+    """
+
+    add: NDArray[np.bool_]
+    sub: NDArray[np.bool_]
+    select_plus: bool
+    select_minus: bool
+    steer: Steer
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Signed slots that every row was driven."""
+        return self.add.sum(axis=0, dtype=np.int64) - self.sub.sum(axis=0, dtype=np.int64)
+
+    def charge(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Charge of every column of devices `codes` [rows, columns, 4], by its definition."""
+        devices = codes.astype(np.int64)
+        plus = devices[..., 0] + devices[..., 1]
+        minus = devices[..., 2] + devices[..., 3]
+        charge = self.lengths() @ (plus * self.select_plus - minus * self.select_minus)
+        return charge if self.steer == Steer.BY_SIGN else np.abs(charge)
+
+
+def window(phase: Phase, add: NDArray[np.bool_], sub: NDArray[np.bool_]) -> Window:
+    """A window of `phase` with these pulses."""
+    return Window(add, sub, phase.select_plus, phase.select_minus, phase.steer)
+
+
+def pwm_windows(x: NDArray[np.int8], mode: ReadMode) -> list[Window]:
+    """The windows of an MVM as an input modulator plays them: pulses from the first slot on."""
+    magnitude = np.abs(np.clip(x, -formats.INT8_MAX, formats.INT8_MAX))
+    on = np.arange(formats.SLOTS)[:, np.newaxis] < magnitude
+    windows = []
+    for phase in formats.PHASES[mode]:
+        positive, negative = on & (x > 0) & phase.drive_positive, on & (x < 0)
+        negative &= phase.drive_negative
+        if phase.steer == Steer.BY_SIGN:
+            windows.append(window(phase, positive, negative))
+        else:
+            windows.append(window(phase, positive | negative, np.zeros_like(on)))
+    return windows
+
+
+def _integers(bits: NDArray[np.bool_]) -> list[int]:
+    """Rows of bits as integers, first bit lowest."""
+    packed = np.packbits(bits, axis=-1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+class PcmMacro:
+    """Drives one macro. What takes its time ends just after a rising edge of the array's clock.
+
+    Args:
+        dut: the macro, or a design with its ports.
+        rows, columns, lanes: sizes.
+        mvm_clock, read_clock: names of the clock inputs.
+    """
+
+    def __init__(
+        self,
+        dut: SimHandleBase,
+        rows: int,
+        columns: int,
+        lanes: int,
+        mvm_clock: str = "clk",
+        read_clock: str = "read_clk",
+    ) -> None:
+        self.dut: Any = dut
+        self.rows, self.columns, self.lanes = rows, columns, lanes
+        self.clock = getattr(dut, mvm_clock)
+        self.read_clock = getattr(dut, read_clock)
+
+    async def start(self, mvm_ps: int = 1000, read_ps: int = 2500) -> None:
+        """Idle inputs, and clocks of these periods."""
+        for name in (
+            "state_load", "state_index", "pulse_add", "pulse_sub", "select_plus", "select_minus",
+            "steer", "bank", "clear", "integrate", "read_enable", "read_bank", "read_group",
+        ):  # fmt: skip
+            getattr(self.dut, name).value = 0
+        Clock(self.clock, mvm_ps, "ps", impl="gpi").start()
+        Clock(self.read_clock, read_ps, "ps", impl="gpi").start()
+        self._mvm_ps = mvm_ps
+        await self.clocks(2)
+
+    async def clocks(self, count: int) -> None:
+        """Let `count` rising edges of the array's clock pass."""
+        if count > 1:
+            # One event instead of one an edge; it lies between two edges.
+            await Timer((count - 1) * self._mvm_ps - self._mvm_ps // 2, "ps")
+            await RisingEdge(self.clock)
+        if count:
+            await RisingEdge(self.clock)
+
+    async def load(self, state: PcmState, tile: int = 0, index: int = 0) -> None:
+        """Write a tile of `state` to the file number `index`, and have it loaded."""
+        Path(STATES).mkdir(exist_ok=True)
+        pcm_state.write_image(state, tile, Path(STATES, f"state_{index}.hex"))
+        self.dut.state_index.value = index
+        self.dut.state_load.value = 1
+        await RisingEdge(self.clock)
+        self.dut.state_load.value = 0
+        self.dut.state_index.value = 0xFFFF
+        await RisingEdge(self.clock)
+
+    async def clear(self, bank: int) -> None:
+        """Begin an MVM into `bank`; its first window may follow at once."""
+        self.dut.bank.value = bank
+        self.dut.clear.value = 1
+        await RisingEdge(self.clock)
+        self.dut.clear.value = 0
+
+    async def window(
+        self, window: Window, bank: int, after: Mapping[str, int] | None = None
+    ) -> None:
+        """Play a window, and the clock after its last slot, in which it is converted.
+
+        The next window may follow at once. `after` are further ports to set for that last clock;
+        they are left so.
+        """
+        dut = self.dut
+        dut.bank.value = bank
+        dut.select_plus.value = int(window.select_plus)
+        dut.select_minus.value = int(window.select_minus)
+        dut.steer.value = int(window.steer)
+        dut.integrate.value = 1
+        waited = 0
+        before = (None, None)
+        for add, sub in zip(_integers(window.add), _integers(window.sub), strict=True):
+            if (add, sub) != before:
+                await self.clocks(waited)
+                dut.pulse_add.value, dut.pulse_sub.value = add, sub
+                before, waited = (add, sub), 0
+            waited += 1
+        await self.clocks(waited)
+        dut.integrate.value = 0
+        for name, value in (after or {}).items():
+            getattr(dut, name).value = value
+        await RisingEdge(self.clock)
+
+    async def mvm(self, windows: Iterable[Window], bank: int, gap: int = 0) -> None:
+        """Clear `bank` and play the windows, with `gap` more clocks around each of them."""
+        await self.clear(bank)
+        for each in windows:
+            if gap:
+                await self.clocks(gap)
+            await self.window(each, bank)
+
+    async def read(self, bank: int, groups: Sequence[int] | None = None) -> NDArray[np.uint16]:
+        """Counters of `bank`: uint16 [2, columns], P and N; those of groups not read are 0.
+
+        Runs on the readout's clock, a clock a group; may go on beside the other methods.
+        """
+        counters = np.zeros((2, self.columns // self.lanes, self.lanes), dtype=np.uint16)
+        await FallingEdge(self.read_clock)
+        self.dut.read_enable.value = 1
+        self.dut.read_bank.value = bank
+        for group in range(self.columns // self.lanes) if groups is None else groups:
+            self.dut.read_group.value = group
+            # Half a clock after the edge the registered outputs are there in every simulator.
+            await FallingEdge(self.read_clock)
+            for side, port in enumerate((self.dut.read_p, self.dut.read_n)):
+                counters[side, group] = unpacked(int(port.value), self.lanes)
+        self.dut.read_enable.value = 0
+        return counters.reshape(2, self.columns)
+
+
+def unpacked(word: int, lanes: int) -> list[int]:
+    """The counters of a readout word, lowest column first."""
+    mask = formats.COUNT_MAX
+    return [word >> lane * formats.COUNT_BITS & mask for lane in range(lanes)]
