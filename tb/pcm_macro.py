@@ -1,6 +1,6 @@
 """Driving the PCM macro's ports from a cocotb bench: states, windows of pulses, readout."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.handle import SimHandleBase
-from cocotb.triggers import FallingEdge, RisingEdge, Timer
+from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
 from spec import formats, pcm_state
+from spec.chip import Chip
 from spec.formats import Phase, ReadMode, Steer
 from spec.pcm_state import PcmState
+from tb.chips import sized
+from tb.readout import Readout
 
 STATES = "states"
 """Folder of the state files, in the simulation's working folder."""
@@ -46,6 +49,13 @@ class Window:
         minus = devices[..., 2] + devices[..., 3]
         charge = self.lengths() @ (plus * self.select_plus - minus * self.select_minus)
         return charge if self.steer == Steer.BY_SIGN else np.abs(charge)
+
+
+def array_chip(parameters: Mapping[str, Any]) -> Chip:
+    """The chip of a variant that may also set `phase_limit`; see `tb.chips.sized` for the rest."""
+    chip = sized({"chip": "tiny", "gdpu_units": 1, **parameters})
+    limit = parameters.get("phase_limit", chip.adc.phase_limit)
+    return chip.model_copy(update={"adc": chip.adc.model_copy(update={"phase_limit": limit})})
 
 
 def window(phase: Phase, add: NDArray[np.bool_], sub: NDArray[np.bool_]) -> Window:
@@ -93,19 +103,21 @@ class PcmMacro:
         read_clock: str = "read_clk",
     ) -> None:
         self.dut: Any = dut
-        self.rows, self.columns, self.lanes = rows, columns, lanes
+        self.rows = rows
         self.clock = getattr(dut, mvm_clock)
-        self.read_clock = getattr(dut, read_clock)
+        self.readout = Readout(dut, columns, lanes, read_clock)
+        self.read = self.readout.read
 
     async def start(self, mvm_ps: int = 1000, read_ps: int = 2500) -> None:
         """Idle inputs, and clocks of these periods."""
         for name in (
             "state_load", "state_index", "pulse_add", "pulse_sub", "select_plus", "select_minus",
-            "steer", "bank", "clear", "integrate", "read_enable", "read_bank", "read_group",
+            "steer", "bank", "clear", "integrate",
         ):  # fmt: skip
             getattr(self.dut, name).value = 0
+        self.readout.idle()
         Clock(self.clock, mvm_ps, "ps", impl="gpi").start()
-        Clock(self.read_clock, read_ps, "ps", impl="gpi").start()
+        Clock(self.readout.clock, read_ps, "ps", impl="gpi").start()
         self._mvm_ps = mvm_ps
         await self.clocks(2)
 
@@ -171,27 +183,3 @@ class PcmMacro:
             if gap:
                 await self.clocks(gap)
             await self.window(each, bank)
-
-    async def read(self, bank: int, groups: Sequence[int] | None = None) -> NDArray[np.uint16]:
-        """Counters of `bank`: uint16 [2, columns], P and N; those of groups not read are 0.
-
-        Runs on the readout's clock, a clock a group; may go on beside the other methods.
-        """
-        counters = np.zeros((2, self.columns // self.lanes, self.lanes), dtype=np.uint16)
-        await FallingEdge(self.read_clock)
-        self.dut.read_enable.value = 1
-        self.dut.read_bank.value = bank
-        for group in range(self.columns // self.lanes) if groups is None else groups:
-            self.dut.read_group.value = group
-            # Half a clock after the edge the registered outputs are there in every simulator.
-            await FallingEdge(self.read_clock)
-            for side, port in enumerate((self.dut.read_p, self.dut.read_n)):
-                counters[side, group] = unpacked(int(port.value), self.lanes)
-        self.dut.read_enable.value = 0
-        return counters.reshape(2, self.columns)
-
-
-def unpacked(word: int, lanes: int) -> list[int]:
-    """The counters of a readout word, lowest column first."""
-    mask = formats.COUNT_MAX
-    return [word >> lane * formats.COUNT_BITS & mask for lane in range(lanes)]

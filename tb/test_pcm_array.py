@@ -16,36 +16,20 @@ from numpy.typing import NDArray
 from golden import adc
 from golden.pcm_array import Crossbar
 from hdl import pcm_array
-from spec import chip as chips
 from spec import formats, pcm_state
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode, Steer
 from spec.pcm_state import PcmState
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.pcm_macro import PLUSARG, PcmMacro, Window, pwm_windows, window
+from tb.pcm_macro import PLUSARG, PcmMacro, Window, array_chip, pwm_windows, window
 from tb.scoreboard import compare
 
 MODES = (ReadMode.ONE_PHASE, ReadMode.FOUR_PHASE)
 
 
-def _chip(parameters: dict) -> Chip:
-    """A chip description with the variant's sizes."""
-    tiny = chips.find("tiny").model_dump()
-    return Chip.model_validate(
-        tiny
-        | {
-            "array": {"rows": parameters["rows"], "columns": parameters["columns"]},
-            "ldpu": {"lanes": parameters["lanes"]},
-            "link": {"units": parameters["lanes"]},
-            "gdpu": tiny["gdpu"] | {"units": 1},
-            "adc": tiny["adc"] | {"phase_limit": parameters["phase_limit"]},
-        }
-    )
-
-
 def _prepare(variant: Variant, folder: Path) -> Design:
-    chip = _chip(dict(variant.parameters))
+    chip = array_chip(variant.parameters)
     sources = pcm_array.write_sources(folder, chip)
     return Design(sources, pcm_array.MODULE, plusargs=[PLUSARG])
 
@@ -136,7 +120,7 @@ class Session:
 
     def __init__(self, dut: object) -> None:
         parameters = benches.current()
-        self.chip = _chip(parameters)
+        self.chip = array_chip(parameters)
         self.rows, self.columns = parameters["rows"], parameters["columns"]
         self.mvms = parameters["mvms"]
         self.macro = PcmMacro(dut, self.rows, self.columns, parameters["lanes"])
@@ -387,13 +371,13 @@ async def reading_keeps_its_word_and_its_order(dut) -> None:
     x = _random_inputs(stimulus, session.rows)
     expected = session.expected_mvm(x, mode)
     await macro.mvm(pwm_windows(x, mode), 0)
-    groups = [int(group) for group in stimulus.permutation(session.columns // macro.lanes)]
+    groups = [int(group) for group in stimulus.permutation(session.columns // macro.readout.lanes)]
     session.check(expected, await macro.read(0, groups), "shuffled")
     held = int(dut.read_p.value), int(dut.read_n.value)
     for group in groups:
         dut.read_group.value = group
         dut.read_bank.value = 1
-        await ClockCycles(macro.read_clock, 1)
+        await ClockCycles(macro.readout.clock, 1)
         await Timer(1, "ps")
         assert held == (int(dut.read_p.value), int(dut.read_n.value)), f"group {group} moved it"
 
