@@ -31,6 +31,11 @@ FAILURES = {
     "'cc1plus: fatal error: odd'": [
         "g++ -Werror -c V3Error.cpp\ncc1plus: fatal error: odd\nmake: *** [x.mk:2: opt] Error 1\n"
     ],
+    "'x.c:1: error: odd'": [
+        "fatal: not a git repository\nx.c:1: error: odd\nx.c:2: error: even\nmake: *** Error 1\n"
+    ],
+    "'make: *** odd'": ["fatal: not a git repository\nmake: *** odd\nmake: leaving\n"],
+    "'fatal: odd'": ["Cloning\nfatal: odd\nwarning: more\n"],
     "'odd words'": ["some\nodd words\n"],
     "saying 'nothing'": [""],
 }

@@ -29,7 +29,14 @@ NO_NETWORK = re.compile(
     r"|Connection reset by peer|Remote end closed",
     re.IGNORECASE,
 )
-ERROR = re.compile(r"\berror: |^E: |^fatal: |: not found|denied", re.IGNORECASE)
+TELLING = [
+    re.compile(words, re.IGNORECASE)
+    for words in (r"\berror: |^E: |: not found|denied", r"\*\*\* ", r"^fatal: ")
+]
+"""What marks the line that tells why a program failed, the surest first.
+
+git's "fatal" comes late: the sources of Verilator ask git about themselves and do without an answer.
+"""
 BAD_HASH = re.compile(r"DO NOT MATCH THE HASHES|Hash Sum mismatch", re.IGNORECASE)
 
 
@@ -58,9 +65,10 @@ def explain_failure(step: str, output: str, log: Path, place: Path) -> SetupErro
             f"settings if there are any, and run make again (details in {log})."
         )
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if ERROR.search(line)] or lines[-1:] or ["nothing"]
+    telling = [line for words in TELLING for line in lines if words.search(line)]
+    reason = [*telling, *lines[-1:], "nothing"][0][:200]
     return SetupError(
-        f"It failed while {step}, saying {telling[0][:200]!r}: mend that and run make again "
+        f"It failed while {step}, saying {reason!r}: mend that and run make again "
         f"(all it said is in {log})."
     )
 
