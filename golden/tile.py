@@ -1,5 +1,7 @@
 """A tile: modulator, PCM array, converters and LDPU, for batches of vectors."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,8 +12,8 @@ from spec.errors import UserError
 from spec.pcm_state import PcmState
 from spec.program import TileConfig
 
-BLOCK = 128
-"""Vectors processed together: their temporaries stay in the processor's cache."""
+BLOCK_VALUES = 128 * 256
+"""Inputs or results processed together: their temporaries stay in the processor's cache."""
 
 
 class Tile:
@@ -65,9 +67,8 @@ class Tile:
         if rx is not None:
             _demand_int8("RX vectors", rx, (len(x), config.columns))
         result = np.empty((len(x), config.columns), dtype=np.int8)
-        for start in range(0, len(x), BLOCK):
-            block = slice(start, start + BLOCK)
-            p, n = self._counts(config, x[block], first_read + start)
+        for block in _blocks(config, len(x)):
+            p, n = self._counts(config, x[block], first_read + block.start)
             result[block] = ldpu.process(
                 p, n, config.constants, config.relu_1, config.relu_2,
                 None if rx is None else rx[block], config.rx_scale,
@@ -80,9 +81,8 @@ class Tile:
         """Counters P and N, uint16 [n, config.columns] each; arguments and errors as for `run`."""
         self._check(config, x)
         p, n = np.empty((2, len(x), config.columns), dtype=np.uint16)
-        for start in range(0, len(x), BLOCK):
-            block = slice(start, start + BLOCK)
-            p[block], n[block] = self._counts(config, x[block], first_read + start)
+        for block in _blocks(config, len(x)):
+            p[block], n[block] = self._counts(config, x[block], first_read + block.start)
         return p, n
 
     def _counts(
@@ -101,6 +101,12 @@ class Tile:
             if not 1 <= size <= limit:
                 raise UserError(f"tile configuration: {name} = {size}: allowed is 1 to {limit}")
         _demand_int8("input vectors", x, (len(x), config.rows))
+
+
+def _blocks(config: TileConfig, vectors: int) -> Iterator[slice]:
+    """Parts of a batch, of about `BLOCK_VALUES` inputs or results each."""
+    size = max(1, BLOCK_VALUES // max(config.rows, config.columns))
+    return (slice(start, start + size) for start in range(0, vectors, size))
 
 
 def _demand_int8(what: str, array: NDArray, shape: tuple[int, int]) -> None:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden import adc, ldpu
+from golden import tile as golden_tile
 from golden.pcm_array import Crossbar
-from golden.tile import BLOCK, Tile
+from golden.tile import Tile
 from spec import chip
 from spec.errors import UserError
 from spec.formats import FP16_ONE, INT8_MAX, ReadMode
@@ -21,6 +22,15 @@ from spec.program import TileConfig
 
 TINY, HERMES = chip.find("tiny"), chip.find("hermes")
 HALF = FP16_ONE - 0x400
+VECTORS = 300
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_blocks():
+    """Blocks of 64 vectors on the small chip, three on the large, so that batches cross edges."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(golden_tile, "BLOCK_VALUES", 64 * 14)
+        yield
 
 
 def _make(
@@ -33,7 +43,7 @@ def _make(
     config = random_config(rng, mode, rows, columns, **options)
     # Small enough that converters mostly stay below their limit, at any array size.
     largest = INT8_MAX * TINY.array.rows // state.rows
-    x = rng.integers(-largest, largest + 1, (2 * BLOCK + 44, rows)).astype(np.int8)
+    x = rng.integers(-largest, largest + 1, (VECTORS, rows)).astype(np.int8)
     rx = random_int8(rng, len(x), columns) if config.rx_enable else None
     return Tile(description, state, tile=1), config, x, rx
 
@@ -60,7 +70,7 @@ def test_a_tile_is_its_parts_in_order(
 @settings(deadline=None, max_examples=30)
 @given(
     mode=st.sampled_from(ReadMode),
-    cuts=st.lists(st.integers(0, 2 * BLOCK + 44), max_size=5),
+    cuts=st.lists(st.integers(0, VECTORS), max_size=5),
     order=st.randoms(use_true_random=False),
 )
 def test_batches_may_be_split_and_ordered_at_will(
