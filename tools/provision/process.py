@@ -35,7 +35,7 @@ TELLING = [
 ]
 """What marks the line that tells why a program failed, the surest first.
 
-git's "fatal" comes late: the sources of Verilator ask git about themselves and do without an answer.
+git's "fatal" comes late: Verilator's sources ask git about themselves and do without an answer.
 """
 BAD_HASH = re.compile(r"DO NOT MATCH THE HASHES|Hash Sum mismatch", re.IGNORECASE)
 
