@@ -122,12 +122,13 @@ class PcmMacro:
         await self.clocks(2)
 
     async def clocks(self, count: int) -> None:
-        """Let `count` rising edges of the array's clock pass."""
-        if count > 1:
-            # One event instead of one an edge; it lies between two edges.
-            await Timer((count - 1) * self._mvm_ps - self._mvm_ps // 2, "ps")
-            await RisingEdge(self.clock)
+        """Let `count` rising edges of the array's clock pass, from wherever between two it is."""
         if count:
+            await RisingEdge(self.clock)
+        if count > 2:
+            # One event instead of one an edge; it lies between two edges.
+            await Timer((count - 2) * self._mvm_ps + self._mvm_ps // 2, "ps")
+        if count > 1:
             await RisingEdge(self.clock)
 
     async def load(self, state: PcmState, tile: int = 0, index: int = 0) -> None:

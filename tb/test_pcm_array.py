@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from golden import adc
 from golden.pcm_array import Crossbar
-from hdl import pcm_array
+from hdl import pcm_array, verilog
+from hdl.pcm_array import PcmArray
 from spec import formats, pcm_state
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode, Steer
@@ -31,12 +32,21 @@ MODES = (ReadMode.ONE_PHASE, ReadMode.FOUR_PHASE)
 def _prepare(variant: Variant, folder: Path) -> Design:
     chip = array_chip(variant.parameters)
     sources = pcm_array.write_sources(folder, chip)
-    return Design(sources, pcm_array.MODULE, plusargs=[PLUSARG])
+    top = pcm_array.MODULE
+    if variant.parameters["component"]:
+        top = "pcm_array_component"
+        sources.append(verilog.write(PcmArray(chip), top, folder / f"{top}.v"))
+    return Design(sources, top, plusargs=[PLUSARG])
 
 
-def _sizes(rows: int, columns: int, lanes: int, phase_limit: int = 422, mvms: int = 40) -> dict:
+def _sizes(
+    rows: int, columns: int, lanes: int, phase_limit: int = 422, mvms: int = 40,
+    component: bool = False,
+) -> dict:  # fmt: skip
+    """Parameters of a variant; with `component` the macro is driven through its component."""
     return {
-        "rows": rows, "columns": columns, "lanes": lanes, "phase_limit": phase_limit, "mvms": mvms
+        "rows": rows, "columns": columns, "lanes": lanes, "phase_limit": phase_limit,
+        "mvms": mvms, "component": component,
     }  # fmt: skip
 
 
@@ -44,6 +54,7 @@ BENCH = Bench(
     name="pcm_array",
     variants=(
         Variant("tiny", _sizes(16, 16, 1)),
+        Variant("component", _sizes(12, 8, 2, component=True)),
         # Rows beyond one word and not whole words; a last draw of noise that is cut short; counters
         # that fill up in one conversion.
         Variant("odd", _sizes(36, 6, 2, phase_limit=formats.COUNT_MAX)),
@@ -123,7 +134,8 @@ class Session:
         self.chip = array_chip(parameters)
         self.rows, self.columns = parameters["rows"], parameters["columns"]
         self.mvms = parameters["mvms"]
-        self.macro = PcmMacro(dut, self.rows, self.columns, parameters["lanes"])
+        clocks = ("mvm_clk", "clk") if parameters["component"] else ("clk", "read_clk")
+        self.macro = PcmMacro(dut, self.rows, self.columns, parameters["lanes"], *clocks)
         self.stimulus = benches.generator()
         self.state: PcmState | None = None
         self.tile = 0
@@ -444,11 +456,17 @@ def _edge_states(chip: Chip, stimulus: np.random.Generator) -> tuple[PcmState, P
     codes[:, :, 1::2] = [0xAA, 0x55, 0xAA, 0x55]
     edge = pcm_state.ideal(chip, codes, seed=int(stimulus.integers(1 << 63)))
     charge = 127 * 255 * rows // 2
-    counts_below = min(chip.adc.phase_limit - 1, 250)
+    one = 2**formats.GAIN_FRACTION
+    # Two phases add to a counter, which must not be full; and no gain exceeds its code.
+    largest = ((1 << formats.GAIN_BITS) - 1) * charge // one
+    most = min(chip.adc.phase_limit - 1, formats.COUNT_MAX // 2, largest)
+    # Losing a bit of the gain that is worth more than a count shows in any case.
+    low_bits = (1 << (one // charge).bit_length()) - 1
     gain = np.full(columns, -1)
-    while np.bitwise_and.reduce(gain):
-        counts = stimulus.integers(1, counts_below, columns)
-        gain = -(-counts * 2**formats.GAIN_FRACTION // charge) - 1
+    while np.bitwise_and.reduce(gain) & low_bits:
+        # In the upper half, where the smallest device step is worth more than what is left over.
+        counts = stimulus.integers(most // 2, most, columns, endpoint=True)
+        gain = -(-counts * one // charge) - 1
     edge.gain_p[:], edge.gain_n[:] = gain, gain
     return edge, replace(edge, noise=np.full((2, columns), 2000, np.uint16))
 
