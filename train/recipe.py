@@ -1,4 +1,4 @@
-"""The settings that each network is trained with, chosen on images kept out of training."""
+"""The settings that each network is trained with; README.md here says how they were chosen."""
 
 from dataclasses import dataclass
 
