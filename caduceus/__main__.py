@@ -1,0 +1,68 @@
+"""The `caduceus` command."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from caduceus.paths import BUILD
+from spec.errors import UserError
+from spec.formats import ReadMode
+
+READ_MODES = click.Choice([str(mode) for mode in ReadMode])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="caduceus")
+def cli() -> None:
+    """An open, bit-exact reproduction of a 64-core phase-change-memory compute chip.
+
+    Exit status: 0 if all is well, 1 if something compared did not match, 2 if the command could
+    not do what it was asked.
+    """
+
+
+@cli.command()
+@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
+@click.option("--net", "network", help="Network; the chip's own if not given.")
+@click.option("--sim", "simulator", default="verilator", show_default=True, help="Simulator.")
+@click.option("--read-mode", type=READ_MODES, default="4-phase", show_default=True,
+              help="How signs are handled in the array.")
+@click.option("--images", type=click.IntRange(1), default=10, show_default=True,
+              help="Test images to run.")
+@click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
+@click.option("--output", type=click.Path(path_type=Path),
+              default=BUILD / "sim" / "result.json", show_default="build/sim/result.json",
+              help="Where the result goes.")  # fmt: skip
+def sim(
+    chip: str,
+    network: str | None,
+    simulator: str,
+    read_mode: str,
+    images: int,
+    waves: bool,
+    output: Path,
+) -> None:
+    """Run a trained network through the RTL and compare every activation with the golden model."""
+    from caduceus.sim import Request, run
+
+    request = Request(chip, network, simulator, ReadMode(read_mode), images, waves, output)
+    if not run(request, Console()):
+        sys.exit(1)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one sentence on standard error."""
+    try:
+        cli(prog_name="caduceus")
+    except UserError as error:
+        click.echo(f"caduceus: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("caduceus: interrupted", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

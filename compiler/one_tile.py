@@ -1,0 +1,76 @@
+"""A network whose every matrix fits one array, compiled to run layer by layer on one tile."""
+
+import numpy as np
+
+from compiler import quantise
+from spec import formats
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.network import Geometry, Layer, Network, Weights, geometries
+from spec.program import LayerProgram, Program, TileConfig
+
+
+def compile_network(
+    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+) -> Program:
+    """Map every layer of `network` to the tile of `chip`.
+
+    Raises:
+        UserError: a layer does not fit the array, or a constant does not fit binary16.
+    """
+    layers = []
+    input_scale = network.input.scale
+    for layer, geometry in zip(network.layers, geometries(network), strict=True):
+        _check_fit(network, layer, geometry, chip)
+        parameters = weights[layer.name]
+        layers.append(_compile_layer(layer, geometry, parameters, input_scale, chip, read_mode))
+        input_scale = layer.output_scale
+    return Program(chip.name, network, tuple(layers))
+
+
+def _check_fit(network: Network, layer: Layer, geometry: Geometry, chip: Chip) -> None:
+    for what, size, limit in (
+        ("rows", geometry.rows, chip.array.rows),
+        ("columns", layer.outputs, chip.array.columns),
+    ):
+        if size > limit:
+            raise UserError(
+                f"network {network.name}: layer {layer.name} has {size} {what}: "
+                f"chip {chip.name} allows {limit} on one tile"
+            )
+
+
+def _compile_layer(
+    layer: Layer,
+    geometry: Geometry,
+    parameters: Weights,
+    input_scale: float,
+    chip: Chip,
+    read_mode: ReadMode,
+) -> LayerProgram:
+    cells = quantise.cell_codes(parameters.weight, layer.gmax)
+    codes = np.zeros((chip.array.rows, chip.array.columns, len(formats.DEVICES)), dtype=np.uint8)
+    codes[: geometry.rows, : layer.outputs] = quantise.device_codes(cells)
+
+    # One count stands for this much of the output's INT8 steps.
+    largest = float(np.abs(parameters.weight).max()) or 1.0
+    counts_per_charge = chip.nominal_gain / 2**formats.GAIN_FRACTION
+    real_per_count = input_scale * largest / layer.gmax / counts_per_charge
+    scale = np.full(layer.outputs, real_per_count / layer.output_scale)
+    bias = parameters.bias.astype(np.float64) / layer.output_scale
+
+    constants = np.empty((layer.outputs, len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
+    for constant in formats.COLUMN_CONSTANTS:
+        constants[:, constant.index] = constant.reset
+    index = {constant.name: constant.index for constant in formats.COLUMN_CONSTANTS}
+    constants[:, index["scale"]] = quantise.binary16(scale, f"layer {layer.name}: scale")
+    constants[:, index["bias"]] = quantise.binary16(bias, f"layer {layer.name}: bias")
+    config = TileConfig(
+        read_mode=read_mode,
+        rows=geometry.rows,
+        columns=layer.outputs,
+        constants=constants,
+        relu_2=layer.relu,
+    )
+    return LayerProgram(layer, geometry, config, codes)

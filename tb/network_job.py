@@ -1,0 +1,65 @@
+"""A network through one tile in RTL: what is run, where its files are, and what came out."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+VARIABLE = "CADUCEUS_JOB"
+"""Environment variable that names the job's folder to the simulation."""
+
+PLUSARGS = ("+pcm_state=states", "+streams=streams")
+"""Folders under the job's folder, the simulation's working folder."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run.
+
+    Attributes:
+        chip, network: names, or paths of descriptions.
+        read_mode: a `spec.formats.ReadMode`.
+        clock_periods_ps: of `sync` and `mvm`.
+    The images are beside it in `images.npy`, uint8 [n, height, width].
+    """
+
+    chip: str
+    network: str
+    read_mode: str
+    clock_periods_ps: tuple[int, int]
+
+    def save(self, folder: Path) -> None:
+        (folder / "job.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Job":
+        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        return cls(**{**content, "clock_periods_ps": tuple(content["clock_periods_ps"])})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        values_compared, mismatches: INT8 activations, over all layers.
+        first_mismatch: where, expected and got; empty if there is none.
+        cycles: rising edges of `sync` and `mvm` while vectors were in flight.
+        mvms: matrix-vector multiplications that the tile counted.
+        simulate_seconds: wall-clock time of the simulation, without its building.
+        predictions: class of each image, by the RTL's last layer.
+    """
+
+    values_compared: int
+    mismatches: int
+    first_mismatch: str
+    cycles: dict[str, int]
+    mvms: int
+    simulate_seconds: float
+    predictions: list[int]
+
+    def save(self, folder: Path) -> None:
+        (folder / "outcome.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Outcome":
+        return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
