@@ -1,0 +1,36 @@
+"""Chips of the benches: descriptions that ship with the project, with some sizes changed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spec import chip
+from spec.chip import Chip
+
+_SIZES = {
+    "rows": ("array", "rows"),
+    "columns": ("array", "columns"),
+    "overhead_1phase": ("mvm", "overhead_1phase"),
+    "overhead_4phase": ("mvm", "overhead_4phase"),
+    "gdpu_units": ("gdpu", "units"),
+}
+
+
+def sized(parameters: Mapping[str, Any]) -> Chip:
+    """The chip that a variant's parameters describe.
+
+    Args:
+        parameters: `chip` names the description; `rows`, `columns`, `lanes` (stream units too),
+            `overhead_1phase`, `overhead_4phase` and `gdpu_units` replace what it says. Others are
+            left to the bench.
+
+    Raises:
+        UserError: there is no such description.
+        pydantic.ValidationError: the sizes do not fit together.
+    """
+    description = chip.find(parameters["chip"]).model_dump()
+    for name, (section, key) in _SIZES.items():
+        if name in parameters:
+            description[section][key] = parameters[name]
+    if "lanes" in parameters:
+        description["ldpu"]["lanes"] = description["link"]["units"] = parameters["lanes"]
+    return Chip.model_validate(description)

@@ -1,0 +1,156 @@
+"""What the input modulator put on its ports, against what it should have put there.
+
+A bench records all ports clock by clock, and afterwards this writes down what each should have been:
+from when an MVM was cleared, the whole of it follows from its vector and from how long the array
+was busy. When it may be cleared follows from the vector's commit and the counter banks.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import modulator
+from spec.chip import Chip
+from spec.formats import PHASES, SLOTS, ReadMode
+from tb.scoreboard import compare
+
+SEEN_WITHIN = (2, 3)
+"""Clocks in which the `mvm` side may see a vector's commit, fewest and most."""
+
+
+@dataclass
+class Trace:
+    """What was on the ports, one entry a clock of `mvm`, as its rising edge found it."""
+
+    time: list[int] = field(default_factory=list)
+    pulse_add: list[int] = field(default_factory=list)
+    pulse_sub: list[int] = field(default_factory=list)
+    select_plus: list[int] = field(default_factory=list)
+    select_minus: list[int] = field(default_factory=list)
+    steer: list[int] = field(default_factory=list)
+    bank: list[int] = field(default_factory=list)
+    clear: list[int] = field(default_factory=list)
+    integrate: list[int] = field(default_factory=list)
+    bank_put: list[int] = field(default_factory=list)
+    array_busy: list[int] = field(default_factory=list)
+    bank_full: list[int] = field(default_factory=list)
+
+    PULSES = ("pulse_add", "pulse_sub")
+    LINES = ("select_plus", "select_minus", "steer", "bank")
+    OUTPUTS = (*PULSES, *LINES, "clear", "integrate", "bank_put")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A vector, int8 [rows] with zeros after its end, and when its commit took place, in ps."""
+
+    vector: NDArray[np.int8]
+    mode: ReadMode
+    commit: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """What the trace turned out to hold, one entry an MVM: clocks, counted from the trace's start.
+
+    Attributes:
+        cleared: the clock with `clear`.
+        put: the clock with `bank_put`.
+        due: the clock before which `clear` could not be decided, were the bank free.
+        in_window: bool [clocks].
+    """
+
+    cleared: list[int]
+    put: list[int]
+    due: list[int]
+    in_window: NDArray[np.bool_]
+
+    @staticmethod
+    def check(trace: Trace, sent: Sequence[Sent], chip: Chip) -> "Played":
+        """Compare `trace` with what became of the vectors `sent`, every port in every clock."""
+        got = {name: np.array(getattr(trace, name)) for name in Trace.OUTPUTS[2:]}
+        got |= {name: _bits(getattr(trace, name), chip.array.rows) for name in Trace.PULSES}
+        want = {name: np.zeros_like(values) for name, values in got.items()}
+        cleared = [int(clock) for clock in np.flatnonzero(got["clear"])]
+        assert len(cleared) == len(sent), f"{len(sent)} vectors, {len(cleared)} MVMs"
+        put, due = [], []
+        for number, (vector, clear) in enumerate(zip(sent, cleared, strict=True)):
+            due.append(_check_start(trace, clear, vector.commit, put, number))
+            want["clear"][clear] = 1
+            put.append(_play(want, chip, vector, clear, number % 2, trace.array_busy))
+        in_window = want["integrate"] == 1
+        for name in Trace.LINES:  # they only have to hold while they matter
+            matters = in_window.copy()
+            if name == "bank":
+                for first, last in zip(cleared, put, strict=True):
+                    matters[first : last + 1] = True
+            got[name] = np.where(matters, got[name], 0)
+            want[name] = np.where(matters, want[name], 0)
+        for name in ("clear", "integrate", "bank_put", *Trace.LINES, *Trace.PULSES):
+            compare(want[name], got[name], _describe(name, cleared))
+        return Played(cleared, put, due, in_window)
+
+
+def _check_start(trace: Trace, clear: int, commit: int, put: Sequence[int], number: int) -> int:
+    """An MVM starts as soon as its vector, its bank and the sequencer are there; when that was."""
+    seen = int(np.searchsorted(trace.time, commit, side="right")) + np.array(SEEN_WITHIN)
+    idle = put[-1] if put else 0
+    decided = clear - 1
+    bounds = []
+    for visible in seen:
+        clock = max(int(visible), idle)
+        while trace.bank_full[clock] >> number % 2 & 1:
+            clock += 1
+        bounds.append(clock)
+    assert bounds[0] <= decided <= bounds[1], (
+        f"MVM {number} was started in clock {decided}: allowed is {bounds[0]} to {bounds[1]}"
+    )
+    return max(int(seen[1]), idle)
+
+
+def _play(
+    want: dict[str, NDArray], chip: Chip, sent: Sent, clear: int, bank: int, busy: Sequence[int]
+) -> int:
+    """Write into `want` all that follows `clear`; returns the clock of `bank_put`."""
+    overhead = {
+        ReadMode.ONE_PHASE: chip.mvm.overhead_1phase,
+        ReadMode.FOUR_PHASE: chip.mvm.overhead_4phase,
+    }[sent.mode]
+    precharge, conversion = overhead // 2, overhead - overhead // 2
+    slot = np.arange(SLOTS)[:, np.newaxis]
+    over = clear - 1
+    for phase in PHASES[sent.mode]:
+        first = over + 1 + precharge
+        window = slice(first, first + SLOTS)
+        pulses = modulator.signed_pulses(sent.vector[np.newaxis], phase).astype(np.int64)
+        want["integrate"][window] = 1
+        want["pulse_add"][window] = slot < pulses
+        want["pulse_sub"][window] = slot < -pulses
+        want["select_plus"][window] = phase.select_plus
+        want["select_minus"][window] = phase.select_minus
+        want["steer"][window] = phase.steer
+        over = first + SLOTS + conversion - 1
+        while busy[over]:
+            over += 1
+    want["bank"][clear : over + 1] = bank
+    want["bank_put"][over] = 1 << bank
+    return over
+
+
+def _bits(words: Sequence[int], rows: int) -> NDArray[np.uint8]:
+    """Integers as rows of bits, lowest first."""
+    size = -(-rows // 8)
+    raw = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8)
+    return np.unpackbits(raw.reshape(-1, size), axis=1, bitorder="little")[:, :rows]
+
+
+def _describe(name: str, cleared: Sequence[int]) -> Callable[[tuple[int, ...]], str]:
+    def describe(index: tuple[int, ...]) -> str:
+        number = int(np.searchsorted(cleared, index[0], side="right")) - 1
+        since = f"MVM {number}, {index[0] - cleared[number]} clocks after its clear"
+        where = since if number >= 0 else f"clock {index[0]}, before the first MVM"
+        return f"{name}: {where}" + (f", row {index[1]}" if len(index) > 1 else "")
+
+    return describe
