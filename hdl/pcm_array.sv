@@ -250,8 +250,12 @@ module pcm_array #(
             problem = fault(path);
             if (problem != "") $fatal(1, "%s: %s", path, problem);
             else begin
+                // Some simulators only complain about a bad digit, and stop reading there.
+                image[IMAGE_WORDS-1] = 32'hxxxxxxxx;
                 $readmemh(path, image);
-                take_image();
+                if (^image[IMAGE_WORDS-1] === 1'bx)
+                    $fatal(1, "%s: the PCM state is not hexadecimal throughout", path);
+                else take_image();
             end
         end
     endtask

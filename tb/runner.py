@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ from pathlib import Path
 from cocotb_tools import runner as cocotb_runner
 
 from spec.errors import UserError
+from tb import results
+from tb.results import Results, SimulationError
 
 SIMULATORS = ("verilator", "icarus")
 VERILATOR_OLDEST = (5, 36)
@@ -35,7 +36,6 @@ TIMESCALE = ("1ns", "1ps")
 DEFAULT_SEED = 1
 TIME_LIMIT_SECONDS = 1800
 """Wall-clock limit of one run: cocotb tests have their own limits in simulated time."""
-TAIL_LINES = 40
 
 VERILATOR_ARGUMENTS = (
     "--no-public-flat-rw",
@@ -50,62 +50,6 @@ vector units double the speed of the behavioural array."""
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _FOREIGN = {"PYTEST_CURRENT_TEST": None, "WAVES": None, "GUI": None}
 """Variables that change what cocotb's runner does behind our back."""
-
-
-class SimulationError(UserError):
-    """A build or a simulation that did not come to results; `tail` is the end of its log."""
-
-    def __init__(self, sentence: str, log: Path) -> None:
-        super().__init__(f"{sentence}: see {log}")
-        self.log = log
-        self.tail = _tail(log)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A cocotb test that failed, and the message it failed with."""
-
-    name: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Results:
-    """What came out of one run of a test module.
-
-    Attributes:
-        passed, failed, skipped: numbers of cocotb tests.
-        failures: one for each failed test.
-        seed: random seed of the run.
-        log: everything the simulation printed.
-        waves: the FST file, where one was asked for.
-        build_seconds, run_seconds: wall-clock time; a build that was up to date takes next to none.
-    """
-
-    passed: int
-    failed: int
-    skipped: int
-    failures: tuple[Failure, ...]
-    seed: int
-    log: Path
-    waves: Path | None
-    build_seconds: float
-    run_seconds: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether at least one test ran and none failed."""
-        return self.passed > 0 and self.failed == 0
-
-    @property
-    def report(self) -> str:
-        """What failed, for people: a line a failed test, the seed, the log."""
-        if not self.passed and not self.failed:
-            return f"no cocotb test ran: see {self.log}"
-        lines = [f"{failure.name}: {failure.message}" for failure in self.failures]
-        total = self.passed + self.failed
-        lines.append(f"{self.failed} of {total} failed, seed {self.seed}, log {self.log}")
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -189,8 +133,8 @@ def run_bench(
     built = time.monotonic()
 
     log = run_dir / "run.log"
-    results = run_dir / "results.xml"
-    results.unlink(missing_ok=True)
+    outcome = run_dir / "results.xml"
+    outcome.unlink(missing_ok=True)
     wave_file = run_dir / "waves.fst" if waves else None
     environment = dict(extra_env or {})
     used_seed = _seed(seed)
@@ -208,7 +152,7 @@ def run_bench(
                 hdl_toplevel_lang="verilog",
                 build_dir=build.folder,
                 test_dir=run_dir,
-                results_xml=str(results),
+                results_xml=str(outcome),
                 testcase=testcase,
                 extra_env=environment,
                 plusargs=[*plusargs, *_wave_plusargs(simulator, wave_file)],
@@ -225,10 +169,21 @@ def run_bench(
             ) from None
         reason = f"ended without results ({error})"
     finished = time.monotonic()
-    if not results.is_file():
+    if not outcome.is_file():
         raise SimulationError(f"{name}: the simulation {reason}", log)
-    return _read_results(
-        results, used_seed, log, wave_file, built - started, finished - built, name
+    try:
+        passed, skipped, failures = results.read(outcome)
+    except results.Unreadable:
+        raise SimulationError(f"{name}: the simulation broke off in its results", log) from None
+    return Results(
+        passed=passed,
+        skipped=skipped,
+        failures=failures,
+        seed=used_seed,
+        log=log,
+        waves=wave_file if wave_file and wave_file.is_file() else None,
+        build_seconds=built - started,
+        run_seconds=finished - built,
     )
 
 
@@ -358,51 +313,6 @@ def _seed(seed: int | None) -> int:
     if not text.isdecimal():
         raise UserError(f"COCOTB_RANDOM_SEED = {text!r}: allowed is a whole number from 0")
     return int(text)
-
-
-def _read_results(
-    path: Path,
-    seed: int,
-    log: Path,
-    waves: Path | None,
-    build_seconds: float,
-    run_seconds: float,
-    name: str,
-) -> Results:
-    """Numbers and messages from cocotb's results file."""
-    try:
-        cases = list(ElementTree.parse(path).getroot().iter("testcase"))
-    except ElementTree.ParseError:
-        raise SimulationError(f"{name}: the simulation broke off in the results", log) from None
-    failures = []
-    skipped = 0
-    for case in cases:
-        skipped += case.find("skipped") is not None
-        for kind in ("failure", "error"):
-            problem = case.find(kind)
-            if problem is not None:
-                message = problem.get("message") or problem.get("error_msg") or "no message"
-                failures.append(Failure(case.get("name", "?"), message.strip()))
-                break
-    return Results(
-        passed=len(cases) - skipped - len(failures),
-        failed=len(failures),
-        skipped=skipped,
-        failures=tuple(failures),
-        seed=seed,
-        log=log,
-        waves=waves if waves and waves.is_file() else None,
-        build_seconds=build_seconds,
-        run_seconds=run_seconds,
-    )
-
-
-def _tail(log: Path) -> str:
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return "\n".join(lines[-TAIL_LINES:])
 
 
 @contextmanager

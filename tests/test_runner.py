@@ -24,6 +24,7 @@ STEP = "`define STEP 1\n"
 TESTS = """
 import os
 import random
+import signal
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, Timer
@@ -46,6 +47,11 @@ async def fails(dut):
 @cocotb.test()
 async def dies(dut):
     await count(dut, 40)
+
+@cocotb.test()
+async def is_killed(dut):
+    print("last words", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 @cocotb.test()
 async def hangs(dut):
@@ -124,10 +130,7 @@ def test_passing_and_failing_tests_are_told_apart(place: Place, simulator: str) 
 
 
 def test_zero_tests_are_not_a_success(place: Place, simulator: str) -> None:
-    try:
-        results = place.run(simulator, "there_is_none_of_this_name")
-    except SimulationError:
-        return
+    results = place.run(simulator, "there_is_none_of_this_name")
     assert not results.ok
     assert "no cocotb test ran" in results.report
 
@@ -179,15 +182,18 @@ def test_the_seed_decides_the_stimulus(place: Place, monkeypatch: pytest.MonkeyP
         drawn()
 
 
-def test_a_crash_names_the_log_and_shows_its_end(place: Place, simulator: str) -> None:
-    try:
-        results = place.run(simulator, "dies")
-    except SimulationError as error:
-        assert "run.log" in str(error)
-        assert "nine" in error.tail
-    else:
-        assert not results.ok
-        assert "nine" in results.log.read_text()
+def test_an_assertion_of_the_design_is_in_the_report(place: Place, simulator: str) -> None:
+    results = place.run(simulator, "dies")
+    assert (results.passed, results.failed) == (0, 1)
+    assert "nine" in results.report
+
+
+def test_a_killed_simulation_names_the_log_and_shows_its_end(place: Place, simulator: str) -> None:
+    with pytest.raises(
+        SimulationError, match=r"ended without results .*: see .*run\.log"
+    ) as caught:
+        place.run(simulator, "is_killed")
+    assert "last words" in caught.value.tail
 
 
 def test_a_hanging_simulation_is_ended(place: Place, simulator: str) -> None:
