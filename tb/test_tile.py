@@ -1,0 +1,265 @@
+"""A whole tile behind AXI: RTL against golden under random work, traffic, clocks and mistakes."""
+
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles, Timer, with_timeout
+from cocotbext.axi import AxiStreamFrame
+
+from hdl import pcm_array
+from hdl.axi_tile import AxiTile
+from hdl.verilog import write
+from spec import pcm_state
+from spec.formats import ReadMode
+from spec.program import TileConfig
+from spec.registers import BY_NAME, Error
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.chips import sized
+from tb.scoreboard import Mismatch, compare
+from tb.tile_bench import (
+    FLIP_BITS,
+    PATIENCE,
+    TileBench,
+    pauses,
+    place,
+    random_config,
+    random_work,
+    watch_packets,
+    with_flip,
+)
+from tb.tile_host import reset
+
+HERMES_CLOCKS = (1250, 500)
+FLIPS = (*FLIP_BITS, "constant", "activation")
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    chip = sized(variant.parameters)
+    sources = [*pcm_array.write_sources(folder, chip), folder / "axi_tile.v"]
+    write(AxiTile(chip), "axi_tile", sources[-1])
+    return Design(sources, "axi_tile", plusargs=["+pcm_state=states"])
+
+
+def _variant(
+    name: str,
+    chip: str,
+    clocks: tuple[int, int] = HERMES_CLOCKS,
+    vectors: int = 4,
+    simulators: tuple[str, ...] = ("verilator",),
+    regress: bool = False,
+    **sizes: int,
+) -> Variant:
+    """`clocks` are half periods of `sync` and `mvm` in ps."""
+    parameters = {"chip": chip, "clocks": clocks, "vectors": vectors, **sizes}
+    return Variant(name, parameters, simulators, regress)
+
+
+BENCH = Bench(
+    name="tile",
+    variants=(
+        _variant("tiny", "tiny", simulators=("verilator", "icarus")),
+        _variant("tiny_fast_sync", "tiny", clocks=(650, 1850)),
+        _variant("tiny_odd_ratio", "tiny", clocks=(1370, 590), lanes=2, rows=24, columns=12,
+                 gdpu_units=3),
+        _variant("tiny_slow_sync", "tiny", clocks=(9100, 500), lanes=4),
+        _variant("hermes", "hermes", vectors=3),
+        _variant("hermes_lanes8", "hermes", vectors=3, lanes=8),
+        _variant("tiny_long", "tiny", vectors=200, regress=True),
+        _variant("hermes_long", "hermes", vectors=60, regress=True),
+    ),
+    prepare=_prepare,
+)  # fmt: skip
+
+
+async def _bench(dut: object) -> TileBench:
+    parameters = benches.current()
+    return await TileBench.start(dut, sized(parameters), *parameters["clocks"])
+
+
+@cocotb.test()
+async def random_programs(dut: object) -> None:
+    """Every mode, random sizes, constants, devices, noise and vectors, under back-pressure."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    for number in range(16):
+        mode = (ReadMode.ONE_PHASE, ReadMode.FOUR_PHASE)[number & 1]
+        flags = bool(number & 2), bool(number & 4), bool(number & 8)
+        for stream, share in zip(
+            (bench.input, bench.rx, bench.output), random.choice([0, 0.3, 0.9], 3), strict=True
+        ):
+            stream.set_pause_generator(pauses(random, share))
+        config = random_config(random, bench.chip, mode, *flags)
+        work = random_work(random, bench.chip, config, benches.current()["vectors"])
+        await bench.check(work, f"program {number} ({mode})")
+    assert await bench.errors() == 0
+
+
+@cocotb.test()
+async def full_size(dut: object) -> None:
+    """Every row and every column in use, in both modes, with the RX vector."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    rows, columns = bench.chip.array.rows, bench.chip.array.columns
+    for mode in ReadMode:
+        drawn = random_config(random, bench.chip, mode, False, True, True)
+        constants = np.resize(drawn.constants, (columns, drawn.constants.shape[1]))
+        config = TileConfig(mode, rows, columns, constants, False, True, True, drawn.rx_scale)
+        await bench.check(random_work(random, bench.chip, config, 3), f"full size ({mode})")
+
+
+@cocotb.test()
+async def every_flipped_bit_is_reported(dut: object) -> None:
+    """One bit inverted on the RTL's side, of state, constant or activation, must be reported."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    config = random_config(random, bench.chip, ReadMode.FOUR_PHASE, False, False, False)
+    work = random_work(random, bench.chip, config, 2)
+    for where in FLIPS:
+        # A bit that changes no result (of an unused row, or lost in rounding) proves nothing.
+        while True:
+            wrong = with_flip(random, work, where)
+            if (wrong.expected(bench.chip) != work.expected(bench.chip)).any():
+                break
+        got = await bench.run(wrong)
+        compare(wrong.expected(bench.chip), got, place(f"altered {where}"))
+        try:
+            compare(work.expected(bench.chip), got, place(where))
+        except Mismatch as report:
+            told = str(report)
+            assert all(word in told for word in (where, "vector", "expected", "got")), told
+        else:
+            raise AssertionError(f"{where}: an inverted bit went unnoticed")
+
+
+@cocotb.test()
+async def malformed_vectors(dut: object) -> None:
+    """Wrong lengths set their sticky error; what follows is right, and nothing hangs."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    chip = bench.chip
+    config = random_config(random, chip, ReadMode.ONE_PHASE, False, False, True)
+    rows, columns = max(2, config.rows - 1), max(2, config.columns - 1)
+    constants = np.resize(config.constants, (columns, config.constants.shape[1]))
+    config = TileConfig(
+        ReadMode.ONE_PHASE, rows, columns, constants, rx_enable=True, rx_scale=config.rx_scale
+    )
+    work = random_work(random, chip, config, 3)
+    await bench.prepare(work)
+
+    for extra, bit in (
+        (-1, Error.INPUT_SHORT),
+        (1, Error.INPUT_LONG),
+        (2 * rows, Error.INPUT_LONG),
+    ):
+        bad = random.integers(-127, 128, rows + extra, dtype=np.int8)
+        bench.input.send_nowait(AxiStreamFrame(bad.tobytes()))
+        await bench.input.wait()
+        await ClockCycles(dut.aclk, 20)
+        assert await bench.errors() == 1 << bit, f"a vector of {len(bad)} instead of {rows}"
+    # None of them was multiplied: the read index has not moved.
+    bench.send(work)
+    got = await bench.receive(3, columns)
+    assert (got == work.expected(chip)).all()
+
+    # A short RX vector counts as 0 from its end; of a long one the rest is dropped.
+    sent = work.rx.copy()
+    sent[0, -1] = 0
+    for vector in work.x:
+        bench.input.send_nowait(AxiStreamFrame(vector.tobytes()))
+    long = np.append(sent[1], np.int8(55))
+    for vector in (sent[0, :-1], long, sent[2]):
+        bench.rx.send_nowait(AxiStreamFrame(vector.tobytes()))
+    got = await bench.receive(3, columns)
+    padded = type(work)(config, work.state, work.x, sent)
+    assert (got == padded.expected(chip, first_read=3)).all()
+    assert await bench.errors() == 1 << Error.RX_SHORT | 1 << Error.RX_LONG
+
+
+@cocotb.test()
+async def reset_at_any_moment(dut: object) -> None:
+    """A reset in mid-packet, in mid-MVM and in mid-result: the next work is right."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    for moment in range(6):
+        config = random_config(random, bench.chip, ReadMode.FOUR_PHASE, False, True, False)
+        work = random_work(random, bench.chip, config, 3)
+        await bench.prepare(work)
+        bench.send(work)
+        await Timer(int(random.integers(20, 2500)), "ns")
+        for stream in (bench.input, bench.rx, bench.output):
+            stream.clear()
+        await reset(dut)
+        for stream in (bench.input, bench.rx, bench.output):
+            stream.clear()
+        await bench.check(work, f"after reset {moment}")
+
+
+@cocotb.test()
+async def locked_while_busy(dut: object) -> None:
+    """While vectors are inside, the configuration cannot change, and nothing is disturbed."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    config = random_config(random, bench.chip, ReadMode.FOUR_PHASE, False, False, False)
+    work = random_work(random, bench.chip, config, 3)
+    await bench.prepare(work)
+    bench.output.pause = True
+    bench.send(work)
+    await bench.input.wait()
+    refused = 2
+    for name in ("MODE", "ROWS", "COLUMNS", "RX_SCALE", "STATE_SELECT"):
+        assert await bench.host.port.write(BY_NAME[name].address, 1) == refused, name
+    bench.output.pause = False
+    got = await bench.receive(3, config.columns)
+    assert (got == work.expected(bench.chip)).all()
+    await bench.host.wait_idle()
+    assert await bench.host.read("PACKETS_IN") == await bench.host.read("PACKETS_OUT") == 3
+    assert await bench.host.read("MVMS") == 3
+    # The output was held up while results waited.
+    assert await bench.host.read("STALL_CYCLES") <= await bench.host.read("BUSY_CYCLES")
+
+
+@cocotb.test()
+async def mvms_overlap(dut: object) -> None:
+    """With little to read out, MVMs follow each other at the array's own rate."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    chip = bench.chip
+    sync_half, mvm_half = benches.current()["clocks"]
+    rows = columns = chip.ldpu.lanes * 2
+    vectors = 12
+    for mode, clocks in (
+        (ReadMode.ONE_PHASE, 128 + chip.mvm.overhead_1phase),
+        (ReadMode.FOUR_PHASE, 4 * (128 + chip.mvm.overhead_4phase)),
+    ):
+        drawn = random_config(random, chip, mode, False, False, False)
+        constants = np.resize(drawn.constants, (columns, drawn.constants.shape[1]))
+        work = random_work(random, chip, TileConfig(mode, rows, columns, constants), vectors)
+        await bench.prepare(work)
+        times, done = watch_packets(dut, vectors)
+        bench.send(work)
+        await with_timeout(done.wait(), *PATIENCE)
+        got = await bench.receive(vectors, columns)
+        assert (got == work.expected(chip)).all()
+        # What the `sync` side needs for a vector: its beats, the mailbox, the readout.
+        needed = (rows + columns) // chip.ldpu.lanes + 16
+        if needed * 2 * sync_half <= clocks * 2 * mvm_half:
+            # The first two also pass an empty pipeline. A packet's time is a `sync` edge.
+            span = times[-1] - times[2]
+            ideal = (vectors - 3) * clocks * 2 * mvm_half
+            assert abs(span - ideal) <= 2 * sync_half, f"{mode}: {span} ps instead of {ideal}"
+        else:
+            assert times == sorted(times)
+
+
+@cocotb.test()
+async def a_blank_array_gives_the_bias(dut: object) -> None:
+    """With every device at 0 there is no charge: a result is what its constants make of 0."""
+    bench = await _bench(dut)
+    random = benches.generator()
+    config = random_config(random, bench.chip, ReadMode.ONE_PHASE, False, False, False)
+    work = random_work(random, bench.chip, config, 1)
+    blank = pcm_state.ideal(bench.chip, np.zeros_like(work.state.codes))
+    work = type(work)(config, blank, work.x, None)
+    await bench.check(work, "blank array")

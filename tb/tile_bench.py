@@ -1,0 +1,243 @@
+"""A tile behind AXI with the models of cocotbext-axi around it, and random work for it."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.triggers import Event, RisingEdge, with_timeout
+from cocotb.utils import get_sim_time
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+from numpy.typing import NDArray
+
+from golden.tile import Tile
+from spec import formats, pcm_state
+from spec.chip import Chip
+from spec.formats import ReadMode
+from spec.pcm_state import PcmState
+from spec.program import TileConfig
+from tb.scoreboard import Comparison, compare
+from tb.tile_host import CocotbextPort, TileHost, reset, start_clock
+
+STATES = Path("states")
+FLIP_BITS = {
+    "codes": formats.DEVICE_BITS,
+    "gain_p": formats.GAIN_BITS,
+    "gain_n": formats.GAIN_BITS,
+    "offset_p": formats.OFFSET_BITS,
+    "offset_n": formats.OFFSET_BITS,
+    "noise": formats.NOISE_BITS,
+}
+"""Fields of a state, and how many of their bits count."""
+PATIENCE = (5, "ms")
+"""Simulated time in which any result must have come."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A configuration, a state, and vectors for a tile."""
+
+    config: TileConfig
+    state: PcmState
+    x: NDArray[np.int8]
+    rx: NDArray[np.int8] | None
+
+    def expected(self, chip: Chip, first_read: int = 0) -> NDArray[np.int8]:
+        """What the golden model makes of it."""
+        return Tile(chip, self.state).run(self.config, self.x, self.rx, first_read)
+
+
+def random_config(
+    random: np.random.Generator, chip: Chip, mode: ReadMode, relu_1: bool, relu_2: bool, rx: bool
+) -> TileConfig:
+    """Random sizes, and constants that put most results inside INT8."""
+    rows = int(random.integers(1, chip.array.rows + 1))
+    columns = int(random.integers(1, chip.array.columns + 1))
+    constants = np.stack(
+        [
+            random.uniform(0.7, 1.3, columns),  # gain_p
+            random.uniform(0.7, 1.3, columns),  # gain_n
+            random.normal(0, 20, columns),  # offset
+            random.uniform(-0.6, 0.6, columns),  # scale
+            random.normal(0, 30, columns),  # bias
+        ],
+        axis=1,
+    )
+    scale = np.float16(random.uniform(-1.5, 1.5)).view(np.uint16)
+    bits = constants.astype(np.float16).view(np.uint16)
+    return TileConfig(mode, rows, columns, bits, relu_1, relu_2, rx, int(scale))
+
+
+def random_state(random: np.random.Generator, chip: Chip) -> PcmState:
+    """Devices, gains, offsets, noise and seed all at random."""
+    rows, columns = chip.array.rows, chip.array.columns
+    # Kept low enough that few conversions saturate in the largest arrays.
+    top = int(min(formats.DEVICE_MAX, 40_000 // rows))
+    gain = (1, columns)
+    return PcmState(
+        chip=chip.name,
+        seed=int(random.integers(0, 1 << 64, dtype=np.uint64)),
+        codes=random.integers(0, top + 1, (1, rows, columns, 4), dtype=np.uint8),
+        gain_p=(chip.nominal_gain * random.uniform(0.8, 1.2, gain)).astype(np.uint32),
+        gain_n=(chip.nominal_gain * random.uniform(0.8, 1.2, gain)).astype(np.uint32),
+        offset_p=random.integers(-2000, 2000, gain, dtype=np.int16),
+        offset_n=random.integers(-2000, 2000, gain, dtype=np.int16),
+        noise=random.integers(0, 600, gain, dtype=np.uint16),
+    )
+
+
+def random_work(random: np.random.Generator, chip: Chip, config: TileConfig, vectors: int) -> Work:
+    """Random devices and vectors for `config`; every INT8 value occurs, -128 included."""
+    x = random.integers(-128, 128, (vectors, config.rows), dtype=np.int8)
+    rx = random.integers(-127, 128, (vectors, config.columns), dtype=np.int8)
+    state = random_state(random, chip)
+    return Work(config, state, x, rx if config.rx_enable else None)
+
+
+def pauses(random: np.random.Generator, share: float) -> Iterator[bool]:
+    """Endless on/off decisions for a stream model: paused in about `share` of the clocks."""
+    return (bool(random.random() < share) for _ in itertools.repeat(None))
+
+
+class TileBench:
+    """The tile, its clocks, its host and its streams."""
+
+    def __init__(self, dut: object, chip: Chip) -> None:
+        self.dut, self.chip = dut, chip
+        axi = AxiLiteBus.from_prefix(dut, "s_axil")
+        low = {"reset": dut.aresetn, "reset_active_level": False}
+        self.host = TileHost(CocotbextPort(AxiLiteMaster(axi, dut.aclk, **low)))
+        self.input = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, **low)
+        self.rx = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_rx"), dut.aclk, **low)
+        self.output = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **low)
+        for logger in (
+            dut._log.getChild(name) for name in ("s_axil", "s_axis", "s_axis_rx", "m_axis")
+        ):
+            logger.setLevel(logging.WARNING)
+        self._states = 0
+        STATES.mkdir(exist_ok=True)
+
+    @classmethod
+    async def start(
+        cls, dut: object, chip: Chip, sync_half_ps: int, mvm_half_ps: int
+    ) -> "TileBench":
+        """Start the clocks and reset the tile."""
+        start_clock(dut.aclk, sync_half_ps)
+        start_clock(dut.mvm_clk, mvm_half_ps)
+        # The models read the tile's outputs from their first clock on, and Icarus knows of no
+        # value for them before a reset.
+        await reset(dut)
+        bench = cls(dut, chip)
+        await reset(dut)
+        return bench
+
+    async def load(self, state: PcmState) -> None:
+        """Write the state's file and have the array load it."""
+        self._states += 1
+        pcm_state.write_image(state, 0, STATES / f"state_{self._states}.hex")
+        await self.host.load_state(self._states)
+
+    async def prepare(self, work: Work) -> None:
+        """Load the state, configure the tile."""
+        await self.load(work.state)
+        await self.host.configure(work.config)
+
+    def send(self, work: Work) -> None:
+        """Queue the work's vectors on the streams."""
+        for vector in work.x:
+            self.input.send_nowait(AxiStreamFrame(vector.tobytes()))
+        if work.rx is not None:
+            for vector in work.rx:
+                self.rx.send_nowait(AxiStreamFrame(vector.tobytes()))
+
+    async def receive(self, vectors: int, columns: int) -> NDArray[np.int8]:
+        """The next result vectors, each a packet of the right length."""
+        results = np.empty((vectors, columns), dtype=np.int8)
+        for vector in range(vectors):
+            frame = await with_timeout(self.output.recv(), *PATIENCE)
+            got = np.frombuffer(bytes(frame.tdata), dtype=np.int8)
+            assert len(got) == columns, f"vector {vector} has {len(got)} elements, not {columns}"
+            results[vector] = got
+        return results
+
+    async def run(self, work: Work) -> NDArray[np.int8]:
+        """Prepare, send and receive."""
+        await self.prepare(work)
+        self.send(work)
+        return await self.receive(len(work.x), work.config.columns)
+
+    async def check(self, work: Work, name: str) -> Comparison:
+        """Run and demand that everything equals the golden model.
+
+        Raises:
+            Mismatch: something does not; told with `name`, vector and column.
+        """
+        got = await self.run(work)
+        return compare(work.expected(self.chip), got, place(name))
+
+    async def errors(self) -> int:
+        """The sticky errors, which are cleared."""
+        bits = await self.host.read("ERROR")
+        await self.host.write("ERROR", bits)
+        return bits
+
+
+def place(name: str) -> Callable[[tuple[int, ...]], str]:
+    """Says where an index of result vectors lies, for `compare`."""
+
+    def describe(index: tuple[int, ...]) -> str:
+        return f"{name}, vector {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
+
+    return describe
+
+
+def flipped(array: NDArray, index: tuple[int, ...], bit: int) -> NDArray:
+    """A copy of an integer array with one bit of one element inverted."""
+    copy = array.copy()
+    unsigned = copy.view(f"u{copy.dtype.itemsize}")
+    unsigned[index] ^= unsigned.dtype.type(1 << bit)
+    return copy
+
+
+def with_flip(random: np.random.Generator, work: Work, where: str) -> Work:
+    """`work` with a random bit inverted in the state, the constants or the vectors."""
+
+    def altered(array: NDArray, bits: int) -> NDArray:
+        index = tuple(int(random.integers(size)) for size in array.shape)
+        return flipped(array, index, int(random.integers(bits)))
+
+    if where == "activation":
+        return replace(work, x=altered(work.x, formats.ACTIVATION_BITS))
+    if where == "constant":
+        constants = altered(work.config.constants, formats.FP16_BITS)
+        return replace(work, config=replace(work.config, constants=constants))
+    array = altered(getattr(work.state, where), FLIP_BITS[where])
+    return replace(work, state=replace(work.state, **{where: array}))
+
+
+async def time_packets(dut: object, packets: int, times: list[int], done: Event) -> None:
+    """Note the time, in ps, at which each of `packets` result vectors has left the tile."""
+    while len(times) < packets:
+        await RisingEdge(dut.aclk)
+        beat = dut.m_axis_tvalid, dut.m_axis_tready, dut.m_axis_tlast
+        if all(int(signal.value) for signal in beat):
+            times.append(int(get_sim_time("ps")))
+    done.set()
+
+
+def watch_packets(dut: object, packets: int) -> tuple[list[int], Event]:
+    """Start `time_packets`; the list fills until the event is set."""
+    times: list[int] = []
+    done = Event()
+    cocotb.start_soon(time_packets(dut, packets, times, done))
+    return times, done
