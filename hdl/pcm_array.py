@@ -109,14 +109,15 @@ class PcmArray(wiring.Component):
     Ports are those of the Verilog module less its clocks, which are the domains `mvm` and, for the
     `read_*` ports, `sync`. There is no reset: `state_load` and `clear` say where things start.
 
-    Attributes (domain `mvm`):
-        state_load, state_index, state_busy: see `write_black_box`, as for all.
-        pulse_add, pulse_sub, select_plus, select_minus, steer, bank, clear, integrate, busy:
-            likewise.
+    Attributes (domain `mvm`), each documented in `_DOCS`:
+        state_load, state_index, state_busy: replacing the devices' state.
+        pulse_add, pulse_sub: bits [rows], the row drives.
+        select_plus, select_minus, steer, bank: how a window is set up.
+        clear, integrate, busy: the course of an MVM.
 
     Attributes (domain `sync`):
-        read_enable, read_bank, read_group: likewise.
-        read_p, read_n: `lanes` counters of 12 bits each; one clock after `read_enable`.
+        read_enable, read_bank, read_group: which counters to read.
+        read_p, read_n: `lanes` counters of 12 bits each, one clock after `read_enable`.
     """
 
     def __init__(self, chip: Chip) -> None:
