@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from cocotb.triggers import Event, RisingEdge, with_timeout
+from cocotb.triggers import Event, RisingEdge, Timer, with_timeout
 from cocotb.utils import get_sim_time
 from cocotbext.axi import (
     AxiLiteBus,
@@ -27,7 +27,7 @@ from spec.formats import ReadMode
 from spec.pcm_state import PcmState
 from spec.program import TileConfig
 from tb.scoreboard import Comparison, compare
-from tb.tile_host import CocotbextPort, TileHost, reset, start_clock
+from tb.tile_host import RESET_NS, CocotbextPort, TileHost, reset, start_clock
 
 STATES = Path("states")
 FLIP_BITS = {
@@ -136,7 +136,12 @@ class TileBench:
         start_clock(dut.mvm_clk, mvm_half_ps)
         # The models read the tile's outputs from their first clock on, and Icarus knows of no
         # value for them before a reset.
-        await reset(dut)
+        dut.aresetn.value = 0
+        for name in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
+            getattr(dut, f"s_axil_{name}").value = 0
+        for name in ("s_axis_tvalid", "s_axis_rx_tvalid", "m_axis_tready"):
+            getattr(dut, name).value = 0
+        await Timer(RESET_NS, "ns")
         bench = cls(dut, chip)
         await reset(dut)
         return bench
