@@ -27,10 +27,16 @@ def cli() -> None:
 @click.option("--chip", default="hermes", show_default=True, help="Chip description.")
 @click.option("--net", "network", help="Network; the chip's own if not given.")
 @click.option("--sim", "simulator", default="verilator", show_default=True, help="Simulator.")
-@click.option("--read-mode", type=READ_MODES, default="4-phase", show_default=True,
-              help="How signs are handled in the array.")
-@click.option("--images", type=click.IntRange(1), default=10, show_default=True,
-              help="Test images to run.")
+@click.option(
+    "--read-mode",
+    type=READ_MODES,
+    default="4-phase",
+    show_default=True,
+    help="How signs are handled in the array.",
+)
+@click.option(
+    "--images", type=click.IntRange(1), default=10, show_default=True, help="Test images to run."
+)
 @click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
 @click.option("--output", type=click.Path(path_type=Path),
               default=BUILD / "sim" / "result.json", show_default="build/sim/result.json",

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from caduceus import images as test_images
 from caduceus.paths import BUILD, HARNESS
+from caduceus.progress import watch
 from compiler.one_tile import compile_network
 from golden import network as golden_network
 from hdl import pcm_array
@@ -27,6 +29,7 @@ from spec.formats import ReadMode
 from spec.program import Program
 from tb import runner
 from tb.network_job import PLUSARGS, VARIABLE, Job, Outcome
+from tb.results import Results
 from tb.tile_host import half_periods
 
 DEFAULT_NETWORK = {"hermes": "fashion_small", "tiny": "fashion_tiny"}
@@ -76,6 +79,22 @@ def _prepare(job: Job, program: Program, chip: Chip, images: NDArray, folder: Pa
     return states
 
 
+def _simulate(request: Request, chip: Chip, place: Path, folder: Path) -> Results:
+    return runner.run_bench(
+        name=f"sim-{chip.name}-{request.simulator}",
+        sources=tile_sources(chip, place / "design"),
+        top="tile_harness",
+        parameters={"UNITS": chip.link.units},
+        test_module="tb.run_network",
+        simulator=request.simulator,
+        build_dir=place / "build",
+        run_dir=folder,
+        extra_env={VARIABLE: str(folder)},
+        plusargs=PLUSARGS,
+        waves=request.waves,
+    )
+
+
 def run(request: Request, console: Console) -> bool:
     """Build, run, compare, report; returns whether every activation was equal.
 
@@ -108,22 +127,14 @@ def run(request: Request, console: Console) -> bool:
     states = _prepare(job, program, chip, images, folder)
     console.print(
         f"{network.name} on chip {chip.name}, {request.simulator}, {request.read_mode} reads, "
-        f"{len(images)} images: building the tile",
+        f"{len(images)} images",
         highlight=False,
     )
-    results = runner.run_bench(
-        name=f"sim-{chip.name}-{request.simulator}",
-        sources=tile_sources(chip, place / "design"),
-        top="tile_harness",
-        parameters={"UNITS": chip.link.units},
-        test_module="tb.run_network",
-        simulator=request.simulator,
-        build_dir=place / "build",
-        run_dir=folder,
-        extra_env={VARIABLE: str(folder)},
-        plusargs=PLUSARGS,
-        waves=request.waves,
-    )
+    vectors = {
+        layer.layer.name: len(images) * prod(layer.geometry.output[:2]) for layer in program.layers
+    }
+    with watch(folder, console, vectors):
+        results = _simulate(request, chip, place, folder)
     if not results.ok:
         raise UserError(f"the simulation failed: {results.report}")
     outcome = Outcome.load(folder)

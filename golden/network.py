@@ -84,20 +84,46 @@ def run(
     return final, [_joined(traces[index :: len(tiles)]) for index in range(len(tiles))]
 
 
+def vectors(program: LayerProgram, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The host's part before a layer: its input vectors.
+
+    Args:
+        program: the layer.
+        x: int8, a batch of feature maps, of the layer's input shape or flattened.
+
+    Returns:
+        int8 [images * pixels, rows], images in order, pixels row by row.
+    """
+    layer = program.layer
+    x = x.reshape(-1, *program.geometry.input)
+    if layer.kind == "conv":
+        x = host.im2col(x, layer.kernel, layer.stride, layer.padding)
+    return x.reshape(-1, program.geometry.rows)
+
+
+def feature_maps(program: LayerProgram, outputs: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The host's part after a layer: result vectors as feature maps, pooled.
+
+    Args:
+        program: the layer.
+        outputs: int8 [images * pixels, columns].
+
+    Returns:
+        int8 [images, height, width, channels].
+    """
+    pool = program.layer.pool
+    x = outputs.reshape(-1, *program.geometry.output)
+    return host.max_pool(x, pool.size, pool.stride) if pool else x
+
+
 def _run_layer(
     program: LayerProgram, tile: Tile, x: NDArray[np.int8], first_image: int
 ) -> tuple[LayerTrace, NDArray[np.int8]]:
-    """Trace of a layer, and its pooled output [n, height, width, channels]."""
-    layer, geometry = program.layer, program.geometry
-    if layer.kind == "conv":
-        x = host.im2col(x, layer.kernel, layer.stride, layer.padding)
-    vectors = x.reshape(-1, geometry.rows)
-    height, width, _ = geometry.output
-    outputs = tile.run(program.config, vectors, first_read=first_image * height * width)
-    pooled = outputs.reshape(-1, *geometry.output)
-    if layer.pool:
-        pooled = host.max_pool(pooled, layer.pool.size, layer.pool.stride)
-    return LayerTrace(layer.name, vectors, outputs), pooled
+    """Trace of a layer, and its feature maps."""
+    entered = vectors(program, x)
+    height, width, _ = program.geometry.output
+    left = tile.run(program.config, entered, first_read=first_image * height * width)
+    return LayerTrace(program.layer.name, entered, left), feature_maps(program, left)
 
 
 def _joined(traces: list[LayerTrace]) -> LayerTrace:

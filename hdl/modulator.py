@@ -164,11 +164,10 @@ class InputModulator(wiring.Component):
             with m.State("PRECHARGE"):
                 m.d.mvm += timer.eq(timer - 1)
                 with m.If(timer == 0):
-                    with m.If(four_phase):
-                        with m.Switch(phase):
-                            for index, step in enumerate(PHASES[ReadMode.FOUR_PHASE]):
-                                with m.Case(index):
-                                    m.d.mvm += drive(step)
+                    with m.If(four_phase), m.Switch(phase):
+                        for index, step in enumerate(PHASES[ReadMode.FOUR_PHASE]):
+                            with m.Case(index):
+                                m.d.mvm += drive(step)
                     with m.Else():
                         m.d.mvm += drive(PHASES[ReadMode.ONE_PHASE][0])
                     m.d.mvm += [self.integrate.eq(1), slot.eq(1)]

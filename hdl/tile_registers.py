@@ -181,14 +181,13 @@ class TileRegisters(wiring.Component):
                         ]
                     elif register.access != "ro":
                         self._write(m, register, in_range, done_write)
-            with m.Default():
-                with m.If(in_constants):
-                    m.d.comb += [
-                        known.eq(1),
-                        writable.eq(1),
-                        in_range.eq(1),
-                        locked.eq(1),
-                        value.eq(self.constant_value),
-                        self.constant_write.eq(done_write),
-                    ]
+            with m.Default(), m.If(in_constants):
+                m.d.comb += [
+                    known.eq(1),
+                    writable.eq(1),
+                    in_range.eq(1),
+                    locked.eq(1),
+                    value.eq(self.constant_value),
+                    self.constant_write.eq(done_write),
+                ]
         return m

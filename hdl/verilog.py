@@ -5,7 +5,6 @@ and `opt_dff` turn next-state multiplexers into clock enables, which halves the 
 simulation about 40 % faster.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,9 +12,8 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.hdl import Value
-from amaranth.lib.wiring import Component, In
-
 from amaranth.hdl._ir import PortDirection
+from amaranth.lib.wiring import Component, In
 
 from spec.errors import UserError
 
@@ -35,7 +33,7 @@ write_verilog -noattr -noparallelcase design.v
 
 
 # Yosys narrows operands to the bits that matter and leaves it to Verilog to extend them again.
-_HEADER = """// Module {name} of Caduceus, generated from Amaranth: change the source, not this file.
+_HEADER = """// Module {name} of Caduceus, generated from Amaranth: change its source, not this file.
 // Operands are as narrow as their content: Verilog's own extension and truncation are meant.
 /* verilator lint_off WIDTH */
 """
@@ -76,5 +74,5 @@ def write(component: Component, name: str, path: Path) -> Path:
             raise UserError(f"Yosys refused module {name}: {' '.join(reason)}")
         finished = Path(folder, "finished.v")
         finished.write_text(_HEADER.format(name=name) + Path(folder, "design.v").read_text())
-        os.replace(finished, path)
+        finished.replace(path)
     return path

@@ -1,1 +1,1 @@
-"""What every side of Caduceus agrees on: formats, encodings, layouts and tables; never arithmetic."""
+"""What all sides of Caduceus agree on: formats, encodings, layouts, tables; never arithmetic."""

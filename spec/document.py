@@ -1,4 +1,4 @@
-"""YAML documents with a schema: reading them, and saying in one sentence what is wrong with them."""
+"""YAML documents with a schema: read, and what is wrong with them said in one sentence."""
 
 from pathlib import Path
 from typing import Any, TypeVar, get_args

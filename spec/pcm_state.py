@@ -18,7 +18,6 @@ Layout of a tile's image, in 32-bit words:
 import hashlib
 import io
 import json
-import os
 import tempfile
 import zipfile
 from dataclasses import dataclass, field
@@ -83,14 +82,17 @@ class PcmState:
 
     @property
     def tiles(self) -> int:
+        """Number of tiles."""
         return self.codes.shape[0]
 
     @property
     def rows(self) -> int:
+        """Rows of each array."""
         return self.codes.shape[1]
 
     @property
     def columns(self) -> int:
+        """Columns of each array."""
         return self.codes.shape[2]
 
     def __post_init__(self) -> None:
@@ -166,7 +168,7 @@ def save(state: PcmState, path: Path | str) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             temporary = Path(file.name)
             file.write(buffer.getbuffer())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise UserError(f"{path}: cannot write the PCM state: {error.strerror}") from None
 

@@ -1,9 +1,10 @@
 """The tile's register map: one table, read by the RTL, the bench, the driver and the manual.
 
 32-bit registers at byte addresses, little-endian, on AXI4-Lite. An address outside the map, or one
-that is not a multiple of four, answers SLVERR, and so do a write to a register that is not writable,
-a value out of its range, and a write to a `locked` register (or column constant) while STATUS.busy
-is 1; none of them changes anything. Bits outside the fields read 0 and are ignored when written.
+that is not a multiple of four, answers SLVERR, and so do a write to a register that is not
+writable, a value out of its range, and a write to a `locked` register (or column constant) while
+STATUS.busy is 1; none of them changes anything. Bits outside the fields read 0 and are ignored when
+written.
 Access: `ro` read, `rw` read and write, `w1c` read, and write one to clear, `wo` write, and read 0.
 The layout is our choice: the published chip's serial interface is not documented.
 """
@@ -141,8 +142,9 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("rx_short", Error.RX_SHORT, 1, "an RX vector ended early"),
             RegisterField("rx_long", Error.RX_LONG, 1, "an RX vector did not end"),
         ),
-        "Sticky errors of the streams. A bad input vector is dropped whole; a short RX vector counts "
-        "as 0 from where it ended; what is too much of either is discarded. The tile goes on.",
+        "Sticky errors of the streams. A bad input vector is dropped whole; a short RX vector "
+        "counts as 0 from where it ended; what is too much of either is discarded. The tile "
+        "goes on.",
     ),
     Register("MVMS", 0x030, "ro", 0, _word("count"), "Matrix-vector multiplications finished."),
     Register("BUSY_CYCLES", 0x034, "ro", 0, _word("count"), "`sync` cycles with STATUS.busy."),

@@ -18,22 +18,47 @@ class Job:
     Attributes:
         chip, network: names, or paths of descriptions.
         read_mode: a `spec.formats.ReadMode`.
-        clock_periods_ps: of `sync` and `mvm`.
+        clock_half_periods_ps: of `sync` and `mvm`.
     The images are beside it in `images.npy`, uint8 [n, height, width].
     """
 
     chip: str
     network: str
     read_mode: str
-    clock_periods_ps: tuple[int, int]
+    clock_half_periods_ps: tuple[int, int]
 
     def save(self, folder: Path) -> None:
+        """Write it to its file in `folder`."""
         (folder / "job.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Job":
+        """Read it from its file in `folder`."""
         content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        return cls(**{**content, "clock_periods_ps": tuple(content["clock_periods_ps"])})
+        return cls(**{**content, "clock_half_periods_ps": tuple(content["clock_half_periods_ps"])})
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far the simulation is: `done` of `total` vectors of the layer called `layer`."""
+
+    layer: str
+    done: int
+    total: int
+
+    def save(self, folder: Path) -> None:
+        """Tell whoever watches; replaces what was told before."""
+        temporary = folder / "progress.tmp"
+        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        temporary.replace(folder / "progress.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Step | None":
+        """What was told last; None if nothing was."""
+        try:
+            return cls(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -58,8 +83,10 @@ class Outcome:
     predictions: list[int]
 
     def save(self, folder: Path) -> None:
+        """Write it to its file in `folder`."""
         (folder / "outcome.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Outcome":
+        """Read it from its file in `folder`."""
         return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))

@@ -6,7 +6,6 @@ simulation itself goes wrong.
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -14,8 +13,6 @@ import cocotb
 import numpy as np
 from cocotb.triggers import First, RisingEdge, Timer
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from compiler.one_tile import compile_network
 from golden import host
@@ -26,7 +23,7 @@ from spec import pcm_state
 from spec.formats import ReadMode
 from spec.program import LayerProgram
 from tb import beats
-from tb.network_job import VARIABLE, Job, Outcome
+from tb.network_job import VARIABLE, Job, Outcome, Step
 from tb.scoreboard import Mismatch, compare
 from tb.tile_host import EventPort, TileHost, reset, start_clock
 
@@ -44,8 +41,8 @@ def _place(layer: LayerProgram, number: int) -> str:
 class _Tile:
     """The harness with a tile in it, as something that turns vectors into vectors."""
 
-    def __init__(self, dut: object, units: int, bar: Progress, period_ps: int) -> None:
-        self._dut, self._units, self._bar, self._period = dut, units, bar, period_ps
+    def __init__(self, dut: object, units: int, sync_half_ps: int) -> None:
+        self._dut, self._units, self._half_ps = dut, units, sync_half_ps
         self.host = TileHost(EventPort(dut, dut.aclk))
         self.cycles = {"sync": 0, "mvm": 0}
 
@@ -57,24 +54,23 @@ class _Tile:
         beats.write(Path(f"streams/input_{index}.txt"), vectors, self._units)
         per_vector = beats.beats_per_vector(columns, self._units)
         expected = len(vectors) * per_vector
-        task = self._bar.add_task(f"{program.layer.name:8}", total=len(vectors))
-
+        name = program.layer.name
         before = self._clocks()
         dut.index.value = index
         dut.expected_beats.value = expected
         await self._pulse(dut.start)
         recorded = -1
         while not int(dut.done.value):
-            look = Timer(LOOK_EVERY_CLOCKS * self._period, "ps")
+            look = Timer(LOOK_EVERY_CLOCKS * 2 * self._half_ps, "ps")
             await First(RisingEdge(dut.done), look)
             now = int(dut.recorded_beats.value)
             assert now != recorded or int(dut.done.value), (
-                f"layer {program.layer.name}: the tile stopped after {now} of {expected} beats"
+                f"layer {name}: the tile stopped after {now} of {expected} beats"
             )
             recorded = now
-            self._bar.update(task, completed=recorded // per_vector)
+            Step(name, recorded // per_vector, len(vectors)).save(Path())
         await self.host.wait_idle()
-        assert not int(dut.surplus.value), f"layer {program.layer.name}: more beats than expected"
+        assert not int(dut.surplus.value), f"layer {name}: more beats than expected"
         after = self._clocks()
         for name in self.cycles:
             self.cycles[name] += after[name] - before[name]
@@ -112,37 +108,32 @@ async def run_network(dut: object) -> None:
 
     started = time.monotonic()
     dut.start.value = 0
-    sync_ps, mvm_ps = job.clock_periods_ps
+    sync_ps, mvm_ps = job.clock_half_periods_ps
     start_clock(dut.aclk, sync_ps)
     start_clock(dut.mvm_clk, mvm_ps)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("vectors"), TimeElapsedColumn(),
-    )  # fmt: skip
-    compared = mismatches = mvms = 0
+    compared = mismatches = 0
     first = ""
-    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
-        tile = _Tile(dut, chip.link.units, bar, sync_ps)
-        await reset(dut)
-        x = host.quantise_input(images, network.input.scale)
-        for index, (layer, trace) in enumerate(zip(program.layers, traces, strict=True)):
-            await tile.host.load_state(index)
-            await tile.host.configure(layer.config)
-            vectors = _vectors(layer, x)
-            outputs = await tile.run(layer, index, vectors)
-            try:
-                compared += compare(
-                    trace.outputs, outputs,
-                    lambda at, layer=layer: f"layer {layer.layer.name}, {_place(layer, at[0])}"
-                    + (f", column {at[1]}" if len(at) > 1 else ""),
-                ).compared  # fmt: skip
-            except Mismatch as mismatch:
-                compared += mismatch.compared
-                mismatches += mismatch.mismatches
-                first = first or str(mismatch)
-            x = _after(layer, outputs)
-        mvms = await tile.host.read("MVMS")
-        assert await tile.host.read("ERROR") == 0
+    tile = _Tile(dut, chip.link.units, sync_ps)
+    await reset(dut)
+    x = host.quantise_input(images, network.input.scale)
+    for index, (layer, trace) in enumerate(zip(program.layers, traces, strict=True)):
+        await tile.host.load_state(index)
+        await tile.host.configure(layer.config)
+        vectors = golden_network.vectors(layer, x)
+        outputs = await tile.run(layer, index, vectors)
+        try:
+            compared += compare(
+                trace.outputs, outputs,
+                lambda at, layer=layer: f"layer {layer.layer.name}, {_place(layer, at[0])}"
+                + (f", column {at[1]}" if len(at) > 1 else ""),
+            ).compared  # fmt: skip
+        except Mismatch as mismatch:
+            compared += mismatch.compared
+            mismatches += mismatch.mismatches
+            first = first or str(mismatch)
+        x = golden_network.feature_maps(layer, outputs)
+    mvms = await tile.host.read("MVMS")
+    assert await tile.host.read("ERROR") == 0
     Outcome(
         values_compared=compared,
         mismatches=mismatches,
@@ -152,18 +143,3 @@ async def run_network(dut: object) -> None:
         simulate_seconds=time.monotonic() - started,
         predictions=x.reshape(len(images), -1).argmax(axis=1).tolist(),
     ).save(folder)
-
-
-def _vectors(layer: LayerProgram, x: NDArray[np.int8]) -> NDArray[np.int8]:
-    """The host's part before a layer: its input vectors, one a row."""
-    x = x.reshape(-1, *layer.geometry.input)
-    if layer.layer.kind == "conv":
-        x = host.im2col(x, layer.layer.kernel, layer.layer.stride, layer.layer.padding)
-    return x.reshape(-1, layer.geometry.rows)
-
-
-def _after(layer: LayerProgram, outputs: NDArray[np.int8]) -> NDArray[np.int8]:
-    """The host's part after a layer: pooling."""
-    x = outputs.reshape(-1, *layer.geometry.output)
-    pool = layer.layer.pool
-    return host.max_pool(x, pool.size, pool.stride) if pool else x

@@ -42,8 +42,10 @@ class CocotbextPort:
 
 
 class EventPort:
-    """Accesses that cost Python nothing in between: a model that runs on every clock would be the
-    slowest part of a long simulation."""
+    """Accesses that cost Python nothing in between.
+
+    A model that runs on every clock would be the slowest part of a long simulation.
+    """
 
     def __init__(self, dut: object, clock: object) -> None:
         self._dut, self._clock = dut, clock
