@@ -33,7 +33,7 @@ write_verilog -noattr -noparallelcase design.v
 
 
 # Yosys narrows operands to the bits that matter and leaves it to Verilog to extend them again.
-_HEADER = """// Module {name} of Caduceus, generated from Amaranth: change its source, not this file.
+_HEADER = """// Module {name} of Caduceus, generated from Amaranth: change the source instead.
 // Operands are as narrow as their content: Verilog's own extension and truncation are meant.
 /* verilator lint_off WIDTH */
 """
