@@ -1,6 +1,6 @@
 """What the input modulator put on its ports, against what it should have put there.
 
-A bench records all ports clock by clock, and afterwards this writes down what each should have been:
+A bench records all ports clock by clock, and afterwards this says what each should have been:
 from when an MVM was cleared, the whole of it follows from its vector and from how long the array
 was busy. When it may be cleared follows from the vector's commit and the counter banks.
 """

@@ -1,0 +1,334 @@
+"""LDPU: counts to INT8 against golden, for any constants, flags, gaps and order of groups."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge, Timer
+from numpy.typing import NDArray
+
+from golden import ldpu
+from hdl.ldpu import Ldpu
+from hdl.verilog import write
+from spec import formats
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.chips import sized
+from tb.farm import pack, unpack
+from tb.scoreboard import compare
+from tb.test_fp16 import corners
+
+CLOCK_NS = 2
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    component = Ldpu(sized(variant.parameters))
+    return Design([write(component, "ldpu", folder / "ldpu.v")], "ldpu")
+
+
+BENCH = Bench(
+    name="ldpu",
+    variants=(
+        Variant("tiny", {"chip": "tiny", "groups": 400}),
+        Variant("lanes2", {"chip": "tiny", "rows": 20, "columns": 20, "lanes": 2, "groups": 200},
+                ("icarus",)),
+        Variant("lanes4", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 1500},
+                ("verilator",)),
+        Variant("one_group", {"chip": "tiny", "rows": 4, "columns": 4, "lanes": 4, "gdpu_units": 1,
+                              "groups": 100}, ("icarus",)),
+        Variant("hermes", {"chip": "hermes", "groups": 2000}, ("verilator",)),
+        Variant("lanes16", {"chip": "hermes", "lanes": 16, "groups": 60_000}, ("verilator",),
+                regress=True),
+    ),
+    prepare=_prepare,
+)  # fmt: skip
+
+
+class Testbed:
+    """Drives one LDPU and remembers the constants that the host wrote.
+
+    Attributes:
+        constants: uint16 [columns, 5].
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.chip = sized(benches.current())
+        self.lanes = self.chip.ldpu.lanes
+        self.random = benches.generator()
+        self.edge = RisingEdge(dut.clk)
+        resets = np.array([constant.reset for constant in formats.COLUMN_CONSTANTS])
+        self.constants = np.tile(resets.astype(np.uint16), (self.chip.array.columns, 1))
+
+    async def start(self) -> None:
+        """Idle inputs, clock and reset."""
+        for name in ("valid", "last", "rx_enable", "relu_1", "relu_2", "constant_write"):
+            getattr(self.dut, name).value = 0
+        await Timer(CLOCK_NS, "ns")
+        Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
+        await self.reset()
+
+    async def reset(self) -> None:
+        """Reset; returns just after a clock without."""
+        self.dut.rst.value = 1
+        await ClockCycles(self.dut.clk, 2)
+        self.dut.rst.value = 0
+        await self.edge
+
+    def places(self) -> NDArray[np.int64]:
+        """Column and index of every constant, [places, 2], in random order."""
+        grid = product(range(self.chip.array.columns), range(len(formats.COLUMN_CONSTANTS)))
+        return self.random.permutation(np.array(list(grid)))
+
+    async def write(self, constants: NDArray[np.uint16]) -> None:
+        """Write every constant, uint16 [columns, 5], one a clock, in random order."""
+        dut = self.dut
+        for column, index in self.places().tolist():
+            dut.constant_column.value, dut.constant_index.value = column, index
+            dut.constant_data.value = int(constants[column, index])
+            dut.constant_write.value = 1
+            await self.edge
+        dut.constant_write.value = 0
+        self.constants = constants
+
+    async def check_constants(self) -> None:
+        """Read every constant, one a clock, in random order, and compare."""
+        dut, places = self.dut, self.places()
+        got = []
+        for number, (column, index) in enumerate(places.tolist()):
+            dut.constant_column.value, dut.constant_index.value = column, index
+            dut.constant_data.value = int(self.random.integers(1 << formats.FP16_BITS))
+            await self.edge
+            if number:  # a value comes one clock after it was named
+                got.append(int(dut.constant_value.value))
+        await self.edge
+        got.append(int(dut.constant_value.value))
+        compare(
+            self.constants[places[:, 0], places[:, 1]],
+            got,
+            lambda index: "constant {1} of column {0}".format(*places[index[0]]),
+        )
+
+    async def process(
+        self,
+        p: NDArray,
+        n: NDArray,
+        rx: NDArray,
+        flags: tuple[int, int, int],
+        rx_scale: int,
+        gaps: float,
+    ) -> NDArray[np.int8]:
+        """Push groups through, [groups, lanes], and compare every result and when it came.
+
+        Args:
+            p: P counts. Which group of columns each is for is random.
+            n: N counts.
+            rx: RX values.
+            flags: relu_1, relu_2, rx_enable.
+            rx_scale: binary16 bits.
+            gaps: share of clocks in which nothing comes, but for meaningless values.
+
+        Returns:
+            int8 [groups, lanes], the results.
+        """  # fmt: skip
+        dut, random = self.dut, self.random
+        for name, flag in zip(("relu_1", "relu_2", "rx_enable"), flags, strict=True):
+            getattr(dut, name).value = flag
+        dut.rx_scale.value = rx_scale
+        count = len(p)
+        valid = np.zeros(int(count / (1 - gaps)) + 1, dtype=bool)
+        valid[random.choice(len(valid), count, replace=False)] = True
+        clocks = len(valid)
+        values = {}
+        for name, given, most in (
+            ("p", p, formats.COUNT_MAX), ("n", n, formats.COUNT_MAX), ("rx", rx.view(np.uint8), 255)
+        ):  # fmt: skip
+            values[name] = random.integers(0, most + 1, (clocks, self.lanes))
+            values[name][valid] = given
+        group = random.integers(0, self.chip.column_groups, clocks)
+        last = random.random(clocks) < 0.1
+        came, ended, got = await self._stream(valid, group, last, values)
+
+        compare(valid, came, lambda index: f"result_valid of clock {index[0]}")
+        clock = np.flatnonzero(valid)
+        compare(last[valid], ended[valid], lambda i: f"result_last of clock {clock[i[0]]}")
+        columns = group[valid, np.newaxis] * self.lanes + np.arange(self.lanes)
+        expected = self.golden(p, n, rx, columns, flags, rx_scale)
+        compare(
+            expected,
+            got[valid],
+            lambda index: (
+                f"group {index[0]}, column {columns[index]}: P {p[index]}, N {n[index]}, "
+                f"RX {rx[index]}, flags {flags}, RX scale {rx_scale:#06x}, constants "
+                f"{' '.join(f'{bits:#06x}' for bits in self.constants[columns[index]])}"
+            ),
+        )
+        return expected
+
+    def golden(
+        self,
+        p: NDArray,
+        n: NDArray,
+        rx: NDArray,
+        columns: NDArray,
+        flags: tuple[int, int, int],
+        rx_scale: int,
+    ) -> NDArray[np.int8]:
+        """What the golden model makes of these, all [groups, lanes], and flags as in `process`.
+
+        To the model each is a column of its own, of one long vector.
+        """  # fmt: skip
+        relu_1, relu_2, rx_enable = map(bool, flags)
+        constants = self.constants[columns.reshape(-1)]
+        results = ldpu.process(
+            p.reshape(1, -1), n.reshape(1, -1), constants, relu_1, relu_2,
+            rx.reshape(1, -1) if rx_enable else None, rx_scale,
+        )  # fmt: skip
+        return results.reshape(p.shape)
+
+    async def _stream(
+        self, valid: NDArray, group: NDArray, last: NDArray, values: dict[str, NDArray]
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """A clock an entry; gives result_valid, result_last and result of each."""
+        dut, lanes = self.dut, self.lanes
+        widths = {"p": formats.COUNT_BITS, "n": formats.COUNT_BITS, "rx": formats.ACTIVATION_BITS}
+        inputs = [(getattr(dut, name), [pack(row, widths[name]) for row in values[name]])
+                  for name in values]  # fmt: skip
+        inputs += [(dut.valid, valid.tolist()), (dut.group, group.tolist())]
+        inputs += [(dut.last, last.tolist())]
+        came, ended, results = [], [], []
+        for clock in range(len(valid) + Ldpu.LATENCY):
+            if clock < len(valid):
+                for port, words in inputs:
+                    port.value = words[clock]
+            else:
+                dut.valid.value = 0
+            await self.edge
+            if clock < Ldpu.LATENCY:
+                assert not dut.result_valid.value, f"a result after {clock} clocks"
+                continue
+            came.append(bool(dut.result_valid.value))
+            ended.append(bool(dut.result_last.value))
+            results.append(int(dut.result.value))
+        unpacked = [unpack(word, formats.ACTIVATION_BITS, lanes) for word in results]
+        return np.array(came), np.array(ended), np.array(unpacked).astype(np.uint8).view(np.int8)
+
+    def counts(self, groups: int) -> NDArray[np.uint16]:
+        """Counts [groups, lanes] of every size, corners among them."""
+        corner = self.random.choice([0, 1, 2047, 2048, 2049, 2051, 4094, 4095], groups * self.lanes)
+        small = self.random.integers(0, 300, groups * self.lanes)
+        any_size = self.random.integers(0, formats.COUNT_MAX + 1, groups * self.lanes)
+        kind = self.random.integers(0, 3, groups * self.lanes)
+        return np.choose(kind, [corner, small, any_size]).astype(np.uint16).reshape(-1, self.lanes)
+
+    def rx(self, groups: int) -> NDArray[np.int8]:
+        """RX values [groups, lanes]."""
+        return self.random.integers(
+            -formats.INT8_MAX, formats.INT8_MAX + 1, (groups, self.lanes), dtype=np.int8
+        )
+
+
+def _half(values: NDArray) -> NDArray[np.uint16]:
+    return values.astype(np.float16).view(np.uint16)
+
+
+def plausible(random: np.random.Generator, columns: int) -> NDArray[np.uint16]:
+    """Constants as a calibrated chip has them, [columns, 5]: results spread over all of INT8."""
+    ranges = {"gain_p": (0.8, 1.2), "gain_n": (0.8, 1.2), "offset": (-30, 30),
+              "scale": (0.02, 0.2), "bias": (-30, 30)}  # fmt: skip
+    drawn = [
+        random.uniform(*ranges[constant.name], columns) for constant in formats.COLUMN_CONSTANTS
+    ]
+    return _half(np.stack(drawn, axis=1))
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def reset_values(dut: Any) -> None:
+    """Before the host writes any, the constants are as the specification says."""
+    bed = Testbed(dut)
+    await bed.start()
+    await bed.check_constants()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def constants_read_back(dut: Any) -> None:
+    """Every constant of every column holds its own value, also while groups are processed."""
+    bed = Testbed(dut)
+    await bed.start()
+    shape = bed.constants.shape
+    for _ in range(2):
+        await bed.write(bed.random.integers(0, 1 << formats.FP16_BITS, shape, dtype=np.uint16))
+        await bed.check_constants()
+    await bed.write(plausible(bed.random, shape[0]))
+    groups = bed.constants.size
+    reading = cocotb.start_soon(bed.check_constants())
+    await bed.process(bed.counts(groups), bed.counts(groups), bed.rx(groups), (0, 0, 0), 0, 0.0)
+    await reading
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(gaps=[0.0, 0.4])
+async def every_flag(dut: Any, gaps: float) -> None:
+    """Plausible constants, every combination of flags; each flag matters to some result."""
+    bed = Testbed(dut)
+    await bed.start()
+    await bed.write(plausible(bed.random, bed.chip.array.columns))
+    groups = benches.current()["groups"]
+    p, n, rx = bed.counts(groups), bed.counts(groups), bed.rx(groups)
+    for flags in product((0, 1), repeat=3):
+        rx_scale = int(_half(bed.random.uniform(-2, 2, 1))[0])
+        results = await bed.process(p, n, rx, flags, rx_scale, gaps)
+        columns = bed.random.integers(0, bed.chip.array.columns, p.shape)
+        right = bed.golden(p, n, rx, columns, flags, rx_scale)
+        for place in range(3):
+            # With both ReLUs and nothing in between, either alone does the same.
+            if flags[place] and flags != (1, 1, 0):
+                others = tuple(flag & (i != place) for i, flag in enumerate(flags))
+                wrong = bed.golden(p, n, rx, columns, others, rx_scale)
+                assert (wrong != right).any(), f"flag {place} of {flags} makes no difference"
+        assert len(np.unique(results)) > 30, "the results are too much alike"
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(kind=["corners", "any"])
+async def strange_constants(dut: Any, kind: str) -> None:
+    """Constants that no calibration gives: NaN, infinities, subnormals, or any bits at all."""
+    bed = Testbed(dut)
+    await bed.start()
+    shape = bed.constants.shape
+    groups = benches.current()["groups"]
+
+    def draw(size: tuple[int, ...] | int) -> NDArray[np.uint16]:
+        if kind == "corners":
+            return bed.random.choice(corners(), size)
+        return bed.random.integers(0, 1 << formats.FP16_BITS, size, dtype=np.uint16)
+
+    for _ in range(4):
+        # Some constants stay plausible, so that not every result is a NaN's 0.
+        strange = bed.random.random(shape) < 0.5
+        await bed.write(np.where(strange, draw(shape), plausible(bed.random, shape[0])))
+        for flags in bed.random.permutation(list(product((0, 1), repeat=3)))[:3]:
+            await bed.process(
+                bed.counts(groups), bed.counts(groups), bed.rx(groups), tuple(flags.tolist()),
+                int(draw(1)[0]), 0.2,
+            )  # fmt: skip
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def reset_in_between(dut: Any) -> None:
+    """A reset drops what is inside, and keeps the constants."""
+    bed = Testbed(dut)
+    await bed.start()
+    await bed.write(plausible(bed.random, bed.chip.array.columns))
+    dut.valid.value = dut.last.value = 1
+    await ClockCycles(dut.clk, Ldpu.LATENCY // 2)
+    dut.valid.value = dut.last.value = 0
+    await bed.reset()
+    for _ in range(Ldpu.LATENCY + 2):
+        await bed.edge
+        assert not dut.result_valid.value, "a result came of what was there before the reset"
+    await bed.check_constants()
+    await bed.process(bed.counts(20), bed.counts(20), bed.rx(20), (1, 0, 1), formats.FP16_ONE, 0.0)
