@@ -25,6 +25,7 @@ from spec import network as network_description
 from spec import pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
+from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.program import Program
 from tb import runner
@@ -160,21 +161,11 @@ def run(request: Request, console: Console) -> bool:
         "golden_accuracy": accuracy(golden.argmax(axis=1).tolist(), labels),
         "float_accuracy": network.float_accuracy,
     }
-    _save(report, request.output)
+    write_whole(request.output, json.dumps(report, indent=2) + "\n", "result")
     _show(report, request.output, console)
     if results.waves:
         console.print(f"waves: {results.waves}", highlight=False)
     return outcome.mismatches == 0
-
-
-def _save(report: dict, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write the result: {error.strerror}") from None
 
 
 def _show(report: dict, path: Path, console: Console) -> None:

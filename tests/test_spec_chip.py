@@ -1,0 +1,122 @@
+"""Chip descriptions: what is accepted, and one sentence for each thing that is not."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spec import chip
+from spec.errors import UserError
+
+
+@pytest.fixture
+def document() -> dict:
+    return yaml.safe_load((chip.CHIPS_DIR / "tiny.yaml").read_text())
+
+
+def load(folder: Path, document: object) -> chip.Chip:
+    path = folder / "mine.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    return chip.load(path)
+
+
+def test_every_shipped_chip_loads_under_its_own_name():
+    assert {"hermes", "tiny"} <= set(chip.available())
+    for name in chip.available():
+        assert chip.find(name).name == name
+
+
+def test_hermes_is_as_published():
+    hermes = chip.find("hermes")
+    assert (hermes.grid.rows, hermes.grid.columns) == (8, 8)
+    assert (hermes.array.rows, hermes.array.columns) == (256, 256)
+    assert 128 + hermes.mvm.overhead_1phase == 133
+    assert 4 * (128 + hermes.mvm.overhead_4phase) == 520
+    # A full cell in a full pulse is 40 counts, to the resolution of the gain code.
+    assert round(127 * 510 * hermes.nominal_gain / 2**32, 3) == 40
+
+
+def test_a_description_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        chip.find("tiny").name = "other"
+
+
+def test_a_path_is_taken_as_it_is(tmp_path, document):
+    document["name"] = "mine"
+    load(tmp_path, document)
+    assert chip.find(str(tmp_path / "mine.yaml")).name == "mine"
+
+
+def test_an_unknown_name_lists_those_there_are():
+    with pytest.raises(UserError, match=r"^unknown chip 'herpes': there are .*hermes.*tiny"):
+        chip.find("herpes")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "sentence"),
+    [
+        ("array", "rows", 0, r"array\.rows = 0: allowed is greater than or equal to 4"),
+        ("array", "rows", "many", r"array\.rows = 'many': allowed is a valid integer"),
+        ("array", "rows", 16.0, r"array\.rows = 16\.0: allowed is a valid integer"),
+        ("array", "rows", True, r"array\.rows = True: allowed is a valid integer"),
+        ("array", "rosw", 16, r"array\.rosw = 16: unknown key, allowed are rows, columns"),
+        ("adc", "phase_limit", 4096, r"adc\.phase_limit = 4096: allowed is .* 4095"),
+        ("adc", "cell_counts", 251, r"adc\.cell_counts = 251: allowed is .* 250"),
+        ("ldpu", "lanes", 3, r"ldpu\.lanes = 3: allowed is a power of two"),
+        ("ldpu", "lanes", 32, r"ldpu\.lanes = 32: allowed is a divisor of array\.columns \(16\)"),
+        ("link", "units", 2, r"link\.units = 2: allowed is the same as ldpu\.lanes \(1\)"),
+        ("gdpu", "slices", 1, r"gdpu\.slices = 1: allowed is the same as grid\.columns \(2\)"),
+        ("gdpu", "units", 5, r"gdpu\.units = 5: allowed is at most a quarter of .* \(16\)"),
+        ("adjacency", "vertical", [2], r"adjacency\.vertical = \[2\]: allowed is distinct .* 2"),
+        ("adjacency", "horizontal", [1, 1], r"adjacency\.horizontal = \[1, 1\]: allowed is"),
+        ("adjacency", "horizontal", 1, r"adjacency\.horizontal = 1: allowed is a valid tuple"),
+    ],
+)
+def test_a_bad_value_names_file_key_value_and_what_is_allowed(
+    tmp_path, document, section, key, value, sentence
+):
+    document[section][key] = value
+    with pytest.raises(UserError, match=rf"^{tmp_path}/mine\.yaml: {sentence}"):
+        load(tmp_path, document)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"format": 2}, r"format = 2: allowed is 1"),
+        ({"name": "Not A Name"}, r"name = 'Not A Name': allowed is"),
+        ({"extra": 1}, r"extra = 1: unknown key, allowed are format, name, grid"),
+        ({"array": None}, r"array = None: allowed is"),
+    ],
+)
+def test_a_bad_section_is_told(tmp_path, document, change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load(tmp_path, {**document, **change})
+
+
+def test_a_missing_key_is_told(tmp_path, document):
+    del document["array"]["rows"]
+    with pytest.raises(UserError, match=r"array\.rows is missing"):
+        load(tmp_path, document)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [1", r"not a YAML file at line"),
+        ("- 1", r"a chip description is a mapping of keys, not \[1\]"),
+        ("", r"a chip description is a mapping of keys, not None"),
+        ("[" * 5000, r"not a YAML file"),
+    ],
+)
+def test_what_is_not_a_description_is_told(tmp_path, text, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load(tmp_path, text)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read the chip description: No such file"):
+        chip.load(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"not UTF-8 text"):
+        chip.load(tmp_path / "binary.yaml")
