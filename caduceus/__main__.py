@@ -58,6 +58,21 @@ def sim(
         sys.exit(1)
 
 
+@cli.command()
+@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the files; build/verilog/CHIP if not given.",
+)
+def verilog(chip: str, output: Path | None) -> None:
+    """Write the Verilog of a tile, its array as a black box, and check it with three tools."""
+    from caduceus.verilog import generate
+
+    if not generate(chip, output or BUILD / "verilog" / Path(chip).stem, Console()):
+        sys.exit(1)
+
+
 def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error."""
     try:
