@@ -16,8 +16,8 @@ from spec.chip import Chip
 from spec.formats import PHASES, SLOTS, ReadMode
 from tb.scoreboard import compare
 
-SEEN_WITHIN = (2, 3)
-"""Clocks in which the `mvm` side may see a vector's commit, fewest and most."""
+COMMIT_SEEN = 2
+"""Edges of `mvm` that pass after a vector's commit before one finds the vector there."""
 
 
 @dataclass
@@ -95,19 +95,13 @@ class Played:
 
 def _check_start(trace: Trace, clear: int, commit: int, put: Sequence[int], number: int) -> int:
     """An MVM starts as soon as its vector, its bank and the sequencer are there; when that was."""
-    seen = int(np.searchsorted(trace.time, commit, side="right")) + np.array(SEEN_WITHIN)
-    idle = put[-1] if put else 0
-    decided = clear - 1
-    bounds = []
-    for visible in seen:
-        clock = max(int(visible), idle)
-        while trace.bank_full[clock] >> number % 2 & 1:
-            clock += 1
-        bounds.append(clock)
-    assert bounds[0] <= decided <= bounds[1], (
-        f"MVM {number} was started in clock {decided}: allowed is {bounds[0]} to {bounds[1]}"
-    )
-    return max(int(seen[1]), idle)
+    seen = int(np.searchsorted(trace.time, commit, side="right")) + COMMIT_SEEN
+    due = max(seen, put[-1] if put else 0)
+    free = due
+    while trace.bank_full[free] >> number % 2 & 1:
+        free += 1
+    assert clear - 1 == free, f"MVM {number} was started in clock {clear - 1}: due was {free}"
+    return due
 
 
 def _play(
