@@ -1,0 +1,41 @@
+"""The manual agrees with the code, and its links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from caduceus import register_manual
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+def test_the_register_page_is_what_the_table_says():
+    assert register_manual.PAGE.read_text(encoding="utf-8") == register_manual.render(), (
+        "run python -m caduceus.register_manual"
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_something(page):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith("http"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file) if file else page
+        assert target.exists(), f"{page.name}: {link} leads nowhere"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {link}: no such heading"
+
+
+def test_every_target_that_the_readme_names_exists():
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.M))
+    named = set(re.findall(r"`make ([a-z]+)", (REPOSITORY / "README.md").read_text("utf-8")))
+    assert named <= targets, f"no such target: {sorted(named - targets)}"
+    assert {"sim", "test", "help"} <= named
