@@ -21,7 +21,7 @@ RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
 	$${READ_MODE:+"--read-mode=$$READ_MODE"} $${IMAGES:+"--images=$$IMAGES"}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test regress verilog waves lint format bench train clean distclean
+.PHONY: help setup sim test regress verilog waves lint format bench accuracy train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -56,7 +56,7 @@ format: setup ## Format the code and sort its imports
 	@$(IN_VENV) ruff check --fix . && $(IN_VENV) ruff format .
 
 bench: setup ## Measure speed
-	@$(CADUCEUS) bench $(CHIP_OPTION) $(ARGS)
+	@$(CADUCEUS) bench $(ARGS)
 
 train: setup ## Train the networks again (installs PyTorch and the data set first)
 	@"$(PYTHON)" tools/setup.py --train

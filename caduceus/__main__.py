@@ -62,15 +62,54 @@ def sim(
 @click.option("--chip", default="hermes", show_default=True, help="Chip description.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the files; build/verilog/CHIP if not given.",
+    type=click.Path(path_type=Path),
+    help="Folder of the files.  [default: build/verilog/<chip>]",
 )
 def verilog(chip: str, output: Path | None) -> None:
     """Write the Verilog of a tile, its array as a black box, and check it with three tools."""
-    from caduceus.verilog import generate
+    from caduceus.verilog import run
 
-    if not generate(chip, output or BUILD / "verilog" / Path(chip).stem, Console()):
+    if not run(chip, output, Console()):
         sys.exit(1)
+
+
+@cli.command()
+@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
+@click.option("--net", "network", help="Network; the chip's own if not given.")
+@click.option(
+    "--read-mode",
+    type=READ_MODES,
+    default="4-phase",
+    show_default=True,
+    help="How signs are handled in the array.",
+)
+@click.option(
+    "--images", type=click.IntRange(1), default=10_000, show_default=True, help="Test images."
+)
+def accuracy(chip: str, network: str | None, read_mode: str, images: int) -> None:
+    """Run the golden model over the Fashion-MNIST test set."""
+    from caduceus.accuracy import measure
+    from caduceus.sim import network_of
+    from spec import chip as chip_description
+
+    description = chip_description.find(chip)
+    found = network_of(description, network)
+    console = Console()
+    report = measure(*found, description, ReadMode(read_mode), images, console)
+    console.print(
+        f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads: golden "
+        f"{report['golden']:.2%} of {report['images']} images in {report['seconds']:.1f} s, "
+        f"float {report['float']:.2%} of all 10000",
+        highlight=False,
+    )
+
+
+@cli.command()
+def bench() -> None:
+    """Measure the speed of the golden model and of the RTL on this machine."""
+    from caduceus.bench import run
+
+    run(Console())
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus import images as test_images
+from caduceus.accuracy import TEST_SET, known
 from caduceus.paths import BUILD, HARNESS
 from caduceus.progress import watch
 from compiler.one_tile import compile_network
@@ -27,6 +28,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
+from spec.network import Network, Weights
 from spec.program import Program
 from tb import runner
 from tb.network_job import PLUSARGS, VARIABLE, Job, Outcome
@@ -64,6 +66,21 @@ def tile_sources(chip: Chip, folder: Path) -> list[Path]:
 def accuracy(predictions: Sequence[int], labels: NDArray[np.uint8]) -> float:
     """Share of the predictions that are right."""
     return float(np.mean(np.asarray(predictions) == labels))
+
+
+def network_of(chip: Chip, name: str | None) -> tuple[Network, dict[str, Weights]]:
+    """The network called `name`, or the chip's own if None.
+
+    Raises:
+        UserError: there is none.
+    """
+    name = name or DEFAULT_NETWORK.get(chip.name)
+    if name is None:
+        raise UserError(
+            f"chip {chip.name} has no network of its own: name one of "
+            f"{', '.join(network_description.available())}"
+        )
+    return network_description.find(name)
 
 
 def _prepare(job: Job, program: Program, chip: Chip, images: NDArray, folder: Path) -> list:
@@ -110,13 +127,7 @@ def run(request: Request, console: Console) -> bool:
         raise UserError(
             f"unknown simulator '{request.simulator}': there are {', '.join(runner.SIMULATORS)}"
         )
-    name = request.network or DEFAULT_NETWORK.get(chip.name)
-    if name is None:
-        raise UserError(
-            f"chip {chip.name} has no network of its own: name one of "
-            f"{', '.join(network_description.available())}"
-        )
-    network, weights = network_description.find(name)
+    network, weights = network_of(chip, request.network)
     images, labels = test_images.first(request.images)
     program = compile_network(network, weights, chip, request.read_mode)
     request.output.unlink(missing_ok=True)
@@ -124,6 +135,7 @@ def run(request: Request, console: Console) -> bool:
     place = BUILD / "sim" / f"{chip.name}-{request.simulator}"
     folder = place / "job"
     sync_half, mvm_half = half_periods(chip)
+    name = request.network or DEFAULT_NETWORK[chip.name]
     job = Job(request.chip, name, request.read_mode, (sync_half, mvm_half))
     states = _prepare(job, program, chip, images, folder)
     console.print(
@@ -139,7 +151,11 @@ def run(request: Request, console: Console) -> bool:
     if not results.ok:
         raise UserError(f"the simulation failed: {results.report}")
     outcome = Outcome.load(folder)
-    golden = golden_network.run(program, chip, images, states)
+    golden = known(network, weights, chip, request.read_mode)
+    golden_images = TEST_SET
+    if golden is None:
+        predicted = golden_network.run(program, chip, images, states).argmax(axis=1)
+        golden, golden_images = accuracy(predicted.tolist(), labels), len(images)
     report = {
         "network": network.name,
         "chip": chip.name,
@@ -158,7 +174,8 @@ def run(request: Request, console: Console) -> bool:
         "simulate_seconds": outcome.simulate_seconds,
         "wall_seconds": time.monotonic() - started,
         "rtl_accuracy": accuracy(outcome.predictions, labels),
-        "golden_accuracy": accuracy(golden.argmax(axis=1).tolist(), labels),
+        "golden_accuracy": golden,
+        "golden_accuracy_images": golden_images,
         "float_accuracy": network.float_accuracy,
     }
     write_whole(request.output, json.dumps(report, indent=2) + "\n", "result")

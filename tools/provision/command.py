@@ -30,10 +30,13 @@ def run_command_line(arguments: list[str]) -> int:
     parser.add_argument(
         "--train", action="store_true", help="also install what training the networks needs"
     )
+    parser.add_argument(
+        "--dataset", action="store_true", help="also install the whole Fashion-MNIST data set"
+    )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        set_up(Places.of_this_clone(), train=options.train)
+        set_up(Places.of_this_clone(), train=options.train, dataset=options.dataset)
     except KeyboardInterrupt:
         return fail("Interrupted: run make again to go on.", 128 + signal.SIGINT)
     except SetupError as error:
@@ -59,12 +62,13 @@ def explain(error: OSError) -> str:
     return f"{error.strerror or error} at {where}: mend that, and run make again."
 
 
-def set_up(places: Places, train: bool = False) -> None:
+def set_up(places: Places, train: bool = False, dataset: bool = False) -> None:
     """Do what is missing of the set-up; nothing, and without a word, when nothing is.
 
     Args:
         places: The clone and the cache.
-        train: Whether to install what training needs, too.
+        train: Whether to install what training needs, too; the data set is part of that.
+        dataset: Whether to install the data set, too.
 
     Raises:
         SetupError: Something is missing that this cannot get by itself.
@@ -80,9 +84,11 @@ def set_up(places: Places, train: bool = False) -> None:
                 places.log.write_text("")
                 _set_up_all(places)
                 say(f"done in {minutes(time.monotonic() - began)}")
-    if train:
+    if train or dataset:
         with only_one(places.root / "build" / "setup.lock"):
-            _set_up_training(places)
+            if train:
+                _set_up_training(places)
+            _set_up_data(places)
 
 
 def is_ready(places: Places) -> bool:
@@ -159,11 +165,15 @@ def _check_installed(choice: verilator.Choice) -> None:
 
 
 def _set_up_training(places: Places) -> None:
-    """Install PyTorch into `.venv` and the Fashion-MNIST files onto the system, if missing."""
+    """Install PyTorch into `.venv`, if missing."""
     import tomllib
 
     project = tomllib.loads(places.project_file.read_text())["project"]
     environment.install_extra(places, "train", project["optional-dependencies"]["train"])
+
+
+def _set_up_data(places: Places) -> None:
+    """Install the Fashion-MNIST files onto the system, if missing."""
     if not TRAINING_DATA.exists():
         packages.refresh([TRAINING_DATA_PACKAGE], places.log)
         packages.install([TRAINING_DATA_PACKAGE], places.log)

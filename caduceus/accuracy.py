@@ -1,0 +1,92 @@
+"""`caduceus accuracy`: the golden model over the test set, with ideal devices."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from caduceus import images as test_images
+from caduceus.paths import BUILD, REPOSITORY
+from compiler.one_tile import compile_network
+from golden import network as golden_network
+from spec import pcm_state
+from spec.chip import Chip
+from spec.files import write_whole
+from spec.formats import ReadMode
+from spec.network import Network, Weights
+
+TEST_SET = 10_000
+"""Images of the Fashion-MNIST test set."""
+_ARITHMETIC = ("spec", "compiler", "golden")
+"""Folders whose code decides the result."""
+
+
+def _key(network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode) -> str:
+    """Hash of everything that an accuracy over the whole test set depends on."""
+    digest = hashlib.sha256(f"{network!r} {chip!r} {read_mode}".encode())
+    for layer in network.layers:
+        digest.update(weights[layer.name].weight.tobytes())
+        digest.update(weights[layer.name].bias.tobytes())
+    for folder in _ARITHMETIC:
+        for path in sorted((REPOSITORY / folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _store(key: str) -> Path:
+    return BUILD / "accuracy" / f"{key}.json"
+
+
+def known(
+    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+) -> float | None:
+    """Accuracy over the whole test set if it was measured before with the same code and files."""
+    try:
+        return json.loads(_store(_key(network, weights, chip, read_mode)).read_text())["golden"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def measure(
+    network: Network,
+    weights: dict[str, Weights],
+    chip: Chip,
+    read_mode: ReadMode,
+    count: int,
+    console: Console,
+) -> dict:
+    """Run `count` test images through the golden model; a run of all of them is remembered.
+
+    Returns:
+        network, chip, read_mode, images, golden and float accuracy (0 to 1), seconds.
+
+    Raises:
+        UserError: the images are not there, or the network does not fit the chip.
+    """
+    images, labels = test_images.first(count)
+    program = compile_network(network, weights, chip, read_mode)
+    states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
+    started = time.monotonic()
+    with Progress(console=console) as bar:
+        task = bar.add_task(f"{network.name}, {read_mode}", total=count)
+        outputs = golden_network.run(
+            program, chip, images, states, progress=lambda done: bar.advance(task, done)
+        )
+    report = {
+        "network": network.name,
+        "chip": chip.name,
+        "read_mode": str(read_mode),
+        "images": count,
+        "golden": float(np.mean(outputs.argmax(axis=1) == labels)),
+        "float": network.float_accuracy,
+        "seconds": time.monotonic() - started,
+    }
+    text = json.dumps(report, indent=2) + "\n"
+    if count == TEST_SET:
+        write_whole(_store(_key(network, weights, chip, read_mode)), text, "accuracy")
+    write_whole(BUILD / "accuracy.json", text, "accuracy")
+    return report

@@ -1,0 +1,93 @@
+"""`caduceus bench`: speed of the golden model and of the RTL, beside the machine it ran on."""
+
+import json
+import os
+import platform
+import resource
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import golden
+from caduceus import sim
+from caduceus.paths import BUILD
+from spec.files import write_whole
+from spec.formats import ReadMode
+from tb import runner
+
+RTL_RUNS = (
+    ("hermes", "verilator", ReadMode.FOUR_PHASE, 5),
+    ("hermes", "verilator", ReadMode.ONE_PHASE, 10),
+    ("tiny", "verilator", ReadMode.FOUR_PHASE, 20),
+    ("tiny", "icarus", ReadMode.FOUR_PHASE, 2),
+)
+"""Chip, simulator, read mode, images: each some seconds."""
+
+
+def _machine() -> dict[str, str | int | float]:
+    """What the figures were measured on."""
+    cpu = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                cpu = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count() or 1,
+        "memory_gib": round(memory / 2**30, 1),
+        "python": platform.python_version(),
+        **{simulator: runner.tool_version(simulator) for simulator in runner.SIMULATORS},
+    }
+
+
+def _rtl(console: Console) -> list[dict]:
+    """One row a simulation: how fast, how long its build took."""
+    rows = []
+    for chip, simulator, mode, images in RTL_RUNS:
+        output = BUILD / "bench" / f"{chip}-{simulator}-{mode}.json"
+        request = sim.Request(chip, None, simulator, mode, images, False, output)
+        sim.run(request, console)
+        report = json.loads(output.read_text(encoding="utf-8"))
+        keys = ("chip", "simulator", "read_mode", "network", "inputs", "mismatches", "khz",
+                "build_seconds", "simulate_seconds")  # fmt: skip
+        rows.append({key: report[key] for key in keys})
+    return rows
+
+
+def _table(title: str, rows: list[dict]) -> Table:
+    table = Table(title=title)
+    for key in rows[0]:
+        table.add_column(key.replace("_", " "), justify="right")
+    for row in rows:
+        cells = (f"{v:,.1f}" if isinstance(v, float) else str(v) for v in row.values())
+        table.add_row(*cells)
+    return table
+
+
+def run(console: Console) -> Path:
+    """Measure, print tables, write `build/bench.json`; returns its path."""
+    machine = _machine()
+    with console.status("measuring the golden model"):
+        golden_rows = golden.run()
+    rtl_rows = _rtl(console)
+    kib = {
+        "this process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "largest child": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+    }
+    memory = {f"{name}, MiB": round(value / 1024, 1) for name, value in kib.items()}
+    report = {"machine": machine, "golden": golden_rows, "rtl": rtl_rows, "peak_memory": memory}
+    console.print(_table("machine", [machine]))
+    console.print(_table("golden model, 256x256 tile, MVM/s on one thread", golden_rows))
+    console.print(
+        _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
+    )
+    console.print(_table("peak memory", [memory]))
+    path = BUILD / "bench.json"
+    write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")
+    console.print(str(path), highlight=False, soft_wrap=True)
+    return path
