@@ -58,6 +58,11 @@ format: setup ## Format the code and sort its imports
 bench: setup ## Measure speed
 	@$(CADUCEUS) bench $(ARGS)
 
+accuracy: setup ## Run the golden model over the whole test set (installs the data set first)
+	@"$(PYTHON)" tools/setup.py --dataset
+	@$(CADUCEUS) accuracy $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} \
+		$${IMAGES:+"--images=$$IMAGES"} $(ARGS)
+
 train: setup ## Train the networks again (installs PyTorch and the data set first)
 	@"$(PYTHON)" tools/setup.py --train
 	@$(IN_VENV) python -m train $(ARGS)
