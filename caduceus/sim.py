@@ -29,6 +29,7 @@ from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.network import Network, Weights
+from spec.pcm_state import PcmState
 from spec.program import Program
 from tb import runner
 from tb.network_job import PLUSARGS, VARIABLE, Job, Outcome
@@ -37,7 +38,6 @@ from tb.tile_host import half_periods
 
 DEFAULT_NETWORK = {"hermes": "fashion_small", "tiny": "fashion_tiny"}
 """Network that each chip runs when none is named; the others need one by name."""
-DEFAULT_IMAGES = 10
 
 
 @dataclass(frozen=True)
@@ -83,45 +83,37 @@ def network_of(chip: Chip, name: str | None) -> tuple[Network, dict[str, Weights
     return network_description.find(name)
 
 
-def _prepare(job: Job, program: Program, chip: Chip, images: NDArray, folder: Path) -> list:
-    """Write the job and its inputs; returns the PCM state of each layer."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    job.save(folder)
-    np.save(folder / "images.npy", images)
-    states = []
-    for layer in program.layers:
-        state = pcm_state.ideal(chip, layer.codes[np.newaxis])
-        pcm_state.save(state, folder / f"{layer.layer.name}.pcm")
-        states.append(state)
-    return states
+@dataclass(frozen=True)
+class Prepared:
+    """A request with all that it names loaded, and its job's folder written.
+
+    Attributes:
+        place: folder of the build; `job` in it is the job's.
+        states: PCM state of each layer, from which the golden model works. The RTL reads the
+            images that `prepare` made of them, `job/states/state_<layer number>.hex`.
+    """
+
+    chip: Chip
+    network: Network
+    weights: dict[str, Weights]
+    program: Program
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    states: list[PcmState]
+    place: Path
+
+    @property
+    def job(self) -> Path:
+        """Working folder of the simulation."""
+        return self.place / "job"
 
 
-def _simulate(request: Request, chip: Chip, place: Path, folder: Path) -> Results:
-    return runner.run_bench(
-        name=f"sim-{chip.name}-{request.simulator}",
-        sources=tile_sources(chip, place / "design"),
-        top="tile_harness",
-        parameters={"UNITS": chip.link.units},
-        test_module="tb.run_network",
-        simulator=request.simulator,
-        build_dir=place / "build",
-        run_dir=folder,
-        extra_env={VARIABLE: str(folder)},
-        plusargs=PLUSARGS,
-        waves=request.waves,
-    )
-
-
-def run(request: Request, console: Console) -> bool:
-    """Build, run, compare, report; returns whether every activation was equal.
-
-    Writes `request.output` (`result.json`).
+def prepare(request: Request) -> Prepared:
+    """Load what `request` names and write the job's files.
 
     Raises:
-        UserError: something named does not exist or does not fit, a build or simulation failed.
+        UserError: something named does not exist, is bad, or does not fit.
     """
-    started = time.monotonic()
     chip = chip_description.find(request.chip)
     if request.simulator not in runner.SIMULATORS:
         raise UserError(
@@ -130,32 +122,89 @@ def run(request: Request, console: Console) -> bool:
     network, weights = network_of(chip, request.network)
     images, labels = test_images.first(request.images)
     program = compile_network(network, weights, chip, request.read_mode)
-    request.output.unlink(missing_ok=True)
-
+    states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
     place = BUILD / "sim" / f"{chip.name}-{request.simulator}"
-    folder = place / "job"
-    sync_half, mvm_half = half_periods(chip)
-    name = request.network or DEFAULT_NETWORK[chip.name]
-    job = Job(request.chip, name, request.read_mode, (sync_half, mvm_half))
-    states = _prepare(job, program, chip, images, folder)
+    prepared = Prepared(chip, network, weights, program, images, labels, states, place)
+    shutil.rmtree(prepared.job, ignore_errors=True)
+    (prepared.job / "states").mkdir(parents=True)
+    Job(
+        # The simulation runs in another folder.
+        chip=_absolute(request.chip),
+        network=_absolute(request.network or DEFAULT_NETWORK[chip.name]),
+        read_mode=request.read_mode,
+        clock_half_periods_ps=half_periods(chip),
+    ).save(prepared.job)
+    np.save(prepared.job / "images.npy", images)
+    for index, (layer, state) in enumerate(zip(program.layers, states, strict=True)):
+        pcm_state.save(state, prepared.job / f"{layer.layer.name}.pcm")
+        pcm_state.write_image(state, 0, prepared.job / "states" / f"state_{index}.hex")
+    return prepared
+
+
+def _absolute(name: str) -> str:
+    """A path of a description, whole; a name as it is."""
+    return str(Path(name).resolve()) if name.endswith((".yaml", ".yml")) else name
+
+
+def simulate(request: Request, prepared: Prepared, console: Console) -> tuple[Results, Outcome]:
+    """Build the tile if need be, and run the job.
+
+    Raises:
+        UserError: the build or the simulation failed.
+    """
+    chip, images = prepared.chip, prepared.images
+    vectors = {
+        layer.layer.name: len(images) * prod(layer.geometry.output[:2])
+        for layer in prepared.program.layers
+    }
+    with watch(prepared.job, console, vectors):
+        results = runner.run_bench(
+            name=f"sim-{chip.name}-{request.simulator}",
+            sources=tile_sources(chip, prepared.place / "design"),
+            top="tile_harness",
+            parameters={"UNITS": chip.link.units},
+            test_module="tb.run_network",
+            simulator=request.simulator,
+            build_dir=prepared.place / "build",
+            run_dir=prepared.job,
+            extra_env={VARIABLE: str(prepared.job)},
+            plusargs=PLUSARGS,
+            waves=request.waves,
+        )
+    if not results.ok:
+        raise UserError(f"the simulation failed: {results.report}")
+    return results, Outcome.load(prepared.job)
+
+
+def run(request: Request, console: Console) -> bool:
+    """Build, run, compare, report; returns whether every activation was equal.
+
+    Writes `request.output` (`result.json`).
+
+    Raises:
+        UserError: something named does not exist or does not fit, a build or simulation failed,
+            or the result cannot be written.
+    """
+    started = time.monotonic()
+    if request.output.is_dir():
+        raise UserError(f"{request.output}: is a folder: allowed is a file")
+    # An old result must not pass for this run's if this run fails.
+    request.output.unlink(missing_ok=True)
+    prepared = prepare(request)
+    chip, network, images = prepared.chip, prepared.network, prepared.images
     console.print(
         f"{network.name} on chip {chip.name}, {request.simulator}, {request.read_mode} reads, "
         f"{len(images)} images",
         highlight=False,
+        soft_wrap=True,
     )
-    vectors = {
-        layer.layer.name: len(images) * prod(layer.geometry.output[:2]) for layer in program.layers
-    }
-    with watch(folder, console, vectors):
-        results = _simulate(request, chip, place, folder)
-    if not results.ok:
-        raise UserError(f"the simulation failed: {results.report}")
-    outcome = Outcome.load(folder)
-    golden = known(network, weights, chip, request.read_mode)
+    results, outcome = simulate(request, prepared, console)
+    golden = known(network, prepared.weights, chip, request.read_mode)
     golden_images = TEST_SET
     if golden is None:
-        predicted = golden_network.run(program, chip, images, states).argmax(axis=1)
-        golden, golden_images = accuracy(predicted.tolist(), labels), len(images)
+        outputs = golden_network.run(prepared.program, chip, images, prepared.states)
+        predicted = outputs.argmax(axis=1).tolist()
+        golden, golden_images = accuracy(predicted, prepared.labels), len(images)
     report = {
         "network": network.name,
         "chip": chip.name,
@@ -173,7 +222,7 @@ def run(request: Request, console: Console) -> bool:
         "build_seconds": results.build_seconds,
         "simulate_seconds": outcome.simulate_seconds,
         "wall_seconds": time.monotonic() - started,
-        "rtl_accuracy": accuracy(outcome.predictions, labels),
+        "rtl_accuracy": accuracy(outcome.predictions, prepared.labels),
         "golden_accuracy": golden,
         "golden_accuracy_images": golden_images,
         "float_accuracy": network.float_accuracy,
@@ -181,14 +230,14 @@ def run(request: Request, console: Console) -> bool:
     write_whole(request.output, json.dumps(report, indent=2) + "\n", "result")
     _show(report, request.output, console)
     if results.waves:
-        console.print(f"waves: {results.waves}", highlight=False)
+        console.print(f"waves: {results.waves}", highlight=False, soft_wrap=True)
     return outcome.mismatches == 0
 
 
 def _show(report: dict, path: Path, console: Console) -> None:
     cycles = report["cycles"]
     if report["mismatches"]:
-        console.print(f"MISMATCH: {report['first_mismatch']}", style="bold red", highlight=False)
+        console.print(f"MISMATCH: {report['first_mismatch']}", style="bold red", soft_wrap=True)
     console.print(
         f"{report['inputs']} images, {report['mvms']} MVMs, {report['values_compared']} INT8 "
         f"activations compared, {report['mismatches']} mismatches\n"
@@ -196,4 +245,5 @@ def _show(report: dict, path: Path, console: Console) -> None:
         f"on the chip) in {report['simulate_seconds']:.1f} s: {report['khz']:.1f} kHz\n"
         f"{path}",
         highlight=False,
+        soft_wrap=True,
     )

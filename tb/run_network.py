@@ -100,10 +100,7 @@ async def run_network(dut: object) -> None:
     program = compile_network(network, weights, chip, ReadMode(job.read_mode))
     images = np.load(folder / "images.npy")
     states = [pcm_state.load(folder / f"{layer.layer.name}.pcm", chip) for layer in program.layers]
-    for name in ("states", "streams"):
-        Path(name).mkdir(exist_ok=True)
-    for index, state in enumerate(states):
-        pcm_state.write_image(state, 0, Path(f"states/state_{index}.hex"))
+    Path("streams").mkdir(exist_ok=True)
     _, traces = golden_network.run(program, chip, images, states, capture=True)
 
     started = time.monotonic()

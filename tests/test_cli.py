@@ -1,0 +1,148 @@
+"""The command line as a user meets it: results, exit statuses, one sentence for each mistake."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from caduceus import sim
+from spec import chip, network
+from spec.formats import ReadMode
+
+FIELDS = {
+    "network", "chip", "simulator", "read_mode", "inputs", "values_compared", "mismatches",
+    "cycles", "wall_seconds", "golden_accuracy", "float_accuracy",
+}  # fmt: skip
+
+
+def caduceus(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "caduceus", *map(str, arguments)],
+        cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [(), ("sim",), ("verilog",), ("accuracy",), ("bench",)])
+def test_every_command_has_help(command):
+    run = caduceus(*command, "--help")
+    assert run.returncode == 0
+    assert run.stdout.startswith("Usage: caduceus")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("sim", "--chip", "nope"), "unknown chip 'nope': there are hermes, tiny"),
+        (("sim", "--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
+        (("sim", "--net", "nope"), "unknown network 'nope': there are fashion_small, fashion_tiny"),
+        (("sim", "--chip", "tiny", "--net", "fashion_small"), "layer conv1 has 28 columns"),
+        (("sim", "--chip", "none.yaml"), "none.yaml: cannot read the chip description"),
+        (("sim", "--images", "10001"), "images = 10001: "),
+        (("sim", "--chip", "tiny", "--output", "."), ".: is a folder: allowed is a file"),
+        (("verilog", "--chip", "nope"), "unknown chip 'nope': there are hermes, tiny"),
+        (("accuracy", "--net", "nope"), "unknown network 'nope'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments, sentence):
+    run = caduceus(*arguments)
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"caduceus: {sentence}"[:10]) and sentence in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--images", "0"), ("--read-mode", "2-phase")])
+def test_an_option_out_of_range_is_refused(arguments):
+    run = caduceus("sim", *arguments)
+    assert run.returncode == 2
+    assert "Invalid value" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_sim_leaves_its_result(tmp_path):
+    output = tmp_path / "deep" / "result.json"
+    run = caduceus("sim", "--chip", "tiny", "--images", 1, "--output", output)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "0 mismatches" in run.stdout
+    report = json.loads(output.read_text())
+    assert report.keys() >= FIELDS
+    assert report["mismatches"] == 0
+    # One image: 7 x 7 x 16, 7 x 7 x 4, 6 x 6 x 16 and 10 activations.
+    assert report["values_compared"] == 784 + 196 + 576 + 10
+    assert report["cycles"].keys() == {"sync", "mvm"}
+
+
+def test_a_chip_of_the_users_own(tmp_path):
+    text = (chip.CHIPS_DIR / "tiny.yaml").read_text()
+    for old, new in (
+        ("name: tiny", "name: mine"), ("rows: 16, columns: 16", "rows: 32, columns: 64"),
+        ("lanes: 1", "lanes: 4"), ("units: 1}", "units: 4}"),
+    ):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "mine.yaml").write_text(text)
+    output = tmp_path / "result.json"
+    run = caduceus(
+        "sim", "--chip", tmp_path / "mine.yaml", "--net", "fashion_tiny", "--images", 1,
+        "--read-mode", "1-phase", "--output", output,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    assert (report["chip"], report["mismatches"]) == ("mine", 0)
+
+
+def test_a_chip_without_a_network_asks_for_one(tmp_path):
+    text = (chip.CHIPS_DIR / "tiny.yaml").read_text().replace("name: tiny", "name: mine")
+    (tmp_path / "mine.yaml").write_text(text)
+    run = caduceus("sim", "--chip", tmp_path / "mine.yaml")
+    assert run.returncode == 2
+    assert "chip mine has no network of its own: name one of fashion_small" in run.stderr
+
+
+def test_damaged_weights_are_one_sentence(tmp_path):
+    shutil.copytree(network.NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
+    weights = tmp_path / "net" / "weights.npz"
+    weights.write_bytes(weights.read_bytes()[:99])
+    run = caduceus("sim", "--chip", "tiny", "--net", tmp_path / "net" / "network.yaml")
+    assert run.returncode == 2
+    assert "weights.npz: not a weights file (.npz), or damaged" in run.stderr
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_one_inverted_bit_of_the_rtls_devices_is_reported(tmp_path, simulator):
+    """The whole flow with one bit of one device inverted on the RTL's side only."""
+    request = sim.Request(
+        "tiny", None, simulator, ReadMode.FOUR_PHASE, 1, False, tmp_path / "result.json"
+    )
+    prepared = sim.prepare(request)
+    image = prepared.job / "states" / "state_1.hex"
+    words = image.read_text().split()
+    # After the header of five words: row 2, column 1; the highest bit of its first device.
+    place = 5 + 2 * prepared.chip.array.columns + 1
+    words[place] = f"{int(words[place], 16) ^ 0x80:08x}"
+    image.write_text("\n".join(words) + "\n")
+    _, outcome = sim.simulate(request, prepared, Console(quiet=True))
+    assert outcome.mismatches > 0
+    # Layer conv1 ran on its own, correct state: what is wrong begins in conv2, column 1.
+    told = outcome.first_mismatch
+    assert told.startswith("layer conv2, image 0, pixel (") and "column 1" in told, told
+    assert "expected" in told and "got" in told
+
+
+def test_verilog_is_checked_and_always_the_same(tmp_path):
+    for folder in ("a", "b"):
+        run = caduceus("verilog", "--chip", "tiny", "--output", tmp_path / folder)
+        assert run.returncode == 0, run.stdout + run.stderr
+    for name in ("axi_tile.v", "pcm_array.v"):
+        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("a", "b"))
+        assert first == second
+        assert f"module {name.removesuffix('.v')}".encode() in first
+
+
+def test_accuracy_of_a_few_images(tmp_path):
+    run = caduceus("accuracy", "--chip", "tiny", "--images", 20)
+    assert run.returncode == 0, run.stderr
+    assert "of 20 images" in run.stdout
