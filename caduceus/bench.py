@@ -12,6 +12,7 @@ from rich.table import Table
 from bench import golden
 from caduceus import sim
 from caduceus.paths import BUILD
+from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
 from tb import runner
@@ -51,7 +52,8 @@ def _rtl(console: Console) -> list[dict]:
     for chip, simulator, mode, images in RTL_RUNS:
         output = BUILD / "bench" / f"{chip}-{simulator}-{mode}.json"
         request = sim.Request(chip, None, simulator, mode, images, False, output)
-        sim.run(request, console)
+        if not sim.run(request, console):
+            raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
         report = json.loads(output.read_text(encoding="utf-8"))
         keys = ("chip", "simulator", "read_mode", "network", "inputs", "mismatches", "khz",
                 "build_seconds", "simulate_seconds")  # fmt: skip

@@ -70,8 +70,12 @@ class AxiLiteBridge(wiring.Component):
     A write needs all four byte strobes; any other is refused with SLVERR, like an access that the
     registers refuse. Address and data of a write may come in either order.
 
-    Latency: two clocks more than the registers take, with a manager that is always ready.
+    Latency: `READ_LATENCY` or `WRITE_LATENCY` clocks more than the registers take, from the
+    handshake of the address (or the later one of address and data) to that of the answer.
     """
+
+    READ_LATENCY = 1
+    WRITE_LATENCY = 2
 
     axi: In(AxiLite())
     bus: Out(RegisterBus())

@@ -42,7 +42,8 @@ _DOCS = {
     "counters of `bank`, advances the read index, and restarts the count of windows.",
     "integrate": "A window: one slot in each clock. On the first clock without it the window's "
     "charge is converted and added to the counters of its bank.",
-    "busy": "A conversion is under way; always 0 in the behavioural model. The "
+    "busy": "A conversion is under way; always 0 in the behavioural model. A conversion that takes "
+    "longer than one clock must show it from the first clock without `integrate` on. The "
     "counters of a bank may be read when the last window into it is over and `busy` is 0.",
     "read_clk": "Clock of the counters' readout, domain `sync`.",
     "read_enable": "Read the counters of a group of columns of a bank that is not counted into.",

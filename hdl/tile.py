@@ -30,8 +30,9 @@ from spec.registers import Error
 RESULT_DEPTH = Ldpu.LATENCY + 12
 """Groups that the output holds: what is inside the LDPU, and enough to hide the FIFO's latency."""
 
-VECTORS_MAX = 7
-"""More than can be in flight: staged, integrating, in two counter banks, leaving."""
+VECTORS_MAX = RESULT_DEPTH + 5
+"""More than can be in flight: one staged, one integrating, two in the counter banks, and as many as
+there are groups on their way out, each of which may be a whole vector."""
 
 
 class Tile(wiring.Component):
@@ -90,16 +91,18 @@ class Tile(wiring.Component):
         connect(m, flipped(self.rx), receive_rx.stream)
         self._load_state(m, regs, array)
 
-        # Input stream to staging register. With CONTROL.enable at 0 the stream waits.
+        # Input stream to staging register. Without CONTROL.enable, and while the array loads its
+        # state, the stream waits.
+        accepting = regs.enable & ~regs.state_loading
         stream = receive.stream
         m.d.comb += [
             receive.length.eq(regs.rows),
-            receive.ready.eq(~modulator.full & regs.enable),
+            receive.ready.eq(~modulator.full & accepting),
             stream.tdata.eq(self.input.tdata),
             stream.tkeep.eq(self.input.tkeep),
             stream.tlast.eq(self.input.tlast),
-            stream.tvalid.eq(self.input.tvalid & regs.enable),
-            self.input.tready.eq(stream.tready & regs.enable),
+            stream.tvalid.eq(self.input.tvalid & accepting),
+            self.input.tready.eq(stream.tready & accepting),
         ]
         accept = receive.valid & receive.ready
         accepted = Signal()
@@ -168,7 +171,8 @@ class Tile(wiring.Component):
         vector_sent = sent & self.output.tlast
         m.d.sync += vectors.eq(vectors + accepted - vector_sent)
         m.d.comb += [
-            regs.busy.eq((vectors != 0) | receive.midway | receive_rx.midway),
+            # A beat that waits or is taken now counts: the configuration must not change with it.
+            regs.busy.eq((vectors != 0) | stream.tvalid | receive.midway | receive_rx.midway),
             regs.mvm_finished.eq(readout.finished),
             regs.stalled.eq(readout.pending & ~readout.room),
             regs.vector_accepted.eq(accepted),

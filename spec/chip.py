@@ -141,6 +141,12 @@ class Chip(Section):
             4 * self.gdpu.units <= columns, "gdpu.units", self.gdpu.units,
             f"at most a quarter of array.columns ({columns})",
         )  # fmt: skip
+        charge = formats.INT8_MAX * formats.CELL_MAX
+        most = (formats.CHARGE_LIMIT - 1) // charge
+        demand(
+            self.array.rows <= most, "array.rows", self.array.rows,
+            f"at most {most}, so that every column charge is exact in binary32",
+        )  # fmt: skip
         for axis, distances, size in (
             ("horizontal", self.adjacency.horizontal, grid.columns),
             ("vertical", self.adjacency.vertical, grid.rows),

@@ -25,6 +25,9 @@ DEVICE_MAX = (1 << DEVICE_BITS) - 1
 CELL_MAX = 2 * DEVICE_MAX
 """Largest absolute value of a cell: both devices of one polarity at their largest code."""
 
+CHARGE_LIMIT = 1 << 24
+"""Column charges are below this, so that binary32 holds every one exactly."""
+
 # --- analog-to-digital conversion (fixed-point positions are our choice) -------------------------
 COUNT_BITS = 12
 COUNT_MAX = (1 << COUNT_BITS) - 1

@@ -87,7 +87,8 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "CONTROL", 0x010, "rw", 0,
         (RegisterField("enable", 0, 1, "accept vectors"),),
-        "Run control. While `enable` is 0 the input streams are not ready.",
+        "Run control. While `enable` is 0, or a state is being loaded, the input stream is not "
+        "ready.",
     ),
     Register(
         "STATUS", 0x014, "ro", 0,

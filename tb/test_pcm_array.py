@@ -65,7 +65,7 @@ BENCH = Bench(
         Variant("hermes", _sizes(256, 256, 1, mvms=60), simulators=("verilator",)),
         Variant(
             "large",
-            _sizes(1024, 512, 2, phase_limit=4095, mvms=10),
+            _sizes(256, 512, 2, phase_limit=4095, mvms=10),
             simulators=("verilator",),
             regress=True,
         ),

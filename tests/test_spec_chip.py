@@ -60,6 +60,7 @@ def test_an_unknown_name_lists_those_there_are():
         ("array", "rows", 16.0, r"array\.rows = 16\.0: allowed is a valid integer"),
         ("array", "rows", True, r"array\.rows = True: allowed is a valid integer"),
         ("array", "rosw", 16, r"array\.rosw = 16: unknown key, allowed are rows, columns"),
+        ("array", "rows", 260, r"array\.rows = 260: allowed is at most 259, so that every column"),
         ("adc", "phase_limit", 4096, r"adc\.phase_limit = 4096: allowed is .* 4095"),
         ("adc", "cell_counts", 251, r"adc\.cell_counts = 251: allowed is .* 250"),
         ("ldpu", "lanes", 3, r"ldpu\.lanes = 3: allowed is a power of two"),
