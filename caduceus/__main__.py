@@ -115,11 +115,15 @@ def bench() -> None:
 def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error."""
     try:
-        cli(prog_name="caduceus")
+        sys.exit(cli(prog_name="caduceus", standalone_mode=False))
     except UserError as error:
         click.echo(f"caduceus: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except click.ClickException as error:
+        message = " ".join(error.format_message().split())
+        click.echo(f"caduceus: {message}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
         click.echo("caduceus: interrupted", err=True)
         sys.exit(130)
 

@@ -29,6 +29,9 @@ def watch(folder: Path, console: Console, layers: Mapping[str, int]) -> Iterator
         TextColumn("{task.fields[unit]}"), TimeElapsedColumn(),
     )  # fmt: skip
     finished = threading.Event()
+    if not console.is_terminal:
+        # Bars are drawn on a terminal only; elsewhere they appear once, at the end.
+        console.print("building and simulating", highlight=False)
     with Progress(*columns, console=console) as bar:
         build = bar.add_task("building", total=1, unit="")
         tasks = {

@@ -1,9 +1,11 @@
 """`caduceus sim`: a trained network through one tile in RTL, every activation against golden."""
 
+import fcntl
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -190,6 +192,22 @@ def run(request: Request, console: Console) -> bool:
         raise UserError(f"{request.output}: is a folder: allowed is a file")
     # An old result must not pass for this run's if this run fails.
     request.output.unlink(missing_ok=True)
+    with _only_run():
+        return _run(request, console, started)
+
+
+@contextmanager
+def _only_run() -> Iterator[None]:
+    """Runs share their folders, so a second one waits for the first."""
+    folder = BUILD / "sim"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _run(request: Request, console: Console, started: float) -> bool:
+    """The run itself, with the folders to itself."""
     prepared = prepare(request)
     chip, network, images = prepared.chip, prepared.network, prepared.images
     console.print(

@@ -28,6 +28,20 @@ def demand(condition: bool, key: str, value: object, allowed: str) -> None:
         raise Inconsistent(key, value, allowed)
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that occurs twice, where YAML's own loader keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """As the base class, after a look at the keys."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"key '{key.value}' occurs twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _tuples(node: Any) -> Any:
     """YAML has lists only; frozen schemas hold tuples."""
     if isinstance(node, dict):
@@ -56,8 +70,13 @@ def _known_keys(schema: type[BaseModel], location: tuple[int | str, ...]) -> str
 
 
 def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> str:
-    """The first error of a validation: file, key path, value, what is allowed."""
-    first = error.errors()[0]
+    """One error of a validation: file, key path, value, what is allowed.
+
+    An unknown key comes first: where one was mistyped, the right one is missing as well.
+    """
+    errors = error.errors()
+    unknown = [entry for entry in errors if entry["type"] == "extra_forbidden"]
+    first = (unknown or errors)[0]
     key = ".".join(str(part) for part in first["loc"])
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, Inconsistent):
@@ -84,7 +103,7 @@ def load(path: Path | str, schema: type[Schema], what: str) -> Schema:
     """
     path = Path(path)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UserError(f"{path}: cannot read the {what}: {reason}") from None

@@ -47,6 +47,9 @@ COMPILER_ARGUMENTS = "-O2 -march=native"
 """For the code that Verilator expects to run often. Builds are for the machine they run on, whose
 vector units double the speed of the behavioural array."""
 
+_GUARD = "setpriv --pdeathsig TERM timeout --kill-after=10 {limit} setpriv --pdeathsig KILL"
+"""What a simulation is started under: it ends at its time limit, and with whoever started it."""
+
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _FOREIGN = {"PYTEST_CURRENT_TEST": None, "WAVES": None, "GUI": None}
 """Variables that change what cocotb's runner does behind our back."""
@@ -142,7 +145,7 @@ def run_bench(
     try:
         with _environment(
             COCOTB_RANDOM_SEED=str(used_seed),
-            SIM_CMD_PREFIX=f"timeout --kill-after=10 {time_limit:g}",
+            SIM_CMD_PREFIX=_GUARD.format(limit=f"{time_limit:g}"),
             COCOTB_TEST_FILTER=None,
             **_FOREIGN,
         ):

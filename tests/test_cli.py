@@ -59,7 +59,7 @@ def test_a_mistake_is_one_sentence(arguments, sentence):
 def test_an_option_out_of_range_is_refused(arguments):
     run = caduceus("sim", *arguments)
     assert run.returncode == 2
-    assert "Invalid value" in run.stderr and "Traceback" not in run.stderr
+    assert run.stderr.startswith("caduceus: Invalid value for '--") and run.stderr.count("\n") == 1
 
 
 def test_sim_leaves_its_result(tmp_path):
@@ -78,7 +78,7 @@ def test_sim_leaves_its_result(tmp_path):
 def test_a_chip_of_the_users_own(tmp_path):
     text = (chip.CHIPS_DIR / "tiny.yaml").read_text()
     for old, new in (
-        ("name: tiny", "name: mine"), ("rows: 16, columns: 16", "rows: 32, columns: 64"),
+        ("name: tiny", "name: cli_test"), ("rows: 16, columns: 16", "rows: 32, columns: 64"),
         ("lanes: 1", "lanes: 4"), ("units: 1}", "units: 4}"),
     ):  # fmt: skip
         assert old in text
@@ -91,7 +91,7 @@ def test_a_chip_of_the_users_own(tmp_path):
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
-    assert (report["chip"], report["mismatches"]) == ("mine", 0)
+    assert (report["chip"], report["mismatches"]) == ("cli_test", 0)
 
 
 def test_a_chip_without_a_network_asks_for_one(tmp_path):

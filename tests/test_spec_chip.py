@@ -95,6 +95,12 @@ def test_a_bad_section_is_told(tmp_path, document, change, sentence):
         load(tmp_path, {**document, **change})
 
 
+def test_a_mistyped_key_is_told_before_the_missing_one(tmp_path, document):
+    document["adc"]["phse_limit"] = document["adc"].pop("phase_limit")
+    with pytest.raises(UserError, match=r"adc\.phse_limit = 422: unknown key, allowed are cell_c"):
+        load(tmp_path, document)
+
+
 def test_a_missing_key_is_told(tmp_path, document):
     del document["array"]["rows"]
     with pytest.raises(UserError, match=r"array\.rows is missing"):
@@ -105,6 +111,7 @@ def test_a_missing_key_is_told(tmp_path, document):
     ("text", "sentence"),
     [
         ("a: [1", r"not a YAML file at line"),
+        ("name: a\nname: b", r"not a YAML file at line 2: key 'name' occurs twice"),
         ("- 1", r"a chip description is a mapping of keys, not \[1\]"),
         ("", r"a chip description is a mapping of keys, not None"),
         ("[" * 5000, r"not a YAML file"),
