@@ -88,8 +88,10 @@ def test_sources_are_the_same_every_time(described: Chip, tmp_path: Path) -> Non
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    missing = tmp_path / "missing"
-    with pytest.raises(UserError, match=r"missing/pcm_tables\.sv: cannot write: No such file"):
-        pcm_array.write_sources(missing, chip.find("tiny"))
-    with pytest.raises(UserError, match=r"missing/box\.v: cannot write: No such file"):
-        pcm_array.write_black_box(missing / "box.v", chip.find("tiny"))
+    taken = tmp_path / "taken"
+    taken.write_text("a file where a folder should be")
+    sentence = r"taken/pcm_tables\.sv: cannot write the constants of the array: "
+    with pytest.raises(UserError, match=sentence):
+        pcm_array.write_sources(taken, chip.find("tiny"))
+    with pytest.raises(UserError, match=r"taken/box\.v: cannot write the black box: "):
+        pcm_array.write_black_box(taken / "box.v", chip.find("tiny"))
