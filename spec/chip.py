@@ -82,6 +82,13 @@ class Adjacency(Section):
     vertical: tuple[Size, ...]
 
 
+class Host(Section):
+    """Tiles with a link to the host, each an AXI4-Stream at the chip's edge: [row, column]."""
+
+    inputs: Annotated[tuple[tuple[int, int], ...], Field(min_length=1)]
+    outputs: Annotated[tuple[tuple[int, int], ...], Field(min_length=1)]
+
+
 class Buffers(Section):
     """Storage per tile in bytes."""
 
@@ -108,8 +115,14 @@ class Chip(Section):
     link: Link
     gdpu: Gdpu
     adjacency: Adjacency
+    host: Host
     buffers: Buffers
     clocks: Clocks
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles; tile (row, column) is number row * grid.columns + column."""
+        return self.grid.rows * self.grid.columns
 
     @property
     def nominal_gain(self) -> int:
@@ -155,6 +168,14 @@ class Chip(Section):
             demand(
                 fits and len(set(distances)) == len(distances), f"adjacency.{axis}",
                 list(distances), f"distinct distances below {size}",
+            )  # fmt: skip
+        for key in ("inputs", "outputs"):
+            places = getattr(self.host, key)
+            inside = all(0 <= r < grid.rows and 0 <= c < grid.columns for r, c in places)
+            demand(
+                inside and len(set(places)) == len(places), f"host.{key}",
+                [list(place) for place in places],
+                f"distinct tiles [row, column] of the {grid.rows}x{grid.columns} grid",
             )  # fmt: skip
         return self
 

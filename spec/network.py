@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from spec import document, formats
 from spec.document import Section, demand
@@ -70,15 +71,38 @@ class Layer(Section):
 
 
 class Network(Section):
-    """A whole network description."""
+    """A whole network description.
+
+    Attributes:
+        dataset: where images come from; `random` has uniformly random pixels and nothing to learn.
+        float_accuracy: what training measured; only where there is a data set to measure it on.
+    """
 
     format: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    dataset: Literal["fashion_mnist"]
+    dataset: Literal["fashion_mnist", "random"]
     input: Input
     weights: str
     layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
-    float_accuracy: Annotated[float, Field(ge=0, le=1)]
+    float_accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, validate_default=True
+    )
+
+    @field_validator("float_accuracy")
+    @classmethod
+    def _a_data_set_has_an_accuracy(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is None and info.data.get("dataset") == "fashion_mnist":
+            # The type of error of a required key, so that the sentence is the same.
+            raise PydanticCustomError("missing", "Field required")
+        return value
+
+    @model_validator(mode="after")
+    def _random_images_have_no_accuracy(self) -> Self:
+        if self.dataset == "random":
+            value = self.float_accuracy
+            allowed = "nothing: dataset random has no labels"
+            demand(value is None, "float_accuracy", value, allowed)
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -1,11 +1,13 @@
 """What a tile is told to do: the compiler's result, run alike by the golden model and the RTL."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spec import formats
+from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Geometry, Layer, Network
@@ -67,3 +69,85 @@ class Program:
     chip: str
     network: Network
     layers: tuple[LayerProgram, ...]
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a tile does with the packets of a stream.
+
+    Attributes:
+        stream: the preamble, 0 to `fabric.STREAMS` - 1.
+        sinks: where they go, names of `fabric.sinks`; more than one is a multicast.
+        start, length: the part of the payload that the tile's own INPUT or RX gets, in INT8
+            values; `start` is a multiple of `link.units`. Links and the host get all of it.
+    """
+
+    stream: int
+    sinks: tuple[str, ...]
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class TileProgram:
+    """One tile of a chip's program.
+
+    Attributes:
+        tile: number of the tile.
+        routes: entries of its route table.
+        config, codes: as in `LayerProgram`, `codes` only as large as config.rows x config.columns;
+            None for a tile that only forwards.
+        tx_stream: preamble of its results; None for a tile that only forwards.
+    """
+
+    tile: int
+    routes: tuple[Route, ...]
+    config: TileConfig | None = None
+    codes: NDArray[np.uint8] | None = None
+    tx_stream: int | None = None
+
+
+@dataclass(frozen=True)
+class HostStream:
+    """A packet a vector, to or from the host.
+
+    Attributes:
+        port: number of the host's AXI4-Stream, in the order of `chip.host`.
+        stream: its preamble.
+        start, length: which part of the program's input or output vector it carries.
+    """
+
+    port: int
+    stream: int
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class ChipProgram:
+    """What a whole chip is told to do: one input vector makes one output vector.
+
+    Attributes:
+        chip: name of the chip description; chip_digest: `chip_digest(chip)` of it.
+        network: name of the network.
+        read_mode: of every tile.
+        tiles: the tiles that do something, by number.
+        inputs, outputs: the host's streams. For every input vector the host sends one packet of
+            each input, in this order; it receives one of each output.
+        input_length, output_length: lengths of the vectors.
+    """
+
+    chip: str
+    chip_digest: str
+    network: str
+    read_mode: ReadMode
+    tiles: tuple[TileProgram, ...]
+    inputs: tuple[HostStream, ...]
+    outputs: tuple[HostStream, ...]
+    input_length: int
+    output_length: int
+
+
+def chip_digest(chip: Chip) -> str:
+    """SHA-256 of the chip description's content, in hexadecimal: what a program is made for."""
+    return hashlib.sha256(chip.model_dump_json().encode()).hexdigest()

@@ -63,6 +63,8 @@ class Error:
     INPUT_LONG = 1
     RX_SHORT = 2
     RX_LONG = 3
+    STREAM_UNKNOWN = 4
+    PACKET_EMPTY = 5
 
 
 REGISTERS: tuple[Register, ...] = (
@@ -142,10 +144,14 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("input_long", Error.INPUT_LONG, 1, "an input vector did not end"),
             RegisterField("rx_short", Error.RX_SHORT, 1, "an RX vector ended early"),
             RegisterField("rx_long", Error.RX_LONG, 1, "an RX vector did not end"),
+            RegisterField(
+                "stream_unknown", Error.STREAM_UNKNOWN, 1, "a packet without a route entry"
+            ),
+            RegisterField("packet_empty", Error.PACKET_EMPTY, 1, "a packet without payload"),
         ),
         "Sticky errors of the streams. A bad input vector is dropped whole; a short RX vector "
-        "counts as 0 from where it ended; what is too much of either is discarded. The tile "
-        "goes on.",
+        "counts as 0 from where it ended; what is too much of either is discarded, and so is a "
+        "packet without route entry or payload. The tile goes on.",
     ),
     Register("MVMS", 0x030, "ro", 0, _word("count"), "Matrix-vector multiplications finished."),
     Register("BUSY_CYCLES", 0x034, "ro", 0, _word("count"), "`sync` cycles with STATUS.busy."),
@@ -156,6 +162,17 @@ REGISTERS: tuple[Register, ...] = (
     ),
     Register("PACKETS_IN", 0x03C, "ro", 0, _word("count"), "Input vectors accepted."),
     Register("PACKETS_OUT", 0x040, "ro", 0, _word("count"), "Result vectors sent."),
+    Register(
+        "TX_STREAM", 0x044, "rw", 0,
+        (RegisterField("value", 0, 8, "number of a stream"),),
+        "Preamble of the result packets.",
+        locked=True,
+    ),
+    Register(
+        "ERROR_STREAM", 0x048, "ro", 0,
+        (RegisterField("value", 0, 8, "number of a stream"),),
+        "Preamble of the last packet that set ERROR.stream_unknown or ERROR.packet_empty.",
+    ),
 )  # fmt: skip
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}
@@ -172,3 +189,21 @@ def column_address(column: int, constant: str) -> int:
         if candidate.name == constant:
             return COLUMN_BASE + column * COLUMN_STRIDE + candidate.index * 4
     raise KeyError(f"there is no column constant {constant}")
+
+
+ROUTE_BASE = 0x8000
+"""Start of the route table, one entry a stream; write only, empty after reset."""
+ROUTE_STRIDE = 8
+"""Bytes between entries. The word at 0 is the mask of sinks (0: no entry), bit k standing for
+`fabric.sinks(chip)[k]`, and writes the entry; the word at 4 has `start` in its low and `length` in
+its high half, and must be written before it. The lowest nine bits of both count; `start` is rounded
+down to a multiple of `link.units`."""
+
+TILE_SPACE = 1 << ADDRESS_BITS
+"""Bytes of address space of a tile: on a chip, tile t's registers are at t * TILE_SPACE. After the
+last tile's comes the broadcast window, whose writes go to every tile at once."""
+
+
+def chip_address_bits(tiles: int) -> int:
+    """Address bits of a chip of `tiles` tiles: their spaces and the broadcast window."""
+    return ADDRESS_BITS + tiles.bit_length()

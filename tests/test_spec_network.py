@@ -39,8 +39,19 @@ def test_geometry_follows_the_layers():
 
 
 def test_an_unknown_name_lists_those_there_are():
-    with pytest.raises(UserError, match=r"unknown network 'x': there are fashion_small, fashion_t"):
+    with pytest.raises(
+        UserError, match=r"unknown network 'x': there are .*fashion_small, fashion_t"
+    ):
         network.find("x")
+
+
+def test_random_images_need_no_accuracy(folder):
+    def change(document):
+        document.update(dataset="random")
+        del document["float_accuracy"]
+
+    description, _ = network.load(edit(folder, change))
+    assert description.float_accuracy is None
 
 
 @pytest.mark.parametrize(
@@ -51,6 +62,11 @@ def test_an_unknown_name_lists_those_there_are():
         (lambda d: d["layers"][-1].update(kernel=2), r"kernel = 2: allowed is nothing: a dense"),
         (lambda d: d["layers"][0].update(kernel=29), r"layer conv1: kernel = 29: allowed is at m"),
         (lambda d: d["layers"][2]["pool"].update(size=9), r"layer conv3: pool\.size = 9: allowed"),
+        (lambda d: d.pop("float_accuracy"), r"yaml: float_accuracy is missing$"),
+        (lambda d: d.update(float_accuracy=None), r"yaml: float_accuracy is missing$"),
+        (lambda d: d.update(float_accuracy=2.0), r"float_accuracy = 2\.0: allowed is"),
+        (lambda d: d.update(dataset="random"), r"float_accuracy = 0\.8189: allowed is nothing: d"),
+        (lambda d: d.update(dataset="mnist"), r"dataset = 'mnist': allowed is"),
         (lambda d: d.update(layers=[]), r"layers = \(\): allowed is|layers = "),
         (lambda d: d["layers"].append(d["layers"][0]), r"layers = .*: allowed is distinct"),
         (lambda d: d.update(weights="none.npz"), r"none\.npz: cannot read the weights"),

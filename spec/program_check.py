@@ -1,0 +1,200 @@
+"""What a chip's program may say, tile by tile: limits that do not depend on where packets go."""
+
+import re
+from itertools import pairwise
+
+import numpy as np
+
+from spec import fabric, formats
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.fabric import PAYLOAD_MAX, STREAMS
+from spec.program import ChipProgram, HostStream, Route, TileProgram, chip_digest
+
+LENGTH_LIMIT = 1 << 31
+"""Input and output vectors of a program are shorter than this (our choice)."""
+NAME_MAX = 200
+"""Characters in the name of a chip or network."""
+_SINK = re.compile(r"(?:east|west|south|north)_[1-9][0-9]?|host|input|rx")
+
+
+def check(program: ChipProgram, chip: Chip | None = None) -> None:
+    """Demand that every value of `program` is within its limits; with `chip`, within the chip's.
+
+    Where packets go is not followed here; `golden.chip` does that.
+
+    Raises:
+        UserError: a value is not; the sentence names the tile and the key.
+    """
+    for key in ("chip", "network"):
+        name = getattr(program, key)
+        if not (1 <= len(name) <= NAME_MAX and name.isprintable()):
+            raise UserError(
+                f"program: {key} = {name!a:.40}: allowed are 1 to {NAME_MAX} printable characters"
+            )
+    if not re.fullmatch("[0-9a-f]{64}", program.chip_digest):
+        raise UserError(
+            f"program: chip_digest = {program.chip_digest!a:.80}: allowed is a SHA-256 in lower "
+            "case hexadecimal"
+        )
+    if chip is not None:
+        check_chip(program, chip)
+    for key in ("input_length", "output_length"):
+        _demand(1, getattr(program, key), LENGTH_LIMIT - 1, "program", key)
+    numbers = [tile.tile for tile in program.tiles]
+    for number in numbers:
+        _demand(0, number, (chip.tiles if chip else STREAMS * STREAMS) - 1, "program", "tile")
+    for first, second in pairwise(numbers):
+        if second <= first:
+            raise UserError(f"tile {second} comes after tile {first}: allowed is rising order")
+    for tile in program.tiles:
+        _check_tile(program, tile, chip)
+    for side in ("inputs", "outputs"):
+        for index, stream in enumerate(getattr(program, side)):
+            _check_host_stream(program, side, index, stream, chip)
+    _check_outputs(program)
+
+
+def check_chip(program: ChipProgram, chip: Chip) -> None:
+    """Demand that `program` was made for this very description.
+
+    Raises:
+        UserError: it was not.
+    """
+    if program.chip != chip.name:
+        raise UserError(f"program: made for chip '{program.chip}': allowed is '{chip.name}'")
+    if program.chip_digest != chip_digest(chip):
+        raise UserError(
+            f"program: made for another description of chip '{chip.name}': allowed is SHA-256 "
+            f"{chip_digest(chip)[:16]}..., not {program.chip_digest[:16]}..."
+        )
+
+
+def check_size(tile: int, rows: int, columns: int, chip: Chip | None) -> None:
+    """Demand that the matrix of tile number `tile` fits its array, and its vectors a packet.
+
+    Raises:
+        UserError: it does not.
+    """
+    for key, size in (("rows", rows), ("columns", columns)):
+        limit = min(PAYLOAD_MAX, getattr(chip.array, key)) if chip else PAYLOAD_MAX
+        _demand(1, size, limit, f"tile {tile}", key)
+
+
+def _demand(least: int, value: int, most: int, where: str, key: str) -> None:
+    if not least <= value <= most:
+        raise UserError(f"{where}: {key} = {value}: allowed is {least} to {most}")
+
+
+def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> None:
+    where = f"tile {tile.tile}"
+    parts = {"config": tile.config, "codes": tile.codes, "tx_stream": tile.tx_stream}
+    missing = [key for key, part in parts.items() if part is None]
+    if missing and len(missing) < len(parts):
+        raise UserError(
+            f"{where}: {missing[0]} is missing: allowed is config, codes and tx_stream, or none"
+        )
+    if tile.config is not None:
+        config = tile.config
+        check_size(tile.tile, config.rows, config.columns, chip)
+        _demand(0, tile.tx_stream, STREAMS - 1, where, "tx_stream")
+        _demand(0, config.rx_scale, (1 << formats.FP16_BITS) - 1, where, "rx_scale")
+        if config.read_mode != program.read_mode:
+            raise UserError(
+                f"{where}: read_mode = {config.read_mode}: allowed is the program's, "
+                f"{program.read_mode}"
+            )
+        shape = (config.rows, config.columns, len(formats.DEVICES))
+        if tile.codes.dtype != np.uint8 or tile.codes.shape != shape:
+            raise UserError(
+                f"{where}: codes is {tile.codes.dtype} {list(tile.codes.shape)}: "
+                f"allowed is uint8 {list(shape)}"
+            )
+    streams = [route.stream for route in tile.routes]
+    for route in tile.routes:
+        _check_route(tile, route, chip)
+        if streams.count(route.stream) > 1:
+            raise UserError(f"{where}: stream {route.stream} has several routes: allowed is one")
+
+
+def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
+    where = f"tile {tile.tile}"
+    _demand(0, route.stream, STREAMS - 1, where, "stream")
+    where += f": stream {route.stream}"
+    for sink in route.sinks:
+        known = sink in fabric.sinks(chip) if chip else _SINK.fullmatch(sink)
+        if not known:
+            allowed = (
+                fabric.sinks(chip) if chip else ("links", fabric.HOST, fabric.INPUT, fabric.RX)
+            )
+            raise UserError(f"{where}: sinks has {sink!a:.40}: allowed are {', '.join(allowed)}")
+    if not route.sinks or len(set(route.sinks)) != len(route.sinks):
+        raise UserError(
+            f"{where}: sinks = {list(route.sinks)}: allowed is at least one, and each once"
+        )
+    _demand(0, route.start, PAYLOAD_MAX - 1, where, "start")
+    if chip and route.start % chip.link.units:
+        raise UserError(
+            f"{where}: start = {route.start}: allowed is a multiple of link.units "
+            f"({chip.link.units})"
+        )
+    _demand(0, route.length, PAYLOAD_MAX - route.start, where, "length")
+    for sink, key in ((fabric.INPUT, "rows"), (fabric.RX, "columns")):
+        if sink not in route.sinks:
+            continue
+        if tile.config is None:
+            raise UserError(f"{where}: sinks has '{sink}': allowed on a tile with a config only")
+        wanted = getattr(tile.config, key)
+        if route.length != wanted:
+            raise UserError(
+                f"{where}: length = {route.length}: allowed for '{sink}' is the tile's {key}, "
+                f"{wanted}"
+            )
+    if fabric.RX in route.sinks and not tile.config.rx_enable:
+        raise UserError(f"{where}: sinks has 'rx': allowed with rx_enable only")
+    if chip:
+        _check_edge(tile, route, chip, where)
+
+
+def _check_edge(tile: TileProgram, route: Route, chip: Chip, where: str) -> None:
+    """Links must lead to a tile, the host must have a stream."""
+    for direction in fabric.directions(chip):
+        leads_off = fabric.neighbour(chip, tile.tile, direction) is None
+        if direction.name in route.sinks and leads_off:
+            raise UserError(
+                f"{where}: sinks has '{direction.name}': allowed are links to tiles of the "
+                f"{chip.grid.rows}x{chip.grid.columns} grid"
+            )
+    outputs = fabric.host_tiles(chip, "outputs")
+    if fabric.HOST in route.sinks and tile.tile not in outputs:
+        raise UserError(
+            f"{where}: sinks has 'host': allowed on tiles {', '.join(map(str, outputs))}"
+        )
+
+
+def _check_host_stream(
+    program: ChipProgram, side: str, index: int, stream: HostStream, chip: Chip | None
+) -> None:
+    where = f"{side}[{index}]"
+    ports = len(getattr(chip.host, side)) if chip else STREAMS * STREAMS
+    _demand(0, stream.port, ports - 1, where, "port")
+    _demand(0, stream.stream, STREAMS - 1, where, "stream")
+    _demand(1, stream.length, PAYLOAD_MAX, where, "length")
+    whole = program.input_length if side == "inputs" else program.output_length
+    _demand(0, stream.start, whole - stream.length, where, "start")
+
+
+def _check_outputs(program: ChipProgram) -> None:
+    """Every value of the output vector comes from one packet."""
+    end = 0
+    for stream in sorted(program.outputs, key=lambda stream: stream.start):
+        if stream.start != end:
+            break
+        end += stream.length
+    else:
+        if end == program.output_length:
+            return
+    raise UserError(
+        f"outputs: value {end} of the {program.output_length} comes from no packet or from two: "
+        "allowed is one"
+    )

@@ -1,0 +1,28 @@
+"""The devices that a chip's program wants, in the order of its PCM state."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spec import formats
+from spec.chip import Chip
+from spec.program import ChipProgram, TileProgram
+
+
+def computing(program: ChipProgram) -> tuple[TileProgram, ...]:
+    """The tiles that have an array to load; tile `i` of the PCM state belongs to the i-th."""
+    return tuple(tile for tile in program.tiles if tile.config is not None)
+
+
+def device_codes(program: ChipProgram, chip: Chip) -> NDArray[np.uint8]:
+    """Target conductance codes of the computing tiles, 0 outside their matrices.
+
+    Returns:
+        uint8 [tiles, array rows, array columns, 4], as `pcm_state.ideal` takes them. A PCM state
+        has at least one tile, so a program that only forwards gets one, all 0.
+    """
+    tiles = computing(program)
+    shape = (max(1, len(tiles)), chip.array.rows, chip.array.columns, len(formats.DEVICES))
+    codes = np.zeros(shape, dtype=np.uint8)
+    for target, tile in zip(codes, tiles, strict=False):
+        target[: tile.config.rows, : tile.config.columns] = tile.codes
+    return codes
