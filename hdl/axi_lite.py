@@ -14,10 +14,10 @@ RESP_SLVERR = 2
 class AxiLite(wiring.Signature):
     """The AXI4-Lite signals as the manager sees them; names and meaning as in the AXI standard."""
 
-    def __init__(self) -> None:
+    def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
         super().__init__(
             {
-                "awaddr": Out(ADDRESS_BITS),
+                "awaddr": Out(address_bits),
                 "awprot": Out(3),
                 "awvalid": Out(1),
                 "awready": In(1),
@@ -28,7 +28,7 @@ class AxiLite(wiring.Signature):
                 "bresp": In(2),
                 "bvalid": In(1),
                 "bready": Out(1),
-                "araddr": Out(ADDRESS_BITS),
+                "araddr": Out(address_bits),
                 "arprot": Out(3),
                 "arvalid": Out(1),
                 "arready": In(1),
@@ -50,12 +50,12 @@ class RegisterBus(wiring.Signature):
         error, read_data: valid with `done`; `error` says that nothing was done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
         super().__init__(
             {
                 "request": Out(1),
                 "write": Out(1),
-                "address": Out(ADDRESS_BITS),
+                "address": Out(address_bits),
                 "write_data": Out(DATA_BITS),
                 "done": In(1),
                 "error": In(1),
@@ -77,8 +77,8 @@ class AxiLiteBridge(wiring.Component):
     READ_LATENCY = 1
     WRITE_LATENCY = 2
 
-    axi: In(AxiLite())
-    bus: Out(RegisterBus())
+    def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
+        super().__init__({"axi": In(AxiLite(address_bits)), "bus": Out(RegisterBus(address_bits))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

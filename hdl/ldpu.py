@@ -7,10 +7,12 @@ to INT8; one column a clock. Pipeline depth and the number of lanes are our choi
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.convert import Fp16ToInt8, Int8ToFp16, Uint12ToFp16
+from hdl.credit_counter import CreditCounter
 from hdl.fp16 import Fp16Fma
 from spec import formats
 from spec.chip import Chip
@@ -19,8 +21,11 @@ from spec.chip import Chip
 _CORRECT_P = Uint12ToFp16.LATENCY
 _CORRECT_N = _CORRECT_P + Fp16Fma.LATENCY
 _AFFINE = _CORRECT_N + Fp16Fma.LATENCY
-_RX = _AFFINE + Fp16Fma.LATENCY
-_ROUND = _RX + Fp16Fma.LATENCY
+_SCALED = _AFFINE + Fp16Fma.LATENCY
+
+# Clocks from a group's meeting with its RX values.
+_ADD = Int8ToFp16.LATENCY
+_ROUND = _ADD + Fp16Fma.LATENCY
 
 _USED_AT = {
     "gain_p": _CORRECT_P,
@@ -55,20 +60,32 @@ class _Delay:
 class Ldpu(wiring.Component):
     """`lanes` columns a clock through correction, affine scaling, RX addition and rounding.
 
-    Nothing stalls inside: who starts a group must have room for its result `LATENCY` clocks later.
+    A group is corrected and scaled as soon as it comes, `SCALE_LATENCY` clocks, and then waits, up
+    to `DEPTH` groups of them, for its RX values and for a place for its result, which is there
+    `ADD_LATENCY` clocks later. So RX values that come late cost only what is after them.
 
     Attributes (all in domain `sync`):
-        valid, group, last: a group of columns is here; `last` of its vector.
+        valid, group, last: a group of columns is here; `last` of its vector. Only a clock after
+            `room`.
+        room: a group may come in the next clock.
         p, n: its ADC counts, 12 bits a lane.
-        rx: its RX values, INT8 a lane; ignored unless `rx_enable`.
+        rx_valid, rx: RX values, INT8 a lane, of the group that waits longest; not looked at
+            without `rx_enable`.
+        rx_take: they are used in this clock.
+        result_room: there will be a place for the result of a group that goes on now.
+        going: a group goes on in this clock.
+        waiting: a group waits, and does not go on in this clock.
         relu_1, relu_2, rx_enable, rx_scale: quasi-static, see `spec.registers`, MODE.
-        result_valid, result_last, result: INT8 a lane, `LATENCY` clocks after `valid`.
+        result_valid, result_last, result: INT8 a lane.
         constant_column, constant_index: which constant the host means.
         constant_write, constant_data: write it.
         constant_value: its value, one clock after it was named.
     """
 
-    LATENCY = _ROUND + Fp16ToInt8.LATENCY
+    SCALE_LATENCY = _SCALED
+    ADD_LATENCY = _ROUND + Fp16ToInt8.LATENCY
+    DEPTH = SCALE_LATENCY + 6
+    """Groups between `valid` and the RX addition: enough for one a clock."""
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
@@ -78,9 +95,15 @@ class Ldpu(wiring.Component):
                 "valid": In(1),
                 "group": In(range(max(2, chip.column_groups))),
                 "last": In(1),
+                "room": Out(1),
                 "p": In(lanes * formats.COUNT_BITS),
                 "n": In(lanes * formats.COUNT_BITS),
+                "rx_valid": In(1),
                 "rx": In(lanes * formats.ACTIVATION_BITS),
+                "rx_take": Out(1),
+                "result_room": In(1),
+                "going": Out(1),
+                "waiting": Out(1),
                 "relu_1": In(1),
                 "relu_2": In(1),
                 "rx_enable": In(1),
@@ -129,27 +152,20 @@ class Ldpu(wiring.Component):
             values[constant.name] = read.data
         return values
 
-    def _lane(self, m: Module, lane: int, group: _Delay) -> Value:
-        """One lane, from counts to INT8."""
-
-        def unit(name: str, component: wiring.Component) -> wiring.Component:
-            m.submodules[f"{name}_{lane}"] = component
-            return component
-
+    def _scale(self, m: Module, lane: int, group: _Delay) -> Value:
+        """One lane, from counts to binary16, ReLU included."""
         constants = self._constants(m, lane, group)
-        to_p = unit("convert_p", Uint12ToFp16())
-        to_n = unit("convert_n", Uint12ToFp16())
-        correct_p = unit("correct_p", Fp16Fma())
-        correct_n = unit("correct_n", Fp16Fma(negate_product=True))
-        affine = unit("affine", Fp16Fma())
-        to_rx = unit("convert_rx", Int8ToFp16())
-        add_rx = unit("add_rx", Fp16Fma())
-        to_int8 = unit("convert_result", Fp16ToInt8())
-
+        units = {
+            "convert_p": Uint12ToFp16(),
+            "convert_n": Uint12ToFp16(),
+            "correct_p": Fp16Fma(),
+            "correct_n": Fp16Fma(negate_product=True),
+            "affine": Fp16Fma(),
+        }
+        for name, unit in units.items():
+            m.submodules[f"{name}_{lane}"] = unit
+        to_p, to_n, correct_p, correct_n, affine = units.values()
         count_n = _Delay(m, to_n.value, f"count_n_{lane}")
-        rx = _Delay(m, self.rx.word_select(lane, formats.ACTIVATION_BITS), f"rx_{lane}")
-        # Without RX the addition stays, of +0: latency and rounding are the same.
-        use_rx = self.rx_enable.replicate(formats.FP16_BITS)
         m.d.comb += [
             to_p.count.eq(self.p.word_select(lane, formats.COUNT_BITS)),
             to_n.count.eq(self.n.word_select(lane, formats.COUNT_BITS)),
@@ -162,26 +178,66 @@ class Ldpu(wiring.Component):
             affine.a.eq(correct_n.q),
             affine.b.eq(constants["scale"]),
             affine.c.eq(constants["bias"]),
-            to_rx.integer.eq(rx[_RX - Int8ToFp16.LATENCY]),
+        ]
+        return _relu(affine.q, self.relu_1)
+
+    def _add(self, m: Module, lane: int, scaled: Value) -> Value:
+        """One lane, from binary16 and RX to INT8."""
+        m.submodules[f"convert_rx_{lane}"] = to_rx = Int8ToFp16()
+        m.submodules[f"add_rx_{lane}"] = add_rx = Fp16Fma()
+        m.submodules[f"convert_result_{lane}"] = to_int8 = Fp16ToInt8()
+        value = _Delay(m, scaled, f"scaled_{lane}")
+        # Without RX the addition stays, of +0: latency and rounding are the same.
+        use_rx = self.rx_enable.replicate(formats.FP16_BITS)
+        m.d.comb += [
+            to_rx.integer.eq(self.rx.word_select(lane, formats.ACTIVATION_BITS)),
             add_rx.a.eq(to_rx.value & use_rx),
             add_rx.b.eq(self.rx_scale & use_rx),
-            add_rx.c.eq(_relu(affine.q, self.relu_1)),
+            add_rx.c.eq(value[_ADD]),
             to_int8.value.eq(_relu(add_rx.q, self.relu_2)),
         ]
         return to_int8.integer
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        lanes = self._chip.ldpu.lanes
         group = _Delay(m, self.group, "group")
-        m.d.comb += self.result.eq(
-            Cat(self._lane(m, lane, group) for lane in range(self._chip.ldpu.lanes))
+        m.submodules.scaled = scaled = SyncFIFOBuffered(
+            width=lanes * formats.FP16_BITS + 1, depth=self.DEPTH
         )
-        # The bits that say what is real travel beside the datapath, and are reset.
-        valid = Signal(self.LATENCY)
-        last = Signal(self.LATENCY)
-        m.d.sync += [
-            valid.eq(Cat(self.valid, valid)),
-            last.eq(Cat(self.last, last)),
+        m.submodules.credit = credit = CreditCounter(self.DEPTH - 1)
+        # One place is kept for the group that `room` was told to before its predecessor came.
+        m.d.comb += [
+            self.room.eq(credit.available),
+            credit.take.eq(self.valid),
+            credit.give.eq(self.going),
         ]
-        m.d.comb += [self.result_valid.eq(valid[-1]), self.result_last.eq(last[-1])]
+
+        # The bits that say what is real travel beside the datapath, and are reset.
+        def travel(name: str, value: Value, clocks: int) -> Value:
+            taps = Signal(clocks, name=name)
+            m.d.sync += taps.eq(Cat(value, taps))
+            return taps[-1]
+
+        m.d.comb += [
+            scaled.w_en.eq(travel("scaling", self.valid, self.SCALE_LATENCY)),
+            scaled.w_data.eq(
+                Cat(
+                    *(self._scale(m, lane, group) for lane in range(lanes)),
+                    travel("scaling_last", self.last, self.SCALE_LATENCY),
+                )
+            ),
+            self.going.eq(scaled.r_rdy & self.result_room & (self.rx_valid | ~self.rx_enable)),
+            self.rx_take.eq(self.going & self.rx_enable),
+            self.waiting.eq(scaled.r_rdy & ~self.going),
+            scaled.r_en.eq(self.going),
+            self.result.eq(
+                Cat(
+                    self._add(m, lane, scaled.r_data.word_select(lane, formats.FP16_BITS))
+                    for lane in range(lanes)
+                )
+            ),
+            self.result_valid.eq(travel("adding", self.going, self.ADD_LATENCY)),
+            self.result_last.eq(travel("adding_last", scaled.r_data[-1], self.ADD_LATENCY)),
+        ]
         return m

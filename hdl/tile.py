@@ -17,7 +17,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl.adc import AdcReadout
 from hdl.axi_lite import RegisterBus
 from hdl.axi_stream import AxiStream
+from hdl.credit_counter import CreditCounter
 from hdl.ldpu import Ldpu
+from hdl.link_controller import STREAM_BITS, RouteWrite
 from hdl.mailbox import Mailbox
 from hdl.modulator import InputModulator
 from hdl.pcm_array import PcmArray
@@ -27,12 +29,13 @@ from spec.chip import Chip
 from spec.formats import ACTIVATION_BITS
 from spec.registers import Error
 
-RESULT_DEPTH = Ldpu.LATENCY + 12
-"""Groups that the output holds: what is inside the LDPU, and enough to hide the FIFO's latency."""
+RESULT_DEPTH = Ldpu.ADD_LATENCY + 12
+"""Groups that the output holds: what is in the LDPU's addition, and enough to hide the FIFO's
+latency."""
 
-VECTORS_MAX = RESULT_DEPTH + 5
+VECTORS_MAX = Ldpu.DEPTH + RESULT_DEPTH + 5
 """More than can be in flight: one staged, one integrating, two in the counter banks, and as many as
-there are groups on their way out, each of which may be a whole vector."""
+there are groups in the LDPU and on their way out, each of which may be a whole vector."""
 
 
 class Tile(wiring.Component):
@@ -46,6 +49,11 @@ class Tile(wiring.Component):
         input: vectors of ROWS elements.
         rx: vectors of COLUMNS elements, one for each result, if MODE.rx_enable.
         output: vectors of COLUMNS elements.
+        routes, tx_stream, link_errors, error_stream: registers of the tile's link controller and
+            its errors, `spec.registers.Error` from STREAM_UNKNOWN on; for a tile alone, nothing.
+        awake: the tile has something to do; while it is 0, and no stream is valid and the bus asks
+            for nothing, both clocks may stop.
+        error: some bit of ERROR is set.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -57,6 +65,12 @@ class Tile(wiring.Component):
                 "input": In(stream),
                 "rx": In(stream),
                 "output": Out(stream),
+                "routes": Out(RouteWrite(chip)),
+                "tx_stream": Out(STREAM_BITS),
+                "link_errors": In(2),
+                "error_stream": In(STREAM_BITS),
+                "awake": Out(1),
+                "error": Out(1),
             }
         )
 
@@ -130,15 +144,19 @@ class Tile(wiring.Component):
             array.read_group.eq(readout.read_group),
         ]
 
-        # A group starts when its result will find a place and its RX values are here.
-        pending_results = Signal(range(RESULT_DEPTH + 1))
+        # A group starts when the LDPU can keep it, and is finished when its RX values are here and
+        # its result will find a place.
+        m.submodules.result_credit = credit = CreditCounter(RESULT_DEPTH)
         sent = results.r_rdy & self.output.tready
-        m.d.sync += pending_results.eq(pending_results + readout.read_enable - sent)
-        rx_missing = regs.rx_enable & ~receive_rx.valid
         m.d.comb += [
-            readout.room.eq((pending_results < RESULT_DEPTH) & ~rx_missing),
+            readout.room.eq(ldpu.room),
+            credit.take.eq(ldpu.going),
+            credit.give.eq(sent),
+            ldpu.result_room.eq(credit.available),
             receive_rx.length.eq(regs.columns),
-            receive_rx.ready.eq(readout.read_enable & regs.rx_enable),
+            receive_rx.ready.eq(ldpu.rx_take),
+            ldpu.rx_valid.eq(receive_rx.valid),
+            ldpu.rx.eq(receive_rx.data),
             ldpu.p.eq(array.read_p),
             ldpu.n.eq(array.read_n),
             ldpu.relu_1.eq(regs.relu_1),
@@ -151,7 +169,6 @@ class Tile(wiring.Component):
             ldpu.valid.eq(readout.read_enable),
             ldpu.last.eq(readout.finished),
             ldpu.group.eq(readout.read_group),
-            ldpu.rx.eq(receive_rx.data),
         ]
 
         # Results to the output stream.
@@ -174,7 +191,7 @@ class Tile(wiring.Component):
             # A beat that waits or is taken now counts: the configuration must not change with it.
             regs.busy.eq((vectors != 0) | stream.tvalid | receive.midway | receive_rx.midway),
             regs.mvm_finished.eq(readout.finished),
-            regs.stalled.eq(readout.pending & ~readout.room),
+            regs.stalled.eq(ldpu.waiting),
             regs.vector_accepted.eq(accepted),
             regs.vector_sent.eq(vector_sent),
         ]
@@ -185,6 +202,16 @@ class Tile(wiring.Component):
             (Error.RX_LONG, receive_rx.long),
         ):
             m.d.comb += regs.errors[bit].eq(event)
+        connect(m, regs.routes, flipped(self.routes))
+        m.d.comb += [
+            self.tx_stream.eq(regs.tx_stream),
+            regs.errors[Error.STREAM_UNKNOWN :].eq(self.link_errors),
+            regs.error_stream.eq(self.error_stream),
+            self.awake.eq(
+                regs.busy | modulator.full | regs.state_loading | readout.pending | results.r_rdy
+            ),
+            self.error.eq(regs.error),
+        ]
         for port in ("column", "index", "write", "data"):
             name = f"constant_{port}"
             m.d.comb += getattr(ldpu, name).eq(getattr(regs, name))

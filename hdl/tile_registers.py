@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axi_lite import DATA_BITS, RegisterBus
-from spec import formats, registers
+from hdl.link_controller import STREAM_BITS, RouteWrite
+from spec import fabric, formats, registers
 from spec.chip import Chip
 from spec.registers import BY_NAME, Register
 
@@ -28,7 +29,9 @@ class TileRegisters(wiring.Component):
         state_load, state_index: one clock, and which: the array is to load its state.
         state_loading, busy: status.
         mvm_finished, stalled, vector_accepted, vector_sent: counted in every clock that they are 1.
+        error: some bit of ERROR is set.
         errors: one clock each: sets the bit of ERROR, see `spec.registers.Error`.
+        error_stream, tx_stream, routes: see `hdl.link_controller`.
         constant_*: see `hdl.ldpu`.
     """
 
@@ -55,6 +58,10 @@ class TileRegisters(wiring.Component):
                 "vector_accepted": In(1),
                 "vector_sent": In(1),
                 "errors": In(len(BY_NAME["ERROR"].fields)),
+                "error_stream": In(STREAM_BITS),
+                "error": Out(1),
+                "tx_stream": Out(STREAM_BITS),
+                "routes": Out(RouteWrite(chip)),
                 "constant_column": Out(range(columns)),
                 "constant_index": Out(range(len(formats.COLUMN_CONSTANTS))),
                 "constant_write": Out(1),
@@ -87,6 +94,8 @@ class TileRegisters(wiring.Component):
             "COLUMNS": {"value": self.columns},
             "RX_SCALE": {"value": self.rx_scale},
             "STATE_SELECT": {},
+            "TX_STREAM": {"value": self.tx_stream},
+            "ERROR_STREAM": {"value": self.error_stream},
             "ERROR": {
                 field.name: error.bit_select(field.low, 1) for field in BY_NAME["ERROR"].fields
             },
@@ -136,6 +145,7 @@ class TileRegisters(wiring.Component):
         error = Signal.like(self.errors)
         clear = Signal.like(self.errors)
         m.d.sync += error.eq((error & ~clear) | self.errors)
+        m.d.comb += self.error.eq(error.any())
 
         counts = {name: Signal(DATA_BITS, name=name.lower()) for name in COUNTERS}
         for name, event in COUNTERS.items():
@@ -162,6 +172,21 @@ class TileRegisters(wiring.Component):
             self.constant_data.eq(bus.write_data),
         ]
 
+        # Route table: base + stream * stride, the entry's slice in its second word.
+        # The table begins at a multiple of its size.
+        table_bits = (fabric.STREAMS * registers.ROUTE_STRIDE - 1).bit_length()
+        entry_bits = registers.ROUTE_STRIDE.bit_length() - 1
+        in_routes = (bus.address[table_bits:] == registers.ROUTE_BASE >> table_bits) & (
+            bus.address[:2] == 0
+        )
+        second_word = bus.address[2]
+        # A slice begins with a beat.
+        start = bus.write_data[:16] & ~(self._chip.link.units - 1)
+        m.d.comb += [
+            self.routes.stream.eq(bus.address[entry_bits:table_bits]),
+            self.routes.mask.eq(bus.write_data),
+        ]
+
         with m.Switch(bus.address):
             for register in registers.REGISTERS:
                 with m.Case(register.address):
@@ -181,13 +206,23 @@ class TileRegisters(wiring.Component):
                         ]
                     elif register.access != "ro":
                         self._write(m, register, in_range, done_write)
-            with m.Default(), m.If(in_constants):
-                m.d.comb += [
-                    known.eq(1),
-                    writable.eq(1),
-                    in_range.eq(1),
-                    locked.eq(1),
-                    value.eq(self.constant_value),
-                    self.constant_write.eq(done_write),
-                ]
+            with m.Default():
+                with m.If(in_constants):
+                    m.d.comb += [
+                        known.eq(1),
+                        writable.eq(1),
+                        in_range.eq(1),
+                        locked.eq(1),
+                        value.eq(self.constant_value),
+                        self.constant_write.eq(done_write),
+                    ]
+                with m.Elif(in_routes):
+                    m.d.comb += [known.eq(1), writable.eq(1), in_range.eq(1), locked.eq(1)]
+                    with m.If(done_write & second_word):
+                        m.d.sync += [
+                            self.routes.start.eq(start),
+                            self.routes.length.eq(bus.write_data[16:]),
+                        ]
+                    with m.Elif(done_write):
+                        m.d.comb += self.routes.write.eq(1)
         return m

@@ -40,7 +40,7 @@ def read(path: Path, length: int, units: int) -> NDArray[np.int8]:
     """
     beats = beats_per_vector(length, units)
     lines = path.read_text(encoding="ascii").split()
-    data, keep, last = lines[0::3], lines[1::3], lines[2::3]
+    data, keep, last = lines[0::4], lines[1::4], lines[2::4]
     assert len(data) % beats == 0, f"{len(data)} beats: vectors have {beats} each"
     wanted_last = ["0"] * (beats - 1) + ["1"]
     rest = length - (beats - 1) * units
@@ -53,3 +53,31 @@ def read(path: Path, length: int, units: int) -> NDArray[np.int8]:
     values = np.frombuffer(bytes.fromhex("".join(data)), dtype=np.int8)
     elements = values.reshape(-1, units)[:, ::-1].reshape(count, beats * units)
     return np.ascontiguousarray(elements[:, :length])
+
+
+def ends(path: Path) -> NDArray[np.int64]:
+    """Clocks in which the recorded packets ended, int64 [n]."""
+    lines = path.read_text(encoding="ascii").split()
+    return np.array(
+        [int(now) for last, now in zip(lines[2::4], lines[3::4], strict=True) if last == "1"],
+        dtype=np.int64,
+    )
+
+
+def read_packets(path: Path, units: int) -> list[NDArray[np.int8]]:
+    """The recorded packets, each with its preamble's beat: int8 [units + payload].
+
+    Raises:
+        AssertionError: a beat before the last is not full, or a packet did not end.
+    """
+    packets, values = [], bytearray()
+    for line in path.read_text(encoding="ascii").splitlines():
+        data, keep, last, _ = line.split()
+        kept = int(keep, 16).bit_count()
+        assert int(keep, 16) == (1 << kept) - 1 and (kept == units or last == "1"), line
+        values += bytes.fromhex(data)[::-1][:kept]
+        if last == "1":
+            packets.append(np.frombuffer(bytes(values), dtype=np.int8))
+            values = bytearray()
+    assert not values, f"{path}: the last packet did not end"
+    return packets

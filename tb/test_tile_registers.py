@@ -10,12 +10,12 @@ from cocotb.triggers import RisingEdge, Timer
 
 from hdl.tile_registers import TileRegisters
 from hdl.verilog import write
-from spec import formats, registers
-from spec.chip import Chip
-from spec.registers import BY_NAME, REGISTERS, Register
+from spec import fabric, formats, registers
+from spec.registers import BY_NAME, REGISTERS
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
+from tb.register_model import Model, mask
 
 CLOCK_NS = 2
 WORD = (1 << 32) - 1
@@ -50,78 +50,6 @@ BENCH = Bench(
 )  # fmt: skip
 
 
-class Model:
-    """What the registers should do, from their table.
-
-    Attributes:
-        values: what is stored in `rw` registers, and the count of the counters.
-        error: the ERROR register.
-        busy, loading: inputs of the clock that is looked at.
-        constants: by column and index, what the LDPU holds.
-    """
-
-    def __init__(self, chip: Chip) -> None:
-        self.chip = chip
-        self.values = {register.name: register.reset for register in REGISTERS}
-        self.values["SHAPE"] = chip.array.columns << 16 | chip.array.rows
-        self.values["FEATURES"] = chip.link.units << 8 | chip.ldpu.lanes
-        self.error = 0
-        self.busy = self.loading = False
-        self.constants: dict[tuple[int, int], int] = {}
-
-    def constant(self, address: int) -> tuple[int, int] | None:
-        """Column and index of the constant at `address`, if there is one."""
-        for column in range(self.chip.array.columns):
-            base = registers.COLUMN_BASE + column * registers.COLUMN_STRIDE
-            if base <= address < base + 4 * len(formats.COLUMN_CONSTANTS) and not address % 4:
-                return column, (address - base) // 4
-        return None
-
-    def register(self, address: int) -> Register | None:
-        """The register at `address`, if there is one."""
-        return next((entry for entry in REGISTERS if entry.address == address), None)
-
-    def refuses(self, writes: bool, address: int, data: int) -> bool:
-        """Whether an access is an error."""
-        if self.constant(address):
-            return writes and self.busy
-        register = self.register(address)
-        if register is None:
-            return True
-        if not writes:
-            return False
-        largest = {"ROWS": self.chip.array.rows, "COLUMNS": self.chip.array.columns}
-        value = data & _mask(register)
-        return (
-            register.access == "ro"
-            or (register.locked and self.busy)
-            or (register.name in largest and not 1 <= value <= largest[register.name])
-            or (register.name == "STATE_SELECT" and self.loading)
-        )
-
-    def read(self, address: int) -> int:
-        """What is read at an address that exists."""
-        constant = self.constant(address)
-        if constant:
-            return self.constants.get(constant, 0)
-        name = self.register(address).name
-        if name == "STATUS":
-            return self.busy | self.loading << 1 | (self.error != 0) << 2
-        return {"ERROR": self.error, "STATE_SELECT": 0}.get(name, self.values[name])
-
-    def write(self, address: int, data: int) -> None:
-        """Do what a write that is not refused does, but for constants, which are the LDPU's."""
-        register = self.register(address)
-        if register and register.access == "rw":
-            self.values[register.name] = data & _mask(register)
-        elif register and register.name == "ERROR":
-            self.error &= ~data
-
-
-def _mask(register: Register) -> int:
-    return sum(((1 << field.width) - 1) << field.low for field in register.fields)
-
-
 class Testbed:
     """One access after another, everything looked at in every clock.
 
@@ -133,6 +61,7 @@ class Testbed:
     CONFIGURATION = {
         "enable": "CONTROL", "four_phase": "MODE", "relu_1": "MODE", "relu_2": "MODE",
         "rx_enable": "MODE", "rx_scale": "RX_SCALE", "rows": "ROWS", "columns": "COLUMNS",
+        "tx_stream": "TX_STREAM",
     }  # fmt: skip
     """Outputs that show a field of a register; the field is called like it, or `value`."""
 
@@ -142,7 +71,8 @@ class Testbed:
         self.model = Model(sized(benches.current()))
         self.rates: Counter = Counter()
         self.edge = RisingEdge(dut.clk)
-        self.driven = dict.fromkeys((*COUNTED.values(), "state_loading", "errors"), 0)
+        inputs = (*COUNTED.values(), "state_loading", "errors", "error_stream")
+        self.driven = dict.fromkeys(inputs, 0)
         self.script: list[dict[str, int]] = []
         self.seen: Counter = Counter()
 
@@ -177,6 +107,9 @@ class Testbed:
             elif name == "errors":
                 bits = self.random.random(len(ERRORS)) < self.rates[name]
                 value = sum(int(bit) << place for place, bit in enumerate(bits))
+            elif name == "error_stream":
+                changes = self.random.random() < self.rates[name]
+                value = int(self.random.integers(fabric.STREAMS)) if changes else self.driven[name]
             else:
                 value = int(self.random.random() < self.rates[name])
             if value != self.driven[name]:
@@ -184,6 +117,7 @@ class Testbed:
                 getattr(self.dut, name).value = value
         self.model.busy = bool(self.driven["busy"])
         self.model.loading = bool(self.driven["state_loading"])
+        self.model.error_stream = self.driven["error_stream"]
 
     async def step(self, write_done: tuple[int, int] | None = None) -> None:
         """Over an edge: check every output but the bus's, count what is to be counted.
@@ -212,8 +146,9 @@ class Testbed:
             assert int(dut.constant_data.value) == stored, "constant_data is wrong"
             model.constants[constant] = stored
         if loads:
-            self.seen["state"] = data & _mask(BY_NAME["STATE_SELECT"])
+            self.seen["state"] = data & mask(BY_NAME["STATE_SELECT"])
             self.seen["loads"] += 1
+        self._check_routes(address, data)
         if write_done:
             model.write(address, data)
         for register, event in COUNTED.items():
@@ -222,6 +157,20 @@ class Testbed:
         # The LDPU's memory answers a clock after it was asked.
         dut.constant_value.value = model.constants.get(named, 0)
         self._drive()
+
+    def _check_routes(self, address: int, data: int) -> None:
+        """The route table is told of this write, if it is one of an entry, and of no other."""
+        dut, word = self.dut, self.model.route(address)
+        enters = word is not None and not word.second
+        assert bool(dut.routes_write.value) == enters, "routes_write is wrong"
+        if self.model.route_slice:
+            told = int(dut.routes_start.value), int(dut.routes_length.value)
+            assert told == self.model.route_slice, "routes_start or routes_length is wrong"
+        if enters:
+            sinks = len(fabric.sinks(self.model.chip))
+            assert int(dut.routes_stream.value) == word.stream, "routes_stream is wrong"
+            assert int(dut.routes_mask.value) == data & (1 << sinks) - 1, "routes_mask is wrong"
+            self.seen["routes"] += 1
 
     async def idle(self, clocks: int) -> None:
         """Let clocks pass without an access."""
@@ -310,7 +259,7 @@ async def errors_and_clearing(dut: Any) -> None:
     await bed.start()
     address = BY_NAME["ERROR"].address
     for _ in range(200):
-        before, cleared, again = (int(bits) for bits in bed.random.integers(0, 16, 3))
+        before, cleared, again = (int(bits) for bits in bed.random.integers(0, 1 << len(ERRORS), 3))
         bed.script = [{"errors": before}]
         await bed.idle(2)
         bed.script = [{"errors": again}]  # drives the second clock of the access
@@ -355,6 +304,44 @@ async def every_constant(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
+async def every_route(dut: Any) -> None:
+    """Every entry is its own, with the slice written before it; none changes while busy."""
+    bed = Testbed(dut)
+    await bed.start()
+    last = fabric.STREAMS - 1
+
+    async def enter(stream: int, second: int, first: int) -> None:
+        address = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
+        await bed.access(True, address + 4, second)
+        await bed.access(False, address)
+        await bed.access(True, address, first)
+
+    for stream in bed.random.permutation(fabric.STREAMS).tolist():
+        second, first = (int(word) for word in bed.random.integers(1 << 32, size=2))
+        await enter(stream, second, first)
+    assert bed.seen["routes"] == fabric.STREAMS
+    for start in range(2 * bed.model.chip.link.units + 1):
+        await enter(last, fabric.PAYLOAD_MAX << 16 | start, 1)
+    for bit in range(32):
+        await enter(0, 1 << bit, 1 << bit)
+    for mask_only in range(4):  # the slice of the entry before stays
+        await bed.access(True, registers.ROUTE_BASE, mask_only)
+    bed.rates["busy"] = 1.0
+    await bed.idle(1)
+    entered, refused = bed.seen["routes"], bed.seen["refused"]
+    for stream in (0, 1, last):
+        await enter(stream, WORD, WORD)
+    assert bed.seen["routes"] == entered, "an entry was written while busy"
+    assert bed.seen["refused"] == refused + 6
+    bed.rates["busy"] = 0.0
+    await bed.idle(1)
+    for address in (registers.ROUTE_BASE - 4, registers.ROUTE_BASE + 8 * fabric.STREAMS):
+        await bed.access(True, address, WORD)
+        await bed.access(False, address)
+    assert bed.seen["refused"] == refused + 10
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
 async def address_space(dut: Any) -> None:
     """Addresses from all over, with all those near a register or the edge of the constants."""
     bed = Testbed(dut)
@@ -362,13 +349,15 @@ async def address_space(dut: Any) -> None:
     stride = benches.current()["stride"]
     first = int(bed.random.integers(stride))
     addresses = set(range(first, ADDRESSES, stride))
-    addresses |= set(range(BY_NAME["PACKETS_OUT"].address + 16))
+    addresses |= set(range(REGISTERS[-1].address + 16))
     # Where a decoder of fewer address bits would see a register again.
     addresses |= {1 << bit | register.address for register in REGISTERS for bit in range(6, 16)}
     columns = bed.model.chip.array.columns
     for column in (0, columns - 1, columns):
         base = registers.COLUMN_BASE + column * registers.COLUMN_STRIDE
         addresses |= set(range(base - 8, base + registers.COLUMN_STRIDE))
+    for base in (registers.ROUTE_BASE, registers.ROUTE_BASE + 8 * fabric.STREAMS):
+        addresses |= set(range(base - 16, base + 16))
     for address in bed.random.permutation(sorted(addresses)).tolist():
         await bed.access(bool(bed.random.random() < 0.3), address, bed.data(address))
     assert bed.seen["refused"], "no address was refused"
@@ -387,7 +376,8 @@ async def anything(dut: Any) -> None:
                 bed.rates[name] = float(bed.random.choice([0, 0.01, 0.3, 1]))
         address = int(bed.random.choice(known))
         if bed.random.random() < 0.2:
-            address = registers.COLUMN_BASE + 4 * int(bed.random.integers(64))
+            base = registers.COLUMN_BASE if bed.random.random() < 0.5 else registers.ROUTE_BASE
+            address = base + 4 * int(bed.random.integers(64))
         await bed.access(bool(bed.random.random() < 0.5), address, bed.data(address))
         if bed.random.random() < 0.3:
             await bed.idle(int(bed.random.integers(1, 4)))

@@ -61,9 +61,9 @@ BENCH = Bench(
     variants=(
         Variant("units1", _parameters(units=1, groups=16)),
         Variant("units2", _parameters(units=2, groups=10), ("icarus",)),
-        Variant("units4", _parameters(units=4, groups=4)),
+        Variant("units4", _parameters(units=4, groups=4), ("icarus",)),
         Variant("one_group", _parameters(units=4, groups=1), ("icarus",)),
-        Variant("hermes", _parameters(units=1, groups=256, vectors=60), ("verilator",)),
+        Variant("hermes", _parameters(units=1, groups=256, vectors=30), ("verilator",)),
         Variant(
             "long", _parameters(units=4, groups=8, vectors=20_000), ("verilator",), regress=True
         ),

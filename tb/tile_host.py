@@ -121,8 +121,12 @@ class TileHost:
         assert response == OKAY, f"reading {name} was answered with {response}"
         return value
 
-    async def configure(self, config: TileConfig) -> None:
-        """Make the tile do what `config` says, and accept vectors."""
+    async def configure(self, config: TileConfig, assume_reset_constants: bool = False) -> None:
+        """Make the tile do what `config` says, and accept vectors.
+
+        With `assume_reset_constants`, column constants that are to have their reset value are left
+        alone.
+        """
         mode = BY_NAME["MODE"]
         bits = {
             "four_phase": config.read_mode is ReadMode.FOUR_PHASE,
@@ -136,6 +140,8 @@ class TileHost:
         await self.write("RX_SCALE", config.rx_scale)
         for column, values in enumerate(config.constants.tolist()):
             for constant in formats.COLUMN_CONSTANTS:
+                if assume_reset_constants and values[constant.index] == constant.reset:
+                    continue
                 address = registers.column_address(column, constant.name)
                 what = f"{constant.name} of column {column}"
                 await self._write_at(address, values[constant.index], what)
@@ -144,13 +150,14 @@ class TileHost:
     async def load_state(self, index: int) -> None:
         """Load PCM state number `index` and wait until it is there."""
         await self.write("STATE_SELECT", index)
-        await self._until_clear("state_loading")
+        await self.until_clear("state_loading")
 
     async def wait_idle(self) -> None:
         """Wait until no vector is inside the tile."""
-        await self._until_clear("busy")
+        await self.until_clear("busy")
 
-    async def _until_clear(self, field: str) -> None:
+    async def until_clear(self, field: str) -> None:
+        """Wait until a field of STATUS is 0."""
         bit = BY_NAME["STATUS"].field(field).low
         for _ in range(PATIENCE):
             if not await self.read("STATUS") >> bit & 1:

@@ -1,11 +1,12 @@
-// Plays the beats of a file on an AXI4-Stream, at full rate.
+// Plays the beats of a file on an AXI4-Stream, at full rate, or with PAUSES as stream_pauses says.
 //
 // A one-clock `start` opens `<folder>/input_<index>.txt`, folder from the plusarg `+streams=`. Each
 // line is a beat: tdata, tkeep and tlast in hexadecimal. Python would spend a hundred times longer
 // on a clock than the simulator does, so nothing here waits for it.
 
 module stream_player #(
-    parameter int UNITS = 1
+    parameter int UNITS = 1,
+    parameter int PAUSES = 0
 ) (
     input                    clk,
     input                    start,
@@ -22,6 +23,11 @@ module stream_player #(
     reg [UNITS*8-1:0] data;
     reg [UNITS-1:0] keep;
     reg last;
+    wire paused;
+
+    stream_pauses #(.ENABLE(PAUSES), .SIDE("input")) pauses (
+        .clk(clk), .start(start), .index(index), .paused(paused)
+    );
 
     initial tvalid = 0;
 
@@ -33,7 +39,7 @@ module stream_player #(
             if (file == 0) $fatal(1, "%s: cannot read the stream's beats", path);
         end else if (!tvalid || tready) begin
             tvalid <= 0;
-            if (file != 0) begin
+            if (file != 0 && !paused) begin
                 if ($fscanf(file, "%h %h %h", data, keep, last) == 3) begin
                     tdata <= data;
                     tkeep <= keep;

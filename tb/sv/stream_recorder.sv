@@ -1,16 +1,19 @@
-// Records the beats of an AXI4-Stream to a file, always ready.
+// Records the beats of an AXI4-Stream to a file, always ready, or with PAUSES as stream_pauses says.
 //
 // A one-clock `start` opens `<folder>/output_<index>.txt`, folder from the plusarg `+streams=`; a
-// beat becomes a line: tdata, tkeep and tlast in hexadecimal. After `expected` beats the file is
-// closed and `done` rises, until the next `start`. A beat that nobody expects raises `surplus`.
+// beat becomes a line: tdata, tkeep and tlast in hexadecimal, and the clock's number. After
+// `expected` beats the file is closed and `done` rises, until the next `start`. A beat that nobody
+// expects raises `surplus`.
 
 module stream_recorder #(
-    parameter int UNITS = 1
+    parameter int UNITS = 1,
+    parameter int PAUSES = 0
 ) (
     input               clk,
     input               start,
     input      [15:0]   index,
     input      [31:0]   expected,
+    input      [63:0]   now,
     output reg [31:0]   beats,
     output reg          done,
     output reg          surplus,
@@ -30,7 +33,13 @@ module stream_recorder #(
         surplus = 0;
     end
 
-    assign tready = 1;
+    wire paused;
+
+    stream_pauses #(.ENABLE(PAUSES), .SIDE("output")) pauses (
+        .clk(clk), .start(start), .index(index), .paused(paused)
+    );
+
+    assign tready = !paused;
 
     always @(posedge clk) begin
         if (start) begin
@@ -39,11 +48,11 @@ module stream_recorder #(
             file = $fopen(path, "w");
             if (file == 0) $fatal(1, "%s: cannot write the stream's beats", path);
             beats <= 0;
-            done <= 0;
-        end else if (tvalid) begin
+            done <= expected == 0;
+        end else if (tvalid && tready) begin
             if (file == 0) surplus <= 1;
             else begin
-                $fwrite(file, "%h %h %h\n", tdata, tkeep, tlast);
+                $fwrite(file, "%h %h %h %0d\n", tdata, tkeep, tlast, now);
                 beats <= beats + 1;
                 if (beats + 1 == expected) begin
                     $fclose(file);

@@ -53,7 +53,7 @@ module tile_harness #(
     );
 
     stream_recorder #(.UNITS(UNITS)) recorder (
-        .clk(aclk), .start(start), .index(index), .expected(expected_beats),
+        .clk(aclk), .start(start), .index(index), .expected(expected_beats), .now(aclk_cycles),
         .beats(recorded_beats), .done(done), .surplus(surplus),
         .tdata(out_data), .tkeep(out_keep), .tlast(out_last), .tvalid(out_valid), .tready(out_ready)
     );

@@ -1,0 +1,154 @@
+"""The chip: tiles in a grid, links between them, AXI at its edge."""
+
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.lib import wiring
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.axi_lite import AxiLite, AxiLiteBridge, RegisterBus
+from hdl.axi_stream import AxiStream
+from hdl.chip_tile import packet_sinks, packet_sources
+from hdl.link_buffer import LinkBuffer
+from spec import fabric, registers
+from spec.chip import Chip as Description
+
+TILE_MODULE = "chip_tile"
+CLOCK_GATE_MODULE = "clock_gate"
+WAKE_CLOCKS = 8
+"""Clocks of `mvm` for which a tile's array side stays on after its digital side went to sleep."""
+
+_STREAM = ("tdata", "tkeep", "tlast", "tvalid")
+
+
+class Chip(wiring.Component):
+    """All tiles of a chip description.
+
+    Every tile is an instance of one module, `chip_tile`, whose clocks stop while it has nothing
+    to do. Links that would lead over the edge swallow what they are given.
+
+    Attributes:
+        aclk: clock of all AXI interfaces and of the digital side (`sync`).
+        mvm_clk: clock of modulators and arrays (`mvm`), unrelated to `aclk`.
+        aresetn: asynchronous reset of both, active low; hold it for four clocks of the slower.
+        s_axil: registers: tile t's at t * `registers.TILE_SPACE`, then the broadcast window.
+        s_axis_<p>, m_axis_<p>: packets from and to the host, at the tiles of `chip.host`.
+        awake, error: of any tile, a bit each.
+    """
+
+    def __init__(self, chip: Description) -> None:
+        self._chip = chip
+        stream = AxiStream(chip.link.units)
+        self._address_bits = registers.chip_address_bits(chip.tiles)
+        super().__init__(
+            {
+                "aclk": In(1),
+                "mvm_clk": In(1),
+                "aresetn": In(1),
+                "s_axil": In(AxiLite(self._address_bits)),
+                **{f"s_axis_{p}": In(stream) for p in range(len(chip.host.inputs))},
+                **{f"m_axis_{p}": Out(stream) for p in range(len(chip.host.outputs))},
+                "awake": Out(chip.tiles),
+                "error": Out(chip.tiles),
+            }
+        )
+
+    def _buses(self, m: Module) -> list[wiring.PureInterface]:
+        """A register bus a tile. One that is not asked sees zeros: it has nothing to evaluate."""
+        chip = self._chip
+        m.submodules.bridge = bridge = AxiLiteBridge(self._address_bits)
+        connect(m, flipped(self.s_axil), bridge.axi)
+        bus = bridge.bus
+        number = bus.address >> registers.ADDRESS_BITS
+        broadcast = number == chip.tiles
+        buses = [
+            RegisterBus().create(path=("tile", str(tile), "bus")) for tile in range(chip.tiles)
+        ]
+        read_data, done, errors = 0, 0, 0
+        for tile, each in enumerate(buses):
+            asked = Signal(name=f"asked_{tile}")
+            m.d.comb += [
+                asked.eq(bus.request & ((number == tile) | (broadcast & bus.write))),
+                each.request.eq(asked),
+                each.write.eq(bus.write & asked),
+                each.address.eq(Mux(asked, bus.address, 0)),
+                each.write_data.eq(Mux(asked, bus.write_data, 0)),
+            ]
+            finished = asked & each.done
+            done |= finished
+            errors |= finished & each.error
+            read_data |= Mux(asked, each.read_data, 0)
+        nobody = bus.request & ((number > chip.tiles) | (broadcast & ~bus.write))
+        m.d.comb += [
+            # Tiles take the same number of clocks: those of a broadcast finish together.
+            bus.done.eq(done | nobody),
+            bus.error.eq(errors | nobody),
+            bus.read_data.eq(read_data),
+        ]
+        return buses
+
+    def _gate(self, m: Module, tile: int, domain: str, enable: Signal) -> Signal:
+        gated = Signal(name=f"{domain}_{tile}")
+        m.submodules[f"gate_{domain}_{tile}"] = Instance(
+            CLOCK_GATE_MODULE, i_clk=ClockSignal(domain), i_enable=enable, o_gated=gated
+        )
+        return gated
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        chip = self._chip
+        for name, clock in (("sync", self.aclk), ("mvm", self.mvm_clk)):
+            domain = ClockDomain(name)
+            m.domains += domain
+            m.d.comb += domain.clk.eq(clock)
+            m.submodules[f"reset_{name}"] = ResetSynchronizer(~self.aresetn, domain=name)
+
+        buses = self._buses(m)
+        stream = AxiStream(chip.link.units)
+        ins = [
+            {n: stream.create(path=("tile", str(t), "in", n)) for n in packet_sources(chip)}
+            for t in range(chip.tiles)
+        ]
+        outs = [
+            {n: stream.create(path=("tile", str(t), "out", n)) for n in packet_sinks(chip)}
+            for t in range(chip.tiles)
+        ]
+        for each in outs:
+            for output in each.values():
+                m.d.comb += output.tready.eq(1)
+        for tile, name, other in fabric.links(chip):
+            # Registered on its way: long wires, and simulators see no loop through the tiles.
+            m.submodules[f"link_{tile}_{name}"] = link = LinkBuffer(chip.link.units)
+            connect(m, outs[tile][name], link.input)
+            connect(m, link.output, flipped(ins[other][name]))
+        for port, tile in enumerate(fabric.host_tiles(chip, "inputs")):
+            connect(m, flipped(getattr(self, f"s_axis_{port}")), flipped(ins[tile][fabric.HOST]))
+        for port, tile in enumerate(fabric.host_tiles(chip, "outputs")):
+            connect(m, outs[tile][fabric.HOST], flipped(getattr(self, f"m_axis_{port}")))
+
+        for tile in range(chip.tiles):
+            wake = Signal(name=f"wake_{tile}")
+            lately = Signal(WAKE_CLOCKS, name=f"lately_{tile}")
+            arriving = [stream.tvalid for stream in ins[tile].values()]
+            m.d.comb += wake.eq(
+                self.awake[tile] | ResetSignal("sync") | buses[tile].request | sum(arriving).any()
+            )
+            m.d.mvm += lately.eq(lately << 1 | wake)
+            mvm_wake = Signal(name=f"mvm_wake_{tile}")
+            m.d.comb += mvm_wake.eq(lately.any() | ResetSignal("mvm"))
+            ports = {
+                "i_clk": self._gate(m, tile, "sync", wake),
+                "i_rst": ResetSignal("sync"),
+                "i_mvm_clk": self._gate(m, tile, "mvm", mvm_wake),
+                "i_mvm_rst": ResetSignal("mvm"),
+                "o_awake": self.awake[tile],
+                "o_error": self.error[tile],
+            }
+            groups = [("bus", buses[tile], True)]
+            groups += [(f"in_{name}", interface, True) for name, interface in ins[tile].items()]
+            groups += [(f"out_{name}", interface, False) for name, interface in outs[tile].items()]
+            for prefix, interface, receives in groups:
+                for name, member in interface.signature.members.items():
+                    inward = (member.flow == Out) == receives
+                    ports[f"{'i' if inward else 'o'}_{prefix}_{name}"] = getattr(interface, name)
+            m.submodules[f"tile_{tile}"] = Instance(TILE_MODULE, **ports)
+        return m

@@ -1,0 +1,100 @@
+"""A tile with its link controller: the module that a chip instantiates once for every tile."""
+
+from amaranth.hdl import ClockDomain, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.axi_lite import RegisterBus
+from hdl.axi_stream import AxiStream
+from hdl.link_controller import LinkController
+from hdl.tile import Tile
+from spec import fabric
+from spec.chip import Chip
+
+
+def packet_sources(chip: Chip) -> list[str]:
+    """The sources of packets outside of the tile, in the order of `fabric.sources`."""
+    return [name for name in fabric.sources(chip) if name != fabric.TX]
+
+
+def packet_sinks(chip: Chip) -> list[str]:
+    """The sinks of packets outside of the tile, in the order of `fabric.sinks`."""
+    return [name for name in fabric.sinks(chip) if name not in (fabric.INPUT, fabric.RX)]
+
+
+class ChipTile(wiring.Component):
+    """`hdl.tile.Tile` on the fabric. Nothing in it depends on where in the grid it is.
+
+    Attributes:
+        clk, rst: of domain `sync`. mvm_clk, mvm_rst: of domain `mvm`. Resets are synchronous.
+        bus: registers, see `spec.registers`.
+        in_<source>: packets in, one stream for each of `fabric.sources` but TX.
+        out_<sink>: packets out, one for each of `fabric.sinks` but INPUT and RX.
+        awake: something is going on; while it is 0, no stream in is valid and the bus asks for
+            nothing, both clocks may stop.
+        error: some bit of ERROR is set.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self._chip = chip
+        stream = AxiStream(chip.link.units)
+        super().__init__(
+            {
+                **{name: In(1) for name in ("clk", "rst", "mvm_clk", "mvm_rst")},
+                "bus": In(RegisterBus()),
+                **{f"in_{name}": In(stream) for name in packet_sources(chip)},
+                **{f"out_{name}": Out(stream) for name in packet_sinks(chip)},
+                "awake": Out(1),
+                "error": Out(1),
+            }
+        )
+
+    def _register_bus(self, m: Module, inner: wiring.PureInterface) -> None:
+        """Pass accesses on through flip-flops: nothing inside moves while none is for this tile."""
+        bus = self.bus
+        m.d.sync += bus.done.eq(inner.request & inner.done)
+        with m.If(~inner.request & bus.request & ~bus.done):
+            m.d.sync += [
+                inner.request.eq(1),
+                inner.write.eq(bus.write),
+                inner.address.eq(bus.address),
+                inner.write_data.eq(bus.write_data),
+            ]
+        with m.If(inner.request & inner.done):
+            m.d.sync += [
+                inner.request.eq(0),
+                bus.error.eq(inner.error),
+                bus.read_data.eq(inner.read_data),
+            ]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for name, clock, reset in (
+            ("sync", self.clk, self.rst),
+            ("mvm", self.mvm_clk, self.mvm_rst),
+        ):
+            domain = ClockDomain(name)
+            m.domains += domain
+            m.d.comb += [domain.clk.eq(clock), domain.rst.eq(reset)]
+        m.submodules.tile = tile = Tile(self._chip)
+        m.submodules.links = links = LinkController(self._chip)
+        names = fabric.sinks(self._chip)
+        sources = packet_sources(self._chip)
+        self._register_bus(m, tile.bus)
+        connect(m, tile.routes, links.routes)
+        for index, name in enumerate(sources):
+            connect(m, flipped(getattr(self, f"in_{name}")), links.inputs[index])
+        connect(m, tile.output, links.inputs[len(sources)])
+        for index, name in enumerate(packet_sinks(self._chip)):
+            connect(m, links.outputs[index], flipped(getattr(self, f"out_{name}")))
+        connect(m, links.outputs[names.index(fabric.INPUT)], tile.input)
+        connect(m, links.outputs[names.index(fabric.RX)], tile.rx)
+        m.d.comb += [
+            links.tx_stream.eq(tile.tx_stream),
+            tile.link_errors[0].eq(links.unknown),
+            tile.link_errors[1].eq(links.empty),
+            tile.error_stream.eq(links.error_stream),
+            self.awake.eq(tile.awake | links.busy),
+            self.error.eq(tile.error),
+        ]
+        return m

@@ -1,0 +1,234 @@
+"""The link controller: packets from links, host and LDPU to links, host and the tile's own inputs.
+
+Published: preambles are inserted on the way out and checked on the way in, tables are static, a
+packet may go on to several places, and a receiver may keep a part of the payload. The packet
+switch, its arbitration and its ready/valid flow control are our choice.
+"""
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.arbiter import Arbiter
+from hdl.axi_stream import AxiStream
+from hdl.link_buffer import LinkBuffer
+from spec import fabric
+from spec.chip import Chip
+
+STREAM_BITS = (fabric.STREAMS - 1).bit_length()
+LENGTH_BITS = fabric.PAYLOAD_MAX.bit_length()
+
+
+class RouteWrite(wiring.Signature):
+    """A route table entry on its way into the table, see `spec.program.Route`.
+
+    Attributes:
+        write: one clock: store the entry.
+        stream: which entry.
+        mask: its sinks, a bit each; none means that there is no entry.
+        start, length: the part of the payload that the tile keeps.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        super().__init__(
+            {
+                "write": Out(1),
+                "stream": Out(STREAM_BITS),
+                "mask": Out(len(fabric.sinks(chip))),
+                "start": Out(LENGTH_BITS),
+                "length": Out(LENGTH_BITS),
+            }
+        )
+
+
+class LinkController(wiring.Component):
+    """A packet switch with a static table.
+
+    A packet's beats stay together and in order on every output. A packet waits until all its
+    outputs are free, holds them to its last beat, and moves in all of them at once. Packets that
+    wait are served in turn. A packet without entry or payload is discarded and reported.
+
+    Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
+
+    Attributes (domain `sync`):
+        routes: table writes; quasi-static while packets are about.
+        tx_stream: preamble of the tile's own results; quasi-static.
+        inputs: one stream for each of `fabric.sources(chip)`; all but the last carry packets, the
+            last one bare result vectors.
+        outputs: one stream for each of `fabric.sinks(chip)`; the last two carry bare vectors.
+        unknown, empty: one clock: a packet had no route entry; had no payload, or none where the
+            tile's part begins.
+        error_stream: its preamble, from then on.
+        busy: a packet is inside.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self._chip = chip
+        stream = AxiStream(chip.link.units)
+        super().__init__(
+            {
+                "routes": In(RouteWrite(chip)),
+                "tx_stream": In(STREAM_BITS),
+                "inputs": In(stream).array(len(fabric.sources(chip))),
+                "outputs": Out(stream).array(len(fabric.sinks(chip))),
+                "unknown": Out(1),
+                "empty": Out(1),
+                "error_stream": Out(STREAM_BITS),
+                "busy": Out(1),
+            }
+        )
+
+    def _insert_preamble(self, m: Module, buffer: LinkBuffer) -> None:
+        """Put the preamble in front of every result vector."""
+        results, packets = self.inputs[-1], buffer.input
+        inside = Signal()
+        m.d.comb += [
+            packets.tvalid.eq(results.tvalid),
+            packets.tdata.eq(Mux(inside, results.tdata, self.tx_stream)),
+            packets.tkeep.eq(Mux(inside, results.tkeep, ~0)),
+            packets.tlast.eq(results.tlast & inside),
+            results.tready.eq(packets.tready & inside),
+        ]
+        with m.If(packets.tvalid & packets.tready):
+            m.d.sync += inside.eq(~packets.tlast)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        chip, units = self._chip, self._chip.link.units
+        names = fabric.sinks(chip)
+        sources, sinks = len(self.inputs), len(names)
+        local = [names.index(fabric.INPUT), names.index(fabric.RX)]
+
+        m.submodules.arbiter = arbiter = Arbiter(sources, sinks)
+        table = Memory(
+            shape=sinks + 2 * LENGTH_BITS, depth=fabric.STREAMS, init=[0] * fabric.STREAMS
+        )
+        m.submodules.table = table
+        known = Signal(fabric.STREAMS)  # the memory itself outlives a reset
+        write = table.write_port()
+        m.d.comb += [
+            write.en.eq(self.routes.write),
+            write.addr.eq(self.routes.stream),
+            write.data.eq(Cat(self.routes.mask, self.routes.start, self.routes.length)),
+        ]
+        with m.If(self.routes.write):
+            m.d.sync += known.bit_select(self.routes.stream, 1).eq(self.routes.mask.any())
+
+        # Every sink has a buffer: outputs come from flip-flops, and what is ready for a beat stays
+        # ready, so that a multicast can wait for all its branches.
+        outputs, drains = [], []
+        for name, output in zip(names, self.outputs, strict=True):
+            m.submodules[f"to_{name}"] = buffer = LinkBuffer(units)
+            connect(m, buffer.output, flipped(output))
+            outputs.append(buffer.input)
+            drains.append(~buffer.empty)
+        ready = Cat(output.tready for output in outputs)
+
+        beats: list[tuple[Value, ...]] = []
+        holds, unknowns, empties, busy = [], [], [], []
+        for index in range(sources):
+            m.submodules[f"from_{fabric.sources(chip)[index]}"] = buffer = LinkBuffer(units)
+            if index == sources - 1:
+                self._insert_preamble(m, buffer)
+            else:
+                connect(m, flipped(self.inputs[index]), buffer.input)
+            beat = buffer.output
+
+            def signal(name: str, width: int = 1, *, index: int = index) -> Signal:
+                return Signal(width, name=f"{name}_{index}")
+
+            # The table is read with the beat that is about to come, in case it is a preamble.
+            read = table.read_port()
+            m.d.comb += read.addr.eq(buffer.next_data[:STREAM_BITS])
+            entry_mask = read.data[:sinks]
+            entry_start = read.data[sinks : sinks + LENGTH_BITS]
+            entry_length = read.data[sinks + LENGTH_BITS :]
+            stream = beat.tdata[:STREAM_BITS]
+
+            hold = signal("hold", sinks)
+            moving, discarding = signal("moving"), signal("discarding")
+            preamble = signal("preamble")
+            skip, left = signal("skip", LENGTH_BITS), signal("left", LENGTH_BITS)
+            begun, take = signal("begun"), signal("take")
+            number = signal("number", STREAM_BITS)
+            unknown, empty = signal("unknown"), signal("empty")
+            head = beat.tvalid & ~moving & ~discarding
+            entry_known = known.bit_select(stream, 1)
+            m.d.comb += [
+                arbiter.wanted[index].eq(Mux(head & entry_known & ~beat.tlast, entry_mask, 0)),
+                take.eq(moving & beat.tvalid & ((ready | ~hold).all())),
+                beat.tready.eq(take | discarding | (head & (~entry_known | beat.tlast))),
+            ]
+            with m.If(head):
+                with m.If(~entry_known):
+                    m.d.comb += unknown.eq(1)
+                    m.d.sync += discarding.eq(~beat.tlast)
+                with m.Elif(beat.tlast):
+                    m.d.comb += empty.eq(1)
+                with m.Elif(arbiter.grant[index]):
+                    m.d.sync += [
+                        moving.eq(1),
+                        preamble.eq(1),
+                        begun.eq(0),
+                        number.eq(stream),
+                        hold.eq(entry_mask),
+                        skip.eq(entry_start),
+                        left.eq(entry_length),
+                    ]
+            with m.If(discarding & beat.tvalid & beat.tlast):
+                m.d.sync += discarding.eq(0)
+
+            # The part of the payload that the tile itself keeps.
+            keeps = signal("keeps")
+            kept = signal("kept", units)
+            m.d.comb += [
+                keeps.eq(~preamble & (skip == 0) & (left != 0)),
+                kept.eq(Cat(left > unit for unit in range(units))),
+            ]
+            local_last = beat.tlast | (left <= units)
+            with m.If(take):
+                m.d.sync += preamble.eq(0)
+                with m.If(keeps):
+                    m.d.sync += [left.eq(Mux(left > units, left - units, 0)), begun.eq(1)]
+                with m.Elif(~preamble & (skip != 0)):
+                    m.d.sync += skip.eq(skip - units)
+                with m.If(beat.tlast):
+                    m.d.sync += [moving.eq(0), hold.eq(0)]
+                    is_local = reduce(or_, (hold[k] for k in local))
+                    m.d.comb += empty.eq(is_local & ~begun & ~keeps)
+            beats.append((beat, hold, keeps, kept, local_last))
+            holds.append(hold)
+            unknowns.append(unknown)
+            empties.append(empty)
+            with m.If(unknown | empty):
+                m.d.sync += self.error_stream.eq(Mux(moving, number, stream))
+            busy.append(beat.tvalid | moving | discarding)
+        m.d.comb += arbiter.free.eq(~reduce(or_, holds))
+
+        for index, output in enumerate(outputs):
+            valid, data, keep, last = [], [], [], []
+            for beat, hold, keeps, kept, local_last in beats:
+                mine = hold[index]
+                others = (ready | ~hold | (1 << index)).all()
+                here = mine & beat.tvalid & others
+                is_local = index in local
+                valid.append(here & keeps if is_local else here)
+                data.append(Mux(mine, beat.tdata, 0))
+                keep.append(Mux(mine, beat.tkeep & kept if is_local else beat.tkeep, 0))
+                last.append(mine & (local_last if is_local else beat.tlast))
+            m.d.comb += [
+                output.tvalid.eq(reduce(or_, valid)),
+                output.tdata.eq(reduce(or_, data)),
+                output.tkeep.eq(reduce(or_, keep)),
+                output.tlast.eq(reduce(or_, last)),
+            ]
+        m.d.comb += [
+            self.unknown.eq(reduce(or_, unknowns)),
+            self.empty.eq(reduce(or_, empties)),
+            self.busy.eq(reduce(or_, [*busy, *drains])),
+        ]
+        return m

@@ -1,0 +1,364 @@
+"""What the bench of the link controller stands on: packets, what should become of them, the wires.
+
+The reference is written from `spec.fabric` and the controller's docstring: a packet is a Python
+`bytes`, and a route cuts and copies it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib.wiring import Component, In, Out
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+
+from hdl.link_controller import LinkController
+from spec import fabric
+from spec.chip import Chip
+from tb import benches
+from tb.chips import sized
+
+CLOCK_NS = 2
+SOURCE_SHIFT = 5
+"""Every payload value has the number of its source in the bits from here on."""
+PATIENCE = 5000
+"""Clocks without a beat after which the controller is taken to hang."""
+
+UNKNOWN, EMPTY = "unknown", "empty"
+
+
+class Wires(Component):
+    """The controller with its streams side by side: one port for what many streams say."""
+
+    def __init__(self, chip: Chip) -> None:
+        self._links = links = LinkController(chip)
+        units = chip.link.units
+        sources, sinks = len(fabric.sources(chip)), len(fabric.sinks(chip))
+        routes = links.routes.signature.members.items()
+        super().__init__(
+            {
+                "in_beats": In(sources * (9 * units + 1)),
+                "in_valid": In(sources),
+                "in_ready": Out(sources),
+                "out_beats": Out(sinks * (9 * units + 1)),
+                "out_valid": Out(sinks),
+                "out_ready": In(sinks),
+                "unknown": Out(1),
+                "empty": Out(1),
+                "busy": Out(1),
+                "error_stream": Out(links.error_stream.shape()),
+                "tx_stream": In(links.tx_stream.shape()),
+                **{f"route_{name}": In(member.shape) for name, member in routes},
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """The controller, and its beats as data, keep and last from the lowest bit on."""
+        m = Module()
+        m.submodules.links = links = self._links
+        m.d.comb += [
+            Cat(Cat(s.tdata, s.tkeep, s.tlast) for s in links.inputs).eq(self.in_beats),
+            Cat(s.tvalid for s in links.inputs).eq(self.in_valid),
+            self.in_ready.eq(Cat(s.tready for s in links.inputs)),
+            self.out_beats.eq(Cat(Cat(s.tdata, s.tkeep, s.tlast) for s in links.outputs)),
+            self.out_valid.eq(Cat(s.tvalid for s in links.outputs)),
+            Cat(s.tready for s in links.outputs).eq(self.out_ready),
+            links.tx_stream.eq(self.tx_stream),
+        ]
+        for name in ("unknown", "empty", "busy", "error_stream"):
+            m.d.comb += getattr(self, name).eq(getattr(links, name))
+        for name in links.routes.signature.members:
+            m.d.comb += getattr(links.routes, name).eq(getattr(self, f"route_{name}"))
+        return m
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What a source sends: its first beat, without which TX sends it, and the payload."""
+
+    stream: int
+    first: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Route:
+    """An entry of the table: numbers of sinks, and the slice."""
+
+    sinks: frozenset[int]
+    start: int
+    length: int
+
+
+class Reference:
+    """What becomes of packets.
+
+    Attributes:
+        routes: by stream; a stream that is not here has no entry.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        names = fabric.sinks(chip)
+        self.local = frozenset(names.index(name) for name in (fabric.INPUT, fabric.RX))
+        self.routes: dict[int, Route] = {}
+
+    def deliveries(self, packet: Packet) -> tuple[dict[int, bytes], str | None]:
+        """What arrives by sink, and the error that is reported, if any."""
+        route = self.routes.get(packet.stream)
+        if route is None:
+            return {}, UNKNOWN
+        if not packet.payload:
+            return {}, EMPTY
+        kept = packet.payload[route.start : route.start + route.length]
+        arrives = {sink: packet.first + packet.payload for sink in route.sinks - self.local}
+        if kept:
+            arrives |= dict.fromkeys(route.sinks & self.local, kept)
+        return arrives, EMPTY if route.sinks & self.local and not kept else None
+
+
+class Testbed:
+    """Drives every source and sink, and looks at every clock.
+
+    Attributes:
+        reference: what should happen; `enter` tells it and the RTL of routes.
+        offered, readiness: by source and by sink, share of clocks with a beat and with room.
+        feed: called for a source that has nothing to send; may call `send`.
+        tx_stream: preamble of the last source.
+        expected: packets by sink and source that have not come yet.
+        errors: kind and stream of errors that are to be reported, in their order.
+        exact: only one source at a time is wrong, so that `errors` come one by one; otherwise
+            several may be reported at once, and only `reported` counts the clocks.
+        ends: by sink, the clock in which each packet ended, and its source.
+        begins: by source, the clocks in which packets began to be taken.
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.chip = sized(benches.current())
+        self.units = self.chip.link.units
+        self.random = Random(int(benches.generator().integers(1 << 62)))
+        self.sources, self.sinks = len(fabric.sources(self.chip)), len(fabric.sinks(self.chip))
+        self.offered, self.readiness = [1.0] * self.sources, [1.0] * self.sinks
+        self.feed: Callable[[int], None] | None = None
+        self.edge = RisingEdge(dut.clk)
+        self.width = 9 * self.units + 1
+        self._forget()
+
+    def _forget(self) -> None:
+        self.reference = Reference(self.chip)
+        self.tx_stream = 0
+        self.expected = [[deque() for _ in range(self.sources)] for _ in range(self.sinks)]
+        self.waiting = 0  # of `expected`, all together
+        self.errors: deque[tuple[str, int]] = deque()
+        self.error_stream = 0
+        self.exact, self.reported = True, 0
+        self.ends: list[list[tuple[int, int]]] = [[] for _ in range(self.sinks)]
+        self.begins: list[list[int]] = [[] for _ in range(self.sources)]
+        self.clock = self.moved = 0
+        self.queues: list[deque] = [deque() for _ in range(self.sources)]
+        self.valid = self.ready = 0
+        self.words = [0] * self.sources
+        self.coming = [bytearray() for _ in range(self.sinks)]
+        self.stalled: dict[int, int] = {}
+
+    async def start(self) -> None:
+        """Start the clock, and reset."""
+        await Timer(CLOCK_NS, "ns")
+        Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
+        await self.reset()
+
+    async def reset(self) -> None:
+        """Reset; nothing is known afterwards, and there are no routes."""
+        dut = self.dut
+        for name in ("in_valid", "in_beats", "out_ready", "tx_stream", "route_write"):
+            getattr(dut, name).value = 0
+        for name in ("stream", "mask", "start", "length"):
+            getattr(dut, f"route_{name}").value = 0
+        dut.rst.value = 1
+        await self.edge
+        await self.edge
+        dut.rst.value = 0
+        self._forget()
+
+    async def enter(self, stream: int, route: Route | None, told: Route | None = None) -> None:
+        """Write a route, or that there is none; the RTL is `told` another one if that is given."""
+        dut = self.dut
+        if route:
+            self.reference.routes[stream] = route
+        else:
+            self.reference.routes.pop(stream, None)
+        written = told or route or Route(frozenset(), 0, 0)
+        dut.route_write.value = 1
+        dut.route_stream.value = stream
+        dut.route_mask.value = sum(1 << sink for sink in written.sinks)
+        dut.route_start.value, dut.route_length.value = written.start, written.length
+        await self.step()
+        dut.route_write.value = 0
+
+    async def set_tx(self, stream: int, told: int | None = None) -> None:
+        """Set the preamble of results, or tell the RTL of another one."""
+        self.tx_stream = stream
+        self.dut.tx_stream.value = stream if told is None else told
+        await self.step()
+
+    def packet(self, source: int, stream: int, length: int) -> Packet:
+        """A packet with random values that say where they are from."""
+        upper = bytes(self.units - 1)
+        if source == self.sources - 1:
+            stream = self.tx_stream
+        else:
+            upper = self.random.randbytes(self.units - 1)
+        payload = bytes(
+            source << SOURCE_SHIFT | self.random.getrandbits(SOURCE_SHIFT) for _ in range(length)
+        )
+        return Packet(stream, bytes([stream]) + upper, payload)
+
+    def send(self, source: int, packet: Packet, sent: Iterable[Packet] | None = None) -> None:
+        """Queue a packet, or what is `sent` in its place; the reference knows of `packet`."""
+        words = [word for each in ([packet] if sent is None else sent)
+                 for word in self._beats(source, each)]  # fmt: skip
+        arrives, error = self.reference.deliveries(packet)
+        if error:
+            self.errors.append((error, packet.stream))
+        if words:
+            words[0] = (words[0][0], arrives)
+            self.queues[source].extend(words)
+        else:
+            self._expect(source, arrives)
+
+    def _beats(self, source: int, packet: Packet) -> list[tuple[int, dict[int, bytes] | None]]:
+        data = packet.payload if source == self.sources - 1 else packet.first + packet.payload
+        beats = []
+        for at in range(0, len(data), self.units):
+            part = data[at : at + self.units]
+            keep = (1 << len(part)) - 1
+            part += self.random.randbytes(self.units - len(part))  # must not matter
+            last = int(at + self.units >= len(data))
+            word = int.from_bytes(part, "little") | keep << 8 * self.units | last << 9 * self.units
+            beats.append((word, None))
+        return beats
+
+    def _expect(self, source: int, arrives: dict[int, bytes]) -> None:
+        self.begins[source].append(self.clock)
+        for sink, data in arrives.items():
+            self.expected[sink][source].append(data)
+            self.waiting += 1
+
+    def _drive(self) -> None:
+        """Offer beats and room in the coming clock."""
+        random, beats = self.random.random, 0
+        for source, queue in enumerate(self.queues):
+            if not self.valid >> source & 1:
+                if not queue and self.feed:
+                    self.feed(source)
+                if queue and random() < self.offered[source]:
+                    self.valid |= 1 << source
+                    self.words[source] = queue[0][0]
+                else:
+                    self.words[source] = self.random.getrandbits(self.width)
+            beats |= self.words[source] << source * self.width
+        self.ready = 0
+        for sink, share in enumerate(self.readiness):
+            self.ready |= (random() < share) << sink
+        self.dut.in_valid.value, self.dut.in_beats.value = self.valid, beats
+        self.dut.out_ready.value = self.ready
+
+    async def step(self) -> None:
+        """A clock."""
+        self._drive()
+        await self.edge
+        dut = self.dut
+        self._look_at_errors()
+        assert dut.busy.value or not self.waiting, "not busy, with a packet inside"
+        valid = int(dut.out_valid.value)
+        beats = int(dut.out_beats.value) if valid else 0
+        assert all(valid >> sink & 1 for sink in self.stalled), "a beat was withdrawn"
+        for sink in range(self.sinks):
+            if valid >> sink & 1:
+                self._out(sink, beats >> sink * self.width & (1 << self.width) - 1)
+        arrived = self.valid & int(dut.in_ready.value)
+        for source in range(self.sources):
+            if arrived >> source & 1:
+                _, arrives = self.queues[source].popleft()
+                if arrives is not None:
+                    self._expect(source, arrives)
+                self.moved = self.clock
+        self.valid &= ~arrived
+        self.clock += 1
+
+    def _look_at_errors(self) -> None:
+        dut, told = self.dut, int(self.dut.error_stream.value)
+        if not self.exact and told in {stream for _, stream in self.errors}:
+            self.error_stream = told
+        assert told == self.error_stream, "error_stream is wrong"
+        for kind, port in ((UNKNOWN, dut.unknown), (EMPTY, dut.empty)):
+            if not port.value:
+                continue
+            self.reported, self.moved = self.reported + 1, self.clock
+            if self.exact:
+                assert self.errors and self.errors[0][0] == kind, f"{kind} was reported"
+                self.error_stream = self.errors.popleft()[1]
+            else:
+                assert kind in {kind for kind, _ in self.errors}, f"{kind} was reported"
+
+    def _out(self, sink: int, word: int) -> None:
+        """A beat is offered to a sink."""
+        units, before = self.units, self.stalled.pop(sink, None)
+        keep = word >> 8 * units & (1 << units) - 1
+        last, count = word >> 9 * units, keep.bit_count()
+        assert keep == (1 << count) - 1 and keep, f"sink {sink}: tkeep is {keep:#x}"
+        assert last or count == units, f"sink {sink}: a beat is not full"
+        data = (word & (1 << 8 * count) - 1).to_bytes(count, "little")
+        assert before in (None, word), f"sink {sink}: a beat changed before it was taken"
+        if not self.ready >> sink & 1:
+            self.stalled[sink] = word
+            return
+        self.moved = self.clock
+        self.coming[sink] += data
+        if last:
+            message, self.coming[sink] = bytes(self.coming[sink]), bytearray()
+            source = message[-1] >> SOURCE_SHIFT
+            self.ends[sink].append((self.clock, source))
+            assert source < self.sources and self.expected[sink][source], (
+                f"sink {sink}: nothing was to come from {source}"
+            )
+            want = self.expected[sink][source].popleft()
+            assert message == want, f"sink {sink}: expected {want.hex()}, got {message.hex()}"
+            self.waiting -= 1
+
+    async def finish(self) -> None:
+        """Send what is queued, and see everything arrive and the controller go to sleep."""
+        self.feed, self.moved = None, self.clock
+        while (
+            any(self.queues) or self.waiting or self.dut.busy.value or (self.exact and self.errors)
+        ):
+            await self.step()
+            assert self.clock < self.moved + PATIENCE, (
+                f"{self.waiting} packets and {len(self.errors)} errors did not come"
+            )
+        for _ in range(5):
+            await self.step()
+            assert not self.dut.busy.value, "busy without a packet"
+            assert not self.dut.out_valid.value, "a beat too many"
+        assert not any(self.coming), "a packet did not end"
+
+    def _unfinished(self) -> bool:
+        awaited = self.waiting or (self.exact and self.errors)
+        return bool(any(self.queues) or awaited or self.dut.busy.value)
+
+    @property
+    def packets(self) -> int:
+        """Packets that began to be taken."""
+        return sum(len(begins) for begins in self.begins)
+
+
+def altered(packet: Packet, bit: int) -> Packet:
+    """A packet with one bit of a payload value inverted, not one that tells the source."""
+    value, place = divmod(bit, SOURCE_SHIFT)
+    value %= len(packet.payload)
+    payload = bytearray(packet.payload)
+    payload[value] ^= 1 << place
+    return replace(packet, payload=bytes(payload))

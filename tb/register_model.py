@@ -1,0 +1,110 @@
+"""What a tile's registers should do, made from the tables in `spec.registers`."""
+
+from dataclasses import dataclass
+
+from spec import fabric, formats, registers
+from spec.chip import Chip
+from spec.registers import REGISTERS, Register
+
+SLICE_BITS = fabric.PAYLOAD_MAX.bit_length()
+"""Bits that are kept of `start` and `length` in the second word of a route entry."""
+
+
+def mask(register: Register) -> int:
+    """The bits of `register` that are in some field."""
+    return sum(((1 << field.width) - 1) << field.low for field in register.fields)
+
+
+@dataclass(frozen=True)
+class RouteWord:
+    """A word of the route table: of which stream, and whether it is the one with the slice."""
+
+    stream: int
+    second: bool
+
+
+class Model:
+    """What the registers should do, from their table.
+
+    Attributes:
+        values: what is stored in `rw` registers, and the count of the counters.
+        error: the ERROR register.
+        busy, loading: inputs of the clock that is looked at.
+        error_stream: input of the clock that is looked at.
+        constants: by column and index, what the LDPU holds.
+        route_slice: start and length that go with the next entry; None if not known.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.values = {register.name: register.reset for register in REGISTERS}
+        self.values["SHAPE"] = chip.array.columns << 16 | chip.array.rows
+        self.values["FEATURES"] = chip.link.units << 8 | chip.ldpu.lanes
+        self.error = 0
+        self.busy = self.loading = False
+        self.error_stream = 0
+        self.constants: dict[tuple[int, int], int] = {}
+        self.route_slice: tuple[int, int] | None = None
+
+    def constant(self, address: int) -> tuple[int, int] | None:
+        """Column and index of the constant at `address`, if there is one."""
+        for column in range(self.chip.array.columns):
+            base = registers.COLUMN_BASE + column * registers.COLUMN_STRIDE
+            if base <= address < base + 4 * len(formats.COLUMN_CONSTANTS) and not address % 4:
+                return column, (address - base) // 4
+        return None
+
+    def route(self, address: int) -> RouteWord | None:
+        """The word of the route table at `address`, if there is one."""
+        stream, offset = divmod(address - registers.ROUTE_BASE, registers.ROUTE_STRIDE)
+        if 0 <= stream < fabric.STREAMS and offset in (0, 4):
+            return RouteWord(stream, offset == 4)
+        return None
+
+    def register(self, address: int) -> Register | None:
+        """The register at `address`, if there is one."""
+        return next((entry for entry in REGISTERS if entry.address == address), None)
+
+    def refuses(self, writes: bool, address: int, data: int) -> bool:
+        """Whether an access is an error."""
+        if self.constant(address) or self.route(address):
+            return writes and self.busy
+        register = self.register(address)
+        if register is None:
+            return True
+        if not writes:
+            return False
+        largest = {"ROWS": self.chip.array.rows, "COLUMNS": self.chip.array.columns}
+        value = data & mask(register)
+        return (
+            register.access == "ro"
+            or (register.locked and self.busy)
+            or (register.name in largest and not 1 <= value <= largest[register.name])
+            or (register.name == "STATE_SELECT" and self.loading)
+        )
+
+    def read(self, address: int) -> int:
+        """What is read at an address that exists."""
+        constant = self.constant(address)
+        if constant:
+            return self.constants.get(constant, 0)
+        if self.route(address):
+            return 0
+        name = self.register(address).name
+        if name == "STATUS":
+            return self.busy | self.loading << 1 | (self.error != 0) << 2
+        now = {"ERROR": self.error, "ERROR_STREAM": self.error_stream, "STATE_SELECT": 0}
+        return now.get(name, self.values[name])
+
+    def write(self, address: int, data: int) -> None:
+        """Do what a write that is not refused does, but for constants, which are the LDPU's."""
+        register, word = self.register(address), self.route(address)
+        if word and word.second:
+            start, length = data & 0xFFFF, data >> 16
+            start -= start % self.chip.link.units  # a slice begins with a beat
+            kept = (1 << SLICE_BITS) - 1
+            self.route_slice = start & kept, length & kept
+        elif register and register.access == "rw":
+            self.values[register.name] = data & mask(register)
+        elif register and register.name == "ERROR":
+            self.error &= ~data

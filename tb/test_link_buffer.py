@@ -1,0 +1,200 @@
+"""Link buffer: order, capacity, stability, full rate, and what it says of the next clock."""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+
+from hdl.link_buffer import LinkBuffer
+from hdl.verilog import write
+from spec.formats import ACTIVATION_BITS
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.scoreboard import compare
+
+CLOCK_NS = 2
+PLACES = 2
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    component = LinkBuffer(variant.parameters["units"])
+    return Design([write(component, "link_buffer", folder / "link_buffer.v")], "link_buffer")
+
+
+BENCH = Bench(
+    name="link_buffer",
+    variants=(
+        Variant("units1", {"units": 1, "beats": 3000}),
+        Variant("units4", {"units": 4, "beats": 3000}),
+        Variant("long", {"units": 4, "beats": 200_000}, ("verilator",), regress=True),
+    ),
+    prepare=_prepare,
+)
+
+Beat = tuple[int, int, int]
+"""tdata, tkeep, tlast."""
+
+
+class Testbed:
+    """Drives both ends at random, and looks at every clock.
+
+    Attributes:
+        offered, readiness: share of clocks in which a beat is offered, and in which one is taken.
+        inside: beats that went in and have not come out.
+        clock: clocks so far; taken: the clocks in which beats came out.
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.random = benches.generator()
+        self.units = benches.current()["units"]
+        self.offered = self.readiness = 1.0
+        self.edge = RisingEdge(dut.clk)
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Nothing inside, nothing offered."""
+        self.inside: deque[Beat] = deque()
+        self.sent: list[Beat] = []
+        self.got: list[Beat] = []
+        self.taken: list[int] = []
+        self.clock = 0
+        self.offering: Beat | None = None
+        self.ready = False
+        self.held_back: Beat | None = None  # offered by the buffer, not taken
+        self.was_ready = False  # the buffer, without a beat for it
+        self.foretold: int | None = None  # tdata of this clock, if valid
+
+    async def start(self) -> None:
+        """Start the clock, and reset."""
+        await Timer(CLOCK_NS, "ns")
+        Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
+        await self.reset()
+
+    async def reset(self) -> None:
+        """Forget everything, in the RTL too."""
+        dut = self.dut
+        for name in ("tvalid", "tdata", "tkeep", "tlast"):
+            getattr(dut, f"input_{name}").value = 0
+        dut.output_tready.value = 0
+        dut.rst.value = 1
+        await self.edge
+        await self.edge
+        dut.rst.value = 0
+        self.start_afresh()
+
+    def _drive(self, may_offer: bool) -> None:
+        dut, random = self.dut, self.random
+        if self.offering is None and may_offer and random.random() < self.offered:
+            self.offering = self._beat()
+        data, keep, last = self.offering or self._beat()  # what is not valid may not matter
+        dut.input_tvalid.value = int(self.offering is not None)
+        dut.input_tdata.value, dut.input_tkeep.value, dut.input_tlast.value = data, keep, last
+        self.ready = bool(random.random() < self.readiness)
+        dut.output_tready.value = int(self.ready)
+
+    def _beat(self) -> Beat:
+        bits = (ACTIVATION_BITS * self.units, self.units, 1)
+        return tuple(int(self.random.integers(1 << width)) for width in bits)
+
+    async def step(self, may_offer: bool = True) -> None:
+        """Over an edge, with every promise of the docstring looked at before it."""
+        dut, inside = self.dut, self.inside
+        self._drive(may_offer)
+        await self.edge
+        valid, accepts = bool(dut.output_tvalid.value), bool(dut.input_tready.value)
+        assert valid == bool(inside), "tvalid is not: something is inside"
+        assert bool(dut.empty.value) == (not inside), "empty is wrong"
+        assert accepts or len(inside) == PLACES, "not ready though there is a place"
+        assert not (accepts and len(inside) == PLACES), "ready without a place"
+        assert accepts or not self.was_ready, "ready fell without a beat"
+        beat = None
+        if valid:
+            names = ("tdata", "tkeep", "tlast")
+            beat = tuple(int(getattr(dut, f"output_{name}").value) for name in names)
+            assert self.held_back in (None, beat), "a beat changed before it was taken"
+            assert beat[0] == self.foretold, "next_data was not the next clock's tdata"
+        else:
+            assert self.held_back is None, "a beat was withdrawn"
+        self.foretold = int(dut.next_data.value)
+        taken = valid and self.ready
+        if taken:
+            self.got.append(beat)
+            inside.popleft()
+            self.taken.append(self.clock)
+        self.held_back = beat if valid and not taken else None
+        arrived = accepts and self.offering is not None
+        if arrived:
+            inside.append(self.offering)
+            self.sent.append(self.offering)
+            self.offering = None
+        self.was_ready = accepts and not arrived
+        self.clock += 1
+
+    async def finish(self) -> None:
+        """Let everything out and compare."""
+        self.readiness = 1.0
+        while self.offering is not None or self.inside:
+            await self.step(may_offer=False)
+        compare(self.sent, self.got, lambda at: f"beat {at}")
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(pressure=["none", "source", "sink", "both"])
+async def order(dut: Any, pressure: str) -> None:
+    """Nothing is lost, doubled, reordered or changed, whatever the pauses."""
+    bed = Testbed(dut)
+    bed.offered = 0.5 if pressure in ("source", "both") else 1.0
+    bed.readiness = 0.4 if pressure in ("sink", "both") else 1.0
+    await bed.start()
+    while len(bed.sent) < benches.current()["beats"]:
+        await bed.step()
+    await bed.finish()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def rate_and_latency(dut: Any) -> None:
+    """The first beat comes out a clock after it went in, and then one a clock."""
+    bed = Testbed(dut)
+    await bed.start()
+    for _ in range(50):
+        await bed.step()
+    assert bed.taken == list(range(1, 50))
+    await bed.finish()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def full(dut: Any) -> None:
+    """It holds two beats, and goes on at full rate once they can leave."""
+    bed = Testbed(dut)
+    await bed.start()
+    bed.readiness = 0.0
+    for _ in range(10):
+        await bed.step()
+    assert len(bed.inside) == PLACES
+    bed.readiness = 1.0
+    for _ in range(20):
+        await bed.step()
+    assert len(bed.got) == 20
+    await bed.finish()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def reset_midway(dut: Any) -> None:
+    """After a reset with none, one or two beats inside it is empty, and works."""
+    bed = Testbed(dut)
+    await bed.start()
+    seen = set()
+    for _ in range(30):
+        bed.offered, bed.readiness = 0.7, 0.4
+        for _ in range(int(bed.random.integers(1, 8))):
+            await bed.step()
+        seen.add(len(bed.inside))
+        await bed.reset()
+        for _ in range(5):
+            await bed.step()
+        await bed.finish()
+    assert seen == {0, 1, 2}

@@ -1,0 +1,342 @@
+"""Link controller: packets from everywhere to everywhere, against a reference made of bytes."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cocotb
+
+from hdl.verilog import write
+from spec import fabric
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.chips import sized
+from tb.link_bench import EMPTY, UNKNOWN, Packet, Route, Testbed, Wires, altered
+
+LATENCY = 3
+"""Clocks from the preamble's arrival to its departure."""
+PHASE = 500
+"""Packets between two changes of the routes."""
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    component = Wires(sized(variant.parameters))
+    return Design([write(component, "links", folder / "links.v")], "links")
+
+
+BENCH = Bench(
+    name="link_controller",
+    variants=(
+        Variant("units1", {"chip": "tiny", "packets": 1000}),
+        Variant("units4", {"chip": "tiny", "lanes": 4, "packets": 1000}),
+        Variant("hermes", {"chip": "hermes", "packets": 2000}, ("verilator",)),
+        Variant("caduceus", {"chip": "caduceus", "packets": 2000}, ("verilator",)),
+        Variant("long", {"chip": "tiny", "lanes": 4, "packets": 30_000}, ("verilator",),
+                regress=True),
+    ),
+    prepare=_prepare,
+)  # fmt: skip
+
+
+class Traffic:
+    """Random routes, and packets for them from every source."""
+
+    def __init__(self, bed: Testbed) -> None:
+        self.bed = bed
+
+    def route(self) -> Route:
+        """A route with any sinks, and a slice that may not fit the payload."""
+        random, bed = self.bed.random, self.bed
+        most = fabric.PAYLOAD_MAX
+        count = random.choice((1, 1, 1, 2, 3, bed.sinks))
+        start = bed.units * random.choice((0, 0, 1, random.randrange(most // bed.units)))
+        length = random.choice((0, 1, bed.units, random.randrange(1, 20), most - start, most))
+        return Route(frozenset(random.sample(range(bed.sinks), count)), start, length)
+
+    async def change(self, streams: int) -> None:
+        """Rewrite the entries of some streams; every tenth loses its entry."""
+        bed, random = self.bed, self.bed.random
+        for stream in random.sample(range(fabric.STREAMS), streams):
+            await bed.enter(stream, None if random.random() < 0.1 else self.route())
+        await bed.set_tx(random.randrange(fabric.STREAMS))
+
+    def one(self, source: int) -> Packet:
+        """A packet; now and then one without payload, or of a stream without entry."""
+        bed, random = self.bed, self.bed.random
+        known = list(bed.reference.routes)
+        stream = random.choice(known) if random.random() < 0.95 else random.randrange(256)
+        length = random.choice((1, bed.units, random.randrange(1, 6 * bed.units)))
+        if random.random() < 0.03:
+            length = random.choice((fabric.PAYLOAD_MAX, random.randrange(1, fabric.PAYLOAD_MAX)))
+        elif source < bed.sources - 1 and random.random() < 0.03:
+            length = 0
+        return bed.packet(source, stream, length)
+
+    def feed(self, source: int) -> None:
+        """Send a packet; a wrong one only if no other is under way."""
+        for _ in range(10):
+            packet = self.one(source)
+            if not (
+                self.bed.exact and self.bed.errors and self.bed.reference.deliveries(packet)[1]
+            ):
+                self.bed.send(source, packet)
+                return
+
+    async def run(self, packets: int) -> None:
+        """Send and see arrive."""
+        wanted = self.bed.packets + packets
+        self.bed.feed = self.feed
+        while self.bed.packets < wanted:
+            await self.bed.step()
+        await self.bed.finish()
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+@cocotb.parametrize(pressure=["none", "sources", "sinks", "both"])
+async def anything(dut: Any, pressure: str) -> None:
+    """Random packets and routes, with pauses on all streams: each arrives whole and in order."""
+    bed = Testbed(dut)
+    await bed.start()
+    traffic, sent = Traffic(bed), 0
+    await traffic.change(fabric.STREAMS // 2)
+    while sent < benches.current()["packets"]:
+        if pressure in ("sources", "both"):
+            bed.offered = [bed.random.choice((0.05, 0.3, 0.8, 1.0)) for _ in bed.offered]
+        if pressure in ("sinks", "both"):
+            bed.readiness = [bed.random.choice((0.2, 0.5, 0.9, 1.0)) for _ in bed.readiness]
+        await traffic.run(min(PHASE, benches.current()["packets"]))
+        sent += PHASE
+        await traffic.change(40)
+    assert all(bed.begins), "a source sent nothing"
+    assert all(bed.ends), "nothing came to a sink"
+    assert bed.reported > sent // 50, "too few errors"
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def slices(dut: Any) -> None:
+    """Every small slice of every small payload: within it, over its end, behind it, and none."""
+    bed = Testbed(dut)
+    await bed.start()
+    units = bed.units
+    names = fabric.sinks(bed.chip)
+    both = frozenset({names.index(fabric.INPUT), names.index(fabric.RX)})
+    sinks = [frozenset({sink}) for sink in sorted(both)] + [both, both | {0}]
+    slices = [(start, length) for start in (0, units, 3 * units)
+              for length in (0, 1, units, 2 * units - 1, 2 * units + 1)]  # fmt: skip
+    stream = 0
+    for start, length in slices:
+        for chosen in sinks:
+            await bed.enter(stream, Route(chosen, start, length))
+            stream += 1
+    await bed.enter(stream, Route(both, 0, fabric.PAYLOAD_MAX))
+    await bed.enter(stream + 1, Route(both, fabric.PAYLOAD_MAX - units, units))
+    for payload in range(1, 5 * units + 2):
+        for number in range(stream):
+            bed.send(0, bed.packet(0, number, payload))
+    for number in (stream, stream + 1):
+        bed.send(0, bed.packet(0, number, fabric.PAYLOAD_MAX))
+    await bed.finish()
+    assert bed.reported, "no slice was empty"
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def latency_and_rate(dut: Any) -> None:
+    """From any source to any sink: `LATENCY`, then a beat a clock; a clock between packets."""
+    bed = Testbed(dut)
+    await bed.start()
+    beats, count = 7, 5
+    for sink in range(bed.sinks):
+        await bed.enter(sink, Route(frozenset({sink}), 0, fabric.PAYLOAD_MAX))
+    for source in range(bed.sources):
+        for sink in range(bed.sinks):
+            await bed.set_tx(sink)
+            before = len(bed.ends[sink])
+            for _ in range(count):
+                bed.send(source, bed.packet(source, sink, beats * bed.units))
+            await bed.finish()
+            ends = [clock for clock, _ in bed.ends[sink][before:]]
+            # The preamble of a result is made up in the clock before its first beat is taken.
+            began = bed.begins[source][-count] - (source == bed.sources - 1)
+            assert ends[0] - began == LATENCY + beats, "latency is wrong"
+            periods = {after - at for at, after in pairwise(ends)}
+            assert periods == {2 + beats}, "not a beat a clock, and one between packets"
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def contention(dut: Any) -> None:
+    """All sources want the same sinks, all the time: each has its turn."""
+    bed = Testbed(dut)
+    await bed.start()
+    names = fabric.sinks(bed.chip)
+    for chosen in (
+        {0},
+        {names.index(fabric.HOST)},
+        {names.index(fabric.INPUT), names.index(fabric.RX)},
+        set(range(bed.sinks)),
+    ):
+        await bed.enter(1, Route(frozenset(chosen), 0, fabric.PAYLOAD_MAX))
+        await bed.set_tx(1)
+        bed.feed = lambda source: bed.send(
+            source, bed.packet(source, 1, bed.random.randrange(1, 20))
+        )
+        sink = min(chosen)
+        before = len(bed.ends[sink])
+        for _ in range(1500):
+            await bed.step()
+        order = [source for _, source in bed.ends[sink][before:]]
+        await bed.finish()
+        assert len(order) > 10 * bed.sources, "hardly anything came"
+        for at in range(0, len(order) - bed.sources, bed.sources):
+            turn = order[at : at + bed.sources]
+            assert sorted(turn) == list(range(bed.sources)), f"turns were {turn}"
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(lonely=[0, -1])
+async def multicast_gets_through(dut: Any, lonely: int) -> None:
+    """A source that wants every sink at once is served though all others keep one each busy."""
+    bed = Testbed(dut)
+    await bed.start()
+    longest = 20
+    everything = bed.sinks
+    lonely %= bed.sources
+    for sink in range(bed.sinks):
+        await bed.enter(sink, Route(frozenset({sink}), 0, fabric.PAYLOAD_MAX))
+    everywhere = Route(frozenset(range(bed.sinks)), 0, fabric.PAYLOAD_MAX)
+    await bed.enter(everything, everywhere)
+    await bed.set_tx(everything if lonely == bed.sources - 1 else bed.sinks - 1)
+
+    def feed(source: int) -> None:
+        stream = everything if source == lonely else source % bed.sinks
+        length = bed.units * bed.random.randrange(1, longest)
+        bed.send(source, bed.packet(source, stream, length))
+
+    bed.feed = feed
+    for _ in range(4000):
+        await bed.step()
+    begins = bed.begins
+    await bed.finish()
+    # At most once each of the others goes ahead, and arbitration costs a clock or two.
+    bound = bed.sources * (longest + 3)
+    for source, clocks in enumerate(begins):
+        waits = [after - at for at, after in pairwise(clocks)]
+        assert max(waits) <= bound, f"source {source} waited {max(waits)} clocks"
+    assert len(begins[lonely]) > 4000 // bound
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(what=["unknown", "empty", "blocked"])
+async def others_go_on(dut: Any, what: str) -> None:
+    """What is wrong is discarded at once, or what is blocked waits: the others keep their rate."""
+    bed = Testbed(dut)
+    await bed.start()
+    names, beats, bad = fabric.sinks(bed.chip), 6, 0
+    host = names.index(fabric.HOST)
+    await bed.enter(1, Route(frozenset({0}), 0, 0))
+    await bed.enter(2, Route(frozenset({host}), 0, 0))
+    bed.readiness[host] = 0.0
+
+    def feed(source: int) -> None:
+        if source == bad:
+            stream = 3 if what == "unknown" else 2
+            length = 0 if what == "empty" else fabric.PAYLOAD_MAX
+            bed.send(source, bed.packet(source, stream, length))
+        elif source == 1:
+            bed.send(source, bed.packet(source, 1, beats * bed.units))
+
+    bed.feed = feed
+    clocks = 50 * fabric.PAYLOAD_MAX // bed.units
+    for _ in range(clocks):
+        await bed.step()
+    ends = [clock for clock, _ in bed.ends[0]]
+    assert len(ends) >= clocks // (beats + 2) - 2
+    assert {b - a for a, b in pairwise(ends)} == {beats + 2}, "others waited"
+    if what == "blocked":
+        assert len(bed.begins[bad]) == 1 and not bed.ends[host]
+    else:
+        assert bed.reported >= (40 if what == "unknown" else clocks - 5), "discarded slowly"
+    bed.readiness[host] = 1.0
+    await bed.finish()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def all_are_wrong(dut: Any) -> None:
+    """Errors at several sources at once: good packets arrive, each clock names one of the bad."""
+    bed = Testbed(dut)
+    await bed.start()
+    traffic = Traffic(bed)
+    bed.exact = False
+    await traffic.change(60)
+    await traffic.run(800)
+    kinds = {kind for kind, _ in bed.errors}
+    assert kinds == {UNKNOWN, EMPTY}
+    assert bed.sources * bed.reported >= len(bed.errors) >= bed.reported > 100
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def reset_midway(dut: Any) -> None:
+    """After a reset in the middle of packets there are none, nor routes; then all goes on."""
+    bed = Testbed(dut)
+    await bed.start()
+    for _ in range(15):
+        traffic = Traffic(bed)
+        await traffic.change(30)
+        bed.readiness = [bed.random.choice((0.3, 1.0)) for _ in bed.readiness]
+        bed.feed = traffic.feed
+        for _ in range(bed.random.randrange(5, 60)):
+            await bed.step()
+        await bed.reset()
+        bed.feed = None
+        for _ in range(5):
+            await bed.step()
+            assert not dut.out_valid.value, "a packet outlived the reset"
+        for stream in bed.random.sample(range(fabric.STREAMS), 5):
+            bed.send(1, bed.packet(1, stream, 3))  # no routes: all of them are unknown
+        await bed.finish()
+        await traffic.change(30)
+        await traffic.run(30)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(
+    what=["bit", "stream", "order", "lost", "twice", "joined", "longer", "shorter",
+          "sink", "start", "length", "tx"]
+)  # fmt: skip
+async def the_check_can_fail(dut: Any, what: str) -> None:
+    """One thing is not for the RTL what it is for the reference: that must be seen."""
+    bed = Testbed(dut)
+    await bed.start()
+    units, names = bed.units, fabric.sinks(bed.chip)
+    route = Route(frozenset({0, names.index(fabric.INPUT)}), units, 2 * units)
+    wrong = {
+        "sink": replace(route, sinks=frozenset({1, names.index(fabric.INPUT)})),
+        "start": replace(route, start=2 * units),
+        "length": replace(route, length=2 * units - 1),
+    }
+    await bed.enter(7, route, told=wrong.get(what))
+    await bed.enter(8, route)
+    await bed.set_tx(7, told=8 if what == "tx" else None)
+    packets = [bed.packet(1, 7, 5 * units) for _ in range(4)]
+    one, two = packets[1:3]
+    sent = {
+        "bit": [altered(one, bed.random.randrange(5 * units * 5))],
+        "stream": [replace(one, stream=8, first=bytes([8]) + one.first[1:])],
+        "order": [two],
+        "lost": [],
+        "twice": [one, one],
+        "joined": [replace(one, payload=one.payload + one.first + one.payload)],
+        "longer": [replace(one, payload=one.payload + one.payload[:1])],
+        "shorter": [replace(one, payload=one.payload[:-1])],
+    }
+    bed.send(1, packets[0])
+    bed.send(1, one, sent.get(what))
+    bed.send(1, two, [one] if what == "order" else None)
+    bed.send(1, packets[3])
+    bed.send(bed.sources - 1, bed.packet(bed.sources - 1, 7, 3 * units))
+    try:
+        await bed.finish()
+    except AssertionError as error:
+        dut._log.info("seen: %s", error)
+        return
+    raise RuntimeError(f"nobody saw that {what} was wrong")
