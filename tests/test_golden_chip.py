@@ -1,0 +1,314 @@
+"""Golden chip: packets follow routes, tiles compute in order, and what cannot work is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from chip_programs import (
+    COLUMNS,
+    PARTIAL,
+    ROWS,
+    SIDE,
+    SUM,
+    TINY,
+    TO_ALL,
+    cells,
+    change_config,
+    change_route,
+    change_tile,
+    partial_sums,
+)
+from golden_reference import random_state
+
+from compiler import quantise
+from golden import chip as golden_chip
+from golden.tile import Tile
+from spec import chip, pcm_state
+from spec.errors import UserError
+from spec.formats import GAIN_FRACTION, ReadMode
+from spec.program import ChipProgram, HostStream, Route, TileProgram
+from spec.program_codes import computing, device_codes
+
+VECTORS = 40
+
+
+def _vectors(program: ChipProgram, count: int = VECTORS, largest: int = 60) -> np.ndarray:
+    random = np.random.default_rng(9)
+    return random.integers(-largest, largest + 1, (count, program.input_length)).astype(np.int8)
+
+
+def _ideal(program: ChipProgram) -> pcm_state.PcmState:
+    return pcm_state.ideal(TINY, device_codes(program, TINY))
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+def test_a_chip_is_its_tiles_in_order(mode: ReadMode) -> None:
+    program, state = partial_sums(mode), random_state(TINY, seed=3, tiles=3)
+    config = {tile.tile: tile.config for tile in computing(program)}
+    x = _vectors(program)
+    partial = Tile(TINY, state, 0).run(config[0], x[:, 1 : 1 + ROWS], first_read=5)
+    side = Tile(TINY, state, 1).run(config[2], x[:, 4 : 4 + ROWS], first_read=5)
+    total = Tile(TINY, state, 2).run(config[3], x[:, 1 + ROWS :], partial, first_read=5)
+
+    final, results = golden_chip.run(program, TINY, state, x, capture=True, first_read=5)
+    assert (final.dtype, final.shape) == (np.int8, (VECTORS, 2 * COLUMNS))
+    np.testing.assert_array_equal(final, np.concatenate([side, total], axis=1))
+    assert list(results) == [0, 2, 3]
+    for tile, expected in zip(results, (partial, side, total), strict=True):
+        np.testing.assert_array_equal(results[tile], expected)
+    # The comparison means something: results differ, and the state's read noise is in them.
+    assert len(np.unique(final)) > 20
+    assert not np.array_equal(final, golden_chip.run(program, TINY, state, x))
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+def test_partial_sums_over_a_link_are_the_matrix_product(mode: ReadMode) -> None:
+    """Charges of 512 units make a count of 1 here, so that nothing is rounded."""
+    random = np.random.default_rng(4)
+    first, second = random.integers(-1, 2, (2, ROWS, COLUMNS))
+    program = partial_sums(mode, first * 256, second * 256)
+    gain = np.full((3, TINY.array.columns), 1 << GAIN_FRACTION - 9, dtype=np.uint32)
+    state = replace(_ideal(program), gain_p=gain, gain_n=gain)
+    values = random.integers(-10, 11, (VECTORS, program.input_length))
+    final = golden_chip.run(program, TINY, state, (2 * values).astype(np.int8))
+    product = values[:, 1:] @ np.concatenate([first, second])
+    assert np.abs(product).max() > 30
+    np.testing.assert_array_equal(final[:, COLUMNS:], product)
+    np.testing.assert_array_equal(final[:, :COLUMNS], np.maximum(values[:, 4:10] @ first, 0))
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [0, 7, 7, 39]])
+def test_batches_may_be_split(cuts: list[int]) -> None:
+    program, state = partial_sums(), random_state(TINY, seed=3, tiles=3)
+    x = _vectors(program)
+    whole = golden_chip.run(program, TINY, state, x, first_read=11)
+    parts, start = [], 0
+    for part in np.split(x, cuts):
+        parts.append(golden_chip.run(program, TINY, state, part, first_read=11 + start))
+        start += len(part)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_no_vectors_give_empty_results() -> None:
+    program = partial_sums()
+    final, results = golden_chip.run(
+        program, TINY, _ideal(program), np.empty((0, program.input_length), np.int8), capture=True
+    )
+    assert (final.dtype, final.shape) == (np.int8, (0, 2 * COLUMNS))
+    assert {result.shape for result in results.values()} == {(0, COLUMNS)}
+
+
+def test_codes_are_padded_to_the_array_in_the_order_of_computing_tiles() -> None:
+    program = partial_sums()
+    codes = device_codes(program, TINY)
+    assert (codes.dtype, codes.shape) == (np.uint8, (3, 16, 16, 4))
+    for target, seed in zip(codes, (1, 1, 2), strict=True):
+        np.testing.assert_array_equal(target[:ROWS, :COLUMNS], quantise.device_codes(cells(seed)))
+        target[:ROWS, :COLUMNS] = 0
+    assert not codes.any()
+
+
+def test_a_packet_may_pass_through_without_any_tile_computing() -> None:
+    program = replace(
+        partial_sums(),
+        tiles=(TileProgram(1, (Route(5, ("host",), 0, 0),)),),
+        inputs=(HostStream(1, 5, 0, 4),),
+        outputs=(HostStream(0, 5, 0, 4),),
+        input_length=5,
+        output_length=4,
+    )
+    x = _vectors(program)
+    final = golden_chip.run(program, TINY, _ideal(program), x)
+    np.testing.assert_array_equal(final, x[:, :4])
+
+
+def test_streams_of_one_number_that_do_not_meet_are_two() -> None:
+    """The number is looked up at each tile: two senders may use it in different places."""
+    program = partial_sums()
+    x, state = _vectors(program), _ideal(program)
+    both = _also(program, 1, _route(PARTIAL, "host"))
+    both = replace(
+        both,
+        inputs=(*program.inputs, HostStream(1, PARTIAL, 2, 3)),
+        outputs=(*program.outputs, HostStream(0, PARTIAL, 2 * COLUMNS, 3)),
+        output_length=2 * COLUMNS + 3,
+    )
+    final = golden_chip.run(both, TINY, state, x)
+    np.testing.assert_array_equal(final[:, : 2 * COLUMNS], golden_chip.run(program, TINY, state, x))
+    np.testing.assert_array_equal(final[:, 2 * COLUMNS :], x[:, 2:5])
+
+
+def _looped(program: ChipProgram) -> ChipProgram:
+    """Tiles 0 and 3 each get the other's results as RX."""
+    program = change_config(program, 0, rx_enable=True)
+    program = change_route(program, 3, SUM, sinks=("host", "north_1"))
+    program = _also(program, 1, _route(SUM, "west_1"))
+    return _also(program, 0, Route(SUM, ("rx",), 0, COLUMNS))
+
+
+def _route(stream: int, *sinks: str) -> Route:
+    return Route(stream, sinks, 0, 0)
+
+
+def _also(program: ChipProgram, tile: int, route: Route) -> ChipProgram:
+    (found,) = (entry for entry in program.tiles if entry.tile == tile)
+    return change_tile(program, tile, routes=(*found.routes, route))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        pytest.param(
+            lambda p: change_tile(p, 1, routes=()),
+            r"tile 1: stream 10 comes, and has no route there: allowed are \[\]",
+            id="no route",
+        ),
+        pytest.param(
+            lambda p: replace(p, tiles=(p.tiles[0], *p.tiles[2:])),
+            r"tile 1: stream 10 comes, and has no route there: allowed are \[\]",
+            id="no tile",
+        ),
+        pytest.param(
+            lambda p: change_tile(p, 0, tx_stream=99),
+            r"tile 0: stream 99 comes, and has no route there: allowed are \[10, 255\]",
+            id="results without route",
+        ),
+        pytest.param(
+            lambda p: change_route(p, 2, SIDE, sinks=("east_1", "north_1")),
+            r"tile 0: stream 7 comes, and has no route there",
+            id="a branch without route",
+        ),
+        pytest.param(
+            lambda p: _also(change_route(p, 3, SIDE, sinks=("host", "north_1")), 1,
+                            _route(SIDE, "south_1")),
+            r"tile 3: stream 7 comes twice by its routes: allowed is once",
+            id="a packet in circles",
+        ),
+        pytest.param(
+            lambda p: change_route(p, 1, TO_ALL, sinks=("south_1", "west_1")),
+            r"tile 0: stream 10 comes twice",
+            id="back where it came from",
+        ),
+        pytest.param(
+            lambda p: change_route(
+                _also(change_tile(p, 2, routes=p.tiles[2].routes[1:]), 2, _route(TO_ALL, "east_1")),
+                1, TO_ALL, sinks=("south_1",),
+            ),
+            r"tile 3: stream 10 comes twice",
+            id="two ways to one tile",
+        ),
+        pytest.param(
+            lambda p: change_route(p, 0, TO_ALL, sinks=("east_1", "south_1")),
+            r"tile 0: no stream goes to 'input': allowed is one",
+            id="no input",
+        ),
+        pytest.param(
+            lambda p: change_config(p, 2, rx_enable=True),
+            r"tile 2: no stream goes to 'rx': allowed is one",
+            id="no RX",
+        ),
+        pytest.param(
+            lambda p: change_route(
+                change_config(p, 2, rx_enable=True), 2, PARTIAL, sinks=("rx",), length=COLUMNS
+            ),
+            r"tile 3: no stream goes to 'rx'",
+            id="RX ends too early",
+        ),
+        pytest.param(
+            lambda p: replace(
+                _also(_also(p, 1, _route(60, "west_1")), 0, Route(60, ("input",), 0, ROWS)),
+                inputs=(*p.inputs, HostStream(1, 60, 0, ROWS)),
+            ),
+            r"tile 0: streams 10 and 60 both go to 'input': allowed is one packet a vector",
+            id="two inputs",
+        ),
+        pytest.param(
+            lambda p: change_route(p, 3, SIDE, sinks=("host", "rx"), length=COLUMNS),
+            r"tile 3: streams 255 and 7 both go to 'rx'",
+            id="two RX",
+        ),
+        pytest.param(
+            lambda p: replace(p, inputs=p.inputs * 2),
+            r"tile 0: streams 10 and 10 both go to 'input'",
+            id="an input twice",
+        ),
+        pytest.param(
+            lambda p: change_route(p, 3, TO_ALL, start=ROWS + 1),
+            r"tile 3: stream 10: start \+ length = 13: allowed is the packet's length, 12",
+            id="a part beyond the packet",
+        ),
+        pytest.param(
+            lambda p: change_route(p, 3, PARTIAL, start=1),
+            r"tile 3: stream 255: start \+ length = 6: allowed is the packet's length, 5",
+            id="a part beyond the results",
+        ),
+        pytest.param(
+            _looped,
+            r"tile \d \(stream \d+\), tile \d \(stream \d+\) wait for each other's results: "
+            "allowed is a program without loops",
+            id="dataflow loop",
+        ),
+        pytest.param(
+            lambda p: _also(
+                change_tile(change_config(p, 2, rx_enable=True), 2,
+                            routes=tuple(r for r in p.tiles[2].routes if r.stream != SIDE)),
+                2, Route(SIDE, ("east_1", "rx"), 0, COLUMNS),
+            ),
+            r"tile 2 \(stream 7\) waits for its own results: allowed is a program without loops",
+            id="its own RX",
+        ),
+        pytest.param(
+            lambda p: replace(
+                _also(p, 1, _route(SIDE, "south_1")),
+                inputs=(*p.inputs, HostStream(1, SIDE, 0, COLUMNS)),
+            ),
+            r"tile 3: two packets of stream 7 leave for the host: allowed is one a vector",
+            id="two of one number leave",
+        ),
+        pytest.param(
+            lambda p: replace(p, outputs=(p.outputs[0], replace(p.outputs[1], port=0))),
+            r"tile 1: stream 7 of the program's outputs does not leave there: allowed are \[\]",
+            id="leaves elsewhere",
+        ),
+        pytest.param(
+            lambda p: replace(p, outputs=(p.outputs[0], replace(p.outputs[1], stream=SUM))),
+            r"tile 3: stream 0 is an output twice: allowed is once",
+            id="an output twice",
+        ),
+        pytest.param(
+            lambda p: replace(
+                p, output_length=COLUMNS, outputs=(replace(p.outputs[1], start=0),)
+            ),
+            r"tile 3: stream 0 leaves for the host, and is none of the program's outputs: allowed "
+            r"are \[7\]",
+            id="nobody takes it",
+        ),
+        pytest.param(
+            lambda p: replace(
+                p, output_length=COLUMNS + 4,
+                outputs=(replace(p.outputs[0], length=4), p.outputs[1]),
+            ),
+            r"tile 3: stream 0: length = 4 of the output: allowed is the packet's, 5",
+            id="an output of another length",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_told(change, sentence: str) -> None:
+    program = change(partial_sums())
+    with pytest.raises(UserError, match=f"^{sentence}") as told:
+        golden_chip.run(program, TINY, _ideal(program), _vectors(program))
+    assert "\n" not in str(told.value)
+
+
+def test_what_does_not_fit_is_told() -> None:
+    program = partial_sums()
+    state, x = _ideal(program), _vectors(program)
+    with pytest.raises(UserError, match=r"^program: made for chip 'tiny': allowed is 'hermes'"):
+        golden_chip.run(program, chip.find("hermes"), state, x)
+    with pytest.raises(UserError, match=r"^PCM state has 2 tiles: the program allows 3"):
+        golden_chip.run(program, TINY, random_state(TINY, seed=1, tiles=2), x)
+    for wrong in (x.astype(np.int16), x[:, 1:], x[0]):
+        with pytest.raises(UserError, match=r"^input vectors: .*: allowed is int8 \[n, 13\]"):
+            golden_chip.run(program, TINY, state, wrong)
+    with pytest.raises(UserError, match=r"^tile 0: rows = 17"):
+        golden_chip.run(change_config(program, 0, rows=17), TINY, state, x)
