@@ -53,19 +53,8 @@ def _compile_layer(
     codes = np.zeros((chip.array.rows, chip.array.columns, len(formats.DEVICES)), dtype=np.uint8)
     codes[: geometry.rows, : layer.outputs] = quantise.device_codes(cells)
 
-    # One count stands for this much of the output's INT8 steps.
-    largest = float(np.abs(parameters.weight).max()) or 1.0
-    counts_per_charge = chip.nominal_gain / 2**formats.GAIN_FRACTION
-    real_per_count = input_scale * largest / layer.gmax / counts_per_charge
-    scale = np.full(layer.outputs, real_per_count / layer.output_scale)
-    bias = parameters.bias.astype(np.float64) / layer.output_scale
-
-    constants = np.empty((layer.outputs, len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
-    for constant in formats.COLUMN_CONSTANTS:
-        constants[:, constant.index] = constant.reset
-    index = {constant.name: constant.index for constant in formats.COLUMN_CONSTANTS}
-    constants[:, index["scale"]] = quantise.binary16(scale, f"layer {layer.name}: scale")
-    constants[:, index["bias"]] = quantise.binary16(bias, f"layer {layer.name}: bias")
+    largest = quantise.largest_weight(parameters.weight)
+    constants = quantise.column_constants(layer, parameters.bias, largest, input_scale, chip)
     config = TileConfig(
         read_mode=read_mode,
         rows=geometry.rows,

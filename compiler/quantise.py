@@ -4,17 +4,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spec import formats
+from spec.chip import Chip
 from spec.errors import UserError
+from spec.network import Layer
 
 
-def cell_codes(weight: NDArray[np.float32], gmax: int) -> NDArray[np.int16]:
+def largest_weight(weight: NDArray[np.float32]) -> float:
+    """Largest magnitude in a layer's matrix: what `gmax` stands for in all of its blocks."""
+    return float(np.abs(weight).max())
+
+
+def cell_codes(
+    weight: NDArray[np.float32], gmax: int, largest: float | None = None
+) -> NDArray[np.int16]:
     """Signed cell codes, the largest weight at `gmax`: G = W * Gmax / Wmax per core, as published.
 
     Args:
         weight: [rows, columns].
         gmax: 1 to `formats.CELL_MAX`.
+        largest: Wmax; that of `weight` if None. All blocks of a layer share one (our choice), so
+            that their results add up in the same units.
     """
-    largest = float(np.abs(weight).max())
+    if largest is None:
+        largest = largest_weight(weight)
     if largest == 0:
         return np.zeros(weight.shape, dtype=np.int16)
     return np.rint(weight.astype(np.float64) * (gmax / largest)).astype(np.int16)
@@ -51,3 +63,36 @@ def binary16(values: NDArray[np.float64], what: str) -> NDArray[np.uint16]:
             f"{float(np.finfo(np.float16).max):.0f} in magnitude"
         )
     return rounded.view(np.uint16)
+
+
+def column_constants(
+    layer: Layer, bias: NDArray[np.float32], largest: float, input_scale: float, chip: Chip
+) -> NDArray[np.uint16]:
+    """Constants that turn counts into the layer's INT8 steps, and add `bias` to them.
+
+    Args:
+        layer: gives gmax, the output's scale, and the name for the errors.
+        bias: float32 [columns], in real units; zeros where another tile adds it.
+        largest: weight that gmax stands for.
+        input_scale: real value of one INT8 step of the input.
+        chip: gives the nominal gain.
+
+    Returns:
+        uint16 [columns, 5], binary16 in the order of `formats.COLUMN_CONSTANTS`.
+
+    Raises:
+        UserError: a constant does not fit binary16.
+    """
+    # One count stands for this much of the output's INT8 steps.
+    counts_per_charge = chip.nominal_gain / 2**formats.GAIN_FRACTION
+    real_per_count = input_scale * (largest or 1.0) / layer.gmax / counts_per_charge
+    scale = np.full(len(bias), real_per_count / layer.output_scale)
+    steps = bias.astype(np.float64) / layer.output_scale
+
+    constants = np.empty((len(bias), len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
+    for constant in formats.COLUMN_CONSTANTS:
+        constants[:, constant.index] = constant.reset
+    index = {constant.name: constant.index for constant in formats.COLUMN_CONSTANTS}
+    constants[:, index["scale"]] = binary16(scale, f"layer {layer.name}: scale")
+    constants[:, index["bias"]] = binary16(steps, f"layer {layer.name}: bias")
+    return constants

@@ -1,0 +1,34 @@
+"""A matrix too large for one array, cut into blocks that fit."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from spec import fabric
+from spec.chip import Chip
+
+
+@dataclass(frozen=True)
+class Split:
+    """Blocks of a matrix: every row block times every column block is one tile's.
+
+    Attributes:
+        rows, columns: ranges of the matrix, in order; together they cover it exactly once.
+    """
+
+    rows: tuple[range, ...]
+    columns: tuple[range, ...]
+
+
+def split(rows: int, columns: int, chip: Chip) -> Split:
+    """The fewest equal blocks that fit the array of `chip`, as published.
+
+    Where the size does not divide, the last block is smaller. A block's input is one packet, and so
+    is its result, hence no block is larger than a packet either (our choice).
+    """
+    return Split(_cut(rows, chip.array.rows), _cut(columns, chip.array.columns))
+
+
+def _cut(size: int, limit: int) -> tuple[range, ...]:
+    count = ceil(size / min(limit, fabric.PAYLOAD_MAX))
+    step = ceil(size / count)
+    return tuple(range(start, min(start + step, size)) for start in range(0, size, step))

@@ -1,0 +1,193 @@
+"""What the streams of a program do: every stream followed from its source to its ends."""
+
+from dataclasses import dataclass
+
+from spec import fabric
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.program import ChipProgram, Route, TileProgram
+
+
+def channel(tile: int, port: str) -> str:
+    """Name of a port of a tile that packets leave through."""
+    return f"tile {tile} {port}"
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A stream at a tile.
+
+    Attributes:
+        entered: the channel that it comes through: a link's, `host input p` or `tile t tx`.
+        tile: the tile; sinks: where it goes on to there.
+    """
+
+    entered: str
+    tile: int
+    sinks: tuple[str, ...]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels it goes on through."""
+        return tuple(channel(self.tile, sink) for sink in self.sinks)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream of a program.
+
+    Attributes:
+        number: the preamble.
+        port: host input that it comes from, or None.
+        producer: tile whose results it carries, or None.
+        length: INT8 values in a packet.
+        hops: from the source on; a tile that it enters twice the same way is followed once.
+    """
+
+    number: int
+    port: int | None
+    producer: int | None
+    length: int
+    hops: tuple[Hop, ...]
+
+    def ends(self, sink: str) -> tuple[int, ...]:
+        """Tiles where it is delivered to `sink`."""
+        return tuple(hop.tile for hop in self.hops if sink in hop.sinks)
+
+
+def trace(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
+    """Every stream of `program`, in the order of their numbers, with all that must hold of them.
+
+    Raises:
+        UserError: a stream has two sources, no route or no link where it goes, or ends at a tile or
+            at the host with another length, or not once, where it is expected.
+    """
+    tiles = {tile.tile: tile for tile in program.tiles}
+    _demand(len(tiles) == len(program.tiles), "two programs for one tile", "one a tile")
+    found: dict[int, Stream] = {}
+    for stream in _sources(program, chip):
+        other = found.get(stream.number)
+        if other is not None:
+            first, second = _source_name(other), _source_name(stream)
+            _demand(False, f"stream {stream.number} comes from {first} and {second}", "one source")
+        hops = _follow(stream, tiles, chip)
+        found[stream.number] = Stream(
+            stream.number, stream.port, stream.producer, stream.length, hops
+        )
+    streams = tuple(found[number] for number in sorted(found))
+    for tile in program.tiles:
+        _check_tile(tile, streams)
+    _check_outputs(program, chip, streams)
+    return streams
+
+
+def _demand(condition: bool, what: str, allowed: str) -> None:
+    if not condition:
+        raise UserError(f"program: {what}: allowed is {allowed}")
+
+
+def _sources(program: ChipProgram, chip: Chip) -> list[Stream]:
+    """The streams as their sources declare them, without hops."""
+    edges = fabric.host_tiles(chip, "inputs")
+    found = []
+    for host in program.inputs:
+        _demand(
+            0 <= host.port < len(edges), f"stream {host.stream} enters at host input {host.port}",
+            f"0 to {len(edges) - 1}",
+        )  # fmt: skip
+        found.append(Stream(host.stream, host.port, None, host.length, ()))
+    for tile in program.tiles:
+        if tile.config is not None:
+            _demand(tile.tx_stream is not None, f"tile {tile.tile} has no tx_stream", "one")
+            found.append(Stream(tile.tx_stream, None, tile.tile, tile.config.columns, ()))
+    return found
+
+
+def _source_name(stream: Stream) -> str:
+    if stream.port is not None:
+        return f"host input {stream.port}"
+    return channel(stream.producer, fabric.TX)
+
+
+def _follow(stream: Stream, tiles: dict[int, TileProgram], chip: Chip) -> tuple[Hop, ...]:
+    """The hops of a stream, from its source on, nearer tiles first."""
+    directions = {direction.name: direction for direction in fabric.directions(chip)}
+    tile = stream.producer
+    if stream.port is not None:
+        tile = fabric.host_tiles(chip, "inputs")[stream.port]
+    waiting, seen, hops = [(_source_name(stream), tile)], set(), []
+    for entered, tile in waiting:
+        route = _route(stream.number, tiles.get(tile), tile)
+        hops.append(Hop(entered, tile, route.sinks))
+        for sink in route.sinks:
+            if sink not in directions:
+                continue
+            leaving = channel(tile, sink)
+            other = fabric.neighbour(chip, tile, directions[sink])
+            _demand(
+                other is not None, f"stream {stream.number} leaves tile {tile} by {sink}",
+                f"a link of chip {chip.name}",
+            )  # fmt: skip
+            if leaving not in seen:
+                seen.add(leaving)
+                waiting.append((leaving, other))
+    return tuple(hops)
+
+
+def _route(stream: int, tile: TileProgram | None, number: int) -> Route:
+    found = [route for route in tile.routes if route.stream == stream] if tile else []
+    _demand(
+        len(found) == 1 and len(found[0].sinks) > 0,
+        f"stream {stream} reaches tile {number}, which has {len(found)} routes for it",
+        "one, with at least one sink",
+    )
+    return found[0]
+
+
+def _check_tile(tile: TileProgram, streams: tuple[Stream, ...]) -> None:
+    """A computing tile gets exactly the vectors it needs, a forwarding one none."""
+    config = tile.config
+    for sink, length in (
+        (fabric.INPUT, config.rows if config else None),
+        (fabric.RX, config.columns if config and config.rx_enable else None),
+    ):
+        ends = [stream for stream in streams for end in stream.ends(sink) if end == tile.tile]
+        wanted = 0 if length is None else 1
+        _demand(
+            len(ends) == wanted, f"tile {tile.tile} {sink} gets {len(ends)} streams", str(wanted)
+        )
+        for stream in ends:
+            route = _route(stream.number, tile, tile.tile)
+            _demand(
+                route.length == length,
+                f"tile {tile.tile} {sink} keeps {route.length} values of stream {stream.number}",
+                f"its vector's length, {length}",
+            )
+            _demand(
+                route.start >= 0 and route.start + route.length <= stream.length,
+                f"tile {tile.tile} {sink} keeps {route.length} values from {route.start} on of "
+                f"stream {stream.number}",
+                f"a part of its {stream.length}",
+            )
+
+
+def _check_outputs(program: ChipProgram, chip: Chip, streams: tuple[Stream, ...]) -> None:
+    """What leaves the chip is what the host expects: stream, port, length."""
+    edges = fabric.host_tiles(chip, "outputs")
+    leaving = [
+        (stream.number, tile, stream.length)
+        for stream in streams
+        for tile in stream.ends(fabric.HOST)
+    ]
+    expected = []
+    for host in program.outputs:
+        _demand(
+            0 <= host.port < len(edges), f"stream {host.stream} leaves at host output {host.port}",
+            f"0 to {len(edges) - 1}",
+        )  # fmt: skip
+        expected.append((host.stream, edges[host.port], host.length))
+    _demand(
+        sorted(leaving) == sorted(expected),
+        f"(stream, tile, length) of what goes to the host is {sorted(leaving)}",
+        f"what the outputs say, {sorted(expected)}",
+    )

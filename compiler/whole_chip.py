@@ -1,0 +1,204 @@
+"""A layer that is larger than one array, compiled to run on many tiles of a chip at once.
+
+Row blocks add up along a chain of tiles: each adds its predecessor's INT8 result to its own (RX),
+as published. Every link of a chain has the scale of the layer's output, so RX is added as it is;
+bias and ReLU come at the chain's end (our choice).
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler import deadlock, quantise
+from compiler.place import place
+from compiler.route import Router
+from compiler.split import Split, split
+from spec import fabric
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.network import Layer, Network, Weights, geometries
+from spec.program import (
+    ChipProgram,
+    HostStream,
+    Route,
+    TileConfig,
+    TileProgram,
+    chip_digest,
+)
+
+Block = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the blocks of a layer go.
+
+    Attributes:
+        split: the blocks' rows and columns of the matrix.
+        tiles: the tile of every block (row block, column block).
+    """
+
+    split: Split
+    tiles: dict[Block, int]
+
+
+def plan(network: Network, chip: Chip) -> Plan:
+    """Split and place the one layer of `network`.
+
+    Raises:
+        UserError: the network has more than one layer or output pixel, or needs too many tiles.
+    """
+    shapes = geometries(network)
+    if len(shapes) != 1 or shapes[0].output[:2] != (1, 1):
+        height, width, _ = shapes[-1].output
+        raise UserError(
+            f"network {network.name} has {len(shapes)} layers and {height}x{width} output pixels: "
+            "allowed on a whole chip is one layer with one output pixel"
+        )
+    parts = split(shapes[0].rows, network.layers[0].outputs, chip)
+    return Plan(parts, place(len(parts.rows), len(parts.columns), chip))
+
+
+def compile_layer(
+    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+) -> ChipProgram:
+    """Map the one layer of `network` to the tiles of `chip`.
+
+    Raises:
+        UserError: the network is no single layer of one output pixel, does not fit the chip, a
+            constant does not fit binary16, or the program could deadlock.
+    """
+    where = plan(network, chip)
+    streams = _Streams(where, chip)
+    layer = network.layers[0]
+    tiles = _tile_contents(layer, weights[layer.name], network.input.scale, where, chip, read_mode)
+    program = ChipProgram(
+        chip=chip.name,
+        chip_digest=chip_digest(chip),
+        network=network.name,
+        read_mode=read_mode,
+        tiles=tuple(
+            TileProgram(
+                tile,
+                tuple(sorted(streams.routes[tile], key=lambda route: route.stream)),
+                *tiles.get(tile, (None, None)),
+                streams.results.get(tile),
+            )
+            for tile in sorted(streams.routes)
+        ),
+        inputs=tuple(streams.inputs),
+        outputs=tuple(streams.outputs),
+        input_length=where.split.rows[-1].stop,
+        output_length=where.split.columns[-1].stop,
+    )
+    deadlock.check(program, chip)
+    return program
+
+
+def _tile_contents(
+    layer: Layer,
+    parameters: Weights,
+    input_scale: float,
+    where: Plan,
+    chip: Chip,
+    read_mode: ReadMode,
+) -> dict[int, tuple[TileConfig, NDArray[np.uint8]]]:
+    """Configuration and device codes of every computing tile."""
+    largest = quantise.largest_weight(parameters.weight)
+    codes = quantise.device_codes(quantise.cell_codes(parameters.weight, layer.gmax, largest))
+    ends = len(where.split.rows) - 1
+    found = {}
+    for (k, j), tile in where.tiles.items():
+        rows, columns = where.split.rows[k], where.split.columns[j]
+        bias = parameters.bias[columns.start : columns.stop]
+        bias = bias if k == ends else np.zeros_like(bias)
+        config = TileConfig(
+            read_mode=read_mode,
+            rows=len(rows),
+            columns=len(columns),
+            constants=quantise.column_constants(layer, bias, largest, input_scale, chip),
+            relu_2=layer.relu and k == ends,
+            rx_enable=k > 0,
+        )
+        found[tile] = config, codes[rows.start : rows.stop, columns.start : columns.stop]
+    return found
+
+
+class _Streams:
+    """Streams of a plan: every tile's routes, the stream of its results, and the host's streams."""
+
+    def __init__(self, where: Plan, chip: Chip) -> None:
+        self._where = where
+        self._chip = chip
+        self._router = Router(chip)
+        self.routes: dict[int, list[Route]] = defaultdict(list)
+        self.results: dict[int, int] = {}
+        self.inputs: list[HostStream] = []
+        self.outputs: list[HostStream] = []
+        for k in range(len(where.split.rows)):
+            self._route_input(k)
+        for j in range(len(where.split.columns)):
+            self._route_chain(j)
+        for j in range(len(where.split.columns)):
+            self._route_output(j)
+
+    def _add(self, sinks: dict[int, set[str]], stream: int, length: int) -> None:
+        order = fabric.sinks(self._chip)
+        for tile, names in sinks.items():
+            route = Route(stream, tuple(sorted(names, key=order.index)), 0, length)
+            self.routes[tile].append(route)
+
+    def _nearest(self, tile: int, side: str) -> int:
+        """Port of the host that `tile` is best reached from (`inputs`) or reaches (`outputs`)."""
+        costs = []
+        for port, edge in enumerate(fabric.host_tiles(self._chip, side)):
+            ends = (edge, tile) if side == "inputs" else (tile, edge)
+            cost = self._router.cost(*ends, (side, port) if side == "inputs" else side)
+            if cost is not None:
+                load = sum(used.port == port for used in getattr(self, side))
+                costs.append((cost, load, port))
+        if not costs:
+            raise UserError(
+                f"chip {self._chip.name} has no links between tile {tile} and the host's {side}: "
+                "allowed is an adjacency that connects them"
+            )
+        return min(costs)[2]
+
+    def _route_input(self, k: int) -> None:
+        """Row block k of the input: a packet for every host input that tiles are reached from."""
+        rows = self._where.split.rows[k]
+        by_port = defaultdict(list)
+        for (row_block, _), tile in self._where.tiles.items():
+            if row_block == k:
+                by_port[self._nearest(tile, "inputs")].append((tile, fabric.INPUT))
+        for port, destinations in sorted(by_port.items()):
+            stream = self._router.stream()
+            source = fabric.host_tiles(self._chip, "inputs")[port]
+            sinks = self._router.tree(source, destinations, ("inputs", port))
+            self._add(sinks, stream, len(rows))
+            self.inputs.append(HostStream(port, stream, rows.start, len(rows)))
+
+    def _route_chain(self, j: int) -> None:
+        """Partial sums of column block j, from tile to tile."""
+        columns = self._where.split.columns[j]
+        for k in range(len(self._where.split.rows) - 1):
+            tile, following = (self._where.tiles[block, j] for block in (k, k + 1))
+            stream = self.results[tile] = self._router.stream()
+            sinks = self._router.tree(tile, [(following, fabric.RX)], ("partial sum", tile))
+            self._add(sinks, stream, len(columns))
+
+    def _route_output(self, j: int) -> None:
+        """The result of column block j, to the host.
+
+        Results may share links with each other, because the host takes whatever comes.
+        """
+        columns = self._where.split.columns[j]
+        tile = self._where.tiles[len(self._where.split.rows) - 1, j]
+        port = self._nearest(tile, "outputs")
+        stream = self.results[tile] = self._router.stream()
+        edge = fabric.host_tiles(self._chip, "outputs")[port]
+        self._add(self._router.tree(tile, [(edge, fabric.HOST)], "outputs"), stream, len(columns))
+        self.outputs.append(HostStream(port, stream, columns.start, len(columns)))
