@@ -1,0 +1,265 @@
+"""A chip with the models of cocotbext-axi around it, and the work that is put through it."""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from cocotb.triggers import ClockCycles, RisingEdge, Timer, with_timeout
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+from cocotbext.axi.axil_channels import (
+    AxiLiteARTransaction,
+    AxiLiteAWTransaction,
+    AxiLiteWTransaction,
+)
+from numpy.typing import NDArray
+
+from golden import chip as golden_chip
+from hdl.chip_sources import write_sources
+from spec import fabric, pcm_state, registers
+from spec.chip import Chip
+from spec.pcm_state import PcmState
+from spec.program import ChipProgram
+from spec.program_codes import computing
+from tb.benches import Design, Variant
+from tb.chip_host import ChipHost
+from tb.chips import sized
+from tb.scoreboard import Comparison, compare
+from tb.tile_bench import pauses
+from tb.tile_host import OKAY, RESET_NS, CocotbextPort, reset, start_clock
+
+STATES = Path("states")
+PATIENCE = (300, "us")
+"""Simulated time in which any packet must have come."""
+SLEEP_CLOCKS = 400
+"""Clocks in which a chip without packets goes to sleep."""
+CHIP_ARGUMENTS = ("--hierarchical",)
+"""For Verilator: tiles are blocks of their own."""
+
+
+def design(variant: Variant, folder: Path) -> Design:
+    """The bare chip of a variant's parameters (see `tb.chips.sized`).
+
+    The variant runs on one kind of simulator, whose build arguments are given.
+    """
+    verilator = variant.simulators == ("verilator",)
+    return Design(
+        write_sources(folder, sized(variant.parameters)),
+        "chip",
+        plusargs=[f"+pcm_state={STATES}"],
+        build_args=CHIP_ARGUMENTS if verilator else (),
+        build=str(variant.parameters.get("build", "")),
+    )
+
+
+def write_states(program: ChipProgram, state: PcmState, folder: Path = STATES) -> None:
+    """Write the state of every computing tile to where `ChipHost.load` has its array look."""
+    folder.mkdir(exist_ok=True)
+    for index, tile in enumerate(computing(program)):
+        pcm_state.write_image(state, index, folder / f"state_{tile.tile}.hex")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A program, the devices of its computing tiles, and input vectors, int8 [n, input_length]."""
+
+    program: ChipProgram
+    state: PcmState
+    x: NDArray[np.int8]
+
+    def expected(self, chip: Chip, first_read: int = 0) -> NDArray[np.int8]:
+        """What the golden model makes of it, int8 [n, output_length]."""
+        return golden_chip.run(self.program, chip, self.state, self.x, first_read=first_read)
+
+
+def packet(stream: int, payload: NDArray[np.int8], units: int) -> AxiStreamFrame:
+    """A packet for a chip whose beats have `units` values."""
+    preamble = stream.to_bytes(1, "little") + bytes(units - 1)
+    return AxiStreamFrame(preamble + payload.astype(np.int8).tobytes())
+
+
+class ChipBench:
+    """The chip, its clocks, its host and its streams.
+
+    Attributes:
+        inputs, outputs: models on the host's streams, by port.
+    """
+
+    def __init__(self, dut: object, chip: Chip) -> None:
+        self.dut, self.chip = dut, chip
+        low = {"reset": dut.aresetn, "reset_active_level": False}
+        self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.aclk, **low)
+        self.port = CocotbextPort(self._master)
+        self.host = ChipHost(self.port, chip)
+        self.inputs = [
+            AxiStreamSource(AxiStreamBus.from_prefix(dut, f"s_axis_{p}"), dut.aclk, **low)
+            for p in range(len(chip.host.inputs))
+        ]
+        self.outputs = [
+            AxiStreamSink(AxiStreamBus.from_prefix(dut, f"m_axis_{p}"), dut.aclk, **low)
+            for p in range(len(chip.host.outputs))
+        ]
+        names = [
+            "s_axil",
+            *self._names("s_axis", self.inputs),
+            *self._names("m_axis", self.outputs),
+        ]
+        for name in names:
+            dut._log.getChild(name).setLevel(logging.WARNING)
+
+    @staticmethod
+    def _names(prefix: str, models: list) -> list[str]:
+        return [f"{prefix}_{p}" for p in range(len(models))]
+
+    @classmethod
+    async def start(cls, dut: object, chip: Chip, half_periods: tuple[int, int]) -> "ChipBench":
+        """Start the clocks, of the half periods of `sync` and `mvm` in ps, and reset the chip."""
+        start_clock(dut.aclk, half_periods[0])
+        start_clock(dut.mvm_clk, half_periods[1])
+        # The models read the chip's outputs from their first clock on, and Icarus knows of no
+        # value for them before a reset.
+        dut.aresetn.value = 0
+        for name in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
+            getattr(dut, f"s_axil_{name}").value = 0
+        for port in range(len(chip.host.inputs)):
+            getattr(dut, f"s_axis_{port}_tvalid").value = 0
+        for port in range(len(chip.host.outputs)):
+            getattr(dut, f"m_axis_{port}_tready").value = 0
+        await Timer(RESET_NS, "ns")
+        bench = cls(dut, chip)
+        await reset(dut)
+        return bench
+
+    async def reset(self) -> None:
+        """Reset the chip, and forget what is on its way to and from it."""
+        self._clear()
+        await reset(self.dut)
+        self._clear()
+
+    def _clear(self) -> None:
+        for model in (*self.inputs, *self.outputs):
+            model.clear()
+
+    def set_pauses(self, random: np.random.Generator, shares: tuple[float, ...]) -> None:
+        """Have every stream pause in a share of the clocks, each drawn from `shares`."""
+        for model in (*self.inputs, *self.outputs):
+            model.set_pause_generator(pauses(random, float(random.choice(shares))))
+
+    async def load(self, work: Work) -> None:
+        """Configure the chip."""
+        write_states(work.program, work.state)
+        await self.host.load(work.program)
+
+    def send(self, work: Work, ports: Collection[int] | None = None) -> None:
+        """Queue the packets of all input vectors, on all host inputs or the given ones."""
+        for vector in work.x:
+            for part in work.program.inputs:
+                if ports is None or part.port in ports:
+                    payload = vector[part.start : part.start + part.length]
+                    self.send_packet(part.port, part.stream, payload)
+
+    def send_packet(self, port: int, stream: int, payload: NDArray[np.int8]) -> None:
+        """Queue one packet."""
+        self.inputs[port].send_nowait(packet(stream, payload, self.chip.link.units))
+
+    async def receive(self, work: Work, ports: Collection[int] | None = None) -> NDArray[np.int8]:
+        """The output vectors, int8 [n, output_length], with every packet's stream and length.
+
+        With `ports`, what comes from other host outputs is left alone, and 0 in the result.
+        """
+        program, vectors = work.program, len(work.x)
+        result = np.zeros((vectors, program.output_length), dtype=np.int8)
+        for port in range(len(self.outputs)) if ports is None else ports:
+            parts = {part.stream: part for part in program.outputs if part.port == port}
+            seen = dict.fromkeys(parts, 0)
+            for _ in range(vectors * len(parts)):
+                stream, payload = await self.receive_packet(port)
+                assert stream in parts, f"host output {port}: a packet of stream {stream}"
+                part = parts[stream]
+                assert len(payload) == part.length, (
+                    f"host output {port}, stream {stream}: {len(payload)} values"
+                )
+                assert seen[stream] < vectors, f"host output {port}: {seen}, then stream {stream}"
+                result[seen[stream], part.start : part.start + part.length] = payload
+                seen[stream] += 1
+        return result
+
+    async def receive_packet(self, port: int) -> tuple[int, NDArray[np.int8]]:
+        """The next packet of a host output: its stream, and its payload."""
+        frame = await with_timeout(self.outputs[port].recv(), *PATIENCE)
+        values = np.frombuffer(bytes(frame.tdata), dtype=np.int8)
+        units = self.chip.link.units
+        assert len(values) > units, f"host output {port}: a packet of {len(values)} bytes"
+        return int(values[0]) & 0xFF, values[units:]
+
+    async def run(self, work: Work) -> NDArray[np.int8]:
+        """Load, send and receive."""
+        await self.load(work)
+        self.send(work)
+        return await self.receive(work)
+
+    async def check(self, work: Work, name: str) -> Comparison:
+        """Run, and demand that everything equals the golden model.
+
+        Raises:
+            Mismatch: something does not; told with `name`, vector and output.
+        """
+        return compare(work.expected(self.chip), await self.run(work), place(name))
+
+    async def access(self, address: int, value: int | None = None) -> int:
+        """A write, or without `value` a read, of just this address; the response.
+
+        The model itself would make accesses to words out of one that is not aligned.
+        """
+        if value is None:
+            channels = self._master.read_if
+            ask, answer = channels.ar_channel, channels.r_channel
+            await ask.send(AxiLiteARTransaction(araddr=address, arprot=0))
+        else:
+            channels = self._master.write_if
+            ask, answer = channels.aw_channel, channels.b_channel
+            await ask.send(AxiLiteAWTransaction(awaddr=address, awprot=0))
+            await channels.w_channel.send(AxiLiteWTransaction(wdata=value, wstrb=0xF))
+        response = await answer.recv()
+        return int(response.bresp if value is not None else response.rresp)
+
+    async def long_route(self, tile: int, rows: int) -> int:
+        """Have a tile take more than a vector from the packets of a stream; gives its number."""
+        stream = 123
+        entry = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
+        mask = 1 << fabric.sinks(self.chip).index(fabric.INPUT)
+        for at, value in ((entry + 4, (rows + 1) << 16), (entry, mask)):
+            assert await self.host.tiles[tile].port.write(at, value) == OKAY
+        return stream
+
+    async def until_asleep(self) -> None:
+        """Wait until no tile is awake."""
+        for _ in range(SLEEP_CLOCKS):
+            if not int(self.dut.awake.value):
+                return
+            await ClockCycles(self.dut.aclk, 1)
+        raise AssertionError(f"tiles {int(self.dut.awake.value):#b} do not go to sleep")
+
+    async def watch_awake(self, seen: set[int]) -> None:
+        """Add every tile that wakes to `seen`, endlessly."""
+        while True:
+            await RisingEdge(self.dut.aclk)
+            awake = int(self.dut.awake.value)
+            seen |= {tile for tile in range(self.chip.tiles) if awake >> tile & 1}
+
+
+def place(name: str) -> Callable[[tuple[int, ...]], str]:
+    """Says where an index of output vectors lies, for `compare`."""
+
+    def describe(index: tuple[int, ...]) -> str:
+        return f"{name}, vector {index[0]}" + (f", output {index[1]}" if len(index) > 1 else "")
+
+    return describe

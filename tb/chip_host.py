@@ -1,0 +1,90 @@
+"""What a host does with a whole chip's registers, over any port that can read and write words."""
+
+from spec import fabric, registers
+from spec.chip import Chip
+from spec.formats import COLUMN_CONSTANTS
+from spec.program import ChipProgram, Route, TileConfig, TileProgram
+from spec.registers import BY_NAME
+from tb.tile_host import OKAY, RegisterPort, TileHost
+
+
+class _Window:
+    """A tile's part of the chip's address space."""
+
+    def __init__(self, port: RegisterPort, tile: int) -> None:
+        self._port, self._base = port, tile * registers.TILE_SPACE
+
+    async def write(self, address: int, value: int) -> int:
+        return await self._port.write(self._base + address, value)
+
+    async def read(self, address: int) -> tuple[int, int]:
+        return await self._port.read(self._base + address)
+
+
+class ChipHost:
+    """The calls a driver makes, each checked for its response.
+
+    Attributes:
+        tiles: a `TileHost` for each tile.
+        everyone: one that writes to all tiles at once.
+    """
+
+    def __init__(self, port: RegisterPort, chip: Chip) -> None:
+        self._chip, self._port = chip, port
+        self.tiles = [TileHost(_Window(port, tile)) for tile in range(chip.tiles)]
+        self.everyone = TileHost(_Window(port, chip.tiles))
+
+    async def load(self, program: ChipProgram) -> None:
+        """Configure the chip for `program`, whatever ran before; PCM states are as by tile number.
+
+        What most tiles have in common is broadcast first.
+        """
+        chip = self._chip
+        for constant in COLUMN_CONSTANTS:
+            for column in range(chip.array.columns):
+                address = registers.column_address(column, constant.name)
+                response = await self.everyone.port.write(address, constant.reset)
+                assert response == OKAY, f"broadcast of {constant.name} of column {column}"
+        for stream in range(fabric.STREAMS):
+            await self._route(self.everyone, stream, 0, 0)
+        for tile in program.tiles:
+            await self._load_tile(tile)
+
+    async def _load_tile(self, tile: TileProgram) -> None:
+        host = self.tiles[tile.tile]
+        for route in tile.routes:
+            part = route.start | route.length << 16
+            await self._route(host, route.stream, self._mask(route), part)
+        if tile.config is not None:
+            await host.write("STATE_SELECT", tile.tile)
+            await host.write("TX_STREAM", tile.tx_stream)
+            await host.until_clear("state_loading")
+            await self._configure(host, tile.config)
+
+    async def _configure(self, host: TileHost, config: TileConfig) -> None:
+        await host.configure(config, assume_reset_constants=True)
+
+    def _mask(self, route: Route) -> int:
+        names = fabric.sinks(self._chip)
+        return sum(1 << names.index(sink) for sink in route.sinks)
+
+    async def _route(self, host: TileHost, stream: int, mask: int, part: int) -> None:
+        address = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
+        words = [(address + 4, part)] if mask else []
+        for at, value in [*words, (address, mask)]:
+            response = await host.port.write(at, value)
+            assert response == OKAY, f"route of stream {stream} was answered with {response}"
+
+    async def errors(self) -> dict[int, int]:
+        """ERROR of every tile where it is not 0."""
+        values = {tile: await host.read("ERROR") for tile, host in enumerate(self.tiles)}
+        return {tile: value for tile, value in values.items() if value}
+
+    async def count(self, register: str, program: ChipProgram) -> dict[int, int]:
+        """A counter of every tile that computes."""
+        assert register in BY_NAME
+        return {
+            tile.tile: await self.tiles[tile.tile].read(register)
+            for tile in program.tiles
+            if tile.config is not None
+        }

@@ -1,0 +1,72 @@
+"""A program through a whole chip in RTL: what is run, where its files are, and what came out."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+VARIABLE = "CADUCEUS_CHIP_JOB"
+"""Environment variable that names the job's folder to the simulation."""
+
+PLUSARGS = ("+pcm_state=states", "+streams=streams")
+"""Folders under the job's folder, the simulation's working folder."""
+
+
+@dataclass(frozen=True)
+class ChipJob:
+    """What to run.
+
+    Attributes:
+        chip: name, or path of the description.
+        clock_half_periods_ps: of `sync` and `mvm`.
+    Beside it are the program image `program.bin`, the PCM state `state.pcm`, and the input
+    vectors `inputs.npy`, int8 [n, input_length].
+    """
+
+    chip: str
+    clock_half_periods_ps: tuple[int, int]
+
+    def save(self, folder: Path) -> None:
+        """Write it to its file in `folder`."""
+        (folder / "job.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "ChipJob":
+        """Read it from its file in `folder`."""
+        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        return cls(content["chip"], tuple(content["clock_half_periods_ps"]))
+
+
+@dataclass(frozen=True)
+class ChipOutcome:
+    """What came of it.
+
+    Attributes:
+        values_compared, mismatches: INT8 values that left the chip.
+        first_mismatch: where, expected and got; empty if there is none.
+        cycles: rising edges of `sync` and `mvm` from the first input on.
+        began: clock in which the chip took its first beat.
+        fed: clock in which it took the last beat of the first packet of every host input.
+        ends: for every vector, the clock in which its last output beat left.
+        mvms, stalled: MVMs and stalled cycles by tile number.
+        simulate_seconds: wall-clock time from the first input on.
+    """
+
+    values_compared: int
+    mismatches: int
+    first_mismatch: str
+    cycles: dict[str, int]
+    began: int
+    fed: int
+    ends: list[int]
+    mvms: dict[str, int]
+    stalled: dict[str, int]
+    simulate_seconds: float
+
+    def save(self, folder: Path) -> None:
+        """Write it to its file in `folder`."""
+        (folder / "outcome.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "ChipOutcome":
+        """Read it from its file in `folder`."""
+        return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))

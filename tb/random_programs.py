@@ -1,0 +1,263 @@
+"""Random programs for a chip: any dataflow that its links allow and that cannot deadlock."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+
+import numpy as np
+
+from compiler import deadlock
+from compiler.route import Router
+from compiler.streams import trace
+from spec import fabric, formats
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.fabric import HOST, INPUT, PAYLOAD_MAX, RX
+from spec.formats import ReadMode
+from spec.pcm_state import PcmState
+from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram, chip_digest
+from spec.program_codes import computing, device_codes
+from tb.tile_bench import random_config, random_state
+
+_ALSO_OUT, _STRAIGHT = 0.2, 0.2
+"""Chances: results that a tile takes also leave; the host sends a packet to itself."""
+_TRIES = 12
+"""Draws for a number of tiles before another one."""
+
+
+@dataclass
+class _Packet:
+    """A stream as it is drawn: its source, its length, and who gets which part of it.
+
+    Attributes:
+        source: the tile where it enters the fabric.
+        port: host input that it comes from, or None.
+        length: of the payload.
+        takes: for each tile that keeps a part: its sink, start and length.
+        leaves: host outputs that get all of it.
+    """
+
+    source: int
+    port: int | None
+    length: int
+    takes: dict[int, tuple[str, int, int]] = field(default_factory=dict)
+    leaves: set[int] = field(default_factory=set)
+
+
+class _Draft:
+    """A program as it is drawn, tile by tile; each takes vectors of those drawn before it."""
+
+    def __init__(self, random: np.random.Generator, chip: Chip, tiles: int) -> None:
+        self._random, self._chip = random, chip
+        self.packets: list[_Packet] = []
+        self.configs: dict[int, TileConfig] = {}
+        self.results: dict[int, _Packet] = {}
+        # What may happen differs from program to program: more of it deadlocks more easily.
+        self._host_share, self._rx_share, self._shared = random.uniform(0, (1, 0.7, 0.7))
+        self.mode = ReadMode.FOUR_PHASE if self._chance(0.3) else ReadMode.ONE_PHASE
+        for tile in random.choice(chip.tiles, tiles, replace=False).tolist():
+            self._add(tile)
+        if self._chance(_STRAIGHT):
+            self._from_host(self._below(PAYLOAD_MAX))
+        outputs = len(chip.host.outputs)
+        for packet in self.packets:
+            if not packet.takes or self._chance(_ALSO_OUT):
+                packet.leaves.add(int(random.integers(outputs)))
+
+    def _chance(self, share: float) -> bool:
+        return bool(self._random.random() < share)
+
+    def _below(self, most: int) -> int:
+        """1 to `most`."""
+        return int(self._random.integers(1, most + 1))
+
+    def _from_host(self, least: int) -> _Packet:
+        """A new packet of the host, at least `least` long."""
+        port = int(self._random.integers(len(self._chip.host.inputs)))
+        length = least if self._chance(0.5) else int(self._random.integers(least, PAYLOAD_MAX + 1))
+        edge = fabric.host_tiles(self._chip, "inputs")[port]
+        self.packets.append(_Packet(edge, port, length))
+        return self.packets[-1]
+
+    def _add(self, tile: int) -> None:
+        chip = self._chip
+        source = self._choose(tile)
+        most = chip.array.rows if source is None else min(chip.array.rows, source.length)
+        rows, columns = self._below(most), self._below(chip.array.columns)
+        self._take(tile, INPUT, rows, source or self._from_host(rows))
+        with_rx = self._chance(self._rx_share)
+        if with_rx:
+            partner = self._choose(tile)
+            columns = columns if partner is None else min(columns, partner.length)
+            self._take(tile, RX, columns, partner or self._from_host(columns))
+        flags = self._chance(0.2), self._chance(0.3), with_rx
+        config = random_config(self._random, chip, self.mode, *flags)
+        constants = np.resize(config.constants, (columns, config.constants.shape[1]))
+        self.configs[tile] = replace(config, rows=rows, columns=columns, constants=constants)
+        self.results[tile] = _Packet(tile, None, columns)
+        self.packets.append(self.results[tile])
+
+    def _choose(self, tile: int) -> _Packet | None:
+        """A packet that there is, or None for a new one of the host."""
+        from_host = self._chance(self._host_share)
+        known = [
+            packet
+            for packet in self.packets
+            if tile not in packet.takes and (packet.port is not None) == from_host
+        ]
+        if not known or (from_host and not self._chance(self._shared)):
+            return None
+        return known[int(self._random.integers(len(known)))]
+
+    def _take(self, tile: int, sink: str, length: int, packet: _Packet) -> None:
+        units = self._chip.link.units
+        start = int(self._random.integers((packet.length - length) // units + 1)) * units
+        packet.takes[tile] = sink, min(start, (PAYLOAD_MAX - 1) // units * units), length
+
+
+def draw(random: np.random.Generator, chip: Chip, tiles: int) -> ChipProgram:
+    """A random program in which `tiles` tiles compute. It might deadlock.
+
+    Raises:
+        UserError: a link that it would need does not exist.
+    """
+    draft = _Draft(random, chip, tiles)
+    router = Router(chip)
+    numbers = random.permutation(fabric.STREAMS).tolist()
+    order, edges = fabric.sinks(chip), fabric.host_tiles(chip, "outputs")
+    routes: dict[int, list[Route]] = defaultdict(list)
+    inputs, outputs, preambles = [], [], {}
+    received = 0
+    whole = max([packet.length for packet in draft.packets if packet.port is not None])
+    whole += int(random.integers(PAYLOAD_MAX))
+    for number, packet in zip(numbers, draft.packets, strict=False):
+        ends = [(tile, sink) for tile, (sink, _, _) in packet.takes.items()]
+        ends += [(edges[port], HOST) for port in packet.leaves]
+        group = ("port", packet.port) if packet.port is not None else ("tile", packet.source)
+        shuffled = [ends[index] for index in random.permutation(len(ends))]
+        for tile, sinks in router.tree(packet.source, shuffled, group).items():
+            _, start, length = packet.takes.get(tile, ("", 0, 0))
+            routes[tile].append(Route(number, tuple(sorted(sinks, key=order.index)), start, length))
+        if packet.port is not None:
+            start = int(random.integers(whole - packet.length + 1))
+            inputs.append(HostStream(packet.port, number, start, packet.length))
+        else:
+            preambles[packet.source] = number
+        for port in sorted(packet.leaves):
+            outputs.append(HostStream(port, number, received, packet.length))
+            received += packet.length
+    codes = {
+        tile: random_state(random, chip).codes[0, : config.rows, : config.columns]
+        for tile, config in draft.configs.items()
+    }
+    return ChipProgram(
+        chip=chip.name,
+        chip_digest=chip_digest(chip),
+        network="random",
+        read_mode=draft.mode,
+        tiles=tuple(
+            TileProgram(
+                tile,
+                tuple(random.permutation(np.array(routes[tile], dtype=object)).tolist()),
+                draft.configs.get(tile),
+                codes.get(tile),
+                preambles.get(tile),
+            )
+            for tile in sorted(routes)
+        ),
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        input_length=whole,
+        output_length=received,
+    )
+
+
+def programs(
+    random: np.random.Generator, chip: Chip, most: int | None = None
+) -> Iterator[ChipProgram]:
+    """Endless random programs for `chip`, of up to `most` computing tiles, that cannot deadlock."""
+    most = min(most or chip.tiles, chip.tiles)
+    while True:
+        # A small program is as likely as a large one.
+        tiles = min(most, int(np.exp(random.uniform(0, np.log(most + 1)))))
+        for _ in range(_TRIES):
+            program = draw(random, chip, tiles)
+            if _accepted(program, chip):
+                yield program
+                break
+
+
+def _accepted(program: ChipProgram, chip: Chip) -> bool:
+    """Whether it cannot deadlock.
+
+    Beyond `deadlock.check`: a multicast moves at the pace of its slowest branch, and an RX takes
+    values only as its tile's results leave. A packet to an RX thus waits, on all its branches, for
+    the whole input of that tile, and for a way on for that tile's results.
+    """
+    try:
+        deadlock.check(program, chip)
+    except UserError:
+        return False
+    streams = trace(program, chip)
+    into = {(end, s): stream for stream in streams for s in (INPUT, RX) for end in stream.ends(s)}
+    results = {stream.producer: stream for stream in streams if stream.producer is not None}
+    sorter: TopologicalSorter[tuple[str, int]] = TopologicalSorter()
+    for stream in streams:
+        accepted, complete = ("accepted", stream.number), ("complete", stream.number)
+        sorter.add(complete, accepted)
+        for tile in stream.ends(RX):
+            sorter.add(accepted, ("complete", into[tile, INPUT].number))
+            sorter.add(accepted, ("accepted", results[tile].number))
+        for sink in (INPUT, RX):
+            if (stream.producer, sink) in into:
+                sorter.add(complete, ("complete", into[stream.producer, sink].number))
+    try:
+        sorter.prepare()
+    except CycleError:
+        return False
+    return True
+
+
+def random_devices(random: np.random.Generator, program: ChipProgram, chip: Chip) -> PcmState:
+    """The program's codes on converters of random gain and offset, with read noise."""
+    drawn = [random_state(random, chip) for _ in computing(program)]
+    parts = {
+        name: np.concatenate([getattr(state, name) for state in drawn])
+        for name in ("gain_p", "gain_n", "offset_p", "offset_n", "noise")
+    }
+    return PcmState(chip=chip.name, seed=drawn[0].seed, codes=device_codes(program, chip), **parts)
+
+
+def random_vectors(random: np.random.Generator, program: ChipProgram, count: int) -> np.ndarray:
+    """Input vectors, int8 [count, program.input_length]; every value occurs, -128 included."""
+    lowest = -formats.INT8_MAX - 1
+    shape = (count, program.input_length)
+    x = random.integers(lowest, formats.INT8_MAX + 1, shape, dtype=np.int8)
+    # Only an activation may be -128 in golden's RX.
+    to_rx = {route.stream for tile in program.tiles for route in tile.routes if RX in route.sinks}
+    for part in program.inputs:
+        if part.stream in to_rx:
+            ours = x[:, part.start : part.start + part.length]
+            np.maximum(ours, -formats.INT8_MAX, out=ours)
+    return x
+
+
+def hops(program: ChipProgram, chip: Chip) -> int:
+    """Packets that enter a tile's link controller for one input vector, over whatever source."""
+    return sum(len(stream.hops) for stream in trace(program, chip))
+
+
+def describe(program: ChipProgram) -> str:
+    """The program's streams and sizes in words, to look at when it fails."""
+    lines = [f"{program.read_mode} reads"]
+    for side in ("inputs", "outputs"):
+        lines += [f"{side}: {stream}" for stream in getattr(program, side)]
+    for tile in program.tiles:
+        config = tile.config
+        sizes = "forwards"
+        if config is not None:
+            sizes = f"{config.rows}x{config.columns}, rx {config.rx_enable}, tx {tile.tx_stream}"
+        lines.append(f"tile {tile.tile}: {sizes}")
+        lines += [f"    {route}" for route in tile.routes]
+    return "\n".join(lines) + "\n"

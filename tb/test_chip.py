@@ -1,0 +1,307 @@
+"""A whole chip behind AXI: RTL against golden under back-pressure, mistakes and resets."""
+
+from dataclasses import replace
+from itertools import islice
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles, Timer
+
+from compiler.whole_chip import compile_layer
+from spec import fabric, network, pcm_state, registers
+from spec.formats import COLUMN_CONSTANTS, DEVICE_BITS, FP16_BITS, ReadMode
+from spec.program import ChipProgram
+from spec.program_codes import device_codes
+from spec.registers import BY_NAME, Error
+from tb import benches
+from tb.benches import Bench, Variant
+from tb.chip_bench import ChipBench, Work, design, place
+from tb.chip_work import ASIDE, SLICED, VECTOR, change_tile, two_flows
+from tb.chips import sized
+from tb.random_programs import programs, random_devices, random_vectors
+from tb.scoreboard import Mismatch, compare
+from tb.tile_bench import flipped
+
+_TINY = {"chip": "tiny", "clocks": (1250, 500)}
+_WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 4, "columns": 12, "gdpu_units": 3}
+
+BENCH = Bench(
+    name="chip",
+    variants=(
+        Variant("tiny", {**_TINY, "programs": 8}, simulators=("verilator",)),
+        Variant("tiny", {**_TINY, "programs": 2}, simulators=("icarus",)),
+        Variant("wide", {**_WIDE, "programs": 8}, simulators=("verilator",)),
+    ),
+    prepare=design,
+)
+SLVERR = 2
+VECTORS, HELD_UP = 50, 3000
+"""More vectors than results find places in a tile, and clocks in which those fill."""
+
+
+async def _bench(dut: object) -> ChipBench:
+    parameters = benches.current()
+    return await ChipBench.start(dut, sized(parameters), parameters["clocks"])
+
+
+def _work(random: np.random.Generator, bench: ChipBench, program: ChipProgram, count: int) -> Work:
+    state = random_devices(random, program, bench.chip)
+    return Work(program, state, random_vectors(random, program, count))
+
+
+@cocotb.test()
+async def a_compiled_layer(dut: object) -> None:
+    """A layer over several tiles, its partial sums from tile to tile, in both read modes."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    for mode in ReadMode:
+        program = compile_layer(*network.find("conv_32x16"), bench.chip, mode)
+        state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
+        work = Work(program, state, random_vectors(random, program, 6))
+        bench.set_pauses(random, (0, 0.3, 0.8))
+        await bench.check(work, f"conv_32x16 ({mode})")
+        assert await bench.host.errors() == {}
+
+
+@cocotb.test()
+async def random_programs(dut: object) -> None:
+    """Any dataflow, one after another without a reset between."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    found = islice(programs(random, bench.chip), benches.current()["programs"])
+    for number, program in enumerate(found):
+        bench.set_pauses(random, (0, 0.3, 0.9))
+        await bench.check(_work(random, bench, program, 5), f"program {number}")
+    assert await bench.host.errors() == {}
+
+
+@cocotb.test()
+async def bad_addresses(dut: object) -> None:
+    """What is nowhere answers SLVERR, and changes nothing anywhere."""
+    bench = await _bench(dut)
+    tiles, space = bench.chip.tiles, registers.TILE_SPACE
+    columns = bench.chip.array.columns
+    await bench.host.everyone.write("ROWS", 3)
+    nowhere = [
+        registers.REGISTERS[-1].address + 4,
+        registers.COLUMN_BASE + columns * registers.COLUMN_STRIDE,
+        registers.COLUMN_BASE + len(COLUMN_CONSTANTS) * 4,
+        registers.ROUTE_BASE + fabric.STREAMS * registers.ROUTE_STRIDE,
+        *(BY_NAME["ROWS"].address + byte for byte in (1, 2, 3)),
+        registers.ROUTE_BASE + 2,
+        space - 4,
+    ]
+    rows = BY_NAME["ROWS"].address
+    beyond = range(tiles + 1, 1 << registers.chip_address_bits(tiles) - registers.ADDRESS_BITS)
+    addresses = [tile * space + address for tile in range(tiles + 1) for address in nowhere]
+    addresses += [tile * space + rows for tile in beyond]
+    for address in addresses:
+        assert await bench.access(address) == SLVERR, f"read of {address:#x}"
+        assert await bench.access(address, 5) == SLVERR, f"write to {address:#x}"
+    # The broadcast window cannot be read: there is no one answer.
+    for name in ("ID", "ROWS"):
+        assert await bench.access(tiles * space + BY_NAME[name].address) == SLVERR, name
+    for number, tile in enumerate(bench.host.tiles):
+        assert await tile.read("ID") == registers.ID, number
+        assert await tile.read("ROWS") == 3, number
+    # What every tile refuses, the window refuses.
+    assert await bench.access(tiles * space + rows, bench.chip.array.rows + 1) == SLVERR
+    assert await bench.access(tiles * space + BY_NAME["ID"].address, 1) == SLVERR
+
+
+@cocotb.test()
+async def broadcast(dut: object) -> None:
+    """A write to the window reaches every tile: registers, constants and routes."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    host = bench.host
+    assert (bench.chip.grid.rows, bench.chip.grid.columns) == (2, 2)
+    for name, value in (("ROWS", 7), ("RX_SCALE", 0x1234), ("MODE", 5), ("TX_STREAM", 0xA5)):
+        await host.everyone.write(name, value)
+        for number, tile in enumerate(host.tiles):
+            assert await tile.read(name) == value, f"{name} of tile {number}"
+    address = registers.column_address(2, "bias")
+    assert await host.everyone.port.write(address, 0x5678) == 0
+    for number, tile in enumerate(host.tiles):
+        assert await tile.port.read(address) == (0x5678, 0), f"bias of tile {number}"
+    # A packet goes east, south and to the host from everywhere: by tiles 1 and 2 to tile 3, which
+    # gets it twice. What leads over the edge is swallowed. Both ways wait for each other at tile 3,
+    # so the packet is one that buffers hold.
+    mask = sum(1 << fabric.sinks(bench.chip).index(sink) for sink in ("east_1", "south_1", "host"))
+    entry = registers.ROUTE_BASE + 99 * registers.ROUTE_STRIDE
+    for at, value in ((entry + 4, 0), (entry, mask)):
+        assert await host.everyone.port.write(at, value) == 0
+    payload = random.integers(-128, 128, 1, dtype=np.int8)
+    bench.send_packet(0, 99, payload)
+    for port in (0, 1, 1):
+        stream, got = await bench.receive_packet(port)
+        assert stream == 99
+        assert (got == payload).all()
+    await bench.until_asleep()
+    assert all(sink.empty() for sink in bench.outputs)
+    assert await host.errors() == {}
+
+
+@cocotb.test()
+async def bad_packets(dut: object) -> None:
+    """A bad packet is told of by its tile alone; other packets go on, and so does that tile."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    work = _work(random, bench, two_flows(random, bench.chip), 6)
+    bench.set_pauses(random, (0.2,))
+    await bench.load(work)
+    tile, config = bench.host.tiles[0], work.program.tiles[0].config
+    units = bench.chip.link.units
+    long = await bench.long_route(0, config.rows)
+    bad = (
+        (Error.STREAM_UNKNOWN, 77, 5), (Error.STREAM_UNKNOWN, 78, 0),
+        (Error.PACKET_EMPTY, VECTOR, 0), (Error.PACKET_EMPTY, SLICED, units),
+        (Error.INPUT_SHORT, VECTOR, config.rows - 1), (Error.INPUT_LONG, long, config.rows + 5),
+    )  # fmt: skip
+    elsewhere = {1}
+    for error, stream, length in bad:
+        name = f"bit {error}, stream {stream}, {length} values"
+        bench.send(work, elsewhere)
+        bench.send_packet(0, stream, random.integers(-127, 128, length, dtype=np.int8))
+        got = await bench.receive(work, {0})
+        await bench.inputs[0].wait()
+        await bench.until_asleep()
+        assert int(dut.error.value) == 1, name
+        assert await bench.host.errors() == {0: 1 << error}, name
+        if error in (Error.STREAM_UNKNOWN, Error.PACKET_EMPTY):
+            assert await tile.read("ERROR_STREAM") == stream, name
+        await tile.write("ERROR", 1 << error)
+        await ClockCycles(dut.aclk, 2)
+        assert int(dut.error.value) == 0, name
+        part = work.program.outputs[ASIDE]
+        where = slice(part.start, part.start + part.length)
+        reads = await bench.host.tiles[1].read("MVMS") - len(work.x)
+        compare(work.expected(bench.chip, reads)[:, where], got[:, where], place(name))
+    assert await tile.read("MVMS") == await tile.read("PACKETS_IN") == 0
+    bench.send(work, {0})
+    got = await bench.receive(work, elsewhere)
+    part = work.program.outputs[1 - ASIDE]
+    where = slice(part.start, part.start + part.length)
+    compare(work.expected(bench.chip)[:, where], got[:, where], place("after bad packets"))
+
+
+@cocotb.test()
+async def counters(dut: object) -> None:
+    """Tiles count their own vectors, and no others; waiting for a way out is a stall."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    work = _work(random, bench, two_flows(random, bench.chip), VECTORS)
+    await bench.load(work)
+    bench.outputs[0].pause = True
+    bench.send(work)
+    await ClockCycles(dut.aclk, HELD_UP)
+    assert int(dut.awake.value) & 2, "a tile sleeps while its result waits"
+    bench.outputs[0].pause = False
+    compare(work.expected(bench.chip), await bench.receive(work), place("counters"))
+    await bench.until_asleep()
+    for name in ("PACKETS_IN", "MVMS", "PACKETS_OUT"):
+        counted = [await tile.read(name) for tile in bench.host.tiles]
+        assert counted == [VECTORS, VECTORS, 0, 0], f"{name}: {counted}"
+    busy = [await tile.read("BUSY_CYCLES") for tile in bench.host.tiles]
+    assert busy[0] > 0 and busy[1] >= HELD_UP and busy[2:] == [0, 0], busy
+    stalled = [await tile.read("STALL_CYCLES") for tile in bench.host.tiles]
+    assert stalled[1] > 0 and stalled[2:] == [0, 0], stalled
+
+
+@cocotb.test()
+async def reset_at_any_moment(dut: object) -> None:
+    """A reset in mid-packet or mid-MVM: another program loads, and everything is right."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    found = programs(random, bench.chip)
+    for moment in range(benches.current()["programs"]):
+        bench.set_pauses(random, (0, 0.3))
+        work = _work(random, bench, next(found), 6)
+        await bench.load(work)
+        bench.send(work)
+        await Timer(int(random.integers(20, 2500)), "ns")
+        await bench.reset()
+        assert int(dut.awake.value) == 0
+        await bench.check(_work(random, bench, next(found), 4), f"after reset {moment}")
+        assert await bench.host.errors() == {}
+        await bench.until_asleep()
+        assert all(sink.empty() for sink in bench.outputs)
+
+
+@cocotb.test()
+async def sleep_and_wake(dut: object) -> None:
+    """Tiles sleep without work, and wake for a packet or an access; others sleep on."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    work = _work(random, bench, two_flows(random, bench.chip), 2)
+    await bench.load(work)
+    for _ in range(3):
+        for ports, outputs, tiles in (({0}, {1}, {0, 2, 3}), ({1}, {0}, {1})):
+            await bench.until_asleep()
+            await ClockCycles(dut.aclk, int(random.integers(1, 300)))
+            before = [await tile.read("BUSY_CYCLES") for tile in bench.host.tiles]
+            await ClockCycles(dut.aclk, 100)
+            after = [await tile.read("BUSY_CYCLES") for tile in bench.host.tiles]
+            assert after == before, "registers must answer, and nothing count, in a tile's sleep"
+            assert int(dut.awake.value) == 0
+            seen: set[int] = set()
+            watch = cocotb.start_soon(bench.watch_awake(seen))
+            reads = await bench.host.tiles[min(tiles)].read("MVMS")
+            bench.send(work, ports)
+            got = await bench.receive(work, outputs)
+            watch.cancel()
+            assert seen == tiles, f"tiles {seen} woke for a packet to {tiles}"
+            expected = work.expected(bench.chip, reads)
+            part = work.program.outputs[ASIDE if outputs == {0} else 1 - ASIDE]
+            where = slice(part.start, part.start + part.length)
+            compare(expected[:, where], got[:, where], place("awake again"))
+
+
+@cocotb.test()
+async def every_alteration_is_reported(dut: object) -> None:
+    """One bit of codes or constants, or a route, altered in what the RTL gets, must be reported."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    work = _work(random, bench, two_flows(random, bench.chip), 3)
+    expected = work.expected(bench.chip)
+    for what in ("codes", "constant", "route"):
+        # An alteration that changes no result (lost in rounding, say) proves nothing.
+        while True:
+            wrong = _altered(random, work, what, bench)
+            if (wrong.expected(bench.chip) != expected).any():
+                break
+        got = await bench.run(wrong)
+        compare(wrong.expected(bench.chip), got, place(f"altered {what}"))
+        try:
+            compare(expected, got, place(what))
+        except Mismatch as report:
+            told = str(report)
+            assert all(word in told for word in (what, "vector", "expected", "got")), told
+        else:
+            raise AssertionError(f"{what}: an alteration went unnoticed")
+
+
+def _altered(random: np.random.Generator, work: Work, what: str, bench: ChipBench) -> Work:
+    """`work` with something altered in tile 0's codes, constants or slice."""
+    tile = work.program.tiles[0]
+
+    def altered(array: np.ndarray, bits: int) -> np.ndarray:
+        index = tuple(int(random.integers(size)) for size in array.shape)
+        return flipped(array, index, int(random.integers(bits)))
+
+    if what == "codes":
+        codes = altered(tile.codes, DEVICE_BITS)
+        program = change_tile(work.program, 0, codes=codes)
+        return replace(work, program=program, state=replace(
+            work.state, codes=device_codes(program, bench.chip)
+        ))  # fmt: skip
+    if what == "constant":
+        constants = altered(tile.config.constants, FP16_BITS)
+        config = replace(tile.config, constants=constants)
+        return replace(work, program=change_tile(work.program, 0, config=config))
+    routes = tuple(
+        replace(route, start=route.start + bench.chip.link.units)
+        if route.stream == VECTOR else route
+        for route in tile.routes
+    )  # fmt: skip
+    return replace(work, program=change_tile(work.program, 0, routes=routes))

@@ -1,0 +1,189 @@
+"""Random programs through a whole chip: random traffic, random back-pressure, golden results.
+
+Stream players and recorders instead of Python models, as the largest chip has 16 host streams.
+"""
+
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
+
+from hdl.chip_sources import write_sources
+from spec.chip import Chip
+from spec.program import ChipProgram
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.chip_bench import CHIP_ARGUMENTS, STATES, Work, place, write_states
+from tb.chip_harness import HARNESS_SOURCES, write_harness
+from tb.chip_host import ChipHost
+from tb.chips import sized
+from tb.random_programs import describe, hops, programs, random_devices, random_vectors
+from tb.run_chip import expected_beats, read_outputs, write_inputs
+from tb.scoreboard import compare
+from tb.tile_host import EventPort, reset, start_clock
+
+HERMES_CLOCKS = (1250, 500)
+FAST_ARRAYS = (1250, 130)
+"""Half periods of `sync` and `mvm` in ps: as published, and so that links limit the traffic."""
+STREAMS = Path("streams")
+PAUSES = ((0, 0), (16, 7), (64, 0), (200, 0), (16, 63), (40, 15), (8, 1023))
+"""Per stream: in how many of 256 clocks a pause begins, and its longest length as a mask."""
+LOOK_CLOCKS, PATIENCE = 2_000, 60
+"""Clocks between two looks at the recorders, and looks without a beat until the chip hangs."""
+SLEEP_CLOCKS, LOOKS_FOR_SLEEP = 200, 2_000
+"""Clocks between two looks at who is awake, and looks until someone counts as sleepless."""
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    chip = sized(variant.parameters)
+    sources = [
+        *write_sources(folder, chip),
+        *HARNESS_SOURCES,
+        write_harness(folder / "chip_harness.sv", chip),
+    ]
+    return Design(
+        sources,
+        "chip_harness",
+        parameters={"PAUSES": 1},
+        plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
+        build_args=CHIP_ARGUMENTS,
+        build=variant.parameters["build"],
+    )
+
+
+def _variant(
+    name: str,
+    build: str,
+    packets: int,
+    clocks: tuple[int, int] = HERMES_CLOCKS,
+    vectors: int = 60,
+    regress: bool = False,
+    **sizes: int | str,
+) -> Variant:
+    """At least `packets` go through link controllers, of up to `vectors` vectors a program."""
+    parameters = {"build": build, "packets": packets, "clocks": clocks, "vectors": vectors, **sizes}
+    return Variant(name, parameters, regress=regress)
+
+
+_GRID = {"chip": "hermes", "rows": 16, "columns": 16, "gdpu_units": 4}
+_UNITS = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 4}
+
+BENCH = Bench(
+    name="chip_fuzz",
+    variants=(
+        _variant("tiny", "tiny", 3_000, chip="tiny"),
+        _variant("grid_units4", "grid_units4", 6_000, **_UNITS),
+        _variant("tiny_long", "tiny", 100_000, FAST_ARRAYS, 400, regress=True, chip="tiny"),
+        _variant("grid_long", "grid", 100_000, HERMES_CLOCKS, 200, regress=True, **_GRID),
+        _variant(
+            "grid_units4_long", "grid_units4", 100_000, FAST_ARRAYS, 400, regress=True, **_UNITS
+        ),
+    ),
+    prepare=_prepare,
+    simulators=("verilator",),
+)
+
+
+class FuzzBench:
+    """The chip between players and recorders."""
+
+    def __init__(self, dut: object, chip: Chip) -> None:
+        self.dut, self.chip = dut, chip
+        self.host = ChipHost(EventPort(dut, dut.aclk), chip)
+        self._clock_ps = 2 * benches.current()["clocks"][0]
+
+    @classmethod
+    async def start(cls, dut: object) -> "FuzzBench":
+        """Start the clocks and reset the chip."""
+        parameters = benches.current()
+        dut.start.value = 0
+        dut.aresetn.value = 0
+        for clock, half in zip((dut.aclk, dut.mvm_clk), parameters["clocks"], strict=True):
+            start_clock(clock, half)
+        bench = cls(dut, sized(parameters))
+        STREAMS.mkdir(exist_ok=True)
+        await reset(dut)
+        return bench
+
+    def write_pauses(self, random: np.random.Generator) -> None:
+        """Let some streams never pause, some often, some rarely and long."""
+        for side in ("inputs", "outputs"):
+            for port in range(len(getattr(self.chip.host, side))):
+                share, longest = PAUSES[int(random.integers(len(PAUSES)))]
+                seed = int(random.integers(1, 1 << 32))
+                path = STREAMS / f"{side[:-1]}_{port}.pauses"
+                path.write_text(f"{share:x} {longest:x} {seed:x}\n", encoding="ascii")
+
+    async def run(self, work: Work) -> np.ndarray:
+        """Everything that comes out for the inputs of `work`, int8 [n, output_length]."""
+        dut, program, vectors = self.dut, work.program, len(work.x)
+        write_inputs(STREAMS, program, self.chip, work.x)
+        expected = expected_beats(program, self.chip, vectors)
+        for port, count in enumerate(expected):
+            getattr(dut, f"expected_{port}").value = count
+        await RisingEdge(dut.aclk)
+        dut.start.value = 1
+        await RisingEdge(dut.aclk)
+        dut.start.value = 0
+        await ClockCycles(dut.aclk, 2)
+        recorded, idle = 0, 0
+        while not int(dut.done.value):
+            await First(RisingEdge(dut.done), Timer(LOOK_CLOCKS * self._clock_ps, "ps"))
+            now = int(dut.recorded.value)
+            idle = 0 if now != recorded else idle + 1
+            recorded = now
+            assert idle < PATIENCE, f"the chip hangs after {now} of {sum(expected)} beats"
+        return read_outputs(STREAMS, program, self.chip, vectors)
+
+    async def counters(self, program: ChipProgram) -> dict[str, dict[int, int]]:
+        """What tiles counted, by register and computing tile."""
+        names = ("PACKETS_IN", "MVMS", "PACKETS_OUT")
+        return {name: await self.host.count(name, program) for name in names}
+
+    async def until_asleep(self, name: str) -> None:
+        """Wait for the ends of the last packets, which perhaps no result needed."""
+        for _ in range(LOOKS_FOR_SLEEP):
+            await Timer(SLEEP_CLOCKS * self._clock_ps, "ps")
+            if not int(self.dut.awake.value):
+                return
+        awake = int(self.dut.awake.value)
+        raise AssertionError(f"{name}: nothing is left to do, and tiles {awake:#x} are awake")
+
+    async def check(self, work: Work, name: str) -> None:
+        """Load and run; demand golden results, right counts, no error and then sleep everywhere."""
+        program = work.program
+        Path("last.txt").write_text(describe(program), encoding="utf-8")
+        write_states(program, work.state)
+        await self.host.load(program)
+        before = await self.counters(program)
+        compare(work.expected(self.chip), await self.run(work), place(name))
+        await self.until_asleep(name)
+        error = int(self.dut.error.value)
+        assert error == 0, f"{name}: tiles {error:#x} have an error"
+        assert not int(self.dut.surplus.value), f"{name}: more beats than expected"
+        after = await self.counters(program)
+        for register, counts in after.items():
+            counted = {tile: count - before[register][tile] for tile, count in counts.items()}
+            assert set(counted.values()) <= {len(work.x)}, f"{name}: {register} of tiles: {counted}"
+
+
+@cocotb.test()
+async def random_programs(dut: object) -> None:
+    """Any dataflow gives golden's results, whoever waits for whom, until enough packets passed."""
+    random = benches.generator()
+    bench = await FuzzBench.start(dut)
+    wanted, passed, number, tiles = benches.current()["packets"], 0, 0, 0
+    for program in programs(random, bench.chip):
+        if random.random() < 0.3:
+            await reset(dut)
+        x = random_vectors(random, program, int(random.integers(1, benches.current()["vectors"])))
+        work = Work(program, random_devices(random, program, bench.chip), x)
+        bench.write_pauses(random)
+        await bench.check(work, f"program {number} ({program.read_mode})")
+        number += 1
+        passed += len(x) * hops(program, bench.chip)
+        tiles += sum(tile.config is not None for tile in program.tiles)
+        if passed >= wanted:
+            break
+    dut._log.info(f"{number} programs on {tiles} tiles, {passed} packets through link controllers")
