@@ -1,0 +1,243 @@
+"""The packet switch keeps packets whole, loses and doubles none, and serves every source.
+
+Beats carry what the proof wants to know of them: their source, their place in the packet, and
+whether they are its last. The switch is reduced to two streams and three INT8 values a packet: it
+treats all streams alike, and a longer packet repeats what a middle beat does.
+"""
+
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
+from amaranth.lib import data
+
+from formal.harness import Harness
+from formal.proof import Mutant, Proof
+from hdl.link_controller import LinkController
+from spec import chip as chips
+from spec import fabric
+from spec.chip import Adjacency, Chip
+
+_STREAMS, _PAYLOAD = 2, 3
+_REDUCTIONS = (("fabric.STREAMS", str(_STREAMS)), ("fabric.PAYLOAD_MAX", f"({_PAYLOAD})"))
+
+_BEAT = data.StructLayout(
+    {
+        "mark": 1,  # the stream in a preamble, tlast in the payload
+        "place": 3,  # 0 for a preamble
+        "unused": 2,
+        "source": 2,
+    }
+)
+
+
+def _tag(index: int, sources: int) -> int:
+    """The number that a source's beats carry; that of the results is 0, as in their preamble."""
+    return (index + 1) % sources
+
+
+class _Routes:
+    """The table, arbitrary but constant, and written in the first clocks.
+
+    Attributes:
+        ready: the table is written.
+    """
+
+    def __init__(self, h: Harness, controller: Any, sinks: int) -> None:
+        self.entries = [
+            tuple(
+                h.constant(f"{name}_{stream}", width)
+                for name, width in (("mask", sinks), ("start", 2), ("length", 2))
+            )
+            for stream in range(_STREAMS)
+        ]
+        step = Signal(range(_STREAMS + 1))
+        self.ready = step == _STREAMS
+        routes = controller.routes
+        with h.m.If(~self.ready):
+            h.m.d.sync += step.eq(step + 1)
+            h.m.d.comb += [routes.write.eq(1), routes.stream.eq(step)]
+        entry = Mux(step == 0, Cat(*self.entries[0]), Cat(*self.entries[1]))
+        h.m.d.comb += Cat(routes.mask, routes.start, routes.length).eq(entry)
+
+    def of(self, stream: Value) -> tuple[Value, ...]:
+        """Mask, start and length for `stream`."""
+        return tuple(Mux(stream, b, a) for a, b in zip(*self.entries, strict=True))
+
+
+def _source(h: Harness, stream: Any, index: int, tag: int, results: bool, live: bool) -> Signal:
+    """Drive an input with arbitrary packets; return the place in the packet of what it offers."""
+    first = int(results)
+    valid, last = h.input(f"valid_{index}"), h.input(f"last_{index}")
+    number = h.input(f"stream_{index}")
+    place = Signal(3, init=first, name=f"place_{index}")
+    beat = data.View(_BEAT, stream.tdata)
+    h.m.d.comb += [
+        stream.tvalid.eq(valid),
+        stream.tkeep.eq(1),
+        stream.tlast.eq(last),
+        beat.mark.eq(Mux(place == 0, number, last)),
+        beat.place.eq(place),
+        beat.source.eq(tag),
+    ]
+    with h.m.If(valid & stream.tready):
+        h.m.d.sync += place.eq(Mux(last, first, place + 1))
+    offered = h.past(valid & ~stream.tready)
+    h.assume(f"ends_{index}", last | (place < _PAYLOAD))
+    h.assume(
+        f"stable_{index}",
+        ~offered | (valid & (last == h.past(last)) & (number == h.past(number))),
+    )
+    if live:
+        h.assume(f"goes_on_{index}", valid | (place == first))
+    return place
+
+
+def _build(component: type, chip: Chip, within: int = 0) -> Harness:
+    """Around the switch of `chip`; with `within`, sources and sinks do not stop in a packet.
+
+    Otherwise each may stop at any time for as long as it likes. `within` is how long an input may
+    have to wait then.
+    """
+    h = Harness()
+    h.m.submodules.dut = dut = component(chip)
+    names = fabric.sinks(chip)
+    sources, sinks = len(dut.inputs), len(names)
+    local = {names.index(fabric.INPUT), names.index(fabric.RX)}
+    routes = _Routes(h, dut, sinks)
+    h.m.d.comb += dut.tx_stream.eq(h.constant("tx_stream"))
+
+    # How many packets are inside, for every source and sink.
+    enters: dict[tuple[int, int], Value] = {}
+    for i, stream in enumerate(dut.inputs):
+        results = i == sources - 1
+        place = _source(h, stream, i, _tag(i, sources), results, bool(within))
+        h.assume(f"starts_late_{i}", ~stream.tvalid | routes.ready)
+        accepted = stream.tvalid & stream.tready
+        begun = Signal(name=f"begun_{i}")  # stream of the packet whose preamble was accepted
+        preamble = accepted & (place == 0)
+        if results:
+            # The switch puts the preamble in front as soon as a result is offered.
+            number: Value = dut.tx_stream
+            starts = stream.tvalid & (place == 1) & ~h.past(stream.tvalid & ~stream.tready)
+        else:
+            number = Mux(place == 0, stream.tdata[0], begun)
+            starts = preamble & ~stream.tlast
+            with h.m.If(preamble):
+                h.m.d.sync += begun.eq(number)
+        mask, start, length = routes.of(number)
+        keeps = accepted & (place == start + 1) & (length != 0)
+        for o in range(sinks):
+            enters[i, o] = mask[o] & (keeps if o in local else starts)
+        if within:
+            wait = Signal(range(within + 2), name=f"wait_{i}")
+            waits = stream.tvalid & ~stream.tready
+            h.m.d.sync += wait.eq(Mux(waits, Mux(wait <= within, wait + 1, wait), 0))
+            h.prove(f"served_in_time_{i}", wait <= within)
+
+    stable, whole, complete, doubled, lost = [], [], [], [], []
+    for o, stream in enumerate(dut.outputs):
+        ready = Const(1) if within else h.input(f"ready_{o}")
+        h.m.d.comb += stream.tready.eq(ready)
+        bits = Cat(stream.tdata, stream.tkeep, stream.tlast)
+        offered = h.past(stream.tvalid & ~stream.tready)
+        stable.append(~offered | (stream.tvalid & (bits == h.past(bits))))
+
+        beat = data.View(_BEAT, stream.tdata)
+        inside, owner, place = Signal(), Signal(2), Signal(3)
+        taken = stream.tvalid & stream.tready
+        with h.m.If(taken):
+            h.m.d.sync += [inside.eq(~stream.tlast), owner.eq(beat.source), place.eq(beat.place)]
+        follows = (beat.source == owner) & (beat.place == place + 1)
+        whole.append(~stream.tvalid | ~inside | follows)
+        if o in local:
+            # Only what the route keeps; all streams that lead here are asked.
+            number = [
+                (mask[o], (beat.place > start) & (beat.place <= start + length))
+                for mask, start, length in routes.entries
+            ]
+            kept = reduce(or_, (leads & keeps for leads, keeps in number))
+            complete.append(~stream.tvalid | kept)
+        else:
+            first = ~inside & (beat.place == 0) & ~stream.tlast
+            later = inside & (stream.tlast == beat.mark)
+            complete.append(~stream.tvalid | first | later)
+        for i in range(sources):
+            count = Signal(3, name=f"between_{i}_{o}")
+            leaves = taken & ~inside & (beat.source == _tag(i, sources))
+            h.m.d.sync += count.eq(count + enters[i, o] - leaves)
+            doubled.append(leaves & (count == 0))
+            lost.append(~dut.busy & (count != 0))
+    h.prove("stable_until_read", reduce(lambda a, b: a & b, stable))
+    h.prove("packets_stay_whole", reduce(lambda a, b: a & b, whole))
+    h.prove("first_to_last_beat", reduce(lambda a, b: a & b, complete))
+    h.prove("no_packet_twice", ~reduce(or_, doubled))
+    h.prove("no_packet_lost", ~reduce(or_, lost))
+    return h
+
+
+def _chip(links: bool) -> Chip:
+    """The tiny chip, with links to the left and right, or with none: the host and the tile only."""
+    adjacency = Adjacency(horizontal=(1,) if links else (), vertical=())
+    return chips.find("tiny").model_copy(update={"adjacency": adjacency})
+
+
+_SAFE = (
+    Mutant(
+        "has no buffers at its sinks",
+        (
+            "connect(m, buffer.output, flipped(output))\n            outputs.append(buffer.input)",
+            "outputs.append(output)",
+        ),
+        ("stable_until_read",),
+    ),
+    Mutant(
+        "does not look at what is held",
+        ("arbiter.free.eq(~reduce(or_, holds))", "arbiter.free.eq(~0)"),
+        ("packets_stay_whole",),
+    ),
+    Mutant(
+        "keeps the preamble for itself",
+        ("keeps.eq(~preamble & (skip == 0)", "keeps.eq((skip == 0)"),
+        ("first_to_last_beat",),
+    ),
+    Mutant(
+        "does not wait for the other branches",
+        ("others = (ready | ~hold | (1 << index)).all()", "others = 1"),
+        ("no_packet_twice",),
+    ),
+    Mutant(
+        "knows only the routes to the first sink",
+        (".eq(self.routes.mask.any())", ".eq(self.routes.mask[0])"),
+        ("no_packet_lost",),
+    ),
+    Mutant(
+        "does not wait for its sinks",
+        ("beat.tvalid & ((ready | ~hold).all())", "beat.tvalid"),
+        ("packets_stay_whole",),
+    ),
+)
+_LIVE = (
+    Mutant(
+        "never lets go of its sinks",
+        ("[moving.eq(0), hold.eq(0)]", "[moving.eq(0)]"),
+        ("served_in_time_0", "served_in_time_1"),
+    ),
+)
+
+PROOFS = (
+    Proof(
+        "switch 2x3", LinkController, lambda c: _build(c, _chip(False)), 13, 0, _SAFE, _REDUCTIONS
+    ),
+    Proof("switch 4x5", LinkController, lambda c: _build(c, _chip(True)), 11, 0, (), _REDUCTIONS),
+    Proof(
+        "switch 2x3, served",
+        LinkController,
+        lambda c: _build(c, _chip(False), within=14),
+        22,
+        0,
+        _LIVE,
+        _REDUCTIONS,
+    ),
+)

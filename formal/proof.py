@@ -1,0 +1,139 @@
+"""A proof and the bugs that it must find."""
+
+import inspect
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from formal.harness import Harness
+from formal.solver import Model, Refuted
+from spec.errors import UserError
+
+Change = tuple[str, str]
+"""A piece of source that occurs once in the component's module, and what replaces it."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A seeded bug.
+
+    Attributes:
+        says: what is wrong with it.
+        change: how it is made.
+        breaks: properties that must fail, each on its own.
+    """
+
+    says: str
+    change: Change
+    breaks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A component, its harness, and how far to look.
+
+    Attributes:
+        name: of the proof, for example `arbiter 3x2`.
+        component: class under proof.
+        build: makes the harness around this class, or around a mutant of it.
+        depth: clocks of the bounded check.
+        induction: clocks of the induction; 0 for none.
+        mutants: seeded bugs.
+        reductions: changes that make the component small enough, as (old, new), all occurrences.
+        quick: part of the tests.
+    """
+
+    name: str
+    component: type
+    build: Callable[[type], Harness]
+    depth: int
+    induction: int = 0
+    mutants: tuple[Mutant, ...] = ()
+    reductions: tuple[Change, ...] = ()
+    quick: bool = False
+
+
+@dataclass
+class Outcome:
+    """What came out for one property.
+
+    Attributes:
+        proof, name: which.
+        depth: clocks from reset without failure.
+        always: whether induction extends that to all time.
+        refuted: the mutants that were found by it, of those that must be.
+        seconds: of the whole proof or, for a mutant, of it.
+    """
+
+    proof: str
+    name: str
+    depth: int
+    always: bool = False
+    refuted: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def altered(component: type, changes: Sequence[Change], reductions: Sequence[Change] = ()) -> type:
+    """Load the module of `component` again with its source changed; return its class of that name.
+
+    Raises:
+        UserError: a change's text does not occur once, or a reduction's not at all.
+    """
+    module = sys.modules[component.__module__]
+    source = inspect.getsource(module)
+    for old, new in reductions:
+        if old not in source:
+            raise UserError(f"{module.__name__} has no '{old}' to reduce")
+        source = source.replace(old, new)
+    for old, new in changes:
+        if source.count(old) != 1:
+            raise UserError(
+                f"{module.__name__} has '{old}' {source.count(old)} times, a seeded bug needs it "
+                "once"
+            )
+        source = source.replace(old, new)
+    copy = ModuleType(module.__name__)
+    copy.__package__ = module.__package__
+    exec(compile(source, f"<mutant of {module.__name__}>", "exec"), copy.__dict__)
+    return getattr(copy, component.__name__)
+
+
+def prove(proof: Proof) -> list[Outcome]:
+    """Check every property of `proof`.
+
+    Raises:
+        Refuted: one fails.
+        UserError: the proof itself is broken.
+    """
+    began = time.monotonic()
+    component = altered(proof.component, (), proof.reductions)
+    harness = proof.build(component)
+    model = Model(harness)
+    model.check(proof.depth)
+    always = model.induct(proof.induction) if proof.induction else set()
+    seconds = time.monotonic() - began
+    return [
+        Outcome(proof.name, name, proof.depth, name in always, seconds=seconds)
+        for name in harness.properties
+    ]
+
+
+def refute(proof: Proof, mutant: Mutant) -> float:
+    """Make sure that `mutant` breaks each property that it must; return the seconds it took.
+
+    Raises:
+        UserError: a property holds although it must not.
+    """
+    began = time.monotonic()
+    model = Model(proof.build(altered(proof.component, (mutant.change,), proof.reductions)))
+    for name in mutant.breaks:
+        try:
+            model.check(proof.depth, (name,))
+        except Refuted:
+            continue
+        raise UserError(
+            f"{proof.name}: '{name}' holds for {proof.depth} clocks though the design {mutant.says}"
+        )
+    return time.monotonic() - began
