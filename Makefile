@@ -21,13 +21,14 @@ RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
 	$${READ_MODE:+"--read-mode=$$READ_MODE"} $${IMAGES:+"--images=$$IMAGES"}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test regress verilog waves lint format bench accuracy train clean distclean
+.PHONY: help setup sim compile test regress verilog waves lint format formal bench accuracy train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "Options: CHIP=hermes|tiny  NET=<network>  SIM=verilator|icarus  READ_MODE=1-phase|4-phase"
-	@echo "         IMAGES=<count>  PYTHON=<interpreter>  ARGS=<more options for the command>"
+	@echo "Options: CHIP=hermes|caduceus|tiny  NET=<network>  SIM=verilator|icarus"
+	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
+	@echo "         ARGS=<more options for the command>"
 
 setup: ## Install what is missing (every other target does it too)
 	@command -v "$(PYTHON)" >/dev/null || { echo "caduceus set-up: There is no $(PYTHON) here:" \
@@ -43,6 +44,9 @@ test: setup ## Run the tests
 regress: setup ## Run the tests and the deeper ones, which take much longer
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
+compile: setup ## Map a large layer (NET=) to a whole chip and show what goes where
+	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
+
 verilog: setup ## Write the Verilog of the chip's tile
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
 
@@ -54,6 +58,9 @@ lint: setup ## Check style and formatting
 
 format: setup ## Format the code and sort its imports
 	@$(IN_VENV) ruff check --fix . && $(IN_VENV) ruff format .
+
+formal: setup ## Prove properties of FIFOs, credits, arbiter and packet switch; find seeded bugs
+	@$(IN_VENV) python -m formal $(ARGS)
 
 bench: setup ## Measure speed
 	@$(CADUCEUS) bench $(ARGS)

@@ -104,6 +104,28 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int) -> Non
     )
 
 
+@cli.command("compile")
+@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
+@click.option("--net", "network", required=True, help="Network of one layer and one output pixel.")
+@click.option(
+    "--read-mode",
+    type=READ_MODES,
+    default="4-phase",
+    show_default=True,
+    help="How signs are handled in the array.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File of the image.  [default: build/programs/<net>-<chip>-<read-mode>.program]",
+)
+def compile_program(chip: str, network: str, read_mode: str, output: Path | None) -> None:
+    """Map one large layer to many tiles: write the program image, show what is where."""
+    from caduceus.compile import run
+
+    run(chip, network, ReadMode(read_mode), output, Console())
+
+
 @cli.command()
 def bench() -> None:
     """Measure the speed of the golden model and of the RTL on this machine."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import golden
-from caduceus import sim
+from caduceus import chip_bench, sim
 from caduceus.paths import BUILD
 from spec.errors import UserError
 from spec.files import write_whole
@@ -77,17 +77,25 @@ def run(console: Console) -> Path:
     with console.status("measuring the golden model"):
         golden_rows = golden.run()
     rtl_rows = _rtl(console)
+    chip_rows = chip_bench.run(console)
     kib = {
         "this process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "largest child": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
     }
     memory = {f"{name}, MiB": round(value / 1024, 1) for name, value in kib.items()}
-    report = {"machine": machine, "golden": golden_rows, "rtl": rtl_rows, "peak_memory": memory}
+    report = {
+        "machine": machine,
+        "golden": golden_rows,
+        "rtl": rtl_rows,
+        "chip": chip_rows,
+        "peak_memory": memory,
+    }
     console.print(_table("machine", [machine]))
     console.print(_table("golden model, 256x256 tile, MVM/s on one thread", golden_rows))
     console.print(
         _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
     )
+    console.print(_table("RTL, 64 tiles, 1-phase reads, by busy tiles", chip_rows))
     console.print(_table("peak memory", [memory]))
     path = BUILD / "bench.json"
     write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")

@@ -1,11 +1,55 @@
-"""docs/registers.md, made from the tables in `spec.registers` and `spec.formats`."""
+"""docs/registers.md, made from the tables in `spec.registers`, `spec.formats` and `spec.fabric`."""
 
 from caduceus.paths import REPOSITORY
-from spec import formats, registers
+from spec import chip as chips
+from spec import fabric, formats, registers
 from spec.files import write_whole
 
 PAGE = REPOSITORY / "docs" / "registers.md"
 _SUMMARY = (registers.__doc__ or "").split("\n", 2)[2].strip()
+
+
+_EXAMPLE = "hermes"
+
+
+def _route_table() -> list[str]:
+    chip = chips.find(_EXAMPLE)
+    base, stride = registers.ROUTE_BASE, registers.ROUTE_STRIDE
+    slice_bits = fabric.PAYLOAD_MAX.bit_length()
+    sinks = ", ".join(f"{bit} `{name}`" for bit, name in enumerate(fabric.sinks(chip)))
+    return [
+        "## Route table",
+        "",
+        f"{fabric.STREAMS} entries, one a stream, at `{base:#x} + stream * {stride:#x}`, write "
+        "only (reads give 0), locked. Empty after reset. See [fabric.md](fabric.md).",
+        "",
+        "| offset | bits | what |",
+        "|---|---|---|",
+        "| `0x0` | sinks | where packets of the stream go, a bit a sink; none means that there is "
+        "no entry. The write stores the entry, with the slice that was written last. |",
+        f"| `0x4` | [{slice_bits - 1}:0] | `start`: the first payload value that the tile's own "
+        "INPUT or RX gets, rounded down to a multiple of `link.units` |",
+        f"| `0x4` | [{slice_bits + 15}:16] | `length`: how many it gets |",
+        "",
+        f"Bits of the sinks on `{_EXAMPLE}`: {sinks}. On any chip: for each horizontal distance of "
+        "`adjacency` one east and one west, for each vertical one south and one north, then "
+        "`host`, `input`, `rx`.",
+    ]
+
+
+def _chip_space() -> list[str]:
+    example = chips.find(_EXAMPLE)
+    size, window = registers.TILE_SPACE, example.tiles * registers.TILE_SPACE
+    return [
+        "## On a chip",
+        "",
+        f"Tile t's addresses begin at `t * {size:#x}`. After the last tile's comes the broadcast "
+        f"window (`{window:#x}` on `{_EXAMPLE}`, {example.tiles} tiles): a write to it goes to "
+        "every tile at once and answers SLVERR if any tile refuses it, though others may have "
+        "obeyed; a read answers SLVERR, and so does every address after it. Addresses have "
+        f"{registers.ADDRESS_BITS} bits and as many as the number of tiles has: "
+        f"{registers.chip_address_bits(example.tiles)} on `{_EXAMPLE}`.",
+    ]
 
 
 def render() -> str:
@@ -48,6 +92,7 @@ def render() -> str:
         f"{constant.doc} |"
         for constant in formats.COLUMN_CONSTANTS
     ]
+    lines += ["", *_route_table(), "", *_chip_space()]
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from caduceus import images as test_images
 from caduceus.accuracy import TEST_SET, known
+from caduceus.chip_sim import run_network
 from caduceus.paths import BUILD, HARNESS
 from caduceus.progress import watch
 from compiler.one_tile import compile_network
@@ -208,6 +209,14 @@ def _only_run() -> Iterator[None]:
 
 def _run(request: Request, console: Console, started: float) -> bool:
     """The run itself, with the folders to itself."""
+    chip = chip_description.find(request.chip)
+    if request.network is not None:
+        network, weights = network_description.find(request.network)
+        if network.dataset == "random":
+            return run_network(
+                network, weights, chip, _absolute(request.chip), request.simulator,
+                request.read_mode, request.images, request.waves, request.output, console,
+            )  # fmt: skip
     prepared = prepare(request)
     chip, network, images = prepared.chip, prepared.network, prepared.images
     console.print(

@@ -36,14 +36,17 @@ def test_every_command_has_help(command):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sim", "--chip", "nope"), "unknown chip 'nope': there are hermes, tiny"),
+        (("sim", "--chip", "nope"), "unknown chip 'nope': there are caduceus, hermes, tiny"),
         (("sim", "--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
-        (("sim", "--net", "nope"), "unknown network 'nope': there are fashion_small, fashion_tiny"),
+        (
+            ("sim", "--net", "nope"),
+            "unknown network 'nope': there are conv_2016x224, conv_32x16, fashion_small, fashion_tiny",
+        ),
         (("sim", "--chip", "tiny", "--net", "fashion_small"), "layer conv1 has 28 columns"),
         (("sim", "--chip", "none.yaml"), "none.yaml: cannot read the chip description"),
         (("sim", "--images", "10001"), "images = 10001: "),
         (("sim", "--chip", "tiny", "--output", "."), ".: is a folder: allowed is a file"),
-        (("verilog", "--chip", "nope"), "unknown chip 'nope': there are hermes, tiny"),
+        (("verilog", "--chip", "nope"), "unknown chip 'nope': there are caduceus, hermes, tiny"),
         (("accuracy", "--net", "nope"), "unknown network 'nope'"),
     ],
 )
@@ -99,7 +102,7 @@ def test_a_chip_without_a_network_asks_for_one(tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
     run = caduceus("sim", "--chip", tmp_path / "mine.yaml")
     assert run.returncode == 2
-    assert "chip mine has no network of its own: name one of fashion_small" in run.stderr
+    assert "chip mine has no network of its own: name one of conv_2016x224" in run.stderr
 
 
 def test_damaged_weights_are_one_sentence(tmp_path):

@@ -1,0 +1,200 @@
+"""`caduceus sim` for a network on the whole chip: all tiles in RTL, every output against golden."""
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from caduceus.paths import BUILD
+from caduceus.progress import watch
+from compiler.whole_chip import compile_layer
+from golden import host
+from hdl.chip_sources import write_sources
+from spec import pcm_state, program_image
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.files import write_whole
+from spec.formats import ReadMode
+from spec.network import Network, Weights
+from spec.program import ChipProgram
+from spec.program_codes import computing, device_codes
+from tb import runner
+from tb.chip_harness import HARNESS_SOURCES, write_harness
+from tb.chip_job import PLUSARGS, VARIABLE, ChipJob, ChipOutcome
+from tb.results import Results
+from tb.tile_host import half_periods
+
+CHIP_ARGUMENTS = ("--hierarchical",)
+"""For Verilator: tiles are blocks of their own."""
+
+INPUT_SEED = 2023
+
+
+@dataclass(frozen=True)
+class ChipRun:
+    """A program on a chip in a simulator.
+
+    Attributes:
+        description: name or path of the chip description, as the simulation finds it.
+        x: int8 [n, program.input_length].
+        place: folder of everything that the run makes.
+    """
+
+    chip: Chip
+    description: str
+    program: ChipProgram
+    x: NDArray[np.int8]
+    simulator: str
+    place: Path
+    waves: bool = False
+
+    @property
+    def job(self) -> Path:
+        """Working folder of the simulation."""
+        return self.place / "run"
+
+
+def random_inputs(network: Network, count: int) -> NDArray[np.int8]:
+    """Random input vectors, int8 [count, values]: the same at every call."""
+    shape = (count, network.input.height, network.input.width, network.input.channels)
+    images = np.random.default_rng(INPUT_SEED).integers(0, 256, shape, dtype=np.uint8)
+    return host.quantise_input(images, network.input.scale).reshape(count, -1)
+
+
+def execute(run: ChipRun, console: Console) -> tuple[Results, ChipOutcome]:
+    """Build the chip if need be, and run the program.
+
+    Raises:
+        UserError: the build or the simulation failed.
+    """
+    chip, job, design = run.chip, run.job, run.place / "design"
+    shutil.rmtree(job, ignore_errors=True)
+    (job / "states").mkdir(parents=True)
+    design.mkdir(parents=True, exist_ok=True)
+    ChipJob(run.description, half_periods(chip)).save(job)
+    program_image.save(run.program, job / "program.bin")
+    state = pcm_state.ideal(chip, device_codes(run.program, chip))
+    pcm_state.save(state, job / "state.pcm")
+    for index, tile in enumerate(computing(run.program)):
+        pcm_state.write_image(state, index, job / "states" / f"state_{tile.tile}.hex")
+    np.save(job / "inputs.npy", run.x)
+    sources = [
+        *write_sources(design, chip),
+        *HARNESS_SOURCES,
+        write_harness(design / "chip_harness.sv", chip),
+    ]
+    with watch(job, console, {run.program.network: len(run.x)}):
+        results = runner.run_bench(
+            name=f"sim-{chip.name}-{run.simulator}",
+            sources=sources,
+            top="chip_harness",
+            test_module="tb.run_chip",
+            simulator=run.simulator,
+            build_dir=run.place / "build",
+            run_dir=job,
+            extra_env={VARIABLE: str(job)},
+            plusargs=PLUSARGS,
+            build_args=CHIP_ARGUMENTS if run.simulator == "verilator" else (),
+            waves=run.waves,
+        )
+    if not results.ok:
+        raise UserError(f"the simulation failed: {results.report}")
+    return results, ChipOutcome.load(job)
+
+
+def timing(chip: Chip, outcome: ChipOutcome) -> dict[str, float | None]:
+    """What the RTL's clocks say, at the description's clock rates.
+
+    `latency_ns`: from the last input value of the first vector to its last output value;
+    `latency_with_input_ns`: from its first input value. `mvm_rate_per_tile`: MVMs a second of a
+    tile when vectors come back to back; None for a single vector.
+    """
+    nanoseconds = 1e3 / chip.clocks.sync_mhz
+    vectors, span = len(outcome.ends) - 1, outcome.ends[-1] - outcome.ends[0]
+    return {
+        "latency_ns": (outcome.ends[0] - outcome.fed) * nanoseconds,
+        "latency_with_input_ns": (outcome.ends[0] - outcome.began) * nanoseconds,
+        "mvm_rate_per_tile": vectors / (span * nanoseconds * 1e-9) if span else None,
+    }
+
+
+def run_network(
+    network: Network,
+    weights: dict[str, Weights],
+    chip: Chip,
+    description: str,
+    simulator: str,
+    read_mode: ReadMode,
+    inputs: int,
+    waves: bool,
+    output: Path,
+    console: Console,
+) -> bool:
+    """Compile, build, run, compare, report; returns whether every output was equal.
+
+    Raises:
+        UserError: the network does not fit the chip, a build or simulation failed, or the result
+            cannot be written.
+    """
+    started = time.monotonic()
+    program = compile_layer(network, weights, chip, read_mode)
+    tiles = computing(program)
+    console.print(
+        f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles, {simulator}, "
+        f"{read_mode} reads, {inputs} input vectors",
+        highlight=False,
+        soft_wrap=True,
+    )
+    place = BUILD / "sim" / f"{chip.name}-chip-{simulator}"
+    x = random_inputs(network, inputs)
+    results, outcome = execute(
+        ChipRun(chip, description, program, x, simulator, place, waves), console
+    )
+    report = {
+        "network": network.name,
+        "chip": chip.name,
+        "simulator": simulator,
+        "simulator_version": runner.tool_version(simulator),
+        "read_mode": str(read_mode),
+        "inputs": inputs,
+        "tiles": len(tiles),
+        "values_compared": outcome.values_compared,
+        "mismatches": outcome.mismatches,
+        "first_mismatch": outcome.first_mismatch,
+        "mvms": sum(outcome.mvms.values()),
+        "cycles": outcome.cycles,
+        "simulated_us": outcome.cycles["sync"] / chip.clocks.sync_mhz,
+        **timing(chip, outcome),
+        "khz": outcome.cycles["sync"] / outcome.simulate_seconds / 1e3,
+        "build_seconds": results.build_seconds,
+        "simulate_seconds": outcome.simulate_seconds,
+        "wall_seconds": time.monotonic() - started,
+    }
+    write_whole(output, json.dumps(report, indent=2) + "\n", "result")
+    _show(report, output, console)
+    if results.waves:
+        console.print(f"waves: {results.waves}", highlight=False, soft_wrap=True)
+    return outcome.mismatches == 0
+
+
+def _show(report: dict, path: Path, console: Console) -> None:
+    if report["mismatches"]:
+        console.print(f"MISMATCH: {report['first_mismatch']}", style="bold red", soft_wrap=True)
+    rate = report["mvm_rate_per_tile"]
+    sustained = f", {rate / 1e6:.3f} M MVM/s a tile back to back" if rate else ""
+    console.print(
+        f"{report['inputs']} vectors, {report['mvms']} MVMs, {report['values_compared']} INT8 "
+        f"outputs compared, {report['mismatches']} mismatches\n"
+        f"latency {report['latency_ns']:.1f} ns ({report['latency_with_input_ns']:.1f} ns with the "
+        f"input's transfer){sustained}\n"
+        f"{report['cycles']['sync']} sync and {report['cycles']['mvm']} mvm cycles in "
+        f"{report['simulate_seconds']:.1f} s: {report['khz']:.1f} kHz\n"
+        f"{path}",
+        highlight=False,
+        soft_wrap=True,
+    )

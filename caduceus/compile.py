@@ -1,0 +1,97 @@
+"""`caduceus compile`: one large layer to a program image for a whole chip, and where it went."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from caduceus.paths import BUILD
+from compiler.streams import Stream, trace
+from compiler.whole_chip import Plan, compile_layer, plan
+from spec import chip as chip_description
+from spec import fabric, program_image
+from spec import network as network_description
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.program import ChipProgram
+
+_EMPTY, _FORWARDS = ".", "+"
+
+
+def run(
+    chip: str, network: str, read_mode: ReadMode, output: Path | None, console: Console
+) -> None:
+    """Compile `network` for `chip`, write the program image, and say what is where.
+
+    Args:
+        chip: name or path of a description.
+        network: likewise.
+        read_mode: of every tile.
+        output: file of the image; in `build/programs/` if None.
+        console: where the placement goes, once the image is written.
+
+    Raises:
+        UserError: something named does not exist, does not fit, or the file cannot be written.
+    """
+    description = chip_description.find(chip)
+    layers, weights = network_description.find(network)
+    if output is None:
+        name = f"{layers.name}-{description.name}-{read_mode}.program"
+        output = BUILD / "programs" / name
+    if output.is_dir():
+        raise UserError(f"{output}: is a folder: allowed is a file")
+    program = compile_layer(layers, weights, description, read_mode)
+    program_image.save(program, output)
+    text = report(program, plan(layers, description), description)
+    console.print(f"{text}\n{output}", highlight=False, markup=False, soft_wrap=True)
+
+
+def report(program: ChipProgram, where: Plan, chip: Chip) -> str:
+    """The placement as a grid, the streams with their hops, and how much of the chip is used."""
+    parts = where.split
+    forwarding = len(program.tiles) - len(where.tiles)
+    return "\n".join(
+        (
+            f"{program.network} on chip {program.chip}, {program.read_mode} reads: "
+            f"{program.input_length}x{program.output_length} in {len(parts.rows)}x"
+            f"{len(parts.columns)} blocks of at most {len(parts.rows[0])}x{len(parts.columns[0])}",
+            "",
+            *_grid(program, where, chip),
+            f"k.j: rows block k, columns block j; {_FORWARDS} only forwards",
+            "",
+            *(_line(stream, program) for stream in trace(program, chip)),
+            "",
+            f"{len(where.tiles)} of {chip.tiles} tiles compute, {forwarding} only forward; "
+            f"{len(program.inputs)} packets in and {len(program.outputs)} out a vector",
+        )
+    )
+
+
+def _grid(program: ChipProgram, where: Plan, chip: Chip) -> list[str]:
+    names = {tile.tile: _FORWARDS for tile in program.tiles}
+    names |= {tile: f"{k}.{j}" for (k, j), tile in where.tiles.items()}
+    width = max(len(name) for name in names.values())
+    columns = chip.grid.columns
+    return [
+        " ".join(
+            names.get(row * columns + column, _EMPTY).rjust(width) for column in range(columns)
+        )
+        for row in range(chip.grid.rows)
+    ]
+
+
+def _line(stream: Stream, program: ChipProgram) -> str:
+    """A stream: what it carries, where it comes from, and every tile on its way with its sinks."""
+    hops = ", ".join(f"tile {hop.tile} {'+'.join(hop.sinks)}" for hop in stream.hops)
+    for host in (*program.inputs, *program.outputs):
+        if host.stream == stream.number:
+            side = "input" if stream.port is not None else "output"
+            values = f"{side} {host.start} to {host.start + host.length - 1}"
+            break
+    else:
+        values = "partial sums"
+    if stream.port is not None:
+        source = f"host input {stream.port}"
+    else:
+        source = f"tile {stream.producer} {fabric.TX}"
+    return f"stream {stream.number}: {values}: {source} -> {hops}"
