@@ -15,7 +15,7 @@ _EXAMPLE = "hermes"
 def _route_table() -> list[str]:
     chip = chips.find(_EXAMPLE)
     base, stride = registers.ROUTE_BASE, registers.ROUTE_STRIDE
-    slice_bits = fabric.PAYLOAD_MAX.bit_length()
+    slice_bits = fabric.payload_max(chip).bit_length()
     sinks = ", ".join(f"{bit} `{name}`" for bit, name in enumerate(fabric.sinks(chip)))
     return [
         "## Route table",
@@ -27,9 +27,11 @@ def _route_table() -> list[str]:
         "|---|---|---|",
         "| `0x0` | sinks | where packets of the stream go, a bit a sink; none means that there is "
         "no entry. The write stores the entry, with the slice that was written last. |",
-        f"| `0x4` | [{slice_bits - 1}:0] | `start`: the first payload value that the tile's own "
-        "INPUT or RX gets, rounded down to a multiple of `link.units` |",
+        f"| `0x4` | [{slice_bits - 1}:0] | `start`: the first byte of the payload that the tile's "
+        "own INPUT or RX gets, rounded down to a multiple of `link.units` |",
         f"| `0x4` | [{slice_bits + 15}:16] | `length`: how many it gets |",
+        "",
+        "Where partial sums may be binary16, `start` and `length` have a bit more.",
         "",
         f"Bits of the sinks on `{_EXAMPLE}`: {sinks}. On any chip: for each horizontal distance of "
         "`adjacency` one east and one west, for each vertical one south and one north, then "

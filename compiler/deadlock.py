@@ -3,7 +3,8 @@
 Links have ready/valid flow control. A packet holds the outputs it got at a tile until its last beat
 has passed; a multicast gets all of its outputs at once and moves at the pace of the slowest. Nodes
 of the graph are channels (the ports of a tile that packets leave through, host inputs, a tile's
-results) and the arrival of a stream where it is delivered; an edge points to what is waited for.
+results), the arrival of a stream where it is delivered, and its passage, on all its branches at
+once, since a multicast moves in lock step; an edge points to what is waited for.
 
 - A packet in a channel waits for every channel it goes on through.
 - Of the outputs of a multicast, each waits for whatever the other ones lead to.
@@ -11,10 +12,15 @@ results) and the arrival of a stream where it is delivered; an edge points to wh
 - The arrival of a stream waits for the arrivals at the tile that produces it, and, where it shares
   a channel, for whatever the other stream leads to, as a packet of that may be ahead.
 
-The last rule is dropped where nothing can be ahead that does not belong there: if streams share
-channels only behind the host input that all of them come from, along one way, then their packets
-are everywhere in the order of the input vectors. The oldest unfinished vector then always moves:
-its inputs are behind older packets only, and its partial sums have their channels for themselves.
+- An arrival needs the passage. The passage of a stream that ends at an RX waits for the arrival of
+  the vector that it is added to, as an RX takes values only while its tile's results leave, and so
+  for the passage of these.
+
+The rule about shared channels is dropped where nothing can be ahead that does not belong there: if
+streams share channels only behind the host input that all of them come from, along one way, then
+their packets are everywhere in the order of the input vectors. The oldest unfinished vector then
+always moves: its inputs are behind older packets only, and its partial sums have their channels for
+themselves.
 The analysis is conservative: it may refuse a program that never deadlocks.
 """
 
@@ -55,6 +61,10 @@ def _arrival(stream: int) -> str:
     return f"arrival of stream {stream}"
 
 
+def _passage(stream: int) -> str:
+    return f"passage of stream {stream}"
+
+
 def _waits(program: ChipProgram, streams: tuple[Stream, ...]) -> _Graph:
     graph: _Graph = defaultdict(dict)
     users = _users(streams)
@@ -74,6 +84,7 @@ def _waits(program: ChipProgram, streams: tuple[Stream, ...]) -> _Graph:
             graph[channel(tile, sink)][_arrival(partner)] = None
     _add_multicasts(graph, streams)
     _add_arrivals(graph, streams, users, delivered)
+    _add_passages(graph, streams, delivered)
     return graph
 
 
@@ -119,6 +130,17 @@ def _add_arrivals(
                 for other, following in sharers.items():
                     if other != stream:
                         node |= dict.fromkeys(following)
+
+
+def _add_passages(
+    graph: _Graph, streams: tuple[Stream, ...], delivered: dict[tuple[int, str], int]
+) -> None:
+    results = {stream.producer: stream.number for stream in streams if stream.producer is not None}
+    for stream in streams:
+        graph[_arrival(stream.number)][_passage(stream.number)] = None
+        for tile in stream.ends(fabric.RX):
+            waits = _arrival(delivered[tile, fabric.INPUT]), _passage(results[tile])
+            graph[_passage(stream.number)] |= dict.fromkeys(waits)
 
 
 def _shares_in_order(

@@ -40,7 +40,7 @@ class Stream:
         number: the preamble.
         port: host input that it comes from, or None.
         producer: tile whose results it carries, or None.
-        length: INT8 values in a packet.
+        length: bytes in a packet.
         hops: from the source on; a tile that it enters twice the same way is followed once.
     """
 
@@ -99,7 +99,7 @@ def _sources(program: ChipProgram, chip: Chip) -> list[Stream]:
     for tile in program.tiles:
         if tile.config is not None:
             _demand(tile.tx_stream is not None, f"tile {tile.tile} has no tx_stream", "one")
-            found.append(Stream(tile.tx_stream, None, tile.tile, tile.config.columns, ()))
+            found.append(Stream(tile.tx_stream, None, tile.tile, tile.config.tx_bytes, ()))
     return found
 
 
@@ -149,7 +149,7 @@ def _check_tile(tile: TileProgram, streams: tuple[Stream, ...]) -> None:
     config = tile.config
     for sink, length in (
         (fabric.INPUT, config.rows if config else None),
-        (fabric.RX, config.columns if config and config.rx_enable else None),
+        (fabric.RX, config.rx_bytes if config and config.rx_enable else None),
     ):
         ends = [stream for stream in streams for end in stream.ends(sink) if end == tile.tile]
         wanted = 0 if length is None else 1

@@ -1,8 +1,9 @@
 """A layer that is larger than one array, compiled to run on many tiles of a chip at once.
 
-Row blocks add up along a chain of tiles: each adds its predecessor's INT8 result to its own (RX),
-as published. Every link of a chain has the scale of the layer's output, so RX is added as it is;
-bias and ReLU come at the chain's end (our choice).
+Row blocks add up along a chain of tiles: each adds its predecessor's result to its own (RX), as
+published. Partial sums are INT8, or binary16 where the chip has it (`link.partial_sums`). Every
+link of a chain has the scale of the layer's output, so RX is added as it is; bias and ReLU come at
+the chain's end (our choice).
 """
 
 from collections import defaultdict
@@ -110,6 +111,7 @@ def _tile_contents(
     largest = quantise.largest_weight(parameters.weight)
     codes = quantise.device_codes(quantise.cell_codes(parameters.weight, layer.gmax, largest))
     ends = len(where.split.rows) - 1
+    binary16 = chip.link.partial_sums == "binary16"
     found = {}
     for (k, j), tile in where.tiles.items():
         rows, columns = where.split.rows[k], where.split.columns[j]
@@ -122,6 +124,8 @@ def _tile_contents(
             constants=quantise.column_constants(layer, bias, largest, input_scale, chip),
             relu_2=layer.relu and k == ends,
             rx_enable=k > 0,
+            rx_binary16=binary16 and k > 0,
+            tx_binary16=binary16 and k < ends,
         )
         found[tile] = config, codes[rows.start : rows.stop, columns.start : columns.stop]
     return found
@@ -188,7 +192,7 @@ class _Streams:
             tile, following = (self._where.tiles[block, j] for block in (k, k + 1))
             stream = self.results[tile] = self._router.stream()
             sinks = self._router.tree(tile, [(following, fabric.RX)], ("partial sum", tile))
-            self._add(sinks, stream, len(columns))
+            self._add(sinks, stream, len(columns) * self._chip.link.value_bytes)
 
     def _route_output(self, j: int) -> None:
         """The result of column block j, to the host.

@@ -20,7 +20,7 @@ from spec import fabric
 from spec.chip import Adjacency, Chip
 
 _STREAMS, _PAYLOAD = 2, 3
-_REDUCTIONS = (("fabric.STREAMS", str(_STREAMS)), ("fabric.PAYLOAD_MAX", f"({_PAYLOAD})"))
+_REDUCTIONS = (("fabric.STREAMS", str(_STREAMS)), ("fabric.payload_max(chip)", f"({_PAYLOAD})"))
 
 _BEAT = data.StructLayout(
     {
@@ -84,7 +84,8 @@ def _source(h: Harness, stream: Any, index: int, tag: int, results: bool, live: 
     with h.m.If(valid & stream.tready):
         h.m.d.sync += place.eq(Mux(last, first, place + 1))
     offered = h.past(valid & ~stream.tready)
-    h.assume(f"ends_{index}", last | (place < _PAYLOAD))
+    # A value too many at most: the switch cuts it off.
+    h.assume(f"ends_{index}", last | (place < _PAYLOAD + 1))
     h.assume(
         f"stable_{index}",
         ~offered | (valid & (last == h.past(last)) & (number == h.past(number))),
@@ -127,7 +128,7 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
             with h.m.If(preamble):
                 h.m.d.sync += begun.eq(number)
         mask, start, length = routes.of(number)
-        keeps = accepted & (place == start + 1) & (length != 0)
+        keeps = accepted & (place == start + 1) & (length != 0) & (start < _PAYLOAD)
         for o in range(sinks):
             enters[i, o] = mask[o] & (keeps if o in local else starts)
         if within:
@@ -154,14 +155,19 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
         if o in local:
             # Only what the route keeps; all streams that lead here are asked.
             number = [
-                (mask[o], (beat.place > start) & (beat.place <= start + length))
+                (
+                    mask[o],
+                    (beat.place > start)
+                    & (beat.place <= start + length)
+                    & (beat.place <= _PAYLOAD),
+                )
                 for mask, start, length in routes.entries
             ]
             kept = reduce(or_, (leads & keeps for leads, keeps in number))
             complete.append(~stream.tvalid | kept)
         else:
             first = ~inside & (beat.place == 0) & ~stream.tlast
-            later = inside & (stream.tlast == beat.mark)
+            later = inside & (stream.tlast == (beat.mark | (beat.place == _PAYLOAD)))
             complete.append(~stream.tvalid | first | later)
         for i in range(sources):
             count = Signal(3, name=f"between_{i}_{o}")
@@ -200,6 +206,11 @@ _SAFE = (
     Mutant(
         "keeps the preamble for itself",
         ("keeps.eq(~preamble & (skip == 0)", "keeps.eq((skip == 0)"),
+        ("first_to_last_beat",),
+    ),
+    Mutant(
+        "lets packets be as long as they like",
+        ("last = beat.tlast | (~preamble & (room <= units))", "last = beat.tlast"),
         ("first_to_last_beat",),
     ),
     Mutant(

@@ -17,6 +17,9 @@ from spec.program import ChipProgram, Route, TileProgram
 from spec.program_check import check
 from spec.program_codes import computing
 
+_BINARY16 = np.dtype("<u2")
+"""A binary16 value in a packet: the low byte first."""
+
 
 @dataclass(frozen=True)
 class _Source:
@@ -25,7 +28,7 @@ class _Source:
     Attributes:
         tile: whose results they are, or None.
         start: where the packet begins in the chip's input vector; 0 for results.
-        length: of the payload.
+        length: of the payload, in bytes.
         stream: the preamble.
         enters: tile whose link controller the packet enters.
     """
@@ -39,7 +42,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a source's payload: values `start` up to, not including, `end`."""
+    """A part of a source's payload: bytes `start` up to, not including, `end`."""
 
     source: _Source
     start: int
@@ -68,7 +71,7 @@ def run(
     x: NDArray[np.int8],
     capture: bool = False,
     first_read: int = 0,
-) -> NDArray[np.int8] | tuple[NDArray[np.int8], dict[int, NDArray[np.int8]]]:
+) -> NDArray[np.int8] | tuple[NDArray[np.int8], dict[int, NDArray]]:
     """Output vectors of a batch of input vectors.
 
     Results depend on a vector and its read index alone: batches may be split at will.
@@ -83,7 +86,7 @@ def run(
 
     Returns:
         int8 [n, program.output_length]; with `capture` that, and the results of each computing
-        tile by its number, int8 [n, columns].
+        tile by its number, int8 [n, columns], or binary16 bits as uint16.
 
     Raises:
         UserError: program, chip, state or vectors do not fit each other; a packet has no route,
@@ -101,25 +104,36 @@ def run(
         )
     plan = _plan(program, chip)
     index = {tile.tile: position for position, tile in enumerate(tiles)}
-    results: dict[int, NDArray[np.int8]] = {}
+    results: dict[int, NDArray[np.int8] | NDArray[np.uint16]] = {}
 
     def payload(source: _Source) -> NDArray[np.int8]:
         if source.tile is None:
             return x[:, source.start : source.start + source.length]
-        return results[source.tile]
+        return _bytes(results[source.tile])
 
     def kept(tile: int, sink: str) -> NDArray[np.int8] | None:
         part = plan.kept.get((tile, sink))
         return None if part is None else payload(part.source)[:, part.start : part.end]
 
+    def rx(tile: TileProgram) -> NDArray[np.int8] | NDArray[np.uint16] | None:
+        values = kept(tile.tile, RX)
+        if values is None or not tile.config.rx_binary16:
+            return values
+        return np.ascontiguousarray(values).view(_BINARY16).astype(np.uint16)
+
     for number in plan.order:
-        config = tiles[index[number]].config
+        wanted = tiles[index[number]]
         tile = Tile(chip, state, index[number])
-        results[number] = tile.run(config, kept(number, INPUT), kept(number, RX), first_read)
+        results[number] = tile.run(wanted.config, kept(number, INPUT), rx(wanted), first_read)
     final = np.empty((len(x), program.output_length), dtype=np.int8)
     for output, source in zip(program.outputs, plan.outputs, strict=True):
         final[:, output.start : output.start + output.length] = payload(source)
     return (final, dict(sorted(results.items()))) if capture else final
+
+
+def _bytes(values: NDArray[np.int8] | NDArray[np.uint16]) -> NDArray[np.int8]:
+    """Results as they travel, int8 [n, bytes]."""
+    return values if values.dtype == np.int8 else values.astype(_BINARY16).view(np.int8)
 
 
 def _plan(program: ChipProgram, chip: Chip) -> _Plan:
@@ -145,7 +159,7 @@ def _sources(program: ChipProgram, chip: Chip) -> Iterator[_Source]:
     for sent in program.inputs:
         yield _Source(None, sent.start, sent.length, sent.stream, entrances[sent.port])
     for tile in computing(program):
-        yield _Source(tile.tile, 0, tile.config.columns, tile.tx_stream, tile.tile)
+        yield _Source(tile.tile, 0, tile.config.tx_bytes, tile.tx_stream, tile.tile)
 
 
 def _arrivals(

@@ -1,7 +1,8 @@
 """The local digital processing unit: counters of a column to one INT8 result, in binary16.
 
 Every line of `process` is one floating-point unit and rounds once. The order of the operations is
-published (Le Gallo et al. 2023; Khaddam-Aljameh et al. 2022), their roundings are our choice.
+published (Le Gallo et al. 2023; Khaddam-Aljameh et al. 2022), their roundings are our choice, and
+so are RX values and results in binary16.
 """
 
 import numpy as np
@@ -19,10 +20,11 @@ def process(
     constants: NDArray[np.uint16],
     relu_1: bool,
     relu_2: bool,
-    rx: NDArray[np.int8] | None = None,
+    rx: NDArray[np.int8] | NDArray[np.uint16] | None = None,
     rx_scale: int = 0,
-) -> NDArray[np.int8]:
-    """INT8 results of a batch.
+    tx_binary16: bool = False,
+) -> NDArray[np.int8] | NDArray[np.uint16]:
+    """Results of a batch.
 
     Args:
         p: uint16 [n, columns], P counters.
@@ -30,11 +32,13 @@ def process(
         constants: uint16 [columns, 5], binary16 in the order of `formats.COLUMN_CONSTANTS`.
         relu_1: whether there is a ReLU before the RX addition.
         relu_2: whether there is a ReLU after it.
-        rx: int8 [n, columns], added after scaling; None if there is no RX stream.
+        rx: int8, or binary16 bits as uint16, [n, columns], added after scaling; None if there is
+            no RX stream.
         rx_scale: binary16 bits.
+        tx_binary16: whether results stay binary16.
 
     Returns:
-        int8 [n, columns].
+        int8 [n, columns], or binary16 bits as uint16.
     """
 
     def constant(name: str) -> NDArray[np.uint16]:
@@ -46,8 +50,11 @@ def process(
     if relu_1:
         value = fp16.relu(value)
     # Without RX the unit adds 0 * 0, which turns -0 into +0 and nothing else.
-    addend, factor = (0, 0) if rx is None else (convert.from_int8(rx), rx_scale)
+    addend, factor = 0, 0
+    if rx is not None:
+        addend = rx if rx.dtype == np.uint16 else convert.from_int8(rx)
+        factor = rx_scale
     value = fp16.fma(addend, factor, value)
     if relu_2:
         value = fp16.relu(value)
-    return convert.to_int8(value)
+    return value if tx_binary16 else convert.to_int8(value)

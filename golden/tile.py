@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from golden import adc, ldpu
 from golden.pcm_array import Crossbar
@@ -43,19 +43,20 @@ class Tile:
         self,
         config: TileConfig,
         x: NDArray[np.int8],
-        rx: NDArray[np.int8] | None = None,
+        rx: NDArray[np.int8] | NDArray[np.uint16] | None = None,
         first_read: int = 0,
-    ) -> NDArray[np.int8]:
+    ) -> NDArray[np.int8] | NDArray[np.uint16]:
         """Results of a batch.
 
         Args:
             config: what the tile is told to do.
             x: int8 [n, config.rows].
-            rx: int8 [n, config.columns] if `config.rx_enable`, else None.
+            rx: [n, config.columns] if `config.rx_enable`, else None; int8, or binary16 bits as
+                uint16 with `config.rx_binary16`.
             first_read: MVMs that the tile did since its state was loaded.
 
         Returns:
-            int8 [n, config.columns].
+            int8 [n, config.columns], or binary16 bits as uint16 with `config.tx_binary16`.
 
         Raises:
             UserError: an array or the configuration does not fit.
@@ -65,13 +66,16 @@ class Tile:
             given = "missing" if rx is None else "given"
             raise UserError(f"RX vectors are {given}: rx_enable = {config.rx_enable} does not fit")
         if rx is not None:
-            _demand_int8("RX vectors", rx, (len(x), config.columns))
-        result = np.empty((len(x), config.columns), dtype=np.int8)
+            kind = np.uint16 if config.rx_binary16 else np.int8
+            _demand("RX vectors", rx, kind, (len(x), config.columns))
+        kind = np.uint16 if config.tx_binary16 else np.int8
+        result = np.empty((len(x), config.columns), dtype=kind)
         for block in _blocks(config, len(x)):
             p, n = self._counts(config, x[block], first_read + block.start)
             result[block] = ldpu.process(
                 p, n, config.constants, config.relu_1, config.relu_2,
                 None if rx is None else rx[block], config.rx_scale,
+                config.tx_binary16,
             )  # fmt: skip
         return result
 
@@ -100,7 +104,7 @@ class Tile:
         ):
             if not 1 <= size <= limit:
                 raise UserError(f"tile configuration: {name} = {size}: allowed is 1 to {limit}")
-        _demand_int8("input vectors", x, (len(x), config.rows))
+        _demand("input vectors", x, np.int8, (len(x), config.rows))
 
 
 def _blocks(config: TileConfig, vectors: int) -> Iterator[slice]:
@@ -109,6 +113,8 @@ def _blocks(config: TileConfig, vectors: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, vectors, size))
 
 
-def _demand_int8(what: str, array: NDArray, shape: tuple[int, int]) -> None:
-    if array.dtype != np.int8 or array.shape != shape:
-        raise UserError(f"{what}: {array.dtype} {list(array.shape)}: allowed is int8 {list(shape)}")
+def _demand(what: str, array: NDArray, kind: DTypeLike, shape: tuple[int, int]) -> None:
+    if array.dtype != kind or array.shape != shape:
+        raise UserError(
+            f"{what}: {array.dtype} {list(array.shape)}: allowed is {np.dtype(kind)} {list(shape)}"
+        )

@@ -93,6 +93,7 @@ class ChipTile(wiring.Component):
             links.tx_stream.eq(tile.tx_stream),
             tile.link_errors[0].eq(links.unknown),
             tile.link_errors[1].eq(links.empty),
+            tile.link_errors[2].eq(links.too_long),
             tile.error_stream.eq(links.error_stream),
             self.awake.eq(tile.awake | links.busy),
             self.error.eq(tile.error),

@@ -2,7 +2,8 @@
 
 Published: per column, gain and offset of both counters are corrected and N is subtracted from P in
 two FP16 fused multiply-adds, then scaled and shifted, ReLU, plus the scaled INT8 RX value, ReLU,
-to INT8; one column a clock. Pipeline depth and the number of lanes are our choice.
+to INT8; one column a clock. Pipeline depth, the number of lanes, and partial sums that stay
+binary16 on their way from tile to tile are our choice.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -16,6 +17,7 @@ from hdl.credit_counter import CreditCounter
 from hdl.fp16 import Fp16Fma
 from spec import formats
 from spec.chip import Chip
+from spec.formats import ACTIVATION_BITS
 
 # Clocks from a group's arrival to the stage that uses what is named.
 _CORRECT_P = Uint12ToFp16.LATENCY
@@ -39,6 +41,11 @@ _USED_AT = {
 def _relu(value: Value, enable: Value) -> Value:
     """0 for everything with a sign bit, -0 included; a NaN is canonical and passes."""
     return Mux(value[-1] & enable, 0, value)
+
+
+def value_bits(chip: Chip) -> int:
+    """Bits that an RX value or a result may have."""
+    return ACTIVATION_BITS * chip.link.value_bytes
 
 
 class _Delay:
@@ -69,14 +76,16 @@ class Ldpu(wiring.Component):
             `room`.
         room: a group may come in the next clock.
         p, n: its ADC counts, 12 bits a lane.
-        rx_valid, rx: RX values, INT8 a lane, of the group that waits longest; not looked at
-            without `rx_enable`.
+        rx_valid, rx: RX values of the group that waits longest, `value_bits` a lane, INT8 in the
+            lowest eight; not looked at without `rx_enable`.
         rx_take: they are used in this clock.
         result_room: there will be a place for the result of a group that goes on now.
         going: a group goes on in this clock.
         waiting: a group waits, and does not go on in this clock.
-        relu_1, relu_2, rx_enable, rx_scale: quasi-static, see `spec.registers`, MODE.
-        result_valid, result_last, result: INT8 a lane.
+        relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale: quasi-static, see
+            `spec.registers`, MODE. The two about binary16 matter only where the chip has it.
+        result_valid, result_last, result: results, in bits as `rx`; those above an INT8 are
+            undefined.
         constant_column, constant_index: which constant the host means.
         constant_write, constant_data: write it.
         constant_value: its value, one clock after it was named.
@@ -89,7 +98,8 @@ class Ldpu(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
-        lanes = chip.ldpu.lanes
+        self._binary16 = chip.link.partial_sums == "binary16"
+        lanes, bits = chip.ldpu.lanes, value_bits(chip)
         super().__init__(
             {
                 "valid": In(1),
@@ -99,7 +109,7 @@ class Ldpu(wiring.Component):
                 "p": In(lanes * formats.COUNT_BITS),
                 "n": In(lanes * formats.COUNT_BITS),
                 "rx_valid": In(1),
-                "rx": In(lanes * formats.ACTIVATION_BITS),
+                "rx": In(lanes * bits),
                 "rx_take": Out(1),
                 "result_room": In(1),
                 "going": Out(1),
@@ -107,10 +117,12 @@ class Ldpu(wiring.Component):
                 "relu_1": In(1),
                 "relu_2": In(1),
                 "rx_enable": In(1),
+                "rx_binary16": In(1),
+                "tx_binary16": In(1),
                 "rx_scale": In(formats.FP16_BITS),
                 "result_valid": Out(1),
                 "result_last": Out(1),
-                "result": Out(lanes * formats.ACTIVATION_BITS),
+                "result": Out(lanes * bits),
                 "constant_column": In(range(chip.array.columns)),
                 "constant_index": In(range(len(formats.COLUMN_CONSTANTS))),
                 "constant_write": In(1),
@@ -182,20 +194,29 @@ class Ldpu(wiring.Component):
         return _relu(affine.q, self.relu_1)
 
     def _add(self, m: Module, lane: int, scaled: Value) -> Value:
-        """One lane, from binary16 and RX to INT8."""
+        """One lane, from binary16 and RX to the result."""
         m.submodules[f"convert_rx_{lane}"] = to_rx = Int8ToFp16()
         m.submodules[f"add_rx_{lane}"] = add_rx = Fp16Fma()
         m.submodules[f"convert_result_{lane}"] = to_int8 = Fp16ToInt8()
         value = _Delay(m, scaled, f"scaled_{lane}")
         # Without RX the addition stays, of +0: latency and rounding are the same.
         use_rx = self.rx_enable.replicate(formats.FP16_BITS)
+        rx = self.rx.word_select(lane, value_bits(self._chip))
+        addend: Value = to_rx.value
+        if self._binary16:
+            same = _Delay(m, rx, f"rx_{lane}")
+            addend = Mux(self.rx_binary16, same[_ADD], addend)
+        result = _relu(add_rx.q, self.relu_2)
         m.d.comb += [
-            to_rx.integer.eq(self.rx.word_select(lane, formats.ACTIVATION_BITS)),
-            add_rx.a.eq(to_rx.value & use_rx),
+            to_rx.integer.eq(rx[:ACTIVATION_BITS]),
+            add_rx.a.eq(addend & use_rx),
             add_rx.b.eq(self.rx_scale & use_rx),
             add_rx.c.eq(value[_ADD]),
-            to_int8.value.eq(_relu(add_rx.q, self.relu_2)),
+            to_int8.value.eq(result),
         ]
+        if self._binary16:
+            unrounded = _Delay(m, result, f"result_{lane}")[Fp16ToInt8.LATENCY]
+            return Mux(self.tx_binary16, unrounded, to_int8.integer.as_unsigned())
         return to_int8.integer
 
     def elaborate(self, platform: object) -> Module:

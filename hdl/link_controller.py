@@ -20,7 +20,11 @@ from spec import fabric
 from spec.chip import Chip
 
 STREAM_BITS = (fabric.STREAMS - 1).bit_length()
-LENGTH_BITS = fabric.PAYLOAD_MAX.bit_length()
+
+
+def length_bits(chip: Chip) -> int:
+    """Bits that count the bytes of a packet."""
+    return fabric.payload_max(chip).bit_length()
 
 
 class RouteWrite(wiring.Signature):
@@ -34,13 +38,14 @@ class RouteWrite(wiring.Signature):
     """
 
     def __init__(self, chip: Chip) -> None:
+        bits = length_bits(chip)
         super().__init__(
             {
                 "write": Out(1),
                 "stream": Out(STREAM_BITS),
                 "mask": Out(len(fabric.sinks(chip))),
-                "start": Out(LENGTH_BITS),
-                "length": Out(LENGTH_BITS),
+                "start": Out(bits),
+                "length": Out(bits),
             }
         )
 
@@ -50,7 +55,8 @@ class LinkController(wiring.Component):
 
     A packet's beats stay together and in order on every output. A packet waits until all its
     outputs are free, holds them to its last beat, and moves in all of them at once. Packets that
-    wait are served in turn. A packet without entry or payload is discarded and reported.
+    wait are served in turn. A packet without entry or payload is discarded and reported. One that
+    is longer than `fabric.payload_max` is reported, ends there, and the rest of it is discarded.
 
     Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
 
@@ -60,8 +66,8 @@ class LinkController(wiring.Component):
         inputs: one stream for each of `fabric.sources(chip)`; all but the last carry packets, the
             last one bare result vectors.
         outputs: one stream for each of `fabric.sinks(chip)`; the last two carry bare vectors.
-        unknown, empty: one clock: a packet had no route entry; had no payload, or none where the
-            tile's part begins.
+        unknown, empty, too_long: one clock: a packet had no route entry; had no payload, or none
+            where the tile's part begins; did not end.
         error_stream: its preamble, from then on.
         busy: a packet is inside.
     """
@@ -77,6 +83,7 @@ class LinkController(wiring.Component):
                 "outputs": Out(stream).array(len(fabric.sinks(chip))),
                 "unknown": Out(1),
                 "empty": Out(1),
+                "too_long": Out(1),
                 "error_stream": Out(STREAM_BITS),
                 "busy": Out(1),
             }
@@ -99,14 +106,13 @@ class LinkController(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chip, units = self._chip, self._chip.link.units
+        bits, most = length_bits(chip), fabric.payload_max(chip)
         names = fabric.sinks(chip)
         sources, sinks = len(self.inputs), len(names)
         local = [names.index(fabric.INPUT), names.index(fabric.RX)]
 
         m.submodules.arbiter = arbiter = Arbiter(sources, sinks)
-        table = Memory(
-            shape=sinks + 2 * LENGTH_BITS, depth=fabric.STREAMS, init=[0] * fabric.STREAMS
-        )
+        table = Memory(shape=sinks + 2 * bits, depth=fabric.STREAMS, init=[0] * fabric.STREAMS)
         m.submodules.table = table
         known = Signal(fabric.STREAMS)  # the memory itself outlives a reset
         write = table.write_port()
@@ -129,7 +135,7 @@ class LinkController(wiring.Component):
         ready = Cat(output.tready for output in outputs)
 
         beats: list[tuple[Value, ...]] = []
-        holds, unknowns, empties, busy = [], [], [], []
+        holds, unknowns, empties, longs, busy = [], [], [], [], []
         for index in range(sources):
             m.submodules[f"from_{fabric.sources(chip)[index]}"] = buffer = LinkBuffer(units)
             if index == sources - 1:
@@ -145,17 +151,18 @@ class LinkController(wiring.Component):
             read = table.read_port()
             m.d.comb += read.addr.eq(buffer.next_data[:STREAM_BITS])
             entry_mask = read.data[:sinks]
-            entry_start = read.data[sinks : sinks + LENGTH_BITS]
-            entry_length = read.data[sinks + LENGTH_BITS :]
+            entry_start = read.data[sinks : sinks + bits]
+            entry_length = read.data[sinks + bits :]
             stream = beat.tdata[:STREAM_BITS]
 
             hold = signal("hold", sinks)
             moving, discarding = signal("moving"), signal("discarding")
             preamble = signal("preamble")
-            skip, left = signal("skip", LENGTH_BITS), signal("left", LENGTH_BITS)
+            skip, left = signal("skip", bits), signal("left", bits)
+            room = signal("room", bits)  # bytes that the packet may still have
             begun, take = signal("begun"), signal("take")
             number = signal("number", STREAM_BITS)
-            unknown, empty = signal("unknown"), signal("empty")
+            unknown, empty, too_long = signal("unknown"), signal("empty"), signal("too_long")
             head = beat.tvalid & ~moving & ~discarding
             entry_known = known.bit_select(stream, 1)
             m.d.comb += [
@@ -178,6 +185,7 @@ class LinkController(wiring.Component):
                         hold.eq(entry_mask),
                         skip.eq(entry_start),
                         left.eq(entry_length),
+                        room.eq(most),
                     ]
             with m.If(discarding & beat.tvalid & beat.tlast):
                 m.d.sync += discarding.eq(0)
@@ -189,29 +197,34 @@ class LinkController(wiring.Component):
                 keeps.eq(~preamble & (skip == 0) & (left != 0)),
                 kept.eq(Cat(left > unit for unit in range(units))),
             ]
-            local_last = beat.tlast | (left <= units)
+            last = beat.tlast | (~preamble & (room <= units))
+            local_last = last | (left <= units)
             with m.If(take):
                 m.d.sync += preamble.eq(0)
+                with m.If(~preamble):
+                    m.d.sync += room.eq(room - units)
                 with m.If(keeps):
                     m.d.sync += [left.eq(Mux(left > units, left - units, 0)), begun.eq(1)]
                 with m.Elif(~preamble & (skip != 0)):
                     m.d.sync += skip.eq(skip - units)
-                with m.If(beat.tlast):
-                    m.d.sync += [moving.eq(0), hold.eq(0)]
+                with m.If(last):
+                    m.d.comb += too_long.eq(~beat.tlast)
+                    m.d.sync += [moving.eq(0), hold.eq(0), discarding.eq(~beat.tlast)]
                     is_local = reduce(or_, (hold[k] for k in local))
                     m.d.comb += empty.eq(is_local & ~begun & ~keeps)
-            beats.append((beat, hold, keeps, kept, local_last))
+            beats.append((beat, hold, keeps, kept, last, local_last))
             holds.append(hold)
             unknowns.append(unknown)
             empties.append(empty)
-            with m.If(unknown | empty):
+            longs.append(too_long)
+            with m.If(unknown | empty | too_long):
                 m.d.sync += self.error_stream.eq(Mux(moving, number, stream))
             busy.append(beat.tvalid | moving | discarding)
         m.d.comb += arbiter.free.eq(~reduce(or_, holds))
 
         for index, output in enumerate(outputs):
             valid, data, keep, last = [], [], [], []
-            for beat, hold, keeps, kept, local_last in beats:
+            for beat, hold, keeps, kept, end, local_end in beats:
                 mine = hold[index]
                 others = (ready | ~hold | (1 << index)).all()
                 here = mine & beat.tvalid & others
@@ -219,7 +232,7 @@ class LinkController(wiring.Component):
                 valid.append(here & keeps if is_local else here)
                 data.append(Mux(mine, beat.tdata, 0))
                 keep.append(Mux(mine, beat.tkeep & kept if is_local else beat.tkeep, 0))
-                last.append(mine & (local_last if is_local else beat.tlast))
+                last.append(mine & (local_end if is_local else end))
             m.d.comb += [
                 output.tvalid.eq(reduce(or_, valid)),
                 output.tdata.eq(reduce(or_, data)),
@@ -229,6 +242,7 @@ class LinkController(wiring.Component):
         m.d.comb += [
             self.unknown.eq(reduce(or_, unknowns)),
             self.empty.eq(reduce(or_, empties)),
+            self.too_long.eq(reduce(or_, longs)),
             self.busy.eq(reduce(or_, [*busy, *drains])),
         ]
         return m

@@ -9,7 +9,7 @@ While the LDPU works on MVM n, the array may integrate MVM n + 1 and the input s
 vector n + 2 (the overlap is published; the number of vectors in flight is our choice).
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -18,13 +18,14 @@ from hdl.adc import AdcReadout
 from hdl.axi_lite import RegisterBus
 from hdl.axi_stream import AxiStream
 from hdl.credit_counter import CreditCounter
-from hdl.ldpu import Ldpu
+from hdl.ldpu import Ldpu, value_bits
 from hdl.link_controller import STREAM_BITS, RouteWrite
 from hdl.mailbox import Mailbox
 from hdl.modulator import InputModulator
 from hdl.pcm_array import PcmArray
 from hdl.tile_registers import TileRegisters
 from hdl.vector_receiver import VectorReceiver, units_in_last_group
+from hdl.width_converter import WidthConverter
 from spec.chip import Chip
 from spec.formats import ACTIVATION_BITS
 from spec.registers import Error
@@ -47,8 +48,9 @@ class Tile(wiring.Component):
     Attributes (domain `sync`, except the array and its modulator, which run in `mvm`):
         bus: registers, see `spec.registers`.
         input: vectors of ROWS elements.
-        rx: vectors of COLUMNS elements, one for each result, if MODE.rx_enable.
-        output: vectors of COLUMNS elements.
+        rx: vectors of COLUMNS elements, one for each result, if MODE.rx_enable; INT8, or binary16
+            with MODE.rx_binary16.
+        output: vectors of COLUMNS elements; INT8, or binary16 with MODE.tx_binary16.
         routes, tx_stream, link_errors, error_stream: registers of the tile's link controller and
             its errors, `spec.registers.Error` from STREAM_UNKNOWN on; for a tile alone, nothing.
         awake: the tile has something to do; while it is 0, and no stream is valid and the bus asks
@@ -67,7 +69,7 @@ class Tile(wiring.Component):
                 "output": Out(stream),
                 "routes": Out(RouteWrite(chip)),
                 "tx_stream": Out(STREAM_BITS),
-                "link_errors": In(2),
+                "link_errors": In(3),
                 "error_stream": In(STREAM_BITS),
                 "awake": Out(1),
                 "error": Out(1),
@@ -87,22 +89,101 @@ class Tile(wiring.Component):
         ]
         m.d.mvm += begun.eq(state.available & ~state.take)
 
+    def _value_formats(self, binary16: Signal) -> list[tuple[int, Value]]:
+        """Bytes that a value of a stream may have, each with whether MODE chooses it."""
+        if self._chip.link.partial_sums == "int8":
+            return [(1, Const(1))]
+        return [(1, ~binary16), (2, binary16)]
+
+    def _receive_rx(self, m: Module, regs: TileRegisters, ldpu: Ldpu) -> Value:
+        """RX vectors to the LDPU, in its groups; returns whether one is on its way.
+
+        Without MODE.rx_enable nobody waits for any: they are discarded, and told of.
+        """
+        chip, rx = self._chip, self.rx
+        lanes = chip.ldpu.lanes
+        unexpected = rx.tvalid & ~regs.rx_enable
+        unfinished = Signal()  # the rest of such a vector is still to come
+        with m.If(unexpected):
+            m.d.sync += unfinished.eq(~rx.tlast)
+        ready, midway, short, long = ~regs.rx_enable, unexpected | unfinished, 0, 0
+        for size, chosen in self._value_formats(regs.rx_binary16):
+            convert = WidthConverter(chip.link.units, lanes * size)
+            receive = VectorReceiver(lanes * size, chip.column_groups, raw=size > 1)
+            m.submodules[f"regroup_rx_{size}"] = convert
+            m.submodules[f"receive_rx_{size}"] = receive
+            connect(m, convert.output, receive.stream)
+            m.d.comb += [
+                convert.input.tdata.eq(rx.tdata),
+                convert.input.tkeep.eq(rx.tkeep),
+                convert.input.tlast.eq(rx.tlast),
+                convert.input.tvalid.eq(rx.tvalid & regs.rx_enable & chosen),
+                receive.length.eq(regs.columns * size),
+                receive.ready.eq(ldpu.rx_take & chosen),
+            ]
+            with m.If(chosen):
+                m.d.comb += ldpu.rx_valid.eq(receive.valid)
+                for lane in range(lanes):
+                    value = receive.data.word_select(lane, size * ACTIVATION_BITS)
+                    m.d.comb += ldpu.rx.word_select(lane, value_bits(chip)).eq(value)
+            ready |= convert.input.tready & chosen
+            midway |= convert.holds | receive.midway
+            short |= receive.short
+            long |= receive.long
+        m.d.comb += [
+            rx.tready.eq(ready),
+            regs.errors[Error.RX_SHORT].eq(short),
+            regs.errors[Error.RX_LONG].eq(long),
+            regs.errors[Error.RX_UNEXPECTED].eq(unexpected),
+        ]
+        return midway
+
+    def _send_results(self, m: Module, regs: TileRegisters, results: SyncFIFOBuffered) -> None:
+        """Groups of results to the output stream."""
+        chip, output = self._chip, self.output
+        lanes = chip.ldpu.lanes
+        last = results.r_data[-1]
+        for size, chosen in self._value_formats(regs.tx_binary16):
+            convert = WidthConverter(lanes * size, chip.link.units)
+            m.submodules[f"regroup_results_{size}"] = convert
+            lanes_in_last = units_in_last_group(regs.columns, lanes)
+            values = [
+                results.r_data.word_select(lane, value_bits(chip))[: size * ACTIVATION_BITS]
+                for lane in range(lanes)
+            ]
+            m.d.comb += [
+                convert.input.tdata.eq(Cat(values)),
+                convert.input.tkeep.eq(
+                    Mux(last, Cat(bit.replicate(size) for bit in lanes_in_last), ~0)
+                ),
+                convert.input.tlast.eq(last),
+                convert.input.tvalid.eq(results.r_rdy & chosen),
+                convert.output.tready.eq(output.tready & chosen),
+            ]
+            with m.If(chosen):
+                m.d.comb += [
+                    results.r_en.eq(convert.input.tready),
+                    output.tdata.eq(convert.output.tdata),
+                    output.tkeep.eq(convert.output.tkeep),
+                    output.tlast.eq(convert.output.tlast),
+                    output.tvalid.eq(convert.output.tvalid),
+                ]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chip = self._chip
         units = chip.link.units
         m.submodules.registers = regs = TileRegisters(chip)
         m.submodules.receive_input = receive = VectorReceiver(units, chip.array.rows // units)
-        m.submodules.receive_rx = receive_rx = VectorReceiver(units, chip.column_groups)
         m.submodules.modulator = modulator = InputModulator(chip)
         m.submodules.array = array = PcmArray(chip)
         m.submodules.readout = readout = AdcReadout(chip)
         m.submodules.ldpu = ldpu = Ldpu(chip)
         m.submodules.results = results = SyncFIFOBuffered(
-            width=units * ACTIVATION_BITS + 1, depth=RESULT_DEPTH
+            width=chip.ldpu.lanes * value_bits(chip) + 1, depth=RESULT_DEPTH
         )
         connect(m, flipped(self.bus), regs.bus)
-        connect(m, flipped(self.rx), receive_rx.stream)
+        rx_midway = self._receive_rx(m, regs, ldpu)
         self._load_state(m, regs, array)
 
         # Input stream to staging register. Without CONTROL.enable, and while the array loads its
@@ -138,7 +219,7 @@ class Tile(wiring.Component):
             modulator.array_busy.eq(array.busy),
             modulator.bank_full.eq(readout.bank_full),
             readout.bank_put.eq(modulator.bank_put),
-            readout.last_group.eq((regs.columns - 1) >> (units - 1).bit_length()),
+            readout.last_group.eq((regs.columns - 1) >> (chip.ldpu.lanes - 1).bit_length()),
             array.read_enable.eq(readout.read_enable),
             array.read_bank.eq(readout.read_bank),
             array.read_group.eq(readout.read_group),
@@ -147,21 +228,18 @@ class Tile(wiring.Component):
         # A group starts when the LDPU can keep it, and is finished when its RX values are here and
         # its result will find a place.
         m.submodules.result_credit = credit = CreditCounter(RESULT_DEPTH)
-        sent = results.r_rdy & self.output.tready
         m.d.comb += [
             readout.room.eq(ldpu.room),
             credit.take.eq(ldpu.going),
-            credit.give.eq(sent),
+            credit.give.eq(results.r_rdy & results.r_en),
             ldpu.result_room.eq(credit.available),
-            receive_rx.length.eq(regs.columns),
-            receive_rx.ready.eq(ldpu.rx_take),
-            ldpu.rx_valid.eq(receive_rx.valid),
-            ldpu.rx.eq(receive_rx.data),
             ldpu.p.eq(array.read_p),
             ldpu.n.eq(array.read_n),
             ldpu.relu_1.eq(regs.relu_1),
             ldpu.relu_2.eq(regs.relu_2),
             ldpu.rx_enable.eq(regs.rx_enable),
+            ldpu.rx_binary16.eq(regs.rx_binary16),
+            ldpu.tx_binary16.eq(regs.tx_binary16),
             ldpu.rx_scale.eq(regs.rx_scale),
         ]
         # The array answers a clock after it is read: all that goes along waits as long.
@@ -171,25 +249,19 @@ class Tile(wiring.Component):
             ldpu.group.eq(readout.read_group),
         ]
 
-        # Results to the output stream.
         m.d.comb += [
             results.w_en.eq(ldpu.result_valid),
             results.w_data.eq(Cat(ldpu.result, ldpu.result_last)),
-            results.r_en.eq(self.output.tready),
-            self.output.tvalid.eq(results.r_rdy),
-            Cat(self.output.tdata, self.output.tlast).eq(results.r_data),
-            self.output.tkeep.eq(
-                Mux(self.output.tlast, units_in_last_group(regs.columns, units), ~0)
-            ),
         ]
+        self._send_results(m, regs, results)
 
         # Host's view.
         vectors = Signal(range(VECTORS_MAX + 1))
-        vector_sent = sent & self.output.tlast
+        vector_sent = self.output.tvalid & self.output.tready & self.output.tlast
         m.d.sync += vectors.eq(vectors + accepted - vector_sent)
         m.d.comb += [
             # A beat that waits or is taken now counts: the configuration must not change with it.
-            regs.busy.eq((vectors != 0) | stream.tvalid | receive.midway | receive_rx.midway),
+            regs.busy.eq((vectors != 0) | stream.tvalid | receive.midway | rx_midway),
             regs.mvm_finished.eq(readout.finished),
             regs.stalled.eq(ldpu.waiting),
             regs.vector_accepted.eq(accepted),
@@ -198,8 +270,6 @@ class Tile(wiring.Component):
         for bit, event in (
             (Error.INPUT_SHORT, receive.short),
             (Error.INPUT_LONG, receive.long),
-            (Error.RX_SHORT, receive_rx.short),
-            (Error.RX_LONG, receive_rx.long),
         ):
             m.d.comb += regs.errors[bit].eq(event)
         connect(m, regs.routes, flipped(self.routes))

@@ -1,6 +1,6 @@
 """The tile's registers, built from the table in `spec.registers`."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,7 +25,8 @@ class TileRegisters(wiring.Component):
 
     Attributes (domain `sync`):
         bus: the host's accesses; each takes two clocks.
-        enable, four_phase, relu_1, relu_2, rx_enable, rx_scale, rows, columns: configuration.
+        enable, four_phase, relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale, rows,
+            columns: configuration.
         state_load, state_index: one clock, and which: the array is to load its state.
         state_loading, busy: status.
         mvm_finished, stalled, vector_accepted, vector_sent: counted in every clock that they are 1.
@@ -46,6 +47,8 @@ class TileRegisters(wiring.Component):
                 "relu_1": Out(1),
                 "relu_2": Out(1),
                 "rx_enable": Out(1),
+                "rx_binary16": Out(1),
+                "tx_binary16": Out(1),
                 "rx_scale": Out(formats.FP16_BITS, init=BY_NAME["RX_SCALE"].reset),
                 "rows": Out(range(rows + 1), init=BY_NAME["ROWS"].reset),
                 "columns": Out(range(columns + 1), init=BY_NAME["COLUMNS"].reset),
@@ -77,7 +80,11 @@ class TileRegisters(wiring.Component):
             "ID": {"value": registers.ID},
             "VERSION": {"value": registers.VERSION},
             "SHAPE": {"rows": chip.array.rows, "columns": chip.array.columns},
-            "FEATURES": {"lanes": chip.ldpu.lanes, "units": chip.link.units},
+            "FEATURES": {
+                "lanes": chip.ldpu.lanes,
+                "units": chip.link.units,
+                "binary16": int(chip.link.partial_sums == "binary16"),
+            },
             "CONTROL": {"enable": self.enable},
             "STATUS": {
                 "busy": self.busy,
@@ -89,6 +96,8 @@ class TileRegisters(wiring.Component):
                 "relu_1": self.relu_1,
                 "relu_2": self.relu_2,
                 "rx_enable": self.rx_enable,
+                "rx_binary16": self.rx_binary16,
+                "tx_binary16": self.tx_binary16,
             },
             "ROWS": {"value": self.rows},
             "COLUMNS": {"value": self.columns},
@@ -110,6 +119,9 @@ class TileRegisters(wiring.Component):
             m.d.comb += allowed.eq((field >= 1) & (field <= limits[register.name]))
         elif register.name == "STATE_SELECT":
             m.d.comb += allowed.eq(~self.state_loading)
+        elif register.name == "MODE" and self._chip.link.partial_sums == "int8":
+            binary16 = [register.field(name) for name in ("rx_binary16", "tx_binary16")]
+            m.d.comb += allowed.eq(~Cat(data[field.low] for field in binary16).any())
         else:
             m.d.comb += allowed.eq(1)
         with m.If(do):

@@ -20,6 +20,8 @@ def units_in_last_group(length: Signal, units: int) -> Signal:
 class VectorReceiver(wiring.Component):
     """Counts a vector's beats and says where each goes and whether its length is right.
 
+    Elements are INT8, and -128 is read as -127; with `raw` they are bytes of whatever kind.
+
     Attributes (domain `sync`):
         stream: vectors in.
         length: elements of a vector, 1 or more; quasi-static.
@@ -33,8 +35,8 @@ class VectorReceiver(wiring.Component):
         midway: a vector has begun and its end has not been seen.
     """
 
-    def __init__(self, units: int, groups: int) -> None:
-        self._units = units
+    def __init__(self, units: int, groups: int, raw: bool = False) -> None:
+        self._units, self._raw = units, raw
         super().__init__(
             {
                 "stream": In(AxiStream(units)),
@@ -77,7 +79,7 @@ class VectorReceiver(wiring.Component):
             value = stream.tdata.word_select(unit, ACTIVATION_BITS)
             use = wanted[unit] & stream.tkeep[unit] & ~self.padding
             # -128 is read as -127: it never enters the chip.
-            lowest = value == 1 << (ACTIVATION_BITS - 1)
+            lowest = 0 if self._raw else value == 1 << (ACTIVATION_BITS - 1)
             m.d.comb += self.data.word_select(unit, ACTIVATION_BITS).eq(Mux(use, value | lowest, 0))
         with m.If(self.valid & self.ready):
             with m.If(self.last):

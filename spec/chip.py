@@ -63,9 +63,21 @@ class Ldpu(Section):
 
 
 class Link(Section):
-    """Stream width in payload units (INT8 values) per `sync` clock."""
+    """Streams between tiles, and to and from the host.
+
+    Attributes:
+        units: bytes (INT8 values) per `sync` clock.
+        partial_sums: what a tile may send to be added by another: INT8 as published, or binary16
+            as well (our choice).
+    """
 
     units: Size
+    partial_sums: Literal["int8", "binary16"] = "int8"
+
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of the widest value that a packet may carry."""
+        return 2 if self.partial_sums == "binary16" else 1
 
 
 class Gdpu(Section):
@@ -139,10 +151,10 @@ class Chip(Section):
     def _sizes_agree(self) -> "Chip":
         lanes, columns = self.ldpu.lanes, self.array.columns
         demand(lanes.bit_count() == 1, "ldpu.lanes", lanes, "a power of two")
-        for key, size in (("array.columns", columns), ("array.rows", self.array.rows)):
-            demand(size % lanes == 0, "ldpu.lanes", lanes, f"a divisor of {key} ({size})")
-        units = self.link.units
-        demand(units == lanes, "link.units", units, f"the same as ldpu.lanes ({lanes})")
+        demand(columns % lanes == 0, "ldpu.lanes", lanes, f"a divisor of array.columns ({columns})")
+        units, rows = self.link.units, self.array.rows
+        demand(units.bit_count() == 1, "link.units", units, "a power of two")
+        demand(rows % units == 0, "link.units", units, f"a divisor of array.rows ({rows})")
         slices, grid = self.gdpu.slices, self.grid
         demand(
             slices == grid.columns,

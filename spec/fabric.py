@@ -1,9 +1,10 @@
 """The fabric's formats: the ports of a tile's link controller, packets, and route entries.
 
-A packet is a beat that carries the preamble, then beats with up to `PAYLOAD_MAX` INT8 values, the
-last one marked. The preamble is the number of a stream, in the lowest byte of its beat. At every
-tile the entry of that stream says where the packet goes on: links (several are a multicast), the
-host, the tile's own input or RX, and which part of the payload the tile itself keeps.
+A packet is a beat that carries the preamble, then beats with up to `PAYLOAD_MAX` values, the last
+one marked. A value is INT8, one byte, or, where the chip has it, binary16, two bytes, the low one
+first. The preamble is the number of a stream, in the lowest byte of its beat. At every tile the
+entry of that stream says where the packet goes on: links (several are a multicast), the host, the
+tile's own input or RX, and which part of the payload the tile itself keeps.
 Published: preambles, and static tables set before a run. Formats, and ready/valid on every link,
 are our choice.
 """
@@ -15,7 +16,7 @@ from spec.chip import Chip
 STREAMS = 256
 """Streams of a chip: the preamble is one byte."""
 PAYLOAD_MAX = 256
-"""INT8 values in a packet."""
+"""Values in a packet."""
 
 HOST = "host"
 INPUT = "input"
@@ -33,6 +34,11 @@ class Direction:
     name: str
     rows: int
     columns: int
+
+
+def payload_max(chip: Chip) -> int:
+    """Bytes in a packet, at most."""
+    return PAYLOAD_MAX * chip.link.value_bytes
 
 
 def directions(chip: Chip) -> tuple[Direction, ...]:

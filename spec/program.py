@@ -26,6 +26,8 @@ class TileConfig:
         relu_1, relu_2: ReLU before and after the RX addition.
         rx_enable: whether one RX vector (INT8) is added to each result.
         rx_scale: binary16 factor of the RX vector.
+        rx_binary16: RX vectors are binary16, two bytes a value, not INT8.
+        tx_binary16: so are results, which are then not rounded to INT8.
     """
 
     read_mode: ReadMode
@@ -36,6 +38,18 @@ class TileConfig:
     relu_2: bool = False
     rx_enable: bool = False
     rx_scale: int = formats.FP16_ONE
+    rx_binary16: bool = False
+    tx_binary16: bool = False
+
+    @property
+    def rx_bytes(self) -> int:
+        """Length of an RX vector in bytes."""
+        return self.columns * (2 if self.rx_binary16 else 1)
+
+    @property
+    def tx_bytes(self) -> int:
+        """Length of a result vector in bytes."""
+        return self.columns * (2 if self.tx_binary16 else 1)
 
     def __post_init__(self) -> None:
         shape = (self.columns, len(formats.COLUMN_CONSTANTS))
@@ -78,8 +92,8 @@ class Route:
     Attributes:
         stream: the preamble, 0 to `fabric.STREAMS` - 1.
         sinks: where they go, names of `fabric.sinks`; more than one is a multicast.
-        start, length: the part of the payload that the tile's own INPUT or RX gets, in INT8
-            values; `start` is a multiple of `link.units`. Links and the host get all of it.
+        start, length: the part of the payload that the tile's own INPUT or RX gets, in bytes;
+            `start` is a multiple of `link.units`. Links and the host get all of it.
     """
 
     stream: int
@@ -114,7 +128,7 @@ class HostStream:
     Attributes:
         port: number of the host's AXI4-Stream, in the order of `chip.host`.
         stream: its preamble.
-        start, length: which part of the program's input or output vector it carries.
+        start, length: which part of the program's input or output vector it carries, in bytes.
     """
 
     port: int

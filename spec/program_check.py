@@ -8,11 +8,13 @@ import numpy as np
 from spec import fabric, formats
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.fabric import PAYLOAD_MAX, STREAMS
+from spec.fabric import PAYLOAD_MAX, STREAMS, payload_max
 from spec.program import ChipProgram, HostStream, Route, TileProgram, chip_digest
 
 LENGTH_LIMIT = 1 << 31
 """Input and output vectors of a program are shorter than this (our choice)."""
+BYTES_MAX = 2 * PAYLOAD_MAX
+"""Bytes in a packet of any chip: all values binary16."""
 NAME_MAX = 200
 """Characters in the name of a chip or network."""
 _SINK = re.compile(r"(?:east|west|south|north)_[1-9][0-9]?|host|input|rx")
@@ -99,6 +101,12 @@ def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> N
         check_size(tile.tile, config.rows, config.columns, chip)
         _demand(0, tile.tx_stream, STREAMS - 1, where, "tx_stream")
         _demand(0, config.rx_scale, (1 << formats.FP16_BITS) - 1, where, "rx_scale")
+        for key in ("rx_binary16", "tx_binary16"):
+            if chip and getattr(config, key) and chip.link.partial_sums != "binary16":
+                raise UserError(
+                    f"{where}: {key} = True: allowed where link.partial_sums is binary16, not "
+                    f"{chip.link.partial_sums}"
+                )
         if config.read_mode != program.read_mode:
             raise UserError(
                 f"{where}: read_mode = {config.read_mode}: allowed is the program's, "
@@ -132,19 +140,22 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
         raise UserError(
             f"{where}: sinks = {list(route.sinks)}: allowed is at least one, and each once"
         )
-    _demand(0, route.start, PAYLOAD_MAX - 1, where, "start")
+    most = payload_max(chip) if chip else BYTES_MAX
+    _demand(0, route.start, most - 1, where, "start")
     if chip and route.start % chip.link.units:
         raise UserError(
             f"{where}: start = {route.start}: allowed is a multiple of link.units "
             f"({chip.link.units})"
         )
-    _demand(0, route.length, PAYLOAD_MAX - route.start, where, "length")
-    for sink, key in ((fabric.INPUT, "rows"), (fabric.RX, "columns")):
+    _demand(0, route.length, most - route.start, where, "length")
+    for sink in (fabric.INPUT, fabric.RX):
         if sink not in route.sinks:
             continue
         if tile.config is None:
             raise UserError(f"{where}: sinks has '{sink}': allowed on a tile with a config only")
-        wanted = getattr(tile.config, key)
+        key, wanted = "rows", tile.config.rows
+        if sink == fabric.RX:
+            key, wanted = "columns in bytes", tile.config.rx_bytes
         if route.length != wanted:
             raise UserError(
                 f"{where}: length = {route.length}: allowed for '{sink}' is the tile's {key}, "
@@ -179,7 +190,7 @@ def _check_host_stream(
     ports = len(getattr(chip.host, side)) if chip else STREAMS * STREAMS
     _demand(0, stream.port, ports - 1, where, "port")
     _demand(0, stream.stream, STREAMS - 1, where, "stream")
-    _demand(1, stream.length, PAYLOAD_MAX, where, "length")
+    _demand(1, stream.length, payload_max(chip) if chip else BYTES_MAX, where, "length")
     whole = program.input_length if side == "inputs" else program.output_length
     _demand(0, stream.start, whole - stream.length, where, "start")
 

@@ -59,6 +59,8 @@ class _Config(Section):
     relu_2: bool
     rx_enable: bool
     rx_scale: _Int
+    rx_binary16: bool
+    tx_binary16: bool
 
 
 class _Tile(Section):
@@ -189,8 +191,8 @@ def _header(program: ChipProgram) -> dict[str, object]:
 
 def _config(config: TileConfig) -> dict[str, object]:
     numbers = {key: int(getattr(config, key)) for key in ("rows", "columns", "rx_scale")}
-    flags = {key: bool(getattr(config, key)) for key in ("relu_1", "relu_2", "rx_enable")}
-    return numbers | flags
+    flags = ("relu_1", "relu_2", "rx_enable", "rx_binary16", "tx_binary16")
+    return numbers | {key: bool(getattr(config, key)) for key in flags}
 
 
 def _host_stream(stream: HostStream) -> dict[str, int]:

@@ -63,8 +63,10 @@ class Error:
     INPUT_LONG = 1
     RX_SHORT = 2
     RX_LONG = 3
-    STREAM_UNKNOWN = 4
-    PACKET_EMPTY = 5
+    RX_UNEXPECTED = 4
+    STREAM_UNKNOWN = 5
+    PACKET_EMPTY = 6
+    PACKET_LONG = 7
 
 
 REGISTERS: tuple[Register, ...] = (
@@ -82,7 +84,8 @@ REGISTERS: tuple[Register, ...] = (
         "FEATURES", 0x00C, "ro", 0,
         (
             RegisterField("lanes", 0, 8, "LDPU lanes"),
-            RegisterField("units", 8, 8, "payload units a beat"),
+            RegisterField("units", 8, 8, "bytes a beat of a stream"),
+            RegisterField("binary16", 16, 1, "RX values and results may be binary16"),
         ),
         "Widths of the datapath.",
     ),
@@ -108,8 +111,10 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("relu_1", 1, 1, "ReLU before the RX addition"),
             RegisterField("relu_2", 2, 1, "ReLU after the RX addition"),
             RegisterField("rx_enable", 3, 1, "add one RX vector to every result"),
+            RegisterField("rx_binary16", 4, 1, "RX values are binary16, low byte first, not INT8"),
+            RegisterField("tx_binary16", 5, 1, "results are binary16, low byte first, not INT8"),
         ),
-        "How a vector is processed.",
+        "How a vector is processed. The last two may be 1 only where FEATURES.binary16 is.",
         locked=True,
     ),
     Register(
@@ -145,13 +150,18 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("rx_short", Error.RX_SHORT, 1, "an RX vector ended early"),
             RegisterField("rx_long", Error.RX_LONG, 1, "an RX vector did not end"),
             RegisterField(
+                "rx_unexpected", Error.RX_UNEXPECTED, 1, "an RX vector came without MODE.rx_enable"
+            ),
+            RegisterField(
                 "stream_unknown", Error.STREAM_UNKNOWN, 1, "a packet without a route entry"
             ),
             RegisterField("packet_empty", Error.PACKET_EMPTY, 1, "a packet without payload"),
+            RegisterField("packet_long", Error.PACKET_LONG, 1, "a packet did not end in time"),
         ),
         "Sticky errors of the streams. A bad input vector is dropped whole; a short RX vector "
-        "counts as 0 from where it ended; what is too much of either is discarded, and so is a "
-        "packet without route entry or payload. The tile goes on.",
+        "counts as 0 from where it ended; what is too much of either is discarded, and so are "
+        "RX vectors that nobody waits for, packets without route entry or payload, and what is "
+        "beyond a packet's longest payload. The tile goes on.",
     ),
     Register("MVMS", 0x030, "ro", 0, _word("count"), "Matrix-vector multiplications finished."),
     Register("BUSY_CYCLES", 0x034, "ro", 0, _word("count"), "`sync` cycles with STATUS.busy."),
@@ -171,7 +181,7 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "ERROR_STREAM", 0x048, "ro", 0,
         (RegisterField("value", 0, 8, "number of a stream"),),
-        "Preamble of the last packet that set ERROR.stream_unknown or ERROR.packet_empty.",
+        "Preamble of the last packet that set ERROR.stream_unknown, packet_empty or packet_long.",
     ),
 )  # fmt: skip
 
@@ -196,8 +206,8 @@ ROUTE_BASE = 0x8000
 ROUTE_STRIDE = 8
 """Bytes between entries. The word at 0 is the mask of sinks (0: no entry), bit k standing for
 `fabric.sinks(chip)[k]`, and writes the entry; the word at 4 has `start` in its low and `length` in
-its high half, and must be written before it. The lowest nine bits of both count; `start` is rounded
-down to a multiple of `link.units`."""
+its high half, and must be written before it. Of both, as many of the lowest bits count as the
+longest payload's number of bytes has; `start` is rounded down to a multiple of `link.units`."""
 
 TILE_SPACE = 1 << ADDRESS_BITS
 """Bytes of address space of a tile: on a chip, tile t's registers are at t * TILE_SPACE. After the

@@ -12,6 +12,9 @@ _SIZES = {
     "overhead_1phase": ("mvm", "overhead_1phase"),
     "overhead_4phase": ("mvm", "overhead_4phase"),
     "gdpu_units": ("gdpu", "units"),
+    "lanes": ("ldpu", "lanes"),
+    "units": ("link", "units"),
+    "partial_sums": ("link", "partial_sums"),
 }
 
 
@@ -19,9 +22,9 @@ def sized(parameters: Mapping[str, Any]) -> Chip:
     """The chip that a variant's parameters describe.
 
     Args:
-        parameters: `chip` names the description; `rows`, `columns`, `lanes` (stream units too),
-            `overhead_1phase`, `overhead_4phase` and `gdpu_units` replace what it says. Others are
-            left to the bench.
+        parameters: `chip` names the description; `rows`, `columns`, `lanes`, `units` (as many as
+            lanes if only those are given), `partial_sums`, `overhead_1phase`, `overhead_4phase` and
+            `gdpu_units` replace what it says. Others are left to the bench.
 
     Raises:
         UserError: there is no such description.
@@ -32,5 +35,5 @@ def sized(parameters: Mapping[str, Any]) -> Chip:
         if name in parameters:
             description[section][key] = parameters[name]
     if "lanes" in parameters:
-        description["ldpu"]["lanes"] = description["link"]["units"] = parameters["lanes"]
+        description["link"]["units"] = parameters.get("units", parameters["lanes"])
     return Chip.model_validate(description)

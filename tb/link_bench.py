@@ -27,7 +27,8 @@ SOURCE_SHIFT = 5
 PATIENCE = 5000
 """Clocks without a beat after which the controller is taken to hang."""
 
-UNKNOWN, EMPTY = "unknown", "empty"
+UNKNOWN, EMPTY, LONG = "unknown", "empty", "too_long"
+"""Errors, by the ports that tell of them."""
 
 
 class Wires(Component):
@@ -48,6 +49,7 @@ class Wires(Component):
                 "out_ready": In(sinks),
                 "unknown": Out(1),
                 "empty": Out(1),
+                "too_long": Out(1),
                 "busy": Out(1),
                 "error_stream": Out(links.error_stream.shape()),
                 "tx_stream": In(links.tx_stream.shape()),
@@ -68,7 +70,7 @@ class Wires(Component):
             Cat(s.tready for s in links.outputs).eq(self.out_ready),
             links.tx_stream.eq(self.tx_stream),
         ]
-        for name in ("unknown", "empty", "busy", "error_stream"):
+        for name in (UNKNOWN, EMPTY, LONG, "busy", "error_stream"):
             m.d.comb += getattr(self, name).eq(getattr(links, name))
         for name in links.routes.signature.members:
             m.d.comb += getattr(links.routes, name).eq(getattr(self, f"route_{name}"))
@@ -102,27 +104,31 @@ class Reference:
 
     def __init__(self, chip: Chip) -> None:
         names = fabric.sinks(chip)
+        self._most = fabric.payload_max(chip)
         self.local = frozenset(names.index(name) for name in (fabric.INPUT, fabric.RX))
         self.routes: dict[int, Route] = {}
 
-    def deliveries(self, packet: Packet) -> tuple[dict[int, bytes], str | None]:
-        """What arrives by sink, and the error that is reported, if any."""
+    def deliveries(self, packet: Packet) -> tuple[dict[int, bytes], list[str]]:
+        """What arrives by sink, and the errors that are reported."""
         route = self.routes.get(packet.stream)
         if route is None:
-            return {}, UNKNOWN
+            return {}, [UNKNOWN]
         if not packet.payload:
-            return {}, EMPTY
-        kept = packet.payload[route.start : route.start + route.length]
-        arrives = {sink: packet.first + packet.payload for sink in route.sinks - self.local}
+            return {}, [EMPTY]
+        payload = packet.payload[: self._most]
+        kept = payload[route.start : route.start + route.length]
+        arrives = {sink: packet.first + payload for sink in route.sinks - self.local}
         if kept:
             arrives |= dict.fromkeys(route.sinks & self.local, kept)
-        return arrives, EMPTY if route.sinks & self.local and not kept else None
+        errors = [EMPTY] if route.sinks & self.local and not kept else []
+        return arrives, errors + [LONG] * (len(packet.payload) > self._most)
 
 
 class Testbed:
     """Drives every source and sink, and looks at every clock.
 
     Attributes:
+        most: bytes in a packet, at most.
         reference: what should happen; `enter` tells it and the RTL of routes.
         offered, readiness: by source and by sink, share of clocks with a beat and with room.
         feed: called for a source that has nothing to send; may call `send`.
@@ -138,7 +144,7 @@ class Testbed:
     def __init__(self, dut: Any) -> None:
         self.dut = dut
         self.chip = sized(benches.current())
-        self.units = self.chip.link.units
+        self.units, self.most = self.chip.link.units, fabric.payload_max(self.chip)
         self.random = Random(int(benches.generator().integers(1 << 62)))
         self.sources, self.sinks = len(fabric.sources(self.chip)), len(fabric.sinks(self.chip))
         self.offered, self.readiness = [1.0] * self.sources, [1.0] * self.sinks
@@ -220,9 +226,8 @@ class Testbed:
         """Queue a packet, or what is `sent` in its place; the reference knows of `packet`."""
         words = [word for each in ([packet] if sent is None else sent)
                  for word in self._beats(source, each)]  # fmt: skip
-        arrives, error = self.reference.deliveries(packet)
-        if error:
-            self.errors.append((error, packet.stream))
+        arrives, errors = self.reference.deliveries(packet)
+        self.errors.extend((error, packet.stream) for error in errors)
         if words:
             words[0] = (words[0][0], arrives)
             self.queues[source].extend(words)
@@ -294,8 +299,8 @@ class Testbed:
         if not self.exact and told in {stream for _, stream in self.errors}:
             self.error_stream = told
         assert told == self.error_stream, "error_stream is wrong"
-        for kind, port in ((UNKNOWN, dut.unknown), (EMPTY, dut.empty)):
-            if not port.value:
+        for kind in (UNKNOWN, EMPTY, LONG):
+            if not getattr(dut, kind).value:
                 continue
             self.reported, self.moved = self.reported + 1, self.clock
             if self.exact:

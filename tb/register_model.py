@@ -6,9 +6,6 @@ from spec import fabric, formats, registers
 from spec.chip import Chip
 from spec.registers import REGISTERS, Register
 
-SLICE_BITS = fabric.PAYLOAD_MAX.bit_length()
-"""Bits that are kept of `start` and `length` in the second word of a route entry."""
-
 
 def mask(register: Register) -> int:
     """The bits of `register` that are in some field."""
@@ -28,6 +25,7 @@ class Model:
 
     Attributes:
         values: what is stored in `rw` registers, and the count of the counters.
+        binary16: the chip's RX values and results may be binary16.
         error: the ERROR register.
         busy, loading: inputs of the clock that is looked at.
         error_stream: input of the clock that is looked at.
@@ -39,7 +37,8 @@ class Model:
         self.chip = chip
         self.values = {register.name: register.reset for register in REGISTERS}
         self.values["SHAPE"] = chip.array.columns << 16 | chip.array.rows
-        self.values["FEATURES"] = chip.link.units << 8 | chip.ldpu.lanes
+        self.binary16 = chip.link.partial_sums == "binary16"
+        self.values["FEATURES"] = self.binary16 << 16 | chip.link.units << 8 | chip.ldpu.lanes
         self.error = 0
         self.busy = self.loading = False
         self.error_stream = 0
@@ -81,6 +80,7 @@ class Model:
             or (register.locked and self.busy)
             or (register.name in largest and not 1 <= value <= largest[register.name])
             or (register.name == "STATE_SELECT" and self.loading)
+            or (register.name == "MODE" and value >= 1 << 4 and not self.binary16)
         )
 
     def read(self, address: int) -> int:
@@ -102,7 +102,7 @@ class Model:
         if word and word.second:
             start, length = data & 0xFFFF, data >> 16
             start -= start % self.chip.link.units  # a slice begins with a beat
-            kept = (1 << SLICE_BITS) - 1
+            kept = (1 << fabric.payload_max(self.chip).bit_length()) - 1
             self.route_slice = start & kept, length & kept
         elif register and register.access == "rw":
             self.values[register.name] = data & mask(register)

@@ -23,7 +23,8 @@ from tb.scoreboard import Mismatch, compare
 from tb.tile_bench import flipped
 
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
-_WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 4, "columns": 12, "gdpu_units": 3}
+_WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 2, "columns": 12, "gdpu_units": 3,
+         "units": 4, "partial_sums": "binary16"}  # fmt: skip
 
 BENCH = Bench(
     name="chip",

@@ -67,7 +67,8 @@ def _variant(
 
 
 _GRID = {"chip": "hermes", "rows": 16, "columns": 16, "gdpu_units": 4}
-_UNITS = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 4}
+_UNITS = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 2, "units": 4,
+          "partial_sums": "binary16"}  # fmt: skip
 
 BENCH = Bench(
     name="chip_fuzz",

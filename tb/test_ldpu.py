@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
 from golden import ldpu
-from hdl.ldpu import Ldpu
+from hdl.ldpu import Ldpu, value_bits
 from hdl.verilog import write
 from spec import formats
 from tb import benches
@@ -38,6 +38,8 @@ BENCH = Bench(
         Variant("lanes2", {"chip": "tiny", "rows": 20, "columns": 20, "lanes": 2, "groups": 120},
                 ("icarus",)),
         Variant("lanes4", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 60}, ("icarus",)),
+        Variant("binary16", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 300,
+                             "partial_sums": "binary16"}),
         Variant("one_group", {"chip": "tiny", "rows": 4, "columns": 4, "lanes": 4, "gdpu_units": 1,
                               "groups": 100}, ("icarus",)),
         Variant("hermes", {"chip": "hermes", "groups": 2000}, ("verilator",)),
@@ -59,6 +61,8 @@ class Testbed:
         self.dut = dut
         self.chip = sized(benches.current())
         self.lanes = self.chip.ldpu.lanes
+        self.bits = value_bits(self.chip)
+        self.may_binary16 = self.chip.link.partial_sums == "binary16"
         self.random = benches.generator()
         self.edge = RisingEdge(dut.clk)
         resets = np.array([constant.reset for constant in formats.COLUMN_CONSTANTS])
@@ -74,6 +78,8 @@ class Testbed:
             "rx_enable",
             "relu_1",
             "relu_2",
+            "rx_binary16",
+            "tx_binary16",
             "constant_write",
         ):
             getattr(self.dut, name).value = 0
@@ -130,21 +136,28 @@ class Testbed:
         flags: tuple[int, int, int],
         rx_scale: int,
         gaps: float,
-    ) -> NDArray[np.int8]:
+    ) -> NDArray:
         """Push groups through, [groups, lanes], and compare every result; RX may come late.
+
+        Where the chip can, RX values, results or both are binary16 at random.
 
         Args:
             p: P counts. Which group of columns each is for is random.
             n: N counts.
-            rx: RX values.
+            rx: RX values, INT8; made binary16 if need be.
             flags: relu_1, relu_2, rx_enable.
             rx_scale: binary16 bits.
             gaps: share of clocks in which nothing comes, but for meaningless values.
 
         Returns:
-            int8 [groups, lanes], the results.
+            [groups, lanes], the results: int8, or uint16 for binary16.
         """  # fmt: skip
         dut, random = self.dut, self.random
+        rx_binary16, tx_binary16 = (random.random(2) < 0.5) & self.may_binary16
+        dut.rx_binary16.value, dut.tx_binary16.value = bool(rx_binary16), bool(tx_binary16)
+        if rx_binary16:
+            any_bits = random.integers(1 << formats.FP16_BITS, size=rx.shape, dtype=np.uint16)
+            rx = np.where(random.random(rx.shape) < 0.2, any_bits, _half(rx * 1.37))
         for name, flag in zip(("relu_1", "relu_2", "rx_enable"), flags, strict=True):
             getattr(dut, name).value = flag
         dut.rx_scale.value = rx_scale
@@ -154,17 +167,20 @@ class Testbed:
         clocks = len(valid)
         values = {}
         for name, given, most in (
-            ("p", p, formats.COUNT_MAX), ("n", n, formats.COUNT_MAX), ("rx", rx.view(np.uint8), 255)
-        ):  # fmt: skip
+            ("p", p, formats.COUNT_MAX),
+            ("n", n, formats.COUNT_MAX),
+            ("rx", rx.view(f"u{rx.itemsize}"), 255),
+        ):
             values[name] = random.integers(0, most + 1, (clocks, self.lanes))
             values[name][valid] = given
         group = random.integers(0, self.chip.column_groups, clocks)
         last = random.random(clocks) < 0.1
         ended, got = await self._stream(valid, group, last, values)
+        got = got.astype(np.uint16) if tx_binary16 else got.astype(np.uint8).view(np.int8)
 
         compare(last[valid], ended, lambda i: f"result_last of group {i[0]}")
         columns = group[valid, np.newaxis] * self.lanes + np.arange(self.lanes)
-        expected = self.golden(p, n, rx, columns, flags, rx_scale)
+        expected = self.golden(p, n, rx, columns, flags, rx_scale, bool(tx_binary16))
         compare(
             expected,
             got,
@@ -184,7 +200,8 @@ class Testbed:
         columns: NDArray,
         flags: tuple[int, int, int],
         rx_scale: int,
-    ) -> NDArray[np.int8]:
+        tx_binary16: bool = False,
+    ) -> NDArray:
         """What the golden model makes of these, all [groups, lanes], and flags as in `process`.
 
         To the model each is a column of its own, of one long vector.
@@ -193,7 +210,7 @@ class Testbed:
         constants = self.constants[columns.reshape(-1)]
         results = ldpu.process(
             p.reshape(1, -1), n.reshape(1, -1), constants, relu_1, relu_2,
-            rx.reshape(1, -1) if rx_enable else None, rx_scale,
+            rx.reshape(1, -1) if rx_enable else None, rx_scale, tx_binary16,
         )  # fmt: skip
         return results.reshape(p.shape)
 
@@ -202,7 +219,7 @@ class Testbed:
     ) -> tuple[NDArray, NDArray]:
         """A clock an entry, if there is room; gives result_last and result of each group."""
         dut, lanes = self.dut, self.lanes
-        widths = {"p": formats.COUNT_BITS, "n": formats.COUNT_BITS, "rx": formats.ACTIVATION_BITS}
+        widths = {"p": formats.COUNT_BITS, "n": formats.COUNT_BITS, "rx": self.bits}
         words = {name: [pack(row, widths[name]) for row in values[name]] for name in values}
         # What comes later than its group waits for: RX values, and a place for the result.
         rx = [word for word, real in zip(words["rx"], valid.tolist(), strict=True) if real]
@@ -240,8 +257,7 @@ class Testbed:
         for _ in range(Ldpu.DEPTH):
             await self.edge
             assert not dut.result_valid.value, "a result of nothing"
-        unpacked = [unpack(word, formats.ACTIVATION_BITS, lanes) for word in results]
-        return np.array(ended), np.array(unpacked).astype(np.uint8).view(np.int8)
+        return np.array(ended), np.array([unpack(word, self.bits, lanes) for word in results])
 
     def counts(self, groups: int) -> NDArray[np.uint16]:
         """Counts [groups, lanes] of every size, corners among them."""

@@ -12,7 +12,7 @@ from spec import fabric
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.link_bench import EMPTY, UNKNOWN, Packet, Route, Testbed, Wires, altered
+from tb.link_bench import EMPTY, LONG, UNKNOWN, Packet, Route, Testbed, Wires, altered
 
 LATENCY = 3
 """Clocks from the preamble's arrival to its departure."""
@@ -48,7 +48,7 @@ class Traffic:
     def route(self) -> Route:
         """A route with any sinks, and a slice that may not fit the payload."""
         random, bed = self.bed.random, self.bed
-        most = fabric.PAYLOAD_MAX
+        most = bed.most
         count = random.choice((1, 1, 1, 2, 3, bed.sinks))
         start = bed.units * random.choice((0, 0, 1, random.randrange(most // bed.units)))
         length = random.choice((0, 1, bed.units, random.randrange(1, 20), most - start, most))
@@ -68,7 +68,9 @@ class Traffic:
         stream = random.choice(known) if random.random() < 0.95 else random.randrange(256)
         length = random.choice((1, bed.units, random.randrange(1, 6 * bed.units)))
         if random.random() < 0.03:
-            length = random.choice((fabric.PAYLOAD_MAX, random.randrange(1, fabric.PAYLOAD_MAX)))
+            length = random.choice((bed.most, random.randrange(1, bed.most)))
+        elif random.random() < 0.02:
+            length = bed.most + random.choice((1, random.randrange(1, 4 * bed.units)))
         elif source < bed.sources - 1 and random.random() < 0.03:
             length = 0
         return bed.packet(source, stream, length)
@@ -129,13 +131,13 @@ async def slices(dut: Any) -> None:
         for chosen in sinks:
             await bed.enter(stream, Route(chosen, start, length))
             stream += 1
-    await bed.enter(stream, Route(both, 0, fabric.PAYLOAD_MAX))
-    await bed.enter(stream + 1, Route(both, fabric.PAYLOAD_MAX - units, units))
+    await bed.enter(stream, Route(both, 0, bed.most))
+    await bed.enter(stream + 1, Route(both, bed.most - units, units))
     for payload in range(1, 5 * units + 2):
         for number in range(stream):
             bed.send(0, bed.packet(0, number, payload))
     for number in (stream, stream + 1):
-        bed.send(0, bed.packet(0, number, fabric.PAYLOAD_MAX))
+        bed.send(0, bed.packet(0, number, bed.most))
     await bed.finish()
     assert bed.reported, "no slice was empty"
 
@@ -147,7 +149,7 @@ async def latency_and_rate(dut: Any) -> None:
     await bed.start()
     beats, count = 7, 5
     for sink in range(bed.sinks):
-        await bed.enter(sink, Route(frozenset({sink}), 0, fabric.PAYLOAD_MAX))
+        await bed.enter(sink, Route(frozenset({sink}), 0, bed.most))
     for source in range(bed.sources):
         for sink in range(bed.sinks):
             await bed.set_tx(sink)
@@ -175,7 +177,7 @@ async def contention(dut: Any) -> None:
         {names.index(fabric.INPUT), names.index(fabric.RX)},
         set(range(bed.sinks)),
     ):
-        await bed.enter(1, Route(frozenset(chosen), 0, fabric.PAYLOAD_MAX))
+        await bed.enter(1, Route(frozenset(chosen), 0, bed.most))
         await bed.set_tx(1)
         bed.feed = lambda source: bed.send(
             source, bed.packet(source, 1, bed.random.randrange(1, 20))
@@ -202,8 +204,8 @@ async def multicast_gets_through(dut: Any, lonely: int) -> None:
     everything = bed.sinks
     lonely %= bed.sources
     for sink in range(bed.sinks):
-        await bed.enter(sink, Route(frozenset({sink}), 0, fabric.PAYLOAD_MAX))
-    everywhere = Route(frozenset(range(bed.sinks)), 0, fabric.PAYLOAD_MAX)
+        await bed.enter(sink, Route(frozenset({sink}), 0, bed.most))
+    everywhere = Route(frozenset(range(bed.sinks)), 0, bed.most)
     await bed.enter(everything, everywhere)
     await bed.set_tx(everything if lonely == bed.sources - 1 else bed.sinks - 1)
 
@@ -226,7 +228,7 @@ async def multicast_gets_through(dut: Any, lonely: int) -> None:
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
-@cocotb.parametrize(what=["unknown", "empty", "blocked"])
+@cocotb.parametrize(what=["unknown", "empty", "endless", "blocked"])
 async def others_go_on(dut: Any, what: str) -> None:
     """What is wrong is discarded at once, or what is blocked waits: the others keep their rate."""
     bed = Testbed(dut)
@@ -235,18 +237,19 @@ async def others_go_on(dut: Any, what: str) -> None:
     host = names.index(fabric.HOST)
     await bed.enter(1, Route(frozenset({0}), 0, 0))
     await bed.enter(2, Route(frozenset({host}), 0, 0))
-    bed.readiness[host] = 0.0
+    bed.readiness[host] = float(what == "endless")
+    lengths = {"empty": 0, "endless": 10 * bed.most}
 
     def feed(source: int) -> None:
         if source == bad:
             stream = 3 if what == "unknown" else 2
-            length = 0 if what == "empty" else fabric.PAYLOAD_MAX
+            length = lengths.get(what, bed.most)
             bed.send(source, bed.packet(source, stream, length))
         elif source == 1:
             bed.send(source, bed.packet(source, 1, beats * bed.units))
 
     bed.feed = feed
-    clocks = 50 * fabric.PAYLOAD_MAX // bed.units
+    clocks = 50 * bed.most // bed.units
     for _ in range(clocks):
         await bed.step()
     ends = [clock for clock, _ in bed.ends[0]]
@@ -255,7 +258,8 @@ async def others_go_on(dut: Any, what: str) -> None:
     if what == "blocked":
         assert len(bed.begins[bad]) == 1 and not bed.ends[host]
     else:
-        assert bed.reported >= (40 if what == "unknown" else clocks - 5), "discarded slowly"
+        least = {"unknown": 40, "empty": clocks - 5, "endless": 4}[what]
+        assert bed.reported >= least, "discarded slowly"
     bed.readiness[host] = 1.0
     await bed.finish()
 
@@ -270,7 +274,7 @@ async def all_are_wrong(dut: Any) -> None:
     await traffic.change(60)
     await traffic.run(800)
     kinds = {kind for kind, _ in bed.errors}
-    assert kinds == {UNKNOWN, EMPTY}
+    assert kinds == {UNKNOWN, EMPTY, LONG}
     assert bed.sources * bed.reported >= len(bed.errors) >= bed.reported > 100
 
 

@@ -1,5 +1,6 @@
 """A whole tile behind AXI: RTL against golden under random work, traffic, clocks and mistakes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cocotb
@@ -28,6 +29,7 @@ from tb.tile_bench import (
     random_config,
     random_work,
     watch_packets,
+    with_binary16,
     with_flip,
 )
 from tb.tile_host import reset
@@ -50,7 +52,7 @@ def _variant(
     vectors: int = 4,
     simulators: tuple[str, ...] = ("verilator",),
     regress: bool = False,
-    **sizes: int,
+    **sizes: int | str,
 ) -> Variant:
     """`clocks` are half periods of `sync` and `mvm` in ps."""
     parameters = {"chip": chip, "clocks": clocks, "vectors": vectors, **sizes}
@@ -67,6 +69,8 @@ BENCH = Bench(
         _variant("tiny_slow_sync", "tiny", clocks=(9100, 500), lanes=4),
         _variant("hermes", "hermes", vectors=3),
         _variant("hermes_lanes8", "hermes", vectors=3, lanes=8),
+        _variant("tiny_binary16", "tiny", lanes=2, units=8, partial_sums="binary16"),
+        _variant("tiny_narrow", "tiny", lanes=4, units=1, partial_sums="binary16"),
         _variant("tiny_long", "tiny", vectors=200, regress=True),
         _variant("hermes_long", "hermes", vectors=60, regress=True),
     ),
@@ -91,7 +95,8 @@ async def random_programs(dut: object) -> None:
             (bench.input, bench.rx, bench.output), random.choice([0, 0.3, 0.9], 3), strict=True
         ):
             stream.set_pause_generator(pauses(random, share))
-        config = random_config(random, bench.chip, mode, *flags)
+        drawn = random_config(random, bench.chip, mode, *flags)
+        config = with_binary16(random, bench.chip, drawn)
         work = random_work(random, bench.chip, config, benches.current()["vectors"])
         await bench.check(work, f"program {number} ({mode})")
     assert await bench.errors() == 0
@@ -176,6 +181,21 @@ async def malformed_vectors(dut: object) -> None:
     padded = type(work)(config, work.state, work.x, sent)
     assert (got == padded.expected(chip, first_read=3)).all()
     assert await bench.errors() == 1 << Error.RX_SHORT | 1 << Error.RX_LONG
+
+    # RX vectors that nobody waits for are told of, and do not stop anything.
+    config = replace(config, rx_enable=False)
+    await bench.host.wait_idle()
+    await bench.host.configure(config)
+    for vector in sent:
+        bench.rx.send_nowait(AxiStreamFrame(vector.tobytes()))
+    for vector in work.x:
+        bench.input.send_nowait(AxiStreamFrame(vector.tobytes()))
+    got = await bench.receive(3, columns)
+    alone = type(work)(config, work.state, work.x, None)
+    assert (got == alone.expected(chip, first_read=6)).all()
+    await with_timeout(bench.rx.wait(), *PATIENCE)
+    await ClockCycles(dut.aclk, 4)
+    assert await bench.errors() == 1 << Error.RX_UNEXPECTED
 
 
 @cocotb.test()
@@ -263,7 +283,8 @@ async def mvms_overlap(dut: object) -> None:
         got = await bench.receive(vectors, columns)
         assert (got == work.expected(chip)).all()
         # What the `sync` side needs for a vector: its beats, the mailbox, the readout.
-        needed = (rows + columns) // chip.ldpu.lanes + 16
+        narrowest = min(chip.ldpu.lanes, chip.link.units)
+        needed = rows // narrowest + columns // narrowest + 16
         # The first two vectors also pass an empty pipeline. A packet's time is a `sync` edge.
         span, edge = times[-1] - times[2], 2 * sync_half
         ideal = (vectors - 3) * clocks * 2 * mvm_half

@@ -321,7 +321,7 @@ async def every_route(dut: Any) -> None:
         await enter(stream, second, first)
     assert bed.seen["routes"] == fabric.STREAMS
     for start in range(2 * bed.model.chip.link.units + 1):
-        await enter(last, fabric.PAYLOAD_MAX << 16 | start, 1)
+        await enter(last, fabric.payload_max(bed.model.chip) << 16 | start, 1)
     for bit in range(32):
         await enter(0, 1 << bit, 1 << bit)
     for mask_only in range(4):  # the slice of the entry before stays

@@ -18,7 +18,7 @@ from cocotbext.axi import (
     AxiStreamSink,
     AxiStreamSource,
 )
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from golden.tile import Tile
 from spec import formats, pcm_state
@@ -50,9 +50,9 @@ class Work:
     config: TileConfig
     state: PcmState
     x: NDArray[np.int8]
-    rx: NDArray[np.int8] | None
+    rx: NDArray[np.int8] | NDArray[np.uint16] | None
 
-    def expected(self, chip: Chip, first_read: int = 0) -> NDArray[np.int8]:
+    def expected(self, chip: Chip, first_read: int = 0) -> NDArray:
         """What the golden model makes of it."""
         return Tile(chip, self.state).run(self.config, self.x, self.rx, first_read)
 
@@ -78,6 +78,12 @@ def random_config(
     return TileConfig(mode, rows, columns, bits, relu_1, relu_2, rx, int(scale))
 
 
+def with_binary16(random: np.random.Generator, chip: Chip, config: TileConfig) -> TileConfig:
+    """Where the chip has it, RX values, results or both are binary16, at random."""
+    chosen = (random.random(2) < 0.5) & (chip.link.partial_sums == "binary16")
+    return replace(config, rx_binary16=bool(chosen[0]), tx_binary16=bool(chosen[1]))
+
+
 def random_state(random: np.random.Generator, chip: Chip) -> PcmState:
     """Devices, gains, offsets, noise and seed all at random."""
     rows, columns = chip.array.rows, chip.array.columns
@@ -100,6 +106,8 @@ def random_work(random: np.random.Generator, chip: Chip, config: TileConfig, vec
     """Random devices and vectors for `config`; every INT8 value occurs, -128 included."""
     x = random.integers(-128, 128, (vectors, config.rows), dtype=np.int8)
     rx = random.integers(-127, 128, (vectors, config.columns), dtype=np.int8)
+    if config.rx_binary16:
+        rx = (rx * random.uniform(0, 2)).astype(np.float16).view(np.uint16)
     state = random_state(random, chip)
     return Work(config, state, x, rx if config.rx_enable else None)
 
@@ -165,21 +173,22 @@ class TileBench:
             for vector in work.rx:
                 self.rx.send_nowait(AxiStreamFrame(vector.tobytes()))
 
-    async def receive(self, vectors: int, columns: int) -> NDArray[np.int8]:
+    async def receive(self, vectors: int, columns: int, kind: DTypeLike = np.int8) -> NDArray:
         """The next result vectors, each a packet of the right length."""
-        results = np.empty((vectors, columns), dtype=np.int8)
+        results = np.empty((vectors, columns), dtype=kind)
         for vector in range(vectors):
             frame = await with_timeout(self.output.recv(), *PATIENCE)
-            got = np.frombuffer(bytes(frame.tdata), dtype=np.int8)
-            assert len(got) == columns, f"vector {vector} has {len(got)} elements, not {columns}"
-            results[vector] = got
+            got, wanted = bytes(frame.tdata), results[vector].nbytes
+            assert len(got) == wanted, f"vector {vector} has {len(got)} bytes, not {wanted}"
+            results[vector] = np.frombuffer(got, dtype=results.dtype.newbyteorder("<"))
         return results
 
     async def run(self, work: Work) -> NDArray[np.int8]:
         """Prepare, send and receive."""
         await self.prepare(work)
         self.send(work)
-        return await self.receive(len(work.x), work.config.columns)
+        kind = np.uint16 if work.config.tx_binary16 else np.int8
+        return await self.receive(len(work.x), work.config.columns, kind)
 
     async def check(self, work: Work, name: str) -> Comparison:
         """Run and demand that everything equals the golden model.

@@ -133,6 +133,8 @@ class TileHost:
             "relu_1": config.relu_1,
             "relu_2": config.relu_2,
             "rx_enable": config.rx_enable,
+            "rx_binary16": config.rx_binary16,
+            "tx_binary16": config.tx_binary16,
         }
         await self.write("MODE", sum(int(v) << mode.field(k).low for k, v in bits.items()))
         await self.write("ROWS", config.rows)

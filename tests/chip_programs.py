@@ -11,6 +11,10 @@ from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram
 
 TINY = chip.find("tiny")
 """Tiles 0 1 / 2 3 of 16x16; the host sends to tiles 0 and 1 and receives from 1 and 3."""
+TINY_BINARY16 = TINY.model_copy(
+    update={"link": TINY.link.model_copy(update={"partial_sums": "binary16"})}
+)
+"""The same, and partial sums may be binary16."""
 ROWS, COLUMNS = 6, 5
 TO_ALL, PARTIAL, SIDE, SUM = 10, 255, 7, 0
 """Streams: the input vector, and the results of tiles 0, 2 and 3."""

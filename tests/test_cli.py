@@ -40,7 +40,8 @@ def test_every_command_has_help(command):
         (("sim", "--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (
             ("sim", "--net", "nope"),
-            "unknown network 'nope': there are conv_2016x224, conv_32x16, fashion_small, fashion_tiny",
+            "unknown network 'nope': there are conv_2016x224, conv_32x16, fashion_small, "
+            "fashion_tiny",
         ),
         (("sim", "--chip", "tiny", "--net", "fashion_small"), "layer conv1 has 28 columns"),
         (("sim", "--chip", "none.yaml"), "none.yaml: cannot read the chip description"),

@@ -242,8 +242,13 @@ def test_every_number_of_blocks_runs_through_a_fabric_without_slack():
                 assert runs_through(program, SMALL_ARRAYS, 3, seed, long, buffers=1 + seed)
 
 
+LARGE_LAYERS = [
+    ("conv_2016x224", HERMES), ("conv_2016x224", chip.find("caduceus")), ("conv_32x16", TINY)
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("read_mode", list(ReadMode))
-@pytest.mark.parametrize(("name", "description"), [("conv_2016x224", HERMES), ("conv_32x16", TINY)])
+@pytest.mark.parametrize(("name", "description"), LARGE_LAYERS)
 def test_a_compiled_layer_computes_the_real_layer(name, description, read_mode):
     """Against the matrix product in binary64, within what codes, counts and INT8 can resolve."""
     made, weights = network.find(name)
@@ -261,8 +266,10 @@ def test_a_compiled_layer_computes_the_real_layer(name, description, read_mode):
     layer = made.layers[0]
     real = x * made.input.scale @ weights["conv"].weight.astype(np.float64) + weights["conv"].bias
     wanted = np.clip(np.rint(np.maximum(real, 0) / layer.output_scale), -127, 127)
-    # A tile's counts and its rounding lose about a step, in either direction.
-    assert np.abs(sums - wanted).max() <= 6 and np.abs(sums - wanted).mean() < 0.5
+    # A tile's counts and its rounding lose about a step, in either direction; in binary16 there is
+    # no rounding on the way.
+    most = 3 if description.link.partial_sums == "binary16" else 6
+    assert np.abs(sums - wanted).max() <= most and np.abs(sums - wanted).mean() < 0.5
     assert np.mean(wanted == formats.INT8_MAX) < 1e-3 and wanted.max() > 80
 
 
@@ -326,6 +333,20 @@ def join():
     )
 
 
+def two_ways_of_one_packet():
+    """Tile 0's input goes to tile 1's RX as well, which takes it with tile 0's result only."""
+    return program_of(
+        [
+            tile_program(0, {0: ("input", "east_1"), 2: ("south_1",)}, 2),
+            tile_program(1, {0: ("rx",), 2: ("input",), 3: ("host",)}, 3, rx=True),
+            tile_program(2, {2: ("east_1",)}),
+            tile_program(3, {2: ("north_1",)}),
+        ],
+        [(0, 0)],
+        [(0, 3)],
+    )
+
+
 def refusal(program):
     with pytest.raises(UserError) as error:
         deadlock.check(program, TINY)
@@ -351,6 +372,12 @@ def test_a_join_behind_a_shared_link_is_refused_with_its_cycle():
         "arrival of stream 0", "arrival of stream 1", "arrival of stream 2",
     }  # fmt: skip
     assert any(node.startswith("arrival") for node in cycle)
+
+
+def test_a_multicast_to_an_input_and_to_what_waits_for_its_result_is_refused():
+    cycle = refusal(two_ways_of_one_packet()).split(": ")[1].split(" -> ")
+    assert cycle[0] == cycle[-1]
+    assert "passage of stream 0" in cycle and "arrival of stream 2" in cycle
 
 
 @pytest.mark.parametrize("make", [ring, join])

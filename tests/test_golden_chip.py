@@ -11,6 +11,7 @@ from chip_programs import (
     SIDE,
     SUM,
     TINY,
+    TINY_BINARY16,
     TO_ALL,
     cells,
     change_config,
@@ -23,10 +24,10 @@ from golden_reference import random_state
 from compiler import quantise
 from golden import chip as golden_chip
 from golden.tile import Tile
-from spec import chip, pcm_state
+from spec import chip, formats, pcm_state
 from spec.errors import UserError
 from spec.formats import GAIN_FRACTION, ReadMode
-from spec.program import ChipProgram, HostStream, Route, TileProgram
+from spec.program import ChipProgram, HostStream, Route, TileProgram, chip_digest
 from spec.program_codes import computing, device_codes
 
 VECTORS = 40
@@ -75,6 +76,46 @@ def test_partial_sums_over_a_link_are_the_matrix_product(mode: ReadMode) -> None
     assert np.abs(product).max() > 30
     np.testing.assert_array_equal(final[:, COLUMNS:], product)
     np.testing.assert_array_equal(final[:, :COLUMNS], np.maximum(values[:, 4:10] @ first, 0))
+
+
+def _binary16(program: ChipProgram) -> ChipProgram:
+    """The program with its partial sums in binary16."""
+    program = replace(program, chip_digest=chip_digest(TINY_BINARY16))
+    program = change_config(program, 0, tx_binary16=True)
+    program = change_config(program, 3, rx_binary16=True)
+    return change_route(program, 3, PARTIAL, length=2 * COLUMNS)
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+def test_partial_sums_in_binary16_are_not_rounded_and_do_not_saturate(mode: ReadMode) -> None:
+    """As above, with products of up to some hundred that cancel, and an eighth of a step."""
+    random = np.random.default_rng(6)
+    first = random.integers(0, 2, (ROWS, COLUMNS))
+    program = _binary16(partial_sums(mode, first * 256, -first * 256))
+    constants = np.array(program.tiles[0].config.constants)
+    constants[:, 3] = np.float16(0.125).view(np.uint16)
+    wide = change_config(program, 0, constants=np.array(program.tiles[0].config.constants))
+    eighths = change_config(program, 0, constants=constants)
+    gain = np.full((3, TINY.array.columns), 1 << GAIN_FRACTION - 9, dtype=np.uint32)
+    state = replace(pcm_state.ideal(TINY_BINARY16, device_codes(program, TINY_BINARY16)),
+                    gain_p=gain, gain_n=gain)  # fmt: skip
+    left = random.integers(20, 61, (VECTORS, ROWS))
+    values = np.concatenate([np.zeros((VECTORS, 1), int), left, left - 3], axis=1)
+    x = (2 * values).astype(np.int8)
+    final, results = golden_chip.run(wide, TINY_BINARY16, state, x, capture=True)
+    assert results[0].dtype == np.uint16
+    sums = results[0].view(np.float16)
+    np.testing.assert_array_equal(sums, left @ first)
+    assert sums.max() > 2 * formats.INT8_MAX
+    np.testing.assert_array_equal(final[:, COLUMNS:], np.tile(3 * first.sum(axis=0), (VECTORS, 1)))
+    _, results = golden_chip.run(eighths, TINY_BINARY16, state, x, capture=True)
+    np.testing.assert_array_equal(results[0].view(np.float16), left @ first / 8)
+
+
+def test_binary16_is_refused_where_the_chip_has_none() -> None:
+    program = replace(_binary16(partial_sums()), chip_digest=chip_digest(TINY))
+    with pytest.raises(UserError, match=r"^tile 0: tx_binary16 = True: allowed where link.partial"):
+        golden_chip.run(program, TINY, _ideal(program), _vectors(program))
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [0, 7, 7, 39]])

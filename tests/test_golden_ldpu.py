@@ -32,35 +32,44 @@ def _to_int8(value: Float16) -> int:
 
 
 def _column(
-    p: int, n: int, constants: list[int], relu: tuple[bool, bool], rx: int, rx_scale: int
-) -> int:
-    """One result, one SoftFloat operation after the other."""
+    p: int, n: int, constants: list[int], relu: tuple[bool, bool], rx: Float16, rx_scale: int
+) -> Float16:
+    """One result before its rounding to INT8, one SoftFloat operation after the other."""
     gain_p, gain_n, offset, scale, bias = (every_operand()[bits] for bits in constants)
     value = MUL_ADD(_integer(p), gain_p, offset)
     value = MUL_ADD(softfloatpy.f16_neg(_integer(n)), gain_n, value)
     value = MUL_ADD(value, scale, bias)
     if relu[0] and _is_negative(value):
         value = ZERO
-    value = MUL_ADD(_integer(rx), every_operand()[rx_scale], value)
+    value = MUL_ADD(rx, every_operand()[rx_scale], value)
     if relu[1] and _is_negative(value):
         value = ZERO
-    return _to_int8(value)
+    return value
 
 
-def _expect(p, n, constants, relu, rx=None, rx_scale=0) -> np.ndarray:
-    got = ldpu.process(p, n, constants, *relu, rx, rx_scale)
-    assert got.dtype == np.int8
-    addends = np.zeros_like(got) if rx is None else rx
+def _to_bits(value: Float16) -> int:
+    """As the chip has it: there is one NaN only."""
+    if softfloatpy.f16_is_nan(value):
+        return formats.FP16_NAN
+    return int.from_bytes(value.to_bytes(), "big")
+
+
+def _expect(p, n, constants, relu, rx=None, rx_scale=0, binary16=False) -> np.ndarray:
+    got = ldpu.process(p, n, constants, *relu, rx, rx_scale, binary16)
+    assert got.dtype == (np.uint16 if binary16 else np.int8)
+    addends = np.zeros(p.shape, np.int8) if rx is None else rx
+    from_rx = _integer if addends.dtype == np.int8 else every_operand().__getitem__
+    rounded = _to_bits if binary16 else _to_int8
     for vector, column in np.ndindex(*p.shape):
         expected = _column(
             int(p[vector, column]),
             int(n[vector, column]),
             constants[column].tolist(),
             relu,
-            int(addends[vector, column]),
+            from_rx(int(addends[vector, column])),
             rx_scale if rx is not None else 0,
         )
-        assert got[vector, column] == expected, (vector, column)
+        assert got[vector, column] == rounded(expected), (vector, column)
     return got
 
 
@@ -93,6 +102,25 @@ def test_any_bits_as_constants(relu: tuple[bool, bool]) -> None:
     for rx_scale in (0, formats.FP16_ONE, formats.FP16_INFINITY, formats.FP16_NAN, 0x8001, 0xD140):
         _expect(p, n, constants, relu, rx, rx_scale)
     _expect(p, n, constants, relu)
+
+
+@pytest.mark.parametrize("relu", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("tx", [False, True], ids=["int8", "binary16"])
+def test_binary16_in_and_out(relu: tuple[bool, bool], tx: bool) -> None:
+    rng = np.random.default_rng(3)
+    vectors, columns = 20, 200
+    p, n = rng.integers(0, 900, (2, vectors, columns)).astype(np.uint16)
+    gains = rng.uniform(0.8, 1.25, (2, columns))
+    rest = rng.normal(size=(3, columns)) * [[20], [0.2], [20]]
+    constants = _bits(np.concatenate([gains, rest])).T
+    sums = _bits(rng.normal(size=(vectors, columns)) * 40)
+    any_bits = rng.integers(0, 1 << 16, (vectors, columns)).astype(np.uint16)
+    for rx in (sums, any_bits):
+        for scale in (formats.FP16_ONE, int(_bits(-0.3))):
+            got = _expect(p, n, constants, relu, rx, scale, tx)
+            assert len(np.unique(got)) > 60
+    _expect(p, n, constants, relu, binary16=tx)
+    _expect(p, n, constants, relu, any_bits.astype(np.int8) | 1, formats.FP16_ONE, tx)
 
 
 @pytest.mark.parametrize("constant", formats.COLUMN_CONSTANTS, ids=lambda constant: constant.name)

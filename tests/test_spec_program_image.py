@@ -15,6 +15,7 @@ from chip_programs import (
     SIDE,
     SUM,
     TINY,
+    TINY_BINARY16,
     TO_ALL,
     change_config,
     change_route,
@@ -91,11 +92,16 @@ def test_every_value_comes_back(tmp_path):
     codes = random.integers(0, 256, (ROWS, COLUMNS, 4), dtype=np.uint8)
     program = change_tile(program, 3, codes=codes)
     program = change_config(program, 3, constants=constants, rx_scale=0xBEEF, relu_1=True)
+    program = change_config(program, 2, tx_binary16=True)
     # The compiler's numbers and arrays may be NumPy's, and views of larger ones.
     program = change_config(program, 0, constants=program.tiles[0].config.constants[::-1])
-    program = replace(program, input_length=np.int64(13))
+    program = replace(
+        program, input_length=np.int64(13), chip_digest=chip_digest(TINY_BINARY16),
+        outputs=(replace(program.outputs[0], start=10), replace(program.outputs[1], length=10)),
+        output_length=15,
+    )  # fmt: skip
     _saved(program, tmp_path)
-    assert _same(program_image.load(tmp_path / "saved.img", TINY), program)
+    assert _same(program_image.load(tmp_path / "saved.img", TINY_BINARY16), program)
 
 
 def test_the_same_program_gives_the_same_bytes(tmp_path):
@@ -283,13 +289,13 @@ NEVER = [
      "are links, host, input, rx"),
     (lambda p: change_route(p, 3, SUM, sinks=()), r"tile 3: stream 0: sinks = \[\]: allowed is at"),
     (lambda p: change_route(p, 3, SUM, sinks=("host",) * 2), r"tile 3: stream 0: sinks = \['host"),
-    (lambda p: change_route(p, 3, SUM, start=256), r"tile 3: stream 0: start = 256: allowed is 0"),
-    (lambda p: change_route(p, 3, SUM, length=257), r"tile 3: stream 0: length = 257: allowed is"),
-    (lambda p: change_route(p, 3, SUM, start=9, length=248), r"tile 3: stream 0: length = 248: al"),
+    (lambda p: change_route(p, 3, SUM, start=512), r"tile 3: stream 0: start = 512: allowed is 0"),
+    (lambda p: change_route(p, 3, SUM, length=513), r"tile 3: stream 0: length = 513: allowed is"),
+    (lambda p: change_route(p, 3, SUM, start=9, length=504), r"tile 3: stream 0: length = 504: al"),
     (lambda p: change_route(p, 3, TO_ALL, length=5), r"tile 3: stream 10: length = 5: allowed for "
      "'input' is the tile's rows, 6"),
     (lambda p: change_route(p, 3, PARTIAL, length=4), r"tile 3: stream 255: length = 4: allowed for"
-     " 'rx' is the tile's columns, 5"),
+     " 'rx' is the tile's columns in bytes, 5"),
     (lambda p: change_route(p, 1, TO_ALL, sinks=("input",)), r"tile 1: stream 10: sinks has 'input'"
      ": allowed on a tile with a config only"),
     (lambda p: change_config(p, 3, rx_enable=False), r"tile 3: stream 255: sinks has 'rx': allowed "
@@ -353,6 +359,13 @@ def test_what_an_image_cannot_hold_is_not_saved(tmp_path, change, sentence):
          r"tile 0: stream 255: sinks has 'host': allowed on tiles 1, 3"),
         (lambda p: replace(p, inputs=(replace(p.inputs[0], port=2),)),
          r"inputs\[0\]: port = 2: allowed is 0 to 1"),
+        (lambda p: change_config(p, 0, tx_binary16=True),
+         r"tile 0: tx_binary16 = True: allowed where link.partial_sums is binary16, not int8"),
+        (lambda p: change_route(p, 3, SUM, length=257),
+         r"tile 3: stream 0: length = 257: allowed is 0 to 256"),
+        (lambda p: replace(p, inputs=(replace(p.inputs[0], start=0, length=257),),
+                           input_length=300),
+         r"inputs\[0\]: length = 257: allowed is 1 to 256"),
     ],
 )  # fmt: skip
 def test_limits_of_the_chip_are_checked_where_it_is_known(tmp_path, change, sentence):

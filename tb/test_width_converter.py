@@ -1,0 +1,218 @@
+"""Width converter: bytes, packets and order kept, every beat full, full rate, and the latency."""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+
+from hdl.verilog import write
+from hdl.width_converter import WidthConverter
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.scoreboard import compare
+
+CLOCK_NS = 2
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    component = WidthConverter(variant.parameters["from"], variant.parameters["to"])
+    return Design([write(component, "width_converter", folder / "converter.v")], "width_converter")
+
+
+def _variant(source: int, sink: int, *simulators: str) -> Variant:
+    parameters = {"from": source, "to": sink, "packets": 400}
+    return Variant(f"{source}to{sink}", parameters, simulators or ("icarus", "verilator"))
+
+
+BENCH = Bench(
+    name="width_converter",
+    variants=(
+        _variant(1, 4),
+        _variant(2, 16, "icarus"),
+        _variant(4, 1),
+        _variant(16, 2, "icarus"),
+    ),
+    prepare=_prepare,
+)
+
+Beat = tuple[int, int, int]
+"""tdata, tkeep, tlast."""
+
+
+def beats(packet: bytes, units: int) -> list[Beat]:
+    """A packet as full beats; what is beyond its end is 0."""
+    parts = [packet[at : at + units] for at in range(0, len(packet), units)]
+    keeps = [(1 << len(part)) - 1 for part in parts]
+    lasts = [0] * (len(parts) - 1) + [1]
+    return [
+        (int.from_bytes(part, "little"), keep, last)
+        for part, keep, last in zip(parts, keeps, lasts, strict=True)
+    ]
+
+
+class Testbed:
+    """Drives both ends at random, and looks at every clock.
+
+    Attributes:
+        offered, readiness: share of clocks in which a beat is offered, and in which one is taken.
+        got: the beats that came out; taken: the clocks in which they did.
+        clock: clocks so far.
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self.dut, self.random = dut, benches.generator()
+        self.source, self.sink = benches.current()["from"], benches.current()["to"]
+        self.offered = self.readiness = 1.0
+        self.edge = RisingEdge(dut.clk)
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Nothing inside, nothing offered."""
+        self.queue: deque[Beat] = deque()
+        self.got: list[Beat] = []
+        self.taken: list[int] = []
+        self.clock = 0
+        self.offering = False
+        self.held_back: Beat | None = None
+
+    async def start(self) -> None:
+        """Start the clock, and reset."""
+        await Timer(CLOCK_NS, "ns")
+        Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
+        await self.reset()
+
+    async def reset(self) -> None:
+        """Forget everything, in the RTL too."""
+        dut = self.dut
+        for name in ("tvalid", "tdata", "tkeep", "tlast"):
+            getattr(dut, f"input_{name}").value = 0
+        dut.output_tready.value = 0
+        dut.rst.value = 1
+        await self.edge
+        await self.edge
+        dut.rst.value = 0
+        self.start_afresh()
+
+    def packet(self, most: int) -> bytes:
+        """Random bytes, 1 to `most` of them."""
+        return self.random.bytes(int(self.random.integers(1, most + 1)))
+
+    async def step(self) -> None:
+        """Over an edge, looking at everything before it."""
+        dut = self.dut
+        if not self.offering:
+            self.offering = bool(self.queue) and bool(self.random.random() < self.offered)
+        # What is not valid may not matter.
+        junk = tuple(int.from_bytes(self.random.bytes(self.source), "little") for _ in range(2))
+        data, keep, last = (
+            self.queue[0] if self.offering else (junk[0], junk[1] & ((1 << self.source) - 1), 1)
+        )
+        dut.input_tvalid.value = int(self.offering)
+        dut.input_tdata.value, dut.input_tkeep.value, dut.input_tlast.value = data, keep, last
+        ready = bool(self.random.random() < self.readiness)
+        dut.output_tready.value = int(ready)
+        await self.edge
+        beat = None
+        if dut.output_tvalid.value:
+            keep = int(dut.output_tkeep.value)
+            data = int(dut.output_tdata.value)
+            # Bytes that are not kept may be anything.
+            kept = sum(0xFF << 8 * i for i in range(self.sink) if keep >> i & 1)
+            beat = data & kept, keep, int(dut.output_tlast.value)
+        assert self.held_back in (None, beat), "a beat changed or went before it was taken"
+        if beat and ready:
+            self.got.append(beat)
+            self.taken.append(self.clock)
+        self.held_back = beat if not ready else None
+        if self.offering and dut.input_tready.value:
+            self.queue.popleft()
+            self.offering = False
+        self.clock += 1
+
+    async def run(self, packets: list[bytes]) -> None:
+        """Send packets and compare what comes out."""
+        for packet in packets:
+            self.queue += beats(packet, self.source)
+        expected = [beat for packet in packets for beat in beats(packet, self.sink)]
+        idle = 0
+        while len(self.got) < len(expected):
+            before = len(self.got), len(self.queue)
+            await self.step()
+            idle = idle + 1 if before == (len(self.got), len(self.queue)) else 0
+            assert idle < 200, f"{len(self.got)} of {len(expected)} beats came"
+        self.offering = False
+        for _ in range(5):
+            await self.step()
+            assert not self.dut.holds.value, "it holds something, and all has come out"
+        names = (*(f"byte {byte}" for byte in range(self.sink)), "tkeep", "tlast")
+        compare(
+            self._fields(expected),
+            self._fields(self.got),
+            lambda at: f"beat {at[0]}, {names[at[1]]}",
+        )
+
+    def _fields(self, found: list[Beat]) -> list[list[int]]:
+        return [[*data.to_bytes(self.sink, "little"), keep, last] for data, keep, last in found]
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(pressure=["none", "source", "sink", "both"])
+async def bytes_and_order(dut: Any, pressure: str) -> None:
+    """Nothing is lost, doubled, reordered or changed, whatever the pauses; packets stay apart."""
+    bed = Testbed(dut)
+    bed.offered = 0.5 if pressure in ("source", "both") else 1.0
+    bed.readiness = 0.4 if pressure in ("sink", "both") else 1.0
+    await bed.start()
+    most = 3 * max(bed.source, bed.sink)
+    await bed.run([bed.packet(most) for _ in range(benches.current()["packets"])])
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def rate_and_latency(dut: Any) -> None:
+    """The narrower side has a beat a clock; the first comes when the docstring says."""
+    bed = Testbed(dut)
+    await bed.start()
+    ratio, widens = max(bed.source, bed.sink) // min(bed.source, bed.sink), bed.sink > bed.source
+    await bed.run([bed.random.bytes(8 * max(bed.source, bed.sink)) for _ in range(5)])
+    step, first = (ratio, ratio) if widens else (1, 0)
+    assert bed.taken == [first + step * k for k in range(len(bed.taken))]
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def missing_bytes_stay_missing(dut: Any) -> None:
+    """A gap before a packet's end neither moves other bytes nor ends the packet."""
+    bed = Testbed(dut)
+    await bed.start()
+    widest = max(bed.source, bed.sink)
+    packet = bed.random.bytes(3 * widest)
+    sent = beats(packet, bed.source)
+    data, _, last = sent[0]
+    sent[0] = data, 0, last
+    bed.queue += sent
+    while bed.queue or dut.holds.value:
+        await bed.step()
+    await bed.step()
+    kept = [keep >> i & 1 for _, keep, _ in bed.got for i in range(bed.sink)]
+    assert kept == [0] * bed.source + [1] * (len(packet) - bed.source)
+    assert [last for *_, last in bed.got] == [0] * (len(bed.got) - 1) + [1]
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def reset_midway(dut: Any) -> None:
+    """After a reset in the middle of a packet it is empty, and works."""
+    bed = Testbed(dut)
+    await bed.start()
+    most = 3 * max(bed.source, bed.sink)
+    for _ in range(30):
+        bed.offered, bed.readiness = 0.7, 0.4
+        for _ in range(5):
+            bed.queue += beats(bed.packet(most), bed.source)
+        for _ in range(int(bed.random.integers(1, 12))):
+            await bed.step()
+        await bed.reset()
+        await bed.step()
+        assert not dut.holds.value and not dut.output_tvalid.value
+        await bed.run([bed.packet(most) for _ in range(3)])
