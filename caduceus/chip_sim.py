@@ -24,13 +24,10 @@ from spec.network import Network, Weights
 from spec.program import ChipProgram
 from spec.program_codes import computing, device_codes
 from tb import runner
-from tb.chip_harness import HARNESS_SOURCES, write_harness
+from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
 from tb.chip_job import PLUSARGS, VARIABLE, ChipJob, ChipOutcome
 from tb.results import Results
 from tb.tile_host import half_periods
-
-CHIP_ARGUMENTS = ("--hierarchical",)
-"""For Verilator: tiles are blocks of their own."""
 
 INPUT_SEED = 2023
 

@@ -23,7 +23,7 @@ from compiler.one_tile import compile_network
 from golden import network as golden_network
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
-from hdl.verilog import write
+from hdl.verilog import write_for
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import pcm_state
@@ -61,7 +61,7 @@ def tile_sources(chip: Chip, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     return [
         *pcm_array.write_sources(folder, chip),
-        write(AxiTile(chip), "axi_tile", folder / "axi_tile.v"),
+        write_for(chip, AxiTile, "axi_tile", folder / "axi_tile.v"),
         *sorted(HARNESS.glob("*.sv")),
     ]
 

@@ -9,18 +9,17 @@ once, since a multicast moves in lock step; an edge points to what is waited for
 - A packet in a channel waits for every channel it goes on through.
 - Of the outputs of a multicast, each waits for whatever the other ones lead to.
 - A tile's INPUT and RX wait for its results to leave, and for the arrival of each other's stream.
-- The arrival of a stream waits for the arrivals at the tile that produces it, and, where it shares
-  a channel, for whatever the other stream leads to, as a packet of that may be ahead.
+- The arrival of a stream waits for its passage, and for the arrivals at the tile that produces it.
+- The passage of a stream that ends at an RX waits for the arrival of the vector that it is added
+  to, as an RX takes values only while its tile's results leave, and so for the passage of these.
+- The passage of a stream waits for that of the packets of the same input vector that the host sends
+  before it on the same port; and, where it shares a channel, for whatever the other stream leads
+  to, as a packet of that may be ahead.
 
-- An arrival needs the passage. The passage of a stream that ends at an RX waits for the arrival of
-  the vector that it is added to, as an RX takes values only while its tile's results leave, and so
-  for the passage of these.
-
-The rule about shared channels is dropped where nothing can be ahead that does not belong there: if
-streams share channels only behind the host input that all of them come from, along one way, then
-their packets are everywhere in the order of the input vectors. The oldest unfinished vector then
-always moves: its inputs are behind older packets only, and its partial sums have their channels for
-themselves.
+The last rule is dropped where nothing can be ahead that does not belong there: if streams share
+channels only behind the host input that all of them come from, along one way, then their packets
+are everywhere in the order in which they were sent. The oldest unfinished vector then always moves:
+its inputs are behind older packets only, and its partial sums have their channels for themselves.
 The analysis is conservative: it may refuse a program that never deadlocks.
 """
 
@@ -83,8 +82,8 @@ def _waits(program: ChipProgram, streams: tuple[Stream, ...]) -> _Graph:
         if partner is not None:
             graph[channel(tile, sink)][_arrival(partner)] = None
     _add_multicasts(graph, streams)
-    _add_arrivals(graph, streams, users, delivered)
-    _add_passages(graph, streams, delivered)
+    _add_arrivals(graph, streams, delivered)
+    _add_passages(graph, program, streams, users, delivered)
     return graph
 
 
@@ -111,18 +110,37 @@ def _add_multicasts(graph: _Graph, streams: tuple[Stream, ...]) -> None:
 
 
 def _add_arrivals(
-    graph: _Graph,
-    streams: tuple[Stream, ...],
-    users: dict[str, dict[Stream, tuple[str, ...]]],
-    delivered: dict[tuple[int, str], int],
+    graph: _Graph, streams: tuple[Stream, ...], delivered: dict[tuple[int, str], int]
 ) -> None:
-    in_order = _shares_in_order(streams, users)
+    """What the arrivals wait for."""
     for stream in streams:
         node = graph[_arrival(stream.number)]
+        node[_passage(stream.number)] = None
         for sink in (fabric.INPUT, fabric.RX):
             source = delivered.get((stream.producer, sink))
             if source is not None:
                 node[_arrival(source)] = None
+
+
+def _add_passages(
+    graph: _Graph,
+    program: ChipProgram,
+    streams: tuple[Stream, ...],
+    users: dict[str, dict[Stream, tuple[str, ...]]],
+    delivered: dict[tuple[int, str], int],
+) -> None:
+    """What the passages wait for."""
+    results = {stream.producer: stream.number for stream in streams if stream.producer is not None}
+    sent: dict[int, list[int]] = defaultdict(list)
+    for host in program.inputs:
+        graph[_passage(host.stream)] |= dict.fromkeys(map(_passage, sent[host.port]))
+        sent[host.port].append(host.stream)
+    in_order = _shares_in_order(streams, users)
+    for stream in streams:
+        node = graph[_passage(stream.number)]
+        for tile in stream.ends(fabric.RX):
+            waits = _arrival(delivered[tile, fabric.INPUT]), _passage(results[tile])
+            node |= dict.fromkeys(waits)
         if in_order:
             continue
         for sharers in users.values():
@@ -130,17 +148,6 @@ def _add_arrivals(
                 for other, following in sharers.items():
                     if other != stream:
                         node |= dict.fromkeys(following)
-
-
-def _add_passages(
-    graph: _Graph, streams: tuple[Stream, ...], delivered: dict[tuple[int, str], int]
-) -> None:
-    results = {stream.producer: stream.number for stream in streams if stream.producer is not None}
-    for stream in streams:
-        graph[_arrival(stream.number)][_passage(stream.number)] = None
-        for tile in stream.ends(fabric.RX):
-            waits = _arrival(delivered[tile, fabric.INPUT]), _passage(results[tile])
-            graph[_passage(stream.number)] |= dict.fromkeys(waits)
 
 
 def _shares_in_order(

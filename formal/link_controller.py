@@ -232,7 +232,7 @@ _SAFE = (
 _LIVE = (
     Mutant(
         "never lets go of its sinks",
-        ("[moving.eq(0), hold.eq(0)]", "[moving.eq(0)]"),
+        ("[moving.eq(0), hold.eq(0), ", "[moving.eq(0), "),
         ("served_in_time_0", "served_in_time_1"),
     ),
 )

@@ -1,13 +1,13 @@
 """The chip: tiles in a grid, links between them, AXI at its edge."""
 
-from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.axi_lite import AxiLite, AxiLiteBridge, RegisterBus
 from hdl.axi_stream import AxiStream
-from hdl.chip_tile import packet_sinks, packet_sources
+from hdl.chip_tile import StreamBundle, gather, packet_sinks, packet_sources, spread
 from hdl.link_buffer import LinkBuffer
 from spec import fabric, registers
 from spec.chip import Chip as Description
@@ -15,9 +15,7 @@ from spec.chip import Chip as Description
 TILE_MODULE = "chip_tile"
 CLOCK_GATE_MODULE = "clock_gate"
 WAKE_CLOCKS = 8
-"""Clocks of `mvm` for which a tile's array side stays on after its digital side went to sleep."""
-
-_STREAM = ("tdata", "tkeep", "tlast", "tvalid")
+"""Clocks of `mvm` for which a tile's array stays on after it had its last work."""
 
 
 class Chip(wiring.Component):
@@ -103,7 +101,8 @@ class Chip(wiring.Component):
             m.submodules[f"reset_{name}"] = ResetSynchronizer(~self.aresetn, domain=name)
 
         buses = self._buses(m)
-        stream = AxiStream(chip.link.units)
+        units = chip.link.units
+        stream = AxiStream(units)
         ins = [
             {n: stream.create(path=("tile", str(t), "in", n)) for n in packet_sources(chip)}
             for t in range(chip.tiles)
@@ -117,7 +116,7 @@ class Chip(wiring.Component):
                 m.d.comb += output.tready.eq(1)
         for tile, name, other in fabric.links(chip):
             # Registered on its way: long wires, and simulators see no loop through the tiles.
-            m.submodules[f"link_{tile}_{name}"] = link = LinkBuffer(chip.link.units)
+            m.submodules[f"link_{tile}_{name}"] = link = LinkBuffer(units)
             connect(m, outs[tile][name], link.input)
             connect(m, link.output, flipped(ins[other][name]))
         for port, tile in enumerate(fabric.host_tiles(chip, "inputs")):
@@ -127,26 +126,36 @@ class Chip(wiring.Component):
 
         for tile in range(chip.tiles):
             wake = Signal(name=f"wake_{tile}")
-            lately = Signal(WAKE_CLOCKS, name=f"lately_{tile}")
             arriving = [stream.tvalid for stream in ins[tile].values()]
             m.d.comb += wake.eq(
-                self.awake[tile] | ResetSignal("sync") | buses[tile].request | sum(arriving).any()
+                self.awake[tile] | ResetSignal("sync") | buses[tile].request | Cat(arriving).any()
             )
-            m.d.mvm += lately.eq(lately << 1 | wake)
+            mvm_awake = Signal(name=f"mvm_awake_{tile}")
+            # From another clock domain: the first flip-flop only makes it safe to look at.
+            lately = Signal(WAKE_CLOCKS + 1, name=f"lately_{tile}")
+            m.d.mvm += lately.eq(lately << 1 | mvm_awake)
             mvm_wake = Signal(name=f"mvm_wake_{tile}")
-            m.d.comb += mvm_wake.eq(lately.any() | ResetSignal("mvm"))
+            m.d.comb += mvm_wake.eq(lately[1:].any() | ResetSignal("mvm"))
+            packets_in = StreamBundle(units, len(ins[tile])).create(path=("tile", str(tile), "in"))
+            packets_out = StreamBundle(units, len(outs[tile])).create(
+                path=("tile", str(tile), "out")
+            )
+            gather(m, list(ins[tile].values()), packets_in)
+            spread(m, packets_out, list(outs[tile].values()))
             ports = {
                 "i_clk": self._gate(m, tile, "sync", wake),
                 "i_rst": ResetSignal("sync"),
                 "i_mvm_clk": self._gate(m, tile, "mvm", mvm_wake),
                 "i_mvm_rst": ResetSignal("mvm"),
                 "o_awake": self.awake[tile],
+                "o_mvm_awake": mvm_awake,
                 "o_error": self.error[tile],
             }
-            groups = [("bus", buses[tile], True)]
-            groups += [(f"in_{name}", interface, True) for name, interface in ins[tile].items()]
-            groups += [(f"out_{name}", interface, False) for name, interface in outs[tile].items()]
-            for prefix, interface, receives in groups:
+            for prefix, interface, receives in (
+                ("bus", buses[tile], True),
+                ("packets_in", packets_in, True),
+                ("packets_out", packets_out, False),
+            ):
                 for name, member in interface.signature.members.items():
                     inward = (member.flow == Out) == receives
                     ports[f"{'i' if inward else 'o'}_{prefix}_{name}"] = getattr(interface, name)

@@ -5,7 +5,7 @@ from pathlib import Path
 from hdl import pcm_array
 from hdl.chip import CLOCK_GATE_MODULE, TILE_MODULE, Chip
 from hdl.chip_tile import ChipTile
-from hdl.verilog import write
+from hdl.verilog import write_for
 from spec.chip import Chip as Description
 from spec.files import write_whole
 
@@ -29,6 +29,6 @@ def write_sources(folder: Path, chip: Description) -> list[Path]:
         control,
         *pcm_array.write_sources(folder, chip),
         _GATE,
-        write(ChipTile(chip), TILE_MODULE, folder / f"{TILE_MODULE}.v"),
-        write(Chip(chip), "chip", folder / "chip.v"),
+        write_for(chip, ChipTile, TILE_MODULE, folder / f"{TILE_MODULE}.v"),
+        write_for(chip, Chip, "chip", folder / "chip.v"),
     ]

@@ -1,8 +1,10 @@
 """A tile with its link controller: the module that a chip instantiates once for every tile."""
 
-from amaranth.hdl import ClockDomain, Module
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, ClockDomain, Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, connect
 
 from hdl.axi_lite import RegisterBus
 from hdl.axi_stream import AxiStream
@@ -22,29 +24,60 @@ def packet_sinks(chip: Chip) -> list[str]:
     return [name for name in fabric.sinks(chip) if name not in (fabric.INPUT, fabric.RX)]
 
 
+class StreamBundle(wiring.Signature):
+    """The signals of several streams side by side, the first stream's lowest.
+
+    A simulator copies every port of a tile at every edge of its clocks: few wide ones are faster.
+    """
+
+    def __init__(self, units: int, streams: int) -> None:
+        members = AxiStream(units).members.items()
+        super().__init__({name: member.flow(member.shape * streams) for name, member in members})
+
+
+def spread(
+    m: Module, bundle: wiring.PureInterface, streams: Sequence[wiring.PureInterface]
+) -> None:
+    """Feed streams from a bundle, in their order."""
+    for name in bundle.signature.members:
+        together, apart = getattr(bundle, name), Cat(getattr(stream, name) for stream in streams)
+        m.d.comb += together.eq(apart) if name == "tready" else apart.eq(together)
+
+
+def gather(
+    m: Module, streams: Sequence[wiring.PureInterface], bundle: wiring.PureInterface
+) -> None:
+    """Feed a bundle from streams, in their order."""
+    for name in bundle.signature.members:
+        together, apart = getattr(bundle, name), Cat(getattr(stream, name) for stream in streams)
+        m.d.comb += apart.eq(together) if name == "tready" else together.eq(apart)
+
+
 class ChipTile(wiring.Component):
     """`hdl.tile.Tile` on the fabric. Nothing in it depends on where in the grid it is.
 
     Attributes:
         clk, rst: of domain `sync`. mvm_clk, mvm_rst: of domain `mvm`. Resets are synchronous.
         bus: registers, see `spec.registers`.
-        in_<source>: packets in, one stream for each of `fabric.sources` but TX.
-        out_<sink>: packets out, one for each of `fabric.sinks` but INPUT and RX.
+        packets_in: packets in, one stream for each of `fabric.sources` but TX.
+        packets_out: packets out, one for each of `fabric.sinks` but INPUT and RX.
         awake: something is going on; while it is 0, no stream in is valid and the bus asks for
-            nothing, both clocks may stop.
+            nothing, `clk` may stop.
+        mvm_awake: so does the array, or soon will; eight `mvm_clk` after it fell, that may stop.
         error: some bit of ERROR is set.
     """
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
-        stream = AxiStream(chip.link.units)
+        units = chip.link.units
         super().__init__(
             {
                 **{name: In(1) for name in ("clk", "rst", "mvm_clk", "mvm_rst")},
                 "bus": In(RegisterBus()),
-                **{f"in_{name}": In(stream) for name in packet_sources(chip)},
-                **{f"out_{name}": Out(stream) for name in packet_sinks(chip)},
+                "packets_in": In(StreamBundle(units, len(packet_sources(chip)))),
+                "packets_out": Out(StreamBundle(units, len(packet_sinks(chip)))),
                 "awake": Out(1),
+                "mvm_awake": Out(1),
                 "error": Out(1),
             }
         )
@@ -79,14 +112,12 @@ class ChipTile(wiring.Component):
         m.submodules.tile = tile = Tile(self._chip)
         m.submodules.links = links = LinkController(self._chip)
         names = fabric.sinks(self._chip)
-        sources = packet_sources(self._chip)
+        sources, sinks = packet_sources(self._chip), packet_sinks(self._chip)
         self._register_bus(m, tile.bus)
         connect(m, tile.routes, links.routes)
-        for index, name in enumerate(sources):
-            connect(m, flipped(getattr(self, f"in_{name}")), links.inputs[index])
+        spread(m, self.packets_in, [links.inputs[index] for index in range(len(sources))])
         connect(m, tile.output, links.inputs[len(sources)])
-        for index, name in enumerate(packet_sinks(self._chip)):
-            connect(m, links.outputs[index], flipped(getattr(self, f"out_{name}")))
+        gather(m, [links.outputs[index] for index in range(len(sinks))], self.packets_out)
         connect(m, links.outputs[names.index(fabric.INPUT)], tile.input)
         connect(m, links.outputs[names.index(fabric.RX)], tile.rx)
         m.d.comb += [
@@ -96,6 +127,7 @@ class ChipTile(wiring.Component):
             tile.link_errors[2].eq(links.too_long),
             tile.error_stream.eq(links.error_stream),
             self.awake.eq(tile.awake | links.busy),
+            self.mvm_awake.eq(tile.mvm_awake),
             self.error.eq(tile.error),
         ]
         return m

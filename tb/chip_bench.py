@@ -30,6 +30,7 @@ from spec.pcm_state import PcmState
 from spec.program import ChipProgram
 from spec.program_codes import computing
 from tb.benches import Design, Variant
+from tb.chip_harness import CHIP_ARGUMENTS
 from tb.chip_host import ChipHost
 from tb.chips import sized
 from tb.scoreboard import Comparison, compare
@@ -41,8 +42,6 @@ PATIENCE = (300, "us")
 """Simulated time in which any packet must have come."""
 SLEEP_CLOCKS = 400
 """Clocks in which a chip without packets goes to sleep."""
-CHIP_ARGUMENTS = ("--hierarchical",)
-"""For Verilator: tiles are blocks of their own."""
 
 
 def design(variant: Variant, folder: Path) -> Design:

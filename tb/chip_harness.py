@@ -9,6 +9,10 @@ from spec.files import write_whole
 _SV = Path(__file__).resolve().parent / "sv"
 HARNESS_SOURCES = tuple(_SV / f"stream_{part}.sv" for part in ("pauses", "player", "recorder"))
 
+CHIP_ARGUMENTS = ("--hierarchical", "--output-split-cfuncs", "1000")
+"""For Verilator: tiles are blocks of their own, and no function of the generated C++ is so long
+that a compiler takes minutes over it."""
+
 _WRITE = {"awaddr": 0, "awprot": 3, "awvalid": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "bready": 1}
 _READ = {"araddr": 0, "arprot": 3, "arvalid": 1, "rready": 1}
 _ANSWERS = {"awready": 1, "wready": 1, "bresp": 2, "bvalid": 1, "arready": 1, "rdata": 32,

@@ -14,8 +14,8 @@ from spec.chip import Chip
 from spec.program import ChipProgram
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.chip_bench import CHIP_ARGUMENTS, STATES, Work, place, write_states
-from tb.chip_harness import HARNESS_SOURCES, write_harness
+from tb.chip_bench import STATES, Work, place, write_states
+from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
 from tb.chip_host import ChipHost
 from tb.chips import sized
 from tb.random_programs import describe, hops, programs, random_devices, random_vectors

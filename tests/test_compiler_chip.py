@@ -347,6 +347,18 @@ def two_ways_of_one_packet():
     )
 
 
+def rx_sent_first(order=(0, 1)):
+    """One port sends what tile 0 adds to its results, and the vector they are of, in an order."""
+    return program_of(
+        [
+            tile_program(0, {0: ("rx",), 1: ("input",), 3: ("east_1",)}, 3, rx=True),
+            tile_program(1, {3: ("host",)}),
+        ],
+        [(0, stream) for stream in order],
+        [(0, 3)],
+    )
+
+
 def refusal(program):
     with pytest.raises(UserError) as error:
         deadlock.check(program, TINY)
@@ -370,6 +382,7 @@ def test_a_join_behind_a_shared_link_is_refused_with_its_cycle():
     assert set(cycle) <= {
         "tile 0 input", "tile 0 tx", "tile 0 east_1", "tile 1 input", "tile 1 rx",
         "arrival of stream 0", "arrival of stream 1", "arrival of stream 2",
+        "passage of stream 0", "passage of stream 1", "passage of stream 2",
     }  # fmt: skip
     assert any(node.startswith("arrival") for node in cycle)
 
@@ -378,6 +391,12 @@ def test_a_multicast_to_an_input_and_to_what_waits_for_its_result_is_refused():
     cycle = refusal(two_ways_of_one_packet()).split(": ")[1].split(" -> ")
     assert cycle[0] == cycle[-1]
     assert "passage of stream 0" in cycle and "arrival of stream 2" in cycle
+
+
+def test_an_rx_vector_ahead_of_its_input_is_refused():
+    cycle = refusal(rx_sent_first()).split(": ")[1].split(" -> ")
+    assert set(cycle) == {"passage of stream 0", "arrival of stream 1", "passage of stream 1"}
+    deadlock.check(rx_sent_first(order=(1, 0)), TINY)
 
 
 @pytest.mark.parametrize("make", [ring, join])
