@@ -47,7 +47,7 @@ regress: setup ## Run the tests and the deeper ones, which take much longer
 compile: setup ## Map a large layer (NET=) to a whole chip and show what goes where
 	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
 
-verilog: setup ## Write the Verilog of the chip's tile
+verilog: setup ## Write the Verilog of the chip and of a tile alone, and check it
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
 
 waves: setup ## Run one image on the small chip and leave its waveforms as FST

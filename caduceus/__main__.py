@@ -66,7 +66,7 @@ def sim(
     help="Folder of the files.  [default: build/verilog/<chip>]",
 )
 def verilog(chip: str, output: Path | None) -> None:
-    """Write the Verilog of a tile, its array as a black box, and check it with three tools."""
+    """Write the Verilog of the chip and of a tile alone, the array as a black box, and check it."""
     from caduceus.verilog import run
 
     if not run(chip, output, Console()):

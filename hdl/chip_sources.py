@@ -9,7 +9,8 @@ from hdl.verilog import write_for
 from spec.chip import Chip as Description
 from spec.files import write_whole
 
-_GATE = Path(__file__).resolve().parent / f"{CLOCK_GATE_MODULE}.sv"
+GATE = Path(__file__).resolve().parent / f"{CLOCK_GATE_MODULE}.sv"
+"""The clock gate, for simulation."""
 
 _CONTROL = f"""`verilator_config
 // Tiles are compiled once and linked as often as there are: minutes of building become seconds.
@@ -28,7 +29,7 @@ def write_sources(folder: Path, chip: Description) -> list[Path]:
     return [
         control,
         *pcm_array.write_sources(folder, chip),
-        _GATE,
+        GATE,
         write_for(chip, ChipTile, TILE_MODULE, folder / f"{TILE_MODULE}.v"),
         write_for(chip, Chip, "chip", folder / "chip.v"),
     ]
