@@ -1,39 +1,58 @@
-"""Whether a program could deadlock: a graph of what waits for what must have no cycle.
+"""Whether a program could deadlock: a graph of what waits for what, with the vectors' ages.
 
-Links have ready/valid flow control. A packet holds the outputs it got at a tile until its last beat
-has passed; a multicast gets all of its outputs at once and moves at the pace of the slowest. Nodes
-of the graph are channels (the ports of a tile that packets leave through, host inputs, a tile's
-results), the arrival of a stream where it is delivered, and its passage, on all its branches at
-once, since a multicast moves in lock step; an edge points to what is waited for.
+A packet takes all outputs that it needs at a tile at once, keeps each until its last beat has
+passed, and moves in all of them at the pace of the slowest. Packets that share a channel (a host
+input, a tile's results, a link, a host output) pass it one after the other. What takes part:
 
-- A packet in a channel waits for every channel it goes on through.
-- Of the outputs of a multicast, each waits for whatever the other ones lead to.
-- A tile's INPUT and RX wait for its results to leave, and for the arrival of each other's stream.
-- The arrival of a stream waits for its passage, and for the arrivals at the tile that produces it.
-- The passage of a stream that ends at an RX waits for the arrival of the vector that it is added
-  to, as an RX takes values only while its tile's results leave, and so for the passage of these.
-- The passage of a stream waits for that of the packets of the same input vector that the host sends
-  before it on the same port; and, where it shares a channel, for whatever the other stream leads
-  to, as a packet of that may be ahead.
+    (PACKET, S, c)   a packet of stream S in channel c, waiting for all that it has still to take
+    (QUEUE, S, c)    the packet, behind others in the channel or that hold it
+    (TURN, S, t)     the packet when it has the turn at tile t, which keeps its outputs for it
+    (END, t, sink)   a tile's INPUT or RX, before it takes a vector
+    (ARRIVAL, S)     a whole packet of S, where it is delivered
 
-The last rule is dropped where nothing can be ahead that does not belong there: if streams share
-channels only behind the host input that all of them come from, along one way, then their packets
-are everywhere in the order in which they were sent. The oldest unfinished vector then always moves:
-its inputs are behind older packets only, and its partial sums have their channels for themselves.
+An edge leads to what is waited for, of the same input vector, of an older one, or of any. So a ring
+of packets that wait for each other is a cycle of edges to the same vector, or else it has an edge
+to any vector: steps to older vectors only never lead back. The program is refused if there is a
+cycle of the first kind, or any cycle at all with an edge of the last kind.
+
+- A packet waits for whatever else may hold a channel that it has not taken yet, for whoever may
+  have the turn there, and for the ends it is delivered to. In a queue it waits for what those ahead
+  wait for. Two streams from one host input along one way are in the order in which they were sent,
+  which for every vector is the order of the program's inputs. In any other shared channel the
+  packets may be of any vectors.
+- INPUT waits for the tile's older results to leave, and for the older RX vectors to arrive.
+- RX takes values only as its tile's results leave, and so after the vector of the INPUT arrived.
+- Results that are on their way wait for the RX vector that they are made of, which is on its way
+  as well then: for what that has still to take elsewhere.
+- A packet arrives after it has passed, and after the arrivals at the tile that makes it.
+
 The analysis is conservative: it may refuse a program that never deadlocks.
 """
 
 from collections import defaultdict
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Iterator
+from enum import IntEnum
 
-from compiler.streams import Stream, channel, trace
+import networkx as nx
+
+from compiler.streams import Hop, Stream, channel, source_name, trace
 from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.program import ChipProgram
 
-_Graph = dict[str, dict[str, None]]
-"""What every node waits for; dictionaries as sets that keep their order."""
+PACKET, QUEUE, TURN, END, ARRIVAL = "packet", "queue", "turn", "end", "arrival"
+_Node = tuple
+_CYCLES = 500
+"""Cycles to choose from when one is told."""
+
+
+class _Age(IntEnum):
+    """Which input vector is waited for; the larger one of two in a row counts."""
+
+    SAME = 0
+    OLDER = 1
+    ANY = 2
 
 
 def check(program: ChipProgram, chip: Chip) -> None:
@@ -43,129 +62,170 @@ def check(program: ChipProgram, chip: Chip) -> None:
         UserError: it could (the sentence gives the cycle), or its streams are not as
             `compiler.streams.trace` demands.
     """
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for node, others in _waits(program, trace(program, chip)).items():
-        for other in others:
-            sorter.add(other, node)
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        cycle = " -> ".join(error.args[1])
+    graph = _Waits(program, trace(program, chip)).graph
+    cycle = _cycle(graph)
+    if cycle is not None:
         raise UserError(
-            f"program could deadlock: {cycle}: allowed is a program without such a cycle"
-        ) from None
+            f"program could deadlock: {' -> '.join(cycle)}: allowed is a program without "
+            "such a cycle"
+        )
 
 
-def _arrival(stream: int) -> str:
-    return f"arrival of stream {stream}"
+def _cycle(graph: nx.DiGraph) -> list[str] | None:
+    """A cycle that must not be, in words: the shortest of those looked at."""
+    same = nx.DiGraph((a, b) for a, b, ages in graph.edges(data="ages") if _Age.SAME in ages)
+    for searched, wanted in ((same, _Age.SAME), (graph, _Age.ANY)):
+        for part in nx.strongly_connected_components(searched):
+            ring = searched.subgraph(part)
+            edges = sorted((a, b) for a, b in ring.edges if wanted in graph[a][b]["ages"])
+            found = [_told(nx.shortest_path(ring, b, a)) for a, b in edges[:_CYCLES]]
+            if found:
+                return min(found, key=lambda words: (len(words), words))
+    return None
 
 
-def _passage(stream: int) -> str:
-    return f"passage of stream {stream}"
+def _told(cycle: list[_Node]) -> list[str]:
+    """The cycle in words, its first node at its end again."""
+    words = []
+    for kind, *what in cycle:
+        if kind in (PACKET, QUEUE):
+            word = f"stream {what[0]} in {what[1]}"
+        elif kind == TURN:
+            word = f"turn of stream {what[0]} at tile {what[1]}"
+        elif kind == END:
+            word = channel(*what)
+        else:
+            word = f"arrival of stream {what[0]}"
+        if not words or words[-1] != word:
+            words.append(word)
+    if len(words) > 1 and words[0] == words[-1]:
+        words.pop()
+    return [*words, words[0]]
 
 
-def _waits(program: ChipProgram, streams: tuple[Stream, ...]) -> _Graph:
-    graph: _Graph = defaultdict(dict)
-    users = _users(streams)
-    for stream in streams:
-        for hop in stream.hops:
-            graph[hop.entered] |= dict.fromkeys(hop.channels)
-    delivered = {
-        (tile, sink): stream.number
-        for stream in streams
-        for sink in (fabric.INPUT, fabric.RX)
-        for tile in stream.ends(sink)
-    }
-    for (tile, sink), _ in delivered.items():
-        partner = delivered.get((tile, fabric.RX if sink == fabric.INPUT else fabric.INPUT))
-        graph[channel(tile, sink)][channel(tile, fabric.TX)] = None
-        if partner is not None:
-            graph[channel(tile, sink)][_arrival(partner)] = None
-    _add_multicasts(graph, streams)
-    _add_arrivals(graph, streams, delivered)
-    _add_passages(graph, program, streams, users, delivered)
-    return graph
+class _Tree:
+    """A stream's way: how its channels follow each other.
 
-
-def _users(streams: tuple[Stream, ...]) -> dict[str, dict[Stream, tuple[str, ...]]]:
-    """Streams that use a channel, and the channels that they go on through after it."""
-    users: dict[str, dict[Stream, tuple[str, ...]]] = defaultdict(dict)
-    for stream in streams:
-        for hop in stream.hops:
-            users[hop.entered][stream] = hop.channels
-            for name in hop.channels:
-                users[name].setdefault(stream, ())
-    return users
-
-
-def _add_multicasts(graph: _Graph, streams: tuple[Stream, ...]) -> None:
-    """Each output of a multicast waits for what follows the others, for any stream."""
-    following = {node: tuple(others) for node, others in graph.items()}
-    for stream in streams:
-        for hop in stream.hops:
-            for one in hop.channels:
-                for other in hop.channels:
-                    if one != other:
-                        graph[one] |= dict.fromkeys(following.get(other, ()))
-
-
-def _add_arrivals(
-    graph: _Graph, streams: tuple[Stream, ...], delivered: dict[tuple[int, str], int]
-) -> None:
-    """What the arrivals wait for."""
-    for stream in streams:
-        node = graph[_arrival(stream.number)]
-        node[_passage(stream.number)] = None
-        for sink in (fabric.INPUT, fabric.RX):
-            source = delivered.get((stream.producer, sink))
-            if source is not None:
-                node[_arrival(source)] = None
-
-
-def _add_passages(
-    graph: _Graph,
-    program: ChipProgram,
-    streams: tuple[Stream, ...],
-    users: dict[str, dict[Stream, tuple[str, ...]]],
-    delivered: dict[tuple[int, str], int],
-) -> None:
-    """What the passages wait for."""
-    results = {stream.producer: stream.number for stream in streams if stream.producer is not None}
-    sent: dict[int, list[int]] = defaultdict(list)
-    for host in program.inputs:
-        graph[_passage(host.stream)] |= dict.fromkeys(map(_passage, sent[host.port]))
-        sent[host.port].append(host.stream)
-    in_order = _shares_in_order(streams, users)
-    for stream in streams:
-        node = graph[_passage(stream.number)]
-        for tile in stream.ends(fabric.RX):
-            waits = _arrival(delivered[tile, fabric.INPUT]), _passage(results[tile])
-            node |= dict.fromkeys(waits)
-        if in_order:
-            continue
-        for sharers in users.values():
-            if stream in sharers:
-                for other, following in sharers.items():
-                    if other != stream:
-                        node |= dict.fromkeys(following)
-
-
-def _shares_in_order(
-    streams: tuple[Stream, ...], users: dict[str, dict[Stream, tuple[str, ...]]]
-) -> bool:
-    """Whether streams that a tile waits for share channels only as the module's text allows.
-
-    Where two streams share a channel that all streams enter from one other, they share that one,
-    too, and so on back to a host input: tiles have one stream of results each.
+    Attributes:
+        stream: the stream; source: the channel that it begins in.
+        ways: for every channel, the channels before it, from the source on, and itself.
+        fork: for every channel but the source, the hop at which it is taken.
     """
-    entered_from: dict[str, set[str]] = defaultdict(set)
-    for stream in streams:
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, self.source = stream, source_name(stream)
+        self.ways: dict[str, tuple[str, ...]] = {self.source: (self.source,)}
+        self.fork: dict[str, Hop] = {}
         for hop in stream.hops:
             for name in hop.channels:
-                entered_from[name].add(hop.entered)
-    waited = {stream for stream in streams if stream.ends(fabric.INPUT) or stream.ends(fabric.RX)}
-    return all(
-        len(entered_from[name]) <= 1
-        for name, sharers in users.items()
-        if len(sharers) > 1 and waited & sharers.keys()
-    )
+                self.ways[name] = (*self.ways[hop.entered], name)
+                self.fork[name] = hop
+
+    def missing(self, name: str) -> Iterator[str]:
+        """Channels that may not be taken yet when `name` is."""
+        taken = {id(self.fork[before]) for before in self.ways[name][1:]}
+        for other, hop in self.fork.items():
+            if id(hop) not in taken:
+                yield other
+
+
+class _Waits:
+    """Builds the graph; only what can be waited for is in it."""
+
+    def __init__(self, program: ChipProgram, streams: tuple[Stream, ...]) -> None:
+        self.graph = nx.DiGraph()
+        self._trees = {stream.number: _Tree(stream) for stream in streams}
+        self._users: dict[str, list[int]] = defaultdict(list)
+        for number, tree in self._trees.items():
+            for name in tree.ways:
+                self._users[name].append(number)
+        self._place = {host.stream: place for place, host in enumerate(program.inputs)}
+        self._results = {s.producer: s.number for s in streams if s.producer is not None}
+        self._into = {
+            (tile, sink): stream.number
+            for stream in streams
+            for sink in (fabric.INPUT, fabric.RX)
+            for tile in stream.ends(sink)
+        }
+        expand = {
+            PACKET: self._packet, QUEUE: self._queue, TURN: self._turn, END: self._end,
+            ARRIVAL: self._arrival,
+        }  # fmt: skip
+        waiting: list[_Node] = [
+            (QUEUE, number, name)
+            for number, tree in self._trees.items()
+            for name in tree.ways
+            if name == tree.source or len(self._users[name]) > 1
+        ]
+        seen = set(waiting)
+        for node in waiting:
+            kind, *what = node
+            for other, age in expand[kind](*what):
+                if self.graph.has_edge(node, other):
+                    self.graph[node][other]["ages"].add(age)
+                else:
+                    self.graph.add_edge(node, other, ages={age})
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+
+    def _order(self, stream: int, other: int, name: str) -> _Age:
+        """Which vectors of `other` may be ahead of `stream` in a channel that both use."""
+        one, two = self._trees[stream], self._trees[other]
+        if one.stream.port is None or one.ways[name] != two.ways[name]:
+            return _Age.ANY
+        return _Age.SAME if self._place[other] < self._place[stream] else _Age.OLDER
+
+    def _holders(self, stream: int, name: str) -> Iterator[tuple[_Node, _Age]]:
+        """Who may hold a channel, or keep it by their turn."""
+        for other in self._users[name]:
+            if other == stream:
+                continue
+            age = self._order(stream, other, name)
+            yield (QUEUE, other, name), age
+            hop = self._trees[other].fork.get(name)
+            if hop is not None and len(hop.channels) > 1:
+                yield (TURN, other, hop.tile), age
+
+    def _packet(self, stream: int, name: str) -> Iterator[tuple[_Node, _Age]]:
+        tree = self._trees[stream]
+        for missing in tree.missing(name):
+            yield from self._holders(stream, missing)
+        for sink in (fabric.INPUT, fabric.RX):
+            for tile in tree.stream.ends(sink):
+                if channel(tile, sink) != name:
+                    yield (END, tile, sink), _Age.SAME
+        producer = tree.stream.producer
+        partner = self._into.get((producer, fabric.RX))
+        if partner is not None:
+            yield (PACKET, partner, channel(producer, fabric.RX)), _Age.SAME
+
+    def _queue(self, stream: int, name: str) -> Iterator[tuple[_Node, _Age]]:
+        yield (PACKET, stream, name), _Age.SAME
+        for other in self._users[name]:
+            if other != stream:
+                yield (PACKET, other, name), self._order(stream, other, name)
+
+    def _turn(self, stream: int, tile: int) -> Iterator[tuple[_Node, _Age]]:
+        for hop in self._trees[stream].stream.hops:
+            if hop.tile == tile:
+                for name in hop.channels:
+                    for node, age in self._holders(stream, name):
+                        if node[0] != TURN:  # one at a time has it
+                            yield node, age
+
+    def _end(self, tile: int, sink: str) -> Iterator[tuple[_Node, _Age]]:
+        age = _Age.OLDER if sink == fabric.INPUT else _Age.SAME
+        results = self._results[tile]
+        yield (QUEUE, results, self._trees[results].source), age
+        partner = self._into.get((tile, fabric.RX if sink == fabric.INPUT else fabric.INPUT))
+        if partner is not None:
+            yield (ARRIVAL, partner), age
+
+    def _arrival(self, stream: int) -> Iterator[tuple[_Node, _Age]]:
+        tree = self._trees[stream]
+        yield (QUEUE, stream, tree.source), _Age.SAME
+        for sink in (fabric.INPUT, fabric.RX):
+            partner = self._into.get((tree.stream.producer, sink))
+            if partner is not None:
+                yield (ARRIVAL, partner), _Age.SAME

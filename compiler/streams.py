@@ -68,7 +68,7 @@ def trace(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
     for stream in _sources(program, chip):
         other = found.get(stream.number)
         if other is not None:
-            first, second = _source_name(other), _source_name(stream)
+            first, second = source_name(other), source_name(stream)
             _demand(False, f"stream {stream.number} comes from {first} and {second}", "one source")
         hops = _follow(stream, tiles, chip)
         found[stream.number] = Stream(
@@ -103,7 +103,8 @@ def _sources(program: ChipProgram, chip: Chip) -> list[Stream]:
     return found
 
 
-def _source_name(stream: Stream) -> str:
+def source_name(stream: Stream) -> str:
+    """Name of the channel that a stream begins in."""
     if stream.port is not None:
         return f"host input {stream.port}"
     return channel(stream.producer, fabric.TX)
@@ -115,7 +116,7 @@ def _follow(stream: Stream, tiles: dict[int, TileProgram], chip: Chip) -> tuple[
     tile = stream.producer
     if stream.port is not None:
         tile = fabric.host_tiles(chip, "inputs")[stream.port]
-    waiting, seen, hops = [(_source_name(stream), tile)], set(), []
+    waiting, seen, hops = [(source_name(stream), tile)], set(), []
     for entered, tile in waiting:
         route = _route(stream.number, tiles.get(tile), tile)
         hops.append(Hop(entered, tile, route.sinks))

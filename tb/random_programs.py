@@ -1,13 +1,13 @@
 """Random programs for a chip: any dataflow that its links allow and that cannot deadlock."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from compiler import deadlock
-from compiler.route import Router
+from compiler.route import Link, Router
 from compiler.streams import trace
 from spec import fabric, formats
 from spec.chip import Chip
@@ -19,10 +19,22 @@ from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram
 from spec.program_codes import computing, device_codes
 from tb.tile_bench import random_config, random_state
 
-_ALSO_OUT, _STRAIGHT = 0.2, 0.2
-"""Chances: results that a tile takes also leave; the host sends a packet to itself."""
+_ALSO_OUT, _STRAIGHT, _WANDER = 0.2, 0.2, 0.3
+"""Chances: results that a tile takes also leave, or what leaves does so twice; the host sends a
+packet to itself; ways are no short ones."""
 _TRIES = 12
 """Draws for a number of tiles before another one."""
+
+
+class _Wanderer(Router):
+    """Takes any way, and minds no other stream."""
+
+    def __init__(self, chip: Chip, random: np.random.Generator) -> None:
+        super().__init__(chip)
+        self._random = random
+
+    def _weight(self, link: Link, other: int, source: int, group: Hashable) -> int:
+        return int(self._random.integers(1, 100))
 
 
 @dataclass
@@ -65,7 +77,8 @@ class _Draft:
         outputs = len(chip.host.outputs)
         for packet in self.packets:
             if not packet.takes or self._chance(_ALSO_OUT):
-                packet.leaves.add(int(random.integers(outputs)))
+                several = min(outputs, 1 + self._chance(_ALSO_OUT))
+                packet.leaves |= set(random.choice(outputs, several, replace=False).tolist())
 
     def _chance(self, share: float) -> bool:
         return bool(self._random.random() < share)
@@ -135,7 +148,7 @@ def draw(random: np.random.Generator, chip: Chip, tiles: int) -> ChipProgram:
         UserError: a link that it would need does not exist.
     """
     draft = _Draft(random, chip, tiles)
-    router = Router(chip)
+    router = _Wanderer(chip, random) if random.random() < _WANDER else Router(chip)
     numbers = random.permutation(fabric.STREAMS).tolist()
     order, edges = fabric.sinks(chip), fabric.host_tiles(chip, "outputs")
     routes: dict[int, list[Route]] = defaultdict(list)

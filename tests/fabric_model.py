@@ -55,8 +55,6 @@ def runs_through(
         packets.append(Packet(stream, [(channel, tile)], {channel}))
 
     def free(tile: int, sink: str) -> bool:
-        if sink == fabric.HOST:
-            return True
         if sink in (fabric.INPUT, fabric.RX) and mailbox[tile, sink] >= buffers:
             return False
         return (tile, sink) not in busy
@@ -73,6 +71,9 @@ def runs_through(
                 packet.heads.append(((tile, sink), other))
             elif sink == fabric.HOST:
                 received += 1
+                if long_packets:
+                    busy.add((tile, sink))
+                    packet.held.add((tile, sink))
             else:
                 mailbox[tile, sink] += 1
         done = {channel} if packet.heads and not long_packets else set()
