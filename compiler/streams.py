@@ -1,6 +1,6 @@
 """What the streams of a program do: every stream followed from its source to its ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spec import fabric
 from spec.chip import Chip
@@ -41,6 +41,7 @@ class Stream:
         port: host input that it comes from, or None.
         producer: tile whose results it carries, or None.
         length: bytes in a packet.
+        values: what a tile's results are, int8 or binary16; None for the host's, which may be both.
         hops: from the source on; a tile that it enters twice the same way is followed once.
     """
 
@@ -48,6 +49,7 @@ class Stream:
     port: int | None
     producer: int | None
     length: int
+    values: str | None
     hops: tuple[Hop, ...]
 
     def ends(self, sink: str) -> tuple[int, ...]:
@@ -71,9 +73,7 @@ def trace(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
             first, second = source_name(other), source_name(stream)
             _demand(False, f"stream {stream.number} comes from {first} and {second}", "one source")
         hops = _follow(stream, tiles, chip)
-        found[stream.number] = Stream(
-            stream.number, stream.port, stream.producer, stream.length, hops
-        )
+        found[stream.number] = replace(stream, hops=hops)
     streams = tuple(found[number] for number in sorted(found))
     for tile in program.tiles:
         _check_tile(tile, streams)
@@ -95,11 +95,13 @@ def _sources(program: ChipProgram, chip: Chip) -> list[Stream]:
             0 <= host.port < len(edges), f"stream {host.stream} enters at host input {host.port}",
             f"0 to {len(edges) - 1}",
         )  # fmt: skip
-        found.append(Stream(host.stream, host.port, None, host.length, ()))
+        found.append(Stream(host.stream, host.port, None, host.length, None, ()))
     for tile in program.tiles:
         if tile.config is not None:
             _demand(tile.tx_stream is not None, f"tile {tile.tile} has no tx_stream", "one")
-            found.append(Stream(tile.tx_stream, None, tile.tile, tile.config.tx_bytes, ()))
+            values = "binary16" if tile.config.tx_binary16 else "int8"
+            length = tile.config.tx_bytes
+            found.append(Stream(tile.tx_stream, None, tile.tile, length, values, ()))
     return found
 
 
@@ -158,6 +160,13 @@ def _check_tile(tile: TileProgram, streams: tuple[Stream, ...]) -> None:
             len(ends) == wanted, f"tile {tile.tile} {sink} gets {len(ends)} streams", str(wanted)
         )
         for stream in ends:
+            wants = "binary16" if sink == fabric.RX and config.rx_binary16 else "int8"
+            _demand(
+                stream.values in (None, wants),
+                f"tile {tile.tile} {sink} takes {wants} and gets stream {stream.number} of "
+                f"{stream.values}",
+                wants,
+            )
             route = _route(stream.number, tile, tile.tile)
             _demand(
                 route.length == length,

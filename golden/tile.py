@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from golden import adc, ldpu
 from golden.pcm_array import Crossbar
+from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.pcm_state import PcmState
@@ -68,6 +69,8 @@ class Tile:
         if rx is not None:
             kind = np.uint16 if config.rx_binary16 else np.int8
             _demand("RX vectors", rx, kind, (len(x), config.columns))
+            if rx.dtype == np.int8:
+                rx = np.maximum(rx, -formats.INT8_MAX)  # -128 is read as -127
         kind = np.uint16 if config.tx_binary16 else np.int8
         result = np.empty((len(x), config.columns), dtype=kind)
         for block in _blocks(config, len(x)):

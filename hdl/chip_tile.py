@@ -126,7 +126,10 @@ class ChipTile(wiring.Component):
             tile.link_errors[1].eq(links.empty),
             tile.link_errors[2].eq(links.too_long),
             tile.error_stream.eq(links.error_stream),
-            self.awake.eq(tile.awake | links.busy),
+            tile.links_busy.eq(links.busy),
+            tile.packet_in.eq(links.packet_in),
+            tile.packet_out.eq(links.packet_out),
+            self.awake.eq(tile.awake),
             self.mvm_awake.eq(tile.mvm_awake),
             self.error.eq(tile.error),
         ]

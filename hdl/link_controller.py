@@ -69,6 +69,8 @@ class LinkController(wiring.Component):
         unknown, empty, too_long: one clock: a packet had no route entry; had no payload, or none
             where the tile's part begins; did not end.
         error_stream: its preamble, from then on.
+        packet_in, packet_out: one clock: a packet of a link or the host has got its outputs; a
+            packet has got outputs among links and host.
         busy: a packet is inside.
     """
 
@@ -85,6 +87,8 @@ class LinkController(wiring.Component):
                 "empty": Out(1),
                 "too_long": Out(1),
                 "error_stream": Out(STREAM_BITS),
+                "packet_in": Out(1),
+                "packet_out": Out(1),
                 "busy": Out(1),
             }
         )
@@ -136,6 +140,7 @@ class LinkController(wiring.Component):
 
         beats: list[tuple[Value, ...]] = []
         holds, unknowns, empties, longs, busy = [], [], [], [], []
+        came, went = [], []
         for index in range(sources):
             m.submodules[f"from_{fabric.sources(chip)[index]}"] = buffer = LinkBuffer(units)
             if index == sources - 1:
@@ -220,6 +225,9 @@ class LinkController(wiring.Component):
             with m.If(unknown | empty | too_long):
                 m.d.sync += self.error_stream.eq(Mux(moving, number, stream))
             busy.append(beat.tvalid | moving | discarding)
+            came.append(arbiter.grant[index] & (index != sources - 1))
+            away = (entry_mask & ~sum(1 << k for k in local)).any()
+            went.append(arbiter.grant[index] & away)
         m.d.comb += arbiter.free.eq(~reduce(or_, holds))
 
         for index, output in enumerate(outputs):
@@ -243,6 +251,8 @@ class LinkController(wiring.Component):
             self.unknown.eq(reduce(or_, unknowns)),
             self.empty.eq(reduce(or_, empties)),
             self.too_long.eq(reduce(or_, longs)),
+            self.packet_in.eq(reduce(or_, came)),
+            self.packet_out.eq(reduce(or_, went)),
             self.busy.eq(reduce(or_, [*busy, *drains])),
         ]
         return m

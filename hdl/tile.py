@@ -42,8 +42,9 @@ there are groups in the LDPU and on their way out, each of which may be a whole 
 class Tile(wiring.Component):
     """A tile with its array.
 
-    Every stream may stall at any time; nothing is lost. A result vector follows for each good input
-    vector, in order.
+    Every stream may stall at any time; nothing is lost. A result vector follows for each input
+    vector, in order. A vector that is too short counts as 0 where it has nothing, and what is too
+    much of a long one is discarded; either is told in ERROR.
 
     Attributes (domain `sync`, except the array and its modulator, which run in `mvm`):
         bus: registers, see `spec.registers`.
@@ -51,8 +52,9 @@ class Tile(wiring.Component):
         rx: vectors of COLUMNS elements, one for each result, if MODE.rx_enable; INT8, or binary16
             with MODE.rx_binary16.
         output: vectors of COLUMNS elements; INT8, or binary16 with MODE.tx_binary16.
-        routes, tx_stream, link_errors, error_stream: registers of the tile's link controller and
-            its errors, `spec.registers.Error` from STREAM_UNKNOWN on; for a tile alone, nothing.
+        routes, tx_stream, link_errors, error_stream, links_busy, packet_in, packet_out: registers
+            of the tile's link controller and what it tells, its errors as `spec.registers.Error`
+            has them from STREAM_UNKNOWN on; for a tile alone, nothing.
         awake: the tile has something to do; while it is 0, and no stream is valid and the bus asks
             for nothing, `sync` may stop.
         mvm_awake: the array has something to do, or soon will; eight clocks of `mvm` after it fell
@@ -73,6 +75,9 @@ class Tile(wiring.Component):
                 "tx_stream": Out(STREAM_BITS),
                 "link_errors": In(3),
                 "error_stream": In(STREAM_BITS),
+                "links_busy": In(1),
+                "packet_in": In(1),
+                "packet_out": In(1),
                 "awake": Out(1),
                 "mvm_awake": Out(1),
                 "error": Out(1),
@@ -205,7 +210,8 @@ class Tile(wiring.Component):
         accept = receive.valid & receive.ready
         accepted = Signal()
         m.d.comb += [
-            accepted.eq(accept & receive.last & receive.good),
+            # A vector of a wrong length counts, too: whoever adds its results waits for them.
+            accepted.eq(accept & receive.last),
             modulator.commit.eq(accepted),
             modulator.write_enable.eq(accept),
             modulator.write_group.eq(receive.group),
@@ -264,11 +270,15 @@ class Tile(wiring.Component):
         m.d.sync += vectors.eq(vectors + accepted - vector_sent)
         m.d.comb += [
             # A beat that waits or is taken now counts: the configuration must not change with it.
-            regs.busy.eq((vectors != 0) | stream.tvalid | receive.midway | rx_midway),
+            regs.busy.eq(
+                (vectors != 0) | stream.tvalid | receive.midway | rx_midway | self.links_busy
+            ),
             regs.mvm_finished.eq(readout.finished),
             regs.stalled.eq(ldpu.waiting),
             regs.vector_accepted.eq(accepted),
             regs.vector_sent.eq(vector_sent),
+            regs.packet_in.eq(self.packet_in),
+            regs.packet_out.eq(self.packet_out),
         ]
         for bit, event in (
             (Error.INPUT_SHORT, receive.short),

@@ -14,8 +14,10 @@ COUNTERS = {
     "MVMS": "mvm_finished",
     "BUSY_CYCLES": "busy",
     "STALL_CYCLES": "stalled",
-    "PACKETS_IN": "vector_accepted",
-    "PACKETS_OUT": "vector_sent",
+    "PACKETS_IN": "packet_in",
+    "PACKETS_OUT": "packet_out",
+    "VECTORS_IN": "vector_accepted",
+    "VECTORS_OUT": "vector_sent",
 }
 """Counting registers, and the input that each counts the clocks of."""
 
@@ -29,7 +31,8 @@ class TileRegisters(wiring.Component):
             columns: configuration.
         state_load, state_index: one clock, and which: the array is to load its state.
         state_loading, busy: status.
-        mvm_finished, stalled, vector_accepted, vector_sent: counted in every clock that they are 1.
+        mvm_finished, stalled, vector_accepted, vector_sent, packet_in, packet_out: counted in every
+            clock that they are 1.
         error: some bit of ERROR is set.
         errors: one clock each: sets the bit of ERROR, see `spec.registers.Error`.
         error_stream, tx_stream, routes: see `hdl.link_controller`.
@@ -60,6 +63,8 @@ class TileRegisters(wiring.Component):
                 "stalled": In(1),
                 "vector_accepted": In(1),
                 "vector_sent": In(1),
+                "packet_in": In(1),
+                "packet_out": In(1),
                 "errors": In(len(BY_NAME["ERROR"].fields)),
                 "error_stream": In(STREAM_BITS),
                 "error": Out(1),

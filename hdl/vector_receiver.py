@@ -28,7 +28,6 @@ class VectorReceiver(wiring.Component):
         ready: the consumer takes a group in this clock if there is one.
         valid, group, data: a group of the vector is here; units past the vector's end are 0.
         last: it is the last group that a vector of this length has.
-        good: with `last` and `valid`: the vector ended here, no unit missing and none too many.
         padding: the vector ended early: the rest of its groups are made up of zeros.
         short, long: one clock: the vector was shorter or longer than `length`. What is left over
             of a long one is discarded.
@@ -46,7 +45,6 @@ class VectorReceiver(wiring.Component):
                 "group": Out(range(max(2, groups))),
                 "data": Out(units * ACTIVATION_BITS),
                 "last": Out(1),
-                "good": Out(1),
                 "padding": Out(1),
                 "short": Out(1),
                 "long": Out(1),
@@ -72,7 +70,6 @@ class VectorReceiver(wiring.Component):
             self.valid.eq(~discarding & (self.padding | stream.tvalid)),
             stream.tready.eq(discarding | (self.ready & ~self.padding)),
             extra.eq((stream.tkeep & ~wanted).any() | ~stream.tlast),
-            self.good.eq(complete & ~extra & ~damaged & ~self.padding),
             self.midway.eq((self.group != 0) | discarding),
         ]
         for unit in range(units):

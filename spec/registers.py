@@ -98,7 +98,7 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "STATUS", 0x014, "ro", 0,
         (
-            RegisterField("busy", 0, 1, "a vector is somewhere between input and output"),
+            RegisterField("busy", 0, 1, "a vector or packet is inside"),
             RegisterField("state_loading", 1, 1, "the array is loading its state"),
             RegisterField("error", 2, 1, "some bit of ERROR is set"),
         ),
@@ -158,8 +158,8 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("packet_empty", Error.PACKET_EMPTY, 1, "a packet without payload"),
             RegisterField("packet_long", Error.PACKET_LONG, 1, "a packet did not end in time"),
         ),
-        "Sticky errors of the streams. A bad input vector is dropped whole; a short RX vector "
-        "counts as 0 from where it ended; what is too much of either is discarded, and so are "
+        "Sticky errors of the streams. A short input or RX vector counts as 0 where it has "
+        "nothing; what is too much of either is discarded, and so are "
         "RX vectors that nobody waits for, packets without route entry or payload, and what is "
         "beyond a packet's longest payload. The tile goes on.",
     ),
@@ -170,8 +170,15 @@ REGISTERS: tuple[Register, ...] = (
         "`sync` cycles in which a result was ready to be processed but RX or the output had to "
         "be waited for.",
     ),
-    Register("PACKETS_IN", 0x03C, "ro", 0, _word("count"), "Input vectors accepted."),
-    Register("PACKETS_OUT", 0x040, "ro", 0, _word("count"), "Result vectors sent."),
+    Register(
+        "PACKETS_IN", 0x03C, "ro", 0, _word("count"),
+        "Packets that came by links or from the host and went on or to the tile itself; 0 for a "
+        "tile alone.",
+    ),
+    Register(
+        "PACKETS_OUT", 0x040, "ro", 0, _word("count"),
+        "Packets that went to links or the host, a multicast once; 0 for a tile alone.",
+    ),
     Register(
         "TX_STREAM", 0x044, "rw", 0,
         (RegisterField("value", 0, 8, "number of a stream"),),
@@ -183,6 +190,8 @@ REGISTERS: tuple[Register, ...] = (
         (RegisterField("value", 0, 8, "number of a stream"),),
         "Preamble of the last packet that set ERROR.stream_unknown, packet_empty or packet_long.",
     ),
+    Register("VECTORS_IN", 0x04C, "ro", 0, _word("count"), "Input vectors accepted."),
+    Register("VECTORS_OUT", 0x050, "ro", 0, _word("count"), "Result vectors sent."),
 )  # fmt: skip
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}

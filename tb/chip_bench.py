@@ -230,14 +230,12 @@ class ChipBench:
         response = await answer.recv()
         return int(response.bresp if value is not None else response.rresp)
 
-    async def long_route(self, tile: int, rows: int) -> int:
-        """Have a tile take more than a vector from the packets of a stream; gives its number."""
-        stream = 123
+    async def route(self, tile: int, stream: int, sink: str, length: int) -> None:
+        """Have a tile take `length` bytes of the packets of a stream."""
         entry = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
-        mask = 1 << fabric.sinks(self.chip).index(fabric.INPUT)
-        for at, value in ((entry + 4, (rows + 1) << 16), (entry, mask)):
+        mask = 1 << fabric.sinks(self.chip).index(sink)
+        for at, value in ((entry + 4, length << 16), (entry, mask)):
             assert await self.host.tiles[tile].port.write(at, value) == OKAY
-        return stream
 
     async def until_asleep(self) -> None:
         """Wait until no tile is awake."""

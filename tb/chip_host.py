@@ -37,9 +37,11 @@ class ChipHost:
     async def load(self, program: ChipProgram) -> None:
         """Configure the chip for `program`, whatever ran before; PCM states are as by tile number.
 
-        What most tiles have in common is broadcast first.
+        Waits for what is still inside. What most tiles have in common is broadcast first.
         """
         chip = self._chip
+        for tile in self.tiles:
+            await tile.wait_idle()
         for constant in COLUMN_CONSTANTS:
             for column in range(chip.array.columns):
                 address = registers.column_address(column, constant.name)

@@ -36,6 +36,8 @@ BENCH = Bench(
     prepare=design,
 )
 SLVERR = 2
+LONG, TO_RX = 123, 124
+"""Streams of which a tile's INPUT takes more than a vector, and its RX one it does not need."""
 VECTORS, HELD_UP = 50, 3000
 """More vectors than results find places in a tile, and clocks in which those fill."""
 
@@ -48,6 +50,12 @@ async def _bench(dut: object) -> ChipBench:
 def _work(random: np.random.Generator, bench: ChipBench, program: ChipProgram, count: int) -> Work:
     state = random_devices(random, program, bench.chip)
     return Work(program, state, random_vectors(random, program, count))
+
+
+def _where(work: Work, output: int) -> slice:
+    """Which part of the output vector an output of the program is."""
+    part = work.program.outputs[output]
+    return slice(part.start, part.start + part.length)
 
 
 @cocotb.test()
@@ -152,38 +160,77 @@ async def bad_packets(dut: object) -> None:
     bench.set_pauses(random, (0.2,))
     await bench.load(work)
     tile, config = bench.host.tiles[0], work.program.tiles[0].config
-    units = bench.chip.link.units
-    long = await bench.long_route(0, config.rows)
+    units, most, rows = bench.chip.link.units, fabric.payload_max(bench.chip), config.rows
+    await bench.route(0, LONG, fabric.INPUT, rows + 1)
+    await bench.route(0, TO_RX, fabric.RX, config.columns)
     bad = (
         (Error.STREAM_UNKNOWN, 77, 5), (Error.STREAM_UNKNOWN, 78, 0),
         (Error.PACKET_EMPTY, VECTOR, 0), (Error.PACKET_EMPTY, SLICED, units),
-        (Error.INPUT_SHORT, VECTOR, config.rows - 1), (Error.INPUT_LONG, long, config.rows + 5),
+        (Error.INPUT_SHORT, VECTOR, rows - 1), (Error.INPUT_LONG, LONG, rows + 5),
+        (Error.PACKET_LONG, VECTOR, most + 1), (Error.PACKET_LONG, VECTOR, 3 * most),
+        (Error.RX_UNEXPECTED, TO_RX, config.columns),
     )  # fmt: skip
-    elsewhere = {1}
+    results = 0
     for error, stream, length in bad:
         name = f"bit {error}, stream {stream}, {length} values"
-        bench.send(work, elsewhere)
-        bench.send_packet(0, stream, random.integers(-127, 128, length, dtype=np.int8))
+        sent = random.integers(-127, 128, length, dtype=np.int8)
+        bench.send(work, {1})
+        bench.send_packet(0, stream, sent)
         got = await bench.receive(work, {0})
         await bench.inputs[0].wait()
         await bench.until_asleep()
         assert int(dut.error.value) == 1, name
         assert await bench.host.errors() == {0: 1 << error}, name
-        if error in (Error.STREAM_UNKNOWN, Error.PACKET_EMPTY):
+        if error in (Error.STREAM_UNKNOWN, Error.PACKET_EMPTY, Error.PACKET_LONG):
             assert await tile.read("ERROR_STREAM") == stream, name
         await tile.write("ERROR", 1 << error)
         await ClockCycles(dut.aclk, 2)
         assert int(dut.error.value) == 0, name
-        part = work.program.outputs[ASIDE]
-        where = slice(part.start, part.start + part.length)
         reads = await bench.host.tiles[1].read("MVMS") - len(work.x)
+        where = _where(work, ASIDE)
         compare(work.expected(bench.chip, reads)[:, where], got[:, where], place(name))
-    assert await tile.read("MVMS") == await tile.read("PACKETS_IN") == 0
+        if error in (Error.INPUT_SHORT, Error.INPUT_LONG, Error.PACKET_LONG):
+            # What there is of the vector counts.
+            x = np.zeros_like(work.x[:1])
+            x[0, : min(rows, length)] = sent[:rows]
+            expected = replace(work, x=x).expected(bench.chip, results)[0, _where(work, 1 - ASIDE)]
+            _, payload = await bench.receive_packet(1)
+            compare(expected, payload, place(name))
+            results += 1
+    assert await tile.read("MVMS") == await tile.read("VECTORS_IN") == results
     bench.send(work, {0})
-    got = await bench.receive(work, elsewhere)
-    part = work.program.outputs[1 - ASIDE]
-    where = slice(part.start, part.start + part.length)
-    compare(work.expected(bench.chip)[:, where], got[:, where], place("after bad packets"))
+    got = await bench.receive(work, {1})
+    where = _where(work, 1 - ASIDE)
+    compare(work.expected(bench.chip, results)[:, where], got[:, where], place("after bad packets"))
+
+
+@cocotb.test()
+async def a_bad_packet_in_a_chain(dut: object) -> None:
+    """Partial sums and input vectors stay in step, whichever tile gets too little or too much."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    program = compile_layer(*network.find("conv_32x16"), bench.chip, ReadMode.ONE_PHASE)
+    state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
+    work = Work(program, state, random_vectors(random, program, 8))
+    await bench.load(work)
+    understood = work.x.copy()
+    bad = {(2, 0): -1, (4, 1): -3, (5, 0): 4, (5, 1): -1}
+    for number, vector in enumerate(work.x):
+        for index, part in enumerate(program.inputs):
+            payload = vector[part.start : part.start + part.length]
+            extra = bad.get((number, index), 0)
+            if extra < 0:
+                payload = payload[:extra]
+                understood[number, part.start + part.length + extra : part.start + part.length] = 0
+            payload = np.concatenate([payload, np.full(max(0, extra), 7, np.int8)])
+            bench.send_packet(part.port, part.stream, payload)
+    got = await bench.receive(work)
+    expected = replace(work, x=understood).expected(bench.chip)
+    assert (expected != work.expected(bench.chip)).any()
+    compare(expected, got, place("a chain"))
+    await bench.until_asleep()
+    # A slice is cut out of what is longer.
+    assert set((await bench.host.errors()).values()) == {1 << Error.INPUT_SHORT}
 
 
 @cocotb.test()
@@ -200,11 +247,15 @@ async def counters(dut: object) -> None:
     bench.outputs[0].pause = False
     compare(work.expected(bench.chip), await bench.receive(work), place("counters"))
     await bench.until_asleep()
-    for name in ("PACKETS_IN", "MVMS", "PACKETS_OUT"):
-        counted = [await tile.read(name) for tile in bench.host.tiles]
-        assert counted == [VECTORS, VECTORS, 0, 0], f"{name}: {counted}"
+    for names, computing_only in (
+        (("VECTORS_IN", "MVMS", "VECTORS_OUT"), True), (("PACKETS_IN", "PACKETS_OUT"), False)
+    ):  # fmt: skip
+        for name in names:
+            counted = [await tile.read(name) for tile in bench.host.tiles]
+            others = 0 if computing_only else VECTORS
+            assert counted == [VECTORS, VECTORS, others, others], f"{name}: {counted}"
     busy = [await tile.read("BUSY_CYCLES") for tile in bench.host.tiles]
-    assert busy[0] > 0 and busy[1] >= HELD_UP and busy[2:] == [0, 0], busy
+    assert all(busy) and busy[1] >= HELD_UP, busy
     stalled = [await tile.read("STALL_CYCLES") for tile in bench.host.tiles]
     assert stalled[1] > 0 and stalled[2:] == [0, 0], stalled
 
@@ -253,8 +304,7 @@ async def sleep_and_wake(dut: object) -> None:
             watch.cancel()
             assert seen == tiles, f"tiles {seen} woke for a packet to {tiles}"
             expected = work.expected(bench.chip, reads)
-            part = work.program.outputs[ASIDE if outputs == {0} else 1 - ASIDE]
-            where = slice(part.start, part.start + part.length)
+            where = _where(work, ASIDE if outputs == {0} else 1 - ASIDE)
             compare(expected[:, where], got[:, where], place("awake again"))
 
 

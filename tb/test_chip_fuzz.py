@@ -139,7 +139,7 @@ class FuzzBench:
 
     async def counters(self, program: ChipProgram) -> dict[str, dict[int, int]]:
         """What tiles counted, by register and computing tile."""
-        names = ("PACKETS_IN", "MVMS", "PACKETS_OUT")
+        names = ("VECTORS_IN", "MVMS", "VECTORS_OUT")
         return {name: await self.host.count(name, program) for name in names}
 
     async def until_asleep(self, name: str) -> None:

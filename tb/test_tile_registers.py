@@ -25,8 +25,10 @@ COUNTED = {
     "MVMS": "mvm_finished",
     "BUSY_CYCLES": "busy",
     "STALL_CYCLES": "stalled",
-    "PACKETS_IN": "vector_accepted",
-    "PACKETS_OUT": "vector_sent",
+    "PACKETS_IN": "packet_in",
+    "PACKETS_OUT": "packet_out",
+    "VECTORS_IN": "vector_accepted",
+    "VECTORS_OUT": "vector_sent",
 }
 """What each counting register counts the clocks of."""
 

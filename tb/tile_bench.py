@@ -105,7 +105,7 @@ def random_state(random: np.random.Generator, chip: Chip) -> PcmState:
 def random_work(random: np.random.Generator, chip: Chip, config: TileConfig, vectors: int) -> Work:
     """Random devices and vectors for `config`; every INT8 value occurs, -128 included."""
     x = random.integers(-128, 128, (vectors, config.rows), dtype=np.int8)
-    rx = random.integers(-127, 128, (vectors, config.columns), dtype=np.int8)
+    rx = random.integers(-128, 128, (vectors, config.columns), dtype=np.int8)
     if config.rx_binary16:
         rx = (rx * random.uniform(0, 2)).astype(np.float16).view(np.uint16)
     state = random_state(random, chip)

@@ -405,15 +405,16 @@ def inputs_that_cross():
 
 
 REFUSALS = [
-    (ring, ["stream 1 in tile 1 west_1", "tile 3 input", "stream 2 in tile 3 tx"]),
-    (join, ["stream 2 in tile 0 east_1", "tile 1 rx", "arrival of stream 1",
-            "stream 1 in host input 0"]),
+    (ring, ["stream 0 in tile 0 south_1", "stream 2 in tile 3 north_1",
+            "stream 1 in tile 1 west_1"]),
+    (join, ["stream 1 in tile 0 east_1", "tile 1 input", "arrival of stream 2",
+            "stream 2 in tile 0 tx"]),
     (two_ways_of_one_packet, ["stream 0 in host input 0", "tile 1 rx", "arrival of stream 2",
                               "arrival of stream 0"]),
     (rx_sent_first, ["stream 1 in host input 0", "stream 0 in host input 0", "tile 0 rx",
                      "arrival of stream 1"]),
     (results_that_cross, ["stream 2 in tile 1 host", "stream 3 in tile 3 host"]),
-    (inputs_that_cross, ["stream 1 in tile 1 south_1", "stream 0 in tile 6 south_1"]),
+    (inputs_that_cross, ["stream 0 in tile 1 south_1", "stream 1 in tile 6 south_1"]),
 ]  # fmt: skip
 
 
@@ -481,6 +482,13 @@ def good():
          r"tile 0 input keeps 3 values of stream 0: allowed is its vector's length, 4$"),
         (lambda t: [replace(t[0], routes=(Route(0, ("input",), 1, 4), t[0].routes[1])), t[1]],
          r"keeps 4 values from 1 on of stream 0: allowed is a part of its 4$"),
+        (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True),
+                            routes=(Route(0, ("input",), 0, 4), Route(1, ("rx",), 0, 8)))
+                    if i == 0 else tile for i, tile in enumerate(t)],
+         r"tile 0 rx keeps 8 values of stream 1: allowed is its vector's length, 4$"),
+        (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True, tx_binary16=True),
+                            routes=(Route(0, ("input",), 0, 4), Route(1, ("rx",), 0, 4))), t[1]],
+         r"tile 0 rx takes int8 and gets stream 1 of binary16: allowed is int8$"),
         (lambda t: [t[0], t[1], t[1]], r"two programs for one tile: allowed is one a tile$"),
     ],
 )  # fmt: skip
