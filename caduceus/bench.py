@@ -95,7 +95,7 @@ def run(console: Console) -> Path:
     console.print(
         _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
     )
-    console.print(_table("RTL, 64 tiles, 1-phase reads, by busy tiles", chip_rows))
+    console.print(_table("RTL, whole chip, by busy tiles", chip_rows))
     console.print(_table("peak memory", [memory]))
     path = BUILD / "bench.json"
     write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")

@@ -63,16 +63,30 @@ def random_inputs(network: Network, count: int) -> NDArray[np.int8]:
     return host.quantise_input(images, network.input.scale).reshape(count, -1)
 
 
+def sources(run: ChipRun) -> list[Path]:
+    """Write the chip and what stands around it, unless they are there; the files.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    design = run.place / "design"
+    design.mkdir(parents=True, exist_ok=True)
+    return [
+        *write_sources(design, run.chip),
+        *HARNESS_SOURCES,
+        write_harness(design / "chip_harness.sv", run.chip),
+    ]
+
+
 def execute(run: ChipRun, console: Console) -> tuple[Results, ChipOutcome]:
     """Build the chip if need be, and run the program.
 
     Raises:
         UserError: the build or the simulation failed.
     """
-    chip, job, design = run.chip, run.job, run.place / "design"
+    chip, job = run.chip, run.job
     shutil.rmtree(job, ignore_errors=True)
     (job / "states").mkdir(parents=True)
-    design.mkdir(parents=True, exist_ok=True)
     ChipJob(run.description, half_periods(chip)).save(job)
     program_image.save(run.program, job / "program.bin")
     state = pcm_state.ideal(chip, device_codes(run.program, chip))
@@ -80,15 +94,11 @@ def execute(run: ChipRun, console: Console) -> tuple[Results, ChipOutcome]:
     for index, tile in enumerate(computing(run.program)):
         pcm_state.write_image(state, index, job / "states" / f"state_{tile.tile}.hex")
     np.save(job / "inputs.npy", run.x)
-    sources = [
-        *write_sources(design, chip),
-        *HARNESS_SOURCES,
-        write_harness(design / "chip_harness.sv", chip),
-    ]
+    files = sources(run)
     with watch(job, console, {run.program.network: len(run.x)}):
         results = runner.run_bench(
             name=f"sim-{chip.name}-{run.simulator}",
-            sources=sources,
+            sources=files,
             top="chip_harness",
             test_module="tb.run_chip",
             simulator=run.simulator,

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from caduceus.paths import BUILD
 from compiler.streams import Stream, trace
-from compiler.whole_chip import Plan, compile_layer, plan
+from compiler.whole_chip import Plan, planned
 from spec import chip as chip_description
 from spec import fabric, program_image
 from spec import network as network_description
@@ -40,9 +40,9 @@ def run(
         output = BUILD / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
-    program = compile_layer(layers, weights, description, read_mode)
+    where, program = planned(layers, weights, description, read_mode)
     program_image.save(program, output)
-    text = report(program, plan(layers, description), description)
+    text = report(program, where, description)
     console.print(f"{text}\n{output}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -55,17 +55,21 @@ class _Age(IntEnum):
     ANY = 2
 
 
+class Deadlock(UserError):
+    """A program could deadlock."""
+
+
 def check(program: ChipProgram, chip: Chip) -> None:
     """Refuse a program of `chip` that could deadlock.
 
     Raises:
-        UserError: it could (the sentence gives the cycle), or its streams are not as
-            `compiler.streams.trace` demands.
+        Deadlock: it could; the sentence gives the cycle.
+        UserError: its streams are not as `compiler.streams.trace` demands.
     """
     graph = _Waits(program, trace(program, chip)).graph
     cycle = _cycle(graph)
     if cycle is not None:
-        raise UserError(
+        raise Deadlock(
             f"program could deadlock: {' -> '.join(cycle)}: allowed is a program without "
             "such a cycle"
         )

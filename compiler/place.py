@@ -2,8 +2,12 @@
 
 The blocks of one column block are a chain along which partial sums travel, so neighbours in it are
 placed on linked tiles. Both ways of placing them keep every tile's input on the way down its own
-column, from a host input at the north edge (our choice).
+column, from a host input at the north edge (our choice). For hosts elsewhere there are the same
+placements turned and mirrored.
 """
+
+from collections.abc import Iterator
+from itertools import product
 
 from spec.chip import Chip
 from spec.errors import UserError
@@ -30,6 +34,31 @@ def place(row_blocks: int, column_blocks: int, chip: Chip) -> dict[tuple[int, in
     if row_blocks <= grid.columns and column_blocks <= grid.rows:
         return {(k, j): j * grid.columns + k for k, j in order}
     return dict(zip(order, _snake(blocks, chip), strict=False))
+
+
+def placements(
+    row_blocks: int, column_blocks: int, chip: Chip
+) -> Iterator[dict[tuple[int, int], int]]:
+    """`place`, and then its mirror images and those of the transposed grid.
+
+    Raises:
+        UserError: there are more blocks than tiles.
+    """
+    grid = chip.grid
+    for turned in (False, True):
+        seen_by = grid.model_copy(
+            update={"rows": grid.columns, "columns": grid.rows} if turned else {}
+        )
+        tiles = place(row_blocks, column_blocks, chip.model_copy(update={"grid": seen_by}))
+        for upside_down, mirrored in product((False, True), repeat=2):
+            found = {}
+            for block, tile in tiles.items():
+                row, column = divmod(tile, seen_by.columns)
+                row = seen_by.rows - 1 - row if upside_down else row
+                column = seen_by.columns - 1 - column if mirrored else column
+                row, column = (column, row) if turned else (row, column)
+                found[block] = row * grid.columns + column
+            yield found
 
 
 def _snake(tiles: int, chip: Chip) -> list[int]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler import deadlock, quantise
-from compiler.place import place
+from compiler.place import placements
 from compiler.route import Router
 from compiler.split import Split, split
 from spec import fabric
@@ -46,11 +46,21 @@ class Plan:
     tiles: dict[Block, int]
 
 
-def plan(network: Network, chip: Chip) -> Plan:
-    """Split and place the one layer of `network`.
+def compile_layer(
+    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+) -> ChipProgram:
+    """Map the one layer of `network` to the tiles of `chip`; arguments and errors as `planned`."""
+    return planned(network, weights, chip, read_mode)[1]
+
+
+def planned(
+    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+) -> tuple[Plan, ChipProgram]:
+    """Where the blocks of the one layer of `network` go on `chip`, and the program.
 
     Raises:
-        UserError: the network has more than one layer or output pixel, or needs too many tiles.
+        UserError: the network is no single layer of one output pixel, does not fit the chip, a
+            constant does not fit binary16, or the program could deadlock in every placement.
     """
     shapes = geometries(network)
     if len(shapes) != 1 or shapes[0].output[:2] != (1, 1):
@@ -60,23 +70,33 @@ def plan(network: Network, chip: Chip) -> Plan:
             "allowed on a whole chip is one layer with one output pixel"
         )
     parts = split(shapes[0].rows, network.layers[0].outputs, chip)
-    return Plan(parts, place(len(parts.rows), len(parts.columns), chip))
+    refusal = None
+    for tiles in placements(len(parts.rows), len(parts.columns), chip):
+        where = Plan(parts, tiles)
+        program = _program(network, weights, chip, read_mode, where, _Streams(where, chip))
+        try:
+            deadlock.check(program, chip)
+        except deadlock.Deadlock as error:
+            refusal = refusal or error
+        else:
+            return where, program
+    raise UserError(
+        f"network {network.name} in {len(parts.rows)}x{len(parts.columns)} blocks on chip "
+        f"{chip.name} in every placement tried, the first of them: {refusal}"
+    )
 
 
-def compile_layer(
-    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+def _program(
+    network: Network,
+    weights: dict[str, Weights],
+    chip: Chip,
+    read_mode: ReadMode,
+    where: Plan,
+    streams: "_Streams",
 ) -> ChipProgram:
-    """Map the one layer of `network` to the tiles of `chip`.
-
-    Raises:
-        UserError: the network is no single layer of one output pixel, does not fit the chip, a
-            constant does not fit binary16, or the program could deadlock.
-    """
-    where = plan(network, chip)
-    streams = _Streams(where, chip)
     layer = network.layers[0]
     tiles = _tile_contents(layer, weights[layer.name], network.input.scale, where, chip, read_mode)
-    program = ChipProgram(
+    return ChipProgram(
         chip=chip.name,
         chip_digest=chip_digest(chip),
         network=network.name,
@@ -95,8 +115,6 @@ def compile_layer(
         input_length=where.split.rows[-1].stop,
         output_length=where.split.columns[-1].stop,
     )
-    deadlock.check(program, chip)
-    return program
 
 
 def _tile_contents(

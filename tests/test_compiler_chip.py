@@ -90,6 +90,24 @@ def test_other_blocks_follow_a_snake(row_blocks, column_blocks):
         assert k == 0 or (tiles[k - 1, j], tiles[k, j]) in linked
 
 
+@pytest.mark.parametrize("side", ["west", "south", "east"])
+@pytest.mark.parametrize(("row_blocks", "column_blocks"), [(3, 4), (8, 1), (12, 1), (8, 8)])
+def test_the_placement_turns_to_where_the_host_is(side, row_blocks, column_blocks):
+    edge = {
+        "west": [(k, 0) for k in range(8)],
+        "south": [(7, k) for k in range(8)],
+        "east": [(k, 7) for k in range(8)],
+    }
+    away = {"west": [(0, k) for k in range(8)], "south": edge["east"], "east": edge["south"]}
+    description = SMALL_ARRAYS.model_copy(
+        update={"host": Host(inputs=tuple(edge[side]), outputs=tuple(away[side]))}
+    )
+    program = compile_layer(
+        *dense(16 * row_blocks, 16 * column_blocks), description, ReadMode.ONE_PHASE
+    )
+    assert all(runs_through(program, description, 3, seed, True, buffers=1) for seed in range(3))
+
+
 def test_too_many_blocks_are_refused():
     with pytest.raises(UserError, match=r"^the layer makes 3 x 2 = 6 blocks .*tiny allows 4$"):
         compile_layer(*dense(48, 32), TINY, ReadMode.ONE_PHASE)
