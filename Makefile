@@ -35,7 +35,7 @@ setup: ## Install what is missing (every other target does it too)
 		"install Python 3.11 or newer, or name one, as in make PYTHON=python3.11 sim." >&2; exit 1; }
 	@"$(PYTHON)" tools/setup.py
 
-sim: setup ## Run a trained network through the RTL and compare every activation with the golden model
+sim: setup ## Run a layer on the 64-tile chip, or a network (NET=), in RTL and compare with golden
 	@$(CADUCEUS) sim $(RUN_OPTIONS) $(ARGS)
 
 test: setup ## Run the tests

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-import resource
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,14 +16,15 @@ from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
 from tb import runner
+from tb.chip_job import peak_mib
 
 RTL_RUNS = (
-    ("hermes", "verilator", ReadMode.FOUR_PHASE, 5),
-    ("hermes", "verilator", ReadMode.ONE_PHASE, 10),
-    ("tiny", "verilator", ReadMode.FOUR_PHASE, 20),
-    ("tiny", "icarus", ReadMode.FOUR_PHASE, 2),
+    ("hermes", "fashion_small", "verilator", ReadMode.FOUR_PHASE, 5),
+    ("hermes", "fashion_small", "verilator", ReadMode.ONE_PHASE, 10),
+    ("tiny", "fashion_tiny", "verilator", ReadMode.FOUR_PHASE, 20),
+    ("tiny", "fashion_tiny", "icarus", ReadMode.FOUR_PHASE, 2),
 )
-"""Chip, simulator, read mode, images: each some seconds."""
+"""Chip, network, simulator, read mode, images: each some seconds."""
 
 
 def _machine() -> dict[str, str | int | float]:
@@ -49,9 +50,9 @@ def _machine() -> dict[str, str | int | float]:
 def _rtl(console: Console) -> list[dict]:
     """One row a simulation: how fast, how long its build took."""
     rows = []
-    for chip, simulator, mode, images in RTL_RUNS:
+    for chip, network, simulator, mode, images in RTL_RUNS:
         output = BUILD / "bench" / f"{chip}-{simulator}-{mode}.json"
-        request = sim.Request(chip, None, simulator, mode, images, False, output)
+        request = sim.Request(chip, network, simulator, mode, images, False, output)
         if not sim.run(request, console):
             raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
         report = json.loads(output.read_text(encoding="utf-8"))
@@ -61,13 +62,16 @@ def _rtl(console: Console) -> list[dict]:
     return rows
 
 
-def _table(title: str, rows: list[dict]) -> Table:
+def _table(title: str, rows: list[dict], keys: Sequence[str] | None = None) -> Table:
+    """The rows as a table, of all their columns or of `keys`."""
+    keys = keys or tuple(rows[0])
     table = Table(title=title)
-    for key in rows[0]:
+    for key in keys:
         table.add_column(key.replace("_", " "), justify="right")
     for row in rows:
-        cells = (f"{v:,.1f}" if isinstance(v, float) else str(v) for v in row.values())
-        table.add_row(*cells)
+        table.add_row(
+            *(f"{row[k]:,.1f}" if isinstance(row[k], float) else str(row[k]) for k in keys)
+        )
     return table
 
 
@@ -78,11 +82,10 @@ def run(console: Console) -> Path:
         golden_rows = golden.run()
     rtl_rows = _rtl(console)
     chip_rows = chip_bench.run(console)
-    kib = {
-        "this process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        "largest child": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+    memory = {
+        "this process, MiB": round(peak_mib(), 1),
+        "largest simulation, MiB": round(max(row["peak_mib"] for row in chip_rows), 1),
     }
-    memory = {f"{name}, MiB": round(value / 1024, 1) for name, value in kib.items()}
     report = {
         "machine": machine,
         "golden": golden_rows,
@@ -95,7 +98,12 @@ def run(console: Console) -> Path:
     console.print(
         _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
     )
-    console.print(_table("RTL, whole chip, by busy tiles", chip_rows))
+    run = ("chip", "read_mode", "busy_tiles")
+    speed = ("khz", "verilog_seconds", "build_seconds", "peak_mib")
+    console.print(_table("RTL, whole chip: speed, by busy tiles", chip_rows, (*run, *speed)))
+    figures = ("values_compared", "mismatches", "latency_ns", "latency_with_input_ns",
+               "mvm_rate_per_tile")  # fmt: skip
+    console.print(_table("RTL, whole chip: the chip's own", chip_rows, (*run, *figures)))
     console.print(_table("peak memory", [memory]))
     path = BUILD / "bench.json"
     write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")

@@ -80,6 +80,7 @@ def run(console: Console) -> list[dict]:
                 "mvm_rate_per_tile": figures["mvm_rate_per_tile"],
                 "khz": outcome.cycles["sync"] / outcome.simulate_seconds / 1e3,
                 "simulate_seconds": outcome.simulate_seconds,
+                "peak_mib": outcome.peak_mib,
                 "verilog_seconds": earlier["verilog_seconds"] if earlier else verilog_seconds,
                 "build_seconds": earlier["build_seconds"] if earlier else results.build_seconds,
             }

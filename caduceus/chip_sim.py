@@ -180,6 +180,7 @@ def run_network(
         "khz": outcome.cycles["sync"] / outcome.simulate_seconds / 1e3,
         "build_seconds": results.build_seconds,
         "simulate_seconds": outcome.simulate_seconds,
+        "peak_mib": outcome.peak_mib,
         "wall_seconds": time.monotonic() - started,
     }
     write_whole(output, json.dumps(report, indent=2) + "\n", "result")

@@ -40,7 +40,9 @@ from tb.results import Results
 from tb.tile_host import half_periods
 
 DEFAULT_NETWORK = {"hermes": "fashion_small", "tiny": "fashion_tiny"}
-"""Network that each chip runs when none is named; the others need one by name."""
+"""Trained network of each chip, when none is named; the others need one by name."""
+LARGE_LAYER = {"hermes": "conv_2016x224", "caduceus": "conv_2016x224"}
+"""What the large chips run when no network is named: a layer on the whole chip."""
 
 
 @dataclass(frozen=True)
@@ -210,8 +212,9 @@ def _only_run() -> Iterator[None]:
 def _run(request: Request, console: Console, started: float) -> bool:
     """The run itself, with the folders to itself."""
     chip = chip_description.find(request.chip)
-    if request.network is not None:
-        network, weights = network_description.find(request.network)
+    name = request.network or LARGE_LAYER.get(chip.name)
+    if name is not None:
+        network, weights = network_description.find(name)
         if network.dataset == "random":
             return run_network(
                 network, weights, chip, _absolute(request.chip), request.simulator,

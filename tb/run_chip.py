@@ -16,7 +16,7 @@ from spec.chip import Chip
 from spec.program import ChipProgram
 from tb import beats
 from tb.chip_host import ChipHost
-from tb.chip_job import VARIABLE, ChipJob, ChipOutcome
+from tb.chip_job import VARIABLE, ChipJob, ChipOutcome, peak_mib
 from tb.network_job import Step
 from tb.scoreboard import Mismatch, compare
 from tb.tile_host import EventPort, reset, start_clock
@@ -169,4 +169,5 @@ async def run_chip(dut: object) -> None:
             str(tile): count for tile, count in (await host.count("STALL_CYCLES", program)).items()
         },
         simulate_seconds=seconds,
+        peak_mib=peak_mib(),
     ).save(folder)

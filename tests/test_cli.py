@@ -140,7 +140,7 @@ def test_verilog_is_checked_and_always_the_same(tmp_path):
     for folder in ("a", "b"):
         run = caduceus("verilog", "--chip", "tiny", "--output", tmp_path / folder)
         assert run.returncode == 0, run.stdout + run.stderr
-    for name in ("axi_tile.v", "pcm_array.v", "chip_tile.v", "chip.v", "clock_gate.sv"):
+    for name in ("axi_tile.v", "pcm_array.v", "chip_tile.v", "link.v", "chip.v", "clock_gate.sv"):
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("a", "b"))
         assert first == second
         assert f"module {name.split('.')[0]}".encode() in first
