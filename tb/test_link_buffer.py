@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge, Timer
 
 from hdl.link_buffer import LinkBuffer
 from hdl.verilog import write
 from spec.formats import ACTIVATION_BITS
 from tb import benches
 from tb.benches import Bench, Design, Variant
+from tb.one_stream import Beat, OneStream
 from tb.scoreboard import compare
 
-CLOCK_NS = 2
 PLACES = 2
 
 
@@ -34,26 +32,18 @@ BENCH = Bench(
     prepare=_prepare,
 )
 
-Beat = tuple[int, int, int]
-"""tdata, tkeep, tlast."""
 
-
-class Testbed:
+class Testbed(OneStream):
     """Drives both ends at random, and looks at every clock.
 
     Attributes:
-        offered, readiness: share of clocks in which a beat is offered, and in which one is taken.
         inside: beats that went in and have not come out.
         clock: clocks so far; taken: the clocks in which beats came out.
     """
 
     def __init__(self, dut: Any) -> None:
-        self.dut = dut
-        self.random = benches.generator()
         self.units = benches.current()["units"]
-        self.offered = self.readiness = 1.0
-        self.edge = RisingEdge(dut.clk)
-        self.start_afresh()
+        super().__init__(dut)
 
     def start_afresh(self) -> None:
         """Nothing inside, nothing offered."""
@@ -67,24 +57,6 @@ class Testbed:
         self.held_back: Beat | None = None  # offered by the buffer, not taken
         self.was_ready = False  # the buffer, without a beat for it
         self.foretold: int | None = None  # tdata of this clock, if valid
-
-    async def start(self) -> None:
-        """Start the clock, and reset."""
-        await Timer(CLOCK_NS, "ns")
-        Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
-        await self.reset()
-
-    async def reset(self) -> None:
-        """Forget everything, in the RTL too."""
-        dut = self.dut
-        for name in ("tvalid", "tdata", "tkeep", "tlast"):
-            getattr(dut, f"input_{name}").value = 0
-        dut.output_tready.value = 0
-        dut.rst.value = 1
-        await self.edge
-        await self.edge
-        dut.rst.value = 0
-        self.start_afresh()
 
     def _drive(self, may_offer: bool) -> None:
         dut, random = self.dut, self.random

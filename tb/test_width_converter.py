@@ -5,16 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge, Timer
 
 from hdl.verilog import write
 from hdl.width_converter import WidthConverter
 from tb import benches
 from tb.benches import Bench, Design, Variant
+from tb.one_stream import Beat, OneStream
 from tb.scoreboard import compare
-
-CLOCK_NS = 2
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -38,9 +35,6 @@ BENCH = Bench(
     prepare=_prepare,
 )
 
-Beat = tuple[int, int, int]
-"""tdata, tkeep, tlast."""
-
 
 def beats(packet: bytes, units: int) -> list[Beat]:
     """A packet as full beats; what is beyond its end is 0."""
@@ -53,21 +47,17 @@ def beats(packet: bytes, units: int) -> list[Beat]:
     ]
 
 
-class Testbed:
+class Testbed(OneStream):
     """Drives both ends at random, and looks at every clock.
 
     Attributes:
-        offered, readiness: share of clocks in which a beat is offered, and in which one is taken.
         got: the beats that came out; taken: the clocks in which they did.
         clock: clocks so far.
     """
 
     def __init__(self, dut: Any) -> None:
-        self.dut, self.random = dut, benches.generator()
         self.source, self.sink = benches.current()["from"], benches.current()["to"]
-        self.offered = self.readiness = 1.0
-        self.edge = RisingEdge(dut.clk)
-        self.start_afresh()
+        super().__init__(dut)
 
     def start_afresh(self) -> None:
         """Nothing inside, nothing offered."""
@@ -77,24 +67,6 @@ class Testbed:
         self.clock = 0
         self.offering = False
         self.held_back: Beat | None = None
-
-    async def start(self) -> None:
-        """Start the clock, and reset."""
-        await Timer(CLOCK_NS, "ns")
-        Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
-        await self.reset()
-
-    async def reset(self) -> None:
-        """Forget everything, in the RTL too."""
-        dut = self.dut
-        for name in ("tvalid", "tdata", "tkeep", "tlast"):
-            getattr(dut, f"input_{name}").value = 0
-        dut.output_tready.value = 0
-        dut.rst.value = 1
-        await self.edge
-        await self.edge
-        dut.rst.value = 0
-        self.start_afresh()
 
     def packet(self, most: int) -> bytes:
         """Random bytes, 1 to `most` of them."""

@@ -1,14 +1,12 @@
 """Layers on many tiles: blocks, placement, routes, and what could deadlock."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from fabric_model import runs_through
 
 from caduceus.__main__ import cli
-from compiler import deadlock, quantise
+from compiler import quantise
 from compiler.place import place
 from compiler.route import Router
 from compiler.split import split
@@ -16,18 +14,10 @@ from compiler.whole_chip import compile_layer
 from golden import host
 from golden.tile import Tile
 from spec import chip, fabric, formats, network, pcm_state, program_image
-from spec.chip import Array, Gdpu, Grid, Host
+from spec.chip import Array, Host
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Input, Layer, Network, Weights
-from spec.program import (
-    ChipProgram,
-    HostStream,
-    Route,
-    TileConfig,
-    TileProgram,
-    chip_digest,
-)
 
 HERMES, TINY = chip.find("hermes"), chip.find("tiny")
 SMALL_ARRAYS = HERMES.model_copy(update={"array": Array(rows=16, columns=16)})
@@ -301,227 +291,6 @@ def test_other_networks_are_refused():
     )
     with pytest.raises(UserError, match=r"has 1 layers and 3x2 output pixels: allowed"):
         compile_layer(wide, weights, HERMES, ReadMode.ONE_PHASE)
-
-
-# --- deadlock ------------------------------------------------------------------------------------
-
-
-def tile_program(number, routes, tx_stream=None, rx=False):
-    made = tuple(Route(stream, sinks, 0, 4) for stream, sinks in routes.items())
-    if tx_stream is None:
-        return TileProgram(number, made)
-    constants = np.zeros((4, 5), dtype=np.uint16)
-    config = TileConfig(ReadMode.ONE_PHASE, 4, 4, constants, rx_enable=rx)
-    return TileProgram(number, made, config, np.zeros((4, 4, 4), np.uint8), tx_stream)
-
-
-def program_of(tiles, inputs, outputs):
-    def streams(pairs):
-        return tuple(HostStream(port, stream, 4 * i, 4) for i, (port, stream) in enumerate(pairs))
-
-    return ChipProgram(
-        "tiny", chip_digest(TINY), "made", ReadMode.ONE_PHASE, tuple(tiles),
-        streams(inputs), streams(outputs), 4 * len(inputs), 4 * len(outputs),
-    )  # fmt: skip
-
-
-def ring():
-    """Three streams that chase each other round the four tiles."""
-    return program_of(
-        [
-            tile_program(0, {0: ("south_1",), 1: ("south_1",), 2: ("input",), 3: ("east_1",)}, 3),
-            tile_program(1, {0: ("host",), 1: ("west_1",), 2: ("west_1",), 3: ("host",)}),
-            tile_program(2, {0: ("east_1",), 1: ("east_1",)}),
-            tile_program(3, {0: ("north_1",), 1: ("input",), 2: ("north_1",)}, 2),
-        ],
-        [(0, 0), (1, 1)],
-        [(0, 0), (0, 3)],
-    )
-
-
-def join():
-    """Tile 1 needs tile 0's result and a stream that takes the same link to it."""
-    return program_of(
-        [
-            tile_program(0, {0: ("input",), 1: ("east_1",), 2: ("east_1",)}, 2),
-            tile_program(1, {1: ("input",), 2: ("rx",), 3: ("host",)}, 3, rx=True),
-        ],
-        [(0, 0), (0, 1)],
-        [(0, 3)],
-    )
-
-
-def two_ways_of_one_packet():
-    """Tile 0's input goes to tile 1's RX as well, which takes it with tile 0's result only."""
-    return program_of(
-        [
-            tile_program(0, {0: ("input", "east_1"), 2: ("south_1",)}, 2),
-            tile_program(1, {0: ("rx",), 2: ("input",), 3: ("host",)}, 3, rx=True),
-            tile_program(2, {2: ("east_1",)}),
-            tile_program(3, {2: ("north_1",)}),
-        ],
-        [(0, 0)],
-        [(0, 3)],
-    )
-
-
-def rx_sent_first(order=(0, 1)):
-    """One port sends what tile 0 adds to its results, and the vector they are of, in an order."""
-    return program_of(
-        [
-            tile_program(0, {0: ("rx",), 1: ("input",), 3: ("east_1",)}, 3, rx=True),
-            tile_program(1, {3: ("host",)}),
-        ],
-        [(0, stream) for stream in order],
-        [(0, 3)],
-    )
-
-
-def results_that_cross():
-    """The results of tiles 0 and 3 each leave by both host outputs, in the other order."""
-    return program_of(
-        [
-            tile_program(0, {0: ("input",), 2: ("east_1", "south_1")}, 2),
-            tile_program(1, {1: ("south_1",), 2: ("host",), 3: ("host",)}),
-            tile_program(2, {2: ("east_1",)}),
-            tile_program(3, {1: ("input",), 2: ("host",), 3: ("north_1", "host")}, 3),
-        ],
-        [(0, 0), (1, 1)],
-        [(0, 2), (1, 2), (0, 3), (1, 3)],
-    )
-
-
-CROSSING = TINY.model_copy(
-    update={
-        "grid": Grid(rows=4, columns=3),
-        "gdpu": Gdpu(slices=3, units=4),
-        "host": Host(inputs=((0, 0), (0, 2)), outputs=((1, 1), (2, 1), (3, 0), (3, 1))),
-    }
-)
-
-
-def inputs_that_cross():
-    """Two inputs, each to two tiles, share a link on either way, each one first on one of them."""
-    east, west, south = ("east_1",), ("west_1",), ("south_1",)
-    return program_of(
-        [
-            tile_program(0, {0: east + south}),
-            tile_program(1, {0: south, 1: south}),
-            tile_program(2, {1: west + south}),
-            tile_program(3, {0: south}),
-            tile_program(4, {0: south, 1: ("input",), 14: ("host",)}, 14),
-            tile_program(5, {1: south}),
-            tile_program(6, {0: south, 1: south}),
-            tile_program(7, {0: ("input",), 1: west, 17: ("host",)}, 17),
-            tile_program(8, {1: west}),
-            tile_program(9, {0: east, 1: ("input",), 19: ("host",)}, 19),
-            tile_program(10, {0: ("input",), 20: ("host",)}, 20),
-        ],
-        [(0, 0), (1, 1)],
-        [(0, 14), (1, 17), (2, 19), (3, 20)],
-    )
-
-
-REFUSALS = [
-    (ring, ["stream 0 in tile 0 south_1", "stream 2 in tile 3 north_1",
-            "stream 1 in tile 1 west_1"]),
-    (join, ["stream 1 in tile 0 east_1", "tile 1 input", "arrival of stream 2",
-            "stream 2 in tile 0 tx"]),
-    (two_ways_of_one_packet, ["stream 0 in host input 0", "tile 1 rx", "arrival of stream 2",
-                              "arrival of stream 0"]),
-    (rx_sent_first, ["stream 1 in host input 0", "stream 0 in host input 0", "tile 0 rx",
-                     "arrival of stream 1"]),
-    (results_that_cross, ["stream 2 in tile 1 host", "stream 3 in tile 3 host"]),
-    (inputs_that_cross, ["stream 0 in tile 1 south_1", "stream 1 in tile 6 south_1"]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("make", "ring_of"), REFUSALS, ids=[make.__name__ for make, _ in REFUSALS])
-def test_what_could_deadlock_is_refused_with_its_cycle(make, ring_of):
-    program, description = make(), CROSSING if make is inputs_that_cross else TINY
-    with pytest.raises(UserError) as error:
-        deadlock.check(program, description)
-    start, cycle, allowed = str(error.value).split(": ")
-    assert start == "program could deadlock"
-    assert allowed == "allowed is a program without such a cycle"
-    nodes = cycle.split(" -> ")
-    assert nodes[0] == nodes[-1]
-    # It may begin anywhere.
-    first = nodes.index(ring_of[0])
-    assert [*nodes[first:-1], *nodes[:first]] == ring_of
-
-
-def test_an_rx_vector_behind_its_input_is_accepted():
-    deadlock.check(rx_sent_first(order=(1, 0)), TINY)
-
-
-@pytest.mark.parametrize("make", [ring, join, results_that_cross, inputs_that_cross])
-def test_what_is_refused_here_does_get_stuck(make):
-    description = CROSSING if make is inputs_that_cross else TINY
-    results = [runs_through(make(), description, 10, seed, True, buffers=1) for seed in range(20)]
-    assert not all(results)
-
-
-def test_streams_of_one_port_in_order_are_accepted():
-    """As `join`, but tile 0's result goes round, so that only inputs share the link."""
-    tiles = [
-        tile_program(0, {0: ("input",), 1: ("east_1",), 2: ("south_1",)}, 2),
-        tile_program(1, {1: ("input",), 2: ("rx",), 3: ("host",)}, 3, rx=True),
-        tile_program(2, {2: ("east_1",)}),
-        tile_program(3, {2: ("north_1",)}),
-    ]
-    program = program_of(tiles, [(0, 0), (0, 1)], [(0, 3)])
-    deadlock.check(program, TINY)
-    assert all(runs_through(program, TINY, 10, seed, seed % 2 == 0, 1) for seed in range(20))
-
-
-def good():
-    return program_of(
-        [tile_program(0, {0: ("input",), 1: ("east_1",)}, 1), tile_program(1, {1: ("host",)})],
-        [(0, 0)],
-        [(0, 1)],
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda t: [t[0]], r"stream 1 reaches tile 1, which has 0 routes for it: allowed is one"),
-        (lambda t: [t[0], tile_program(1, {1: ("east_1",)})], r"leaves tile 1 by east_1: allowed"),
-        (lambda t: [t[0], tile_program(1, {1: ("input",)})], r"tile 1 input gets 1 streams: .* 0$"),
-        (lambda t: [tile_program(0, {0: ("east_1",), 1: ("east_1",)}, 1),
-                    tile_program(1, {0: ("host",), 1: ("host",)})],
-         r"tile 0 input gets 0 streams: allowed is 1$"),
-        (lambda t: [replace(t[0], tx_stream=0), t[1]],
-         r"stream 0 comes from host input 0 and tile 0 tx: allowed is one source$"),
-        (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True)), t[1]],
-         r"tile 0 rx gets 0 streams: allowed is 1$"),
-        (lambda t: [replace(t[0], routes=(Route(0, ("input",), 0, 3), t[0].routes[1])), t[1]],
-         r"tile 0 input keeps 3 values of stream 0: allowed is its vector's length, 4$"),
-        (lambda t: [replace(t[0], routes=(Route(0, ("input",), 1, 4), t[0].routes[1])), t[1]],
-         r"keeps 4 values from 1 on of stream 0: allowed is a part of its 4$"),
-        (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True),
-                            routes=(Route(0, ("input",), 0, 4), Route(1, ("rx",), 0, 8)))
-                    if i == 0 else tile for i, tile in enumerate(t)],
-         r"tile 0 rx keeps 8 values of stream 1: allowed is its vector's length, 4$"),
-        (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True, tx_binary16=True),
-                            routes=(Route(0, ("input",), 0, 4), Route(1, ("rx",), 0, 4))), t[1]],
-         r"tile 0 rx takes int8 and gets stream 1 of binary16: allowed is int8$"),
-        (lambda t: [t[0], t[1], t[1]], r"two programs for one tile: allowed is one a tile$"),
-    ],
-)  # fmt: skip
-def test_streams_that_do_not_fit_are_told(change, sentence):
-    deadlock.check(good(), TINY)
-    tiles = tuple(change(list(good().tiles)))
-    with pytest.raises(UserError, match=rf"^program: .*{sentence}"):
-        deadlock.check(replace(good(), tiles=tiles), TINY)
-
-
-def test_host_streams_that_do_not_fit_are_told():
-    with pytest.raises(UserError, match=r"stream 0 enters at host input 2: allowed is 0 to 1$"):
-        deadlock.check(replace(good(), inputs=(HostStream(2, 0, 0, 4),)), TINY)
-    with pytest.raises(UserError, match=r"what goes to the host is .*: allowed is what the output"):
-        deadlock.check(replace(good(), outputs=()), TINY)
 
 
 # --- the command ---------------------------------------------------------------------------------
