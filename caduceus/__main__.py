@@ -25,8 +25,9 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--chip", default="hermes", show_default=True, help="Chip description.")
-@click.option("--net", "network", help="Network; the chip's own if not given.")
-@click.option("--sim", "simulator", default="verilator", show_default=True, help="Simulator.")
+@click.option("--net", "network", help="Network, by name or path; the chip's own if not given.")
+@click.option("--sim", "simulator", default="verilator", show_default=True,
+              help="Simulator: verilator or icarus.")  # fmt: skip
 @click.option(
     "--read-mode",
     type=READ_MODES,
@@ -35,8 +36,9 @@ def cli() -> None:
     help="How signs are handled in the array.",
 )
 @click.option(
-    "--images", type=click.IntRange(1), default=10, show_default=True, help="Test images to run."
-)
+    "--images", type=click.IntRange(1, 100_000), default=10, show_default=True,
+    help="Test images, or input vectors, to run.",
+)  # fmt: skip
 @click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
 @click.option("--output", type=click.Path(path_type=Path),
               default=BUILD / "sim" / "result.json", show_default="build/sim/result.json",
@@ -50,7 +52,11 @@ def sim(
     waves: bool,
     output: Path,
 ) -> None:
-    """Run a trained network through the RTL and compare every activation with the golden model."""
+    """Run in RTL and compare with the golden model.
+
+    A large layer runs on the whole chip, and every output is compared; a trained network goes
+    through one tile, layer by layer, and every activation is compared.
+    """
     from caduceus.sim import Request, run
 
     request = Request(chip, network, simulator, ReadMode(read_mode), images, waves, output)
@@ -106,7 +112,10 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int) -> Non
 
 @cli.command("compile")
 @click.option("--chip", default="hermes", show_default=True, help="Chip description.")
-@click.option("--net", "network", required=True, help="Network of one layer and one output pixel.")
+@click.option(
+    "--net", "network", default="conv_2016x224", show_default=True,
+    help="Network of one layer and one output pixel, by name or path.",
+)  # fmt: skip
 @click.option(
     "--read-mode",
     type=READ_MODES,
@@ -137,7 +146,7 @@ def bench() -> None:
 def main() -> None:
     """Entry point: a user's mistake is one sentence on standard error."""
     try:
-        sys.exit(cli(prog_name="caduceus", standalone_mode=False))
+        sys.exit(cli(sys.argv[1:] or ["--help"], prog_name="caduceus", standalone_mode=False))
     except UserError as error:
         click.echo(f"caduceus: {error}", err=True)
         sys.exit(2)

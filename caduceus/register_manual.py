@@ -26,7 +26,8 @@ def _route_table() -> list[str]:
         "| offset | bits | what |",
         "|---|---|---|",
         "| `0x0` | sinks | where packets of the stream go, a bit a sink; none means that there is "
-        "no entry. The write stores the entry, with the slice that was written last. |",
+        "no entry. The write stores the entry, with the slice that was written to this tile last: "
+        "write that first. |",
         f"| `0x4` | [{slice_bits - 1}:0] | `start`: the first byte of the payload that the tile's "
         "own INPUT or RX gets, rounded down to a multiple of `link.units` |",
         f"| `0x4` | [{slice_bits + 15}:16] | `length`: how many it gets |",

@@ -193,10 +193,22 @@ def run(request: Request, console: Console) -> bool:
     started = time.monotonic()
     if request.output.is_dir():
         raise UserError(f"{request.output}: is a folder: allowed is a file")
-    # An old result must not pass for this run's if this run fails.
-    request.output.unlink(missing_ok=True)
     with _only_run():
         return _run(request, console, started)
+
+
+def _forget(output: Path) -> None:
+    """Remove an old result: it must not pass for this run's if this run fails.
+
+    Raises:
+        UserError: it cannot be removed, or is no regular file.
+    """
+    try:
+        if output.exists() and not output.is_file():
+            raise UserError(f"{output}: cannot write the result: it is no regular file")
+        output.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{output}: cannot write the result: {error.strerror}") from None
 
 
 @contextmanager
@@ -212,15 +224,18 @@ def _only_run() -> Iterator[None]:
 def _run(request: Request, console: Console, started: float) -> bool:
     """The run itself, with the folders to itself."""
     chip = chip_description.find(request.chip)
+    runner.tool_version(request.simulator)
     name = request.network or LARGE_LAYER.get(chip.name)
     if name is not None:
         network, weights = network_description.find(name)
         if network.dataset == "random":
+            _forget(request.output)
             return run_network(
                 network, weights, chip, _absolute(request.chip), request.simulator,
                 request.read_mode, request.images, request.waves, request.output, console,
             )  # fmt: skip
     prepared = prepare(request)
+    _forget(request.output)
     chip, network, images = prepared.chip, prepared.network, prepared.images
     console.print(
         f"{network.name} on chip {chip.name}, {request.simulator}, {request.read_mode} reads, "

@@ -21,6 +21,8 @@ def write_whole(path: Path | str, content: bytes | str, what: str) -> None:
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
     temporary = None
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: cannot write the {what}: it is no regular file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent)

@@ -209,6 +209,10 @@ def load(path: Path | str) -> tuple[Network, dict[str, Weights]]:
             if name not in arrays or arrays[name].shape != shape:
                 has = list(arrays[name].shape) if name in arrays else "missing"
                 raise UserError(f"{file}: {name} is {has}: allowed is {list(shape)}")
+            if arrays[name].dtype.kind not in "fiu":
+                raise UserError(f"{file}: {name} is {arrays[name].dtype}: allowed are real numbers")
+            if np.abs(arrays[name]).max(initial=0) > np.finfo(np.float32).max:
+                raise UserError(f"{file}: {name} holds a value that is not finite in binary32")
             if not np.isfinite(arrays[name]).all():
                 raise UserError(f"{file}: {name} holds a value that is not finite")
             found.append(arrays[name].astype(np.float32))

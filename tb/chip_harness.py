@@ -26,8 +26,9 @@ def write_harness(path: Path, chip: Chip) -> Path:
     host input p and records `expected_<p>` beats of every host output p to `output_<p>.txt`;
     `done` rises when all are there, `recorded` counts all beats; `aclk_cycles` and `mvm_cycles`
     count clocks; `began` holds the clock of the first beat taken in, `fed` that of the last beat of
-    the first packets, one of each host input that plays any. With parameter PAUSES every stream
-    pauses as its `input_<p>.pauses` or `output_<p>.pauses` says, see `sv/stream_pauses.sv`.
+    the first vector, of which every host input p plays `first_<p>` packets. With parameter PAUSES
+    every stream pauses as its `input_<p>.pauses` or `output_<p>.pauses` says, see
+    `sv/stream_pauses.sv`.
     """
     units, tiles = chip.link.units, chip.tiles
     inputs, outputs = len(chip.host.inputs), len(chip.host.outputs)
@@ -39,6 +40,7 @@ def write_harness(path: Path, chip: Chip) -> Path:
         "module chip_harness #(parameter int PAUSES = 0) (",
         "    input aclk, input mvm_clk, input aresetn, input start,",
         *(f"    input [31:0] expected_{p}," for p in range(outputs)),
+        *(f"    input [31:0] first_{p}," for p in range(inputs)),
         "    output [31:0] recorded, output done, output surplus,",
         "    output reg [63:0] aclk_cycles, output reg [63:0] mvm_cycles,",
         "    output reg [63:0] began, output reg [63:0] fed,",
@@ -81,21 +83,22 @@ def write_harness(path: Path, chip: Chip) -> Path:
                     f".surplus(surplus_{p}), {stream});",
                 ]
     taken = " | ".join(f"(in_{p}_tvalid & in_{p}_tready)" for p in range(inputs))
-    ending = ", ".join(
-        f"in_{p}_tvalid & in_{p}_tready & in_{p}_tlast" for p in reversed(range(inputs))
-    )
     lines += [
         f"    wire taken = {taken};",
-        f"    wire [{inputs - 1}:0] ending = {{{ending}}};",
-        f"    reg [{inputs - 1}:0] firsts;",
+        *(f"    reg [31:0] left_{p};" for p in range(inputs)),
         "    reg fresh;",
         "    always @(posedge aclk) begin",
-        "        if (start) begin fresh <= 1; firsts <= 0; end",
-        "        else begin",
+        "        if (start) begin",
+        "            fresh <= 1;",
+        *(f"            left_{p} <= first_{p};" for p in range(inputs)),
+        "        end else begin",
         "            if (taken) fresh <= 0;",
         "            if (taken & fresh) began <= aclk_cycles;",
-        "            firsts <= firsts | ending;",
-        "            if ((ending & ~firsts) != 0) fed <= aclk_cycles;",
+        *(
+            f"            if (in_{p}_tvalid & in_{p}_tready & in_{p}_tlast & left_{p} != 0) begin "
+            f"left_{p} <= left_{p} - 1; fed <= aclk_cycles; end"
+            for p in range(inputs)
+        ),
         "        end",
         "    end",
         f"    assign recorded = {' + '.join(f'beats_{p}' for p in range(outputs))};",

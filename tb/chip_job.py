@@ -45,7 +45,7 @@ class ChipOutcome:
         first_mismatch: where, expected and got; empty if there is none.
         cycles: rising edges of `sync` and `mvm` from the first input on.
         began: clock in which the chip took its first beat.
-        fed: clock in which it took the last beat of the first packet of every host input.
+        fed: clock in which it took the last beat of the first vector.
         ends: for every vector, the clock in which its last output beat left.
         mvms, stalled: MVMs and stalled cycles by tile number.
         simulate_seconds: wall-clock time from the first input on.

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import cocotb
@@ -94,6 +95,20 @@ def read_outputs(folder: Path, program: ChipProgram, chip: Chip, vectors: int) -
     return result
 
 
+def vector_ends(folder: Path, program: ChipProgram, chip: Chip, vectors: int) -> list[int]:
+    """For every vector, the clock in which the last beat of its last output packet left."""
+    latest = [0] * vectors
+    for port in sorted({part.port for part in program.outputs}):
+        path = folder / f"output_{port}.txt"
+        seen: dict[int, int] = defaultdict(int)
+        packets_of_port = beats.read_packets(path, chip.link.units)
+        for packet, end in zip(packets_of_port, beats.ends(path).tolist(), strict=True):
+            vector = seen[int(packet[0]) & 0xFF]
+            seen[int(packet[0]) & 0xFF] += 1
+            latest[vector] = max(latest[vector], end)
+    return latest
+
+
 @cocotb.test()
 async def run_chip(dut: object) -> None:
     """Run the job, and leave its outcome beside it."""
@@ -111,6 +126,9 @@ async def run_chip(dut: object) -> None:
     dut.start.value = 0
     for port, count in enumerate(expected_beats(program, chip, len(x))):
         getattr(dut, f"expected_{port}").value = count
+    for port in range(len(chip.host.inputs)):
+        packets_a_vector = sum(part.port == port for part in program.inputs)
+        getattr(dut, f"first_{port}").value = packets_a_vector
     start_clock(dut.aclk, job.clock_half_periods_ps[0])
     start_clock(dut.mvm_clk, job.clock_half_periods_ps[1])
     host = ChipHost(EventPort(dut, dut.aclk), chip)
@@ -144,13 +162,6 @@ async def run_chip(dut: object) -> None:
     assert not errors, f"ERROR registers by tile: {errors}"
 
     outputs = read_outputs(streams, program, chip, len(x))
-    ends = np.max(
-        [
-            beats.ends(streams / f"output_{port}.txt")
-            for port in sorted({part.port for part in program.outputs})
-        ],
-        axis=0,
-    )
     compared, mismatches, first = 0, 0, ""
     try:
         compared = compare(golden, outputs, lambda at: f"vector {at[0]}, output {at[1:]}").compared
@@ -163,7 +174,7 @@ async def run_chip(dut: object) -> None:
         cycles={"sync": after[0] - before[0], "mvm": after[1] - before[1]},
         began=int(dut.began.value),
         fed=int(dut.fed.value),
-        ends=[int(end) for end in ends],
+        ends=vector_ends(streams, program, chip, len(x)),
         mvms={str(tile): count for tile, count in (await host.count("MVMS", program)).items()},
         stalled={
             str(tile): count for tile, count in (await host.count("STALL_CYCLES", program)).items()

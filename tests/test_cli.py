@@ -12,6 +12,8 @@ from rich.console import Console
 from caduceus import sim
 from spec import chip, network
 from spec.formats import ReadMode
+from train.export import export
+from train.random_layer import random_layer
 
 FIELDS = {
     "network", "chip", "simulator", "read_mode", "inputs", "values_compared", "mismatches",
@@ -24,6 +26,11 @@ def caduceus(*arguments: object) -> subprocess.CompletedProcess:
         [sys.executable, "-m", "caduceus", *map(str, arguments)],
         cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def test_without_a_command_there_is_help():
+    run = caduceus()
+    assert run.returncode == 0 and run.stdout == caduceus("--help").stdout
 
 
 @pytest.mark.parametrize("command", [(), ("sim",), ("verilog",), ("accuracy",), ("bench",)])
@@ -45,8 +52,13 @@ def test_every_command_has_help(command):
         ),
         (("sim", "--chip", "tiny", "--net", "fashion_small"), "layer conv1 has 28 columns"),
         (("sim", "--chip", "none.yaml"), "none.yaml: cannot read the chip description"),
-        (("sim", "--images", "10001"), "images = 10001: "),
+        (("sim", "--net", "fashion_small", "--images", "10001"), "images = 10001: "),
         (("sim", "--chip", "tiny", "--output", "."), ".: is a folder: allowed is a file"),
+        (
+            ("sim", "--chip", "tiny", "--output", "/dev/null"),
+            "/dev/null: cannot write the result: ",
+        ),
+        (("sim", "--chip", "tiny", "--output", "README.md/x"), "README.md/x: cannot write the res"),
         (("verilog", "--chip", "nope"), "unknown chip 'nope': there are caduceus, hermes, tiny"),
         (("accuracy", "--net", "nope"), "unknown network 'nope'"),
     ],
@@ -77,6 +89,23 @@ def test_sim_leaves_its_result(tmp_path):
     # One image: 7 x 7 x 16, 7 x 7 x 4, 6 x 6 x 16 and 10 activations.
     assert report["values_compared"] == 784 + 196 + 576 + 10
     assert report["cycles"].keys() == {"sync", "mvm"}
+
+
+@pytest.mark.parametrize("outputs", [48, 64])
+def test_a_layer_whose_result_is_several_packets(tmp_path, outputs):
+    """3 packets on 2 ports, and 2 on each: times are those of whole vectors."""
+    made, arrays = random_layer("wide", size=1, channels=16, outputs=outputs, gmax=510)
+    export(made, arrays, tmp_path / "wide")
+    path, output = tmp_path / "wide" / "network.yaml", tmp_path / "result.json"
+    run = caduceus(
+        "sim", "--chip", "tiny", "--net", path, "--read-mode", "1-phase", "--output", output
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    assert (report["values_compared"], report["mismatches"]) == (10 * outputs, 0)
+    # An MVM takes the array 133 ns.
+    assert 0 < report["mvm_rate_per_tile"] <= 1e9 / 133 * 1.03
+    assert report["latency_ns"] > 133
 
 
 def test_a_chip_of_the_users_own(tmp_path):

@@ -95,3 +95,8 @@ def test_weights_that_are_not_numbers_are_refused(folder):
     np.savez(file, **arrays)
     with pytest.raises(UserError, match=r"conv1\.bias holds a value that is not finite"):
         network.load(folder / "network.yaml")
+    for other, sentence in (("U3", r"is <U3"), ("c8", r"is complex64"), ("O", r"not a weights")):
+        arrays["conv1.bias"] = np.zeros(arrays["conv1.bias"].shape, dtype=other)
+        np.savez(file, **arrays)
+        with pytest.raises(UserError, match=sentence):
+            network.load(folder / "network.yaml")
