@@ -70,7 +70,7 @@ accuracy: setup ## Run the golden model over the whole test set (installs the da
 	@$(CADUCEUS) accuracy $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} \
 		$${IMAGES:+"--images=$$IMAGES"} $(ARGS)
 
-train: setup ## Train the networks again (installs PyTorch and the data set first)
+train: setup ## Train the networks again (installs PyTorch and the data sets first)
 	@"$(PYTHON)" tools/setup.py --train
 	@$(IN_VENV) python -m train $(ARGS)
 

@@ -37,7 +37,7 @@ def cli() -> None:
 )
 @click.option(
     "--images", type=click.IntRange(1, 100_000), default=10, show_default=True,
-    help="Test images, or input vectors, to run.",
+    help="Test images, input vectors, or characters, to run.",
 )  # fmt: skip
 @click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
 @click.option("--output", type=click.Path(path_type=Path),
@@ -54,8 +54,9 @@ def sim(
 ) -> None:
     """Run in RTL and compare with the golden model.
 
-    A large layer runs on the whole chip, and every output is compared; a trained network goes
-    through one tile, layer by layer, and every activation is compared.
+    A large layer runs on the whole chip, and every output is compared; so does a recurrent
+    network, with every hidden and cell state. Other trained networks go through one tile, layer by
+    layer, and every activation is compared.
     """
     from caduceus.sim import Request, run
 
@@ -90,18 +91,31 @@ def verilog(chip: str, output: Path | None) -> None:
     help="How signs are handled in the array.",
 )
 @click.option(
-    "--images", type=click.IntRange(1), default=10_000, show_default=True, help="Test images."
+    "--images", type=click.IntRange(1), help="Test images, or characters.  [default: all]"
 )
-def accuracy(chip: str, network: str | None, read_mode: str, images: int) -> None:
-    """Run the golden model over the Fashion-MNIST test set."""
-    from caduceus.accuracy import measure
+def accuracy(chip: str, network: str | None, read_mode: str, images: int | None) -> None:
+    """Run the golden model over the test set: images, or a recurrent network's text."""
+    from caduceus import bpc
+    from caduceus.accuracy import TEST_SET, measure
     from caduceus.sim import network_of
     from spec import chip as chip_description
+    from spec import recurrent
 
     description = chip_description.find(chip)
-    found = network_of(description, network)
     console = Console()
-    report = measure(*found, description, ReadMode(read_mode), images, console)
+    text = recurrent.find(network) if network else None
+    if text is not None:
+        report = bpc.measure(*text, description, ReadMode(read_mode), images, console)
+        console.print(
+            f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads: golden "
+            f"{report['golden_bpc']:.4f} bits a character over {report['characters']} in "
+            f"{report['seconds']:.1f} s, float {report['float_bpc']:.4f} over all",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
+    found = network_of(description, network)
+    report = measure(*found, description, ReadMode(read_mode), images or TEST_SET, console)
     console.print(
         f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads: golden "
         f"{report['golden']:.2%} of {report['images']} images in {report['seconds']:.1f} s, "
@@ -114,7 +128,7 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int) -> Non
 @click.option("--chip", default="hermes", show_default=True, help="Chip description.")
 @click.option(
     "--net", "network", default="conv_2016x224", show_default=True,
-    help="Network of one layer and one output pixel, by name or path.",
+    help="Network of one layer and one output pixel, or a recurrent one, by name or path.",
 )  # fmt: skip
 @click.option(
     "--read-mode",
@@ -129,7 +143,7 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int) -> Non
     help="File of the image.  [default: build/programs/<net>-<chip>-<read-mode>.program]",
 )
 def compile_program(chip: str, network: str, read_mode: str, output: Path | None) -> None:
-    """Map one large layer to many tiles: write the program image, show what is where."""
+    """Map a network to many tiles: write the program image, show what is where."""
     from caduceus.compile import run
 
     run(chip, network, ReadMode(read_mode), output, Console())

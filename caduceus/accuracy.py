@@ -3,9 +3,11 @@
 import hashlib
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
@@ -27,10 +29,17 @@ _ARITHMETIC = ("spec", "compiler", "golden")
 
 def _key(network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode) -> str:
     """Hash of everything that an accuracy over the whole test set depends on."""
-    digest = hashlib.sha256(f"{network!r} {chip!r} {read_mode}".encode())
+    arrays = []
     for layer in network.layers:
-        digest.update(weights[layer.name].weight.tobytes())
-        digest.update(weights[layer.name].bias.tobytes())
+        arrays += [weights[layer.name].weight, weights[layer.name].bias]
+    return fingerprint(f"{network!r} {chip!r} {read_mode}", arrays)
+
+
+def fingerprint(what: str, arrays: Iterable[NDArray]) -> str:
+    """Hash of a description, of weights, and of all code that decides a result."""
+    digest = hashlib.sha256(what.encode())
+    for array in arrays:
+        digest.update(array.tobytes())
     for folder in _ARITHMETIC:
         for path in sorted((REPOSITORY / folder).glob("*.py")):
             digest.update(path.read_bytes())

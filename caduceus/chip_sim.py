@@ -78,8 +78,14 @@ def sources(run: ChipRun) -> list[Path]:
     ]
 
 
-def execute(run: ChipRun, console: Console) -> tuple[Results, ChipOutcome]:
-    """Build the chip if need be, and run the program.
+def execute(run: ChipRun, console: Console, module: str, total: int) -> Results:
+    """Build the chip if need be, and run the program; the outcome is in `run.job`.
+
+    Args:
+        run: what to run.
+        console: where progress goes.
+        module: with the cocotb test that runs it.
+        total: vectors that it counts to.
 
     Raises:
         UserError: the build or the simulation failed.
@@ -95,12 +101,12 @@ def execute(run: ChipRun, console: Console) -> tuple[Results, ChipOutcome]:
         pcm_state.write_image(state, index, job / "states" / f"state_{tile.tile}.hex")
     np.save(job / "inputs.npy", run.x)
     files = sources(run)
-    with watch(job, console, {run.program.network: len(run.x)}):
+    with watch(job, console, {run.program.network: total}):
         results = runner.run_bench(
             name=f"sim-{chip.name}-{run.simulator}",
             sources=files,
             top="chip_harness",
-            test_module="tb.run_chip",
+            test_module=module,
             simulator=run.simulator,
             build_dir=run.place / "build",
             run_dir=job,
@@ -111,7 +117,7 @@ def execute(run: ChipRun, console: Console) -> tuple[Results, ChipOutcome]:
         )
     if not results.ok:
         raise UserError(f"the simulation failed: {results.report}")
-    return results, ChipOutcome.load(job)
+    return results
 
 
 def timing(chip: Chip, outcome: ChipOutcome) -> dict[str, float | None]:
@@ -159,9 +165,9 @@ def run_network(
     )
     place = BUILD / "sim" / f"{chip.name}-chip-{simulator}"
     x = random_inputs(network, inputs)
-    results, outcome = execute(
-        ChipRun(chip, description, program, x, simulator, place, waves), console
-    )
+    run = ChipRun(chip, description, program, x, simulator, place, waves)
+    results = execute(run, console, "tb.run_chip", inputs)
+    outcome = ChipOutcome.load(run.job)
     report = {
         "network": network.name,
         "chip": chip.name,

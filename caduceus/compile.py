@@ -1,15 +1,19 @@
-"""`caduceus compile`: one large layer to a program image for a whole chip, and where it went."""
+"""`caduceus compile`: a network to a program image for a whole chip, and where it went."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from caduceus.paths import BUILD
+from compiler import recurrent
+from compiler.recurrent_plan import Plan as RecurrentPlan
 from compiler.streams import Stream, trace
 from compiler.whole_chip import Plan, planned
 from spec import chip as chip_description
 from spec import fabric, program_image
 from spec import network as network_description
+from spec import recurrent as recurrent_description
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
@@ -34,15 +38,20 @@ def run(
         UserError: something named does not exist, does not fit, or the file cannot be written.
     """
     description = chip_description.find(chip)
-    layers, weights = network_description.find(network)
+    lstm = recurrent_description.find(network)
+    found = lstm or network_description.find(network)
     if output is None:
-        name = f"{layers.name}-{description.name}-{read_mode}.program"
+        name = f"{found[0].name}-{description.name}-{read_mode}.program"
         output = BUILD / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
-    where, program = planned(layers, weights, description, read_mode)
+    if lstm:
+        blocks, program = recurrent.planned(*lstm, description, read_mode)
+        text = report_recurrent(program, blocks, description)
+    else:
+        where, program = planned(*found, description, read_mode)
+        text = report(program, where, description)
     program_image.save(program, output)
-    text = report(program, where, description)
     console.print(f"{text}\n{output}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -56,7 +65,7 @@ def report(program: ChipProgram, where: Plan, chip: Chip) -> str:
             f"{program.input_length}x{program.output_length} in {len(parts.rows)}x"
             f"{len(parts.columns)} blocks of at most {len(parts.rows[0])}x{len(parts.columns[0])}",
             "",
-            *_grid(program, where, chip),
+            *_grid(program, {tile: f"{k}.{j}" for (k, j), tile in where.tiles.items()}, chip),
             f"k.j: rows block k, columns block j; {_FORWARDS} only forwards",
             "",
             *(_line(stream, program) for stream in trace(program, chip)),
@@ -67,9 +76,43 @@ def report(program: ChipProgram, where: Plan, chip: Chip) -> str:
     )
 
 
-def _grid(program: ChipProgram, where: Plan, chip: Chip) -> list[str]:
-    names = {tile.tile: _FORWARDS for tile in program.tiles}
-    names |= {tile: f"{k}.{j}" for (k, j), tile in where.tiles.items()}
+def report_recurrent(program: ChipProgram, where: RecurrentPlan, chip: Chip) -> str:
+    """Likewise for a recurrent network."""
+    names = {}
+    for tile, block in where.tiles.items():
+        rows = "x" * bool(block.inputs) + "h" * bool(block.slices)
+        names[tile] = f"{'d' if block.layer == 'dense' else rows}{block.columns}"
+    above = chip.grid.rows // 2
+    lines = _grid(program, names, chip)
+    slices = " ".join(
+        f"g{number}".rjust(len(lines[0]) // chip.grid.columns) for number in range(len(where.units))
+    )
+    units = ", ".join(map(str, sorted({len(units) for units in where.units})))
+    forwarding = len(program.tiles) - len(where.tiles)
+    return "\n".join(
+        (
+            f"{program.network} on chip {program.chip}, {program.read_mode} reads: "
+            f"{program.input_length} inputs, {where.units[-1].stop} hidden units, "
+            f"{program.output_length} outputs a step",
+            "",
+            *lines[:above],
+            slices,
+            *lines[above:],
+            "x input, h hidden state, both for the gates of GDPU slice j (g); d dense layer; "
+            f"{_FORWARDS} only forwards",
+            "",
+            *(_line(stream, program) for stream in trace(program, chip)),
+            "",
+            f"{len(where.tiles)} of {chip.tiles} tiles compute, {forwarding} only forward; "
+            f"{len(program.slices)} of {chip.gdpu.slices} GDPU slices with {units} units; "
+            f"{len(program.inputs)} packets in and {len(program.outputs)} out a step",
+        )
+    )
+
+
+def _grid(program: ChipProgram, blocks: Mapping[int, str], chip: Chip) -> list[str]:
+    """Rows of tiles, each with the name of its block."""
+    names = {tile.tile: _FORWARDS for tile in program.tiles} | dict(blocks)
     width = max(len(name) for name in names.values())
     columns = chip.grid.columns
     return [
@@ -90,7 +133,11 @@ def _line(stream: Stream, program: ChipProgram) -> str:
             break
     else:
         values = "partial sums"
-    if stream.port is not None:
+        if any(fabric.GDPU in hop.sinks for hop in stream.hops):
+            values = "gates"
+    if stream.slice is not None:
+        source, values = f"slice {stream.slice}", "hidden state"
+    elif stream.port is not None:
         source = f"host input {stream.port}"
     else:
         source = f"tile {stream.producer} {fabric.TX}"

@@ -1,9 +1,12 @@
-"""docs/registers.md, made from the tables in `spec.registers`, `spec.formats` and `spec.fabric`."""
+"""docs/registers.md, made from the tables in `spec`: registers, number formats and fabric."""
+
+from collections.abc import Sequence
 
 from caduceus.paths import REPOSITORY
 from spec import chip as chips
-from spec import fabric, formats, registers
+from spec import fabric, formats, gdpu_registers, registers
 from spec.files import write_whole
+from spec.registers import Register, RegisterField
 
 PAGE = REPOSITORY / "docs" / "registers.md"
 _SUMMARY = (registers.__doc__ or "").split("\n", 2)[2].strip()
@@ -12,10 +15,46 @@ _SUMMARY = (registers.__doc__ or "").split("\n", 2)[2].strip()
 _EXAMPLE = "hermes"
 
 
+def _bits(field: RegisterField) -> str:
+    return f"[{field.low + field.width - 1}:{field.low}]"
+
+
+def _register_tables(found: Sequence[Register]) -> list[str]:
+    """A line a register, then a line of what it does."""
+    lines = [
+        "| address | register | access | reset | locked | fields |",
+        "|---|---|---|---|---|---|",
+    ]
+    for register in found:
+        fields = "; ".join(
+            f"`{field.name}` {_bits(field)} {field.doc}" for field in register.fields
+        )
+        lines.append(
+            f"| `{register.address:#05x}` | `{register.name}` | {register.access} | "
+            f"`{register.reset:#x}` | {'yes' if register.locked else ''} | {fields} |"
+        )
+    return [*lines, "", *(f"- `{register.name}`: {register.doc}" for register in found)]
+
+
+def _part_table() -> list[str]:
+    return [
+        "## Parts of the input vector",
+        "",
+        f"{fabric.PARTS} entries at "
+        f"`{registers.PART_BASE:#x} + part * {registers.PART_STRIDE:#x}`, write only (reads give "
+        "0), locked. They say where a packet goes if PARTS is above 1, and "
+        "are not reset. Rows that there are not, or that do not begin with a multiple of "
+        "`link.units`, are refused. See [fabric.md](fabric.md#parts).",
+        "",
+        "| bits | what |",
+        "|---|---|",
+        *(f"| {_bits(field)} | `{field.name}`: {field.doc} |" for field in registers.PART_FIELDS),
+    ]
+
+
 def _route_table() -> list[str]:
     chip = chips.find(_EXAMPLE)
     base, stride = registers.ROUTE_BASE, registers.ROUTE_STRIDE
-    slice_bits = fabric.payload_max(chip).bit_length()
     sinks = ", ".join(f"{bit} `{name}`" for bit, name in enumerate(fabric.sinks(chip)))
     return [
         "## Route table",
@@ -28,15 +67,19 @@ def _route_table() -> list[str]:
         "| `0x0` | sinks | where packets of the stream go, a bit a sink; none means that there is "
         "no entry. The write stores the entry, with the slice that was written to this tile last: "
         "write that first. |",
-        f"| `0x4` | [{slice_bits - 1}:0] | `start`: the first byte of the payload that the tile's "
-        "own INPUT or RX gets, rounded down to a multiple of `link.units` |",
-        f"| `0x4` | [{slice_bits + 15}:16] | `length`: how many it gets |",
+        *(
+            f"| `0x4` | {_bits(field)} | `{field.name}`: {field.doc} |"
+            for field in registers.ROUTE_FIELDS
+        ),
         "",
-        "Where partial sums may be binary16, `start` and `length` have a bit more.",
+        "The slice of the payload is what the tile's own INPUT and RX get of it. `start` is "
+        "rounded down to a multiple of `link.units`. Of both, the lowest "
+        f"{fabric.payload_max(chip).bit_length()} bits count; one more where partial sums may be "
+        "binary16.",
         "",
         f"Bits of the sinks on `{_EXAMPLE}`: {sinks}. On any chip: for each horizontal distance of "
         "`adjacency` one east and one west, for each vertical one south and one north, then "
-        "`host`, `input`, `rx`.",
+        "`gdpu`, `host`, `input`, `rx`.",
     ]
 
 
@@ -49,9 +92,29 @@ def _chip_space() -> list[str]:
         f"Tile t's addresses begin at `t * {size:#x}`. After the last tile's comes the broadcast "
         f"window (`{window:#x}` on `{_EXAMPLE}`, {example.tiles} tiles): a write to it goes to "
         "every tile at once and answers SLVERR if any tile refuses it, though others may have "
-        "obeyed; a read answers SLVERR, and so does every address after it. Addresses have "
-        f"{registers.ADDRESS_BITS} bits and as many as the number of tiles has: "
-        f"{registers.chip_address_bits(example.tiles)} on `{_EXAMPLE}`.",
+        "obeyed; a read answers SLVERR. Then come the spaces of the GDPU's slices, slice s's at "
+        f"`(tiles + 1 + s) * {size:#x}` "
+        f"(`{registers.slice_space(example.tiles, 0) * size:#x}` on). Every address after them "
+        f"answers SLVERR. Addresses have {registers.ADDRESS_BITS} bits and as many as the number "
+        "of the last space has: "
+        f"{registers.chip_address_bits(example.tiles, example.gdpu.slices)} on `{_EXAMPLE}`.",
+    ]
+
+
+def _slices() -> list[str]:
+    stride = gdpu_registers.STATE_STRIDE
+    bases = (("hidden", gdpu_registers.HIDDEN_BASE), ("cell", gdpu_registers.CELL_BASE))
+    places = " and ".join(f"`{base:#x} + unit * {stride:#x}` ({name})" for name, base in bases)
+    return [
+        "## A GDPU slice",
+        "",
+        "Made from `spec/gdpu_registers.py`; the rules are those of a tile's registers.",
+        "",
+        *_register_tables(gdpu_registers.REGISTERS),
+        "",
+        f"The states of its LSTM units are at {places}, a word each, read and write, locked, 0 "
+        "after reset: the hidden state INT8 in the lowest byte, read with its sign, the cell state "
+        "binary16.",
     ]
 
 
@@ -64,21 +127,7 @@ def render() -> str:
         "",
         _SUMMARY,
         "",
-        "| address | register | access | reset | locked | fields |",
-        "|---|---|---|---|---|---|",
-    ]
-    for register in registers.REGISTERS:
-        fields = "; ".join(
-            f"`{field.name}` [{field.low + field.width - 1}:{field.low}] {field.doc}"
-            for field in register.fields
-        )
-        lines.append(
-            f"| `{register.address:#05x}` | `{register.name}` | {register.access} | "
-            f"`{register.reset:#x}` | {'yes' if register.locked else ''} | {fields} |"
-        )
-    lines += ["", "## What they do", ""]
-    lines += [f"- `{register.name}`: {register.doc}" for register in registers.REGISTERS]
-    lines += [
+        *_register_tables(registers.REGISTERS),
         "",
         "SHAPE and FEATURES show the chip's sizes; their reset values above are placeholders.",
         "",
@@ -95,7 +144,8 @@ def render() -> str:
         f"{constant.doc} |"
         for constant in formats.COLUMN_CONSTANTS
     ]
-    lines += ["", *_route_table(), "", *_chip_space()]
+    for section in (_part_table(), _route_table(), _chip_space(), _slices()):
+        lines += ["", *section]
     return "\n".join(lines) + "\n"
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus import images as test_images
+from caduceus import sequence_sim
 from caduceus.accuracy import TEST_SET, known
 from caduceus.chip_sim import run_network
 from caduceus.paths import BUILD, HARNESS
@@ -26,7 +27,7 @@ from hdl.axi_tile import AxiTile
 from hdl.verilog import write_for
 from spec import chip as chip_description
 from spec import network as network_description
-from spec import pcm_state
+from spec import pcm_state, recurrent
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
@@ -227,13 +228,18 @@ def _run(request: Request, console: Console, started: float) -> bool:
     runner.tool_version(request.simulator)
     name = request.network or LARGE_LAYER.get(chip.name)
     if name is not None:
+        whole_chip = (
+            chip, _absolute(request.chip), request.simulator, request.read_mode, request.images,
+            request.waves, request.output, console,
+        )  # fmt: skip
+        found = recurrent.find(name)
+        if found is not None:
+            _forget(request.output)
+            return sequence_sim.run_network(*found, *whole_chip)
         network, weights = network_description.find(name)
         if network.dataset == "random":
             _forget(request.output)
-            return run_network(
-                network, weights, chip, _absolute(request.chip), request.simulator,
-                request.read_mode, request.images, request.waves, request.output, console,
-            )  # fmt: skip
+            return run_network(network, weights, *whole_chip)
     prepared = prepare(request)
     _forget(request.output)
     chip, network, images = prepared.chip, prepared.network, prepared.images

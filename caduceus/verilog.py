@@ -13,10 +13,11 @@ from rich.console import Console
 from caduceus.paths import BUILD
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
-from hdl.chip import LINK_MODULE, TILE_MODULE, Link
+from hdl.chip import GDPU_MODULE, LINK_MODULE, TILE_MODULE, Link
 from hdl.chip import Chip as DesignedChip
 from hdl.chip_sources import GATE
 from hdl.chip_tile import ChipTile
+from hdl.gdpu_slice import GdpuSlice
 from hdl.verilog import YOSYS, write
 from spec import chip as chip_description
 from spec.chip import Chip
@@ -29,8 +30,10 @@ ARRAY = f"{pcm_array.MODULE}.v"
 TILE, TILE_FILES = "axi_tile", ("axi_tile.v", ARRAY)
 """A tile alone, behind AXI."""
 CHIP = "chip"
-CHIP_FILES = (f"{CHIP}.v", f"{TILE_MODULE}.v", f"{LINK_MODULE}.v", GATE.name, ARRAY)
-"""The chip, the modules of all its tiles and links, and the gate of the tiles' clocks."""
+CHIP_FILES = (
+    f"{CHIP}.v", f"{TILE_MODULE}.v", f"{GDPU_MODULE}.v", f"{LINK_MODULE}.v", GATE.name, ARRAY
+)  # fmt: skip
+"""The chip, the modules of all its tiles, GDPU slices and links, and the gate of their clocks."""
 FILES = tuple(dict.fromkeys((*TILE_FILES, *CHIP_FILES)))
 
 _TIME_LIMIT_SECONDS = 1200
@@ -90,6 +93,7 @@ def write_files(chip: Chip, folder: Path) -> list[Path]:
             place = Path(temporary)
             write(AxiTile(chip), TILE, place / f"{TILE}.v")
             write(ChipTile(chip), TILE_MODULE, place / f"{TILE_MODULE}.v")
+            write(GdpuSlice(chip), GDPU_MODULE, place / f"{GDPU_MODULE}.v")
             write(Link(chip), LINK_MODULE, place / f"{LINK_MODULE}.v")
             write(DesignedChip(chip), CHIP, place / f"{CHIP}.v")
             shutil.copyfile(GATE, place / GATE.name)

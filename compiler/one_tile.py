@@ -54,7 +54,8 @@ def _compile_layer(
     codes[: geometry.rows, : layer.outputs] = quantise.device_codes(cells)
 
     largest = quantise.largest_weight(parameters.weight)
-    constants = quantise.column_constants(layer, parameters.bias, largest, input_scale, chip)
+    steps = quantise.Steps(layer.name, layer.gmax, largest, input_scale, layer.output_scale)
+    constants = quantise.column_constants(steps, parameters.bias, chip)
     config = TileConfig(
         read_mode=read_mode,
         rows=geometry.rows,

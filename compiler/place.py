@@ -38,8 +38,10 @@ def place(row_blocks: int, column_blocks: int, chip: Chip) -> dict[tuple[int, in
 
 def placements(
     row_blocks: int, column_blocks: int, chip: Chip
-) -> Iterator[dict[tuple[int, int], int]]:
+) -> Iterator[tuple[dict[tuple[int, int], int], frozenset[int]]]:
     """`place`, and then its mirror images and those of the transposed grid.
+
+    Each with the tiles at the edge that its inputs are to come from: what is north in `place`.
 
     Raises:
         UserError: there are more blocks than tiles.
@@ -58,7 +60,14 @@ def placements(
                 column = seen_by.columns - 1 - column if mirrored else column
                 row, column = (column, row) if turned else (row, column)
                 found[block] = row * grid.columns + column
-            yield found
+            line = grid.columns if turned else grid.rows
+            at = line - 1 if upside_down else 0
+            edge = frozenset(
+                tile
+                for tile in range(chip.tiles)
+                if divmod(tile, grid.columns)[1 if turned else 0] == at
+            )
+            yield found, edge
 
 
 def _snake(tiles: int, chip: Chip) -> list[int]:

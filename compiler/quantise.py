@@ -1,12 +1,13 @@
 """Real weights to conductance codes, and real scales to binary16 column constants."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.network import Layer
 
 
 def largest_weight(weight: NDArray[np.float32]) -> float:
@@ -65,16 +66,31 @@ def binary16(values: NDArray[np.float64], what: str) -> NDArray[np.uint16]:
     return rounded.view(np.uint16)
 
 
-def column_constants(
-    layer: Layer, bias: NDArray[np.float32], largest: float, input_scale: float, chip: Chip
-) -> NDArray[np.uint16]:
-    """Constants that turn counts into the layer's INT8 steps, and add `bias` to them.
+@dataclass(frozen=True)
+class Steps:
+    """What turns real values into a layer's codes and INT8 steps.
+
+    Attributes:
+        name: of the layer, for errors.
+        gmax: code of the weight `largest`.
+        largest: Wmax.
+        input_scale: real value of one INT8 step of the input.
+        output_scale: of the output; one number, or one for each column.
+    """
+
+    name: str
+    gmax: int
+    largest: float
+    input_scale: float
+    output_scale: float | NDArray[np.float64]
+
+
+def column_constants(steps: Steps, bias: NDArray[np.float32], chip: Chip) -> NDArray[np.uint16]:
+    """Constants that turn counts into a layer's INT8 steps, and add `bias` to them.
 
     Args:
-        layer: gives gmax, the output's scale, and the name for the errors.
+        steps: of the layer.
         bias: float32 [columns], in real units; zeros where another tile adds it.
-        largest: weight that gmax stands for.
-        input_scale: real value of one INT8 step of the input.
         chip: gives the nominal gain.
 
     Returns:
@@ -85,14 +101,14 @@ def column_constants(
     """
     # One count stands for this much of the output's INT8 steps.
     counts_per_charge = chip.nominal_gain / 2**formats.GAIN_FRACTION
-    real_per_count = input_scale * (largest or 1.0) / layer.gmax / counts_per_charge
-    scale = np.full(len(bias), real_per_count / layer.output_scale)
-    steps = bias.astype(np.float64) / layer.output_scale
+    real_per_count = steps.input_scale * (steps.largest or 1.0) / steps.gmax / counts_per_charge
+    scale = np.full(len(bias), real_per_count / steps.output_scale)
+    shift = bias.astype(np.float64) / steps.output_scale
 
     constants = np.empty((len(bias), len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
     for constant in formats.COLUMN_CONSTANTS:
         constants[:, constant.index] = constant.reset
     index = {constant.name: constant.index for constant in formats.COLUMN_CONSTANTS}
-    constants[:, index["scale"]] = binary16(scale, f"layer {layer.name}: scale")
-    constants[:, index["bias"]] = binary16(steps, f"layer {layer.name}: bias")
+    constants[:, index["scale"]] = binary16(scale, f"layer {steps.name}: scale")
+    constants[:, index["bias"]] = binary16(shift, f"layer {steps.name}: bias")
     return constants

@@ -1,7 +1,7 @@
 """Routes through the fabric: multicast trees over links, along shortest paths."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from heapq import heappop, heappush
 
 from spec import fabric
@@ -46,13 +46,19 @@ class Router:
         self._streams += 1
         return self._streams - 1
 
-    def cost(self, source: int, tile: int, group: Hashable) -> int | None:
+    def cost(
+        self, source: int, tile: int, group: Hashable, avoid: Collection[int] = ()
+    ) -> int | None:
         """Cost of the way from `source` to `tile`, or None if there is none; reserves nothing."""
-        found = self._search({source: None}, tile, source, group)
+        found = self._search({source: None}, tile, source, group, avoid)
         return None if found is None else found[0]
 
     def tree(
-        self, source: int, destinations: Sequence[tuple[int, str]], group: Hashable
+        self,
+        source: int,
+        destinations: Sequence[tuple[int, str]],
+        group: Hashable,
+        avoid: Collection[int] = (),
     ) -> dict[int, set[str]]:
         """A multicast tree from tile `source`: the sinks at every tile that it passes.
 
@@ -60,6 +66,7 @@ class Router:
             source: the tile where the stream enters the fabric.
             destinations: tiles, and the sink (`fabric.INPUT`, `RX` or `HOST`) to deliver to.
             group: what the stream belongs to, see the class.
+            avoid: tiles that it must not pass.
 
         Raises:
             UserError: a destination cannot be reached.
@@ -67,7 +74,7 @@ class Router:
         sinks: dict[int, set[str]] = {source: set()}
         for tile, sink in destinations:
             if tile not in sinks:
-                found = self._search(dict.fromkeys(sinks), tile, source, group)
+                found = self._search(dict.fromkeys(sinks), tile, source, group, avoid)
                 if found is None:
                     raise UserError(
                         f"chip {self.chip.name} has no links from tile {source} to tile {tile}: "
@@ -90,7 +97,12 @@ class Router:
         return _HOP + _USE * self._uses[link] + _CONFLICT * (not apart or not one_way)
 
     def _search(
-        self, starts: dict[int, None], goal: int, source: int, group: Hashable
+        self,
+        starts: dict[int, None],
+        goal: int,
+        source: int,
+        group: Hashable,
+        avoid: Collection[int] = (),
     ) -> tuple[int, list[tuple[int, str, int]]] | None:
         """Cheapest way from any of `starts`: its cost and its links (Dijkstra's algorithm)."""
         best = dict.fromkeys(starts, 0)
@@ -104,7 +116,7 @@ class Router:
                 continue
             for name, other in self._out[tile]:
                 total = cost + self._weight((tile, name), other, source, group)
-                if other != source and total < best.get(other, total + 1):
+                if other != source and other not in avoid and total < best.get(other, total + 1):
                     best[other], came[other] = total, (tile, name)
                     heappush(queue, (total, other))
         if goal not in best:

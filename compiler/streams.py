@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.program import ChipProgram, Route, TileProgram
+from spec.gdpu import GATES
+from spec.program import ChipProgram, Route, SliceProgram, TileProgram
 
 
 def channel(tile: int, port: str) -> str:
@@ -40,9 +41,11 @@ class Stream:
         number: the preamble.
         port: host input that it comes from, or None.
         producer: tile whose results it carries, or None.
+        slice: GDPU slice whose hidden state it carries, or None.
         length: bytes in a packet.
         values: what a tile's results are, int8 or binary16; None for the host's, which may be both.
         hops: from the source on; a tile that it enters twice the same way is followed once.
+        before: tiles that make it part of their input of the next step.
     """
 
     number: int
@@ -51,6 +54,8 @@ class Stream:
     length: int
     values: str | None
     hops: tuple[Hop, ...]
+    slice: int | None = None
+    before: frozenset[int] = frozenset()
 
     def ends(self, sink: str) -> tuple[int, ...]:
         """Tiles where it is delivered to `sink`."""
@@ -67,16 +72,30 @@ def trace(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
     tiles = {tile.tile: tile for tile in program.tiles}
     _demand(len(tiles) == len(program.tiles), "two programs for one tile", "one a tile")
     found: dict[int, Stream] = {}
-    for stream in _sources(program, chip):
+
+    def follow(stream: Stream) -> Stream:
         other = found.get(stream.number)
         if other is not None:
             first, second = source_name(other), source_name(stream)
             _demand(False, f"stream {stream.number} comes from {first} and {second}", "one source")
-        hops = _follow(stream, tiles, chip)
-        found[stream.number] = replace(stream, hops=hops)
+        found[stream.number] = replace(stream, hops=_follow(stream, program, tiles, chip))
+        return found[stream.number]
+
+    for stream in _sources(program, chip):
+        follow(stream)
+    for each in program.slices:
+        parts = [follow(_hidden(each, number)) for number in (each.first, each.last)]
+        whole = follow(_hidden(each, each.stream))
+        _check_hidden(each, whole, *parts)
+        before = frozenset(parts[0].ends(fabric.INPUT))
+        for part in parts:  # of the whole: they wait for nothing that it does not
+            del found[part.number]
+        found[whole.number] = replace(whole, before=before)
     streams = tuple(found[number] for number in sorted(found))
     for tile in program.tiles:
         _check_tile(tile, streams)
+    for each in program.slices:
+        _check_gates(each, chip, streams)
     _check_outputs(program, chip, streams)
     return streams
 
@@ -105,20 +124,40 @@ def _sources(program: ChipProgram, chip: Chip) -> list[Stream]:
     return found
 
 
+def _hidden(program: SliceProgram, number: int) -> Stream:
+    """A stream of a slice, without hops."""
+    units = program.config.units
+    return Stream(number, None, None, units, "int8", (), slice=program.slice)
+
+
 def source_name(stream: Stream) -> str:
     """Name of the channel that a stream begins in."""
+    if stream.slice is not None:
+        return f"slice {stream.slice} {fabric.TX}"
     if stream.port is not None:
         return f"host input {stream.port}"
     return channel(stream.producer, fabric.TX)
 
 
-def _follow(stream: Stream, tiles: dict[int, TileProgram], chip: Chip) -> tuple[Hop, ...]:
+def _enters(stream: Stream, program: ChipProgram, chip: Chip) -> list[int]:
+    """Tiles at which a stream enters the fabric."""
+    if stream.slice is not None:
+        sides = fabric.gdpu_tiles(chip, stream.slice)
+        mine = next(each for each in program.slices if each.slice == stream.slice)
+        return [sides[side] for side in mine.sides]
+    if stream.port is not None:
+        return [fabric.host_tiles(chip, "inputs")[stream.port]]
+    return [stream.producer]
+
+
+def _follow(
+    stream: Stream, program: ChipProgram, tiles: dict[int, TileProgram], chip: Chip
+) -> tuple[Hop, ...]:
     """The hops of a stream, from its source on, nearer tiles first."""
     directions = {direction.name: direction for direction in fabric.directions(chip)}
-    tile = stream.producer
-    if stream.port is not None:
-        tile = fabric.host_tiles(chip, "inputs")[stream.port]
-    waiting, seen, hops = [(source_name(stream), tile)], set(), []
+    source = source_name(stream)
+    waiting = [(source, tile) for tile in _enters(stream, program, chip)]
+    seen, hops = set(), []
     for entered, tile in waiting:
         route = _route(stream.number, tiles.get(tile), tile)
         hops.append(Hop(entered, tile, route.sinks))
@@ -150,15 +189,21 @@ def _route(stream: int, tile: TileProgram | None, number: int) -> Route:
 def _check_tile(tile: TileProgram, streams: tuple[Stream, ...]) -> None:
     """A computing tile gets exactly the vectors it needs, a forwarding one none."""
     config = tile.config
-    for sink, length in (
-        (fabric.INPUT, config.rows if config else None),
-        (fabric.RX, config.rx_bytes if config and config.rx_enable else None),
+    rx = (config.rx_bytes,) if config and config.rx_enable else ()
+    for sink, lengths in (
+        (fabric.INPUT, tuple(part.length for part in config.input_parts) if config else ()),
+        (fabric.RX, rx),
     ):
         ends = [stream for stream in streams for end in stream.ends(sink) if end == tile.tile]
-        wanted = 0 if length is None else 1
+        wanted = len(lengths)
         _demand(
             len(ends) == wanted, f"tile {tile.tile} {sink} gets {len(ends)} streams", str(wanted)
         )
+        numbers = sorted(_route(stream.number, tile, tile.tile).part for stream in ends)
+        _demand(
+            sink == fabric.RX or numbers == list(range(wanted)),
+            f"tile {tile.tile} {sink} gets parts {numbers}", f"each of 0 to {wanted - 1} once",
+        )  # fmt: skip
         for stream in ends:
             wants = "binary16" if sink == fabric.RX and config.rx_binary16 else "int8"
             _demand(
@@ -168,6 +213,7 @@ def _check_tile(tile: TileProgram, streams: tuple[Stream, ...]) -> None:
                 wants,
             )
             route = _route(stream.number, tile, tile.tile)
+            length = lengths[route.part if sink == fabric.INPUT else 0]
             _demand(
                 route.length == length,
                 f"tile {tile.tile} {sink} keeps {route.length} values of stream {stream.number}",
@@ -179,6 +225,49 @@ def _check_tile(tile: TileProgram, streams: tuple[Stream, ...]) -> None:
                 f"stream {stream.number}",
                 f"a part of its {stream.length}",
             )
+
+
+def _check_hidden(program: SliceProgram, whole: Stream, first: Stream, last: Stream) -> None:
+    """What a slice sends at a sequence's ends goes ways that a step's packets go, too."""
+    ways = {(hop.entered, hop.tile): set(hop.sinks) for hop in whole.hops}
+    together: dict[tuple[str, int], set[str]] = {key: set() for key in ways}
+    for part in (first, last):
+        for hop in part.hops:
+            sinks = ways.get((hop.entered, hop.tile), set())
+            _demand(
+                set(hop.sinks) <= sinks,
+                f"slice {program.slice}: stream {part.number} goes to {', '.join(hop.sinks)} at "
+                f"tile {hop.tile}", f"only where stream {whole.number} goes, too",
+            )  # fmt: skip
+            together[hop.entered, hop.tile] |= set(hop.sinks)
+    _demand(
+        together == ways, f"slice {program.slice}: stream {whole.number} goes where neither "
+        f"{first.number} nor {last.number} goes", "only where one of them goes",
+    )  # fmt: skip
+    for sink in (fabric.INPUT, fabric.HOST):
+        twice = set(first.ends(sink)) & set(last.ends(sink))
+        _demand(
+            not twice, f"slice {program.slice}: streams {first.number} and {last.number} both go "
+            f"to {sink} of tiles {sorted(twice)}", "one of them",
+        )  # fmt: skip
+    _demand(
+        not first.ends(fabric.HOST), f"slice {program.slice}: stream {first.number} goes to the "
+        "host", "the state after a step only",
+    )  # fmt: skip
+
+
+def _check_gates(program: SliceProgram, chip: Chip, streams: tuple[Stream, ...]) -> None:
+    """A slice gets one gate vector a step, of the length that it takes."""
+    sides = fabric.gdpu_tiles(chip, program.slice).values()
+    ends = [s for s in streams for tile in s.ends(fabric.GDPU) if tile in sides]
+    _demand(len(ends) == 1, f"slice {program.slice} gets {len(ends)} streams", "1")
+    wanted = len(GATES) * program.config.units
+    stream = ends[0]
+    _demand(
+        stream.length == wanted and stream.values in (None, "int8"),
+        f"slice {program.slice} gets {stream.length} bytes of {stream.values}",
+        f"{wanted} int8",
+    )
 
 
 def _check_outputs(program: ChipProgram, chip: Chip, streams: tuple[Stream, ...]) -> None:

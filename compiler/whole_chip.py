@@ -7,6 +7,7 @@ the chain's end (our choice).
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import product
 
@@ -74,9 +75,10 @@ def planned(
     parts = split(shapes[0].rows, layer.outputs, chip)
     contents = _contents(layer, weights[layer.name], network.input.scale, parts, chip, read_mode)
     refusal = None
-    for tiles in placements(len(parts.rows), len(parts.columns), chip):
+    for tiles, edge in placements(len(parts.rows), len(parts.columns), chip):
         where = Plan(parts, tiles)
-        program = _program(network, contents, chip, read_mode, where, _Streams(where, chip))
+        streams = _Streams(where, chip, edge)
+        program = _program(network, contents, chip, read_mode, where, streams)
         try:
             deadlock.check(program, chip)
         except deadlock.Deadlock as error:
@@ -134,6 +136,7 @@ def _contents(
     """What every block's tile is told, wherever it is."""
     largest = quantise.largest_weight(parameters.weight)
     codes = quantise.device_codes(quantise.cell_codes(parameters.weight, layer.gmax, largest))
+    steps = quantise.Steps(layer.name, layer.gmax, largest, input_scale, layer.output_scale)
     ends = len(parts.rows) - 1
     binary16 = chip.link.partial_sums == "binary16"
     found = {}
@@ -145,7 +148,7 @@ def _contents(
             read_mode=read_mode,
             rows=len(rows),
             columns=len(columns),
-            constants=quantise.column_constants(layer, bias, largest, input_scale, chip),
+            constants=quantise.column_constants(steps, bias, chip),
             relu_2=layer.relu and k == ends,
             rx_enable=k > 0,
             rx_binary16=binary16 and k > 0,
@@ -158,8 +161,12 @@ def _contents(
 class _Streams:
     """Streams of a plan: every tile's routes, the stream of its results, and the host's streams."""
 
-    def __init__(self, where: Plan, chip: Chip) -> None:
+    def __init__(self, where: Plan, chip: Chip, edge: Collection[int]) -> None:
         self._where = where
+        inputs = fabric.host_tiles(chip, "inputs")
+        # Inputs from another edge would cross what the placement keeps apart.
+        self._entrances = [port for port, tile in enumerate(inputs) if tile in edge]
+        self._entrances = self._entrances or list(range(len(inputs)))
         self._chip = chip
         self._router = Router(chip)
         self.routes: dict[int, list[Route]] = defaultdict(list)
@@ -183,6 +190,8 @@ class _Streams:
         """Port of the host that `tile` is best reached from (`inputs`) or reaches (`outputs`)."""
         costs = []
         for port, edge in enumerate(fabric.host_tiles(self._chip, side)):
+            if side == "inputs" and port not in self._entrances:
+                continue
             ends = (edge, tile) if side == "inputs" else (tile, edge)
             cost = self._router.cost(*ends, (side, port) if side == "inputs" else side)
             if cost is not None:

@@ -89,7 +89,10 @@ def bound(requesters: int, hold: int) -> int:
 
 
 def live(component: type, requesters: int, resources: int, hold: int, within: int) -> Harness:
-    """Requests stay until granted; who is granted holds the resources for 1 to `hold` clocks."""
+    """Requests stay until granted or withdrawn; granted resources are held for 1 to `hold` clocks.
+
+    A request that is withdrawn waits anew when it is made again.
+    """
     h, parts = _build(component, requesters, resources)
     wanted, grant = parts["wanted"], parts["grant"]
     release = h.input("release", resources)
@@ -106,7 +109,8 @@ def live(component: type, requesters: int, resources: int, hold: int, within: in
     for i, wait in enumerate(waits):
         waiting = wanted[i].any() & ~grant[i]
         was_waiting = h.past(waiting)
-        h.assume(f"stays_{i}", ~was_waiting | (wanted[i] == h.past(wanted[i])))
+        withdrawn = wanted[i] == 0
+        h.assume(f"stays_{i}", ~was_waiting | withdrawn | (wanted[i] == h.past(wanted[i])))
         h.m.d.sync += wait.eq(Mux(waiting, Mux(wait <= within, wait + 1, wait), 0))
         h.lemma(f"waiting_{i}", (wait == 0) | was_waiting)
     h.prove("served_in_time", _all(wait <= within for wait in waits))

@@ -1,8 +1,9 @@
 """The packet switch keeps packets whole, loses and doubles none, and serves every source.
 
 Beats carry what the proof wants to know of them: their source, their place in the packet, and
-whether they are its last. The switch is reduced to two streams and three INT8 values a packet: it
-treats all streams alike, and a longer packet repeats what a middle beat does.
+whether they are its last. The switch is reduced to two streams, two parts of an input vector, three
+INT8 values a packet, and a few ports: it treats all streams, all links and all parts alike, and a
+longer packet repeats what a middle beat does.
 """
 
 from functools import reduce
@@ -13,21 +14,32 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from amaranth.lib import data
 
 from formal.harness import Harness
-from formal.proof import Mutant, Proof
+from formal.proof import Change, Mutant, Proof
 from hdl.link_controller import LinkController
 from spec import chip as chips
 from spec import fabric
 from spec.chip import Adjacency, Chip
 
-_STREAMS, _PAYLOAD = 2, 3
-_REDUCTIONS = (("fabric.STREAMS", str(_STREAMS)), ("fabric.payload_max(chip)", f"({_PAYLOAD})"))
+_STREAMS, _PARTS, _PAYLOAD = 2, 2, 3
+
+
+def _reductions(sources: int, sinks: int) -> tuple[Change, ...]:
+    """Also of the ports: the last ones stay, which are a link or two, host, and the tile's own."""
+    return (
+        ("fabric.STREAMS", str(_STREAMS)),
+        ("fabric.PARTS", str(_PARTS)),
+        ("fabric.payload_max(chip)", f"({_PAYLOAD})"),
+        ("fabric.sources(chip)", f"fabric.sources(chip)[-{sources}:]"),
+        ("fabric.sinks(chip)", f"fabric.sinks(chip)[-{sinks}:]"),
+    )
+
 
 _BEAT = data.StructLayout(
     {
         "mark": 1,  # the stream in a preamble, tlast in the payload
         "place": 3,  # 0 for a preamble
-        "unused": 2,
-        "source": 2,
+        "source": 3,
+        "stream": 1,  # of its packet, in the payload
     }
 )
 
@@ -48,7 +60,7 @@ class _Routes:
         self.entries = [
             tuple(
                 h.constant(f"{name}_{stream}", width)
-                for name, width in (("mask", sinks), ("start", 2), ("length", 2))
+                for name, width in (("mask", sinks), ("start", 2), ("length", 2), ("part", 1))
             )
             for stream in range(_STREAMS)
         ]
@@ -59,19 +71,28 @@ class _Routes:
             h.m.d.sync += step.eq(step + 1)
             h.m.d.comb += [routes.write.eq(1), routes.stream.eq(step)]
         entry = Mux(step == 0, Cat(*self.entries[0]), Cat(*self.entries[1]))
-        h.m.d.comb += Cat(routes.mask, routes.start, routes.length).eq(entry)
+        h.m.d.comb += Cat(routes.mask, routes.start, routes.length, routes.part).eq(entry)
 
     def of(self, stream: Value) -> tuple[Value, ...]:
-        """Mask, start and length for `stream`."""
+        """Mask, start, length and part for `stream`."""
         return tuple(Mux(stream, b, a) for a, b in zip(*self.entries, strict=True))
 
 
-def _source(h: Harness, stream: Any, index: int, tag: int, results: bool, live: bool) -> Signal:
-    """Drive an input with arbitrary packets; return the place in the packet of what it offers."""
-    first = int(results)
+def _source(
+    h: Harness, stream: Any, index: int, tag: int, results: Value | None, live: bool
+) -> tuple[Signal, Value]:
+    """Drive an input with arbitrary packets; return place and stream of the beat that it offers.
+
+    An input for bare `results` is given their stream.
+    """
+    first = int(results is not None)
     valid, last = h.input(f"valid_{index}"), h.input(f"last_{index}")
     number = h.input(f"stream_{index}")
+    begun = Signal(name=f"begun_{index}")  # stream of the packet whose preamble was accepted
     place = Signal(3, init=first, name=f"place_{index}")
+    of = Mux(place == 0, number, begun) if results is None else results
+    with h.m.If(valid & stream.tready):
+        h.m.d.sync += begun.eq(of)
     beat = data.View(_BEAT, stream.tdata)
     h.m.d.comb += [
         stream.tvalid.eq(valid),
@@ -80,6 +101,7 @@ def _source(h: Harness, stream: Any, index: int, tag: int, results: bool, live: 
         beat.mark.eq(Mux(place == 0, number, last)),
         beat.place.eq(place),
         beat.source.eq(tag),
+        beat.stream.eq(of),
     ]
     with h.m.If(valid & stream.tready):
         h.m.d.sync += place.eq(Mux(last, first, place + 1))
@@ -92,7 +114,7 @@ def _source(h: Harness, stream: Any, index: int, tag: int, results: bool, live: 
     )
     if live:
         h.assume(f"goes_on_{index}", valid | (place == first))
-    return place
+    return place, of
 
 
 def _build(component: type, chip: Chip, within: int = 0) -> Harness:
@@ -103,31 +125,31 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
     """
     h = Harness()
     h.m.submodules.dut = dut = component(chip)
-    names = fabric.sinks(chip)
-    sources, sinks = len(dut.inputs), len(names)
-    local = {names.index(fabric.INPUT), names.index(fabric.RX)}
+    sources, sinks = len(dut.inputs), len(dut.outputs)
+    names = fabric.sinks(chip)[-sinks:]
+    to_input = names.index(fabric.INPUT)
+    local = {to_input, names.index(fabric.RX)}
     routes = _Routes(h, dut, sinks)
     h.m.d.comb += dut.tx_stream.eq(h.constant("tx_stream"))
+    # Room comes and goes as it likes.
+    room = Const(-1, _PARTS) if within else h.input("room", _PARTS)
+    h.m.d.comb += dut.credit.room.eq(room)
 
     # How many packets are inside, for every source and sink.
     enters: dict[tuple[int, int], Value] = {}
     for i, stream in enumerate(dut.inputs):
         results = i == sources - 1
-        place = _source(h, stream, i, _tag(i, sources), results, bool(within))
+        place, number = _source(
+            h, stream, i, _tag(i, sources), dut.tx_stream if results else None, bool(within)
+        )
         h.assume(f"starts_late_{i}", ~stream.tvalid | routes.ready)
         accepted = stream.tvalid & stream.tready
-        begun = Signal(name=f"begun_{i}")  # stream of the packet whose preamble was accepted
-        preamble = accepted & (place == 0)
         if results:
             # The switch puts the preamble in front as soon as a result is offered.
-            number: Value = dut.tx_stream
             starts = stream.tvalid & (place == 1) & ~h.past(stream.tvalid & ~stream.tready)
         else:
-            number = Mux(place == 0, stream.tdata[0], begun)
-            starts = preamble & ~stream.tlast
-            with h.m.If(preamble):
-                h.m.d.sync += begun.eq(number)
-        mask, start, length = routes.of(number)
+            starts = accepted & (place == 0) & ~stream.tlast
+        mask, start, length, _ = routes.of(number)
         keeps = accepted & (place == start + 1) & (length != 0) & (start < _PAYLOAD)
         for o in range(sinks):
             enters[i, o] = mask[o] & (keeps if o in local else starts)
@@ -141,7 +163,7 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
     for o, stream in enumerate(dut.outputs):
         ready = Const(1) if within else h.input(f"ready_{o}")
         h.m.d.comb += stream.tready.eq(ready)
-        bits = Cat(stream.tdata, stream.tkeep, stream.tlast)
+        bits = Cat(stream.tdata, stream.tkeep, stream.tlast, dut.part if o == to_input else 0)
         offered = h.past(stream.tvalid & ~stream.tready)
         stable.append(~offered | (stream.tvalid & (bits == h.past(bits))))
 
@@ -161,7 +183,7 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
                     & (beat.place <= start + length)
                     & (beat.place <= _PAYLOAD),
                 )
-                for mask, start, length in routes.entries
+                for mask, start, length, _ in routes.entries
             ]
             kept = reduce(or_, (leads & keeps for leads, keeps in number))
             complete.append(~stream.tvalid | kept)
@@ -169,6 +191,10 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
             first = ~inside & (beat.place == 0) & ~stream.tlast
             later = inside & (stream.tlast == (beat.mark | (beat.place == _PAYLOAD)))
             complete.append(~stream.tvalid | first | later)
+        if o == to_input:
+            *_, part = routes.of(beat.stream)
+            h.prove("part_goes_along", ~stream.tvalid | (dut.part == part))
+            _places(h, dut.credit, taken & ~inside, dut)
         for i in range(sources):
             count = Signal(3, name=f"between_{i}_{o}")
             leaves = taken & ~inside & (beat.source == _tag(i, sources))
@@ -183,10 +209,21 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
     return h
 
 
-def _chip(links: bool) -> Chip:
-    """The tiny chip, with links to the left and right, or with none: the host and the tile only."""
-    adjacency = Adjacency(horizontal=(1,) if links else (), vertical=())
-    return chips.find("tiny").model_copy(update={"adjacency": adjacency})
+def _places(h: Harness, credit: Any, comes: Value, dut: Any) -> None:
+    """A place is taken only where there is room, for each packet that `comes`, and given back."""
+    h.prove("room_before_input", ~credit.take | credit.room.bit_select(credit.take_part, 1))
+    right = Const(1)
+    for part in range(_PARTS):
+        taken = Signal(3, name=f"taken_{part}")
+        left = comes & (dut.part == part)
+        takes = credit.take & (credit.take_part == part)
+        drops = credit.drop & (credit.drop_part == part)
+        h.m.d.sync += taken.eq(taken + takes - drops - left)
+        right &= (taken >= left + drops) & (dut.busy | (taken == 0))
+    h.prove("a_place_a_packet", right)
+
+
+_CHIP = chips.find("tiny").model_copy(update={"adjacency": Adjacency(horizontal=(1,), vertical=())})
 
 
 _SAFE = (
@@ -228,6 +265,32 @@ _SAFE = (
         ("beat.tvalid & ((ready | ~hold).all())", "beat.tvalid"),
         ("packets_stay_whole",),
     ),
+    Mutant(
+        "does not look for room",
+        (
+            "asks = head & entry_known & ~beat.tlast & admitted",
+            "asks = head & entry_known & ~beat.tlast",
+        ),
+        ("room_before_input",),
+    ),
+    Mutant(
+        "keeps the places of empty packets",
+        ("drops.append((take & last &", "drops.append((0 & take & last &"),
+        ("a_place_a_packet",),
+    ),
+    Mutant(
+        "takes no place in a multicast",
+        (
+            "takes.append((arbiter.grant[index] & entry_mask[to_input]",
+            "takes.append((arbiter.grant[index] & (entry_mask == 1 << to_input)",
+        ),
+        ("a_place_a_packet",),
+    ),
+    Mutant(
+        "tells the part of a packet that is not the one that moves",
+        ("parts.append((hold[to_input], part))", "parts.append((hold[to_input], entry_part))"),
+        ("part_goes_along",),
+    ),
 )
 _LIVE = (
     Mutant(
@@ -239,16 +302,16 @@ _LIVE = (
 
 PROOFS = (
     Proof(
-        "switch 2x3", LinkController, lambda c: _build(c, _chip(False)), 13, 0, _SAFE, _REDUCTIONS
+        "switch 2x3", LinkController, lambda c: _build(c, _CHIP), 13, 0, _SAFE, _reductions(2, 3)
     ),
-    Proof("switch 4x5", LinkController, lambda c: _build(c, _chip(True)), 11, 0, (), _REDUCTIONS),
+    Proof("switch 4x5", LinkController, lambda c: _build(c, _CHIP), 11, 0, (), _reductions(4, 5)),
     Proof(
         "switch 2x3, served",
         LinkController,
-        lambda c: _build(c, _chip(False), within=14),
+        lambda c: _build(c, _CHIP, within=14),
         22,
         0,
         _LIVE,
-        _REDUCTIONS,
+        _reductions(2, 3),
     ),
 )

@@ -28,7 +28,7 @@ def convert(
     tile: int,
     mode: ReadMode,
     phase_limit: int,
-    first_read: int = 0,
+    first_read: int | NDArray[np.int64] = 0,
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Counters P and N after each of a batch of MVMs.
 
@@ -38,7 +38,7 @@ def convert(
         tile: tile number in `state`.
         mode: gives the windows and their order.
         phase_limit: counts at which one conversion saturates.
-        first_read: MVMs that the tile did since its state was loaded.
+        first_read: MVMs that the tile did since its state was loaded; or that number for each, [n].
 
     Returns:
         Two arrays uint16 [n, columns].
@@ -49,7 +49,7 @@ def convert(
     offsets = {Steer.P: state.offset_p[here], Steer.N: state.offset_n[here]}
     noise = state.noise[here]
     noisy = noise.any()
-    reads = np.arange(first_read, first_read + vectors)
+    reads = first_read if np.ndim(first_read) else first_read + np.arange(vectors)
     counters = {steer: np.zeros((vectors, columns), dtype=np.int32) for steer in gains}
     for index, (phase, charge) in enumerate(zip(formats.PHASES[mode], charges, strict=True)):
         by_sign = phase.steer == Steer.BY_SIGN

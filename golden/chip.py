@@ -1,67 +1,59 @@
-"""A whole chip: packets follow their routes from tile to tile, each tile computes once a vector."""
+"""A whole chip: packets follow their routes, tiles and GDPU slices compute once a vector."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from golden import gdpu
+from golden.plan import End, Node, plan
 from golden.tile import Tile
-from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.fabric import HOST, INPUT, RX
+from spec.fabric import GDPU, INPUT, RX
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, Route, TileProgram
+from spec.program import ChipProgram, TileProgram
 from spec.program_check import check
 from spec.program_codes import computing
 
 _BINARY16 = np.dtype("<u2")
 """A binary16 value in a packet: the low byte first."""
 
+Values = NDArray[np.int8] | NDArray[np.uint16]
+"""INT8, or binary16 bits."""
+
 
 @dataclass(frozen=True)
-class _Source:
-    """What sends one packet a vector: the host (`tile` is None), or a tile with its results.
+class LstmState:
+    """What a chip's GDPU slices keep from step to step, slice after slice.
 
     Attributes:
-        tile: whose results they are, or None.
-        start: where the packet begins in the chip's input vector; 0 for results.
-        length: of the payload, in bytes.
-        stream: the preamble.
-        enters: tile whose link controller the packet enters.
+        hidden: int8 [n, units of all slices].
+        cell: binary16 bits, uint16 [n, units of all slices].
     """
 
-    tile: int | None
-    start: int
-    length: int
-    stream: int
-    enters: int
+    hidden: NDArray[np.int8]
+    cell: NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A part of a source's payload: bytes `start` up to, not including, `end`."""
-
-    source: _Source
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Where everything comes from.
+class Sequences:
+    """What became of sequences of input vectors.
 
     Attributes:
-        order: computing tiles, each after those that it needs.
-        kept: by tile and sink (INPUT or RX), what the tile gets.
-        outputs: source of each of the program's outputs.
+        outputs: int8 [sequences, steps, program.output_length].
+        hidden: int8 [sequences, steps, units of all slices], after every step.
+        cell: uint16, likewise.
     """
 
-    order: tuple[int, ...]
-    kept: dict[tuple[int, str], _Part]
-    outputs: tuple[_Source, ...]
+    outputs: NDArray[np.int8]
+    hidden: NDArray[np.int8]
+    cell: NDArray[np.uint16]
+
+    @property
+    def state(self) -> LstmState:
+        """The state after the last step."""
+        return LstmState(self.hidden[:, -1], self.cell[:, -1])
 
 
 def run(
@@ -71,8 +63,8 @@ def run(
     x: NDArray[np.int8],
     capture: bool = False,
     first_read: int = 0,
-) -> NDArray[np.int8] | tuple[NDArray[np.int8], dict[int, NDArray]]:
-    """Output vectors of a batch of input vectors.
+) -> NDArray[np.int8] | tuple[NDArray[np.int8], dict[int, Values]]:
+    """Output vectors of a batch of input vectors, for a program without GDPU slices.
 
     Results depend on a vector and its read index alone: batches may be split at will.
 
@@ -92,192 +84,165 @@ def run(
         UserError: program, chip, state or vectors do not fit each other; a packet has no route,
             arrives where nobody takes it or twice, or does not arrive; tiles wait for each other.
     """
-    check(program, chip)
-    tiles = computing(program)
-    if state.tiles != max(1, len(tiles)):
-        raise UserError(
-            f"PCM state has {state.tiles} tiles: the program allows {max(1, len(tiles))}"
-        )
-    if x.dtype != np.int8 or x.ndim != 2 or x.shape[1] != program.input_length:
-        raise UserError(
-            f"input vectors: {x.dtype} {list(x.shape)}: allowed is int8 [n, {program.input_length}]"
-        )
-    plan = _plan(program, chip)
-    index = {tile.tile: position for position, tile in enumerate(tiles)}
-    results: dict[int, NDArray[np.int8] | NDArray[np.uint16]] = {}
-
-    def payload(source: _Source) -> NDArray[np.int8]:
-        if source.tile is None:
-            return x[:, source.start : source.start + source.length]
-        return _bytes(results[source.tile])
-
-    def kept(tile: int, sink: str) -> NDArray[np.int8] | None:
-        part = plan.kept.get((tile, sink))
-        return None if part is None else payload(part.source)[:, part.start : part.end]
-
-    def rx(tile: TileProgram) -> NDArray[np.int8] | NDArray[np.uint16] | None:
-        values = kept(tile.tile, RX)
-        if values is None or not tile.config.rx_binary16:
-            return values
-        return np.ascontiguousarray(values).view(_BINARY16).astype(np.uint16)
-
-    for number in plan.order:
-        wanted = tiles[index[number]]
-        tile = Tile(chip, state, index[number])
-        results[number] = tile.run(wanted.config, kept(number, INPUT), rx(wanted), first_read)
-    final = np.empty((len(x), program.output_length), dtype=np.int8)
-    for output, source in zip(program.outputs, plan.outputs, strict=True):
-        final[:, output.start : output.start + output.length] = payload(source)
-    return (final, dict(sorted(results.items()))) if capture else final
+    if program.slices:
+        raise UserError("program: has GDPU slices: allowed are sequences of vectors")
+    machine = Machine(program, chip, state)
+    _demand_vectors(x, 2, program)
+    outputs, _, results = machine.step(x, _nothing(len(x), 0), first_read + np.arange(len(x)))
+    tiles = {number: values for (_, number), values in results.items()}
+    return (outputs, dict(sorted(tiles.items()))) if capture else outputs
 
 
-def _bytes(values: NDArray[np.int8] | NDArray[np.uint16]) -> NDArray[np.int8]:
-    """Results as they travel, int8 [n, bytes]."""
-    return values if values.dtype == np.int8 else values.astype(_BINARY16).view(np.int8)
+def run_sequences(
+    program: ChipProgram,
+    chip: Chip,
+    state: PcmState,
+    x: NDArray[np.int8],
+    initial: LstmState | None = None,
+    first_read: int = 0,
+) -> Sequences:
+    """Sequences of equal length through a program with GDPU slices, as if one after another.
 
-
-def _plan(program: ChipProgram, chip: Chip) -> _Plan:
-    """Follow every packet of a vector, and put the tiles in order."""
-    tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in program.tiles}
-    kept: dict[tuple[int, str], _Part] = {}
-    left: dict[tuple[int, int], _Source] = {}
-    for source in _sources(program, chip):
-        for tile, route in _arrivals(source, tables, chip):
-            if HOST in route.sinks:
-                _leave(left, tile, source)
-            for sink in (INPUT, RX):
-                if sink in route.sinks:
-                    _keep(kept, tile, sink, source, route)
-    outputs = _outputs(program, chip, left)
-    for tile in computing(program):
-        _demand_inputs(tile, kept)
-    return _Plan(_order(program, kept), kept, outputs)
-
-
-def _sources(program: ChipProgram, chip: Chip) -> Iterator[_Source]:
-    entrances = fabric.host_tiles(chip, "inputs")
-    for sent in program.inputs:
-        yield _Source(None, sent.start, sent.length, sent.stream, entrances[sent.port])
-    for tile in computing(program):
-        yield _Source(tile.tile, 0, tile.config.tx_bytes, tile.tx_stream, tile.tile)
-
-
-def _arrivals(
-    source: _Source, tables: dict[int, dict[int, Route]], chip: Chip
-) -> Iterator[tuple[int, Route]]:
-    """Every tile that the packet comes to, with what it does with it.
+    Args:
+        program: what the compiler made for `chip`.
+        chip: the chip description.
+        state: devices of the computing tiles, as for `run`.
+        x: int8 [sequences, steps, program.input_length], at least one step.
+        initial: hidden and cell state before the first step; all 0 if None.
+        first_read: vectors that came before, since the state was loaded.
 
     Raises:
-        UserError: a tile has no route for it, or gets it twice.
+        UserError: as for `run`; or the initial state does not fit.
     """
-    directions = {direction.name: direction for direction in fabric.directions(chip)}
-    seen: set[int] = set()
-    waiting = [source.enters]
-    while waiting:
-        tile = waiting.pop(0)
-        if tile in seen:
-            raise UserError(
-                f"tile {tile}: stream {source.stream} comes twice by its routes: allowed is once"
-            )
-        seen.add(tile)
-        route = tables.get(tile, {}).get(source.stream)
-        if route is None:
-            raise UserError(
-                f"tile {tile}: stream {source.stream} comes, and has no route there: allowed are "
-                f"{sorted(tables.get(tile, ()))}"
-            )
-        yield tile, route
-        waiting += [
-            fabric.neighbour(chip, tile, directions[sink])
-            for sink in route.sinks
-            if sink in directions
-        ]
+    return Machine(program, chip, state).run_sequences(x, initial, first_read)
 
 
-def _keep(
-    kept: dict[tuple[int, str], _Part], tile: int, sink: str, source: _Source, route: Route
-) -> None:
-    """Note that the tile keeps a part of the packet."""
-    end = route.start + route.length
-    if end > source.length:
+def _nothing(count: int, units: int) -> LstmState:
+    return LstmState(np.zeros((count, units), np.int8), np.zeros((count, units), np.uint16))
+
+
+def _demand_vectors(x: NDArray[np.int8], dimensions: int, program: ChipProgram) -> None:
+    allowed = ["n", program.input_length] if dimensions == 2 else ["n", "steps >= 1"]
+    allowed = allowed if dimensions == 2 else [*allowed, program.input_length]
+    fits = x.ndim == dimensions and x.shape[-1] == program.input_length
+    if x.dtype != np.int8 or not fits or (dimensions == 3 and x.shape[1] == 0):
         raise UserError(
-            f"tile {tile}: stream {source.stream}: start + length = {end}: allowed is the packet's "
-            f"length, {source.length}"
+            f"input vectors: {x.dtype} {list(x.shape)}: allowed is int8 "
+            f"[{', '.join(map(str, allowed))}]"
         )
-    if (tile, sink) in kept:
-        first = kept[tile, sink].source.stream
-        raise UserError(
-            f"tile {tile}: streams {first} and {source.stream} both go to '{sink}': allowed is one "
-            "packet a vector"
-        )
-    kept[tile, sink] = _Part(source, route.start, end)
 
 
-def _leave(left: dict[tuple[int, int], _Source], tile: int, source: _Source) -> None:
-    """Note that the packet leaves for the host."""
-    if (tile, source.stream) in left:
-        raise UserError(
-            f"tile {tile}: two packets of stream {source.stream} leave for the host: allowed is "
-            "one a vector"
-        )
-    left[tile, source.stream] = source
+class Machine:
+    """A program on a chip, ready to compute vectors.
 
+    Raises:
+        UserError: they do not fit each other, or the program's packets go wrong.
+    """
 
-def _outputs(
-    program: ChipProgram, chip: Chip, left: dict[tuple[int, int], _Source]
-) -> tuple[_Source, ...]:
-    """Sources of the program's outputs; each packet that leaves is one of them."""
-    exits = fabric.host_tiles(chip, "outputs")
-    taken: set[tuple[int, int]] = set()
-    found = []
-    for output in program.outputs:
-        tile = exits[output.port]
-        source = left.get((tile, output.stream))
-        if source is None:
-            leaving = sorted(stream for place, stream in left if place == tile)
+    def __init__(self, program: ChipProgram, chip: Chip, state: PcmState) -> None:
+        check(program, chip)
+        tiles = computing(program)
+        if state.tiles != max(1, len(tiles)):
             raise UserError(
-                f"tile {tile}: stream {output.stream} of the program's outputs does not leave "
-                f"there: allowed are {leaving}"
+                f"PCM state has {state.tiles} tiles: the program allows {max(1, len(tiles))}"
             )
-        if (tile, output.stream) in taken:
-            raise UserError(
-                f"tile {tile}: stream {output.stream} is an output twice: allowed is once"
+        self._program = program
+        self._plan = plan(program, chip)
+        self._tiles = {
+            tile.tile: (tile, Tile(chip, state, index)) for index, tile in enumerate(tiles)
+        }
+        self._slices = {}
+        end = 0
+        for each in program.slices:
+            start, end = end, end + each.config.units
+            self._slices[each.slice] = each.config, slice(start, end)
+
+    def run_sequences(
+        self, x: NDArray[np.int8], initial: LstmState | None = None, first_read: int = 0
+    ) -> Sequences:
+        """Sequences of equal length; arguments, result and errors as for the function."""
+        if not self._program.slices:
+            raise UserError("program: has no GDPU slices: allowed are batches of vectors")
+        _demand_vectors(x, 3, self._program)
+        count, steps, _ = x.shape
+        units = sum(each.config.units for each in self._program.slices)
+        now = initial or _nothing(count, units)
+        for key, kind in (("hidden", np.int8), ("cell", np.uint16)):
+            given = getattr(now, key)
+            if given.dtype != kind or given.shape != (count, units):
+                raise UserError(
+                    f"initial {key} state: {given.dtype} {list(given.shape)}: allowed is "
+                    f"{np.dtype(kind)} [{count}, {units}]"
+                )
+        reads = first_read + np.arange(count) * steps
+        outputs = np.empty((count, steps, self._program.output_length), dtype=np.int8)
+        hidden = np.empty((count, steps, units), dtype=np.int8)
+        cell = np.empty((count, steps, units), dtype=np.uint16)
+        for t in range(steps):
+            outputs[:, t], now, _ = self.step(x[:, t], now, reads + t)
+            hidden[:, t], cell[:, t] = now.hidden, now.cell
+        return Sequences(outputs, hidden, cell)
+
+    def step(
+        self, x: NDArray[np.int8], before: LstmState, reads: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int8], LstmState, dict[Node, Values]]:
+        """One vector of each of a batch: outputs, the new state, and what every node computed.
+
+        Args:
+            x: int8 [n, program.input_length].
+            before: state of the slices, of n sequences.
+            reads: int [n], read index of each.
+        """
+        results: dict[Node, Values] = {}
+        hidden, cell = np.empty_like(before.hidden), np.empty_like(before.cell)
+
+        def payload(end: End) -> NDArray[np.int8] | None:
+            """What an end gets, as bytes."""
+            part = self._plan.kept.get(end)
+            if part is None:
+                return None
+            source = part.source
+            if source.node is None:
+                sent = x[:, source.start : source.start + source.length]
+            elif part.before:
+                sent = before.hidden[:, self._slices[source.node[1]][1]]
+            else:
+                sent = _bytes(results[source.node])
+            return sent[:, part.start : part.end]
+
+        for node in self._plan.order:
+            kind, number = node
+            if kind == "slice":
+                config, units = self._slices[number]
+                gates = payload((node, GDPU, 0))
+                hidden[:, units], cell[:, units] = gdpu.step(config, gates, before.cell[:, units])
+                results[node] = hidden[:, units]
+                continue
+            wanted, tile = self._tiles[number]
+            inputs = np.zeros((len(x), wanted.config.rows), dtype=np.int8)
+            for index, part in enumerate(wanted.config.input_parts):
+                where = slice(part.start, part.start + part.length)
+                inputs[:, where] = payload((node, INPUT, index))
+            rx = _rx(wanted, payload((node, RX, 0)))
+            results[node] = tile.run(wanted.config, inputs, rx, reads)
+        final = np.empty((len(x), self._program.output_length), dtype=np.int8)
+        for output, source in zip(self._program.outputs, self._plan.outputs, strict=True):
+            sent = (
+                x[:, source.start : source.start + source.length]
+                if source.node is None
+                else _bytes(results[source.node])
             )
-        taken.add((tile, output.stream))
-        if source.length != output.length:
-            raise UserError(
-                f"tile {tile}: stream {output.stream}: length = {output.length} of the output: "
-                f"allowed is the packet's, {source.length}"
-            )
-        found.append(source)
-    for tile, stream in left:
-        if (tile, stream) not in taken:
-            allowed = sorted(stream for place, stream in taken if place == tile)
-            raise UserError(
-                f"tile {tile}: stream {stream} leaves for the host, and is none of the program's "
-                f"outputs: allowed are {allowed}"
-            )
-    return tuple(found)
+            final[:, output.start : output.start + output.length] = sent
+        return final, LstmState(hidden, cell), results
 
 
-def _demand_inputs(tile: TileProgram, kept: dict[tuple[int, str], _Part]) -> None:
-    for sink, needed in ((INPUT, True), (RX, tile.config.rx_enable)):
-        if needed and (tile.tile, sink) not in kept:
-            raise UserError(f"tile {tile.tile}: no stream goes to '{sink}': allowed is one")
+def _rx(tile: TileProgram, sent: NDArray[np.int8] | None) -> Values | None:
+    """The RX vectors that bytes are."""
+    if sent is None or not tile.config.rx_binary16:
+        return sent
+    return np.ascontiguousarray(sent).view(_BINARY16).astype(np.uint16)
 
 
-def _order(program: ChipProgram, kept: dict[tuple[int, str], _Part]) -> tuple[int, ...]:
-    """Computing tiles, each after those whose results it gets."""
-    needs: dict[int, set[int]] = {tile.tile: set() for tile in computing(program)}
-    for (tile, _), part in kept.items():
-        if part.source.tile is not None:
-            needs[tile].add(part.source.tile)
-    try:
-        return tuple(TopologicalSorter(needs).static_order())
-    except CycleError as error:
-        # The library lists the loop from a tile to itself, each before the one that needs it.
-        loop: list[int] = error.args[1]
-        streams = {tile.tile: tile.tx_stream for tile in computing(program)}
-        chain = ", ".join(f"tile {tile} (stream {streams[tile]})" for tile in loop[:-1])
-        waits = "wait for each other's" if len(loop) > 2 else "waits for its own"
-        raise UserError(f"{chain} {waits} results: allowed is a program without loops") from None
+def _bytes(values: Values) -> NDArray[np.int8]:
+    """Results as they travel, int8 [n, bytes]."""
+    return values if values.dtype == np.int8 else values.astype(_BINARY16).view(np.int8)

@@ -45,7 +45,7 @@ class Tile:
         config: TileConfig,
         x: NDArray[np.int8],
         rx: NDArray[np.int8] | NDArray[np.uint16] | None = None,
-        first_read: int = 0,
+        first_read: int | NDArray[np.int64] = 0,
     ) -> NDArray[np.int8] | NDArray[np.uint16]:
         """Results of a batch.
 
@@ -54,7 +54,8 @@ class Tile:
             x: int8 [n, config.rows].
             rx: [n, config.columns] if `config.rx_enable`, else None; int8, or binary16 bits as
                 uint16 with `config.rx_binary16`.
-            first_read: MVMs that the tile did since its state was loaded.
+            first_read: MVMs that the tile did since its state was loaded; or that number for each
+                vector, [n].
 
         Returns:
             int8 [n, config.columns], or binary16 bits as uint16 with `config.tx_binary16`.
@@ -74,7 +75,7 @@ class Tile:
         kind = np.uint16 if config.tx_binary16 else np.int8
         result = np.empty((len(x), config.columns), dtype=kind)
         for block in _blocks(config, len(x)):
-            p, n = self._counts(config, x[block], first_read + block.start)
+            p, n = self._counts(config, x[block], _reads(first_read, block))
             result[block] = ldpu.process(
                 p, n, config.constants, config.relu_1, config.relu_2,
                 None if rx is None else rx[block], config.rx_scale,
@@ -83,17 +84,17 @@ class Tile:
         return result
 
     def counts(
-        self, config: TileConfig, x: NDArray[np.int8], first_read: int = 0
+        self, config: TileConfig, x: NDArray[np.int8], first_read: int | NDArray[np.int64] = 0
     ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
         """Counters P and N, uint16 [n, config.columns] each; arguments and errors as for `run`."""
         self._check(config, x)
         p, n = np.empty((2, len(x), config.columns), dtype=np.uint16)
         for block in _blocks(config, len(x)):
-            p[block], n[block] = self._counts(config, x[block], first_read + block.start)
+            p[block], n[block] = self._counts(config, x[block], _reads(first_read, block))
         return p, n
 
     def _counts(
-        self, config: TileConfig, x: NDArray[np.int8], first_read: int
+        self, config: TileConfig, x: NDArray[np.int8], first_read: int | NDArray[np.int64]
     ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
         charges = self._crossbar.charges(x, config.read_mode, config.columns)
         return adc.convert(
@@ -114,6 +115,11 @@ def _blocks(config: TileConfig, vectors: int) -> Iterator[slice]:
     """Parts of a batch, of about `BLOCK_VALUES` inputs or results each."""
     size = max(1, BLOCK_VALUES // max(config.rows, config.columns))
     return (slice(start, start + size) for start in range(0, vectors, size))
+
+
+def _reads(first_read: int | NDArray[np.int64], block: slice) -> int | NDArray[np.int64]:
+    """Read indices of a part of a batch."""
+    return first_read[block] if np.ndim(first_read) else first_read + block.start
 
 
 def _demand(what: str, array: NDArray, kind: DTypeLike, shape: tuple[int, int]) -> None:

@@ -16,7 +16,8 @@ class Arbiter(wiring.Component):
     its holder is granted or wants nothing. So a request that stays is granted once the resources
     that it wants come free again and again: nobody starves. (Our choice; the paper does not say.)
 
-    A requester keeps what it wants unchanged until granted. It holds the resources from the next
+    A requester keeps what it wants unchanged until granted, or wants nothing any more, which
+    nobody else waits longer for. It holds the resources from the next
     clock on, by way of whoever drives `free`.
 
     Attributes (domain `sync`):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.axi_lite import AxiLite, AxiLiteBridge
 from hdl.axi_stream import AxiStream
+from hdl.link_controller import PART_BITS
 from hdl.tile import Tile
 from spec.chip import Chip
 
@@ -19,7 +20,8 @@ class AxiTile(wiring.Component):
         mvm_clk: clock of the modulator and the array (`mvm`), unrelated to `aclk`.
         aresetn: asynchronous reset of both, active low; hold it for four clocks of the slower.
         s_axil: registers.
-        s_axis: input vectors. s_axis_rx: RX vectors. m_axis: result vectors.
+        s_axis: input vectors, or their parts. s_axis_tuser: with every beat of a part, which one
+            it is; 0 where PARTS is 1. s_axis_rx: RX vectors. m_axis: result vectors.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -32,6 +34,7 @@ class AxiTile(wiring.Component):
                 "aresetn": In(1),
                 "s_axil": In(AxiLite()),
                 "s_axis": In(stream),
+                "s_axis_tuser": In(PART_BITS),
                 "s_axis_rx": In(stream),
                 "m_axis": Out(stream),
             }
@@ -49,6 +52,7 @@ class AxiTile(wiring.Component):
         connect(m, flipped(self.s_axil), bridge.axi)
         connect(m, bridge.bus, tile.bus)
         connect(m, flipped(self.s_axis), tile.input)
+        m.d.comb += tile.input_part.eq(self.s_axis_tuser)
         connect(m, flipped(self.s_axis_rx), tile.rx)
         connect(m, tile.output, flipped(self.m_axis))
         return m

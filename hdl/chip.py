@@ -1,6 +1,16 @@
-"""The chip: tiles in a grid, links between them, AXI at its edge."""
+"""The chip: tiles in a grid, slices of the GDPU, links between them, AXI at its edge."""
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    Instance,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+    Value,
+)
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -13,6 +23,7 @@ from spec import fabric, registers
 from spec.chip import Chip as Description
 
 TILE_MODULE = "chip_tile"
+GDPU_MODULE = "gdpu_slice"
 LINK_MODULE = "link"
 CLOCK_GATE_MODULE = "clock_gate"
 WAKE_CLOCKS = 8
@@ -36,24 +47,26 @@ class Link(wiring.Component):
 
 
 class Chip(wiring.Component):
-    """All tiles of a chip description.
+    """All tiles and GDPU slices of a chip description.
 
-    Every tile is an instance of one module, `chip_tile`, whose clocks stop while it has nothing
-    to do. Links that would lead over the edge swallow what they are given.
+    Every tile is an instance of one module, `chip_tile`, and every slice one of `gdpu_slice`; their
+    clocks stop while they have nothing to do. Links that would lead over the edge, or to a slice
+    where there is none, swallow what they are given.
 
     Attributes:
         aclk: clock of all AXI interfaces and of the digital side (`sync`).
         mvm_clk: clock of modulators and arrays (`mvm`), unrelated to `aclk`.
         aresetn: asynchronous reset of both, active low; hold it for four clocks of the slower.
-        s_axil: registers: tile t's at t * `registers.TILE_SPACE`, then the broadcast window.
+        s_axil: registers: tile t's at t * `registers.TILE_SPACE`, then the broadcast window, then
+            those of the slices.
         s_axis_<p>, m_axis_<p>: packets from and to the host, at the tiles of `chip.host`.
-        awake, error: of any tile, a bit each.
+        awake, error: of any tile, a bit each. slices_awake, slices_error: of any slice.
     """
 
     def __init__(self, chip: Description) -> None:
         self._chip = chip
         stream = AxiStream(chip.link.units)
-        self._address_bits = registers.chip_address_bits(chip.tiles)
+        self._address_bits = registers.chip_address_bits(chip.tiles, chip.gdpu.slices)
         super().__init__(
             {
                 "aclk": In(1),
@@ -64,25 +77,30 @@ class Chip(wiring.Component):
                 **{f"m_axis_{p}": Out(stream) for p in range(len(chip.host.outputs))},
                 "awake": Out(chip.tiles),
                 "error": Out(chip.tiles),
+                "slices_awake": Out(chip.gdpu.slices),
+                "slices_error": Out(chip.gdpu.slices),
             }
         )
 
-    def _buses(self, m: Module) -> list[wiring.PureInterface]:
-        """A register bus a tile. One that is not asked sees zeros: it has nothing to evaluate."""
-        chip = self._chip
+    def _buses(self, m: Module) -> dict[int, wiring.PureInterface]:
+        """A register bus a tile and a slice, by the number of the space.
+
+        One that is not asked sees zeros: it has nothing to evaluate.
+        """
+        tiles, slices = self._chip.tiles, self._chip.gdpu.slices
+        spaces = [*range(tiles), *(registers.slice_space(tiles, s) for s in range(slices))]
         m.submodules.bridge = bridge = AxiLiteBridge(self._address_bits)
         connect(m, flipped(self.s_axil), bridge.axi)
         bus = bridge.bus
         number = bus.address >> registers.ADDRESS_BITS
-        broadcast = number == chip.tiles
-        buses = [
-            RegisterBus().create(path=("tile", str(tile), "bus")) for tile in range(chip.tiles)
-        ]
+        broadcast = number == tiles
+        buses = {space: RegisterBus().create(path=("bus", str(space))) for space in spaces}
         read_data, done, errors = 0, 0, 0
-        for tile, each in enumerate(buses):
-            asked = Signal(name=f"asked_{tile}")
+        for space, each in buses.items():
+            asked = Signal(name=f"asked_{space}")
+            by_broadcast = broadcast & bus.write if space < tiles else 0
             m.d.comb += [
-                asked.eq(bus.request & ((number == tile) | (broadcast & bus.write))),
+                asked.eq(bus.request & ((number == space) | by_broadcast)),
                 each.request.eq(asked),
                 each.write.eq(bus.write & asked),
                 each.address.eq(Mux(asked, bus.address, 0)),
@@ -92,7 +110,7 @@ class Chip(wiring.Component):
             done |= finished
             errors |= finished & each.error
             read_data |= Mux(asked, each.read_data, 0)
-        nobody = bus.request & ((number > chip.tiles) | (broadcast & ~bus.write))
+        nobody = bus.request & ((number > max(spaces)) | (broadcast & ~bus.write))
         m.d.comb += [
             # Tiles take the same number of clocks: those of a broadcast finish together.
             bus.done.eq(done | nobody),
@@ -101,9 +119,9 @@ class Chip(wiring.Component):
         ]
         return buses
 
-    def _gate(self, m: Module, tile: int, domain: str, enable: Signal) -> Signal:
-        gated = Signal(name=f"{domain}_{tile}")
-        m.submodules[f"gate_{domain}_{tile}"] = Instance(
+    def _gate(self, m: Module, what: str, domain: str, enable: Signal) -> Signal:
+        gated = Signal(name=f"{domain}_{what}")
+        m.submodules[f"gate_{domain}_{what}"] = Instance(
             CLOCK_GATE_MODULE, i_clk=ClockSignal(domain), i_enable=enable, o_gated=gated
         )
         return gated
@@ -120,6 +138,43 @@ class Chip(wiring.Component):
                 ports[f"{way}_{port}_{member}"] = getattr(stream, member)
         m.submodules[name] = Instance(LINK_MODULE, **ports)
 
+    def _part(
+        self,
+        m: Module,
+        module: str,
+        name: str,
+        bus: wiring.PureInterface,
+        ins: list[wiring.PureInterface],
+        outs: list[wiring.PureInterface],
+        awake: Value,
+        ports: dict[str, Value],
+    ) -> None:
+        """An instance of a tile or a slice, whose `sync` clock is gated."""
+        wake = Signal(name=f"wake_{name}")
+        arriving = Cat(stream.tvalid for stream in ins)
+        m.d.comb += wake.eq(awake | ResetSignal("sync") | bus.request | arriving.any())
+        units = self._chip.link.units
+        packets_in = StreamBundle(units, len(ins)).create(path=(name, "in"))
+        packets_out = StreamBundle(units, len(outs)).create(path=(name, "out"))
+        gather(m, ins, packets_in)
+        spread(m, packets_out, outs)
+        ports = {
+            "i_clk": self._gate(m, name, "sync", wake),
+            "i_rst": ResetSignal("sync"),
+            "o_awake": awake,
+            **ports,
+        }
+        for prefix, interface, receives in (
+            ("bus", bus, True),
+            ("packets_in", packets_in, True),
+            ("packets_out", packets_out, False),
+        ):
+            for member_name, member in interface.signature.members.items():
+                inward = (member.flow == Out) == receives
+                port = f"{'i' if inward else 'o'}_{prefix}_{member_name}"
+                ports[port] = getattr(interface, member_name)
+        m.submodules[name] = Instance(module, **ports)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chip = self._chip
@@ -130,20 +185,35 @@ class Chip(wiring.Component):
             m.submodules[f"reset_{name}"] = ResetSynchronizer(~self.aresetn, domain=name)
 
         buses = self._buses(m)
-        units = chip.link.units
-        stream = AxiStream(units)
-        ins = [
-            {n: stream.create(path=("tile", str(t), "in", n)) for n in packet_sources(chip)}
-            for t in range(chip.tiles)
-        ]
-        outs = [
-            {n: stream.create(path=("tile", str(t), "out", n)) for n in packet_sinks(chip)}
-            for t in range(chip.tiles)
-        ]
+        stream = AxiStream(chip.link.units)
+
+        def streams(what: str, count: int, names: list[str]) -> list[dict]:
+            return [
+                {n: stream.create(path=(what, str(number), n)) for n in names}
+                for number in range(count)
+            ]
+
+        sides = [fabric.NORTH, fabric.SOUTH]
+        ins = streams("tile_in", chip.tiles, packet_sources(chip))
+        outs = streams("tile_out", chip.tiles, packet_sinks(chip))
+        slice_ins = streams("slice_in", chip.gdpu.slices, sides)
+        slice_outs = streams("slice_out", chip.gdpu.slices, sides)
         led: set[tuple[int, str]] = set()  # somewhere
         for tile, name, other in fabric.links(chip):
             self._link(m, f"link_{tile}_{name}", outs[tile][name], ins[other][name])
             led.add((tile, name))
+        for number in range(chip.gdpu.slices):
+            tiles = fabric.gdpu_tiles(chip, number)
+            for side in sides:
+                if side not in tiles:
+                    m.d.comb += slice_outs[number][side].tready.eq(1)
+                    continue
+                tile, name = tiles[side], fabric.GDPU
+                self._link(m, f"link_{tile}_{name}", outs[tile][name], slice_ins[number][side])
+                self._link(
+                    m, f"link_slice_{number}_{side}", slice_outs[number][side], ins[tile][name]
+                )
+                led.add((tile, name))
         for port, tile in enumerate(fabric.host_tiles(chip, "inputs")):
             connect(m, flipped(getattr(self, f"s_axis_{port}")), flipped(ins[tile][fabric.HOST]))
         for port, tile in enumerate(fabric.host_tiles(chip, "outputs")):
@@ -155,39 +225,27 @@ class Chip(wiring.Component):
                     m.d.comb += output.tready.eq(1)
 
         for tile in range(chip.tiles):
-            wake = Signal(name=f"wake_{tile}")
-            arriving = [stream.tvalid for stream in ins[tile].values()]
-            m.d.comb += wake.eq(
-                self.awake[tile] | ResetSignal("sync") | buses[tile].request | Cat(arriving).any()
-            )
             mvm_awake = Signal(name=f"mvm_awake_{tile}")
             # From another clock domain: the first flip-flop only makes it safe to look at.
             lately = Signal(WAKE_CLOCKS + 1, name=f"lately_{tile}")
             m.d.mvm += lately.eq(lately << 1 | mvm_awake)
             mvm_wake = Signal(name=f"mvm_wake_{tile}")
             m.d.comb += mvm_wake.eq(lately[1:].any() | ResetSignal("mvm"))
-            packets_in = StreamBundle(units, len(ins[tile])).create(path=("tile", str(tile), "in"))
-            packets_out = StreamBundle(units, len(outs[tile])).create(
-                path=("tile", str(tile), "out")
-            )
-            gather(m, list(ins[tile].values()), packets_in)
-            spread(m, packets_out, list(outs[tile].values()))
-            ports = {
-                "i_clk": self._gate(m, tile, "sync", wake),
-                "i_rst": ResetSignal("sync"),
-                "i_mvm_clk": self._gate(m, tile, "mvm", mvm_wake),
-                "i_mvm_rst": ResetSignal("mvm"),
-                "o_awake": self.awake[tile],
-                "o_mvm_awake": mvm_awake,
-                "o_error": self.error[tile],
-            }
-            for prefix, interface, receives in (
-                ("bus", buses[tile], True),
-                ("packets_in", packets_in, True),
-                ("packets_out", packets_out, False),
-            ):
-                for name, member in interface.signature.members.items():
-                    inward = (member.flow == Out) == receives
-                    ports[f"{'i' if inward else 'o'}_{prefix}_{name}"] = getattr(interface, name)
-            m.submodules[f"tile_{tile}"] = Instance(TILE_MODULE, **ports)
+            self._part(
+                m, TILE_MODULE, f"tile_{tile}", buses[tile], list(ins[tile].values()),
+                list(outs[tile].values()), self.awake[tile],
+                {
+                    "i_mvm_clk": self._gate(m, f"tile_{tile}", "mvm", mvm_wake),
+                    "i_mvm_rst": ResetSignal("mvm"),
+                    "o_mvm_awake": mvm_awake,
+                    "o_error": self.error[tile],
+                },
+            )  # fmt: skip
+        for number in range(chip.gdpu.slices):
+            self._part(
+                m, GDPU_MODULE, f"slice_{number}",
+                buses[registers.slice_space(chip.tiles, number)],
+                list(slice_ins[number].values()), list(slice_outs[number].values()),
+                self.slices_awake[number], {"o_error": self.slices_error[number]},
+            )  # fmt: skip
         return m

@@ -1,11 +1,12 @@
-"""Sources of a whole chip for simulation: one module for all tiles, the chip, the array's model."""
+"""Sources of a whole chip for simulation: a module for all tiles, one for all slices, the rest."""
 
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from hdl import pcm_array
-from hdl.chip import CLOCK_GATE_MODULE, LINK_MODULE, TILE_MODULE, Chip, Link
+from hdl.chip import CLOCK_GATE_MODULE, GDPU_MODULE, LINK_MODULE, TILE_MODULE, Chip, Link
 from hdl.chip_tile import ChipTile
+from hdl.gdpu_slice import GdpuSlice
 from hdl.verilog import write_for
 from spec.chip import Chip as Description
 from spec.files import write_whole
@@ -14,8 +15,10 @@ GATE = Path(__file__).resolve().parent / f"{CLOCK_GATE_MODULE}.sv"
 """The clock gate, for simulation."""
 
 _CONTROL = f"""`verilator_config
-// Tiles are compiled once and linked as often as there are: minutes of building become seconds.
+// Tiles and slices are compiled once and linked as often as there are: minutes of building become
+// seconds.
 hier_block -module "{TILE_MODULE}"
+hier_block -module "{GDPU_MODULE}"
 """
 
 
@@ -30,9 +33,10 @@ def write_sources(folder: Path, chip: Description) -> list[Path]:
     # Each takes some seconds.
     with ProcessPoolExecutor(2) as pool:
         tile = pool.submit(write_for, chip, ChipTile, TILE_MODULE, folder / f"{TILE_MODULE}.v")
+        gdpu = pool.submit(write_for, chip, GdpuSlice, GDPU_MODULE, folder / f"{GDPU_MODULE}.v")
         link = pool.submit(write_for, chip, Link, LINK_MODULE, folder / f"{LINK_MODULE}.v")
         top = pool.submit(write_for, chip, Chip, "chip", folder / "chip.v")
-        generated = [tile.result(), link.result(), top.result()]
+        generated = [tile.result(), gdpu.result(), link.result(), top.result()]
     return [
         control,
         *pcm_array.write_sources(folder, chip),

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from hdl import register_slice
 from hdl.axi_lite import RegisterBus
 from hdl.axi_stream import AxiStream
 from hdl.link_controller import LinkController
@@ -82,24 +83,6 @@ class ChipTile(wiring.Component):
             }
         )
 
-    def _register_bus(self, m: Module, inner: wiring.PureInterface) -> None:
-        """Pass accesses on through flip-flops: nothing inside moves while none is for this tile."""
-        bus = self.bus
-        m.d.sync += bus.done.eq(inner.request & inner.done)
-        with m.If(~inner.request & bus.request & ~bus.done):
-            m.d.sync += [
-                inner.request.eq(1),
-                inner.write.eq(bus.write),
-                inner.address.eq(bus.address),
-                inner.write_data.eq(bus.write_data),
-            ]
-        with m.If(inner.request & inner.done):
-            m.d.sync += [
-                inner.request.eq(0),
-                bus.error.eq(inner.error),
-                bus.read_data.eq(inner.read_data),
-            ]
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         for name, clock, reset in (
@@ -113,15 +96,17 @@ class ChipTile(wiring.Component):
         m.submodules.links = links = LinkController(self._chip)
         names = fabric.sinks(self._chip)
         sources, sinks = packet_sources(self._chip), packet_sinks(self._chip)
-        self._register_bus(m, tile.bus)
+        register_slice.pass_on(m, self.bus, tile.bus)
         connect(m, tile.routes, links.routes)
         spread(m, self.packets_in, [links.inputs[index] for index in range(len(sources))])
         connect(m, tile.output, links.inputs[len(sources)])
         gather(m, [links.outputs[index] for index in range(len(sinks))], self.packets_out)
         connect(m, links.outputs[names.index(fabric.INPUT)], tile.input)
+        connect(m, links.credit, tile.input_credit)
         connect(m, links.outputs[names.index(fabric.RX)], tile.rx)
         m.d.comb += [
             links.tx_stream.eq(tile.tx_stream),
+            tile.input_part.eq(links.part),
             tile.link_errors[0].eq(links.unknown),
             tile.link_errors[1].eq(links.empty),
             tile.link_errors[2].eq(links.too_long),

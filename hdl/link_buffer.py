@@ -15,16 +15,19 @@ class LinkBuffer(wiring.Component):
 
     Attributes (domain `sync`):
         input, output: streams of `units` INT8 values a beat.
+        input_user, output_user: with `user` above 0, as many bits that go along with each beat.
         next_data: `output`'s tdata of the next clock, if it is valid then.
         empty: no beat is held.
     """
 
-    def __init__(self, units: int) -> None:
+    def __init__(self, units: int, user: int = 0) -> None:
+        self._user = user
         stream = AxiStream(units)
         super().__init__(
             {
                 "input": In(stream),
                 "output": Out(stream),
+                **({"input_user": In(user), "output_user": Out(user)} if user else {}),
                 "next_data": Out(stream.members["tdata"].shape),
                 "empty": Out(1),
             }
@@ -35,6 +38,8 @@ class LinkBuffer(wiring.Component):
         source, sink = self.input, self.output
         beat = Cat(source.tdata, source.tkeep, source.tlast)
         held = Cat(sink.tdata, sink.tkeep, sink.tlast)
+        if self._user:
+            beat, held = Cat(beat, self.input_user), Cat(held, self.output_user)
         waiting = Signal.like(held, reset_less=True)
         waits = Signal()
         advance = ~sink.tvalid | sink.tready

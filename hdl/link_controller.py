@@ -20,6 +20,7 @@ from spec import fabric
 from spec.chip import Chip
 
 STREAM_BITS = (fabric.STREAMS - 1).bit_length()
+PART_BITS = (fabric.PARTS - 1).bit_length()
 
 
 def length_bits(chip: Chip) -> int:
@@ -34,7 +35,8 @@ class RouteWrite(wiring.Signature):
         write: one clock: store the entry.
         stream: which entry.
         mask: its sinks, a bit each; none means that there is no entry.
-        start, length: the part of the payload that the tile keeps.
+        start, length: the slice of the payload that the tile keeps.
+        part: which part of the tile's input vector it is.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -46,6 +48,32 @@ class RouteWrite(wiring.Signature):
                 "mask": Out(len(fabric.sinks(chip))),
                 "start": Out(bits),
                 "length": Out(bits),
+                "part": Out(PART_BITS),
+            }
+        )
+
+
+class InputCredit(wiring.Signature):
+    """Whether the tile has a place for a part of an input vector, as the link controller sees it.
+
+    A packet that waited at INPUT for its place would keep INPUT from the packets that the vector
+    still needs: so it asks for nothing as long as there is none. (Our choice.)
+
+    Attributes:
+        room: a bit a part: there is a place for one more packet of it.
+        take, take_part: one clock, and of which part: a packet for INPUT has got its outputs.
+        drop, drop_part: one clock, and of which part: such a packet had nothing in the tile's
+            slice, so that its place stays empty.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "room": In(fabric.PARTS),
+                "take": Out(1),
+                "take_part": Out(PART_BITS),
+                "drop": Out(1),
+                "drop_part": Out(PART_BITS),
             }
         )
 
@@ -55,8 +83,10 @@ class LinkController(wiring.Component):
 
     A packet's beats stay together and in order on every output. A packet waits until all its
     outputs are free, holds them to its last beat, and moves in all of them at once. Packets that
-    wait are served in turn. A packet without entry or payload is discarded and reported. One that
-    is longer than `fabric.payload_max` is reported, ends there, and the rest of it is discarded.
+    wait are served in turn, but one for INPUT has none while there is no room for its part, so that
+    it holds up nothing but what comes after it from the same source. A packet without entry or
+    payload is discarded and reported. One that is longer than `fabric.payload_max` is reported,
+    ends there, and the rest of it is discarded.
 
     Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
 
@@ -66,8 +96,10 @@ class LinkController(wiring.Component):
         inputs: one stream for each of `fabric.sources(chip)`; all but the last carry packets, the
             last one bare result vectors.
         outputs: one stream for each of `fabric.sinks(chip)`; the last two carry bare vectors.
+        part: with every beat to INPUT, which part of the tile's input vector its packet is.
+        credit: places for parts, see `InputCredit`.
         unknown, empty, too_long: one clock: a packet had no route entry; had no payload, or none
-            where the tile's part begins; did not end.
+            where the tile's slice begins; did not end.
         error_stream: its preamble, from then on.
         packet_in, packet_out: one clock: a packet of a link or the host has got its outputs; a
             packet has got outputs among links and host.
@@ -83,6 +115,8 @@ class LinkController(wiring.Component):
                 "tx_stream": In(STREAM_BITS),
                 "inputs": In(stream).array(len(fabric.sources(chip))),
                 "outputs": Out(stream).array(len(fabric.sinks(chip))),
+                "part": Out(PART_BITS),
+                "credit": Out(InputCredit()),
                 "unknown": Out(1),
                 "empty": Out(1),
                 "too_long": Out(1),
@@ -113,17 +147,22 @@ class LinkController(wiring.Component):
         bits, most = length_bits(chip), fabric.payload_max(chip)
         names = fabric.sinks(chip)
         sources, sinks = len(self.inputs), len(names)
-        local = [names.index(fabric.INPUT), names.index(fabric.RX)]
+        to_input = names.index(fabric.INPUT)
+        local = [to_input, names.index(fabric.RX)]
 
         m.submodules.arbiter = arbiter = Arbiter(sources, sinks)
-        table = Memory(shape=sinks + 2 * bits, depth=fabric.STREAMS, init=[0] * fabric.STREAMS)
+        table = Memory(
+            shape=sinks + 2 * bits + PART_BITS, depth=fabric.STREAMS, init=[0] * fabric.STREAMS
+        )
         m.submodules.table = table
         known = Signal(fabric.STREAMS)  # the memory itself outlives a reset
         write = table.write_port()
         m.d.comb += [
             write.en.eq(self.routes.write),
             write.addr.eq(self.routes.stream),
-            write.data.eq(Cat(self.routes.mask, self.routes.start, self.routes.length)),
+            write.data.eq(
+                Cat(self.routes.mask, self.routes.start, self.routes.length, self.routes.part)
+            ),
         ]
         with m.If(self.routes.write):
             m.d.sync += known.bit_select(self.routes.stream, 1).eq(self.routes.mask.any())
@@ -131,8 +170,10 @@ class LinkController(wiring.Component):
         # Every sink has a buffer: outputs come from flip-flops, and what is ready for a beat stays
         # ready, so that a multicast can wait for all its branches.
         outputs, drains = [], []
-        for name, output in zip(names, self.outputs, strict=True):
-            m.submodules[f"to_{name}"] = buffer = LinkBuffer(units)
+        buffers = [LinkBuffer(units, PART_BITS * (index == to_input)) for index in range(sinks)]
+        m.d.comb += self.part.eq(buffers[to_input].output_user)
+        for name, buffer, output in zip(names, buffers, self.outputs, strict=True):
+            m.submodules[f"to_{name}"] = buffer
             connect(m, buffer.output, flipped(output))
             outputs.append(buffer.input)
             drains.append(~buffer.empty)
@@ -141,6 +182,7 @@ class LinkController(wiring.Component):
         beats: list[tuple[Value, ...]] = []
         holds, unknowns, empties, longs, busy = [], [], [], [], []
         came, went = [], []
+        parts, takes, drops = [], [], []
         for index in range(sources):
             m.submodules[f"from_{fabric.sources(chip)[index]}"] = buffer = LinkBuffer(units)
             if index == sources - 1:
@@ -157,7 +199,8 @@ class LinkController(wiring.Component):
             m.d.comb += read.addr.eq(buffer.next_data[:STREAM_BITS])
             entry_mask = read.data[:sinks]
             entry_start = read.data[sinks : sinks + bits]
-            entry_length = read.data[sinks + bits :]
+            entry_length = read.data[sinks + bits :][:bits]
+            entry_part = read.data[sinks + 2 * bits :]
             stream = beat.tdata[:STREAM_BITS]
 
             hold = signal("hold", sinks)
@@ -166,12 +209,15 @@ class LinkController(wiring.Component):
             skip, left = signal("skip", bits), signal("left", bits)
             room = signal("room", bits)  # bytes that the packet may still have
             begun, take = signal("begun"), signal("take")
-            number = signal("number", STREAM_BITS)
+            number, part = signal("number", STREAM_BITS), signal("part", PART_BITS)
             unknown, empty, too_long = signal("unknown"), signal("empty"), signal("too_long")
             head = beat.tvalid & ~moving & ~discarding
             entry_known = known.bit_select(stream, 1)
+            # Room may go while a packet waits, to one of the same part: then it asks no longer.
+            admitted = ~entry_mask[to_input] | self.credit.room.bit_select(entry_part, 1)
+            asks = head & entry_known & ~beat.tlast & admitted
             m.d.comb += [
-                arbiter.wanted[index].eq(Mux(head & entry_known & ~beat.tlast, entry_mask, 0)),
+                arbiter.wanted[index].eq(Mux(asks, entry_mask, 0)),
                 take.eq(moving & beat.tvalid & ((ready | ~hold).all())),
                 beat.tready.eq(take | discarding | (head & (~entry_known | beat.tlast))),
             ]
@@ -187,6 +233,7 @@ class LinkController(wiring.Component):
                         preamble.eq(1),
                         begun.eq(0),
                         number.eq(stream),
+                        part.eq(entry_part),
                         hold.eq(entry_mask),
                         skip.eq(entry_start),
                         left.eq(entry_length),
@@ -204,6 +251,7 @@ class LinkController(wiring.Component):
             ]
             last = beat.tlast | (~preamble & (room <= units))
             local_last = last | (left <= units)
+            nothing_kept = ~begun & ~keeps
             with m.If(take):
                 m.d.sync += preamble.eq(0)
                 with m.If(~preamble):
@@ -216,7 +264,7 @@ class LinkController(wiring.Component):
                     m.d.comb += too_long.eq(~beat.tlast)
                     m.d.sync += [moving.eq(0), hold.eq(0), discarding.eq(~beat.tlast)]
                     is_local = reduce(or_, (hold[k] for k in local))
-                    m.d.comb += empty.eq(is_local & ~begun & ~keeps)
+                    m.d.comb += empty.eq(is_local & nothing_kept)
             beats.append((beat, hold, keeps, kept, last, local_last))
             holds.append(hold)
             unknowns.append(unknown)
@@ -228,7 +276,23 @@ class LinkController(wiring.Component):
             came.append(arbiter.grant[index] & (index != sources - 1))
             away = (entry_mask & ~sum(1 << k for k in local)).any()
             went.append(arbiter.grant[index] & away)
+            parts.append((hold[to_input], part))
+            takes.append((arbiter.grant[index] & entry_mask[to_input], entry_part))
+            drops.append((take & last & hold[to_input] & nothing_kept, part))
         m.d.comb += arbiter.free.eq(~reduce(or_, holds))
+
+        def chosen(of: list[tuple[Value, Value]]) -> tuple[Value, Value]:
+            """Whether any of the conditions holds, and the value beside it: one at most does."""
+            return (
+                reduce(or_, (condition for condition, _ in of)),
+                reduce(or_, (Mux(condition, value, 0) for condition, value in of)),
+            )
+
+        m.d.comb += [
+            buffers[to_input].input_user.eq(chosen(parts)[1]),
+            Cat(self.credit.take, self.credit.take_part).eq(Cat(*chosen(takes))),
+            Cat(self.credit.drop, self.credit.drop_part).eq(Cat(*chosen(drops))),
+        ]
 
         for index, output in enumerate(outputs):
             valid, data, keep, last = [], [], [], []

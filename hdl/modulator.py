@@ -21,14 +21,15 @@ from spec.formats import PHASES, Phase, ReadMode, Steer
 class InputModulator(wiring.Component):
     """Collects an input vector, then plays it on the array's rows, phase by phase.
 
-    A vector is written in groups of `units` rows, lowest first, into a staging register while the
+    A vector is written in groups of `units` rows, in any order, into a staging register while the
     vector before it is being played; `commit` hands it over. MVMs follow each other without a gap
     as long as vectors and counter banks are there: one every 133 `mvm` clocks in 1-phase and 520
     in 4-phase reads of `hermes`.
 
     Attributes (domain `sync`):
         write_enable, write_group, write_data: write the INT8 values of rows
-            `group * units ...`; group 0 also clears every other row. Only while `full` is 0.
+            `group * units ...`; each group once a vector at most. Only while `full` is 0.
+        write_first: this write, the first of a vector, clears every other row.
         commit: the vector is complete, with the write of this clock. Only while `full` is 0.
         full: the staging register holds a vector that is not taken yet.
         four_phase: the read mode; changes only while nothing is in flight.
@@ -50,6 +51,7 @@ class InputModulator(wiring.Component):
                 "write_enable": In(1),
                 "write_group": In(range(max(2, rows // units))),
                 "write_data": In(units * formats.ACTIVATION_BITS),
+                "write_first": In(1),
                 "commit": In(1),
                 "full": Out(1),
                 "four_phase": In(1),
@@ -89,7 +91,7 @@ class InputModulator(wiring.Component):
         place = Signal(rows)
         first_row = Cat(Const(0, units.bit_length() - 1), self.write_group)
         m.d.comb += place.eq(((1 << units) - 1) << first_row)
-        keep = (self.write_group != 0).replicate(rows)
+        keep = (~self.write_first).replicate(rows)
         with m.If(self.write_enable):
             for plane, bits in [
                 *((plane, [x[bit] for x in magnitudes]) for bit, plane in enumerate(planes)),

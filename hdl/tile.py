@@ -1,9 +1,9 @@
 """One tile: an input vector in, a result vector out, nothing scheduled from outside.
 
-    input stream -> modulator -> PCM array and ADC -> readout -> LDPU -> output stream
-       `sync`         `mvm`             `mvm`          `sync`     `sync`
-                                                          ^
-                                             RX stream ---+
+    input packets -> modulator -> PCM array and ADC -> readout -> LDPU -> output stream
+       `sync`          `mvm`             `mvm`          `sync`     `sync`
+                                                           ^
+                                              RX stream ---+
 
 While the LDPU works on MVM n, the array may integrate MVM n + 1 and the input stream may bring
 vector n + 2 (the overlap is published; the number of vectors in flight is our choice).
@@ -18,8 +18,9 @@ from hdl.adc import AdcReadout
 from hdl.axi_lite import RegisterBus
 from hdl.axi_stream import AxiStream
 from hdl.credit_counter import CreditCounter
+from hdl.input_assembler import InputAssembler
 from hdl.ldpu import Ldpu, value_bits
-from hdl.link_controller import STREAM_BITS, RouteWrite
+from hdl.link_controller import PART_BITS, STREAM_BITS, InputCredit, RouteWrite
 from hdl.mailbox import Mailbox
 from hdl.modulator import InputModulator
 from hdl.pcm_array import PcmArray
@@ -48,7 +49,9 @@ class Tile(wiring.Component):
 
     Attributes (domain `sync`, except the array and its modulator, which run in `mvm`):
         bus: registers, see `spec.registers`.
-        input: vectors of ROWS elements.
+        input: vectors of ROWS elements, or their parts, if PARTS is above 1; see
+            `hdl.input_assembler`. input_part: with every beat, which part its packet is.
+        input_credit: places for parts; a tile that is alone needs none.
         rx: vectors of COLUMNS elements, one for each result, if MODE.rx_enable; INT8, or binary16
             with MODE.rx_binary16.
         output: vectors of COLUMNS elements; INT8, or binary16 with MODE.tx_binary16.
@@ -69,6 +72,8 @@ class Tile(wiring.Component):
             {
                 "bus": In(RegisterBus()),
                 "input": In(stream),
+                "input_part": In(PART_BITS),
+                "input_credit": In(InputCredit()),
                 "rx": In(stream),
                 "output": Out(stream),
                 "routes": Out(RouteWrite(chip)),
@@ -180,9 +185,8 @@ class Tile(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chip = self._chip
-        units = chip.link.units
         m.submodules.registers = regs = TileRegisters(chip)
-        m.submodules.receive_input = receive = VectorReceiver(units, chip.array.rows // units)
+        m.submodules.assembler = assembler = InputAssembler(chip)
         m.submodules.modulator = modulator = InputModulator(chip)
         m.submodules.array = array = PcmArray(chip)
         m.submodules.readout = readout = AdcReadout(chip)
@@ -197,27 +201,22 @@ class Tile(wiring.Component):
         # Input stream to staging register. Without CONTROL.enable, and while the array loads its
         # state, the stream waits.
         accepting = regs.enable & ~regs.state_loading
-        stream = receive.stream
+        connect(m, flipped(self.input), assembler.stream)
+        connect(m, flipped(self.input_credit), assembler.credit)
+        connect(m, regs.table, assembler.table)
         m.d.comb += [
-            receive.length.eq(regs.rows),
-            receive.ready.eq(~modulator.full & accepting),
-            stream.tdata.eq(self.input.tdata),
-            stream.tkeep.eq(self.input.tkeep),
-            stream.tlast.eq(self.input.tlast),
-            stream.tvalid.eq(self.input.tvalid & accepting),
-            self.input.tready.eq(stream.tready & accepting),
-        ]
-        accept = receive.valid & receive.ready
-        accepted = Signal()
-        m.d.comb += [
-            # A vector of a wrong length counts, too: whoever adds its results waits for them.
-            accepted.eq(accept & receive.last),
-            modulator.commit.eq(accepted),
-            modulator.write_enable.eq(accept),
-            modulator.write_group.eq(receive.group),
-            modulator.write_data.eq(receive.data),
+            assembler.parts.eq(regs.parts),
+            assembler.rows.eq(regs.rows),
+            assembler.restart.eq(regs.restart),
+            assembler.enable.eq(accepting),
+            assembler.part.eq(self.input_part),
+            assembler.full.eq(modulator.full),
             modulator.four_phase.eq(regs.four_phase),
         ]
+        for port in ("write_enable", "write_group", "write_data", "write_first", "commit"):
+            m.d.comb += getattr(modulator, port).eq(getattr(assembler, port))
+        # A vector of a wrong length counts, too: whoever adds its results waits for them.
+        accepted = assembler.commit
 
         # Modulator, array and readout.
         for port in ("pulse_add", "pulse_sub", "select_plus", "select_minus", "steer"):
@@ -271,7 +270,11 @@ class Tile(wiring.Component):
         m.d.comb += [
             # A beat that waits or is taken now counts: the configuration must not change with it.
             regs.busy.eq(
-                (vectors != 0) | stream.tvalid | receive.midway | rx_midway | self.links_busy
+                (vectors != 0)
+                | (self.input.tvalid & accepting)
+                | assembler.busy
+                | rx_midway
+                | self.links_busy
             ),
             regs.mvm_finished.eq(readout.finished),
             regs.stalled.eq(ldpu.waiting),
@@ -281,8 +284,8 @@ class Tile(wiring.Component):
             regs.packet_out.eq(self.packet_out),
         ]
         for bit, event in (
-            (Error.INPUT_SHORT, receive.short),
-            (Error.INPUT_LONG, receive.long),
+            (Error.INPUT_SHORT, assembler.too_short),
+            (Error.INPUT_LONG, assembler.too_long),
         ):
             m.d.comb += regs.errors[bit].eq(event)
         connect(m, regs.routes, flipped(self.routes))

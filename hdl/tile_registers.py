@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.axi_lite import DATA_BITS, RegisterBus
+from hdl.input_assembler import PartWrite
 from hdl.link_controller import STREAM_BITS, RouteWrite
 from spec import fabric, formats, registers
 from spec.chip import Chip
@@ -28,7 +29,8 @@ class TileRegisters(wiring.Component):
     Attributes (domain `sync`):
         bus: the host's accesses; each takes two clocks.
         enable, four_phase, relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale, rows,
-            columns: configuration.
+            columns, parts: configuration.
+        restart: one clock: PARTS is written.
         state_load, state_index: one clock, and which: the array is to load its state.
         state_loading, busy: status.
         mvm_finished, stalled, vector_accepted, vector_sent, packet_in, packet_out: counted in every
@@ -36,6 +38,7 @@ class TileRegisters(wiring.Component):
         error: some bit of ERROR is set.
         errors: one clock each: sets the bit of ERROR, see `spec.registers.Error`.
         error_stream, tx_stream, routes: see `hdl.link_controller`.
+        table: see `hdl.input_assembler`.
         constant_*: see `hdl.ldpu`.
     """
 
@@ -55,6 +58,9 @@ class TileRegisters(wiring.Component):
                 "rx_scale": Out(formats.FP16_BITS, init=BY_NAME["RX_SCALE"].reset),
                 "rows": Out(range(rows + 1), init=BY_NAME["ROWS"].reset),
                 "columns": Out(range(columns + 1), init=BY_NAME["COLUMNS"].reset),
+                "parts": Out(range(fabric.PARTS + 1), init=BY_NAME["PARTS"].reset),
+                "restart": Out(1),
+                "table": Out(PartWrite(chip)),
                 "state_load": Out(1),
                 "state_index": Out(BY_NAME["STATE_SELECT"].field("index").width),
                 "state_loading": In(1),
@@ -106,6 +112,7 @@ class TileRegisters(wiring.Component):
             },
             "ROWS": {"value": self.rows},
             "COLUMNS": {"value": self.columns},
+            "PARTS": {"value": self.parts},
             "RX_SCALE": {"value": self.rx_scale},
             "STATE_SELECT": {},
             "TX_STREAM": {"value": self.tx_stream},
@@ -118,7 +125,11 @@ class TileRegisters(wiring.Component):
     def _write(self, m: Module, register: Register, allowed: Value, do: Value) -> None:
         """Store what is written to `register` when `do` is 1, unless it is out of range."""
         data = self.bus.write_data
-        limits = {"ROWS": self._chip.array.rows, "COLUMNS": self._chip.array.columns}
+        limits = {
+            "ROWS": self._chip.array.rows,
+            "COLUMNS": self._chip.array.columns,
+            "PARTS": fabric.PARTS,
+        }
         if register.name in limits:
             field = data[: register.fields[0].width]
             m.d.comb += allowed.eq((field >= 1) & (field <= limits[register.name]))
@@ -134,11 +145,33 @@ class TileRegisters(wiring.Component):
                 m.d.comb += self.state_load.eq(1)
                 m.d.sync += self.state_index.eq(data)
             elif register.access == "rw":
+                if register.name == "PARTS":
+                    m.d.comb += self.restart.eq(1)
                 for field in register.fields:
                     # A register's only field has no name of its own.
                     port = register.name.lower() if field.name == "value" else field.name
                     stored = data[field.low : field.low + field.width]
                     m.d.sync += getattr(self, port).eq(stored)
+
+    def _write_part(self, m: Module) -> tuple[Value, Value]:
+        """Connect the table of parts; return whether it is meant, and whether the rows exist."""
+        bus, rows = self.bus, self._chip.array.rows
+        # The table begins at a multiple of its size.
+        table_bits = (fabric.PARTS * registers.PART_STRIDE - 1).bit_length()
+        word_bits = registers.PART_STRIDE.bit_length() - 1
+        meant = (bus.address[table_bits:] == registers.PART_BASE >> table_bits) & (
+            bus.address[:word_bits] == 0
+        )
+        start, length = bus.write_data[:16], bus.write_data[16:]
+        fits = (
+            ((start & (self._chip.link.units - 1)) == 0) & (length != 0) & (start + length <= rows)
+        )
+        m.d.comb += [
+            self.table.part.eq(bus.address[word_bits:table_bits]),
+            self.table.start.eq(start),
+            self.table.length.eq(length),
+        ]
+        return meant, fits
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -189,6 +222,8 @@ class TileRegisters(wiring.Component):
             self.constant_data.eq(bus.write_data),
         ]
 
+        in_parts, part_fits = self._write_part(m)
+
         # Route table: base + stream * stride, the entry's slice in its second word.
         # The table begins at a multiple of its size.
         table_bits = (fabric.STREAMS * registers.ROUTE_STRIDE - 1).bit_length()
@@ -197,8 +232,12 @@ class TileRegisters(wiring.Component):
             bus.address[:2] == 0
         )
         second_word = bus.address[2]
+        fields_of_second = {
+            field.name: bus.write_data[field.low : field.low + field.width]
+            for field in registers.ROUTE_FIELDS
+        }
         # A slice begins with a beat.
-        start = bus.write_data[:16] & ~(self._chip.link.units - 1)
+        start = fields_of_second["start"] & ~(self._chip.link.units - 1)
         m.d.comb += [
             self.routes.stream.eq(bus.address[entry_bits:table_bits]),
             self.routes.mask.eq(bus.write_data),
@@ -233,12 +272,21 @@ class TileRegisters(wiring.Component):
                         value.eq(self.constant_value),
                         self.constant_write.eq(done_write),
                     ]
+                with m.Elif(in_parts):
+                    m.d.comb += [
+                        known.eq(1),
+                        writable.eq(1),
+                        in_range.eq(part_fits),
+                        locked.eq(1),
+                        self.table.write.eq(done_write),
+                    ]
                 with m.Elif(in_routes):
                     m.d.comb += [known.eq(1), writable.eq(1), in_range.eq(1), locked.eq(1)]
                     with m.If(done_write & second_word):
                         m.d.sync += [
                             self.routes.start.eq(start),
-                            self.routes.length.eq(bus.write_data[16:]),
+                            self.routes.length.eq(fields_of_second["length"]),
+                            self.routes.part.eq(fields_of_second["part"]),
                         ]
                     with m.Elif(done_write):
                         m.d.comb += self.routes.write.eq(1)

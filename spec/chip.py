@@ -81,10 +81,19 @@ class Link(Section):
 
 
 class Gdpu(Section):
-    """Global digital processing unit: one slice a tile column, `units` LSTM units a slice."""
+    """Global digital processing unit: slices that compute LSTM cells, one a tile column.
+
+    They stand in one row between the upper and the lower half of the tiles.
+
+    Attributes:
+        slices: one for each column of tiles.
+        units: LSTM units of a slice, each with a cell state of its own.
+        lanes: pre-activations taken in per `sync` clock; four make one unit's step.
+    """
 
     slices: Size
     units: Size
+    lanes: Size = 1
 
 
 class Adjacency(Section):
@@ -166,6 +175,11 @@ class Chip(Section):
             4 * self.gdpu.units <= columns, "gdpu.units", self.gdpu.units,
             f"at most a quarter of array.columns ({columns})",
         )  # fmt: skip
+        lanes, gates = self.gdpu.lanes, 4 * self.gdpu.units
+        demand(lanes.bit_count() == 1, "gdpu.lanes", lanes, "a power of two")
+        demand(
+            gates % lanes == 0, "gdpu.lanes", lanes, f"a divisor of four times gdpu.units ({gates})"
+        )
         charge = formats.INT8_MAX * formats.CELL_MAX
         most = (formats.CHARGE_LIMIT - 1) // charge
         demand(

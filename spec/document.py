@@ -92,6 +92,15 @@ def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> st
     return f"{path}: {key} = {first['input']!r}: allowed is {allowed}"
 
 
+def keys(path: Path) -> tuple[str, ...]:
+    """Keys of the YAML mapping at `path`; none if it cannot be read or is no mapping."""
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return ()
+    return tuple(map(str, found)) if isinstance(found, dict) else ()
+
+
 Schema = TypeVar("Schema", bound=BaseModel)
 
 

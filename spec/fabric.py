@@ -17,7 +17,10 @@ STREAMS = 256
 """Streams of a chip: the preamble is one byte."""
 PAYLOAD_MAX = 256
 """Values in a packet."""
+PARTS = 16
+"""Packets that may make up a tile's input vector together."""
 
+GDPU = "gdpu"
 HOST = "host"
 INPUT = "input"
 RX = "rx"
@@ -58,13 +61,13 @@ def directions(chip: Chip) -> tuple[Direction, ...]:
 
 
 def sources(chip: Chip) -> tuple[str, ...]:
-    """Where a link controller's packets come from: links, the host, the tile's own results."""
-    return (*(direction.name for direction in directions(chip)), HOST, TX)
+    """Where a link controller's packets come from: links, GDPU, host, the tile's own results."""
+    return (*(direction.name for direction in directions(chip)), GDPU, HOST, TX)
 
 
 def sinks(chip: Chip) -> tuple[str, ...]:
     """Where they go to; the position is the bit in a route entry's mask."""
-    return (*(direction.name for direction in directions(chip)), HOST, INPUT, RX)
+    return (*(direction.name for direction in directions(chip)), GDPU, HOST, INPUT, RX)
 
 
 def neighbour(chip: Chip, tile: int, direction: Direction) -> int | None:
@@ -90,3 +93,23 @@ def links(chip: Chip) -> tuple[tuple[int, str, int], ...]:
 def host_tiles(chip: Chip, side: str) -> tuple[int, ...]:
     """Tiles behind the host's streams, in the streams' order; `side` is `inputs` or `outputs`."""
     return tuple(row * chip.grid.columns + column for row, column in getattr(chip.host, side))
+
+
+NORTH, SOUTH = "north", "south"
+"""The two sides of a GDPU slice, each linked with one tile in both directions."""
+
+
+def gdpu_tiles(chip: Chip, number: int) -> dict[str, int]:
+    """Tiles linked with GDPU slice `number`, by the side of the slice that they are on.
+
+    A chip with one row of tiles has none to the north.
+    """
+    row = chip.grid.rows // 2
+    tiles = {SOUTH: row * chip.grid.columns + number}
+    return {NORTH: tiles[SOUTH] - chip.grid.columns, **tiles} if row else tiles
+
+
+def gdpu_slice(chip: Chip, tile: int) -> int | None:
+    """The GDPU slice that `tile` is linked with, or None."""
+    number = tile % chip.grid.columns
+    return number if tile in gdpu_tiles(chip, number).values() else None

@@ -4,7 +4,6 @@ Activations are INT8 with one scale a tensor (real = int8 * scale). Weights are 
 compiler turns them into conductance codes.
 """
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from spec import document, formats
+from spec import document, formats, weights
 from spec.document import Section, demand
 from spec.errors import UserError
 
@@ -190,34 +189,15 @@ def load(path: Path | str) -> tuple[Network, dict[str, Weights]]:
     """
     path = Path(path)
     network = document.load(path, Network, "network description")
-    file = path.parent / network.weights
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except OSError as error:
-        raise UserError(f"{file}: cannot read the weights: {error.strerror or 'damaged'}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile):
-        raise UserError(f"{file}: not a weights file (.npz), or damaged") from None
-    weights = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for layer, geometry in zip(network.layers, geometries(network), strict=True):
-        found = []
-        for part, shape in (
-            ("weight", (geometry.rows, layer.outputs)),
-            ("bias", (layer.outputs,)),
-        ):
-            name = f"{layer.name}.{part}"
-            if name not in arrays or arrays[name].shape != shape:
-                has = list(arrays[name].shape) if name in arrays else "missing"
-                raise UserError(f"{file}: {name} is {has}: allowed is {list(shape)}")
-            if arrays[name].dtype.kind not in "fiu":
-                raise UserError(f"{file}: {name} is {arrays[name].dtype}: allowed are real numbers")
-            if np.abs(arrays[name]).max(initial=0) > np.finfo(np.float32).max:
-                raise UserError(f"{file}: {name} holds a value that is not finite in binary32")
-            if not np.isfinite(arrays[name]).all():
-                raise UserError(f"{file}: {name} holds a value that is not finite")
-            found.append(arrays[name].astype(np.float32))
-        weights[layer.name] = Weights(*found)
-    return network, weights
+        shapes[f"{layer.name}.weight"] = (geometry.rows, layer.outputs)
+        shapes[f"{layer.name}.bias"] = (layer.outputs,)
+    arrays = weights.load(path.parent / network.weights, shapes)
+    return network, {
+        layer.name: Weights(arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
+        for layer in network.layers
+    }
 
 
 def available() -> list[str]:
@@ -231,8 +211,17 @@ def find(name: str) -> tuple[Network, dict[str, Weights]]:
     Raises:
         UserError: there is none of that name (the sentence lists those there are), or it is bad.
     """
+    return load(place(name))
+
+
+def place(name: str) -> Path:
+    """Where the description called `name` is, in `networks/`, or `name` itself if it is a path.
+
+    Raises:
+        UserError: there is none of that name (the sentence lists those there are).
+    """
     if name.endswith((".yaml", ".yml")):
-        return load(name)
+        return Path(name)
     if name not in available():
         raise UserError(f"unknown network '{name}': there are {', '.join(available())}")
-    return load(NETWORKS_DIR / name / "network.yaml")
+    return NETWORKS_DIR / name / "network.yaml"

@@ -14,12 +14,23 @@ from spec.network import Geometry, Layer, Network
 
 
 @dataclass(frozen=True)
+class InputPart:
+    """A part of a tile's input vector that is a packet of its own: rows `start` on, `length`."""
+
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
 class TileConfig:
     """Configuration of one tile.
 
     Attributes:
         read_mode: how signs are handled in the MVM.
         rows: length of an input vector; the array's rows after it are driven with 0.
+        parts: the packets that make up an input vector, in the order of their numbers; each starts
+            at a multiple of `link.units`, and rows that are in none are driven with 0. Empty for a
+            vector that is one packet.
         columns: length of a result vector.
         constants: uint16 [columns, 5], binary16 column constants in the order of
             `formats.COLUMN_CONSTANTS`.
@@ -40,6 +51,12 @@ class TileConfig:
     rx_scale: int = formats.FP16_ONE
     rx_binary16: bool = False
     tx_binary16: bool = False
+    parts: tuple[InputPart, ...] = ()
+
+    @property
+    def input_parts(self) -> tuple[InputPart, ...]:
+        """All packets of an input vector, the only one included."""
+        return self.parts or (InputPart(0, self.rows),)
 
     @property
     def rx_bytes(self) -> int:
@@ -94,12 +111,14 @@ class Route:
         sinks: where they go, names of `fabric.sinks`; more than one is a multicast.
         start, length: the part of the payload that the tile's own INPUT or RX gets, in bytes;
             `start` is a multiple of `link.units`. Links and the host get all of it.
+        part: which part of the tile's input vector it is.
     """
 
     stream: int
     sinks: tuple[str, ...]
     start: int
     length: int
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +138,48 @@ class TileProgram:
     config: TileConfig | None = None
     codes: NDArray[np.uint8] | None = None
     tx_stream: int | None = None
+
+
+@dataclass(frozen=True)
+class GdpuConfig:
+    """Configuration of a GDPU slice; all numbers but `units` are binary16 bits.
+
+    Attributes:
+        units: LSTM units in use; a gate vector has four times as many values.
+        input_scale, input_offset: by gate, in the order of `gdpu.GATES`: what an INT8
+            pre-activation stands for. The gates that are sigmoids are given half of it.
+        output_scale, output_offset: from a hidden unit to its INT8 steps.
+    """
+
+    units: int
+    input_scale: tuple[int, ...]
+    input_offset: tuple[int, ...]
+    output_scale: int
+    output_offset: int
+
+
+@dataclass(frozen=True)
+class SliceProgram:
+    """One GDPU slice of a chip's program.
+
+    A sequence of steps begins with the hidden state that is stored, sent as stream `first`. The
+    gate vectors of every step are answered with the new hidden state, sent as `stream`, or as
+    `last` after the sequence's last step. So `first` leads to where the hidden state of the step
+    before is needed, `last` to where that of the same step is, and `stream` to both.
+
+    Attributes:
+        slice: number of the slice.
+        config: what it is told to do.
+        sides: where its packets leave: `fabric.NORTH`, `fabric.SOUTH`, or both.
+        first, stream, last: preambles.
+    """
+
+    slice: int
+    config: GdpuConfig
+    sides: tuple[str, ...]
+    first: int
+    stream: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -149,6 +210,8 @@ class ChipProgram:
         inputs, outputs: the host's streams. For every input vector the host sends one packet of
             each input, in this order; it receives one of each output.
         input_length, output_length: lengths of the vectors.
+        slices: the GDPU slices that do something, by number. With any, an input vector is one step
+            of a sequence.
     """
 
     chip: str
@@ -160,6 +223,7 @@ class ChipProgram:
     outputs: tuple[HostStream, ...]
     input_length: int
     output_length: int
+    slices: tuple[SliceProgram, ...] = ()
 
 
 def chip_digest(chip: Chip) -> str:

@@ -8,8 +8,17 @@ import numpy as np
 from spec import fabric, formats
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.fabric import PAYLOAD_MAX, STREAMS, payload_max
-from spec.program import ChipProgram, HostStream, Route, TileProgram, chip_digest
+from spec.fabric import PARTS, PAYLOAD_MAX, STREAMS, payload_max
+from spec.gdpu import GATES
+from spec.program import (
+    ChipProgram,
+    HostStream,
+    Route,
+    SliceProgram,
+    TileConfig,
+    TileProgram,
+    chip_digest,
+)
 
 LENGTH_LIMIT = 1 << 31
 """Input and output vectors of a program are shorter than this (our choice)."""
@@ -17,7 +26,7 @@ BYTES_MAX = 2 * PAYLOAD_MAX
 """Bytes in a packet of any chip: all values binary16."""
 NAME_MAX = 200
 """Characters in the name of a chip or network."""
-_SINK = re.compile(r"(?:east|west|south|north)_[1-9][0-9]?|host|input|rx")
+_SINK = re.compile(r"(?:east|west|south|north)_[1-9][0-9]?|gdpu|host|input|rx")
 
 
 def check(program: ChipProgram, chip: Chip | None = None) -> None:
@@ -51,6 +60,12 @@ def check(program: ChipProgram, chip: Chip | None = None) -> None:
             raise UserError(f"tile {second} comes after tile {first}: allowed is rising order")
     for tile in program.tiles:
         _check_tile(program, tile, chip)
+    slices = [each.slice for each in program.slices]
+    for first, second in pairwise(slices):
+        if second <= first:
+            raise UserError(f"slice {second} comes after slice {first}: allowed is rising order")
+    for each in program.slices:
+        check_slice(each, chip)
     for side in ("inputs", "outputs"):
         for index, stream in enumerate(getattr(program, side)):
             _check_host_stream(program, side, index, stream, chip)
@@ -118,6 +133,7 @@ def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> N
                 f"{where}: codes is {tile.codes.dtype} {list(tile.codes.shape)}: "
                 f"allowed is uint8 {list(shape)}"
             )
+        _check_parts(config, chip, where)
     streams = [route.stream for route in tile.routes]
     for route in tile.routes:
         _check_route(tile, route, chip)
@@ -132,15 +148,15 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
     for sink in route.sinks:
         known = sink in fabric.sinks(chip) if chip else _SINK.fullmatch(sink)
         if not known:
-            allowed = (
-                fabric.sinks(chip) if chip else ("links", fabric.HOST, fabric.INPUT, fabric.RX)
-            )
+            others = (fabric.GDPU, fabric.HOST, fabric.INPUT, fabric.RX)
+            allowed = fabric.sinks(chip) if chip else ("links", *others)
             raise UserError(f"{where}: sinks has {sink!a:.40}: allowed are {', '.join(allowed)}")
     if not route.sinks or len(set(route.sinks)) != len(route.sinks):
         raise UserError(
             f"{where}: sinks = {list(route.sinks)}: allowed is at least one, and each once"
         )
     most = payload_max(chip) if chip else BYTES_MAX
+    _demand(0, route.part, PARTS - 1, where, "part")
     _demand(0, route.start, most - 1, where, "start")
     if chip and route.start % chip.link.units:
         raise UserError(
@@ -153,7 +169,10 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
             continue
         if tile.config is None:
             raise UserError(f"{where}: sinks has '{sink}': allowed on a tile with a config only")
-        key, wanted = "rows", tile.config.rows
+        parts = tile.config.input_parts
+        if sink == fabric.INPUT:
+            _demand(0, route.part, len(parts) - 1, where, "part")
+        key, wanted = "rows", parts[min(route.part, len(parts) - 1)].length
         if sink == fabric.RX:
             key, wanted = "columns in bytes", tile.config.rx_bytes
         if route.length != wanted:
@@ -167,6 +186,53 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
         _check_edge(tile, route, chip, where)
 
 
+def _check_parts(config: TileConfig, chip: Chip | None, where: str) -> None:
+    """Parts of an input vector are within it, and no two share a row."""
+    if config.parts:
+        _demand(2, len(config.parts), PARTS, where, "parts")
+    end = 0
+    for number, part in sorted(enumerate(config.parts), key=lambda pair: pair[1].start):
+        here = f"{where}: parts[{number}]"
+        _demand(end, part.start, config.rows - 1, here, "start")
+        if chip and part.start % chip.link.units:
+            raise UserError(
+                f"{here}: start = {part.start}: allowed is a multiple of link.units "
+                f"({chip.link.units})"
+            )
+        _demand(1, part.length, config.rows - part.start, here, "length")
+        end = part.start + part.length
+
+
+def check_slice(program: SliceProgram, chip: Chip | None) -> None:
+    """Demand that what a GDPU slice is told is within its limits.
+
+    Raises:
+        UserError: it is not; the sentence names the slice and the key.
+    """
+    where, config = f"slice {program.slice}", program.config
+    _demand(0, program.slice, (chip.gdpu.slices if chip else STREAMS) - 1, "program", "slice")
+    limit = chip.gdpu.units if chip else PAYLOAD_MAX // len(GATES)
+    _demand(1, config.units, limit, where, "units")
+    for key in ("input_scale", "input_offset"):
+        values = getattr(config, key)
+        if len(values) != len(GATES):
+            raise UserError(f"{where}: {key} has {len(values)} values: allowed are {len(GATES)}")
+        for value in values:
+            _demand(0, value, (1 << formats.FP16_BITS) - 1, where, key)
+    for key in ("output_scale", "output_offset"):
+        _demand(0, getattr(config, key), (1 << formats.FP16_BITS) - 1, where, key)
+    for key in ("first", "stream", "last"):
+        _demand(0, getattr(program, key), STREAMS - 1, where, key)
+    known = (fabric.NORTH, fabric.SOUTH)
+    sides = tuple(fabric.gdpu_tiles(chip, program.slice)) if chip else known
+    distinct = len(set(program.sides)) == len(program.sides)
+    if not program.sides or not distinct or not set(program.sides) <= set(sides):
+        raise UserError(
+            f"{where}: sides = {list(program.sides)}: allowed is at least one of {list(sides)}, "
+            "and each once"
+        )
+
+
 def _check_edge(tile: TileProgram, route: Route, chip: Chip, where: str) -> None:
     """Links must lead to a tile, the host must have a stream."""
     for direction in fabric.directions(chip):
@@ -176,6 +242,10 @@ def _check_edge(tile: TileProgram, route: Route, chip: Chip, where: str) -> None
                 f"{where}: sinks has '{direction.name}': allowed are links to tiles of the "
                 f"{chip.grid.rows}x{chip.grid.columns} grid"
             )
+    if fabric.GDPU in route.sinks and fabric.gdpu_slice(chip, tile.tile) is None:
+        raise UserError(
+            f"{where}: sinks has 'gdpu': allowed on tiles that are linked with a GDPU slice"
+        )
     outputs = fabric.host_tiles(chip, "outputs")
     if fabric.HOST in route.sinks and tile.tile not in outputs:
         raise UserError(

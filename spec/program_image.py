@@ -27,11 +27,20 @@ from spec.document import Section
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
-from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram
+from spec.program import (
+    ChipProgram,
+    GdpuConfig,
+    HostStream,
+    InputPart,
+    Route,
+    SliceProgram,
+    TileConfig,
+    TileProgram,
+)
 from spec.program_check import check, check_size
 
 MAGIC = b"CADUCEUS"
-FORMAT = 1
+FORMAT = 2
 _START = struct.Struct("<8sII")
 _DIGEST = hashlib.sha256().digest_size
 _FIXED = _START.size + _DIGEST
@@ -48,6 +57,14 @@ class _Route(Section):
     sinks: tuple[str, ...]
     start: _Int
     length: _Int
+    part: _Int
+
+
+class _InputPart(Section):
+    """`spec.program.InputPart`."""
+
+    start: _Int
+    length: _Int
 
 
 class _Config(Section):
@@ -61,6 +78,7 @@ class _Config(Section):
     rx_scale: _Int
     rx_binary16: bool
     tx_binary16: bool
+    parts: tuple[_InputPart, ...]
 
 
 class _Tile(Section):
@@ -81,6 +99,27 @@ class _HostStream(Section):
     length: _Int
 
 
+class _GdpuConfig(Section):
+    """`spec.program.GdpuConfig`."""
+
+    units: _Int
+    input_scale: tuple[_Int, ...]
+    input_offset: tuple[_Int, ...]
+    output_scale: _Int
+    output_offset: _Int
+
+
+class _Slice(Section):
+    """`spec.program.SliceProgram`."""
+
+    slice: _Int
+    config: _GdpuConfig
+    sides: tuple[str, ...]
+    first: _Int
+    stream: _Int
+    last: _Int
+
+
 class _Header(Section):
     """`spec.program.ChipProgram` without its arrays."""
 
@@ -93,6 +132,7 @@ class _Header(Section):
     outputs: tuple[_HostStream, ...]
     input_length: _Int
     output_length: _Int
+    slices: tuple[_Slice, ...]
 
 
 def save(program: ChipProgram, path: Path | str) -> None:
@@ -174,6 +214,7 @@ def _header(program: ChipProgram) -> dict[str, object]:
                         "sinks": list(route.sinks),
                         "start": int(route.start),
                         "length": int(route.length),
+                        "part": int(route.part),
                     }
                     for route in tile.routes
                 ],
@@ -186,13 +227,34 @@ def _header(program: ChipProgram) -> dict[str, object]:
         "outputs": [_host_stream(stream) for stream in program.outputs],
         "input_length": int(program.input_length),
         "output_length": int(program.output_length),
+        "slices": [_slice(each) for each in program.slices],
     }
 
 
 def _config(config: TileConfig) -> dict[str, object]:
     numbers = {key: int(getattr(config, key)) for key in ("rows", "columns", "rx_scale")}
     flags = ("relu_1", "relu_2", "rx_enable", "rx_binary16", "tx_binary16")
-    return numbers | {key: bool(getattr(config, key)) for key in flags}
+    return (
+        numbers
+        | {key: bool(getattr(config, key)) for key in flags}
+        | {"parts": [{"start": int(p.start), "length": int(p.length)} for p in config.parts]}
+    )
+
+
+def _slice(program: SliceProgram) -> dict[str, object]:
+    config = program.config
+    return {
+        "slice": int(program.slice),
+        "config": {
+            "units": int(config.units),
+            "input_scale": [int(value) for value in config.input_scale],
+            "input_offset": [int(value) for value in config.input_offset],
+            "output_scale": int(config.output_scale),
+            "output_offset": int(config.output_offset),
+        },
+        "sides": list(program.sides),
+        **{key: int(getattr(program, key)) for key in ("first", "stream", "last")},
+    }
 
 
 def _host_stream(stream: HostStream) -> dict[str, int]:
@@ -217,7 +279,8 @@ def _program(header: _Header, arrays: bytes, chip: Chip | None) -> ChipProgram:
             config = TileConfig(
                 read_mode=header.read_mode,
                 constants=constants.astype(np.uint16),
-                **tile.config.model_dump(),
+                parts=tuple(InputPart(**part.model_dump()) for part in tile.config.parts),
+                **tile.config.model_dump(exclude={"parts"}),
             )
         routes = tuple(Route(**route.model_dump()) for route in tile.routes)
         tiles.append(TileProgram(tile.tile, routes, config, codes, tile.tx_stream))
@@ -233,6 +296,13 @@ def _program(header: _Header, arrays: bytes, chip: Chip | None) -> ChipProgram:
         outputs=tuple(HostStream(**stream.model_dump()) for stream in header.outputs),
         input_length=header.input_length,
         output_length=header.output_length,
+        slices=tuple(
+            SliceProgram(
+                config=GdpuConfig(**each.config.model_dump()),
+                **each.model_dump(exclude={"config"}),
+            )
+            for each in header.slices
+        ),
     )
     check(program, chip)
     return program

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spec import formats
+from spec.fabric import PARTS
 
 Access = Literal["ro", "rw", "w1c", "wo"]
 
@@ -49,7 +50,7 @@ class Register:
 
 ADDRESS_BITS = 16
 ID = 0x43414455  # "CADU"
-VERSION = 1
+VERSION = 2
 
 
 def _word(doc: str) -> tuple[RegisterField, ...]:
@@ -192,9 +193,28 @@ REGISTERS: tuple[Register, ...] = (
     ),
     Register("VECTORS_IN", 0x04C, "ro", 0, _word("count"), "Input vectors accepted."),
     Register("VECTORS_OUT", 0x050, "ro", 0, _word("count"), "Result vectors sent."),
+    Register(
+        "PARTS", 0x054, "rw", 1,
+        (RegisterField("value", 0, 5, f"1 to {PARTS}"),),
+        "Packets that make up an input vector. With 1, a packet of ROWS elements is a vector. With "
+        "more, each goes where the table of parts says, in any order; a vector is complete when "
+        "one of each is there, and one more of each is kept for the vector after it. Parts that "
+        "wait for others are not busy; a write forgets them.",
+        locked=True,
+    ),
 )  # fmt: skip
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}
+
+PART_BASE = 0x100
+"""Start of the table of parts: a word for each part, write only, looked at with PARTS above 1."""
+PART_STRIDE = 4
+"""Bytes between parts. A word holds `PART_FIELDS`; one with rows that there are not, or with a
+`start` that is not a multiple of `link.units`, is out of range."""
+PART_FIELDS = (
+    RegisterField("start", 0, 16, "the first row that the part is given to"),
+    RegisterField("length", 16, 16, "how many rows"),
+)
 
 COLUMN_BASE = 0x4000
 """Start of the column constants: binary16 words, read and write."""
@@ -214,15 +234,39 @@ ROUTE_BASE = 0x8000
 """Start of the route table, one entry a stream; write only, empty after reset."""
 ROUTE_STRIDE = 8
 """Bytes between entries. The word at 0 is the mask of sinks (0: no entry), bit k standing for
-`fabric.sinks(chip)[k]`, and writes the entry; the word at 4 has `start` in its low and `length` in
-its high half, and must be written before it. Of both, as many of the lowest bits count as the
-longest payload's number of bytes has; `start` is rounded down to a multiple of `link.units`."""
+`fabric.sinks(chip)[k]`, and writes the entry; the word at 4 holds `ROUTE_FIELDS`, and must be
+written before it. Of `start` and `length`, as many of the lowest bits count as the longest
+payload's number of bytes has; `start` is rounded down to a multiple of `link.units`."""
+ROUTE_FIELDS = (
+    RegisterField("start", 0, 12, "first byte of the payload that the tile itself keeps"),
+    RegisterField("length", 12, 12, "bytes that it keeps"),
+    RegisterField("part", 24, 4, "which part of the tile's input vector they are"),
+)
+
+
+def route_word(start: int, length: int, part: int) -> int:
+    """The second word of a route entry."""
+    fields = zip(ROUTE_FIELDS, (start, length, part), strict=True)
+    return sum(value << field.low for field, value in fields)
+
+
+def part_word(start: int, length: int) -> int:
+    """An entry of the table of parts."""
+    fields = zip(PART_FIELDS, (start, length), strict=True)
+    return sum(value << field.low for field, value in fields)
+
 
 TILE_SPACE = 1 << ADDRESS_BITS
 """Bytes of address space of a tile: on a chip, tile t's registers are at t * TILE_SPACE. After the
-last tile's comes the broadcast window, whose writes go to every tile at once."""
+last tile's comes the broadcast window, whose writes go to every tile at once, and then the spaces
+of the GDPU's slices, see `spec.gdpu_registers`."""
 
 
-def chip_address_bits(tiles: int) -> int:
-    """Address bits of a chip of `tiles` tiles: their spaces and the broadcast window."""
-    return ADDRESS_BITS + tiles.bit_length()
+def slice_space(tiles: int, number: int) -> int:
+    """Which space of a chip of `tiles` tiles is that of GDPU slice `number`."""
+    return tiles + 1 + number
+
+
+def chip_address_bits(tiles: int, slices: int) -> int:
+    """Address bits of a chip: its tiles' spaces, the broadcast window, and its GDPU slices'."""
+    return ADDRESS_BITS + (tiles + slices).bit_length()

@@ -234,7 +234,7 @@ class ChipBench:
         """Have a tile take `length` bytes of the packets of a stream."""
         entry = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
         mask = 1 << fabric.sinks(self.chip).index(sink)
-        for at, value in ((entry + 4, length << 16), (entry, mask)):
+        for at, value in ((entry + 4, registers.route_word(0, length, 0)), (entry, mask)):
             assert await self.host.tiles[tile].port.write(at, value) == OKAY
 
     async def until_asleep(self) -> None:

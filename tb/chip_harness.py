@@ -26,13 +26,15 @@ def write_harness(path: Path, chip: Chip) -> Path:
     host input p and records `expected_<p>` beats of every host output p to `output_<p>.txt`;
     `done` rises when all are there, `recorded` counts all beats; `aclk_cycles` and `mvm_cycles`
     count clocks; `began` holds the clock of the first beat taken in, `fed` that of the last beat of
-    the first vector, of which every host input p plays `first_<p>` packets. With parameter PAUSES
+    the first vector, of which every host input p plays `first_<p>` packets; `answered` holds, in 64
+    bits a GDPU slice, the clock in which it was last at work. With parameter PAUSES
     every stream pauses as its `input_<p>.pauses` or `output_<p>.pauses` says, see
     `sv/stream_pauses.sv`.
     """
     units, tiles = chip.link.units, chip.tiles
     inputs, outputs = len(chip.host.inputs), len(chip.host.outputs)
-    bits = registers.chip_address_bits(tiles)
+    slices = chip.gdpu.slices
+    bits = registers.chip_address_bits(tiles, slices)
     lite = [("input", name, width or bits) for name, width in (_WRITE | _READ).items()]
     lite += [("output", name, width) for name, width in _ANSWERS.items()]
     lines = [
@@ -44,14 +46,23 @@ def write_harness(path: Path, chip: Chip) -> Path:
         "    output [31:0] recorded, output done, output surplus,",
         "    output reg [63:0] aclk_cycles, output reg [63:0] mvm_cycles,",
         "    output reg [63:0] began, output reg [63:0] fed,",
+        f"    output reg [{64 * slices - 1}:0] answered,",
         f"    output [{tiles - 1}:0] awake, output [{tiles - 1}:0] error,",
+        f"    output [{slices - 1}:0] slices_awake, output [{slices - 1}:0] slices_error,",
         ",\n".join(f"    {way} [{width - 1}:0] s_axil_{name}" for way, name, width in lite),
         ");",
         "    initial begin aclk_cycles = 0; mvm_cycles = 0; began = 0; fed = 0; end",
         "    always @(posedge aclk) aclk_cycles <= aclk_cycles + 1;",
+        "    initial answered = 0;",
+        *(
+            f"    always @(posedge aclk) if (slices_awake[{number}]) "
+            f"answered[{64 * number} +: 64] <= aclk_cycles;"
+            for number in range(slices)
+        ),
         "    always @(posedge mvm_clk) mvm_cycles <= mvm_cycles + 1;",
     ]
-    connections = [f".{name}({name})" for name in ("aclk", "mvm_clk", "aresetn", "awake", "error")]
+    same = ("aclk", "mvm_clk", "aresetn", "awake", "error", "slices_awake", "slices_error")
+    connections = [f".{name}({name})" for name in same]
     connections += [f".s_axil_{name}(s_axil_{name})" for _, name, _ in lite]
     for side, count in (("in", inputs), ("out", outputs)):
         port = {"in": "s_axis", "out": "m_axis"}[side]

@@ -1,10 +1,14 @@
 """What a host does with a whole chip's registers, over any port that can read and write words."""
 
+import numpy as np
+
+from golden.chip import LstmState
 from spec import fabric, registers
 from spec.chip import Chip
 from spec.formats import COLUMN_CONSTANTS
 from spec.program import ChipProgram, Route, TileConfig, TileProgram
 from spec.registers import BY_NAME
+from tb.slice_host import SliceHost
 from tb.tile_host import OKAY, RegisterPort, TileHost
 
 
@@ -27,12 +31,17 @@ class ChipHost:
     Attributes:
         tiles: a `TileHost` for each tile.
         everyone: one that writes to all tiles at once.
+        slices: a `SliceHost` for each GDPU slice.
     """
 
     def __init__(self, port: RegisterPort, chip: Chip) -> None:
         self._chip, self._port = chip, port
         self.tiles = [TileHost(_Window(port, tile)) for tile in range(chip.tiles)]
         self.everyone = TileHost(_Window(port, chip.tiles))
+        self.slices = [
+            SliceHost(_Window(port, registers.slice_space(chip.tiles, number)))
+            for number in range(chip.gdpu.slices)
+        ]
 
     async def load(self, program: ChipProgram) -> None:
         """Configure the chip for `program`, whatever ran before; PCM states are as by tile number.
@@ -40,8 +49,8 @@ class ChipHost:
         Waits for what is still inside. What most tiles have in common is broadcast first.
         """
         chip = self._chip
-        for tile in self.tiles:
-            await tile.wait_idle()
+        for part in (*self.tiles, *self.slices):
+            await part.until_clear("busy")
         for constant in COLUMN_CONSTANTS:
             for column in range(chip.array.columns):
                 address = registers.column_address(column, constant.name)
@@ -51,12 +60,40 @@ class ChipHost:
             await self._route(self.everyone, stream, 0, 0)
         for tile in program.tiles:
             await self._load_tile(tile)
+        for each in program.slices:
+            await self.slices[each.slice].configure(each)
+
+    async def begin(self, program: ChipProgram, steps: int, state: LstmState | None = None) -> None:
+        """Begin a sequence of `steps` steps with `state` (of one sequence), or with all 0."""
+        await self.load_state(program, state)
+        for each in program.slices:
+            await self.slices[each.slice].begin(steps)
+
+    async def load_state(self, program: ChipProgram, state: LstmState | None) -> None:
+        """Give all slices a state, or all 0."""
+        end = 0
+        for each in program.slices:
+            start, end = end, end + each.config.units
+            host = self.slices[each.slice]
+            await host.clear()
+            if state is not None:
+                await host.load_state(state.hidden[0, start:end], state.cell[0, start:end])
+
+    async def state(self, program: ChipProgram) -> LstmState:
+        """The state of all slices after the step that they did last."""
+        found = []
+        for each in program.slices:
+            host = self.slices[each.slice]
+            await host.until_clear("busy")
+            found.append(await host.state(each.config.units))
+        hidden, cell = (np.concatenate(parts)[np.newaxis] for parts in zip(*found, strict=True))
+        return LstmState(hidden, cell)
 
     async def _load_tile(self, tile: TileProgram) -> None:
         host = self.tiles[tile.tile]
         for route in tile.routes:
-            part = route.start | route.length << 16
-            await self._route(host, route.stream, self._mask(route), part)
+            second = registers.route_word(route.start, route.length, route.part)
+            await self._route(host, route.stream, self._mask(route), second)
         if tile.config is not None:
             await host.write("STATE_SELECT", tile.tile)
             await host.write("TX_STREAM", tile.tx_stream)
@@ -70,17 +107,21 @@ class ChipHost:
         names = fabric.sinks(self._chip)
         return sum(1 << names.index(sink) for sink in route.sinks)
 
-    async def _route(self, host: TileHost, stream: int, mask: int, part: int) -> None:
+    async def _route(self, host: TileHost, stream: int, mask: int, second: int) -> None:
         address = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
-        words = [(address + 4, part)] if mask else []
+        words = [(address + 4, second)] if mask else []
         for at, value in [*words, (address, mask)]:
             response = await host.port.write(at, value)
             assert response == OKAY, f"route of stream {stream} was answered with {response}"
 
-    async def errors(self) -> dict[int, int]:
-        """ERROR of every tile where it is not 0."""
-        values = {tile: await host.read("ERROR") for tile, host in enumerate(self.tiles)}
-        return {tile: value for tile, value in values.items() if value}
+    async def errors(self) -> dict[int | str, int]:
+        """ERROR of every tile, by its number, and of every GDPU slice where it is not 0."""
+        values: dict[int | str, int] = {
+            tile: await host.read("ERROR") for tile, host in enumerate(self.tiles)
+        }
+        for number, host in enumerate(self.slices):
+            values[f"slice {number}"] = await host.read("ERROR")
+        return {where: value for where, value in values.items() if value}
 
     async def count(self, register: str, program: ChipProgram) -> dict[int, int]:
         """A counter of every tile that computes."""

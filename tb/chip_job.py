@@ -74,6 +74,55 @@ class ChipOutcome:
         return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
 
 
+@dataclass(frozen=True)
+class SequenceOutcome:
+    """What came of a text through a recurrent network, twice.
+
+    Once the state was read and compared after each step; then the text went through at full speed,
+    with a stop after its first half, in which the state was read, cleared and loaded again.
+
+    Attributes:
+        values_compared: outputs, hidden states (INT8) and cell states (binary16).
+        mismatches, first_mismatch: as for `ChipOutcome`.
+        outputs: of the second time, [steps][output_length].
+        cycles: rising edges of `sync` and `mvm`, both times, reading and loading states included.
+        latency: clocks of `sync` from the last input value of a step, with all else at rest, to its
+            last output value: of each step of the first time.
+        latency_of_state: likewise until the first GDPU slice has sent its hidden units.
+        latency_of_states: likewise until all have; they send one after another.
+        latency_with_input: likewise from its first input value.
+        period: clocks of `sync` from step to step at full speed, of each step but the first two.
+        mvms: MVMs by tile number.
+        simulate_seconds: wall-clock time of that.
+        full_speed_seconds: wall-clock time of the steps at full speed.
+        peak_mib: as for `ChipOutcome`.
+    """
+
+    values_compared: int
+    mismatches: int
+    first_mismatch: str
+    outputs: list[list[int]]
+    cycles: dict[str, int]
+    latency: list[int]
+    latency_of_state: list[int]
+    latency_of_states: list[int]
+    latency_with_input: list[int]
+    period: list[int]
+    mvms: dict[str, int]
+    simulate_seconds: float
+    full_speed_seconds: float
+    peak_mib: float
+
+    def save(self, folder: Path) -> None:
+        """Write it to its file in `folder`."""
+        (folder / "outcome.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "SequenceOutcome":
+        """Read it from its file in `folder`."""
+        return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
+
+
 def peak_mib() -> float:
     """Most memory that this process had in use, in MiB.
 

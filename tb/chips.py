@@ -12,6 +12,7 @@ _SIZES = {
     "overhead_1phase": ("mvm", "overhead_1phase"),
     "overhead_4phase": ("mvm", "overhead_4phase"),
     "gdpu_units": ("gdpu", "units"),
+    "gdpu_lanes": ("gdpu", "lanes"),
     "lanes": ("ldpu", "lanes"),
     "units": ("link", "units"),
     "partial_sums": ("link", "partial_sums"),
@@ -23,8 +24,8 @@ def sized(parameters: Mapping[str, Any]) -> Chip:
 
     Args:
         parameters: `chip` names the description; `rows`, `columns`, `lanes`, `units` (as many as
-            lanes if only those are given), `partial_sums`, `overhead_1phase`, `overhead_4phase` and
-            `gdpu_units` replace what it says. Others are left to the bench.
+            lanes if only those are given), `partial_sums`, `overhead_1phase`, `overhead_4phase`,
+            `gdpu_units` and `gdpu_lanes` replace what it says. Others are left to the bench.
 
     Raises:
         UserError: there is no such description.

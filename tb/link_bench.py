@@ -1,80 +1,35 @@
-"""What the bench of the link controller stands on: packets, what should become of them, the wires.
+"""What the bench of the link controller stands on: packets, and what should become of them.
 
 The reference is written from `spec.fabric` and the controller's docstring: a packet is a Python
 `bytes`, and a route cuts and copies it.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from amaranth.hdl import Cat, Module
-from amaranth.lib.wiring import Component, In, Out
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
-from hdl.link_controller import LinkController
 from spec import fabric
 from spec.chip import Chip
 from tb import benches
 from tb.chips import sized
 
 CLOCK_NS = 2
-SOURCE_SHIFT = 5
+SOURCE_SHIFT = 4
 """Every payload value has the number of its source in the bits from here on."""
 PATIENCE = 5000
 """Clocks without a beat after which the controller is taken to hang."""
 
+EVERY_PART = (1 << fabric.PARTS) - 1
+Arrivals = dict[int, tuple[bytes, int]]
+"""What arrives by sink, with its part."""
+
 UNKNOWN, EMPTY, LONG = "unknown", "empty", "too_long"
 """Errors, by the ports that tell of them."""
-
-
-class Wires(Component):
-    """The controller with its streams side by side: one port for what many streams say."""
-
-    def __init__(self, chip: Chip) -> None:
-        self._links = links = LinkController(chip)
-        units = chip.link.units
-        sources, sinks = len(fabric.sources(chip)), len(fabric.sinks(chip))
-        routes = links.routes.signature.members.items()
-        super().__init__(
-            {
-                "in_beats": In(sources * (9 * units + 1)),
-                "in_valid": In(sources),
-                "in_ready": Out(sources),
-                "out_beats": Out(sinks * (9 * units + 1)),
-                "out_valid": Out(sinks),
-                "out_ready": In(sinks),
-                "unknown": Out(1),
-                "empty": Out(1),
-                "too_long": Out(1),
-                "busy": Out(1),
-                "error_stream": Out(links.error_stream.shape()),
-                "tx_stream": In(links.tx_stream.shape()),
-                **{f"route_{name}": In(member.shape) for name, member in routes},
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        """The controller, and its beats as data, keep and last from the lowest bit on."""
-        m = Module()
-        m.submodules.links = links = self._links
-        m.d.comb += [
-            Cat(Cat(s.tdata, s.tkeep, s.tlast) for s in links.inputs).eq(self.in_beats),
-            Cat(s.tvalid for s in links.inputs).eq(self.in_valid),
-            self.in_ready.eq(Cat(s.tready for s in links.inputs)),
-            self.out_beats.eq(Cat(Cat(s.tdata, s.tkeep, s.tlast) for s in links.outputs)),
-            self.out_valid.eq(Cat(s.tvalid for s in links.outputs)),
-            Cat(s.tready for s in links.outputs).eq(self.out_ready),
-            links.tx_stream.eq(self.tx_stream),
-        ]
-        for name in (UNKNOWN, EMPTY, LONG, "busy", "error_stream"):
-            m.d.comb += getattr(self, name).eq(getattr(links, name))
-        for name in links.routes.signature.members:
-            m.d.comb += getattr(links.routes, name).eq(getattr(self, f"route_{name}"))
-        return m
 
 
 @dataclass(frozen=True)
@@ -88,11 +43,12 @@ class Packet:
 
 @dataclass(frozen=True)
 class Route:
-    """An entry of the table: numbers of sinks, and the slice."""
+    """An entry of the table: numbers of sinks, the slice, and the part of the input vector."""
 
     sinks: frozenset[int]
     start: int
     length: int
+    part: int = 0
 
 
 class Reference:
@@ -106,6 +62,7 @@ class Reference:
         names = fabric.sinks(chip)
         self._most = fabric.payload_max(chip)
         self.local = frozenset(names.index(name) for name in (fabric.INPUT, fabric.RX))
+        self.input = names.index(fabric.INPUT)
         self.routes: dict[int, Route] = {}
 
     def deliveries(self, packet: Packet) -> tuple[dict[int, bytes], list[str]]:
@@ -123,6 +80,13 @@ class Reference:
         errors = [EMPTY] if route.sinks & self.local and not kept else []
         return arrives, errors + [LONG] * (len(packet.payload) > self._most)
 
+    def places(self, packet: Packet) -> tuple[int, bool] | None:
+        """Which part a place is taken for, and whether it is given back; None if none is taken."""
+        route = self.routes.get(packet.stream)
+        if route is None or self.input not in route.sinks or not packet.payload:
+            return None
+        return route.part, self.input not in self.deliveries(packet)[0]
+
 
 class Testbed:
     """Drives every source and sink, and looks at every clock.
@@ -131,6 +95,7 @@ class Testbed:
         most: bytes in a packet, at most.
         reference: what should happen; `enter` tells it and the RTL of routes.
         offered, readiness: by source and by sink, share of clocks with a beat and with room.
+        room: draws the parts that there is room for, a bit each, in every clock.
         feed: called for a source that has nothing to send; may call `send`.
         tx_stream: preamble of the last source.
         expected: packets by sink and source that have not come yet.
@@ -148,6 +113,7 @@ class Testbed:
         self.random = Random(int(benches.generator().integers(1 << 62)))
         self.sources, self.sinks = len(fabric.sources(self.chip)), len(fabric.sinks(self.chip))
         self.offered, self.readiness = [1.0] * self.sources, [1.0] * self.sinks
+        self.room: Callable[[], int] = lambda: EVERY_PART
         self.feed: Callable[[int], None] | None = None
         self.edge = RisingEdge(dut.clk)
         self.width = 9 * self.units + 1
@@ -168,7 +134,10 @@ class Testbed:
         self.valid = self.ready = 0
         self.words = [0] * self.sources
         self.coming = [bytearray() for _ in range(self.sinks)]
-        self.stalled: dict[int, int] = {}
+        self.stalled: dict[int, tuple[int, int]] = {}
+        self.coming_part: int | None = None
+        self.roomy = EVERY_PART
+        self.taken, self.dropped = Counter(), Counter()  # places, by part
 
     async def start(self) -> None:
         """Start the clock, and reset."""
@@ -181,8 +150,9 @@ class Testbed:
         dut = self.dut
         for name in ("in_valid", "in_beats", "out_ready", "tx_stream", "route_write"):
             getattr(dut, name).value = 0
-        for name in ("stream", "mask", "start", "length"):
+        for name in ("stream", "mask", "start", "length", "part"):
             getattr(dut, f"route_{name}").value = 0
+        dut.credit_room.value = EVERY_PART
         dut.rst.value = 1
         await self.edge
         await self.edge
@@ -201,6 +171,7 @@ class Testbed:
         dut.route_stream.value = stream
         dut.route_mask.value = sum(1 << sink for sink in written.sinks)
         dut.route_start.value, dut.route_length.value = written.start, written.length
+        dut.route_part.value = written.part
         await self.step()
         dut.route_write.value = 0
 
@@ -228,13 +199,21 @@ class Testbed:
                  for word in self._beats(source, each)]  # fmt: skip
         arrives, errors = self.reference.deliveries(packet)
         self.errors.extend((error, packet.stream) for error in errors)
+        place = self.reference.places(packet)
+        if place:
+            self.taken[place[0]] += 1
+            self.dropped[place[0]] += place[1]
+        arrives = {
+            sink: (data, self.reference.routes[packet.stream].part)
+            for sink, data in arrives.items()
+        }
         if words:
             words[0] = (words[0][0], arrives)
             self.queues[source].extend(words)
         else:
             self._expect(source, arrives)
 
-    def _beats(self, source: int, packet: Packet) -> list[tuple[int, dict[int, bytes] | None]]:
+    def _beats(self, source: int, packet: Packet) -> list[tuple[int, Arrivals | None]]:
         data = packet.payload if source == self.sources - 1 else packet.first + packet.payload
         beats = []
         for at in range(0, len(data), self.units):
@@ -246,7 +225,7 @@ class Testbed:
             beats.append((word, None))
         return beats
 
-    def _expect(self, source: int, arrives: dict[int, bytes]) -> None:
+    def _expect(self, source: int, arrives: Arrivals) -> None:
         self.begins[source].append(self.clock)
         for sink, data in arrives.items():
             self.expected[sink][source].append(data)
@@ -270,6 +249,9 @@ class Testbed:
             self.ready |= (random() < share) << sink
         self.dut.in_valid.value, self.dut.in_beats.value = self.valid, beats
         self.dut.out_ready.value = self.ready
+        room = self.room()
+        if room != self.roomy:
+            self.roomy = self.dut.credit_room.value = room
 
     async def step(self) -> None:
         """A clock."""
@@ -277,6 +259,7 @@ class Testbed:
         await self.edge
         dut = self.dut
         self._look_at_errors()
+        self._look_at_places()
         assert dut.busy.value or not self.waiting, "not busy, with a packet inside"
         valid = int(dut.out_valid.value)
         beats = int(dut.out_beats.value) if valid else 0
@@ -293,6 +276,16 @@ class Testbed:
                 self.moved = self.clock
         self.valid &= ~arrived
         self.clock += 1
+
+    def _look_at_places(self) -> None:
+        dut = self.dut
+        for name, left in (("take", self.taken), ("drop", self.dropped)):
+            if not getattr(dut, f"credit_{name}").value:
+                continue
+            part = int(getattr(dut, f"credit_{name}_part").value)
+            left[part] -= 1
+            assert left[part] >= 0, f"part {part}: {name} too often"
+            assert name == "drop" or self.roomy >> part & 1, f"part {part}: there is no room"
 
     def _look_at_errors(self) -> None:
         dut, told = self.dut, int(self.dut.error_stream.value)
@@ -317,10 +310,14 @@ class Testbed:
         assert keep == (1 << count) - 1 and keep, f"sink {sink}: tkeep is {keep:#x}"
         assert last or count == units, f"sink {sink}: a beat is not full"
         data = (word & (1 << 8 * count) - 1).to_bytes(count, "little")
-        assert before in (None, word), f"sink {sink}: a beat changed before it was taken"
+        part = int(self.dut.part.value) if sink == self.reference.input else 0
+        assert before in (None, (word, part)), f"sink {sink}: a beat changed before it was taken"
         if not self.ready >> sink & 1:
-            self.stalled[sink] = word
+            self.stalled[sink] = word, part
             return
+        if sink == self.reference.input:
+            assert self.coming_part in (None, part), "the part changed within a packet"
+            self.coming_part = None if last else part
         self.moved = self.clock
         self.coming[sink] += data
         if last:
@@ -330,7 +327,9 @@ class Testbed:
             assert source < self.sources and self.expected[sink][source], (
                 f"sink {sink}: nothing was to come from {source}"
             )
-            want = self.expected[sink][source].popleft()
+            want, wanted_part = self.expected[sink][source].popleft()
+            if sink == self.reference.input:
+                assert part == wanted_part, f"expected part {wanted_part}, got {part}"
             assert message == want, f"sink {sink}: expected {want.hex()}, got {message.hex()}"
             self.waiting -= 1
 
@@ -349,6 +348,8 @@ class Testbed:
             assert not self.dut.busy.value, "busy without a packet"
             assert not self.dut.out_valid.value, "a beat too many"
         assert not any(self.coming), "a packet did not end"
+        assert not any(self.taken.values()), "a place was not taken"
+        assert not any(self.dropped.values()), "a place was not given back"
 
     def _unfinished(self) -> bool:
         awaited = self.waiting or (self.exact and self.errors)

@@ -30,7 +30,7 @@ class Model:
         busy, loading: inputs of the clock that is looked at.
         error_stream: input of the clock that is looked at.
         constants: by column and index, what the LDPU holds.
-        route_slice: start and length that go with the next entry; None if not known.
+        route_slice: start, length and part that go with the next entry; None if not known.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -43,7 +43,7 @@ class Model:
         self.busy = self.loading = False
         self.error_stream = 0
         self.constants: dict[tuple[int, int], int] = {}
-        self.route_slice: tuple[int, int] | None = None
+        self.route_slice: tuple[int, int, int] | None = None
 
     def constant(self, address: int) -> tuple[int, int] | None:
         """Column and index of the constant at `address`, if there is one."""
@@ -60,6 +60,11 @@ class Model:
             return RouteWord(stream, offset == 4)
         return None
 
+    def part(self, address: int) -> int | None:
+        """The number of the part whose entry is at `address`, if there is one."""
+        part, offset = divmod(address - registers.PART_BASE, registers.PART_STRIDE)
+        return part if 0 <= part < fabric.PARTS and not offset else None
+
     def register(self, address: int) -> Register | None:
         """The register at `address`, if there is one."""
         return next((entry for entry in REGISTERS if entry.address == address), None)
@@ -68,12 +73,18 @@ class Model:
         """Whether an access is an error."""
         if self.constant(address) or self.route(address):
             return writes and self.busy
+        if self.part(address) is not None:
+            return writes and (self.busy or not self._has_rows(data & 0xFFFF, data >> 16))
         register = self.register(address)
         if register is None:
             return True
         if not writes:
             return False
-        largest = {"ROWS": self.chip.array.rows, "COLUMNS": self.chip.array.columns}
+        largest = {
+            "ROWS": self.chip.array.rows,
+            "COLUMNS": self.chip.array.columns,
+            "PARTS": fabric.PARTS,
+        }
         value = data & mask(register)
         return (
             register.access == "ro"
@@ -83,12 +94,16 @@ class Model:
             or (register.name == "MODE" and value >= 1 << 4 and not self.binary16)
         )
 
+    def _has_rows(self, start: int, length: int) -> bool:
+        aligned = start % self.chip.link.units == 0
+        return aligned and length >= 1 and start + length <= self.chip.array.rows
+
     def read(self, address: int) -> int:
         """What is read at an address that exists."""
         constant = self.constant(address)
         if constant:
             return self.constants.get(constant, 0)
-        if self.route(address):
+        if self.route(address) or self.part(address) is not None:
             return 0
         name = self.register(address).name
         if name == "STATUS":
@@ -100,10 +115,10 @@ class Model:
         """Do what a write that is not refused does, but for constants, which are the LDPU's."""
         register, word = self.register(address), self.route(address)
         if word and word.second:
-            start, length = data & 0xFFFF, data >> 16
+            start, length, part = data & 0xFFF, data >> 12 & 0xFFF, data >> 24 & 0xF
             start -= start % self.chip.link.units  # a slice begins with a beat
             kept = (1 << fabric.payload_max(self.chip).bit_length()) - 1
-            self.route_slice = start & kept, length & kept
+            self.route_slice = start & kept, length & kept, part
         elif register and register.access == "rw":
             self.values[register.name] = data & mask(register)
         elif register and register.name == "ERROR":

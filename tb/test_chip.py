@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles, Timer
 
 from compiler.whole_chip import compile_layer
-from spec import fabric, network, pcm_state, registers
+from spec import fabric, gdpu_registers, network, pcm_state, registers
 from spec.formats import COLUMN_CONSTANTS, DEVICE_BITS, FP16_BITS, ReadMode
 from spec.program import ChipProgram
 from spec.program_codes import device_codes
@@ -16,6 +16,7 @@ from spec.registers import BY_NAME, Error
 from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import ChipBench, Work, design, place
+from tb.chip_slices import check_slice
 from tb.chip_work import ASIDE, SLICED, VECTOR, change_tile, two_flows
 from tb.chips import sized
 from tb.random_programs import programs, random_devices, random_vectors
@@ -101,9 +102,15 @@ async def bad_addresses(dut: object) -> None:
         space - 4,
     ]
     rows = BY_NAME["ROWS"].address
-    beyond = range(tiles + 1, 1 << registers.chip_address_bits(tiles) - registers.ADDRESS_BITS)
+    slices = bench.chip.gdpu.slices
+    address_bits = registers.chip_address_bits(tiles, slices)
+    beyond = range(registers.slice_space(tiles, slices), 1 << address_bits - registers.ADDRESS_BITS)
     addresses = [tile * space + address for tile in range(tiles + 1) for address in nowhere]
     addresses += [tile * space + rows for tile in beyond]
+    addresses += [
+        registers.slice_space(tiles, number) * space + gdpu_registers.HIDDEN_BASE - 4
+        for number in range(slices)
+    ]
     for address in addresses:
         assert await bench.access(address) == SLVERR, f"read of {address:#x}"
         assert await bench.access(address, 5) == SLVERR, f"write to {address:#x}"
@@ -356,3 +363,16 @@ def _altered(random: np.random.Generator, work: Work, what: str, bench: ChipBenc
         for route in tile.routes
     )  # fmt: skip
     return replace(work, program=change_tile(work.program, 0, routes=routes))
+
+
+@cocotb.test()
+async def gdpu_slices(dut: object) -> None:
+    """Every slice answers the packets of both its tiles through both, and sleeps in between."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    for number in range(bench.chip.gdpu.slices):
+        await check_slice(bench, random, number)
+        assert int(dut.slices_error.value) >> number == 1, "not told of an unexpected packet"
+    assert int(dut.error.value) == 0
+    errors = {f"slice {n}": 1 << gdpu_registers.Error.INPUT_UNEXPECTED for n in range(number + 1)}
+    assert await bench.host.errors() == errors

@@ -17,9 +17,9 @@ from tb.benches import Bench, Design, Variant
 from tb.chip_bench import STATES, Work, place, write_states
 from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
 from tb.chip_host import ChipHost
+from tb.chip_player import expected_beats, read_outputs, write_inputs, write_pauses
 from tb.chips import sized
 from tb.random_programs import describe, hops, programs, random_devices, random_vectors
-from tb.run_chip import expected_beats, read_outputs, write_inputs
 from tb.scoreboard import compare
 from tb.tile_host import EventPort, reset, start_clock
 
@@ -27,8 +27,6 @@ HERMES_CLOCKS = (1250, 500)
 FAST_ARRAYS = (1250, 130)
 """Half periods of `sync` and `mvm` in ps: as published, and so that links limit the traffic."""
 STREAMS = Path("streams")
-PAUSES = ((0, 0), (16, 7), (64, 0), (200, 0), (16, 63), (40, 15), (8, 1023))
-"""Per stream: in how many of 256 clocks a pause begins, and its longest length as a mask."""
 LOOK_CLOCKS, PATIENCE = 2_000, 60
 """Clocks between two looks at the recorders, and looks without a beat until the chip hangs."""
 SLEEP_CLOCKS, LOOKS_FOR_SLEEP = 200, 2_000
@@ -107,15 +105,6 @@ class FuzzBench:
         await reset(dut)
         return bench
 
-    def write_pauses(self, random: np.random.Generator) -> None:
-        """Let some streams never pause, some often, some rarely and long."""
-        for side in ("inputs", "outputs"):
-            for port in range(len(getattr(self.chip.host, side))):
-                share, longest = PAUSES[int(random.integers(len(PAUSES)))]
-                seed = int(random.integers(1, 1 << 32))
-                path = STREAMS / f"{side[:-1]}_{port}.pauses"
-                path.write_text(f"{share:x} {longest:x} {seed:x}\n", encoding="ascii")
-
     async def run(self, work: Work) -> np.ndarray:
         """Everything that comes out for the inputs of `work`, int8 [n, output_length]."""
         dut, program, vectors = self.dut, work.program, len(work.x)
@@ -180,7 +169,7 @@ async def random_programs(dut: object) -> None:
             await reset(dut)
         x = random_vectors(random, program, int(random.integers(1, benches.current()["vectors"])))
         work = Work(program, random_devices(random, program, bench.chip), x)
-        bench.write_pauses(random)
+        write_pauses(random, bench.chip, STREAMS)
         await bench.check(work, f"program {number} ({program.read_mode})")
         number += 1
         passed += len(x) * hops(program, bench.chip)

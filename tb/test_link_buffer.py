@@ -18,16 +18,16 @@ PLACES = 2
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
-    component = LinkBuffer(variant.parameters["units"])
+    component = LinkBuffer(variant.parameters["units"], variant.parameters["user"])
     return Design([write(component, "link_buffer", folder / "link_buffer.v")], "link_buffer")
 
 
 BENCH = Bench(
     name="link_buffer",
     variants=(
-        Variant("units1", {"units": 1, "beats": 3000}),
-        Variant("units4", {"units": 4, "beats": 3000}),
-        Variant("long", {"units": 4, "beats": 200_000}, ("verilator",), regress=True),
+        Variant("units1", {"units": 1, "user": 0, "beats": 3000}),
+        Variant("units4", {"units": 4, "user": 3, "beats": 3000}),
+        Variant("long", {"units": 4, "user": 4, "beats": 200_000}, ("verilator",), regress=True),
     ),
     prepare=_prepare,
 )
@@ -42,7 +42,13 @@ class Testbed(OneStream):
     """
 
     def __init__(self, dut: Any) -> None:
-        self.units = benches.current()["units"]
+        self.widths = {
+            "tdata": ACTIVATION_BITS * benches.current()["units"],
+            "tkeep": benches.current()["units"],
+            "tlast": 1,
+        }
+        if benches.current()["user"]:
+            self.widths["user"] = benches.current()["user"]
         super().__init__(dut)
 
     def start_afresh(self) -> None:
@@ -62,15 +68,15 @@ class Testbed(OneStream):
         dut, random = self.dut, self.random
         if self.offering is None and may_offer and random.random() < self.offered:
             self.offering = self._beat()
-        data, keep, last = self.offering or self._beat()  # what is not valid may not matter
+        beat = self.offering or self._beat()  # what is not valid may not matter
         dut.input_tvalid.value = int(self.offering is not None)
-        dut.input_tdata.value, dut.input_tkeep.value, dut.input_tlast.value = data, keep, last
+        for name, value in zip(self.widths, beat, strict=True):
+            getattr(dut, f"input_{name}").value = value
         self.ready = bool(random.random() < self.readiness)
         dut.output_tready.value = int(self.ready)
 
     def _beat(self) -> Beat:
-        bits = (ACTIVATION_BITS * self.units, self.units, 1)
-        return tuple(int(self.random.integers(1 << width)) for width in bits)
+        return tuple(int(self.random.integers(1 << width)) for width in self.widths.values())
 
     async def step(self, may_offer: bool = True) -> None:
         """Over an edge, with every promise of the docstring looked at before it."""
@@ -85,8 +91,7 @@ class Testbed(OneStream):
         assert accepts or not self.was_ready, "ready fell without a beat"
         beat = None
         if valid:
-            names = ("tdata", "tkeep", "tlast")
-            beat = tuple(int(getattr(dut, f"output_{name}").value) for name in names)
+            beat = tuple(int(getattr(dut, f"output_{name}").value) for name in self.widths)
             assert self.held_back in (None, beat), "a beat changed before it was taken"
             assert beat[0] == self.foretold, "next_data was not the next clock's tdata"
         else:

@@ -12,7 +12,8 @@ from spec import fabric
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.link_bench import EMPTY, LONG, UNKNOWN, Packet, Route, Testbed, Wires, altered
+from tb.link_bench import EMPTY, EVERY_PART, LONG, UNKNOWN, Packet, Route, Testbed, altered
+from tb.link_wires import Wires
 
 LATENCY = 3
 """Clocks from the preamble's arrival to its departure."""
@@ -52,7 +53,8 @@ class Traffic:
         count = random.choice((1, 1, 1, 2, 3, bed.sinks))
         start = bed.units * random.choice((0, 0, 1, random.randrange(most // bed.units)))
         length = random.choice((0, 1, bed.units, random.randrange(1, 20), most - start, most))
-        return Route(frozenset(random.sample(range(bed.sinks), count)), start, length)
+        sinks = frozenset(random.sample(range(bed.sinks), count))
+        return Route(sinks, start, length, random.randrange(fabric.PARTS))
 
     async def change(self, streams: int) -> None:
         """Rewrite the entries of some streams; every tenth loses its entry."""
@@ -107,6 +109,8 @@ async def anything(dut: Any, pressure: str) -> None:
             bed.offered = [bed.random.choice((0.05, 0.3, 0.8, 1.0)) for _ in bed.offered]
         if pressure in ("sinks", "both"):
             bed.readiness = [bed.random.choice((0.2, 0.5, 0.9, 1.0)) for _ in bed.readiness]
+            # Room comes and goes, also while a packet waits for its turn.
+            bed.room = lambda: bed.random.getrandbits(fabric.PARTS)
         await traffic.run(min(PHASE, benches.current()["packets"]))
         sent += PHASE
         await traffic.change(40)
@@ -228,15 +232,19 @@ async def multicast_gets_through(dut: Any, lonely: int) -> None:
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
-@cocotb.parametrize(what=["unknown", "empty", "endless", "blocked"])
+@cocotb.parametrize(what=["unknown", "empty", "endless", "blocked", "no_room"])
 async def others_go_on(dut: Any, what: str) -> None:
     """What is wrong is discarded at once, or what is blocked waits: the others keep their rate."""
     bed = Testbed(dut)
     await bed.start()
     names, beats, bad = fabric.sinks(bed.chip), 6, 0
-    host = names.index(fabric.HOST)
-    await bed.enter(1, Route(frozenset({0}), 0, 0))
-    await bed.enter(2, Route(frozenset({host}), 0, 0))
+    host, full, other = names.index(fabric.HOST), 5, 6
+    to_input = frozenset({names.index(fabric.INPUT)})
+    await bed.enter(1, Route(to_input if what == "no_room" else frozenset({0}), 0, bed.most, other))
+    # A packet without room keeps no place for itself, INPUT's or another's.
+    sinks = to_input | {host, 0} if what == "no_room" else frozenset({host})
+    await bed.enter(2, Route(sinks, 0, bed.most, full))
+    bed.room = lambda: EVERY_PART & ~(1 << full)
     bed.readiness[host] = float(what == "endless")
     lengths = {"empty": 0, "endless": 10 * bed.most}
 
@@ -249,18 +257,41 @@ async def others_go_on(dut: Any, what: str) -> None:
             bed.send(source, bed.packet(source, 1, beats * bed.units))
 
     bed.feed = feed
-    clocks = 50 * bed.most // bed.units
+    clocks = (10 if what == "no_room" else 50) * bed.most // bed.units
     for _ in range(clocks):
         await bed.step()
-    ends = [clock for clock, _ in bed.ends[0]]
+    ends = [clock for clock, _ in bed.ends[min(bed.reference.routes[1].sinks)]]
     assert len(ends) >= clocks // (beats + 2) - 2
     assert {b - a for a, b in pairwise(ends)} == {beats + 2}, "others waited"
-    if what == "blocked":
+    if what in ("blocked", "no_room"):
         assert len(bed.begins[bad]) == 1 and not bed.ends[host]
+        assert what == "blocked" or bed.taken[full] == 1
     else:
         least = {"unknown": 40, "empty": clocks - 5, "endless": 4}[what]
         assert bed.reported >= least, "discarded slowly"
     bed.readiness[host] = 1.0
+    bed.room = lambda: EVERY_PART
+    await bed.finish()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def room_for_one(dut: Any) -> None:
+    """Every source has packets of one part, for which there is a place now and then: one each."""
+    bed = Testbed(dut)
+    await bed.start()
+    part, free = 3, 1
+    await bed.enter(1, Route(frozenset({bed.reference.input}), 0, bed.most, part))
+    await bed.set_tx(1)
+    bed.room = lambda: EVERY_PART & ~(1 << part) | (free << part)
+    bed.feed = lambda source: bed.send(source, bed.packet(source, 1, 2 * bed.units))
+    for _ in range(60):
+        while not dut.credit_take.value:
+            await bed.step()
+        free = 0  # from the next clock on; the bench sees a place that is taken nonetheless
+        for _ in range(bed.random.randrange(3, 20)):
+            await bed.step()
+        free = 1
+    assert len({source for _, source in bed.ends[bed.reference.input]}) == bed.sources
     await bed.finish()
 
 
@@ -305,7 +336,7 @@ async def reset_midway(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(
     what=["bit", "stream", "order", "lost", "twice", "joined", "longer", "shorter",
-          "sink", "start", "length", "tx"]
+          "sink", "start", "length", "part", "tx"]
 )  # fmt: skip
 async def the_check_can_fail(dut: Any, what: str) -> None:
     """One thing is not for the RTL what it is for the reference: that must be seen."""
@@ -317,6 +348,7 @@ async def the_check_can_fail(dut: Any, what: str) -> None:
         "sink": replace(route, sinks=frozenset({1, names.index(fabric.INPUT)})),
         "start": replace(route, start=2 * units),
         "length": replace(route, length=2 * units - 1),
+        "part": replace(route, part=1),
     }
     await bed.enter(7, route, told=wrong.get(what))
     await bed.enter(8, route)

@@ -138,6 +138,7 @@ class Testbed:
             chosen = padded[group * units : (group + 1) * units].view(np.uint8)
             dut.write_enable.value = 1
             dut.write_group.value = group
+            dut.write_first.value = int(group == 0)
             dut.write_data.value = pack(chosen, formats.ACTIVATION_BITS)
             dut.commit.value = int(commit and group == groups - 1)
             await edge

@@ -31,6 +31,7 @@ from tb.tile_bench import (
     watch_packets,
     with_binary16,
     with_flip,
+    with_parts,
 )
 from tb.tile_host import reset
 
@@ -113,6 +114,36 @@ async def full_size(dut: object) -> None:
         constants = np.resize(drawn.constants, (columns, drawn.constants.shape[1]))
         config = TileConfig(mode, rows, columns, constants, False, True, True, drawn.rx_scale)
         await bench.check(random_work(random, bench.chip, config, 3), f"full size ({mode})")
+
+
+@cocotb.test()
+async def vectors_in_parts(dut: object) -> None:
+    """Input vectors as several packets each, in many orders; between them, vectors of one packet.
+
+    What waits for the rest of its vector keeps nobody out: it is forgotten when PARTS is written.
+    """
+    random = benches.generator()
+    bench = await _bench(dut)
+    for number in range(6):
+        for stream, share in zip(
+            (bench.input, bench.rx, bench.output), random.choice([0, 0.3, 0.9], 3), strict=True
+        ):
+            stream.set_pause_generator(pauses(random, share))
+        config = random_config(random, bench.chip, ReadMode.ONE_PHASE, False, False, number == 1)
+        work = random_work(random, bench.chip, config, benches.current()["vectors"])
+        if number != 3:
+            work = with_parts(random, bench.chip, work)
+        await bench.check(work, f"parts {work.config.parts}", random)
+        await bench.host.wait_idle()
+        if len(work.config.parts) > 1:
+            part = work.config.parts[-1]
+            sent = random.integers(-128, 128, part.length, dtype=np.int8).tobytes()
+            for _ in range(2):
+                packet = AxiStreamFrame(sent, tuser=len(work.config.parts) - 1)
+                bench.input.send_nowait(packet)
+            await bench.input.wait()
+            await bench.host.wait_idle()
+    assert await bench.errors() == 0
 
 
 @cocotb.test()
@@ -238,7 +269,7 @@ async def locked_while_busy(dut: object) -> None:
     bench.send(work)
     await bench.input.wait()
     refused = 2
-    for name in ("MODE", "ROWS", "COLUMNS", "RX_SCALE", "STATE_SELECT"):
+    for name in ("MODE", "ROWS", "COLUMNS", "RX_SCALE", "STATE_SELECT", "PARTS"):
         assert await bench.host.port.write(BY_NAME[name].address, 1) == refused, name
     bench.output.pause = False
     got = await bench.receive(3, config.columns)

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from numpy.typing import DTypeLike, NDArray
 from golden.tile import Tile
 from spec import formats, pcm_state
 from spec.chip import Chip
+from spec.fabric import PARTS
 from spec.formats import ReadMode
 from spec.pcm_state import PcmState
-from spec.program import TileConfig
+from spec.program import InputPart, TileConfig
 from tb.scoreboard import Comparison, compare
 from tb.tile_host import RESET_NS, CocotbextPort, TileHost, reset, start_clock
 
@@ -112,6 +113,38 @@ def random_work(random: np.random.Generator, chip: Chip, config: TileConfig, vec
     return Work(config, state, x, rx if config.rx_enable else None)
 
 
+def with_parts(random: np.random.Generator, chip: Chip, work: Work) -> Work:
+    """The work with input vectors in several parts, if there are groups of rows for two.
+
+    Rows in no part are 0.
+    """
+    units = chip.link.units
+    groups = -(-work.config.rows // units)
+    if groups < 2:
+        return work
+    count = int(random.integers(2, min(PARTS, groups) + 1))
+    cuts = np.sort(random.choice(np.arange(1, groups), count - 1, replace=False)) * units
+    parts, x = [], np.zeros_like(work.x)
+    for start, end in zip([0, *cuts.tolist()], [*cuts.tolist(), work.config.rows], strict=True):
+        length = int(random.integers(1, end - start + 1))
+        parts.append(InputPart(start, length))
+        x[:, start : start + length] = work.x[:, start : start + length]
+    shuffled = tuple(parts[index] for index in random.permutation(count))
+    return replace(work, config=replace(work.config, parts=shuffled), x=x)
+
+
+def parts_in_some_order(
+    random: np.random.Generator, parts: int, vectors: int
+) -> Iterator[tuple[int, int]]:
+    """Vector and part of packets, any part of the next vector before the last of this one."""
+    sent = np.zeros(parts, dtype=int)
+    while sent.min() < vectors:
+        may = np.flatnonzero((sent < vectors) & (sent < sent.min() + 2))
+        part = int(random.choice(may))
+        yield int(sent[part]), part
+        sent[part] += 1
+
+
 def pauses(random: np.random.Generator, share: float) -> Iterator[bool]:
     """Endless on/off decisions for a stream model: paused in about `share` of the clocks."""
     return (bool(random.random() < share) for _ in itertools.repeat(None))
@@ -165,10 +198,16 @@ class TileBench:
         await self.load(work.state)
         await self.host.configure(work.config)
 
-    def send(self, work: Work) -> None:
-        """Queue the work's vectors on the streams."""
-        for vector in work.x:
-            self.input.send_nowait(AxiStreamFrame(vector.tobytes()))
+    def send(self, work: Work, random: np.random.Generator | None = None) -> None:
+        """Queue the work's vectors on the streams; their parts come in a `random` order."""
+        parts = work.config.input_parts
+        order: Iterable[tuple[int, int]] = ((vector, 0) for vector in range(len(work.x)))
+        if len(parts) > 1:
+            order = parts_in_some_order(random, len(parts), len(work.x))
+        for vector, number in order:
+            part = parts[number]
+            values = work.x[vector, part.start : part.start + part.length]
+            self.input.send_nowait(AxiStreamFrame(values.tobytes(), tuser=number))
         if work.rx is not None:
             for vector in work.rx:
                 self.rx.send_nowait(AxiStreamFrame(vector.tobytes()))
@@ -183,20 +222,22 @@ class TileBench:
             results[vector] = np.frombuffer(got, dtype=results.dtype.newbyteorder("<"))
         return results
 
-    async def run(self, work: Work) -> NDArray[np.int8]:
-        """Prepare, send and receive."""
+    async def run(self, work: Work, random: np.random.Generator | None = None) -> NDArray[np.int8]:
+        """Prepare, send and receive; `random` as of `send`."""
         await self.prepare(work)
-        self.send(work)
+        self.send(work, random)
         kind = np.uint16 if work.config.tx_binary16 else np.int8
         return await self.receive(len(work.x), work.config.columns, kind)
 
-    async def check(self, work: Work, name: str) -> Comparison:
-        """Run and demand that everything equals the golden model.
+    async def check(
+        self, work: Work, name: str, random: np.random.Generator | None = None
+    ) -> Comparison:
+        """Run and demand that everything equals the golden model; `random` as of `send`.
 
         Raises:
             Mismatch: something does not; told with `name`, vector and column.
         """
-        got = await self.run(work)
+        got = await self.run(work, random)
         return compare(work.expected(self.chip), got, place(name))
 
     async def errors(self) -> int:

@@ -139,6 +139,11 @@ class TileHost:
         await self.write("MODE", sum(int(v) << mode.field(k).low for k, v in bits.items()))
         await self.write("ROWS", config.rows)
         await self.write("COLUMNS", config.columns)
+        for number, part in enumerate(config.parts):
+            address = registers.PART_BASE + number * registers.PART_STRIDE
+            word = registers.part_word(part.start, part.length)
+            await self._write_at(address, word, f"part {number}")
+        await self.write("PARTS", len(config.input_parts))
         await self.write("RX_SCALE", config.rx_scale)
         for column, values in enumerate(config.constants.tolist()):
             for constant in formats.COLUMN_CONSTANTS:

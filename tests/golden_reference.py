@@ -108,3 +108,31 @@ def random_config(
 def tiny() -> Chip:
     """The small chip description."""
     return find("tiny")
+
+
+def onnx_lstm(
+    x: np.ndarray, input_weight: np.ndarray, hidden_weight: np.ndarray, bias: np.ndarray
+) -> np.ndarray:
+    """Hidden states of ONNX Runtime's LSTM: float32 [sequences, steps, hidden].
+
+    Args:
+        x: float32 [sequences, steps, size].
+        input_weight: [size, 4 * hidden], gates in blocks in the GDPU's order I, A, F, O; ONNX has
+            I, O, F, A.
+        hidden_weight: [hidden, 4 * hidden], likewise.
+        bias: [4 * hidden].
+    """
+    order = (0, 3, 2, 1)
+
+    def arranged(matrix: np.ndarray) -> np.ndarray:
+        blocks = np.split(matrix.T.astype(np.float32), 4)
+        return np.concatenate([blocks[gate] for gate in order])[np.newaxis]
+
+    hidden = len(hidden_weight)
+    both = np.concatenate([arranged(bias), np.zeros((1, 4 * hidden), np.float32)], axis=1)
+    inputs = [
+        x.transpose(1, 0, 2).astype(np.float32), arranged(input_weight), arranged(hidden_weight),
+        both,
+    ]  # fmt: skip
+    result = onnx("LSTM", inputs, TensorProto.FLOAT, hidden_size=hidden)
+    return result[:, 0].transpose(1, 0, 2)

@@ -48,7 +48,7 @@ def test_every_command_has_help(command):
         (
             ("sim", "--net", "nope"),
             "unknown network 'nope': there are conv_2016x224, conv_32x16, fashion_small, "
-            "fashion_tiny",
+            "fashion_tiny, lstm_504, lstm_ptb, lstm_tiny",
         ),
         (("sim", "--chip", "tiny", "--net", "fashion_small"), "layer conv1 has 28 columns"),
         (("sim", "--chip", "none.yaml"), "none.yaml: cannot read the chip description"),

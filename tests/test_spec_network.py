@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from spec import network
+from spec import network, recurrent
 from spec.errors import UserError
 
 
@@ -27,7 +27,8 @@ def edit(folder, change):
 def test_shipped_networks_load():
     assert {"fashion_small", "fashion_tiny"} <= set(network.available())
     for name in network.available():
-        assert network.find(name)[0].name == name
+        found = recurrent.find(name) or network.find(name)
+        assert found[0].name == name
 
 
 def test_geometry_follows_the_layers():

@@ -119,11 +119,11 @@ def test_loaded_arrays_are_the_readers_own(tmp_path):
 def test_the_file_is_laid_out_as_documented(tmp_path):
     image = _saved(partial_sums(), tmp_path)
     magic, version, length = struct.unpack("<8sII", image[:16])
-    assert (magic, version) == (b"CADUCEUS", 1)
+    assert (magic, version) == (b"CADUCEUS", program_image.FORMAT)
     assert image[16:FIXED] == hashlib.sha256(image[:16] + image[FIXED:]).digest()
     header = json.loads(image[FIXED : FIXED + length])
     assert header["tiles"][3]["routes"][1] == {
-        "stream": PARTIAL, "sinks": ["rx"], "start": 0, "length": COLUMNS,
+        "stream": PARTIAL, "sinks": ["rx"], "start": 0, "length": COLUMNS, "part": 0,
     }  # fmt: skip
     tiles = [tile for tile in partial_sums().tiles if tile.config]
     arrays = [(tile.config.constants.astype("<u2"), tile.codes) for tile in tiles]
@@ -142,7 +142,7 @@ def test_every_flipped_bit_is_refused(tmp_path):
             assert sentence == "not a program image: allowed is what the compiler wrote"
         elif place < 12:
             assert sentence.startswith("program image format ")
-            assert sentence.endswith(": allowed is 1")
+            assert sentence.endswith(": allowed is 2")
         else:
             assert sentence.startswith("checksum does not match its content")
 
@@ -286,7 +286,7 @@ NEVER = [
     (lambda p: change_route(p, 3, SUM, stream=-1), r"tile 3: stream = -1: allowed is 0 to 255"),
     (lambda p: change_route(p, 3, SUM, stream=SIDE), r"tile 3: stream 7 has several routes: allo"),
     (lambda p: change_route(p, 3, SUM, sinks=("up",)), r"tile 3: stream 0: sinks has 'up': allowed "
-     "are links, host, input, rx"),
+     "are links, gdpu, host, input, rx"),
     (lambda p: change_route(p, 3, SUM, sinks=()), r"tile 3: stream 0: sinks = \[\]: allowed is at"),
     (lambda p: change_route(p, 3, SUM, sinks=("host",) * 2), r"tile 3: stream 0: sinks = \['host"),
     (lambda p: change_route(p, 3, SUM, start=512), r"tile 3: stream 0: start = 512: allowed is 0"),
@@ -352,7 +352,7 @@ def test_what_an_image_cannot_hold_is_not_saved(tmp_path, change, sentence):
         (lambda p: _wider(6, 17), r"tile 0: columns = 17: allowed is 1 to 16"),
         (lambda p: change_route(p, 0, TO_ALL, sinks=("east_2",)),
          r"tile 0: stream 10: sinks has 'east_2': allowed are east_1, west_1, south_1, north_1, "
-         "host, input, rx"),
+         "gdpu, host, input, rx"),
         (lambda p: change_route(p, 0, TO_ALL, sinks=("west_1",)),
          r"tile 0: stream 10: sinks has 'west_1': allowed are links to tiles of the 2x2 grid"),
         (lambda p: change_route(p, 0, PARTIAL, sinks=("host",)),

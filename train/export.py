@@ -9,19 +9,27 @@ import yaml
 
 from spec.errors import UserError
 from spec.network import Network
+from spec.recurrent import RecurrentNetwork
 
 
-def export(network: Network, arrays: dict[str, np.ndarray], folder: Path) -> None:
+def export(
+    network: Network | RecurrentNetwork,
+    arrays: dict[str, np.ndarray],
+    folder: Path,
+    compressed: bool = False,
+) -> None:
     """Write both files into `folder`; each appears whole or not at all.
 
     `arrays` holds `<layer>.weight` (binary16 [rows, outputs], rows in the order y, x, channel) and
-    `<layer>.bias` (binary32 [outputs], real units). The same network gives the same bytes.
+    `<layer>.bias` (binary32 [outputs], real units); of a recurrent network, what `spec.recurrent`
+    names. The same network gives the same bytes. With `compressed` they are fewer, if many weights
+    are alike.
 
     Raises:
         UserError: a file cannot be written.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
     prepare(folder)
     _write(folder / network.weights, buffer.getvalue())
     _write(folder / "network.yaml", to_yaml(network).encode())
@@ -40,8 +48,8 @@ def prepare(folder: Path) -> None:
         raise UserError(f"{folder}: cannot write the network: {error.strerror}") from None
 
 
-def to_yaml(network: Network) -> str:
-    """The description as YAML, one line a layer; keys that were never set are left out."""
+def to_yaml(network: Network | RecurrentNetwork) -> str:
+    """The description as YAML, one line a part or layer; keys that were never set are left out."""
     lines = []
     for key, value in network.model_dump(mode="json", exclude_unset=True).items():
         if key == "layers":

@@ -71,7 +71,7 @@ module tile_harness #(
         .s_axil_rdata(s_axil_rdata), .s_axil_rresp(s_axil_rresp),
         .s_axil_rvalid(s_axil_rvalid), .s_axil_rready(s_axil_rready),
         .s_axis_tdata(in_data), .s_axis_tkeep(in_keep), .s_axis_tlast(in_last),
-        .s_axis_tvalid(in_valid), .s_axis_tready(in_ready),
+        .s_axis_tvalid(in_valid), .s_axis_tready(in_ready), .s_axis_tuser(4'd0),
         .s_axis_rx_tdata({UNITS*8{1'b0}}), .s_axis_rx_tkeep({UNITS{1'b0}}), .s_axis_rx_tlast(1'b0),
         .s_axis_rx_tvalid(1'b0), .s_axis_rx_tready(),
         .m_axis_tdata(out_data), .m_axis_tkeep(out_keep), .m_axis_tlast(out_last),

@@ -1,0 +1,142 @@
+"""`caduceus accuracy` for a recurrent network: bits per character of the golden model on a text.
+
+The text is cut into streams of equal length that run side by side, each from an empty state through
+the `WARM_UP` characters before its own, which are not counted. So every character of the text but
+its first is predicted exactly once, as if the text had been one, but for what is forgotten in
+`WARM_UP` steps.
+"""
+
+import json
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from caduceus import text
+from caduceus.accuracy import fingerprint
+from caduceus.paths import BUILD
+from compiler.recurrent import compile_recurrent
+from golden.chip import LstmState, Machine
+from spec import pcm_state
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.files import write_whole
+from spec.formats import ReadMode
+from spec.network import NETWORKS_DIR
+from spec.program_codes import device_codes
+from spec.recurrent import RecurrentNetwork, RecurrentWeights
+from train import characters
+
+STREAMS = 128
+WARM_UP = 128
+_STEPS = 32
+"""Steps between two looks at how far it is; a divisor of WARM_UP."""
+
+
+def whole_text(network: RecurrentNetwork) -> NDArray[np.uint8]:
+    """The network's test text, as numbers of its symbols.
+
+    Raises:
+        UserError: there is none, or it is not installed.
+    """
+    if network.dataset == "penn_treebank":
+        found = characters.penn_treebank("test")
+    elif network.dataset == "text":
+        found = (NETWORKS_DIR / network.name / "text.txt").read_text(encoding="utf-8")
+    else:
+        raise UserError(
+            f"network {network.name} has dataset {network.dataset}: allowed is one with a text"
+        )
+    return characters.encode(found, network.input.symbols)
+
+
+def streams(numbers: NDArray[np.uint8], count: int) -> tuple[NDArray[np.int64], NDArray[np.bool]]:
+    """Where each of `count` streams is at each step, and whether its prediction counts.
+
+    Returns:
+        Two arrays [count, steps]: position of the character that goes in; whether the next one is
+        the stream's own. Positions before the text's first, and after its last but one, are those.
+    """
+    predicted = len(numbers) - 1
+    length = -(-predicted // count)
+    first = np.arange(count)[:, np.newaxis] * length
+    position = first + np.arange(-WARM_UP, length)
+    own = (position >= first) & (position < np.minimum(first + length, predicted))
+    return position.clip(0, predicted - 1), own
+
+
+def known(
+    network: RecurrentNetwork, weights: RecurrentWeights, chip: Chip, read_mode: ReadMode
+) -> float | None:
+    """Bits per character of the whole text, if measured before with the same code and files."""
+    try:
+        path = BUILD / "accuracy" / f"{_key(network, weights, chip, read_mode)}.json"
+        return json.loads(path.read_text())["golden_bpc"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def _key(
+    network: RecurrentNetwork, weights: RecurrentWeights, chip: Chip, read_mode: ReadMode
+) -> str:
+    arrays = [array for array in vars(weights).values() if array is not None]
+    return fingerprint(f"{network!r} {chip!r} {read_mode}", arrays)
+
+
+def measure(
+    network: RecurrentNetwork,
+    weights: RecurrentWeights,
+    chip: Chip,
+    read_mode: ReadMode,
+    count: int | None,
+    console: Console,
+) -> dict:
+    """Run the text's first `count` characters, or all, through the golden model.
+
+    Returns:
+        network, chip, read_mode, characters (predicted), golden_bpc, float_bpc, seconds.
+
+    Raises:
+        UserError: the text is not there or shorter, or the network does not fit the chip.
+    """
+    numbers = whole_text(network)
+    if count is not None and not 1 <= count < len(numbers):
+        raise UserError(f"characters = {count}: allowed is 1 to {len(numbers) - 1}")
+    whole = count is None or count == len(numbers) - 1
+    numbers = numbers if whole else numbers[: count + 1]
+    program = compile_recurrent(network, weights, chip, read_mode)
+    machine = Machine(program, chip, pcm_state.ideal(chip, device_codes(program, chip)))
+    # Of a short text there are fewer: no stream is shorter than its warm-up, by far.
+    position, own = streams(numbers, min(STREAMS, max(1, len(numbers) // (8 * WARM_UP))))
+    started = time.monotonic()
+    total, now = 0.0, None
+    with Progress(console=console) as bar:
+        task = bar.add_task(f"{network.name}, {read_mode}", total=position.shape[1])
+        for start in range(0, position.shape[1], _STEPS):
+            here = position[:, start : start + _STEPS]
+            mine = own[:, start : start + _STEPS]
+            if start == WARM_UP:
+                # There is nothing before the text's first character.
+                now.hidden[0], now.cell[0] = 0, 0
+            run = machine.run_sequences(weights.embedding[numbers[here]], now)
+            now = LstmState(run.state.hidden.copy(), run.state.cell.copy())
+            bits = text.bits(run.outputs, network.dense.output_scale, numbers[here + 1])
+            total += float(bits[mine].sum())
+            bar.advance(task, here.shape[1])
+    report = {
+        "network": network.name,
+        "chip": chip.name,
+        "read_mode": str(read_mode),
+        "characters": int(own.sum()),
+        "golden_bpc": total / int(own.sum()),
+        "float_bpc": network.float_bpc,
+        "seconds": time.monotonic() - started,
+    }
+    content = json.dumps(report, indent=2) + "\n"
+    if whole:
+        key = _key(network, weights, chip, read_mode)
+        write_whole(BUILD / "accuracy" / f"{key}.json", content, "accuracy")
+    write_whole(BUILD / "accuracy.json", content, "accuracy")
+    return report

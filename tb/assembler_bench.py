@@ -1,0 +1,332 @@
+"""What the bench of the input assembler stands on: packets, the vectors they make, the modulator.
+
+The model is written from the assembler's docstring: packet k of a part belongs to vector k.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+from numpy.typing import NDArray
+
+from spec.fabric import PARTS
+from spec.program import InputPart
+from tb import benches
+from tb.chips import sized
+
+CLOCK_NS = 2
+PLACES = 2
+"""Packets of a part that may be inside."""
+
+
+@dataclass
+class Packet:
+    """A packet on its way: what is told of its part, and its beats as data, keep and last.
+
+    Without beats it had nothing for the tile: its place is given back.
+    """
+
+    part: int
+    beats: deque[tuple[int, int, int]] = field(default_factory=deque)
+
+
+class Assembly:
+    """What becomes of packets.
+
+    Attributes:
+        parts: rows of each part; with one, what ROWS says.
+        vectors: those that are complete and have not been seen.
+        incomplete: whether some part waits for others.
+        errors: packets that were too short and too long.
+    """
+
+    def __init__(self, rows: int, parts: list[InputPart]) -> None:
+        self.rows, self.parts = rows, parts
+        self._came = [deque() for _ in parts]
+        self.vectors: deque[NDArray[np.int8]] = deque()
+        self.errors: Counter = Counter()
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether some part waits for others."""
+        return any(self._came)
+
+    def take(self, part: int, payload: NDArray[np.int8]) -> None:
+        """A packet comes."""
+        if part >= len(self.parts):
+            self.errors["long"] += 1
+            return
+        length = self.parts[part].length
+        self.errors["short"] += len(payload) < length
+        self.errors["long"] += len(payload) > length
+        self._came[part].append(np.maximum(payload[:length], -127))
+        if all(self._came):
+            vector = np.zeros(self.rows, dtype=np.int8)
+            for place, came in zip(self.parts, self._came, strict=True):
+                values = came.popleft()
+                vector[place.start : place.start + len(values)] = values
+            self.vectors.append(vector)
+
+
+class Testbed:
+    """Is the link controller and the modulator, and looks at every clock.
+
+    Attributes:
+        assembly: what should happen.
+        offered, enabled: share of clocks in which a beat is offered, and may be taken.
+        hold: clocks for which the modulator is full.
+        ahead: packets that may have set off and not arrived.
+        feed: called when a packet may set off; may call `send`.
+        used: by part, what has set off for its places.
+        committed: clocks in which vectors were.
+        waited: clocks in which a beat was not taken though the modulator was not full.
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self.dut, self.chip = dut, sized(benches.current())
+        self.random = Random(int(benches.generator().integers(1 << 62)))
+        self.rows, self.units = self.chip.array.rows, self.chip.link.units
+        self.edge = RisingEdge(dut.clk)
+        self.offered = self.enabled = 1.0
+        self.hold: Callable[[], int] = lambda: 1
+        self.feed: Callable[[], None] | None = None
+        self.ahead = 2
+        self.clock = 0
+        self._forget([InputPart(0, self.rows)])
+
+    def _forget(self, parts: list[InputPart]) -> None:
+        self.assembly = Assembly(self.rows, parts)
+        self.used = [0] * PARTS
+        self.underway: deque[Packet] = deque()
+        self.committed: list[int] = []
+        self.waited = 0
+        self.stuck = 0
+        self.full = 0
+        self.offering = False
+        self.midway = False
+        self.staged: NDArray[np.int8] | None = None
+        self.seen: Counter = Counter()
+        self.pulses: dict[str, int] = {}
+        self.last_sent: dict[str, int] = {}
+
+    async def start(self) -> None:
+        """Start the clock, and reset."""
+        await Timer(CLOCK_NS, "ns")
+        Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
+        await self.reset()
+
+    async def reset(self) -> None:
+        """Reset; a packet of all rows is a vector again."""
+        dut = self.dut
+        for name in ("stream_tvalid", "stream_tdata", "stream_tkeep", "stream_tlast", "part",
+                     "full", "enable", "restart", "table_write", "table_part", "table_start",
+                     "table_length", "credit_take", "credit_take_part", "credit_drop",
+                     "credit_drop_part"):  # fmt: skip
+            getattr(dut, name).value = 0
+        dut.parts.value, dut.rows.value = 1, self.rows
+        dut.rst.value = 1
+        await self.edge
+        await self.edge
+        dut.rst.value = 0
+        self._forget([InputPart(0, self.rows)])
+
+    async def configure(
+        self, parts: list[InputPart], rows: int | None = None, told: list[InputPart] | None = None
+    ) -> None:
+        """Change the parts, and forget what waits; the RTL is `told` of others if they are given.
+
+        With one part, `rows` is the length of a vector.
+        """
+        dut = self.dut
+        entries = list(told or parts)
+        while len(entries) < PARTS:  # of parts that there are not
+            entries.append(InputPart(0, self.random.randrange(1, self.rows + 1)))
+        dut.stream_tvalid.value = 0
+        for number, entry in enumerate(entries):
+            dut.table_write.value, dut.table_part.value = 1, number
+            dut.table_start.value, dut.table_length.value = entry.start, entry.length
+            await self.edge
+            self.clock += 1
+        dut.table_write.value = 0
+        dut.parts.value, dut.restart.value = len(parts), 1
+        dut.rows.value = rows or self.random.randrange(1, self.rows + 1)
+        dut.full.value = 0
+        await self.edge
+        self.clock += 1
+        dut.restart.value = 0
+        self._forget(parts)
+
+    async def configure_one(self, rows: int) -> None:
+        """A packet of `rows` elements is a vector."""
+        await self.configure([InputPart(0, rows)], rows, [InputPart(0, 1)])
+
+    def draw_parts(self, count: int) -> list[InputPart]:
+        """Parts at random places, with gaps, in a random order."""
+        groups = self.rows // self.units
+        cuts = sorted(self.random.sample(range(1, groups), count - 1)) if count > 1 else []
+        parts = []
+        for start, end in zip([0, *cuts], [*cuts, groups], strict=True):
+            first = self.random.randrange(start, end)
+            room = (end - first) * self.units
+            length = self.random.choice((1, room, self.random.randrange(1, room + 1)))
+            parts.append(InputPart(first * self.units, length))
+        return self.random.sample(parts, count)
+
+    def payload(self, length: int) -> NDArray[np.int8]:
+        """Random values, -128 among them."""
+        values = [
+            self.random.choice((-128, self.random.randrange(-128, 128))) for _ in range(length)
+        ]
+        return np.array(values, dtype=np.int8)
+
+    def send(
+        self, part: int, payload: NDArray[np.int8], told: int | None = None,
+        sent: NDArray[np.int8] | None = None,
+    ) -> None:  # fmt: skip
+        """A packet sets off; the RTL is `told` of another part, or something else is `sent`."""
+        self.assembly.take(part, payload)
+        values = payload if sent is None else sent
+        packet = Packet(part if told is None else told)
+        for at in range(0, len(values), self.units):
+            beat = values[at : at + self.units].tobytes()
+            keep = (1 << len(beat)) - 1
+            beat += self.random.randbytes(self.units - len(beat))  # must not matter
+            last = int(at + self.units >= len(values))
+            packet.beats.append((int.from_bytes(beat, "little"), keep, last))
+        self._set_off(packet)
+
+    def send_empty(self, part: int) -> None:
+        """A packet sets off that has nothing for the tile."""
+        self._set_off(Packet(part))
+
+    def _set_off(self, packet: Packet) -> None:
+        assert "take" not in self.pulses, "one packet a clock gets its outputs"
+        self.pulses["take"] = packet.part
+        self.underway.append(packet)
+
+    async def bring(self, part: int, payload: NDArray[np.int8], *altered: Any) -> None:
+        """Send a packet, arguments as of `send`, as soon as not too many are under way."""
+
+        def feed() -> None:
+            self.send(part, payload, *altered)
+            self.feed = None
+
+        self.feed = feed
+        while self.feed:
+            await self.step()
+
+    def counts(self, part: int) -> bool:
+        """Whether there are places to count for `part`."""
+        return len(self.assembly.parts) > 1 and part < len(self.assembly.parts)
+
+    def room(self, part: int) -> bool:
+        """Whether a packet of `part` may set off."""
+        return self.used[part] < PLACES
+
+    def _drive(self) -> None:
+        dut, draw = self.dut, self.random.random
+        self.pulses = {}
+        ready = [packet for packet in self.underway]
+        if self.feed and len(self.underway) < self.ahead:
+            self.feed()
+        while ready and not ready[0].beats:  # not in the clock in which it set off
+            if "drop" in self.pulses:
+                break
+            self.pulses["drop"] = ready.pop(0).part
+            self.underway.popleft()
+        if not self.offering:
+            self.offering = bool(ready and ready[0].beats) and draw() < self.offered
+        self.enable = draw() < self.enabled
+        if self.offering:
+            packet = ready[0]
+            data, keep, last = packet.beats[0]
+            part = packet.part
+        else:  # what is not valid may not matter
+            data, keep = (
+                self.random.getrandbits(8 * self.units),
+                self.random.getrandbits(self.units),
+            )
+            last, part = self.random.getrandbits(1), self.random.randrange(PARTS)
+        values = {
+            "stream_tvalid": self.offering, "stream_tdata": data, "stream_tkeep": keep,
+            "stream_tlast": last, "part": part, "enable": self.enable, "full": self.full > 0,
+        }  # fmt: skip
+        for name in ("take", "drop"):
+            values[f"credit_{name}"] = name in self.pulses
+            values[f"credit_{name}_part"] = self.pulses.get(name, self.random.randrange(PARTS))
+        for name, value in values.items():
+            if self.last_sent.get(name) != value:
+                getattr(dut, name).value = int(value)
+        self.last_sent = values
+
+    async def step(self) -> None:
+        """A clock."""
+        self._drive()
+        await self.edge
+        dut = self.dut
+        want = sum(1 << part for part in range(PARTS) if self.room(part))
+        assert int(dut.credit_room.value) == want, "room is wrong"
+        assert bool(dut.busy.value) or not self.midway, "not busy in the middle of a packet"
+        self._look_at_writes()
+        for kind in ("short", "long"):
+            self.seen[kind] += int(getattr(dut, f"too_{kind}").value)
+        taken = bool(dut.stream_tready.value)
+        assert self.enable or not taken, "a beat was taken without enable"
+        if self.offering and taken:
+            _, _, last = self.underway[0].beats.popleft()
+            self.offering = False
+            self.midway = not last
+            if last:
+                self.underway.popleft()
+            self.stuck = 0
+        elif self.offering and self.enable and not self.full:
+            self.waited += 1
+            self.stuck += 1
+            limit = self.rows // self.units + 2 * len(self.assembly.parts) + 4
+            assert self.stuck <= limit, "a packet is held up by another"
+        for part, change in ((self.pulses.get("take"), 1), (self.pulses.get("drop"), -1)):
+            if part is not None and self.counts(part):
+                self.used[part] += change
+        self.clock += 1
+
+    def _look_at_writes(self) -> None:
+        dut = self.dut
+        writes, commits = bool(dut.write_enable.value), bool(dut.commit.value)
+        assert not (self.full and writes), "a write to a full modulator"
+        self.full = max(0, self.full - 1)
+        if writes:
+            first = int(dut.write_group.value) * self.units
+            if dut.write_first.value:
+                self.staged = np.zeros(self.rows, dtype=np.int8)
+            assert self.staged is not None, "the first write of a vector is not told"
+            values = int(dut.write_data.value).to_bytes(self.units, "little")
+            self.staged[first : first + self.units] = np.frombuffer(values, np.int8)
+        if commits:
+            assert writes, "a commit without a write"
+            assert self.assembly.vectors, "a vector too many"
+            vector = self.assembly.vectors.popleft()
+            got = self.staged.tolist()
+            assert got == vector.tolist(), f"expected {vector.tolist()}, got {got}"
+            self.staged, self.full = None, self.hold()
+            self.committed.append(self.clock)
+            for part in range(len(self.assembly.parts)):
+                self.used[part] -= self.counts(part)
+
+    async def finish(self) -> None:
+        """See everything arrive; parts of vectors that are not complete stay where they are."""
+        self.feed = None
+        began = self.clock
+        while self.underway or self.assembly.vectors or self.dut.busy.value or self.full:
+            await self.step()
+            assert self.clock < began + 100_000, "vectors did not come"
+        for _ in range(5):
+            await self.step()
+            assert not self.dut.busy.value, "busy with nothing to do"
+        wanted = {kind: self.assembly.errors[kind] for kind in ("short", "long")}
+        got = {kind: self.seen[kind] for kind in wanted}
+        assert got == wanted, f"errors: expected {wanted}, got {got}"

@@ -1,0 +1,49 @@
+"""Random configurations and pre-activations for a GDPU."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spec import formats
+from spec.gdpu import GATES
+from spec.program import GdpuConfig
+from tb.test_fp16 import corners
+
+KINDS = ("plausible", "corners", "any")
+"""Constants as a trained network has them; binary16 at which arithmetic changes; any bits."""
+
+
+def half(values: NDArray) -> NDArray[np.uint16]:
+    """Bits of the nearest binary16 values."""
+    return np.asarray(values).astype(np.float16).view(np.uint16)
+
+
+def random_bits(random: np.random.Generator, kind: str, size: int) -> NDArray[np.uint16]:
+    """binary16 values without a meaning."""
+    if kind == "corners":
+        return random.choice(corners(), size)
+    return random.integers(0, 1 << formats.FP16_BITS, size, dtype=np.uint16)
+
+
+def random_config(random: np.random.Generator, units: int, kind: str) -> GdpuConfig:
+    """Constants of a kind of `KINDS`; of strange ones only some, or hardly a result is a number."""
+    gates = len(GATES)
+    constants = np.concatenate(
+        [
+            half(random.uniform(0.005, 0.04, gates)),
+            half(random.uniform(-0.5, 0.5, gates)),
+            half(random.uniform(100, 140, 1)),
+            half(random.uniform(-10, 10, 1)),
+        ]
+    )
+    if kind != "plausible":
+        strange = random.random(len(constants)) < 0.3
+        constants = np.where(strange, random_bits(random, kind, len(constants)), constants)
+    bits = [int(value) for value in constants]
+    return GdpuConfig(
+        units, tuple(bits[:gates]), tuple(bits[gates : 2 * gates]), bits[-2], bits[-1]
+    )
+
+
+def random_gates(random: np.random.Generator, units: int) -> NDArray[np.int8]:
+    """Pre-activations [4 * units] of every size, -128 included."""
+    return random.integers(-128, 128, len(GATES) * units, dtype=np.int8)

@@ -1,0 +1,204 @@
+"""What the bench of the tile registers stands on: accesses, and a look at every output."""
+
+from collections import Counter
+from typing import Any
+
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, Timer
+
+from spec import fabric, formats
+from spec.registers import BY_NAME
+from tb import benches
+from tb.chips import sized
+from tb.register_model import Model, mask
+
+CLOCK_NS = 2
+WORD = (1 << 32) - 1
+ERRORS = BY_NAME["ERROR"].fields
+COUNTED = {
+    "MVMS": "mvm_finished",
+    "BUSY_CYCLES": "busy",
+    "STALL_CYCLES": "stalled",
+    "PACKETS_IN": "packet_in",
+    "PACKETS_OUT": "packet_out",
+    "VECTORS_IN": "vector_accepted",
+    "VECTORS_OUT": "vector_sent",
+}
+"""What each counting register counts the clocks of."""
+
+
+class Testbed:
+    """One access after another, everything looked at in every clock.
+
+    In each clock the bench decides what it drives, and then `step`s over the edge. Inputs other
+    than the bus are as `rates` says: the share of clocks in which each is 1; `script` says
+    otherwise for the clocks after the next edges.
+    """
+
+    CONFIGURATION = {
+        "enable": "CONTROL", "four_phase": "MODE", "relu_1": "MODE", "relu_2": "MODE",
+        "rx_enable": "MODE", "rx_scale": "RX_SCALE", "rows": "ROWS", "columns": "COLUMNS",
+        "tx_stream": "TX_STREAM", "parts": "PARTS",
+    }  # fmt: skip
+    """Outputs that show a field of a register; the field is called like it, or `value`."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.random = benches.generator()
+        self.model = Model(sized(benches.current()))
+        self.rates: Counter = Counter()
+        self.edge = RisingEdge(dut.clk)
+        inputs = (*COUNTED.values(), "state_loading", "errors", "error_stream")
+        self.driven = dict.fromkeys(inputs, 0)
+        self.script: list[dict[str, int]] = []
+        self.seen: Counter = Counter()
+
+    async def start(self) -> None:
+        """Start the clock, and reset."""
+        await Timer(CLOCK_NS, "ns")
+        Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
+        await self.reset()
+
+    async def reset(self) -> None:
+        """Idle inputs and a reset: the model starts afresh."""
+        dut = self.dut
+        bus = ("bus_request", "bus_write", "bus_address", "bus_write_data", "constant_value")
+        for name in (*bus, *self.driven):
+            getattr(dut, name).value = 0
+        dut.rst.value = 1
+        await self.edge
+        await self.edge
+        dut.rst.value = 0
+        await self.edge
+        self.model = Model(self.model.chip)
+        self.driven = dict.fromkeys(self.driven, 0)
+        self.rates.clear()
+        self.seen.clear()
+
+    def _drive(self) -> None:
+        """Draw the inputs of the next clock."""
+        script = self.script.pop(0) if self.script else {}
+        for name in self.driven:
+            if name in script:
+                value = script[name]
+            elif name == "errors":
+                bits = self.random.random(len(ERRORS)) < self.rates[name]
+                value = sum(int(bit) << place for place, bit in enumerate(bits))
+            elif name == "error_stream":
+                changes = self.random.random() < self.rates[name]
+                value = int(self.random.integers(fabric.STREAMS)) if changes else self.driven[name]
+            else:
+                value = int(self.random.random() < self.rates[name])
+            if value != self.driven[name]:
+                self.driven[name] = value
+                getattr(self.dut, name).value = value
+        self.model.busy = bool(self.driven["busy"])
+        self.model.loading = bool(self.driven["state_loading"])
+        self.model.error_stream = self.driven["error_stream"]
+
+    async def step(self, write_done: tuple[int, int] | None = None) -> None:
+        """Over an edge: check every output but the bus's, count what is to be counted.
+
+        Args:
+            write_done: address and data of a write that should take effect in this clock.
+        """
+        dut, model = self.dut, self.model
+        for port, name in self.CONFIGURATION.items():
+            register = BY_NAME[name]
+            fields = {field.name: field for field in register.fields}
+            field = fields.get(port) or fields["value"]
+            want = model.values[name] >> field.low & (1 << field.width) - 1
+            assert int(getattr(dut, port).value) == want, f"{port} is not {want}"
+        address, data = write_done or (-1, 0)
+        loads = address == BY_NAME["STATE_SELECT"].address
+        assert bool(dut.state_load.value) == loads, "state_load is wrong"
+        if "state" in self.seen:
+            assert int(dut.state_index.value) == self.seen["state"], "state_index is wrong"
+        constant = model.constant(address)
+        assert bool(dut.constant_write.value) == (constant is not None), "constant_write is wrong"
+        named = int(dut.constant_column.value), int(dut.constant_index.value)
+        if constant:
+            assert named == constant, f"constant {constant} was meant, {named} named"
+            stored = data & (1 << formats.FP16_BITS) - 1
+            assert int(dut.constant_data.value) == stored, "constant_data is wrong"
+            model.constants[constant] = stored
+        if loads:
+            self.seen["state"] = data & mask(BY_NAME["STATE_SELECT"])
+            self.seen["loads"] += 1
+        assert bool(dut.restart.value) == (address == BY_NAME["PARTS"].address), "restart is wrong"
+        self._check_parts(address, data)
+        self._check_routes(address, data)
+        if write_done:
+            model.write(address, data)
+        for register, event in COUNTED.items():
+            model.values[register] += self.driven[event]
+        model.error |= self.driven["errors"]
+        # The LDPU's memory answers a clock after it was asked.
+        dut.constant_value.value = model.constants.get(named, 0)
+        self._drive()
+
+    def _check_routes(self, address: int, data: int) -> None:
+        """The route table is told of this write, if it is one of an entry, and of no other."""
+        dut, word = self.dut, self.model.route(address)
+        enters = word is not None and not word.second
+        assert bool(dut.routes_write.value) == enters, "routes_write is wrong"
+        if self.model.route_slice:
+            names = ("start", "length", "part")
+            told = tuple(int(getattr(dut, f"routes_{name}").value) for name in names)
+            assert told == self.model.route_slice, f"routes: one of {names} is wrong"
+        if enters:
+            sinks = len(fabric.sinks(self.model.chip))
+            assert int(dut.routes_stream.value) == word.stream, "routes_stream is wrong"
+            assert int(dut.routes_mask.value) == data & (1 << sinks) - 1, "routes_mask is wrong"
+            self.seen["routes"] += 1
+
+    def _check_parts(self, address: int, data: int) -> None:
+        """The table of parts is told of this write, if it is one of an entry, and of no other."""
+        dut, part = self.dut, self.model.part(address)
+        assert bool(dut.table_write.value) == (part is not None), "table_write is wrong"
+        if part is not None:
+            told = [
+                int(getattr(dut, f"table_{name}").value) for name in ("part", "start", "length")
+            ]
+            assert told == [part, data & 0xFFFF, data >> 16], "the entry of a part is wrong"
+            self.seen["parts"] += 1
+
+    async def idle(self, clocks: int) -> None:
+        """Let clocks pass without an access."""
+        self.dut.bus_request.value = 0
+        for _ in range(clocks):
+            await self.edge
+            assert not self.dut.bus_done.value, "done without a request"
+            await self.step()
+
+    async def access(self, writes: bool, address: int, data: int = 0) -> None:
+        """One access of two clocks, checked; the next may follow at once."""
+        dut, model = self.dut, self.model
+        dut.bus_request.value, dut.bus_write.value = 1, int(writes)
+        dut.bus_address.value = address
+        dut.bus_write_data.value = data if writes else int(self.random.integers(1 << 32))
+        await self.edge
+        assert not dut.bus_done.value, "done in the first clock"
+        await self.step()
+        await self.edge
+        assert dut.bus_done.value, "not done in the second clock"
+        refused = model.refuses(writes, address, data)
+        what = f"{'write' if writes else 'read'} {address:#06x} (data {data:#x})"
+        assert bool(dut.bus_error.value) == refused, f"{what}: error is not {refused}"
+        if not refused and not writes:
+            got, want = int(dut.bus_read_data.value), model.read(address)
+            assert got == want, f"{what}: expected {want:#x}, got {got:#x}"
+        self.seen["refused" if refused else "done"] += 1
+        await self.step((address, data) if writes and not refused else None)
+
+    def data(self, address: int) -> int:
+        """Something to write: anything, or a value on either side of a limit."""
+        chip = self.model.chip
+        sizes = (chip.array.rows, chip.array.columns)
+        limits = [0, 1, WORD, 0xFFFF, 0x10000, *sizes, *(size + 1 for size in sizes)]
+        register = self.model.register(address)
+        if self.random.random() < 0.5:
+            return int(self.random.integers(1 << 32))
+        if register and register.name in ("ROWS", "COLUMNS") and self.random.random() < 0.5:
+            return int(self.random.integers(1, max(sizes) + 1))
+        return int(self.random.choice(limits))

@@ -1,0 +1,99 @@
+"""What a host does with the registers of GDPU slices, over any port that can read and write."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spec import gdpu_registers as registers
+from spec.fabric import NORTH, SOUTH
+from spec.gdpu import GATES
+from spec.program import SliceProgram
+from tb.tile_host import OKAY, PATIENCE, RegisterPort
+
+_CLEAR, _START = (registers.BY_NAME["CONTROL"].field(name).low for name in ("clear", "start"))
+_BYTE = 0xFF
+
+
+class SliceHost:
+    """The calls a driver makes to one slice, each checked for its response."""
+
+    def __init__(self, port: RegisterPort) -> None:
+        self.port = port
+
+    async def write(self, name: str, value: int) -> None:
+        """Write a register by name."""
+        await self._write_at(registers.BY_NAME[name].address, value, name)
+
+    async def _write_at(self, address: int, value: int, what: str) -> None:
+        response = await self.port.write(address, value)
+        assert response == OKAY, f"{what} <- {value:#x} was answered with {response}"
+
+    async def read(self, name: str) -> int:
+        """Read a register by name."""
+        return await self._read_at(registers.BY_NAME[name].address, name)
+
+    async def _read_at(self, address: int, what: str) -> int:
+        value, response = await self.port.read(address)
+        assert response == OKAY, f"reading {what} was answered with {response}"
+        return value
+
+    async def configure(self, program: SliceProgram) -> None:
+        """Make the slice do what `program` says, once a sequence begins."""
+        config = program.config
+        mode = registers.BY_NAME["MODE"]
+        sides = {NORTH: "north", SOUTH: "south"}
+        await self.write("MODE", sum(1 << mode.field(sides[side]).low for side in program.sides))
+        await self.write("UNITS", config.units)
+        streams = registers.BY_NAME["STREAMS"]
+        await self.write(
+            "STREAMS",
+            sum(
+                getattr(program, key) << streams.field(key).low
+                for key in ("first", "stream", "last")
+            ),
+        )
+        for index, gate in enumerate(GATES):
+            await self.write(f"INPUT_SCALE_{gate.upper()}", config.input_scale[index])
+            await self.write(f"INPUT_OFFSET_{gate.upper()}", config.input_offset[index])
+        await self.write("OUTPUT_SCALE", config.output_scale)
+        await self.write("OUTPUT_OFFSET", config.output_offset)
+
+    async def clear(self) -> None:
+        """Set hidden and cell state to 0."""
+        await self.write("CONTROL", 1 << _CLEAR)
+
+    async def begin(self, steps: int) -> None:
+        """Begin a sequence of `steps` steps, 0 for one without end, with the state that is there.
+
+        A sequence ends by itself; one without end ends with a reset of the chip.
+        """
+        await self.write("LENGTH", steps)
+        await self.write("CONTROL", 1 << _START)
+
+    async def load_state(self, hidden: NDArray[np.int8], cell: NDArray[np.uint16]) -> None:
+        """Write the state of the first units: int8 and binary16 bits, [units] each."""
+        for base, values in (
+            (registers.HIDDEN_BASE, hidden.view(np.uint8)), (registers.CELL_BASE, cell)
+        ):  # fmt: skip
+            for unit, value in enumerate(values.tolist()):
+                address = base + unit * registers.STATE_STRIDE
+                await self._write_at(address, value, f"state of unit {unit}")
+
+    async def state(self, units: int) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
+        """The state of the first `units` units, as `load_state` takes it."""
+        found = []
+        for base in (registers.HIDDEN_BASE, registers.CELL_BASE):
+            values = []
+            for unit in range(units):
+                address = base + unit * registers.STATE_STRIDE
+                values.append(await self._read_at(address, f"state of unit {unit}"))
+            found.append(values)
+        hidden = np.array([value & _BYTE for value in found[0]], dtype=np.uint8).view(np.int8)
+        return hidden, np.array(found[1], dtype=np.uint16)
+
+    async def until_clear(self, field: str) -> None:
+        """Wait until a field of STATUS is 0."""
+        bit = registers.BY_NAME["STATUS"].field(field).low
+        for _ in range(PATIENCE):
+            if not await self.read("STATUS") >> bit & 1:
+                return
+        raise AssertionError(f"STATUS.{field} is still 1 after {PATIENCE} looks")

@@ -1,0 +1,49 @@
+"""The table of tanh: RTL against golden, for every binary16 value there is."""
+
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+
+from golden import gdpu
+from hdl.fp16_tanh import Fp16Tanh
+from hdl.verilog import write
+from spec import formats
+from spec.gdpu import THRESHOLDS
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.farm import Farm, stream_through
+from tb.scoreboard import compare
+from tb.test_fp16 import corners
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    bits = formats.FP16_BITS
+    farm = Farm(Fp16Tanh, {"x": bits}, ("q", bits), variant.parameters["copies"])
+    return Design([write(farm, "tanh_farm", folder / "tanh_farm.v")], "tanh_farm")
+
+
+BENCH = Bench(
+    name="fp16_tanh",
+    variants=(
+        Variant("every_value", {"copies": 4, "every": 1}, ("verilator",)),
+        Variant("some_values", {"copies": 2, "every": 61}, ("icarus",)),
+    ),
+    prepare=_prepare,
+)
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def every_value(dut: object) -> None:
+    """Every value, or every so many, and those about thresholds and corners."""
+    copies, every = benches.current()["copies"], benches.current()["every"]
+    cocotb.start_soon(Clock(dut.clk, 2, "ns", impl="gpi").start())
+    dut.rst.value = 0
+    about = np.add.outer(np.array(THRESHOLDS), [-1, 0, 1]).ravel() % (1 << formats.FP16_BITS)
+    x = np.concatenate([np.arange(0, 1 << formats.FP16_BITS, every), about, corners()])
+    x = x.astype(np.uint16)
+    got = await stream_through(
+        dut.clk, {dut.x: (x, formats.FP16_BITS)}, dut.q, formats.FP16_BITS, Fp16Tanh.LATENCY, copies
+    )
+    compare(gdpu.tanh(x), got, lambda index: f"tanh({x[index]:#06x})")

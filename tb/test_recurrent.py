@@ -1,0 +1,309 @@
+"""Recurrent networks on a chip: every output, hidden and cell state of RTL against golden."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.triggers import Timer
+from numpy.typing import NDArray
+
+from compiler.recurrent import compile_recurrent
+from golden.chip import LstmState, Sequences, run_sequences
+from hdl.chip_sources import write_sources
+from spec import pcm_state, recurrent
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.pcm_state import PcmState
+from spec.program import ChipProgram
+from spec.program_codes import device_codes
+from spec.recurrent import Dense, Input, Lstm, RecurrentNetwork, RecurrentWeights
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.chip_bench import STATES, write_states
+from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
+from tb.chip_host import ChipHost
+from tb.chip_player import STREAMS, ChipPlayer, write_pauses
+from tb.chips import sized
+from tb.random_programs import random_devices
+from tb.scoreboard import compare
+from tb.sequence_run import SequenceRun
+from tb.tile_host import EventPort, reset, start_clock
+
+_TINY = {"chip": "tiny", "clocks": (1250, 500)}
+_GRID = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 2, "units": 4,
+         "partial_sums": "binary16", "gdpu_lanes": 4, "clocks": (1250, 500)}  # fmt: skip
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    chip = sized(variant.parameters)
+    verilator = variant.simulators == ("verilator",)
+    return Design(
+        [
+            *write_sources(folder, chip),
+            *HARNESS_SOURCES,
+            write_harness(folder / "chip_harness.sv", chip),
+        ],
+        "chip_harness",
+        parameters={"PAUSES": 1},
+        plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
+        build_args=CHIP_ARGUMENTS if verilator else (),
+    )
+
+
+BENCH = Bench(
+    name="recurrent",
+    variants=(
+        Variant("tiny", {**_TINY, "networks": 15, "text": 24}, simulators=("verilator",)),
+        Variant("tiny", {**_TINY, "networks": 1, "text": 3}, simulators=("icarus",)),
+        Variant("grid", {**_GRID, "networks": 4, "text": 0}, simulators=("verilator",)),
+        Variant(
+            "grid_long", {**_GRID, "networks": 60, "text": 0}, simulators=("verilator",),
+            regress=True,
+        ),
+    ),
+    prepare=_prepare,
+)  # fmt: skip
+
+
+class _RecurrentBench:
+    """The chip between players and recorders, with a program loaded."""
+
+    def __init__(self, dut: object) -> None:
+        parameters = benches.current()
+        self.dut, self.chip = dut, sized(parameters)
+        self.host = ChipHost(EventPort(dut, dut.aclk), self.chip)
+        self._half_ps = parameters["clocks"][0]
+
+    @classmethod
+    async def start(cls, dut: object) -> "_RecurrentBench":
+        """Start the clocks and reset the chip."""
+        dut.start.value = 0
+        dut.aresetn.value = 0
+        for clock, half in zip((dut.aclk, dut.mvm_clk), benches.current()["clocks"], strict=True):
+            start_clock(clock, half)
+        STREAMS.mkdir(exist_ok=True)
+        bench = cls(dut)
+        await reset(dut)
+        return bench
+
+    async def load(
+        self, random: np.random.Generator, program: ChipProgram, state: PcmState
+    ) -> ChipPlayer:
+        """Load the program; a player for it, whose streams pause at random."""
+        write_states(program, state)
+        await self.host.load(program)
+        write_pauses(random, self.chip, STREAMS)
+        return ChipPlayer(self.dut, self.chip, program, self._half_ps)
+
+    async def check(
+        self, random: np.random.Generator, program: ChipProgram, state: PcmState,
+        x: NDArray[np.int8],
+    ) -> None:  # fmt: skip
+        """A sequence, step by step and then at full speed, with every value compared."""
+        player = await self.load(random, program, state)
+        expected = tuple(
+            run_sequences(program, self.chip, state, x[np.newaxis], first_read=first)
+            for first in (0, len(x))
+        )
+        run = SequenceRun(self.host, player, program, x, expected)
+        await run.step_by_step()
+        await run.at_full_speed()
+        assert run.comparison.mismatches == 0, run.comparison.first
+        units = expected[0].hidden.shape[-1]
+        assert run.comparison.compared > 2 * len(x) * program.output_length + len(x) * 2 * units - 1
+        assert await self.host.errors() == {}
+        await self.until_asleep()
+
+    async def until_asleep(self) -> None:
+        """Wait for whatever still moves; nothing must, after a sequence's last output, for long."""
+        for _ in range(200):
+            awake = int(self.dut.awake.value), int(self.dut.slices_awake.value)
+            if not any(awake):
+                return
+            await Timer(100 * 2 * self._half_ps, "ps")
+        raise AssertionError(f"tiles {awake[0]:#x}, slices {awake[1]:#x} do not go to sleep")
+
+
+def _networks(
+    random: np.random.Generator, chip: Chip
+) -> Iterator[tuple[RecurrentNetwork, RecurrentWeights]]:
+    """Random networks, some of which may not fit; large ones more often than small ones."""
+    most = chip.gdpu.slices * chip.gdpu.units
+    while True:
+        hidden = int(most - most * random.random() ** 2) or 1
+        size = int(random.integers(1, 2 * chip.array.rows))
+        outputs = int(random.choice([0, random.integers(1, 2 * chip.array.columns)]))
+        spread = 2 / np.sqrt(hidden)
+
+        def normal(
+            deviation: float, *shape: int, random: np.random.Generator = random
+        ) -> NDArray[np.float32]:
+            return random.normal(0, deviation, shape).astype(np.float32)
+
+        network = RecurrentNetwork(
+            format=1, name="random", dataset="random", input=Input(size=size, scale=1 / 127),
+            weights="weights.npz",
+            lstm=Lstm(
+                hidden=hidden, input_gmax=400, hidden_gmax=510,
+                gate_scales=tuple(random.uniform(0.02, 0.08, 4).tolist()),
+                output_scale=float(random.uniform(0.3, 1.2) / 127),
+            ),
+            dense=Dense(outputs=outputs, gmax=400, output_scale=0.02) if outputs else None,
+        )  # fmt: skip
+        yield (
+            network,
+            RecurrentWeights(
+                embedding=None,
+                input=normal(2 / np.sqrt(size), size, 4 * hidden),
+                hidden=normal(spread, hidden, 4 * hidden),
+                bias=normal(0.5, 4 * hidden),
+                dense=normal(spread, hidden, outputs) if outputs else None,
+                dense_bias=normal(0.1, outputs) if outputs else None,
+            ),
+        )
+
+
+def _programs(random: np.random.Generator, chip: Chip) -> Iterator[ChipProgram]:
+    """Programs of random networks, in either read mode."""
+    for network, weights in _networks(random, chip):
+        mode = ReadMode.FOUR_PHASE if random.random() < 0.3 else ReadMode.ONE_PHASE
+        try:
+            yield compile_recurrent(network, weights, chip, mode)
+        except UserError as error:
+            assert f"chip {chip.name} allows" in str(error), error
+
+
+def _vectors(random: np.random.Generator, program: ChipProgram, steps: int) -> NDArray[np.int8]:
+    return random.integers(-127, 128, (steps, program.input_length), dtype=np.int8)
+
+
+@cocotb.test()
+async def random_networks(dut: object) -> None:
+    """Any network that fits, one after another, under any pauses of the host."""
+    random = benches.generator()
+    bench = await _RecurrentBench.start(dut)
+    for _, program in zip(
+        range(benches.current()["networks"]), _programs(random, bench.chip), strict=False
+    ):
+        state = random_devices(random, program, bench.chip)
+        await bench.check(random, program, state, _vectors(random, program, 5))
+
+
+@cocotb.test()
+async def a_trained_network(dut: object) -> None:
+    """The network that ships for the small chip, on the beginning of its text."""
+    steps = benches.current()["text"]
+    if not steps:
+        return
+    random = benches.generator()
+    bench = await _RecurrentBench.start(dut)
+    network, weights = recurrent.find("lstm_tiny")
+    program = compile_recurrent(network, weights, bench.chip, ReadMode.FOUR_PHASE)
+    state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
+    chosen = random.integers(len(network.input.symbols), size=steps)
+    await bench.check(random, program, state, weights.embedding[chosen])
+
+
+@cocotb.test()
+async def several_sequences(dut: object) -> None:
+    """Sequences of any lengths follow each other, each from an empty state or from a given one."""
+    random = benches.generator()
+    bench = await _RecurrentBench.start(dut)
+    program = next(_programs(random, bench.chip))
+    state = random_devices(random, program, bench.chip)
+    player = await bench.load(random, program, state)
+    units = sum(each.config.units for each in program.slices)
+    reads = 0
+    for steps in (1, 4, 1, 2):
+        x = _vectors(random, program, steps)
+        initial = None
+        if random.random() < 0.5:
+            hidden = random.integers(-127, 128, (1, units), dtype=np.int8)
+            cell = random.normal(0, 1, (1, units)).astype(np.float16).view(np.uint16)
+            initial = LstmState(hidden, cell)
+        expected = run_sequences(program, bench.chip, state, x[np.newaxis], initial, reads)
+        await bench.host.begin(program, steps, initial)
+        played = await player.play(x)
+        compare(expected.outputs[0], played.outputs, lambda at: f"step {at[0]}, output {at[1:]}")
+        await _compare_state(bench, program, expected)
+        for each in program.slices:
+            assert await bench.host.slices[each.slice].read("STEPS") == steps
+        reads += steps
+    assert await bench.host.errors() == {}
+    await bench.until_asleep()
+
+
+async def _compare_state(bench: _RecurrentBench, program: ChipProgram, expected: Sequences) -> None:
+    got = await bench.host.state(program)
+    for what in ("hidden", "cell"):
+        compare(
+            getattr(expected.state, what), getattr(got, what),
+            lambda at, what=what: f"{what} state, unit {at[1:]}",
+        )  # fmt: skip
+
+
+@cocotb.test()
+async def reset_at_any_moment(dut: object) -> None:
+    """A reset in mid-sequence: another network loads, and everything is right."""
+    random = benches.generator()
+    bench = await _RecurrentBench.start(dut)
+    found = _programs(random, bench.chip)
+    for _ in range(min(3, benches.current()["networks"])):
+        program = next(found)
+        state = random_devices(random, program, bench.chip)
+        player = await bench.load(random, program, state)
+        await bench.host.begin(program, 50)
+        playing = cocotb.start_soon(player.play(_vectors(random, program, 50)))
+        await Timer(int(random.integers(100, 10_000)), "ns")
+        playing.cancel()
+        await player.stop()
+        await reset(dut)
+        program = next(found)
+        state = random_devices(random, program, bench.chip)
+        await bench.check(random, program, state, _vectors(random, program, 2))
+
+
+@cocotb.test()
+async def every_alteration_is_reported(dut: object) -> None:
+    """A bit of a scale or of a loaded state, altered in what the RTL gets, must be reported."""
+    random = benches.generator()
+    bench = await _RecurrentBench.start(dut)
+    program = next(_programs(random, bench.chip))
+    state = random_devices(random, program, bench.chip)
+    x = _vectors(random, program, 2)
+    expected = run_sequences(program, bench.chip, state, x[np.newaxis])
+    last = program.slices[-1]
+    for what in ("input_scale", "output_scale", "cell", "hidden"):
+        altered = program
+        initial = LstmState(
+            np.zeros_like(expected.hidden[:, 0]), np.zeros_like(expected.cell[:, 0])
+        )
+        if what == "input_scale":
+            scales = (last.config.input_scale[0] ^ 1 << 12, *last.config.input_scale[1:])
+            altered = _with_last(program, input_scale=scales)
+        elif what == "output_scale":
+            altered = _with_last(program, output_scale=last.config.output_scale ^ 1 << 10)
+        elif what == "cell":
+            initial.cell[0, -1] ^= 1 << 13
+        else:
+            initial.hidden[0, -1] ^= 1 << 6
+        player = await bench.load(random, altered, state)
+        await bench.host.begin(altered, len(x), initial)
+        played = await player.play(x)
+        got = await bench.host.state(altered)
+        differs = (
+            (played.outputs != expected.outputs[0]).any()
+            or (got.cell != expected.state.cell).any()
+            or (got.hidden != expected.state.hidden).any()
+        )
+        assert differs, f"{what} altered, and nothing that is compared differs"
+
+
+def _with_last(program: ChipProgram, **changes: object) -> ChipProgram:
+    """The program with the configuration of its last slice changed."""
+    last = program.slices[-1]
+    changed = replace(last, config=replace(last.config, **changes))
+    return replace(program, slices=(*program.slices[:-1], changed))

@@ -1,0 +1,201 @@
+"""Recurrent networks on a chip: what goes where, that it computes the network, what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from golden_reference import onnx_lstm
+from recurrent_networks import TALL, TALL_BINARY16, random_network, sized
+
+from compiler import deadlock
+from compiler.recurrent import compile_recurrent, planned
+from compiler.streams import trace
+from golden.chip import run_sequences
+from spec import chip, fabric, pcm_state, program_image, recurrent
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.fabric import PARTS
+from spec.formats import ReadMode
+from spec.program_codes import computing, device_codes
+
+TINY, HERMES, CADUCEUS = (chip.find(name) for name in ("tiny", "hermes", "caduceus"))
+SHARED, APART = (8, 8, 16), (24, 16, 5)
+"""Hidden units, inputs and outputs: all rows in one tile, or in three."""
+
+
+def _run(shape: tuple[int, int, int], description: Chip, mode: ReadMode, x: np.ndarray):
+    network, weights = random_network(*shape)
+    program = compile_recurrent(network, weights, description, mode)
+    state = pcm_state.ideal(description, device_codes(program, description))
+    return network, weights, run_sequences(program, description, state, x)
+
+
+def test_the_published_network_is_where_it_was_published() -> None:
+    plan, program = planned(*recurrent.find("lstm_ptb"), HERMES, ReadMode.FOUR_PHASE)
+    assert len(computing(program)) == 26
+    assert [len(units) for units in plan.units] == [63] * 8
+    assert [len(rows) for rows in plan.inputs] == [128]
+    assert plan.groups == (range(4), range(4, 8))
+    # Rows 2 to 4 of the paper, counted from 1, and two tiles for the dense layer.
+    gates = sorted(tile for tile, block in plan.tiles.items() if block.layer == "gates")
+    assert gates == list(range(8, 32))
+    assert sum(block.layer == "dense" for block in plan.tiles.values()) == 2
+    for tile in computing(program):
+        block = plan.tiles[tile.tile]
+        if block.layer == "gates":
+            assert tile.config.columns == 252
+            assert tile.config.rows == (128 if block.inputs else 252)
+
+
+def test_the_captioning_shape_fills_half_of_the_chip() -> None:
+    plan, program = planned(*recurrent.find("lstm_504"), HERMES, ReadMode.ONE_PHASE)
+    assert sorted(plan.tiles) == [tile.tile for tile in computing(program)] == list(range(32))
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+@pytest.mark.parametrize(
+    ("shape", "description"),
+    [
+        (SHARED, TINY), ((4, 3, 2), TINY), ((7, 2, 0), TINY), (APART, TALL), ((22, 9, 0), TALL),
+        ((13, 16, 20), TALL), ((16, 16, 5), TALL_BINARY16), ((16, 8, 0), TALL_BINARY16),
+    ],
+)  # fmt: skip
+def test_a_compiled_network_computes_the_real_one(shape, description: Chip, mode) -> None:
+    """Against ONNX Runtime's LSTM, in steps of the INT8 hidden state and of the logits."""
+    _, size, outputs = shape
+    x = np.random.default_rng(4).integers(-127, 128, (6, 5, size), dtype=np.int8)
+    network, weights, got = _run(shape, description, mode, x)
+    real = onnx_lstm(
+        x * np.float32(network.input.scale), weights.input, weights.hidden, weights.bias
+    )
+    step = network.lstm.output_scale
+    # In 1-phase reads a count stands for both signs, and small sums round coarsely.
+    allowed = 0.035 if mode == ReadMode.FOUR_PHASE else 0.045
+    error = got.hidden * step - real
+    assert np.sqrt(np.mean(error**2)) < allowed
+    assert np.abs(real).max() > 0.4
+    if outputs:
+        logits = real @ weights.dense + weights.dense_bias
+        difference = got.outputs * network.dense.output_scale - logits
+        assert np.sqrt(np.mean(difference**2)) < 0.06
+        assert got.outputs.shape == (6, 5, outputs)
+    else:
+        np.testing.assert_array_equal(got.outputs, got.hidden)
+
+
+def test_every_unit_of_a_part_is_where_the_matrix_has_it() -> None:
+    """One hidden unit at a time reaches each gate with its own weight alone."""
+    network, weights = random_network(16, 16, 5)
+    plan, program = planned(network, weights, TALL_BINARY16, ReadMode.FOUR_PHASE)
+    tiles = {tile.tile: tile for tile in computing(program)}
+    scale = network.lstm.hidden_gmax / np.abs(weights.hidden).max()
+    for number, block in plan.tiles.items():
+        if block.layer != "gates" or not block.slices:
+            continue
+        tile = tiles[number]
+        cells = tile.codes[..., :2].astype(int).sum(-1) - tile.codes[..., 2:].astype(int).sum(-1)
+        for part, slice_ in zip(tile.config.input_parts, block.slices, strict=True):
+            assert part.start % TALL_BINARY16.link.units == 0
+            for row, unit in enumerate(plan.units[slice_]):
+                for place, column in enumerate(plan.units[block.columns]):
+                    for gate in range(4):
+                        weight = weights.hidden[unit, gate * 16 + column]
+                        assert cells[part.start + row, 4 * place + gate] == np.rint(weight * scale)
+        used = sum(part.length for part in tile.config.input_parts)
+        assert np.count_nonzero(cells.any(axis=1)) == used
+
+
+@pytest.mark.parametrize("description", [TINY, TALL, TALL_BINARY16, HERMES, CADUCEUS])
+def test_random_shapes_compile_without_a_deadlock(description: Chip) -> None:
+    """Up to a few shapes of every chip; what does not fit is told, and nothing else."""
+    random = np.random.default_rng(7)
+    compiled = 0
+    most = description.gdpu.slices * description.gdpu.units
+    for _ in range(6 if most > 100 else 40):
+        hidden = int(random.integers(1, most + 1))
+        size = int(random.integers(1, 2 * description.array.rows))
+        outputs = int(random.choice([0, random.integers(1, 2 * description.array.columns)]))
+        network, weights = random_network(hidden, size, outputs)
+        try:
+            program = compile_recurrent(network, weights, description, ReadMode.ONE_PHASE)
+        except deadlock.Deadlock:
+            raise
+        except UserError as error:
+            assert f"chip {description.name} allows" in str(error)
+            continue
+        compiled += 1
+        assert all(len(tile.config.input_parts) <= PARTS for tile in computing(program))
+        assert len(trace(program, description)) == len(
+            {stream.number for stream in trace(program, description)}
+        )
+    assert compiled >= 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "description", "sentence"),
+    [
+        ((9, 4, 0), TINY, "network random has 9 hidden units: chip tiny allows 8"),
+        ((8, 9, 0), TINY, "needs 2 tiles above every GDPU slice: chip tiny allows 1"),
+        ((4, 4, 40), TINY, "has 3 column blocks of its dense layer: chip tiny allows 1"),
+        ((24, 40, 0), TALL, "needs 5 tiles above every GDPU slice: chip tiny allows 3"),
+    ],
+)
+def test_what_does_not_fit_is_told(shape, description: Chip, sentence: str) -> None:
+    network, weights = random_network(*shape)
+    with pytest.raises(UserError, match=sentence):
+        compile_recurrent(network, weights, description, ReadMode.ONE_PHASE)
+
+
+def test_a_scale_beyond_binary16_is_told() -> None:
+    network, weights = random_network(4, 4, 0)
+    lstm = network.lstm.model_copy(update={"output_scale": 1e-6})
+    with pytest.raises(UserError, match=r"lstm: output_scale = 1e\+06: allowed in binary16"):
+        compile_recurrent(
+            network.model_copy(update={"lstm": lstm}), weights, TINY, ReadMode.ONE_PHASE
+        )
+
+
+def test_the_image_holds_all_of_it(tmp_path) -> None:
+    network, weights = random_network(*APART)
+    program = compile_recurrent(network, weights, TALL, ReadMode.ONE_PHASE)
+    program_image.save(program, tmp_path / "a.img")
+    loaded = program_image.load(tmp_path / "a.img", TALL)
+    assert loaded.slices == program.slices
+    for one, other in zip(loaded.tiles, program.tiles, strict=True):
+        assert one.routes == other.routes
+        assert one.config is None or one.config.parts == other.config.parts
+
+
+def test_hidden_states_in_two_orders_are_refused() -> None:
+    """The order on which the check relies: sent along two trees, they could wait in a ring."""
+    network, weights = random_network(*SHARED)
+    program = compile_recurrent(network, weights, TINY, ReadMode.ONE_PHASE)
+    deadlock.check(program, TINY)
+    second = program.slices[1]
+    # Slice 1 goes west before it goes north: tiles get the two states in different orders.
+    changed = []
+    for tile in program.tiles:
+        routes = list(tile.routes)
+        for index, route in enumerate(routes):
+            if route.stream not in (second.first, second.stream):
+                continue
+            sinks = {
+                3: {"west_1"} | ({fabric.INPUT} & set(route.sinks)), 0: {"east_1", fabric.INPUT},
+                1: {fabric.INPUT},
+            }[tile.tile]  # fmt: skip
+            order = fabric.sinks(TINY)
+            routes[index] = replace(route, sinks=tuple(sorted(sinks, key=order.index)))
+        if tile.tile == 2:
+            for stream in (second.first, second.stream):
+                routes.append(
+                    replace(program.tiles[2].routes[0], stream=stream, sinks=("north_1",))
+                )
+        changed.append(replace(tile, routes=tuple(routes)))
+    with pytest.raises(deadlock.Deadlock):
+        deadlock.check(replace(program, tiles=tuple(changed)), TINY)
+
+
+def test_a_wide_chip_still_compiles_what_a_narrow_one_does() -> None:
+    wide = sized("tiny", grid={"rows": 4, "columns": 2}, host={"outputs": ((2, 1), (3, 1))})
+    for shape in (SHARED, (8, 16, 0), (3, 3, 3)):
+        compile_recurrent(*random_network(*shape), wide, ReadMode.ONE_PHASE)

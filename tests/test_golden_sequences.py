@@ -1,0 +1,188 @@
+"""Golden chip with GDPU slices: steps of sequences, their state, and what cannot work is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from golden_reference import random_state
+from recurrent_networks import TALL, TALL_BINARY16, random_network
+
+from compiler.recurrent import compile_recurrent
+from golden import gdpu
+from golden.chip import LstmState, run, run_sequences
+from golden.tile import Tile
+from spec import chip, fabric, pcm_state
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.program import ChipProgram
+from spec.program_codes import computing, device_codes
+
+TINY = chip.find("tiny")
+SEQUENCES, STEPS = 3, 7
+
+
+def _program(shape=(8, 8, 16), description: Chip = TINY) -> ChipProgram:
+    return compile_recurrent(*random_network(*shape), description, ReadMode.FOUR_PHASE)
+
+
+def _vectors(program: ChipProgram) -> np.ndarray:
+    random = np.random.default_rng(5)
+    size = SEQUENCES, STEPS, program.input_length
+    return random.integers(-127, 128, size, dtype=np.int8)
+
+
+def test_a_step_is_its_tiles_and_slices_in_order() -> None:
+    """On `tiny`, written out: two tiles of gates, two slices, and the dense layer's tile."""
+    program, x = _program(), _vectors(_program())
+    state = random_state(TINY, seed=3, tiles=3)
+    first, second, dense = computing(program)
+    slices = program.slices
+    tiles = [Tile(TINY, state, index) for index in range(3)]
+    hidden = [np.zeros((SEQUENCES, 4), np.int8) for _ in slices]
+    cell = [np.zeros((SEQUENCES, 4), np.uint16) for _ in slices]
+    got = run_sequences(program, TINY, state, x, first_read=11)
+    for t in range(STEPS):
+        reads = 11 + np.arange(SEQUENCES) * STEPS + t
+        inputs = np.concatenate([x[:, t], *hidden], axis=1)
+        for index, tile in enumerate((first, second)):
+            gates = tiles[index].run(tile.config, inputs, first_read=reads)
+            hidden[index], cell[index] = gdpu.step(slices[index].config, gates, cell[index])
+        logits = tiles[2].run(dense.config, np.concatenate(hidden, axis=1), first_read=reads)
+        np.testing.assert_array_equal(got.outputs[:, t], logits)
+        np.testing.assert_array_equal(got.hidden[:, t], np.concatenate(hidden, axis=1))
+        np.testing.assert_array_equal(got.cell[:, t], np.concatenate(cell, axis=1))
+    # The comparison means something: states differ from step to step and between sequences.
+    assert len({step.tobytes() for step in got.hidden.reshape(-1, 8)}) == SEQUENCES * STEPS
+
+
+@pytest.mark.parametrize("description", [TALL, TALL_BINARY16])
+def test_the_order_of_tiles_follows_their_needs(description: Chip) -> None:
+    """Numbers of tiles and of slices mean nothing: turned round, the program does the same."""
+    program = _program((16, 16, 5), description)
+    state = pcm_state.ideal(description, device_codes(program, description))
+    x = _vectors(program)
+    assert np.ptp(run_sequences(program, description, state, x).outputs) > 20
+
+
+@pytest.mark.parametrize("cut", [1, 3, STEPS - 1])
+def test_a_sequence_may_be_stopped_and_resumed(cut: int) -> None:
+    program, x = _program(), _vectors(_program())
+    state = random_state(TINY, seed=4, tiles=3, noise=False)
+    whole = run_sequences(program, TINY, state, x)
+    start = run_sequences(program, TINY, state, x[:, :cut])
+    rest = run_sequences(program, TINY, state, x[:, cut:], start.state)
+    for key in ("outputs", "hidden", "cell"):
+        parts = getattr(start, key), getattr(rest, key)
+        np.testing.assert_array_equal(getattr(whole, key), np.concatenate(parts, axis=1))
+    # Without the state it would be another sequence.
+    anew = run_sequences(program, TINY, state, x[:, cut:])
+    assert (anew.outputs != rest.outputs).any()
+
+
+def test_sequences_are_as_if_one_after_another() -> None:
+    """Read noise is by read index, so that also what was read before counts."""
+    program, x = _program(), _vectors(_program())
+    state = random_state(TINY, seed=6, tiles=3)
+    together = run_sequences(program, TINY, state, x, first_read=100)
+    for number, one in enumerate(x):
+        alone = run_sequences(
+            program, TINY, state, one[np.newaxis], first_read=100 + number * STEPS
+        )
+        np.testing.assert_array_equal(together.outputs[number], alone.outputs[0])
+        np.testing.assert_array_equal(together.cell[number], alone.cell[0])
+    other = run_sequences(program, TINY, state, x, first_read=101)
+    assert (other.outputs != together.outputs).any()
+
+
+def _turn(program: ChipProgram, stream: int, tile: int, **changes) -> ChipProgram:
+    """The program with a route of a tile changed."""
+    tiles = []
+    for each in program.tiles:
+        routes = tuple(
+            replace(route, **changes) if (each.tile, route.stream) == (tile, stream) else route
+            for route in each.routes
+        )
+        tiles.append(replace(each, routes=routes))
+    return replace(program, tiles=tuple(tiles))
+
+
+def _slice(program: ChipProgram, **changes) -> ChipProgram:
+    return replace(program, slices=(replace(program.slices[0], **changes), *program.slices[1:]))
+
+
+def _units(program: ChipProgram, units: int) -> ChipProgram:
+    return _slice(program, config=replace(program.slices[0].config, units=units))
+
+
+def _narrow(program: ChipProgram) -> ChipProgram:
+    """The program with too few gates from its first tile."""
+    tile = program.tiles[0]
+    config = replace(tile.config, columns=12, constants=tile.config.constants[:12])
+    first = replace(tile, config=config, codes=tile.codes[:, :12])
+    return replace(program, tiles=(first, *program.tiles[1:]))
+
+
+PROGRAM = _program()
+FIRST = PROGRAM.slices[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (_units(PROGRAM, 3), "start [+] length = 4: allowed is the packet's length, 3"),
+        (_narrow(PROGRAM), "slice 0: stream 0 has 12 bytes: allowed is four for each of its 4"),
+        (_units(PROGRAM, 5), "slice 0: units = 5: allowed is 1 to 4"),
+        (_slice(PROGRAM, slice=2), "slice 1 comes after slice 2: allowed is rising order"),
+        (_slice(PROGRAM, sides=()), "slice 0: sides = .*: allowed is at least one of"),
+        (_slice(PROGRAM, sides=("south", "south")), "slice 0: sides = .*: allowed is at least"),
+        (_slice(PROGRAM, last=77), "stream 77 comes, and has no route there"),
+        (replace(PROGRAM, slices=PROGRAM.slices[1:]), "no stream goes to part 1 of 'input'"),
+        (_turn(PROGRAM, FIRST.stream, 3, sinks=("north_1",)),
+         "slice 0: stream 3 goes to other ends than streams 2 and 4 together"),
+        (_turn(PROGRAM, FIRST.stream, 0, part=2), "stream 3 goes to other ends than"),
+        (_turn(PROGRAM, FIRST.first, 0, part=2), "stream 3 goes to other ends than"),
+        (_turn(PROGRAM, 0, 0, sinks=("host",)), "sinks has 'host': allowed on tiles 1, 3"),
+        (_turn(PROGRAM, 1, 1, sinks=("host",)), "stream 1 leaves for the host, and is none"),
+        (_turn(PROGRAM, FIRST.stream, 0, part=16), "part = 16: allowed is 0 to 15"),
+        (_turn(PROGRAM, FIRST.stream, 0, part=3), "part = 3: allowed is 0 to 2"),
+        (_turn(PROGRAM, FIRST.stream, 0, length=3), "allowed for 'input' is the tile's rows, 4"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_told(changed: ChipProgram, sentence: str) -> None:
+    state = random_state(TINY, seed=3, tiles=3)
+    with pytest.raises(UserError, match=sentence):
+        run_sequences(changed, TINY, state, _vectors(PROGRAM))
+
+
+def test_what_does_not_fit_is_told() -> None:
+    state, x = random_state(TINY, seed=3, tiles=3), _vectors(PROGRAM)
+    with pytest.raises(UserError, match="has GDPU slices: allowed are sequences"):
+        run(PROGRAM, TINY, state, x[0])
+    with pytest.raises(UserError, match=r"allowed is int8 \[n, steps >= 1, 8\]"):
+        run_sequences(PROGRAM, TINY, state, x[:, :0])
+    with pytest.raises(UserError, match=r"input vectors: int8 \[3, 7, 7\]"):
+        run_sequences(PROGRAM, TINY, state, x[..., :7])
+    bad = LstmState(np.zeros((3, 8), np.int8), np.zeros((3, 7), np.uint16))
+    with pytest.raises(UserError, match=r"initial cell state: uint16 \[3, 7\]: allowed is uint16"):
+        run_sequences(PROGRAM, TINY, state, x, bad)
+
+
+def test_gates_for_no_slice_are_told() -> None:
+    """Slice 1 gone, its hidden state no longer an input: its gates still come."""
+    second, tiles = PROGRAM.slices[1], []
+    gone = {second.first, second.stream, second.last}
+    for tile in PROGRAM.tiles:
+        config = tile.config
+        if config is not None:
+            parts = config.parts[:-1] if len(config.parts) > 2 else ()
+            config = replace(config, parts=parts, rows=config.rows - 4)
+            codes = tile.codes[: config.rows]
+            tile = replace(tile, config=config, codes=codes)
+        routes = tuple(route for route in tile.routes if route.stream not in gone)
+        tiles.append(replace(tile, routes=routes))
+    alone = replace(PROGRAM, tiles=tuple(tiles), slices=PROGRAM.slices[:1])
+    state = random_state(TINY, seed=3, tiles=3)
+    with pytest.raises(UserError, match="slice 1: gates come, and the program has no such slice"):
+        run_sequences(alone, TINY, state, _vectors(PROGRAM))
+    assert fabric.gdpu_tiles(TINY, 1) == {"north": 1, "south": 3}

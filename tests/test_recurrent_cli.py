@@ -1,0 +1,108 @@
+"""Recurrent networks from the command line: results, placement, bits per character, mistakes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from test_cli import caduceus
+
+from caduceus import bpc, text
+from spec import recurrent
+from spec.network import NETWORKS_DIR
+
+FIELDS = {
+    "network", "chip", "simulator", "read_mode", "inputs", "tiles", "slices", "values_compared",
+    "mismatches", "first_mismatch", "mvms", "cycles", "latency_ns", "latency_with_input_ns",
+    "latency_of_state_ns", "period_ns", "khz", "seconds_per_step", "wall_seconds", "bpc",
+    "golden_bpc_whole_text", "float_bpc",
+}  # fmt: skip
+
+
+def test_sim_compares_every_output_and_state(tmp_path) -> None:
+    output, steps = tmp_path / "result.json", 6
+    run = caduceus(
+        "sim", "--chip", "tiny", "--net", "lstm_tiny", "--images", steps, "--output", output
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    assert report.keys() >= FIELDS
+    assert (report["mismatches"], report["inputs"], report["tiles"]) == (0, steps, 3)
+    # Logits twice; hidden and cell states after each step, after a half, and at the end.
+    assert report["values_compared"] == 2 * steps * 16 + (steps + 2) * 2 * 8
+    assert report["mvms"] == 2 * steps * 3
+    network, _ = recurrent.find("lstm_tiny")
+    assert 0 < report["bpc"] < np.log2(len(network.input.symbols))
+    assert "0 mismatches" in run.stdout and "bits a character" in run.stdout
+
+
+def test_compile_shows_the_placement(tmp_path) -> None:
+    run = caduceus("compile", "--net", "lstm_ptb", "--output", tmp_path / "a.program")
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[3] == "x0 x1 x2 x3 x4 x5 x6 x7"
+    assert lines[4] == lines[5] == "h0 h1 h2 h3 h4 h5 h6 h7"
+    assert lines[6] == "g0 g1 g2 g3 g4 g5 g6 g7"
+    assert "26 of 64 tiles compute" in run.stdout
+    assert "8 of 8 GDPU slices with 63 units" in run.stdout
+    assert (tmp_path / "a.program").stat().st_size > 26 * 252 * 128
+
+
+def test_accuracy_is_in_bits_per_character() -> None:
+    run = caduceus("accuracy", "--chip", "tiny", "--net", "lstm_tiny", "--read-mode", "1-phase")
+    assert run.returncode == 0, run.stderr
+    written = (NETWORKS_DIR / "lstm_tiny" / "text.txt").read_text(encoding="utf-8")
+    assert f"bits a character over {len(written) - 1} in" in run.stdout
+    found = recurrent.find("lstm_tiny")
+    golden = float(run.stdout.split("golden ")[1].split()[0])
+    assert golden == pytest.approx(found[0].float_bpc, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("sim", "--chip", "tiny", "--net", "lstm_ptb"),
+         "network lstm_ptb has 504 hidden units: chip tiny allows 8 (2 GDPU slices of 4)"),
+        (("sim", "--net", "lstm_ptb", "--images", 99_999), "text.txt allows 1 to "),
+        (("compile", "--chip", "tiny", "--net", "lstm_504"), "chip tiny allows 8"),
+        (("accuracy", "--net", "lstm_504"), "network lstm_504 has dataset random: allowed is one"),
+        (("accuracy", "--net", "lstm_tiny", "--images", 99_999), "characters = 99999: allowed is"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:
+    run = caduceus(*arguments)
+    assert run.returncode == 2
+    assert sentence in run.stderr and run.stderr.count("\n") == 1
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_a_text_with_another_symbol_is_told(tmp_path, monkeypatch) -> None:
+    shutil.copytree(NETWORKS_DIR / "lstm_tiny", tmp_path / "lstm_tiny")
+    (tmp_path / "lstm_tiny" / "text.txt").write_text("a red tile!")
+    monkeypatch.setattr(text, "NETWORKS_DIR", tmp_path)
+    network, weights = recurrent.find("lstm_tiny")
+    text.inputs(network, weights, 9)
+    with pytest.raises(Exception, match="character 10: '!' is not among the network's symbols"):
+        text.inputs(network, weights, 10)
+
+
+@pytest.mark.parametrize(("length", "count"), [(100, 1), (2_000, 1), (5_000, 4), (40_000, 7)])
+def test_every_character_is_predicted_once(length: int, count: int) -> None:
+    numbers = np.arange(length) % 250
+    position, own = bpc.streams(numbers.astype(np.uint8), count)
+    assert (np.sort(position[own]) == np.arange(length - 1)).all()
+    # A stream runs over the characters just before its own, as many as there are.
+    for line, mine in zip(position, own, strict=True):
+        first = line[mine][0]
+        warm_up = line[: np.argmax(mine)]
+        assert len(warm_up) == bpc.WARM_UP
+        assert (warm_up == np.maximum(first + np.arange(-bpc.WARM_UP, 0), 0)).all()
+
+
+def test_bits_are_those_of_a_softmax() -> None:
+    random = np.random.default_rng(2)
+    logits = random.integers(-127, 128, (3, 4, 9), dtype=np.int8)
+    following = random.integers(0, 9, (3, 4)).astype(np.uint8)
+    real = np.exp(logits * 0.05)
+    share = np.take_along_axis(real, following[..., None].astype(int), -1)[..., 0] / real.sum(-1)
+    np.testing.assert_allclose(text.bits(logits, 0.05, following), -np.log2(share), atol=1e-12)
