@@ -70,18 +70,23 @@ def streams(numbers: NDArray[np.uint8], count: int) -> tuple[NDArray[np.int64], 
 def known(
     network: RecurrentNetwork, weights: RecurrentWeights, chip: Chip, read_mode: ReadMode
 ) -> float | None:
-    """Bits per character of the whole text, if measured before with the same code and files."""
+    """Bits per character of the whole text, if that is here and was measured with the same code."""
     try:
-        path = BUILD / "accuracy" / f"{_key(network, weights, chip, read_mode)}.json"
+        numbers = whole_text(network)
+        path = BUILD / "accuracy" / f"{_key(network, weights, chip, read_mode, numbers)}.json"
         return json.loads(path.read_text())["golden_bpc"]
-    except (FileNotFoundError, ValueError, KeyError):
+    except (UserError, FileNotFoundError, ValueError, KeyError):
         return None
 
 
 def _key(
-    network: RecurrentNetwork, weights: RecurrentWeights, chip: Chip, read_mode: ReadMode
+    network: RecurrentNetwork,
+    weights: RecurrentWeights,
+    chip: Chip,
+    read_mode: ReadMode,
+    numbers: NDArray[np.uint8],
 ) -> str:
-    arrays = [array for array in vars(weights).values() if array is not None]
+    arrays = [array for array in vars(weights).values() if array is not None] + [numbers]
     return fingerprint(f"{network!r} {chip!r} {read_mode}", arrays)
 
 
@@ -136,7 +141,7 @@ def measure(
     }
     content = json.dumps(report, indent=2) + "\n"
     if whole:
-        key = _key(network, weights, chip, read_mode)
+        key = _key(network, weights, chip, read_mode, numbers)
         write_whole(BUILD / "accuracy" / f"{key}.json", content, "accuracy")
     write_whole(BUILD / "accuracy.json", content, "accuracy")
     return report

@@ -98,9 +98,9 @@ def run_network(
 def _show(report: dict, path: Path, console: Console) -> None:
     if report["mismatches"]:
         console.print(f"MISMATCH: {report['first_mismatch']}", style="bold red", soft_wrap=True)
-    period, bpc = report["period_ns"], report["bpc"]
+    period, bits = report["period_ns"], report["bpc"]
     at_speed = f", one every {period:.1f} ns at full speed" if period else ""
-    predicted = f"{bpc:.3f} bits a character over these {report['inputs']}\n" if bpc else ""
+    predicted = f"{bits:.3f} bits a character over these {report['inputs']}\n" if bits else ""
     console.print(
         f"{report['inputs']} steps twice, {report['mvms']} MVMs, {report['values_compared']} "
         f"outputs, hidden and cell states compared, {report['mismatches']} mismatches\n"

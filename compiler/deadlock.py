@@ -16,11 +16,13 @@ of packets that wait for each other is a cycle of edges to the same vector, or e
 to any vector: steps to older vectors only never lead back. The program is refused if there is a
 cycle of the first kind, or any cycle at all with an edge of the last kind.
 
-Hidden states that come together at one tile and go the same tree from there keep the order that
-they have there, on every link (edges AHEAD). Such edges never lead round in a ring by themselves,
-unless there are two such orders; so among those to the same vector they are let pass, but not
-together with any other edge from one stream to another. (For that a slice must not be a step ahead
-of another: each needs the hidden states of all before it sends its next. Else the edge is to any.)
+Hidden states that come together at one tile and go the same tree from there have one order in
+every channel of it, and already in those of the way to that tile that they share to its end (edges
+AHEAD). Such edges never lead round in a ring by themselves, unless there are two such orders; so
+among those to the same vector they are let pass, but not together with any other edge from one
+stream to another. Where two of them share a channel and part again before, either may be the first
+of those of a step (SAME). All this holds as no slice is a step ahead of another: each needs the
+hidden states of all before it sends its next. Else the edge is to any.
 
 - A packet waits for whatever else may hold a channel that it has not taken yet, for whoever may
   have the turn there, and for the ends it is delivered to. In a queue it waits for what those ahead
@@ -166,6 +168,15 @@ class _Tree:
         """Whether it has one way and one end."""
         return all(len(hop.sinks) == 1 for hop in self.stream.hops)
 
+    def after(self, name: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Tiles and sinks of the hops that follow a channel."""
+        channels, found = {name}, []
+        for hop in self.stream.hops:
+            if hop.entered in channels:
+                channels.update(hop.channels)
+                found.append((hop.tile, hop.sinks))
+        return tuple(found)
+
     def missing(self, name: str) -> Iterator[str]:
         """Channels that may not be taken yet when `name` is."""
         taken = {id(self.fork[before]) for before in self.ways[name][1:]}
@@ -219,9 +230,9 @@ class _Waits:
 
     def _order(self, stream: int, other: int, name: str) -> _Age:
         """Which vectors of `other` may be ahead of `stream` in a channel that both use."""
-        if self._orders.together(stream, other):
-            return _Age.AHEAD
         one, two = self._trees[stream], self._trees[other]
+        if self._orders.together(stream, other):
+            return _Age.AHEAD if one.after(name) == two.after(name) else _Age.SAME
         if one.stream.port is None or one.ways[name] != two.ways[name]:
             return _Age.ANY
         return _Age.SAME if self._place[other] < self._place[stream] else _Age.OLDER

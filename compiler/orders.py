@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from compiler.streams import Stream
+from compiler.streams import Stream, source_name
 from spec import fabric
 from spec.chip import Chip
 
@@ -60,8 +60,8 @@ class Dataflow:
 class Orders:
     """Hidden states that pass one hop, and then the same tree, with every slice needing all.
 
-    No slice sends its next before all of this step have passed that hop: then no packet is ahead
-    of another's by a step, and those of a step have one order on every link that they share.
+    No slice sends its next before all of this step have passed that hop: so no packet is ahead of
+    another's by a step, and those of a step have one order from that hop on.
     """
 
     def __init__(self, streams: tuple[Stream, ...], flow: Dataflow) -> None:
@@ -84,7 +84,13 @@ class Orders:
 
 
 def _root(stream: Stream) -> object:
-    """The first hop where a stream forks or is delivered, and all that follow, as a value."""
+    """The first hop where a stream forks or is delivered, and all that follow, as a value.
+
+    A stream that enters the fabric at two tiles forks in its slice: it shares no order with others.
+    """
+    source = source_name(stream)
+    if sum(hop.entered == source for hop in stream.hops) > 1:
+        return source
     trunk = 0
     while len(stream.hops[trunk].sinks) == 1 and trunk + 1 < len(stream.hops):
         trunk += 1

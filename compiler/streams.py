@@ -72,12 +72,16 @@ def trace(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
     tiles = {tile.tile: tile for tile in program.tiles}
     _demand(len(tiles) == len(program.tiles), "two programs for one tile", "one a tile")
     found: dict[int, Stream] = {}
+    taken: dict[int, str] = {}  # numbers, and where their streams come from
 
     def follow(stream: Stream) -> Stream:
-        other = found.get(stream.number)
-        if other is not None:
-            first, second = source_name(other), source_name(stream)
-            _demand(False, f"stream {stream.number} comes from {first} and {second}", "one source")
+        source = source_name(stream)
+        _demand(
+            stream.number not in taken,
+            f"stream {stream.number} comes from {taken.get(stream.number)} and {source}",
+            "one source",
+        )
+        taken[stream.number] = source
         found[stream.number] = replace(stream, hops=_follow(stream, program, tiles, chip))
         return found[stream.number]
 
@@ -86,7 +90,7 @@ def trace(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
     for each in program.slices:
         parts = [follow(_hidden(each, number)) for number in (each.first, each.last)]
         whole = follow(_hidden(each, each.stream))
-        _check_hidden(each, whole, *parts)
+        _check_hidden(each, tiles, whole, *parts)
         before = frozenset(parts[0].ends(fabric.INPUT))
         for part in parts:  # of the whole: they wait for nothing that it does not
             del found[part.number]
@@ -94,8 +98,7 @@ def trace(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
     streams = tuple(found[number] for number in sorted(found))
     for tile in program.tiles:
         _check_tile(tile, streams)
-    for each in program.slices:
-        _check_gates(each, chip, streams)
+    _check_gates(program, chip, streams)
     _check_outputs(program, chip, streams)
     return streams
 
@@ -227,7 +230,13 @@ def _check_tile(tile: TileProgram, streams: tuple[Stream, ...]) -> None:
             )
 
 
-def _check_hidden(program: SliceProgram, whole: Stream, first: Stream, last: Stream) -> None:
+def _check_hidden(
+    program: SliceProgram,
+    tiles: dict[int, TileProgram],
+    whole: Stream,
+    first: Stream,
+    last: Stream,
+) -> None:
     """What a slice sends at a sequence's ends goes ways that a step's packets go, too."""
     ways = {(hop.entered, hop.tile): set(hop.sinks) for hop in whole.hops}
     together: dict[tuple[str, int], set[str]] = {key: set() for key in ways}
@@ -240,11 +249,17 @@ def _check_hidden(program: SliceProgram, whole: Stream, first: Stream, last: Str
                 f"tile {hop.tile}", f"only where stream {whole.number} goes, too",
             )  # fmt: skip
             together[hop.entered, hop.tile] |= set(hop.sinks)
+            kept, wanted = (_slice(s.number, tiles[hop.tile]) for s in (part, whole))
+            _demand(
+                kept == wanted or not {fabric.INPUT, fabric.RX} & set(hop.sinks),
+                f"slice {program.slice}: tile {hop.tile} keeps {kept} of stream {part.number} "
+                "(start, length, part)", f"what it keeps of stream {whole.number}, {wanted}",
+            )  # fmt: skip
     _demand(
         together == ways, f"slice {program.slice}: stream {whole.number} goes where neither "
         f"{first.number} nor {last.number} goes", "only where one of them goes",
     )  # fmt: skip
-    for sink in (fabric.INPUT, fabric.HOST):
+    for sink in (fabric.INPUT, fabric.RX, fabric.GDPU, fabric.HOST):
         twice = set(first.ends(sink)) & set(last.ends(sink))
         _demand(
             not twice, f"slice {program.slice}: streams {first.number} and {last.number} both go "
@@ -256,18 +271,33 @@ def _check_hidden(program: SliceProgram, whole: Stream, first: Stream, last: Str
     )  # fmt: skip
 
 
-def _check_gates(program: SliceProgram, chip: Chip, streams: tuple[Stream, ...]) -> None:
-    """A slice gets one gate vector a step, of the length that it takes."""
-    sides = fabric.gdpu_tiles(chip, program.slice).values()
-    ends = [s for s in streams for tile in s.ends(fabric.GDPU) if tile in sides]
-    _demand(len(ends) == 1, f"slice {program.slice} gets {len(ends)} streams", "1")
-    wanted = len(GATES) * program.config.units
-    stream = ends[0]
-    _demand(
-        stream.length == wanted and stream.values in (None, "int8"),
-        f"slice {program.slice} gets {stream.length} bytes of {stream.values}",
-        f"{wanted} int8",
-    )
+def _slice(stream: int, tile: TileProgram) -> tuple[int, int, int]:
+    """What a tile keeps of a stream, and as which part."""
+    route = _route(stream, tile, tile.tile)
+    return route.start, route.length, route.part
+
+
+def _check_gates(program: ChipProgram, chip: Chip, streams: tuple[Stream, ...]) -> None:
+    """A slice gets one gate vector a step, of the length that it takes; no other gets any."""
+    ends: dict[int, list[Stream]] = {each.slice: [] for each in program.slices}
+    for stream in streams:
+        for tile in stream.ends(fabric.GDPU):
+            number = fabric.gdpu_slice(chip, tile)
+            _demand(
+                number in ends,
+                f"stream {stream.number} goes to "
+                + (f"slice {number}" if number is not None else f"no slice at tile {tile}"),
+                f"the program's slices, {sorted(ends)}",
+            )
+            ends[number].append(stream)
+    for each in program.slices:
+        mine, wanted = ends[each.slice], len(GATES) * each.config.units
+        _demand(len(mine) == 1, f"slice {each.slice} gets {len(mine)} streams", "1")
+        _demand(
+            mine[0].length == wanted and mine[0].values in (None, "int8"),
+            f"slice {each.slice} gets {mine[0].length} bytes of {mine[0].values}",
+            f"{wanted} int8",
+        )
 
 
 def _check_outputs(program: ChipProgram, chip: Chip, streams: tuple[Stream, ...]) -> None:

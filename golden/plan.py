@@ -114,12 +114,12 @@ def _deliver(
             _leave(left, tile, source)
         if GDPU in route.sinks:
             end = ("slice", fabric.gdpu_slice(chip, tile)), GDPU, 0
-            _keep(kept, end, Part(source, 0, source.length, before), tile)
+            _keep(kept, end, Part(source, 0, source.length, before))
         for sink in (INPUT, RX):
             if sink in route.sinks:
                 end = ("tile", tile), sink, route.part if sink == INPUT else 0
                 part = Part(source, route.start, route.start + route.length, before)
-                _keep(kept, end, part, tile)
+                _keep(kept, end, part)
 
 
 def _deliver_hidden(
@@ -152,7 +152,7 @@ def _deliver_hidden(
         if key == "stream":
             continue
         for end, part in mine.items():
-            _keep(kept, end, part, end[0][1])
+            _keep(kept, end, part)
         if key == "last":
             # A step's packets leave as `stream` and as `last`; the program's outputs name one.
             for tile, _ in leaving:
@@ -200,21 +200,21 @@ def _arrivals(
         ]
 
 
-def _keep(kept: dict[End, Part], end: End, part: Part, tile: int) -> None:
+def _keep(kept: dict[End, Part], end: End, part: Part) -> None:
     """Note that the end keeps a part of the packet."""
-    (_, _), sink, number = end
+    (kind, place), sink, number = end
     source = part.source
     if part.end > source.length:
         raise UserError(
-            f"tile {tile}: stream {source.stream}: start + length = {part.end}: allowed is the "
+            f"{kind} {place}: stream {source.stream}: start + length = {part.end}: allowed is the "
             f"packet's length, {source.length}"
         )
     if end in kept:
         first = kept[end].source.stream
         where = f"part {number} of '{sink}'" if number else f"'{sink}'"
         raise UserError(
-            f"tile {tile}: streams {first} and {source.stream} both go to {where}: allowed is one "
-            "packet a vector"
+            f"{kind} {place}: streams {first} and {source.stream} both go to {where}: allowed is "
+            "one packet a vector"
         )
     kept[end] = part
 

@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.convert import Fp16ToInt8, Int8ToFp16, Uint12ToFp16
 from hdl.credit_counter import CreditCounter
+from hdl.delay import Delay
 from hdl.fp16 import Fp16Fma
 from spec import formats
 from spec.chip import Chip
@@ -46,22 +47,6 @@ def _relu(value: Value, enable: Value) -> Value:
 def value_bits(chip: Chip) -> int:
     """Bits that an RX value or a result may have."""
     return ACTIVATION_BITS * chip.link.value_bytes
-
-
-class _Delay:
-    """A value and its copies one, two, ... clocks later, made as they are asked for."""
-
-    def __init__(self, module: Module, value: Value, name: str) -> None:
-        self._module, self._taps, self._name = module, [value], name
-
-    def __getitem__(self, clocks: int) -> Value:
-        while len(self._taps) <= clocks:
-            tap = Signal(
-                len(self._taps[0]), name=f"{self._name}_{len(self._taps)}", reset_less=True
-            )
-            self._module.d.sync += tap.eq(self._taps[-1])
-            self._taps.append(tap)
-        return self._taps[clocks]
 
 
 class Ldpu(wiring.Component):
@@ -131,7 +116,7 @@ class Ldpu(wiring.Component):
             }
         )
 
-    def _constants(self, m: Module, lane: int, group: _Delay) -> dict[str, Value]:
+    def _constants(self, m: Module, lane: int, group: Delay) -> dict[str, Value]:
         """The lane's constants, each read just in time for the stage that uses it."""
         lanes = self._chip.ldpu.lanes
         chosen_lane = self.constant_column[: (lanes - 1).bit_length()]
@@ -164,7 +149,7 @@ class Ldpu(wiring.Component):
             values[constant.name] = read.data
         return values
 
-    def _scale(self, m: Module, lane: int, group: _Delay) -> Value:
+    def _scale(self, m: Module, lane: int, group: Delay) -> Value:
         """One lane, from counts to binary16, ReLU included."""
         constants = self._constants(m, lane, group)
         units = {
@@ -177,7 +162,7 @@ class Ldpu(wiring.Component):
         for name, unit in units.items():
             m.submodules[f"{name}_{lane}"] = unit
         to_p, to_n, correct_p, correct_n, affine = units.values()
-        count_n = _Delay(m, to_n.value, f"count_n_{lane}")
+        count_n = Delay(m, to_n.value, f"count_n_{lane}")
         m.d.comb += [
             to_p.count.eq(self.p.word_select(lane, formats.COUNT_BITS)),
             to_n.count.eq(self.n.word_select(lane, formats.COUNT_BITS)),
@@ -198,13 +183,13 @@ class Ldpu(wiring.Component):
         m.submodules[f"convert_rx_{lane}"] = to_rx = Int8ToFp16()
         m.submodules[f"add_rx_{lane}"] = add_rx = Fp16Fma()
         m.submodules[f"convert_result_{lane}"] = to_int8 = Fp16ToInt8()
-        value = _Delay(m, scaled, f"scaled_{lane}")
+        value = Delay(m, scaled, f"scaled_{lane}")
         # Without RX the addition stays, of +0: latency and rounding are the same.
         use_rx = self.rx_enable.replicate(formats.FP16_BITS)
         rx = self.rx.word_select(lane, value_bits(self._chip))
         addend: Value = to_rx.value
         if self._binary16:
-            same = _Delay(m, rx, f"rx_{lane}")
+            same = Delay(m, rx, f"rx_{lane}")
             addend = Mux(self.rx_binary16, same[_ADD], addend)
         result = _relu(add_rx.q, self.relu_2)
         m.d.comb += [
@@ -215,14 +200,14 @@ class Ldpu(wiring.Component):
             to_int8.value.eq(result),
         ]
         if self._binary16:
-            unrounded = _Delay(m, result, f"result_{lane}")[Fp16ToInt8.LATENCY]
+            unrounded = Delay(m, result, f"result_{lane}")[Fp16ToInt8.LATENCY]
             return Mux(self.tx_binary16, unrounded, to_int8.integer.as_unsigned())
         return to_int8.integer
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes = self._chip.ldpu.lanes
-        group = _Delay(m, self.group, "group")
+        group = Delay(m, self.group, "group")
         m.submodules.scaled = scaled = SyncFIFOBuffered(
             width=lanes * formats.FP16_BITS + 1, depth=self.DEPTH
         )

@@ -50,6 +50,9 @@ async def run_sequence(dut: object) -> None:
     errors = await host.errors()
     assert not errors, f"ERROR registers: {errors}"
     steps, halves = run.played[: len(x)], run.played[len(x) :]
+    answered = [
+        ([played.answered[each.slice] for each in program.slices], played) for played in steps
+    ]
     SequenceOutcome(
         values_compared=run.comparison.compared,
         mismatches=run.comparison.mismatches,
@@ -57,8 +60,8 @@ async def run_sequence(dut: object) -> None:
         outputs=np.concatenate([half.outputs for half in halves]).tolist(),
         cycles={name: after[name] - before[name] for name in after},
         latency=[played.ends[0] - played.fed for played in steps],
-        latency_of_state=[min(played.answered) - played.fed for played in steps],
-        latency_of_states=[max(played.answered) - played.fed for played in steps],
+        latency_of_state=[min(each) - played.fed for each, played in answered],
+        latency_of_states=[max(each) - played.fed for each, played in answered],
         latency_with_input=[played.ends[0] - played.began for played in steps],
         period=[int(gap) for half in halves for gap in np.diff(half.ends)[1:]],
         mvms={str(tile): count for tile, count in (await host.count("MVMS", program)).items()},

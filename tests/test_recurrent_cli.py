@@ -14,8 +14,8 @@ from spec.network import NETWORKS_DIR
 FIELDS = {
     "network", "chip", "simulator", "read_mode", "inputs", "tiles", "slices", "values_compared",
     "mismatches", "first_mismatch", "mvms", "cycles", "latency_ns", "latency_with_input_ns",
-    "latency_of_state_ns", "period_ns", "khz", "seconds_per_step", "wall_seconds", "bpc",
-    "golden_bpc_whole_text", "float_bpc",
+    "latency_of_state_ns", "latency_of_states_ns", "period_ns", "khz",
+    "seconds_per_step", "wall_seconds", "bpc", "golden_bpc_whole_text", "float_bpc",
 }  # fmt: skip
 
 
@@ -33,6 +33,8 @@ def test_sim_compares_every_output_and_state(tmp_path) -> None:
     assert report["mvms"] == 2 * steps * 3
     network, _ = recurrent.find("lstm_tiny")
     assert 0 < report["bpc"] < np.log2(len(network.input.symbols))
+    states = report["latency_of_state_ns"], report["latency_of_states_ns"]
+    assert 0 < states[0] <= states[1] < report["latency_ns"] < report["latency_with_input_ns"]
     assert "0 mismatches" in run.stdout and "bits a character" in run.stdout
 
 

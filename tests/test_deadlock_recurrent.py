@@ -1,0 +1,177 @@
+"""Recurrent programs that could deadlock, or whose streams do not fit, are refused."""
+
+from dataclasses import replace
+
+import pytest
+from recurrent_networks import random_network, sized
+
+from compiler import deadlock
+from compiler.orders import Orders
+from compiler.recurrent import compile_recurrent
+from compiler.streams import Hop, Stream, trace
+from spec import chip, fabric
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.program import ChipProgram, Route, SliceProgram, TileProgram
+
+TINY = chip.find("tiny")
+FAR = sized(
+    "tiny",
+    grid={"rows": 6, "columns": 6},
+    gdpu={"slices": 6, "units": 4},
+    adjacency={"horizontal": (1, 2), "vertical": (1,)},
+    host={"inputs": tuple((0, column) for column in range(6)), "outputs": ((3, 5),)},
+)
+"""A grid with room for ways that cross before they come together."""
+
+
+def _program(description: Chip = TINY) -> ChipProgram:
+    shape = (8, 8, 16) if description == TINY else (16, 8, 0)
+    return compile_recurrent(*random_network(*shape), description, ReadMode.ONE_PHASE)
+
+
+def _numbers(each: SliceProgram) -> set[int]:
+    return {each.first, each.stream, each.last}
+
+
+def _led(program: ChipProgram, description: Chip, number: int, way: str) -> ChipProgram:
+    """The program with the hidden state of a slice led to its group's root another way.
+
+    `way` names each tile and the link that it leaves by, as in `18 south_1`.
+    """
+    each = program.slices[number]
+    (stream,) = (s for s in trace(program, description) if s.slice == number)
+    steps = {int(tile): sink for tile, sink in (step.split() for step in way.split(", "))}
+    root = next(hop.tile for hop in stream.hops if len(hop.sinks) > 1)
+    trunk = [hop.tile for hop in stream.hops][: [h.tile for h in stream.hops].index(root)]
+    routes = {tile.tile: list(tile.routes) for tile in program.tiles}
+    for tile in trunk:
+        routes[tile] = [route for route in routes[tile] if route.stream not in _numbers(each)]
+    for tile, sink in steps.items():
+        for name in sorted(_numbers(each)):
+            routes.setdefault(tile, []).append(Route(name, (sink,), 0, each.config.units))
+    known = {tile.tile: tile for tile in program.tiles}
+    return replace(
+        program,
+        tiles=tuple(
+            replace(known.get(tile, TileProgram(tile, ())), routes=tuple(routes[tile]))
+            for tile in sorted(routes)
+        ),
+    )
+
+
+def test_a_ring_on_the_way_to_the_root_is_refused():
+    """Each of three states holds a link that another waits for, before they have an order."""
+    program = _program(FAR)
+    deadlock.check(program, FAR)
+    ring = {
+        0: "18 south_1, 24 east_1, 25 east_1, 26 east_1, 27 north_1",
+        1: "19 south_1, 25 east_1, 26 south_1, 32 east_1, 33 north_1, 27 north_1",
+        2: "20 south_1, 26 south_1, 32 west_1, 31 west_1, 30 north_1, 24 east_1, 25 east_2, "
+        "27 north_1",
+    }
+    for number, way in ring.items():
+        program = _led(program, FAR, number, way)
+    with pytest.raises(deadlock.Deadlock, match=r"tile 2[456] (east|south)_1"):
+        deadlock.check(program, FAR)
+
+
+def test_hidden_states_in_two_orders_are_refused() -> None:
+    """The order on which the check relies: sent along two trees, they could wait in a ring."""
+    network, weights = random_network(8, 8, 16)
+    program = compile_recurrent(network, weights, TINY, ReadMode.ONE_PHASE)
+    deadlock.check(program, TINY)
+    second = program.slices[1]
+    # Slice 1 goes west before it goes north: tiles get the two states in different orders.
+    changed = []
+    for tile in program.tiles:
+        routes = list(tile.routes)
+        for index, route in enumerate(routes):
+            if route.stream not in (second.first, second.stream):
+                continue
+            sinks = {
+                3: {"west_1"} | ({fabric.INPUT} & set(route.sinks)), 0: {"east_1", fabric.INPUT},
+                1: {fabric.INPUT},
+            }[tile.tile]  # fmt: skip
+            order = fabric.sinks(TINY)
+            routes[index] = replace(route, sinks=tuple(sorted(sinks, key=order.index)))
+        if tile.tile == 2:
+            for stream in (second.first, second.stream):
+                routes.append(
+                    replace(program.tiles[2].routes[0], stream=stream, sinks=("north_1",))
+                )
+        changed.append(replace(tile, routes=tuple(routes)))
+    with pytest.raises(deadlock.Deadlock, match="stream 6 in tile 0 input"):
+        deadlock.check(replace(program, tiles=tuple(changed)), TINY)
+
+
+def _with_slice(program: ChipProgram, number: int, **changes: object) -> ChipProgram:
+    slices = list(program.slices)
+    slices[number] = replace(slices[number], **changes)
+    return replace(program, slices=tuple(slices))
+
+
+def _with_route(program: ChipProgram, stream: int, tile: int, **changes: object) -> ChipProgram:
+    tiles = []
+    for each in program.tiles:
+        routes = tuple(
+            replace(route, **changes) if (each.tile, route.stream) == (tile, stream) else route
+            for route in each.routes
+        )
+        tiles.append(replace(each, routes=routes))
+    return replace(program, tiles=tuple(tiles))
+
+
+PROGRAM = _program()
+ONE, TWO = PROGRAM.slices
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (replace(PROGRAM, slices=PROGRAM.slices[:1]),
+         "tile 0 input gets 2 streams|stream 1 goes to slice 1: allowed is the program's slices"),
+        (_with_slice(PROGRAM, 1, first=ONE.first),
+         f"stream {ONE.first} comes from slice 0 tx and slice 1 tx: allowed is one source"),
+        (_with_slice(PROGRAM, 1, first=ONE.stream),
+         f"stream {ONE.stream} comes from slice 0 tx and slice 1 tx: allowed is one source"),
+        (_with_route(PROGRAM, ONE.first, 0, part=2),
+         r"slice 0: tile 0 keeps \(0, 4, 2\) of stream 2 .*: allowed is what it keeps of stream 3"),
+        (_with_route(PROGRAM, ONE.last, 3, start=1),
+         r"slice 0: tile 3 keeps \(1, 4, 0\) of stream 4"),
+        (_with_route(PROGRAM, ONE.first, 3, sinks=("north_1", fabric.INPUT)),
+         "streams 2 and 4 both go to input of tiles"),
+        (_with_route(PROGRAM, ONE.last, 2, sinks=("north_1",)),
+         "stream 4 reaches tile 0|stream 4 goes to north_1 at tile 2: allowed is only where"),
+        (_with_route(PROGRAM, 0, 0, sinks=(fabric.HOST,)), "slice 0 gets 0 streams: allowed is 1"),
+    ],
+)  # fmt: skip
+def test_streams_that_do_not_fit_are_told(changed: ChipProgram, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        deadlock.check(changed, TINY)
+
+
+class _EachNeedsAll:
+    """A dataflow in which every slice needs all hidden states."""
+
+    def __init__(self, *streams: int) -> None:
+        self._streams = frozenset(streams)
+
+    def states(self, number: int) -> frozenset[int]:
+        return self._streams
+
+
+@pytest.mark.parametrize(("entries", "together"), [((4,), True), ((2, 4), False)])
+def test_slices_that_send_to_both_sides_are_in_no_common_order(entries, together: bool):
+    """Two tiles where they meet choose for themselves who is first."""
+    streams = tuple(
+        Stream(
+            number, None, None, 4, "int8",
+            tuple(Hop(f"slice {number} tx", tile, (fabric.INPUT, "east_1")) for tile in entries),
+            slice=number,
+        )
+        for number in (0, 1)
+    )  # fmt: skip
+    assert Orders(streams, _EachNeedsAll(0, 1)).together(0, 1) == together
+    assert not Orders(streams, _EachNeedsAll(0)).together(0, 1)
