@@ -23,7 +23,7 @@ from spec.network import Network, Weights
 
 TEST_SET = 10_000
 """Images of the Fashion-MNIST test set."""
-_ARITHMETIC = ("spec", "compiler", "golden", "caduceus")
+_ARITHMETIC = ("spec", "compiler", "golden", "caduceus", "train")
 """Folders whose code decides the result."""
 
 

@@ -1,9 +1,9 @@
 """`caduceus accuracy` for a recurrent network: bits per character of the golden model on a text.
 
-The text is cut into streams of equal length that run side by side, each from an empty state through
-the `WARM_UP` characters before its own, which are not counted. So every character of the text but
-its first is predicted exactly once, as if the text had been one, but for what is forgotten in
-`WARM_UP` steps.
+The text is cut into streams that run side by side (`train.streams`), each from an empty state
+through the characters just before its own, which are not counted. So every character of the text
+but its first is predicted exactly once, as if the text had been one, but for what is forgotten in
+so many steps.
 """
 
 import json
@@ -28,11 +28,10 @@ from spec.network import NETWORKS_DIR
 from spec.program_codes import device_codes
 from spec.recurrent import RecurrentNetwork, RecurrentWeights
 from train import characters
+from train.streams import IGNORED, STREAMS, WARM_UP, streams
 
-STREAMS = 128
-WARM_UP = 128
 _STEPS = 32
-"""Steps between two looks at how far it is; a divisor of WARM_UP."""
+"""Steps between two looks at how far it is; a divisor of `WARM_UP`."""
 
 
 def whole_text(network: RecurrentNetwork) -> NDArray[np.uint8]:
@@ -50,21 +49,6 @@ def whole_text(network: RecurrentNetwork) -> NDArray[np.uint8]:
             f"network {network.name} has dataset {network.dataset}: allowed is one with a text"
         )
     return characters.encode(found, network.input.symbols)
-
-
-def streams(numbers: NDArray[np.uint8], count: int) -> tuple[NDArray[np.int64], NDArray[np.bool]]:
-    """Where each of `count` streams is at each step, and whether its prediction counts.
-
-    Returns:
-        Two arrays [count, steps]: position of the character that goes in; whether the next one is
-        the stream's own. Positions before the text's first, and after its last but one, are those.
-    """
-    predicted = len(numbers) - 1
-    length = -(-predicted // count)
-    first = np.arange(count)[:, np.newaxis] * length
-    position = first + np.arange(-WARM_UP, length)
-    own = (position >= first) & (position < np.minimum(first + length, predicted))
-    return position.clip(0, predicted - 1), own
 
 
 def known(
@@ -113,29 +97,29 @@ def measure(
     numbers = numbers if whole else numbers[: count + 1]
     program = compile_recurrent(network, weights, chip, read_mode)
     machine = Machine(program, chip, pcm_state.ideal(chip, device_codes(program, chip)))
-    # Of a short text there are fewer: no stream is shorter than its warm-up, by far.
-    position, own = streams(numbers, min(STREAMS, max(1, len(numbers) // (8 * WARM_UP))))
+    cut = streams(numbers, STREAMS, WARM_UP)
     started = time.monotonic()
     total, now = 0.0, None
     with Progress(console=console) as bar:
-        task = bar.add_task(f"{network.name}, {read_mode}", total=position.shape[1])
-        for start in range(0, position.shape[1], _STEPS):
-            here = position[:, start : start + _STEPS]
-            mine = own[:, start : start + _STEPS]
-            if start == WARM_UP:
+        task = bar.add_task(f"{network.name}, {read_mode}", total=len(cut.numbers))
+        for start in range(0, len(cut.numbers), _STEPS):
+            here = slice(start, start + _STEPS)
+            if now is not None and start == cut.warm_up:
                 # There is nothing before the text's first character.
                 now.hidden[0], now.cell[0] = 0, 0
-            run = machine.run_sequences(weights.embedding[numbers[here]], now)
+            run = machine.run_sequences(weights.embedding[cut.numbers[here].T], now)
             now = LstmState(run.state.hidden.copy(), run.state.cell.copy())
-            bits = text.bits(run.outputs, network.dense.output_scale, numbers[here + 1])
-            total += float(bits[mine].sum())
-            bar.advance(task, here.shape[1])
+            targets = cut.targets[here].T
+            counted = targets != IGNORED
+            logits = run.outputs[counted]
+            total += float(text.bits(logits, network.dense.output_scale, targets[counted]).sum())
+            bar.advance(task, run.outputs.shape[1])
     report = {
         "network": network.name,
         "chip": chip.name,
         "read_mode": str(read_mode),
-        "characters": int(own.sum()),
-        "golden_bpc": total / int(own.sum()),
+        "characters": cut.counted,
+        "golden_bpc": total / cut.counted,
         "float_bpc": network.float_bpc,
         "seconds": time.monotonic() - started,
     }

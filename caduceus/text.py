@@ -45,7 +45,7 @@ def inputs(
 
 
 def bits(
-    logits: NDArray[np.int8], scale: float, following: NDArray[np.uint8]
+    logits: NDArray[np.int8], scale: float, following: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """Bits that each of the symbols `following` [n] costs with these logits, int8 [n, symbols].
 

@@ -25,7 +25,7 @@ class GdpuRegisters(wiring.Component):
 
     Attributes (domain `sync`):
         bus: the host's accesses; each takes two clocks.
-        clear, start: one clock: what CONTROL was told to do.
+        clear, start: one clock: what CONTROL was told to do, never while `busy` or `running`.
         north, south, first, stream, last, units, length, input_scale, input_offset, output_scale,
             output_offset: configuration; the gates' constants side by side, gate I's lowest.
         busy, running, steps: status.
@@ -120,6 +120,13 @@ class GdpuRegisters(wiring.Component):
                 else:
                     m.d.sync += self._stored(register, field.name).eq(written)
 
+    def _refused(self, register: Register) -> Value | int:
+        """Whether a write to `register` is refused because of what goes on."""
+        if not register.locked:
+            return 0
+        within = register.name in gdpu_registers.BETWEEN_SEQUENCES
+        return self.busy | self.running if within else self.busy
+
     def _in_window(self, base: int) -> Value:
         """Whether the address is that of a unit's state in the window at `base`."""
         offset = self.bus.address - base
@@ -137,14 +144,14 @@ class GdpuRegisters(wiring.Component):
         known = Signal()  # the address is in the map
         writable = Signal()
         in_range = Signal()
-        locked = Signal()
+        refused = Signal()
         value = Signal(DATA_BITS)
         done_write = Signal()
 
         m.d.sync += asked.eq(bus.request & ~asked)
         m.d.comb += [
             bus.done.eq(bus.request & asked),
-            bus.error.eq(~known | (bus.write & (~writable | ~in_range | (locked & self.busy)))),
+            bus.error.eq(~known | (bus.write & (~writable | ~in_range | refused))),
             bus.read_data.eq(value),
             done_write.eq(bus.done & bus.write & ~bus.error),
         ]
@@ -178,7 +185,7 @@ class GdpuRegisters(wiring.Component):
                     m.d.comb += [
                         known.eq(1),
                         writable.eq(register.access != "ro"),
-                        locked.eq(register.locked),
+                        refused.eq(self._refused(register)),
                     ]
                     for field in register.fields:
                         if field.name in fields[register.name]:
@@ -198,7 +205,7 @@ class GdpuRegisters(wiring.Component):
                             known.eq(1),
                             writable.eq(1),
                             in_range.eq(1),
-                            locked.eq(1),
+                            refused.eq(self.busy),
                             value.eq(shown),
                             write.eq(done_write),
                         ]

@@ -32,11 +32,11 @@ SIDES = 2
 class GdpuSlice(wiring.Component):
     """LSTM units with their state. Nothing in it depends on which slice of a chip it is.
 
-    CONTROL.start begins a sequence: the hidden state leaves as a packet. Then every packet of four
-    pre-activations a unit, from either side, gives a new state, and a packet with the hidden one;
-    the next is taken once that has left for the buffers of the links. A packet that is too short
-    counts as 0 where it has nothing; what is too much of a long one, and a packet outside of a
-    sequence, is discarded; all are told in ERROR.
+    CONTROL.start begins a sequence, and is refused within one: the hidden state leaves as a packet.
+    Then every packet of four pre-activations a unit, from either side, gives a new state, and a
+    packet with the hidden one; the next is taken once that has left for the buffers of the links. A
+    packet that is too short counts as 0 where it has nothing; what is too much of a long one, and a
+    packet outside of a sequence, is discarded; all are told in ERROR.
 
     An answer leaves without a gap, so it begins when all pre-activations are here and each result
     will be stored when its turn comes. The preamble leaves

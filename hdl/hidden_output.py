@@ -6,10 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.axi_stream import AxiStream
 from hdl.link_buffer import LinkBuffer
+from hdl.link_controller import STREAM_BITS
 from hdl.vector_receiver import units_in_last_group
 from spec.formats import ACTIVATION_BITS
-
-STREAM_BITS = 8
 
 
 class HiddenOutput(wiring.Component):

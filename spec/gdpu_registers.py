@@ -1,7 +1,8 @@
 """The register map of a GDPU slice, on the same bus and by the same rules as a tile's.
 
 See `spec.registers` for the rules and for how registers are described. `locked` ones refuse writes
-while STATUS.busy is 1. The layout is our choice.
+while STATUS.busy is 1, those of `BETWEEN_SEQUENCES` while STATUS.running is, too. The layout is our
+choice.
 """
 
 from spec import formats
@@ -45,7 +46,9 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("clear", 0, 1, "set hidden and cell state to 0"),
             RegisterField("start", 1, 1, "begin a sequence: send the stored hidden state"),
         ),
-        "What to do now; both bits together clear first. Refused while STATUS.busy is 1.",
+        "What to do now; both bits together clear first. Writes are refused while STATUS.running "
+        "or STATUS.busy is 1: a sequence ends after LENGTH steps, one without end with a reset of "
+        "the chip.",
         locked=True,
     ),
     Register(
@@ -74,7 +77,8 @@ REGISTERS: tuple[Register, ...] = (
     ),
     Register(
         "LENGTH", 0x020, "rw", 0, _word("count"),
-        "Steps of a sequence; with 0 it has no end.",
+        "Steps of a sequence; with 0 it has no end but a reset of the chip. Writes are refused "
+        "while STATUS.running or STATUS.busy is 1.",
         locked=True,
     ),
     Register(
@@ -118,6 +122,11 @@ REGISTERS: tuple[Register, ...] = (
 )  # fmt: skip
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}
+
+BETWEEN_SEQUENCES = ("CONTROL", "LENGTH")
+"""Registers that refuse writes while STATUS.running is 1, as well as while STATUS.busy is. A start
+within a sequence would send `first` again, and tiles that wait for one part of each kind would have
+one too many."""
 
 HIDDEN_BASE = 0x4000
 """Start of the hidden state: a word for each unit, INT8 in the lowest byte (read with its sign),

@@ -70,11 +70,12 @@ class ChipHost:
             await self.slices[each.slice].begin(steps)
 
     async def load_state(self, program: ChipProgram, state: LstmState | None) -> None:
-        """Give all slices a state, or all 0."""
+        """Give all slices a state, or all 0, once their last sequence's last packet has left."""
         end = 0
         for each in program.slices:
             start, end = end, end + each.config.units
             host = self.slices[each.slice]
+            await host.until_clear("busy")
             await host.clear()
             if state is not None:
                 await host.load_state(state.hidden[0, start:end], state.cell[0, start:end])

@@ -1,8 +1,10 @@
 """A program through a whole chip in RTL: what is run, where its files are, and what came out."""
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from tb.job_file import JobFile
 
 VARIABLE = "CADUCEUS_CHIP_JOB"
 """Environment variable that names the job's folder to the simulation."""
@@ -12,7 +14,7 @@ PLUSARGS = ("+pcm_state=states", "+streams=streams")
 
 
 @dataclass(frozen=True)
-class ChipJob:
+class ChipJob(JobFile, name="job.json"):
     """What to run.
 
     Attributes:
@@ -23,21 +25,11 @@ class ChipJob:
     """
 
     chip: str
-    clock_half_periods_ps: tuple[int, int]
-
-    def save(self, folder: Path) -> None:
-        """Write it to its file in `folder`."""
-        (folder / "job.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> "ChipJob":
-        """Read it from its file in `folder`."""
-        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        return cls(content["chip"], tuple(content["clock_half_periods_ps"]))
+    clock_half_periods_ps: Sequence[int]
 
 
 @dataclass(frozen=True)
-class ChipOutcome:
+class ChipOutcome(JobFile, name="outcome.json"):
     """What came of it.
 
     Attributes:
@@ -64,18 +56,9 @@ class ChipOutcome:
     simulate_seconds: float
     peak_mib: float
 
-    def save(self, folder: Path) -> None:
-        """Write it to its file in `folder`."""
-        (folder / "outcome.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> "ChipOutcome":
-        """Read it from its file in `folder`."""
-        return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
-
 
 @dataclass(frozen=True)
-class SequenceOutcome:
+class SequenceOutcome(JobFile, name="outcome.json"):
     """What came of a text through a recurrent network, twice.
 
     Once the state was read and compared after each step; then the text went through at full speed,
@@ -112,15 +95,6 @@ class SequenceOutcome:
     simulate_seconds: float
     full_speed_seconds: float
     peak_mib: float
-
-    def save(self, folder: Path) -> None:
-        """Write it to its file in `folder`."""
-        (folder / "outcome.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> "SequenceOutcome":
-        """Read it from its file in `folder`."""
-        return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))
 
 
 def peak_mib() -> float:

@@ -1,8 +1,11 @@
 """A network through one tile in RTL: what is run, where its files are, and what came out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tb.job_file import JobFile
 
 VARIABLE = "CADUCEUS_JOB"
 """Environment variable that names the job's folder to the simulation."""
@@ -12,7 +15,7 @@ PLUSARGS = ("+pcm_state=states", "+streams=streams")
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(JobFile, name="job.json"):
     """What to run.
 
     Attributes:
@@ -25,17 +28,7 @@ class Job:
     chip: str
     network: str
     read_mode: str
-    clock_half_periods_ps: tuple[int, int]
-
-    def save(self, folder: Path) -> None:
-        """Write it to its file in `folder`."""
-        (folder / "job.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> "Job":
-        """Read it from its file in `folder`."""
-        content = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        return cls(**{**content, "clock_half_periods_ps": tuple(content["clock_half_periods_ps"])})
+    clock_half_periods_ps: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(JobFile, name="outcome.json"):
     """What came of it.
 
     Attributes:
@@ -81,12 +74,3 @@ class Outcome:
     mvms: int
     simulate_seconds: float
     predictions: list[int]
-
-    def save(self, folder: Path) -> None:
-        """Write it to its file in `folder`."""
-        (folder / "outcome.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> "Outcome":
-        """Read it from its file in `folder`."""
-        return cls(**json.loads((folder / "outcome.json").read_text(encoding="utf-8")))

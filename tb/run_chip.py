@@ -14,7 +14,7 @@ from tb.chip_host import ChipHost
 from tb.chip_job import VARIABLE, ChipJob, ChipOutcome, peak_mib
 from tb.chip_player import ChipPlayer
 from tb.network_job import Step
-from tb.scoreboard import Mismatch, compare
+from tb.scoreboard import Comparisons
 from tb.tile_host import EventPort, reset, start_clock
 
 
@@ -41,17 +41,12 @@ async def run_chip(dut: object) -> None:
     errors = await host.errors()
     assert not errors, f"ERROR registers by tile: {errors}"
 
-    compared, mismatches, first = 0, 0, ""
-    try:
-        compared = compare(
-            golden, played.outputs, lambda at: f"vector {at[0]}, output {at[1:]}"
-        ).compared
-    except Mismatch as mismatch:
-        compared, mismatches, first = mismatch.compared, mismatch.mismatches, str(mismatch)
+    comparison = Comparisons()
+    comparison.add(golden, played.outputs, lambda at: f"vector {at[0]}, output {at[1:]}")
     ChipOutcome(
-        values_compared=compared,
-        mismatches=mismatches,
-        first_mismatch=first,
+        values_compared=comparison.compared,
+        mismatches=comparison.mismatches,
+        first_mismatch=comparison.first,
         cycles=played.cycles,
         began=played.began,
         fed=played.fed,

@@ -76,6 +76,29 @@ def compare(
     return Comparison(compared=left.size)
 
 
+class Comparisons:
+    """Everything compared so far, to go on after a mismatch.
+
+    Attributes:
+        compared, mismatches: values, the mismatched ones included, and those that differ.
+        first: sentence of the first mismatch; empty if there is none.
+    """
+
+    def __init__(self) -> None:
+        self.compared, self.mismatches, self.first = 0, 0, ""
+
+    def add(
+        self, expected: ArrayLike, got: ArrayLike, describe: Callable[[tuple[int, ...]], str]
+    ) -> None:
+        """Compare two integer arrays as `compare` does."""
+        try:
+            self.compared += compare(expected, got, describe).compared
+        except Mismatch as mismatch:
+            self.compared += mismatch.compared
+            self.mismatches += mismatch.mismatches
+            self.first = self.first or str(mismatch)
+
+
 def _integers(name: str, values: ArrayLike) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "iub" and array.size:

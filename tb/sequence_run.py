@@ -9,23 +9,7 @@ from golden.chip import Sequences
 from spec.program import ChipProgram
 from tb.chip_host import ChipHost
 from tb.chip_player import ChipPlayer, Played
-from tb.scoreboard import Mismatch, compare
-
-
-class Comparisons:
-    """Everything compared so far, with the first mismatch."""
-
-    def __init__(self) -> None:
-        self.compared, self.mismatches, self.first = 0, 0, ""
-
-    def add(self, expected: NDArray, got: NDArray, place: Callable[[tuple[int, ...]], str]) -> None:
-        """Compare two arrays; `place` says where an index lies."""
-        try:
-            self.compared += compare(expected, got, place).compared
-        except Mismatch as mismatch:
-            self.compared += mismatch.compared
-            self.mismatches += mismatch.mismatches
-            self.first = self.first or str(mismatch)
+from tb.scoreboard import Comparisons
 
 
 class SequenceRun:

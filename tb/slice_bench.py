@@ -256,7 +256,7 @@ class SliceBench:
         streams: tuple[int, int, int] = (1, 2, 3),
         length: int = 0,
     ) -> None:
-        """Write all configuration."""
+        """Write all configuration; no sequence may be running."""
         self.config, self.enabled, self.streams, self.length = config, enabled, streams, length
         sides = tuple(side for side, on in zip((NORTH, SOUTH), enabled, strict=True) if on)
         await self.host.configure(SliceProgram(0, config, sides, *streams))

@@ -58,13 +58,14 @@ class SliceHost:
         await self.write("OUTPUT_OFFSET", config.output_offset)
 
     async def clear(self) -> None:
-        """Set hidden and cell state to 0."""
+        """Set hidden and cell state to 0; refused within a sequence."""
         await self.write("CONTROL", 1 << _CLEAR)
 
     async def begin(self, steps: int) -> None:
         """Begin a sequence of `steps` steps, 0 for one without end, with the state that is there.
 
-        A sequence ends by itself; one without end ends with a reset of the chip.
+        A sequence ends by itself; one without end ends with a reset of the chip. Refused until the
+        one before has ended.
         """
         await self.write("LENGTH", steps)
         await self.write("CONTROL", 1 << _START)

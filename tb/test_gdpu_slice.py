@@ -87,6 +87,8 @@ async def sequences(dut: Any, kind: str, shares: tuple[float, float]) -> None:
             await bed.load(hidden, random_bits(random, cell_kind, bed.units))
         await _sequence(bed, length or 2)
         await bed.check()
+        if bed.running:
+            await bed.reset()  # nothing else ends it
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -96,7 +98,7 @@ async def latency(dut: Any) -> None:
     chip = bed.chip
     group = max(bed.beat, units_per_group(chip))
     for units in {bed.units, max(1, bed.units - 1), (bed.units + 1) // 2, 1}:
-        await bed.configure(random_config(bed.random, units, "plausible"))
+        await bed.configure(random_config(bed.random, units, "plausible"), length=1)
         await bed.begin()
         gates = random_gates(bed.random, units)
         bed.send(0, bytes_of(gates))
@@ -135,10 +137,13 @@ async def malformed(dut: Any) -> None:
     """Packets of wrong lengths are told of, answered, and leave nothing behind."""
     bed = await _begun(dut)
     for units in {bed.units, max(1, bed.units - 1), 1}:
-        await bed.configure(random_config(bed.random, units, "plausible"))
-        await bed.begin()
         size, sent = len(GATES) * units, []
-        for length in (0, 1, size - 1, size + 1, size + bed.beat, 2 * size + 3):
+        lengths = (0, 1, size - 1, size + 1, size + bed.beat, 2 * size + 3)
+        extras = (1, bed.beat + 1, 0)
+        steps = len(lengths) + len(extras) + int(bed.beat > 1)
+        await bed.configure(random_config(bed.random, units, "plausible"), length=steps)
+        await bed.begin()
+        for length in lengths:
             payload = bed.random.integers(-128, 128, max(size, length), dtype=np.int8)
             gates = payload[:size].copy()
             gates[length:] = 0
@@ -148,7 +153,7 @@ async def malformed(dut: Any) -> None:
             short, long = int(length < size), int(length > size)
             await bed.check(short << Error.INPUT_SHORT | long << Error.INPUT_LONG)
         # The packet after a long one is right behind its end.
-        for extra in (1, bed.beat + 1, 0):
+        for extra in extras:
             payload = bed.random.integers(-128, 128, size + extra, dtype=np.int8)
             bed.send(0, bytes_of(payload))
             sent.append(payload[:size])
@@ -161,6 +166,7 @@ async def malformed(dut: Any) -> None:
             gates[0] = 0
             await bed.expect(bed.advance(gates))
             await bed.check(1 << Error.INPUT_SHORT)
+        assert not bed.running
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -183,29 +189,49 @@ async def unexpected(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
-async def sequences_begin_anew(dut: Any) -> None:
-    """A start in a sequence begins another; clear alone begins none; no side is a place, too."""
+async def sequences_follow_each_other(dut: Any) -> None:
+    """Without configuring again; clear alone begins none; no side is a place, too."""
     bed = await _begun(dut)
     config = random_config(bed.random, bed.units, "plausible")
     await bed.configure(config, length=3)
-    await _sequence(bed, 2)
-    await _sequence(bed, 3)
-    assert not bed.running
+    for _ in range(2):
+        await _sequence(bed, 3)
+        assert not bed.running
     await bed.host.write("CONTROL", 1)
     bed.hidden[:], bed.cell[:] = 0, 0
     await bed.check()
-    await bed.configure(config, enabled=(0, 0))
+    await bed.configure(config, enabled=(0, 0), length=1)
     await _sequence(bed, 1)
     await bed.check()
-    await bed.configure(config, length=0)
-    await _sequence(bed, 5)
-    # A sequence that is longer than its new length ends with the next step.
-    await bed.host.write("LENGTH", 2)
-    bed.length = 2
-    gates = random_gates(bed.random, bed.units)
-    bed.send(0, bytes_of(gates))
-    await bed.expect(bed.advance(gates))
-    assert not bed.running
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(length=[3, 0])
+async def no_start_within_a_sequence(dut: Any, length: int) -> None:
+    """Between two steps CONTROL and LENGTH refuse, and nothing changes, until an end or a reset."""
+    bed = await _begun(dut)
+    config = random_config(bed.random, bed.units, "plausible")
+    await bed.configure(config, length=length)
+    await _sequence(bed, 1)
+    writes = [("CONTROL", data) for data in (0, 1, 2, 3)]
+    writes += [("LENGTH", data) for data in (0, 1, 2, 3, 4)]
+    for _ in range(2):
+        await bed.quiet()
+        assert await bed.status("running") and not await bed.status("busy")
+        for name, data in writes:
+            _, refused = await bed.access(True, BY_NAME[name].address, data)
+            assert refused, f"{name} <- {data} within a sequence"
+            assert await bed.host.read("LENGTH") == length
+        await bed.check()
+        gates = random_gates(bed.random, bed.units)
+        bed.send(int(bed.random.integers(SIDES)), bytes_of(gates))
+        await bed.expect(bed.advance(gates))
+    await bed.check()
+    assert bed.running == (length == 0)
+    if bed.running:
+        await bed.reset()
+    await bed.configure(config, length=1)
+    await _sequence(bed, 1)
     await bed.check()
 
 
@@ -284,7 +310,7 @@ async def reset_at_any_moment(dut: Any) -> None:
         await ClockCycles(dut.clk, int(bed.random.integers(1, 8 * bed.units + 40)))
         await bed.reset()
         await bed.check()
-        await bed.configure(random_config(bed.random, bed.units, "plausible"))
+        await bed.configure(random_config(bed.random, bed.units, "plausible"), length=1)
         await _sequence(bed, 1)
         await bed.check()
 

@@ -1,7 +1,9 @@
 """Recurrent networks on a chip: every output, hidden and cell state of RTL against golden."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import cocotb
@@ -15,11 +17,12 @@ from hdl.chip_sources import write_sources
 from spec import pcm_state, recurrent
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.formats import ReadMode
+from spec.fabric import INPUT
+from spec.formats import DEVICE_BITS, ReadMode
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram
-from spec.program_codes import device_codes
-from spec.recurrent import Dense, Input, Lstm, RecurrentNetwork, RecurrentWeights
+from spec.program import ChipProgram, InputPart, TileProgram
+from spec.program_codes import computing, device_codes
+from spec.recurrent import Lstm, RecurrentNetwork, RecurrentWeights
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import STATES, write_states
@@ -27,14 +30,21 @@ from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
 from tb.chip_host import ChipHost
 from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
+from tb.random_networks import random_lstm
 from tb.random_programs import random_devices
-from tb.scoreboard import compare
+from tb.scoreboard import Comparisons, compare
 from tb.sequence_run import SequenceRun
+from tb.tile_bench import flipped
 from tb.tile_host import EventPort, reset, start_clock
 
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _GRID = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 2, "units": 4,
          "partial_sums": "binary16", "gdpu_lanes": 4, "clocks": (1250, 500)}  # fmt: skip
+
+_PLACE = re.compile(
+    r"step by step, step \d+, output \(\d+,\): |(hidden|cell) state after step \d+, unit \(\d+,\): "
+)
+"""Where a mismatch of a run is told to be."""
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -98,22 +108,39 @@ class _RecurrentBench:
         write_pauses(random, self.chip, STREAMS)
         return ChipPlayer(self.dut, self.chip, program, self._half_ps)
 
+    def expected(
+        self, program: ChipProgram, state: PcmState, x: NDArray[np.int8]
+    ) -> tuple[Sequences, Sequences]:
+        """What golden makes of a sequence that goes through twice."""
+        first, second = (
+            run_sequences(program, self.chip, state, x[np.newaxis], first_read=read)
+            for read in (0, len(x))
+        )
+        return first, second
+
+    async def run(
+        self, random: np.random.Generator, program: ChipProgram, state: PcmState,
+        x: NDArray[np.int8], expected: tuple[Sequences, Sequences],
+    ) -> Comparisons:  # fmt: skip
+        """A sequence, step by step and then at full speed; every value compared."""
+        player = await self.load(random, program, state)
+        run = SequenceRun(self.host, player, program, x, expected)
+        await run.step_by_step()
+        await run.at_full_speed()
+        return run.comparison
+
     async def check(
         self, random: np.random.Generator, program: ChipProgram, state: PcmState,
         x: NDArray[np.int8],
     ) -> None:  # fmt: skip
-        """A sequence, step by step and then at full speed, with every value compared."""
-        player = await self.load(random, program, state)
-        expected = tuple(
-            run_sequences(program, self.chip, state, x[np.newaxis], first_read=first)
-            for first in (0, len(x))
-        )
-        run = SequenceRun(self.host, player, program, x, expected)
-        await run.step_by_step()
-        await run.at_full_speed()
-        assert run.comparison.mismatches == 0, run.comparison.first
-        units = expected[0].hidden.shape[-1]
-        assert run.comparison.compared > 2 * len(x) * program.output_length + len(x) * 2 * units - 1
+        """Run a sequence twice, and demand every value of golden's, no error, and then sleep."""
+        expected = self.expected(program, state, x)
+        comparison = await self.run(random, program, state, x, expected)
+        assert comparison.mismatches == 0, comparison.first
+        steps, units = len(x), expected[0].hidden.shape[-1]
+        stops = 1 if steps == 1 else 2  # at full speed, where the state is read
+        states = 2 * units * (steps + stops)
+        assert comparison.compared == 2 * steps * program.output_length + states
         assert await self.host.errors() == {}
         await self.until_asleep()
 
@@ -136,34 +163,12 @@ def _networks(
         hidden = int(most - most * random.random() ** 2) or 1
         size = int(random.integers(1, 2 * chip.array.rows))
         outputs = int(random.choice([0, random.integers(1, 2 * chip.array.columns)]))
-        spread = 2 / np.sqrt(hidden)
-
-        def normal(
-            deviation: float, *shape: int, random: np.random.Generator = random
-        ) -> NDArray[np.float32]:
-            return random.normal(0, deviation, shape).astype(np.float32)
-
-        network = RecurrentNetwork(
-            format=1, name="random", dataset="random", input=Input(size=size, scale=1 / 127),
-            weights="weights.npz",
-            lstm=Lstm(
-                hidden=hidden, input_gmax=400, hidden_gmax=510,
-                gate_scales=tuple(random.uniform(0.02, 0.08, 4).tolist()),
-                output_scale=float(random.uniform(0.3, 1.2) / 127),
-            ),
-            dense=Dense(outputs=outputs, gmax=400, output_scale=0.02) if outputs else None,
+        lstm = Lstm(
+            hidden=hidden, input_gmax=400, hidden_gmax=510,
+            gate_scales=tuple(random.uniform(0.02, 0.08, 4).tolist()),
+            output_scale=float(random.uniform(0.3, 1.2) / 127),
         )  # fmt: skip
-        yield (
-            network,
-            RecurrentWeights(
-                embedding=None,
-                input=normal(2 / np.sqrt(size), size, 4 * hidden),
-                hidden=normal(spread, hidden, 4 * hidden),
-                bias=normal(0.5, 4 * hidden),
-                dense=normal(spread, hidden, outputs) if outputs else None,
-                dense_bias=normal(0.1, outputs) if outputs else None,
-            ),
-        )
+        yield random_lstm(random, lstm, size, outputs, spread=2)
 
 
 def _programs(random: np.random.Generator, chip: Chip) -> Iterator[ChipProgram]:
@@ -268,38 +273,106 @@ async def reset_at_any_moment(dut: object) -> None:
 
 @cocotb.test()
 async def every_alteration_is_reported(dut: object) -> None:
-    """A bit of a scale or of a loaded state, altered in what the RTL gets, must be reported."""
+    """What the RTL gets is not what golden got: the run that `caduceus sim` rests on tells."""
+    random = benches.generator()
+    bench = await _RecurrentBench.start(dut)
+    program = next(each for each in _programs(random, bench.chip) if _alike(each))
+    state = random_devices(random, program, bench.chip)
+    x = _vectors(random, program, 3)
+    expected = bench.expected(program, state, x)
+
+    def matters(given: PcmState) -> bool:
+        got = run_sequences(program, bench.chip, given, x[np.newaxis])
+        return any(
+            (getattr(got, each) != getattr(expected[0], each)).any()
+            for each in ("outputs", "hidden", "cell")
+        )
+
+    for what, altered, given in _alterations(random, program, state, matters):
+        told = await bench.run(random, altered, given, x, expected)
+        assert told.mismatches, f"{what} altered, and nothing that is compared differs"
+        assert _PLACE.match(told.first), told.first
+        assert await bench.host.errors() == {}, what
+
+
+@cocotb.test()
+async def every_alteration_of_a_state_is_reported(dut: object) -> None:
+    """A bit of a state that the RTL begins with is seen by the comparison."""
     random = benches.generator()
     bench = await _RecurrentBench.start(dut)
     program = next(_programs(random, bench.chip))
     state = random_devices(random, program, bench.chip)
     x = _vectors(random, program, 2)
     expected = run_sequences(program, bench.chip, state, x[np.newaxis])
-    last = program.slices[-1]
-    for what in ("input_scale", "output_scale", "cell", "hidden"):
-        altered = program
+    for what, bit in (("cell", 13), ("hidden", 6)):
         initial = LstmState(
             np.zeros_like(expected.hidden[:, 0]), np.zeros_like(expected.cell[:, 0])
         )
-        if what == "input_scale":
-            scales = (last.config.input_scale[0] ^ 1 << 12, *last.config.input_scale[1:])
-            altered = _with_last(program, input_scale=scales)
-        elif what == "output_scale":
-            altered = _with_last(program, output_scale=last.config.output_scale ^ 1 << 10)
-        elif what == "cell":
-            initial.cell[0, -1] ^= 1 << 13
-        else:
-            initial.hidden[0, -1] ^= 1 << 6
-        player = await bench.load(random, altered, state)
-        await bench.host.begin(altered, len(x), initial)
+        getattr(initial, what)[0, -1] ^= 1 << bit
+        player = await bench.load(random, program, state)
+        await bench.host.begin(program, len(x), initial)
         played = await player.play(x)
-        got = await bench.host.state(altered)
-        differs = (
-            (played.outputs != expected.outputs[0]).any()
-            or (got.cell != expected.state.cell).any()
-            or (got.hidden != expected.state.hidden).any()
-        )
-        assert differs, f"{what} altered, and nothing that is compared differs"
+        told = Comparisons()
+        told.add(expected.outputs[0], played.outputs, str)
+        got = await bench.host.state(program)
+        told.add(expected.state.cell, got.cell, str)
+        told.add(expected.state.hidden, got.hidden, str)
+        assert told.mismatches, f"{what} altered, and nothing that is compared differs"
+
+
+def _alterations(
+    random: np.random.Generator,
+    program: ChipProgram,
+    state: PcmState,
+    matters: Callable[[PcmState], bool],
+) -> Iterator[tuple[str, ChipProgram, PcmState]]:
+    """One thing altered: its name, and the program and devices that the RTL gets.
+
+    Half of a device's range may be lost in rounding: one is drawn that `matters` to golden.
+    """
+    last = program.slices[-1].config
+    scales = (last.input_scale[0] ^ 1 << 12, *last.input_scale[1:])
+    yield "an input scale", _with_last(program, input_scale=scales), state
+    yield "the output scale", _with_last(program, output_scale=last.output_scale ^ 1 << 10), state
+
+    index, first, second = _alike(program)[0]
+    tile = computing(program)[index]
+    shape = len(computing(program)), *state.codes.shape[1:]
+    while True:
+        place = tuple(int(random.integers(size)) for size in shape)
+        given = replace(state, codes=flipped(state.codes, place, DEVICE_BITS - 1))
+        if matters(given):
+            break
+    yield "a device", program, given
+
+    places = {first: second, second: first}
+    parts = tuple(places.get(part, part) for part in tile.config.parts)
+    altered = replace(tile, config=replace(tile.config, parts=parts))
+    yield "parts", _with_tile(program, altered), state
+
+    numbers = [tile.config.parts.index(part) for part in (first, second)]
+    swapped = dict(zip(numbers, reversed(numbers), strict=True))
+    routes = tuple(
+        replace(route, part=swapped.get(route.part, route.part)) if INPUT in route.sinks else route
+        for route in tile.routes
+    )
+    yield "routes", _with_tile(program, replace(tile, routes=routes)), state
+
+
+def _alike(program: ChipProgram) -> list[tuple[int, InputPart, InputPart]]:
+    """Pairs of parts of equal length that a tile has, with its place among those that compute."""
+    return [
+        (index, *pair)
+        for index, tile in enumerate(computing(program))
+        for pair in combinations(tile.config.parts, 2)
+        if pair[0].length == pair[1].length
+    ]
+
+
+def _with_tile(program: ChipProgram, changed: TileProgram) -> ChipProgram:
+    """The program with one tile changed."""
+    tiles = (changed if tile.tile == changed.tile else tile for tile in program.tiles)
+    return replace(program, tiles=tuple(tiles))
 
 
 def _with_last(program: ChipProgram, **changes: object) -> ChipProgram:

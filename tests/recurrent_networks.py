@@ -3,39 +3,19 @@
 import numpy as np
 
 from spec.chip import Chip, find
-from spec.recurrent import Dense, Input, Lstm, RecurrentNetwork, RecurrentWeights
+from spec.recurrent import Lstm, RecurrentNetwork, RecurrentWeights
+from tb.random_networks import random_lstm
 
 
 def random_network(
     hidden: int, size: int, outputs: int, seed: int = 1
 ) -> tuple[RecurrentNetwork, RecurrentWeights]:
     """A network with `outputs` logits, or none if 0, whose gates and states use their ranges."""
-    random = np.random.default_rng(seed)
-    spread = 1.5 / np.sqrt(hidden)
-
-    def normal(deviation: float, *shape: int) -> np.ndarray:
-        return random.normal(0, deviation, shape).astype(np.float32)
-
-    network = RecurrentNetwork(
-        format=1,
-        name="random",
-        dataset="random",
-        input=Input(size=size, scale=1 / 127),
-        weights="weights.npz",
-        lstm=Lstm(
-            hidden=hidden, input_gmax=400, hidden_gmax=400, gate_scales=(0.05, 0.03, 0.05, 0.04),
-            output_scale=1 / 127,
-        ),
-        dense=Dense(outputs=outputs, gmax=400, output_scale=0.02) if outputs else None,
+    lstm = Lstm(
+        hidden=hidden, input_gmax=400, hidden_gmax=400, gate_scales=(0.05, 0.03, 0.05, 0.04),
+        output_scale=1 / 127,
     )  # fmt: skip
-    return network, RecurrentWeights(
-        embedding=None,
-        input=normal(1.5 / np.sqrt(size), size, 4 * hidden),
-        hidden=normal(spread, hidden, 4 * hidden),
-        bias=normal(0.3, 4 * hidden),
-        dense=normal(spread, hidden, outputs) if outputs else None,
-        dense_bias=normal(0.1, outputs) if outputs else None,
-    )
+    return random_lstm(np.random.default_rng(seed), lstm, size, outputs, spread=1.5)
 
 
 def sized(name: str, **sections: dict) -> Chip:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_cli import caduceus
 
-from caduceus import bpc, text
+from caduceus import text
 from spec import recurrent
 from spec.network import NETWORKS_DIR
 
@@ -86,19 +86,6 @@ def test_a_text_with_another_symbol_is_told(tmp_path, monkeypatch) -> None:
     text.inputs(network, weights, 9)
     with pytest.raises(Exception, match="character 10: '!' is not among the network's symbols"):
         text.inputs(network, weights, 10)
-
-
-@pytest.mark.parametrize(("length", "count"), [(100, 1), (2_000, 1), (5_000, 4), (40_000, 7)])
-def test_every_character_is_predicted_once(length: int, count: int) -> None:
-    numbers = np.arange(length) % 250
-    position, own = bpc.streams(numbers.astype(np.uint8), count)
-    assert (np.sort(position[own]) == np.arange(length - 1)).all()
-    # A stream runs over the characters just before its own, as many as there are.
-    for line, mine in zip(position, own, strict=True):
-        first = line[mine][0]
-        warm_up = line[: np.argmax(mine)]
-        assert len(warm_up) == bpc.WARM_UP
-        assert (warm_up == np.maximum(first + np.arange(-bpc.WARM_UP, 0), 0)).all()
 
 
 def test_bits_are_those_of_a_softmax() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from spec import formats
 from train.recurrence import round_int8
 from train.recurrent import CharacterModel, Scales
-from train.recurrent_task import WARM_UP
+from train.recurrent_task import CALIBRATION_WARM_UP
 
 CLIPPED_SHARE = 1e-3
 """Share of pre-activations, partial sums of them, and hidden states beyond the INT8 range."""
@@ -20,13 +20,16 @@ LOOKED_AT = 4096
 
 @torch.no_grad()
 def calibrate(model: CharacterModel, numbers: Tensor) -> Scales:
-    """Scales for `model` that read `numbers` [time, streams], more than `WARM_UP` steps of text."""
+    """Scales for `model` that read `numbers` [time, streams], text.
+
+    There are more than `CALIBRATION_WARM_UP` steps of it.
+    """
     training, scales, noise = model.training, model.scales, model.noise
     model.eval()
     model.scales = None
     try:
-        _, state = model(numbers[:WARM_UP], model.start(numbers.shape[1]))
-        rest = numbers[WARM_UP:]
+        _, state = model(numbers[:CALIBRATION_WARM_UP], model.start(numbers.shape[1]))
+        rest = numbers[CALIBRATION_WARM_UP:]
         states = [state[0]]
         for step in rest[:-1]:
             _, state = model(step[None], state)

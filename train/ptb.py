@@ -10,7 +10,7 @@ from spec.network import NETWORKS_DIR
 from train import characters
 from train.characters import TEXT_FILE
 from train.export import prepare
-from train.recurrent_task import SHAPES, WARM_UP, Run, task
+from train.recurrent_task import CALIBRATION_WARM_UP, SHAPES, Run, task
 
 POSITIVE = click.FloatRange(0, min_open=True)
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "build" / "train"
@@ -110,7 +110,7 @@ def _run(
         measuring = characters.penn_treebank("test" if output else "valid")
     else:
         training = measuring = characters.own_text(own or NETWORKS_DIR / name / TEXT_FILE)
-    least = max(recipe.batch * recipe.steps, 2 * WARM_UP)
+    least = max(recipe.batch * recipe.steps, 2 * CALIBRATION_WARM_UP)
     if len(training) <= least:
         raise UserError(
             f"network {name}: the text has {len(training)} characters: with --batch {recipe.batch} "
@@ -123,7 +123,7 @@ def _run(
         characters.encode(training, symbols),
         characters.encode(measuring, symbols),
         resume,
-        CHECKPOINTS / f"{name}.pt",
+        CHECKPOINTS / f"{name}{'-own-text' if own else ''}.pt",
         output / name if output else None,
     )
 

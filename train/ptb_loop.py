@@ -22,14 +22,12 @@ from spec.errors import UserError
 from train.calibration import calibrate
 from train.export import export
 from train.recurrent import CharacterModel
-from train.recurrent_task import WARM_UP, RecurrentRecipe, Run
-from train.streams import IGNORED, streams
+from train.recurrent_task import CALIBRATION_WARM_UP, RecurrentRecipe, Run
+from train.streams import IGNORED, STREAMS, WARM_UP, streams
 
 CALIBRATION = (64, 192)
 """Streams, and steps of each, of training text that scales are chosen on."""
 GRADIENT_LIMIT = 0.5
-MEASURED_STREAMS, MEASURED_WARM_UP = 512, 256
-"""Streams that a text is measured in, and characters that each is warmed up with."""
 WATCHED = 50_000
 """Characters of training text that a progress report is about."""
 _CHUNK = 64
@@ -39,7 +37,7 @@ _REPORTS = 10
 @torch.no_grad()
 def bpc(model: CharacterModel, text: np.ndarray) -> float:
     """Bits a character over all of `text` but its first character, which nothing predicts."""
-    cut = streams(text, MEASURED_STREAMS, MEASURED_WARM_UP)
+    cut = streams(text, STREAMS, WARM_UP)
     numbers, targets = torch.from_numpy(cut.numbers), torch.from_numpy(cut.targets)
     training, dtype = model.training, model.dtype
     model.eval()
@@ -117,7 +115,7 @@ def calibration_text(text: np.ndarray) -> Tensor:
     """Training text to choose scales on, [time, streams]; fewer streams of a short text."""
     count, time_ = CALIBRATION
     count = max(1, min(count, (len(text) - 1) // time_))
-    return side_by_side(text, count)[0][: WARM_UP + time_]
+    return side_by_side(text, count)[0][: CALIBRATION_WARM_UP + time_]
 
 
 def train(model: CharacterModel, run: Run, console: Console) -> None:

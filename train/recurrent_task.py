@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from compiler.recurrent_plan import plan
 from spec import chip, formats
 from spec.gdpu import GATES
 from spec.recurrent import Dense, Input, Lstm, RecurrentNetwork
 from train.topology import INPUT_SCALE
 
-WARM_UP = 64
+CALIBRATION_WARM_UP = 64
 """Steps at the start of a stretch of text that are read but not looked at, when calibrating."""
 
 
@@ -51,16 +52,16 @@ class RecurrentTask:
     @property
     def shared(self) -> bool:
         """Whether input and hidden state share a tile, which adds them up before any rounding."""
-        size, hidden = self.untrained.input.size, self.untrained.lstm.hidden
-        return size + hidden <= self.chip.array.rows
+        return not plan(self.untrained, self.chip).inputs
 
     @property
     def hidden_blocks(self) -> list[slice]:
-        """Rows of the hidden state's matrix by tile: as few equal blocks as an array holds."""
-        hidden, rows = self.untrained.lstm.hidden, self.chip.array.rows
-        count = -(-hidden // rows)
-        size = -(-hidden // count)
-        return [slice(first, min(first + size, hidden)) for first in range(0, hidden, size)]
+        """Rows of the hidden state's matrix by tile."""
+        where = plan(self.untrained, self.chip)
+        ends = (
+            (where.units[group[0]].start, where.units[group[-1]].stop) for group in where.groups
+        )
+        return [slice(*pair) for pair in ends]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ SHAPES = {
     "lstm_ptb": Shape(
         "penn_treebank", "hermes", embedding=128, hidden=504,
         recipe=RecurrentRecipe(
-            epochs=9, hwa_epochs=6, rate=3e-3, hwa_rate=1e-3, noise=0.02, clip=2.0,
+            epochs=9, hwa_epochs=4, rate=3e-3, hwa_rate=2e-3, noise=0.02, clip=2.5,
             batch=64, steps=128,
         ),
     ),

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 IGNORED = -100
 """Target of a step that is not counted."""
+STREAMS, WARM_UP = 512, 256
+"""How a whole text is measured: so many streams at most, each begun so many characters early."""
 
 
 @dataclass(frozen=True)
