@@ -158,12 +158,7 @@ class CharacterModel(nn.Module):
 
 def _orthogonal(symbols: int, size: int) -> Tensor:
     """INT8 vectors, as float32 [symbols, size]: orthogonal before rounding, if there is room."""
-    larger = max(symbols, size)
-    vectors = (
-        torch.linalg.qr(torch.randn(larger, size))[0]
-        if symbols > size
-        else (torch.linalg.qr(torch.randn(size, size))[0])
-    )
+    vectors = torch.linalg.qr(torch.randn(max(symbols, size), size))[0]
     vectors = vectors[:symbols]
     return torch.round(vectors / vectors.abs().max() * formats.INT8_MAX)
 
