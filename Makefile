@@ -65,8 +65,11 @@ formal: setup ## Prove properties of FIFOs, credits, arbiter and packet switch; 
 bench: setup ## Measure speed
 	@$(CADUCEUS) bench $(ARGS)
 
-accuracy: setup ## Run the golden model over the whole test set (installs the data set first)
-	@"$(PYTHON)" tools/setup.py --dataset
+accuracy: setup ## Run the golden model over the whole test set (installs it first)
+	@case "$${NET:-}" in \
+		lstm_ptb) "$(PYTHON)" tools/setup.py --text ;; \
+		*) "$(PYTHON)" tools/setup.py --dataset ;; \
+	esac
 	@$(CADUCEUS) accuracy $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} \
 		$${IMAGES:+"--images=$$IMAGES"} $(ARGS)
 

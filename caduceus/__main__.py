@@ -36,8 +36,8 @@ def cli() -> None:
     help="How signs are handled in the array.",
 )
 @click.option(
-    "--images", type=click.IntRange(1, 100_000), default=10, show_default=True,
-    help="Test images, input vectors, or characters, to run.",
+    "--images", type=click.IntRange(1, 100_000),
+    help="Test images, input vectors, or characters, to run.  [default: 10, characters 20]",
 )  # fmt: skip
 @click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
 @click.option("--output", type=click.Path(path_type=Path),
@@ -48,7 +48,7 @@ def sim(
     network: str | None,
     simulator: str,
     read_mode: str,
-    images: int,
+    images: int | None,
     waves: bool,
     output: Path,
 ) -> None:

@@ -42,19 +42,21 @@ from tb.tile_host import half_periods
 
 DEFAULT_NETWORK = {"hermes": "fashion_small", "tiny": "fashion_tiny"}
 """Trained network of each chip, when none is named; the others need one by name."""
+IMAGES, STEPS = 10, 20
+"""Images or input vectors, and characters, when their number is not given."""
 LARGE_LAYER = {"hermes": "conv_2016x224", "caduceus": "conv_2016x224"}
 """What the large chips run when no network is named: a layer on the whole chip."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see the command's options."""
+    """What the user asked for; see the command's options. `images` None is as many as usual."""
 
     chip: str
     network: str | None
     simulator: str
     read_mode: ReadMode
-    images: int
+    images: int | None
     waves: bool
     output: Path
 
@@ -126,7 +128,7 @@ def prepare(request: Request) -> Prepared:
             f"unknown simulator '{request.simulator}': there are {', '.join(runner.SIMULATORS)}"
         )
     network, weights = network_of(chip, request.network)
-    images, labels = test_images.first(request.images)
+    images, labels = test_images.first(request.images or IMAGES)
     program = compile_network(network, weights, chip, request.read_mode)
     states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
     place = BUILD / "sim" / f"{chip.name}-{request.simulator}"
@@ -228,18 +230,16 @@ def _run(request: Request, console: Console, started: float) -> bool:
     runner.tool_version(request.simulator)
     name = request.network or LARGE_LAYER.get(chip.name)
     if name is not None:
-        whole_chip = (
-            chip, _absolute(request.chip), request.simulator, request.read_mode, request.images,
-            request.waves, request.output, console,
-        )  # fmt: skip
+        what = chip, _absolute(request.chip), request.simulator, request.read_mode
+        how = request.waves, request.output, console
         found = recurrent.find(name)
         if found is not None:
             _forget(request.output)
-            return sequence_sim.run_network(*found, *whole_chip)
+            return sequence_sim.run_network(*found, *what, request.images or STEPS, *how)
         network, weights = network_description.find(name)
         if network.dataset == "random":
             _forget(request.output)
-            return run_network(network, weights, *whole_chip)
+            return run_network(network, weights, *what, request.images or IMAGES, *how)
     prepared = prepare(request)
     _forget(request.output)
     chip, network, images = prepared.chip, prepared.network, prepared.images

@@ -33,10 +33,15 @@ def run_command_line(arguments: list[str]) -> int:
     parser.add_argument(
         "--dataset", action="store_true", help="also install the whole Fashion-MNIST data set"
     )
+    parser.add_argument(
+        "--text", action="store_true", help="also install the Penn Treebank's characters"
+    )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        set_up(Places.of_this_clone(), train=options.train, dataset=options.dataset)
+        set_up(
+            Places.of_this_clone(), train=options.train, dataset=options.dataset, text=options.text
+        )
     except KeyboardInterrupt:
         return fail("Interrupted: run make again to go on.", 128 + signal.SIGINT)
     except SetupError as error:
@@ -62,13 +67,14 @@ def explain(error: OSError) -> str:
     return f"{error.strerror or error} at {where}: mend that, and run make again."
 
 
-def set_up(places: Places, train: bool = False, dataset: bool = False) -> None:
+def set_up(places: Places, train: bool = False, dataset: bool = False, text: bool = False) -> None:
     """Do what is missing of the set-up; nothing, and without a word, when nothing is.
 
     Args:
         places: The clone and the cache.
         train: Whether to install what training needs, too; the data set is part of that.
         dataset: Whether to install the data set, too.
+        text: Whether to install the Penn Treebank's characters, too.
 
     Raises:
         SetupError: Something is missing that this cannot get by itself.
@@ -84,11 +90,13 @@ def set_up(places: Places, train: bool = False, dataset: bool = False) -> None:
                 places.log.write_text("")
                 _set_up_all(places)
                 say(f"done in {minutes(time.monotonic() - began)}")
-    if train or dataset:
+    if train or dataset or text:
         with only_one(places.root / "build" / "setup.lock"):
-            if train:
-                _set_up_training(places)
-            _set_up_data(places)
+            for extra, wanted in (("train", train), ("text", text)):
+                if wanted:
+                    _set_up_extra(places, extra)
+            if train or dataset:
+                _set_up_data(places)
 
 
 def is_ready(places: Places) -> bool:
@@ -164,12 +172,12 @@ def _check_installed(choice: verilator.Choice) -> None:
         )
 
 
-def _set_up_training(places: Places) -> None:
-    """Install PyTorch into `.venv`, if missing."""
+def _set_up_extra(places: Places, extra: str) -> None:
+    """Install an optional extra of the project into `.venv`, if missing."""
     import tomllib
 
     project = tomllib.loads(places.project_file.read_text())["project"]
-    environment.install_extra(places, "train", project["optional-dependencies"]["train"])
+    environment.install_extra(places, extra, project["optional-dependencies"][extra])
 
 
 def _set_up_data(places: Places) -> None:
