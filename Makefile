@@ -35,7 +35,7 @@ setup: ## Install what is missing (every other target does it too)
 		"install Python 3.11 or newer, or name one, as in make PYTHON=python3.11 sim." >&2; exit 1; }
 	@"$(PYTHON)" tools/setup.py
 
-sim: setup ## Run a layer on the 64-tile chip, or a network (NET=), in RTL and compare with golden
+sim: setup ## Run a layer on the 64-tile chip, or an LSTM or network (NET=), in RTL against golden
 	@$(CADUCEUS) sim $(RUN_OPTIONS) $(ARGS)
 
 test: setup ## Run the tests
@@ -44,7 +44,7 @@ test: setup ## Run the tests
 regress: setup ## Run the tests and the deeper ones, which take much longer
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
-compile: setup ## Map a large layer (NET=) to a whole chip and show what goes where
+compile: setup ## Map a large layer or an LSTM (NET=) to a whole chip and show what goes where
 	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
 
 verilog: setup ## Write the Verilog of the chip and of a tile alone, and check it
@@ -67,7 +67,8 @@ bench: setup ## Measure speed
 
 accuracy: setup ## Run the golden model over the whole test set (installs it first)
 	@case "$${NET:-}" in \
-		lstm_ptb) "$(PYTHON)" tools/setup.py --text ;; \
+		lstm_tiny) ;; \
+		*lstm_ptb*) "$(PYTHON)" tools/setup.py --text ;; \
 		*) "$(PYTHON)" tools/setup.py --dataset ;; \
 	esac
 	@$(CADUCEUS) accuracy $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} \

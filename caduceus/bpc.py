@@ -24,7 +24,6 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
-from spec.network import NETWORKS_DIR
 from spec.program_codes import device_codes
 from spec.recurrent import RecurrentNetwork, RecurrentWeights
 from train import characters
@@ -34,7 +33,7 @@ _STEPS = 32
 """Steps between two looks at how far it is; a divisor of `WARM_UP`."""
 
 
-def whole_text(network: RecurrentNetwork) -> NDArray[np.uint8]:
+def whole_text(network: RecurrentNetwork, weights: RecurrentWeights) -> NDArray[np.uint8]:
     """The network's test text, as numbers of its symbols.
 
     Raises:
@@ -43,7 +42,7 @@ def whole_text(network: RecurrentNetwork) -> NDArray[np.uint8]:
     if network.dataset == "penn_treebank":
         found = characters.penn_treebank("test")
     elif network.dataset == "text":
-        found = (NETWORKS_DIR / network.name / "text.txt").read_text(encoding="utf-8")
+        found = text.own(network, weights)
     else:
         raise UserError(
             f"network {network.name} has dataset {network.dataset}: allowed is one with a text"
@@ -56,7 +55,7 @@ def known(
 ) -> float | None:
     """Bits per character of the whole text, if that is here and was measured with the same code."""
     try:
-        numbers = whole_text(network)
+        numbers = whole_text(network, weights)
         path = BUILD / "accuracy" / f"{_key(network, weights, chip, read_mode, numbers)}.json"
         return json.loads(path.read_text())["golden_bpc"]
     except (UserError, FileNotFoundError, ValueError, KeyError):
@@ -70,7 +69,8 @@ def _key(
     read_mode: ReadMode,
     numbers: NDArray[np.uint8],
 ) -> str:
-    arrays = [array for array in vars(weights).values() if array is not None] + [numbers]
+    arrays = [array for array in vars(weights).values() if isinstance(array, np.ndarray)]
+    arrays.append(numbers)
     return fingerprint(f"{network!r} {chip!r} {read_mode}", arrays)
 
 
@@ -90,9 +90,12 @@ def measure(
     Raises:
         UserError: the text is not there or shorter, or the network does not fit the chip.
     """
-    numbers = whole_text(network)
+    numbers = whole_text(network, weights)
     if count is not None and not 1 <= count < len(numbers):
-        raise UserError(f"characters = {count}: allowed is 1 to {len(numbers) - 1}")
+        raise UserError(
+            f"characters = {count}: the text of network {network.name} allows 1 to "
+            f"{len(numbers) - 1}"
+        )
     whole = count is None or count == len(numbers) - 1
     numbers = numbers if whole else numbers[: count + 1]
     program = compile_recurrent(network, weights, chip, read_mode)

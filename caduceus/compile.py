@@ -136,7 +136,9 @@ def _line(stream: Stream, program: ChipProgram) -> str:
         if any(fabric.GDPU in hop.sinks for hop in stream.hops):
             values = "gates"
     if stream.slice is not None:
+        (mine,) = (each for each in program.slices if each.slice == stream.slice)
         source, values = f"slice {stream.slice}", "hidden state"
+        values += f" ({mine.first} before a sequence's first step, {mine.last} after its last)"
     elif stream.port is not None:
         source = f"host input {stream.port}"
     else:

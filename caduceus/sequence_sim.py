@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from statistics import mean
+from statistics import median
 
 import numpy as np
 from rich.console import Console
@@ -69,11 +69,11 @@ def run_network(
         "mvms": sum(outcome.mvms.values()),
         "cycles": outcome.cycles,
         "simulated_us": outcome.cycles["sync"] / chip.clocks.sync_mhz,
-        "latency_ns": mean(outcome.latency) * nanoseconds,
-        "latency_of_state_ns": mean(outcome.latency_of_state) * nanoseconds,
-        "latency_of_states_ns": mean(outcome.latency_of_states) * nanoseconds,
-        "latency_with_input_ns": mean(outcome.latency_with_input) * nanoseconds,
-        "period_ns": mean(outcome.period) * nanoseconds if outcome.period else None,
+        "latency_ns": median(outcome.latency) * nanoseconds,
+        "latency_of_state_ns": median(outcome.latency_of_state) * nanoseconds,
+        "latency_of_states_ns": median(outcome.latency_of_states) * nanoseconds,
+        "latency_with_input_ns": median(outcome.latency_with_input) * nanoseconds,
+        "period_ns": median(outcome.period) * nanoseconds if outcome.period else None,
         "khz": outcome.cycles["sync"] / outcome.simulate_seconds / 1e3,
         "build_seconds": results.build_seconds,
         "simulate_seconds": outcome.simulate_seconds,
@@ -81,6 +81,7 @@ def run_network(
         "peak_mib": outcome.peak_mib,
         "wall_seconds": time.monotonic() - started,
         "bpc": None,
+        "golden_bpc_whole_text": None,
         "float_bpc": network.float_bpc,
     }
     if following is not None:
@@ -111,7 +112,7 @@ def _show(report: dict, path: Path, console: Console) -> None:
         f"{predicted}"
         f"{report['cycles']['sync']} sync and {report['cycles']['mvm']} mvm cycles in "
         f"{report['simulate_seconds']:.1f} s: {report['khz']:.1f} kHz, "
-        f"{report['seconds_per_step']:.2f} s a step at full speed\n"
+        f"{report['seconds_per_step']:.3f} s a step at full speed\n"
         f"{path}",
         highlight=False,
         soft_wrap=True,

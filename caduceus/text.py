@@ -4,26 +4,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spec.errors import UserError
-from spec.network import NETWORKS_DIR
-from spec.recurrent import RecurrentNetwork, RecurrentWeights
+from spec.recurrent import TEXT, RecurrentNetwork, RecurrentWeights
 from train import characters
 
 RANDOM_SEED = 2023
 
 
-def sample(network: RecurrentNetwork, count: int) -> NDArray[np.uint8]:
+def own(network: RecurrentNetwork, weights: RecurrentWeights) -> str:
+    """The text that ships with `network`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if weights.text is None:
+        raise UserError(f"network {network.name}: there is no {TEXT} beside its description")
+    return weights.text
+
+
+def sample(network: RecurrentNetwork, weights: RecurrentWeights, count: int) -> NDArray[np.uint8]:
     """The first `count` + 1 characters of the text that ships with `network`, as their numbers.
 
     Raises:
         UserError: the network has no such text, or not so much of it.
     """
-    path = NETWORKS_DIR / network.name / "text.txt"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the text: {error.strerror}") from None
+    text = own(network, weights)
     if not 1 <= count < len(text):
-        raise UserError(f"characters = {count}: {path} allows 1 to {len(text) - 1}")
+        raise UserError(
+            f"characters = {count}: {TEXT} of network {network.name} allows 1 to {len(text) - 1}"
+        )
     return characters.encode(text[: count + 1], network.input.symbols)
 
 
@@ -40,7 +48,7 @@ def inputs(
     if weights.embedding is None:
         random = np.random.default_rng(RANDOM_SEED)
         return random.integers(-127, 128, (count, network.input.size), dtype=np.int8), None
-    numbers = sample(network, count)
+    numbers = sample(network, weights, count)
     return weights.embedding[numbers[:-1]], numbers[1:]
 
 

@@ -14,9 +14,12 @@ from pydantic import Field, model_validator
 
 from spec import document, formats, network, weights
 from spec.document import Section, demand
+from spec.errors import UserError
 from spec.gdpu import GATES
 from spec.network import Extent, Scale
 
+TEXT = "text.txt"
+"""Name of a network's own text, beside its description."""
 Gmax = Annotated[int, Field(ge=1, le=formats.CELL_MAX)]
 
 
@@ -54,8 +57,14 @@ class Lstm(Section):
     hidden: Extent
     input_gmax: Gmax
     hidden_gmax: Gmax
-    gate_scales: Annotated[tuple[Scale, ...], Field(min_length=len(GATES), max_length=len(GATES))]
+    gate_scales: tuple[Scale, ...]
     output_scale: Scale
+
+    @model_validator(mode="after")
+    def _a_scale_a_gate(self) -> Self:
+        count = len(self.gate_scales)
+        demand(count == len(GATES), "gate_scales", list(self.gate_scales), f"{len(GATES)} numbers")
+        return self
 
 
 class Dense(Section):
@@ -121,6 +130,7 @@ class RecurrentWeights:
         bias: float32 [4 * hidden].
         dense: float32 [hidden, outputs]; None without a dense layer.
         dense_bias: float32 [outputs]; None likewise.
+        text: what `text.txt` beside the description holds, in its symbols; None without that file.
     """
 
     embedding: NDArray[np.int8] | None
@@ -129,6 +139,7 @@ class RecurrentWeights:
     bias: NDArray[np.float32]
     dense: NDArray[np.float32] | None
     dense_bias: NDArray[np.float32] | None
+    text: str | None = None
 
 
 def load(path: Path | str) -> tuple[RecurrentNetwork, RecurrentWeights]:
@@ -154,12 +165,34 @@ def load(path: Path | str) -> tuple[RecurrentNetwork, RecurrentWeights]:
     return found, RecurrentWeights(
         arrays.get("embedding"), arrays["lstm.input"], arrays["lstm.hidden"], arrays["lstm.bias"],
         arrays.get("dense.weight"), arrays.get("dense.bias"),
+        _text(path.parent / TEXT, found),
     )  # fmt: skip
+
+
+def _text(file: Path, network: RecurrentNetwork) -> str | None:
+    """The text that ships with a network, checked."""
+    symbols = network.input.symbols
+    if symbols is None or not file.exists():
+        return None
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserError(f"{file}: cannot read the text: {reason}") from None
+    if len(text) < 2:
+        raise UserError(f"{file}: {len(text)} characters: allowed are two or more")
+    strange = next((at for at, character in enumerate(text) if character not in symbols), None)
+    if strange is not None:
+        raise UserError(
+            f"{file}: character {strange} is {text[strange]!r}: allowed are the network's "
+            f"input.symbols, {symbols!r}"
+        )
+    return text
 
 
 def describes(path: Path) -> bool:
     """Whether the file at `path` describes a recurrent network, as far as can be told."""
-    return "lstm" in document.keys(path)
+    return bool({"lstm", "dense", "float_bpc"} & set(document.keys(path)))
 
 
 def find(name: str) -> tuple[RecurrentNetwork, RecurrentWeights] | None:

@@ -65,10 +65,10 @@ def test_accuracy_is_in_bits_per_character() -> None:
     [
         (("sim", "--chip", "tiny", "--net", "lstm_ptb"),
          "network lstm_ptb has 504 hidden units: chip tiny allows 8 (2 GDPU slices of 4)"),
-        (("sim", "--net", "lstm_ptb", "--images", 99_999), "text.txt allows 1 to "),
+        (("sim", "--net", "lstm_ptb", "--images", 99_999), "text.txt of network lstm_ptb allows 1 to "),
         (("compile", "--chip", "tiny", "--net", "lstm_504"), "chip tiny allows 8"),
         (("accuracy", "--net", "lstm_504"), "network lstm_504 has dataset random: allowed is one"),
-        (("accuracy", "--net", "lstm_tiny", "--images", 99_999), "characters = 99999: allowed is"),
+        (("accuracy", "--net", "lstm_tiny", "--images", 99_999), "characters = 99999: the text of network lstm_tiny"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:
@@ -78,14 +78,19 @@ def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:
     assert "Traceback" not in run.stdout + run.stderr
 
 
-def test_a_text_with_another_symbol_is_told(tmp_path, monkeypatch) -> None:
-    shutil.copytree(NETWORKS_DIR / "lstm_tiny", tmp_path / "lstm_tiny")
-    (tmp_path / "lstm_tiny" / "text.txt").write_text("a red tile!")
-    monkeypatch.setattr(text, "NETWORKS_DIR", tmp_path)
-    network, weights = recurrent.find("lstm_tiny")
-    text.inputs(network, weights, 9)
-    with pytest.raises(Exception, match="character 10: '!' is not among the network's symbols"):
-        text.inputs(network, weights, 10)
+def test_a_network_of_the_users_own_runs_on_its_own_text(tmp_path) -> None:
+    shutil.copytree(NETWORKS_DIR / "lstm_tiny", tmp_path / "mine")
+    (tmp_path / "mine" / "text.txt").write_text("a red tin\n")
+    network, weights = recurrent.load(tmp_path / "mine" / "network.yaml")
+    _, following = text.inputs(network, weights, 9)
+    assert "".join(network.input.symbols[number] for number in following) == " red tin\n"
+    run = caduceus("accuracy", "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
+    assert run.returncode == 0 and "a character over 9 in" in run.stdout
+    (tmp_path / "mine" / "text.txt").unlink()
+    for command in ("sim", "accuracy"):
+        run = caduceus(command, "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
+        assert run.returncode == 2
+        assert "lstm_tiny: there is no text.txt beside its description" in run.stderr
 
 
 def test_bits_are_those_of_a_softmax() -> None:

@@ -29,6 +29,7 @@ ARRAYS = {
 def _write(folder, text: str = GOOD, **arrays):
     (folder / "network.yaml").write_text(text)
     np.savez(folder / "weights.npz", **(ARRAYS | arrays))
+    (folder / recurrent.TEXT).write_text("abba")
     return folder / "network.yaml"
 
 
@@ -40,6 +41,7 @@ def test_what_is_written_is_read(tmp_path) -> None:
     assert weights.input.dtype == np.float32
     np.testing.assert_array_equal(weights.dense, ARRAYS["dense.weight"])
     assert recurrent.find(str(tmp_path / "network.yaml"))[0] == found
+    assert weights.text == "abba"
 
 
 def test_without_a_dense_layer_the_hidden_state_is_the_output(tmp_path) -> None:
@@ -57,7 +59,8 @@ def test_without_a_dense_layer_the_hidden_state_is_the_output(tmp_path) -> None:
         ("dataset: text", "dataset: random", "input.symbols = 'ab': allowed is nothing"),
         (', symbols: "ab"', "", "input.symbols = None: allowed is the symbols of the text"),
         ("input_gmax: 10", "input_gmax: 511", "lstm.input_gmax = 511: allowed is less than or"),
-        (", 0.4]", "]", "lstm.gate_scales = .*: allowed is"),
+        (", 0.4]", "]", "lstm.gate_scales = .*: allowed is 4 numbers"),
+        ("lstm:", "lstn:", "lstn = .*: unknown key, allowed are format, name, dataset"),
         ("hidden: 2", "hidden: 0", "lstm.hidden = 0: allowed is"),
         ("{hidden: 2", "{gates: 4, hidden: 2", "lstm.gates = 4: unknown key, allowed are hidden"),
         ("name: small", "name: Small", "name = 'Small': allowed is"),
@@ -81,6 +84,28 @@ def test_mistakes_are_told(tmp_path, old: str, new: str, sentence: str) -> None:
 def test_weights_that_do_not_fit_are_told(tmp_path, name: str, array, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         recurrent.load(_write(tmp_path, **{name: array}))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"abc", "text.txt: character 2 is 'c': allowed are the network's input.symbols, 'ab'"),
+        (b"a", "text.txt: 1 characters: allowed are two or more"),
+        (b"", "text.txt: 0 characters: allowed are two or more"),
+        (b"ab\xff", "text.txt: cannot read the text: not UTF-8"),
+    ],
+)
+def test_a_bad_text_is_told(tmp_path, content: bytes, sentence: str) -> None:
+    path = _write(tmp_path)
+    (tmp_path / recurrent.TEXT).write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        recurrent.load(path)
+
+
+def test_a_network_need_not_have_a_text(tmp_path) -> None:
+    path = _write(tmp_path)
+    (tmp_path / recurrent.TEXT).unlink()
+    assert recurrent.load(path)[1].text is None
 
 
 def test_networks_of_the_other_kind_are_left_alone() -> None:

