@@ -65,10 +65,12 @@ def test_accuracy_is_in_bits_per_character() -> None:
     [
         (("sim", "--chip", "tiny", "--net", "lstm_ptb"),
          "network lstm_ptb has 504 hidden units: chip tiny allows 8 (2 GDPU slices of 4)"),
-        (("sim", "--net", "lstm_ptb", "--images", 99_999), "text.txt of network lstm_ptb allows 1 to "),
+        (("sim", "--net", "lstm_ptb", "--images", 99_999),
+         "text.txt of network lstm_ptb allows 1 to "),
         (("compile", "--chip", "tiny", "--net", "lstm_504"), "chip tiny allows 8"),
         (("accuracy", "--net", "lstm_504"), "network lstm_504 has dataset random: allowed is one"),
-        (("accuracy", "--net", "lstm_tiny", "--images", 99_999), "characters = 99999: the text of network lstm_tiny"),
+        (("accuracy", "--net", "lstm_tiny", "--images", 99_999),
+         "characters = 99999: the text of network lstm_tiny"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:
