@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler import deadlock, quantise
+from compiler.assemble import Content, tile_programs
 from compiler.recurrent_plan import Block, Plan, padded, plan
 from compiler.recurrent_streams import Streams
 from spec.chip import Chip
@@ -21,7 +22,6 @@ from spec.program import (
     InputPart,
     SliceProgram,
     TileConfig,
-    TileProgram,
     chip_digest,
 )
 from spec.recurrent import RecurrentNetwork, RecurrentWeights
@@ -49,22 +49,15 @@ def planned(
     where = plan(network, chip)
     streams = Streams(where, chip)
     contents = {
-        tile: _Content(network, weights, where, block) for tile, block in where.tiles.items()
+        tile: _Content(network, weights, where, block).compiled(chip, read_mode)
+        for tile, block in where.tiles.items()
     }
     program = ChipProgram(
         chip=chip.name,
         chip_digest=chip_digest(chip),
         network=network.name,
         read_mode=read_mode,
-        tiles=tuple(
-            TileProgram(
-                tile,
-                tuple(sorted(streams.routes[tile], key=lambda route: route.stream)),
-                *(contents[tile].compiled(chip, read_mode) if tile in contents else (None, None)),
-                streams.results.get(tile),
-            )
-            for tile in sorted(streams.routes)
-        ),
+        tiles=tile_programs(contents, streams.routes, streams.results),
         inputs=tuple(streams.inputs),
         outputs=tuple(streams.outputs),
         input_length=network.input.size,
@@ -108,7 +101,7 @@ class _Content:
     ) -> None:
         self._network, self._weights, self._plan, self._block = network, weights, plan, block
 
-    def compiled(self, chip: Chip, read_mode: ReadMode) -> tuple[TileConfig, NDArray[np.uint8]]:
+    def compiled(self, chip: Chip, read_mode: ReadMode) -> Content:
         """Configuration and device codes for `chip`.
 
         Raises:

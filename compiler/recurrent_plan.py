@@ -6,9 +6,8 @@ Where the rows of input and hidden state fit one array together, they share it (
 """
 
 from dataclasses import dataclass
-from math import ceil
 
-from compiler.split import split
+from compiler.split import cut, split
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import PARTS, PAYLOAD_MAX
@@ -71,12 +70,6 @@ def padded(length: int, chip: Chip) -> int:
     return -(-length // units) * units
 
 
-def _cut(size: int, most: int) -> tuple[range, ...]:
-    """As few equal blocks as there can be, of at most `most`; the last one may be smaller."""
-    step = ceil(size / ceil(size / most))
-    return tuple(range(start, min(start + step, size)) for start in range(0, size, step))
-
-
 def plan(network: RecurrentNetwork, chip: Chip) -> Plan:
     """Cut the matrices of `network` into blocks, and give each a tile.
 
@@ -89,10 +82,10 @@ def plan(network: RecurrentNetwork, chip: Chip) -> Plan:
         hidden <= most, network, f"has {hidden} hidden units", chip,
         f"{most} ({chip.gdpu.slices} GDPU slices of {chip.gdpu.units})",
     )  # fmt: skip
-    units = _cut(hidden, chip.gdpu.units)
+    units = cut(hidden, chip.gdpu.units)
     place = padded(len(units[0]), chip)
     rows = min(chip.array.rows, PAYLOAD_MAX)
-    groups = _cut(len(units), min(rows // place, PARTS))
+    groups = cut(len(units), min(rows // place, PARTS))
     shared = (
         len(groups) == 1 and padded(size, chip) + place * len(units) <= rows and len(units) < PARTS
     )

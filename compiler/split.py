@@ -25,10 +25,11 @@ def split(rows: int, columns: int, chip: Chip) -> Split:
     Where the size does not divide, the last block is smaller. A block's input is one packet, and so
     is its result, hence no block is larger than a packet either (our choice).
     """
-    return Split(_cut(rows, chip.array.rows), _cut(columns, chip.array.columns))
+    most = fabric.PAYLOAD_MAX
+    return Split(cut(rows, min(chip.array.rows, most)), cut(columns, min(chip.array.columns, most)))
 
 
-def _cut(size: int, limit: int) -> tuple[range, ...]:
-    count = ceil(size / min(limit, fabric.PAYLOAD_MAX))
-    step = ceil(size / count)
+def cut(size: int, most: int) -> tuple[range, ...]:
+    """As few equal blocks as there can be, of at most `most`; the last one may be smaller."""
+    step = ceil(size / ceil(size / most))
     return tuple(range(start, min(start + step, size)) for start in range(0, size, step))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compiler import deadlock, quantise
+from compiler.assemble import Content, tile_programs
 from compiler.place import placements
 from compiler.route import Router
 from compiler.split import Split, split
@@ -28,7 +28,6 @@ from spec.program import (
     HostStream,
     Route,
     TileConfig,
-    TileProgram,
     chip_digest,
 )
 
@@ -93,7 +92,7 @@ def planned(
 
 def _program(
     network: Network,
-    contents: "dict[Block, _Content]",
+    contents: dict[Block, Content],
     chip: Chip,
     read_mode: ReadMode,
     where: Plan,
@@ -105,24 +104,12 @@ def _program(
         chip_digest=chip_digest(chip),
         network=network.name,
         read_mode=read_mode,
-        tiles=tuple(
-            TileProgram(
-                tile,
-                tuple(sorted(streams.routes[tile], key=lambda route: route.stream)),
-                *tiles.get(tile, (None, None)),
-                streams.results.get(tile),
-            )
-            for tile in sorted(streams.routes)
-        ),
+        tiles=tile_programs(tiles, streams.routes, streams.results),
         inputs=tuple(streams.inputs),
         outputs=tuple(streams.outputs),
         input_length=where.split.rows[-1].stop,
         output_length=where.split.columns[-1].stop,
     )
-
-
-_Content = tuple[TileConfig, NDArray[np.uint8]]
-"""Configuration and device codes of a tile."""
 
 
 def _contents(
@@ -132,7 +119,7 @@ def _contents(
     parts: Split,
     chip: Chip,
     read_mode: ReadMode,
-) -> dict[Block, _Content]:
+) -> dict[Block, Content]:
     """What every block's tile is told, wherever it is."""
     largest = quantise.largest_weight(parameters.weight)
     codes = quantise.device_codes(quantise.cell_codes(parameters.weight, layer.gmax, largest))

@@ -7,13 +7,9 @@ choice.
 
 from spec import formats
 from spec.gdpu import GATES
-from spec.registers import VERSION, Register, RegisterField
+from spec.registers import VERSION, Register, RegisterField, word
 
 ID = 0x47445055  # "GDPU"
-
-
-def _word(doc: str) -> tuple[RegisterField, ...]:
-    return (RegisterField("value", 0, 32, doc),)
 
 
 def _binary16(name: str, address: int, reset: int, doc: str) -> Register:
@@ -30,8 +26,8 @@ class Error:
 
 
 REGISTERS: tuple[Register, ...] = (
-    Register("ID", 0x000, "ro", ID, _word("ASCII 'GDPU'"), "What this is."),
-    Register("VERSION", 0x004, "ro", VERSION, _word("map version"), "Version of this map."),
+    Register("ID", 0x000, "ro", ID, word("ASCII 'GDPU'"), "What this is."),
+    Register("VERSION", 0x004, "ro", VERSION, word("map version"), "Version of this map."),
     Register(
         "SHAPE", 0x008, "ro", 0,
         (
@@ -76,7 +72,7 @@ REGISTERS: tuple[Register, ...] = (
         locked=True,
     ),
     Register(
-        "LENGTH", 0x020, "rw", 0, _word("count"),
+        "LENGTH", 0x020, "rw", 0, word("count"),
         "Steps of a sequence; with 0 it has no end but a reset of the chip. Writes are refused "
         "while STATUS.running or STATUS.busy is 1.",
         locked=True,
@@ -104,9 +100,9 @@ REGISTERS: tuple[Register, ...] = (
         "Sticky errors. A short vector counts as 0 where it has nothing; what is too much of a "
         "long one is discarded, and so is an unexpected one. The slice goes on.",
     ),
-    Register("STEPS", 0x030, "ro", 0, _word("count"), "Steps done since the sequence began."),
-    Register("VECTORS_IN", 0x034, "ro", 0, _word("count"), "Gate vectors accepted."),
-    Register("VECTORS_OUT", 0x038, "ro", 0, _word("count"), "Packets sent."),
+    Register("STEPS", 0x030, "ro", 0, word("count"), "Steps done since the sequence began."),
+    Register("VECTORS_IN", 0x034, "ro", 0, word("count"), "Gate vectors accepted."),
+    Register("VECTORS_OUT", 0x038, "ro", 0, word("count"), "Packets sent."),
     *(
         _binary16(f"INPUT_SCALE_{gate.upper()}", 0x040 + 4 * index, formats.FP16_ONE,
                   f"Multiplies the INT8 pre-activations of gate {gate.upper()}.")

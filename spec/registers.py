@@ -53,7 +53,8 @@ ID = 0x43414455  # "CADU"
 VERSION = 2
 
 
-def _word(doc: str) -> tuple[RegisterField, ...]:
+def word(doc: str) -> tuple[RegisterField, ...]:
+    """The one field of a register that is a number of 32 bits."""
     return (RegisterField("value", 0, 32, doc),)
 
 
@@ -71,8 +72,8 @@ class Error:
 
 
 REGISTERS: tuple[Register, ...] = (
-    Register("ID", 0x000, "ro", ID, _word("ASCII 'CADU'"), "What this is."),
-    Register("VERSION", 0x004, "ro", VERSION, _word("map version"), "Version of this map."),
+    Register("ID", 0x000, "ro", ID, word("ASCII 'CADU'"), "What this is."),
+    Register("VERSION", 0x004, "ro", VERSION, word("map version"), "Version of this map."),
     Register(
         "SHAPE", 0x008, "ro", 0,
         (
@@ -164,20 +165,20 @@ REGISTERS: tuple[Register, ...] = (
         "RX vectors that nobody waits for, packets without route entry or payload, and what is "
         "beyond a packet's longest payload. The tile goes on.",
     ),
-    Register("MVMS", 0x030, "ro", 0, _word("count"), "Matrix-vector multiplications finished."),
-    Register("BUSY_CYCLES", 0x034, "ro", 0, _word("count"), "`sync` cycles with STATUS.busy."),
+    Register("MVMS", 0x030, "ro", 0, word("count"), "Matrix-vector multiplications finished."),
+    Register("BUSY_CYCLES", 0x034, "ro", 0, word("count"), "`sync` cycles with STATUS.busy."),
     Register(
-        "STALL_CYCLES", 0x038, "ro", 0, _word("count"),
+        "STALL_CYCLES", 0x038, "ro", 0, word("count"),
         "`sync` cycles in which a result was ready to be processed but RX or the output had to "
         "be waited for.",
     ),
     Register(
-        "PACKETS_IN", 0x03C, "ro", 0, _word("count"),
+        "PACKETS_IN", 0x03C, "ro", 0, word("count"),
         "Packets that came by links or from the host and went on or to the tile itself; 0 for a "
         "tile alone.",
     ),
     Register(
-        "PACKETS_OUT", 0x040, "ro", 0, _word("count"),
+        "PACKETS_OUT", 0x040, "ro", 0, word("count"),
         "Packets that went to links or the host, a multicast once; 0 for a tile alone.",
     ),
     Register(
@@ -191,8 +192,8 @@ REGISTERS: tuple[Register, ...] = (
         (RegisterField("value", 0, 8, "number of a stream"),),
         "Preamble of the last packet that set ERROR.stream_unknown, packet_empty or packet_long.",
     ),
-    Register("VECTORS_IN", 0x04C, "ro", 0, _word("count"), "Input vectors accepted."),
-    Register("VECTORS_OUT", 0x050, "ro", 0, _word("count"), "Result vectors sent."),
+    Register("VECTORS_IN", 0x04C, "ro", 0, word("count"), "Input vectors accepted."),
+    Register("VECTORS_OUT", 0x050, "ro", 0, word("count"), "Result vectors sent."),
     Register(
         "PARTS", 0x054, "rw", 1,
         (RegisterField("value", 0, 5, f"1 to {PARTS}"),),
