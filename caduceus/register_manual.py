@@ -6,7 +6,7 @@ from caduceus.paths import REPOSITORY
 from spec import chip as chips
 from spec import fabric, formats, gdpu_registers, registers
 from spec.files import write_whole
-from spec.registers import Register, RegisterField
+from spec.register import Register, RegisterField
 
 PAGE = REPOSITORY / "docs" / "registers.md"
 _SUMMARY = (registers.__doc__ or "").split("\n", 2)[2].strip()

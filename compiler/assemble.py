@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from spec.program import Route, TileConfig, TileProgram
+from spec.program import Block, Route, TileConfig, TileProgram
 
 Content = tuple[TileConfig, NDArray[np.uint8]]
 """Configuration and device codes of a tile."""
@@ -15,6 +15,7 @@ def tile_programs(
     contents: Mapping[int, Content],
     routes: Mapping[int, list[Route]],
     results: Mapping[int, int],
+    blocks: Mapping[int, Block] | None = None,
 ) -> tuple[TileProgram, ...]:
     """Programs of all tiles that have routes, in order.
 
@@ -22,6 +23,7 @@ def tile_programs(
         contents: of the computing tiles.
         routes: of every tile that does something.
         results: stream of each computing tile's results.
+        blocks: what of the network they hold, where that is to be told.
     """
     return tuple(
         TileProgram(
@@ -29,6 +31,7 @@ def tile_programs(
             tuple(sorted(routes[tile], key=lambda route: route.stream)),
             *contents.get(tile, (None, None)),
             results.get(tile),
+            (blocks or {}).get(tile),
         )
         for tile in sorted(routes)
     )

@@ -6,21 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import gdpu
+from golden.payload import Values, from_bytes, to_bytes
 from golden.plan import End, Node, plan
 from golden.tile import Tile
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import GDPU, INPUT, RX
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, TileProgram
+from spec.program import ChipProgram
 from spec.program_check import check
-from spec.program_codes import computing
-
-_BINARY16 = np.dtype("<u2")
-"""A binary16 value in a packet: the low byte first."""
-
-Values = NDArray[np.int8] | NDArray[np.uint16]
-"""INT8, or binary16 bits."""
+from spec.program_codes import computing, gathers
 
 
 @dataclass(frozen=True)
@@ -86,6 +81,8 @@ def run(
     """
     if program.slices:
         raise UserError("program: has GDPU slices: allowed are sequences of vectors")
+    if gathers(program):
+        raise UserError("program: gathers from feature maps: allowed are images")
     machine = Machine(program, chip, state)
     _demand_vectors(x, 2, program)
     outputs, _, results = machine.step(x, _nothing(len(x), 0), first_read + np.arange(len(x)))
@@ -207,7 +204,7 @@ class Machine:
             elif part.before:
                 sent = before.hidden[:, self._slices[source.node[1]][1]]
             else:
-                sent = _bytes(results[source.node])
+                sent = to_bytes(results[source.node])
             return sent[:, part.start : part.end]
 
         for node in self._plan.order:
@@ -223,26 +220,14 @@ class Machine:
             for index, part in enumerate(wanted.config.input_parts):
                 where = slice(part.start, part.start + part.length)
                 inputs[:, where] = payload((node, INPUT, index))
-            rx = _rx(wanted, payload((node, RX, 0)))
+            rx = from_bytes(wanted.config, payload((node, RX, 0)))
             results[node] = tile.run(wanted.config, inputs, rx, reads)
         final = np.empty((len(x), self._program.output_length), dtype=np.int8)
         for output, source in zip(self._program.outputs, self._plan.outputs, strict=True):
             sent = (
                 x[:, source.start : source.start + source.length]
                 if source.node is None
-                else _bytes(results[source.node])
+                else to_bytes(results[source.node])
             )
             final[:, output.start : output.start + output.length] = sent
         return final, LstmState(hidden, cell), results
-
-
-def _rx(tile: TileProgram, sent: NDArray[np.int8] | None) -> Values | None:
-    """The RX vectors that bytes are."""
-    if sent is None or not tile.config.rx_binary16:
-        return sent
-    return np.ascontiguousarray(sent).view(_BINARY16).astype(np.uint16)
-
-
-def _bytes(values: Values) -> NDArray[np.int8]:
-    """Results as they travel, int8 [n, bytes]."""
-    return values if values.dtype == np.int8 else values.astype(_BINARY16).view(np.int8)

@@ -1,8 +1,9 @@
 """Where every packet of a program goes: followed by the routes, from its source to all its ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 
 from spec import fabric
 from spec.chip import Chip
@@ -15,7 +16,7 @@ from spec.program_codes import computing
 Node = tuple[str, int]
 """What computes: ("tile", number) or ("slice", number)."""
 End = tuple[Node, str, int]
-"""Where something is delivered: who gets it, for a tile its sink, and the part of its INPUT."""
+"""Where something is delivered: who gets it, for a tile its sink, and which part or turn it is."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,11 @@ def plan(program: ChipProgram, chip: Chip) -> Plan:
             arrive; tiles wait for each other.
     """
     tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in program.tiles}
+    rx_parts = {tile.tile: tile.config.rx_parts for tile in computing(program)}
     kept: dict[End, Part] = {}
     left: dict[tuple[int, int], Source] = {}
     for source in _sources(program, chip):
-        _deliver(source, tables, chip, kept, left, before=False)
+        _deliver(source, tables, chip, kept, left, before=False, rx_parts=rx_parts)
     for each in program.slices:
         _deliver_hidden(each, tables, chip, kept, left)
     outputs = _outputs(program, chip, left)
@@ -107,8 +109,9 @@ def _deliver(
     kept: dict[End, Part],
     left: dict[tuple[int, int], Source],
     before: bool,
+    rx_parts: Mapping[int, int] = MappingProxyType({}),
 ) -> None:
-    """Note every end of the packet."""
+    """Note every end of the packet; `rx_parts` are the tiles whose RX packets come in turn."""
     for tile, route in _arrivals(source, tables, chip):
         if HOST in route.sinks:
             _leave(left, tile, source)
@@ -117,7 +120,8 @@ def _deliver(
             _keep(kept, end, Part(source, 0, source.length, before))
         for sink in (INPUT, RX):
             if sink in route.sinks:
-                end = ("tile", tile), sink, route.part if sink == INPUT else 0
+                turns = sink == INPUT or rx_parts.get(tile, 1) > 1
+                end = ("tile", tile), sink, route.part if turns else 0
                 part = Part(source, route.start, route.start + route.length, before)
                 _keep(kept, end, part)
 
@@ -272,8 +276,10 @@ def _demand_inputs(tile: TileProgram, kept: dict[End, Part]) -> None:
         if (node, INPUT, part) not in kept:
             where = f"part {part} of 'input'" if tile.config.parts else "'input'"
             raise UserError(f"tile {tile.tile}: no stream goes to {where}: allowed is one")
-    if tile.config.rx_enable and (node, RX, 0) not in kept:
-        raise UserError(f"tile {tile.tile}: no stream goes to 'rx': allowed is one")
+    for part in range(tile.config.rx_parts if tile.config.rx_enable else 0):
+        if (node, RX, part) not in kept:
+            where = f"part {part} of 'rx'" if tile.config.rx_parts > 1 else "'rx'"
+            raise UserError(f"tile {tile.tile}: no stream goes to {where}: allowed is one")
 
 
 def _demand_gates(program: SliceProgram, kept: dict[End, Part]) -> None:

@@ -9,7 +9,7 @@ from spec import gdpu_registers, registers
 from spec.chip import Chip
 from spec.formats import ACTIVATION_BITS, FP16_BITS
 from spec.gdpu_registers import BY_NAME
-from spec.registers import Register
+from spec.register import Register
 
 COUNTERS = {"VECTORS_IN": "vector_accepted", "VECTORS_OUT": "packet_sent"}
 """Counting registers, and the input that each counts the clocks of."""

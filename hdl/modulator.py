@@ -8,7 +8,7 @@ the overhead into precharge and conversion, and the order of the phases, are our
 from functools import reduce
 from operator import and_, or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,15 +21,16 @@ from spec.formats import PHASES, Phase, ReadMode, Steer
 class InputModulator(wiring.Component):
     """Collects an input vector, then plays it on the array's rows, phase by phase.
 
-    A vector is written in groups of `units` rows, in any order, into a staging register while the
-    vector before it is being played; `commit` hands it over. MVMs follow each other without a gap
-    as long as vectors and counter banks are there: one every 133 `mvm` clocks in 1-phase and 520
-    in 4-phase reads of `hermes`.
+    A vector is written, up to `buffers.gather` neighbouring rows at a time, in any order, into a
+    staging register while the vector before it is being played; `commit` hands it over. MVMs follow
+    each other without a gap as long as vectors and counter banks are there: one every 133 `mvm`
+    clocks in 1-phase and 520 in 4-phase reads of `hermes`.
 
     Attributes (domain `sync`):
-        write_enable, write_group, write_data: write the INT8 values of rows
-            `group * units ...`; each group once a vector at most. Only while `full` is 0.
-        write_first: this write, the first of a vector, clears every other row.
+        write_enable, write_row, write_count, write_data: write the INT8 values of `write_count`
+            rows from `write_row` on; each row once a vector at most. A row's value is in the lane
+            of its number modulo `buffers.gather`. Only while `full` is 0.
+        write_first: this write, the first of a vector, clears every other row; it may be of none.
         commit: the vector is complete, with the write of this clock. Only while `full` is 0.
         full: the staging register holds a vector that is not taken yet.
         four_phase: the read mode; changes only while nothing is in flight.
@@ -45,12 +46,13 @@ class InputModulator(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
-        rows, units = chip.array.rows, chip.link.units
+        rows, lanes = chip.array.rows, chip.buffers.gather
         super().__init__(
             {
                 "write_enable": In(1),
-                "write_group": In(range(max(2, rows // units))),
-                "write_data": In(units * formats.ACTIVATION_BITS),
+                "write_row": In(range(rows)),
+                "write_count": In(range(lanes + 1)),
+                "write_data": In(lanes * formats.ACTIVATION_BITS),
                 "write_first": In(1),
                 "commit": In(1),
                 "full": Out(1),
@@ -72,32 +74,31 @@ class InputModulator(wiring.Component):
 
     def _stage(self, m: Module) -> tuple[list[Signal], Signal]:
         """The staging register: bit planes of the magnitude, and the signs (domain `sync`)."""
-        rows, units = self._chip.array.rows, self._chip.link.units
+        rows, lanes = self._chip.array.rows, self._chip.buffers.gather
         planes = [
             Signal(rows, name=f"staged_{bit}", reset_less=True)
             for bit in range(formats.MAGNITUDE_BITS)
         ]
         signs = Signal(rows, name="staged_sign", reset_less=True)
         magnitudes, negatives = [], []
-        for unit in range(units):
-            value = self.write_data.word_select(unit, formats.ACTIVATION_BITS)
+        for lane in range(lanes):
+            value = self.write_data.word_select(lane, formats.ACTIVATION_BITS)
             negative = value[-1]
             magnitude = Mux(negative, -value, value)[: formats.ACTIVATION_BITS]
             # -128 is read as -127.
-            saturated = Signal(formats.MAGNITUDE_BITS, name=f"magnitude_{unit}")
+            saturated = Signal(formats.MAGNITUDE_BITS, name=f"magnitude_{lane}")
             m.d.comb += saturated.eq(magnitude | magnitude[-1].replicate(formats.MAGNITUDE_BITS))
             magnitudes.append(saturated)
             negatives.append(negative)
         place = Signal(rows)
-        first_row = Cat(Const(0, units.bit_length() - 1), self.write_group)
-        m.d.comb += place.eq(((1 << units) - 1) << first_row)
+        m.d.comb += place.eq(((1 << self.write_count) - 1) << self.write_row)
         keep = (~self.write_first).replicate(rows)
         with m.If(self.write_enable):
             for plane, bits in [
                 *((plane, [x[bit] for x in magnitudes]) for bit, plane in enumerate(planes)),
                 (signs, negatives),
             ]:
-                spread = Cat(bits).replicate(rows // units) & place
+                spread = Cat(bits).replicate(rows // lanes) & place
                 m.d.sync += plane.eq((plane & keep) | spread)
         return planes, signs
 

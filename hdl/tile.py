@@ -13,6 +13,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
 from hdl.adc import AdcReadout
 from hdl.axi_lite import RegisterBus
@@ -213,8 +214,15 @@ class Tile(wiring.Component):
             assembler.full.eq(modulator.full),
             modulator.four_phase.eq(regs.four_phase),
         ]
-        for port in ("write_enable", "write_group", "write_data", "write_first", "commit"):
+        for port in ("write_enable", "write_first", "commit"):
             m.d.comb += getattr(modulator, port).eq(getattr(assembler, port))
+        # A group of a beat's rows: the modulator takes each in the lane of its number.
+        units = chip.link.units
+        m.d.comb += [
+            modulator.write_row.eq(assembler.write_group << exact_log2(units)),
+            modulator.write_count.eq(units),
+            modulator.write_data.eq(assembler.write_data.replicate(chip.buffers.gather // units)),
+        ]
         # A vector of a wrong length counts, too: whoever adds its results waits for them.
         accepted = assembler.commit
 

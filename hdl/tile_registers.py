@@ -9,7 +9,8 @@ from hdl.input_assembler import PartWrite
 from hdl.link_controller import STREAM_BITS, RouteWrite
 from spec import fabric, formats, registers
 from spec.chip import Chip
-from spec.registers import BY_NAME, Register
+from spec.register import Register
+from spec.registers import BY_NAME
 
 COUNTERS = {
     "MVMS": "mvm_finished",

@@ -111,9 +111,19 @@ class Host(Section):
 
 
 class Buffers(Section):
-    """Storage per tile in bytes."""
+    """Storage of a tile.
+
+    Attributes:
+        activation: bytes of feature maps that wait to be gathered into input vectors.
+        gather: bytes of it that are written, and that are copied into a vector, per `sync` clock.
+        rx: bytes of RX vectors that wait to be added.
+        pool: values of pooling windows that are not complete yet.
+    """
 
     activation: Annotated[int, Field(ge=16, le=1 << 20)]
+    gather: Size
+    rx: Annotated[int, Field(ge=16, le=1 << 20)]
+    pool: Annotated[int, Field(ge=16, le=1 << 20)]
 
 
 class Clocks(Section):
@@ -180,6 +190,20 @@ class Chip(Section):
         demand(
             gates % lanes == 0, "gdpu.lanes", lanes, f"a divisor of four times gdpu.units ({gates})"
         )
+        buffers = self.buffers
+        gather = buffers.gather
+        fits = gather.bit_count() == 1 and gather >= units and rows % gather == 0
+        demand(
+            fits, "buffers.gather", gather,
+            f"a power of two from link.units ({units}) on that divides array.rows ({rows})",
+        )  # fmt: skip
+        for key, step in (
+            ("activation", gather),
+            ("rx", units),
+            ("pool", self.ldpu.lanes),
+        ):
+            size = getattr(buffers, key)
+            demand(size % step == 0, f"buffers.{key}", size, f"a multiple of {step}")
         charge = formats.INT8_MAX * formats.CELL_MAX
         most = (formats.CHARGE_LIMIT - 1) // charge
         demand(

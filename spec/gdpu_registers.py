@@ -7,7 +7,8 @@ choice.
 
 from spec import formats
 from spec.gdpu import GATES
-from spec.registers import VERSION, Register, RegisterField, word
+from spec.register import Register, RegisterField, word
+from spec.registers import VERSION
 
 ID = 0x47445055  # "GDPU"
 

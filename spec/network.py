@@ -33,9 +33,9 @@ class Input(Section):
 
 
 class Pool(Section):
-    """Max-pooling after a layer, done by the host as on the published chip."""
+    """Pooling after a layer: of every square window the largest value, or the average."""
 
-    kind: Literal["max"]
+    kind: Literal["max", "average"]
     size: Extent
     stride: Extent
 
@@ -47,6 +47,8 @@ class Layer(Section):
         kind: `conv` (square kernel, zero padding) or `dense` (input flattened as y, x, channel).
         gmax: cell code that the layer's largest weight is mapped to (published: Gmax per core).
         output_scale: real value of one INT8 step of the output.
+        input: layer whose (pooled) output it is given; None for the one before.
+        residual: layer whose (pooled) output is added to the matrix's result, before the ReLU.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -59,6 +61,8 @@ class Layer(Section):
     stride: Extent = 1
     padding: Annotated[int, Field(ge=0, le=65_536)] = 0
     pool: Pool | None = None
+    input: str | None = None
+    residual: str | None = None
 
     @model_validator(mode="after")
     def _dense_has_no_window(self) -> Self:
@@ -79,7 +83,7 @@ class Network(Section):
 
     format: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    dataset: Literal["fashion_mnist", "random"]
+    dataset: Literal["fashion_mnist", "cifar10", "random"]
     input: Input
     weights: str
     layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
@@ -90,7 +94,7 @@ class Network(Section):
     @field_validator("float_accuracy")
     @classmethod
     def _a_data_set_has_an_accuracy(cls, value: float | None, info: ValidationInfo) -> float | None:
-        if value is None and info.data.get("dataset") == "fashion_mnist":
+        if value is None and info.data.get("dataset") in ("fashion_mnist", "cifar10"):
             # The type of error of a required key, so that the sentence is the same.
             raise PydanticCustomError("missing", "Field required")
         return value
@@ -108,6 +112,29 @@ class Network(Section):
         names = [layer.name for layer in self.layers]
         demand(len(set(names)) == len(names), "layers", names, "distinct layer names")
         return self
+
+    @model_validator(mode="after")
+    def _layers_refer_to_earlier_ones(self) -> Self:
+        earlier: list[str] = []
+        for layer in self.layers:
+            for key in ("input", "residual"):
+                value = getattr(layer, key)
+                known = value is None or value in earlier
+                allowed = "one of " + ", ".join(earlier) if earlier else "nothing: there is none"
+                demand(known, f"layers.{layer.name}.{key}", value, f"an earlier layer, {allowed}")
+            earlier.append(layer.name)
+        return self
+
+    @property
+    def inputs(self) -> tuple[str | None, ...]:
+        """By layer, the layer whose output it is given; None for the network's input."""
+        before = (None, *(layer.name for layer in self.layers))
+        return tuple(layer.input or name for layer, name in zip(self.layers, before, strict=False))
+
+    @property
+    def graph(self) -> bool:
+        """Whether the layers are more than a chain."""
+        return any(layer.input or layer.residual for layer in self.layers)
 
 
 @dataclass(frozen=True)
@@ -144,45 +171,67 @@ def geometries(network: Network) -> list[Geometry]:
     """Shapes of every layer.
 
     Raises:
-        UserError: a kernel or pool is larger than what it is given.
+        UserError: a kernel or pool is larger than what it is given, or a residual has another shape
+            than the result that it is added to.
     """
-    shape = (network.input.height, network.input.width, network.input.channels)
+    image = (network.input.height, network.input.width, network.input.channels)
+    pooled: dict[str | None, tuple[int, int, int]] = {None: image}
     result = []
-    for layer in network.layers:
-        height, width, channels = shape
-        if layer.kind == "dense":
-            output = pooled = (1, 1, layer.outputs)
-            rows = height * width * channels
-        else:
-            padded = min(height, width) + 2 * layer.padding
-            if layer.kernel > padded:
-                raise UserError(
-                    f"network {network.name}: layer {layer.name}: kernel = {layer.kernel}: "
-                    f"allowed is at most its padded input ({padded})"
-                )
-            out_height = _windows(height + 2 * layer.padding, layer.kernel, layer.stride)
-            out_width = _windows(width + 2 * layer.padding, layer.kernel, layer.stride)
-            output = pooled = (out_height, out_width, layer.outputs)
-            rows = layer.kernel**2 * channels
-            if layer.pool:
-                if layer.pool.size > min(out_height, out_width):
-                    raise UserError(
-                        f"network {network.name}: layer {layer.name}: pool.size = "
-                        f"{layer.pool.size}: allowed is at most the output it pools "
-                        f"({out_height}x{out_width})"
-                    )
-                pooled = (
-                    _windows(out_height, layer.pool.size, layer.pool.stride),
-                    _windows(out_width, layer.pool.size, layer.pool.stride),
-                    layer.outputs,
-                )
-        result.append(Geometry(shape, output, pooled, rows))
-        shape = pooled
+    for layer, source in zip(network.layers, network.inputs, strict=True):
+        where = f"network {network.name}: layer {layer.name}"
+        geometry = _geometry(layer, pooled[source], where)
+        if layer.residual and pooled[layer.residual] != geometry.output:
+            raise UserError(
+                f"{where}: residual = {layer.residual}: allowed is a layer whose output is "
+                f"{_shape(geometry.output)}, not {_shape(pooled[layer.residual])}"
+            )
+        result.append(geometry)
+        pooled[layer.name] = geometry.pooled
     return result
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _geometry(layer: Layer, shape: tuple[int, int, int], where: str) -> Geometry:
+    height, width, channels = shape
+    if layer.kind == "dense":
+        output = (1, 1, layer.outputs)
+        return Geometry(shape, output, output, height * width * channels)
+    padded = min(height, width) + 2 * layer.padding
+    if layer.kernel > padded:
+        raise UserError(
+            f"{where}: kernel = {layer.kernel}: allowed is at most its padded input ({padded})"
+        )
+    out_height = _windows(height + 2 * layer.padding, layer.kernel, layer.stride)
+    out_width = _windows(width + 2 * layer.padding, layer.kernel, layer.stride)
+    output = pooled = (out_height, out_width, layer.outputs)
+    pool = layer.pool
+    if pool:
+        if pool.size > min(out_height, out_width):
+            raise UserError(
+                f"{where}: pool.size = {pool.size}: allowed is at most the output it pools "
+                f"({out_height}x{out_width})"
+            )
+        if pool.kind == "average" and (pool.size & (pool.size - 1) or pool.stride != pool.size):
+            raise UserError(
+                f"{where}: pool.size = {pool.size}, pool.stride = {pool.stride}: allowed for an "
+                "average is a power of two, and the stride the same"
+            )
+        pooled = (
+            _windows(out_height, pool.size, pool.stride),
+            _windows(out_width, pool.size, pool.stride),
+            layer.outputs,
+        )
+    return Geometry(shape, output, pooled, layer.kernel**2 * channels)
 
 
 def load(path: Path | str) -> tuple[Network, dict[str, Weights]]:
     """Read a network description and its weights (a path relative to the description).
+
+    A layer's weights are the array `<layer>.weight`, in steps of `<layer>.weight_step` where there
+    is one, and its biases `<layer>.bias`.
 
     Raises:
         UserError: a file cannot be read, breaks the schema, or the weights do not fit the layers.
@@ -190,12 +239,17 @@ def load(path: Path | str) -> tuple[Network, dict[str, Weights]]:
     path = Path(path)
     network = document.load(path, Network, "network description")
     shapes: dict[str, tuple[int, ...]] = {}
+    steps: dict[str, tuple[int, ...]] = {}
     for layer, geometry in zip(network.layers, geometries(network), strict=True):
         shapes[f"{layer.name}.weight"] = (geometry.rows, layer.outputs)
         shapes[f"{layer.name}.bias"] = (layer.outputs,)
-    arrays = weights.load(path.parent / network.weights, shapes)
+        steps[f"{layer.name}.weight_step"] = ()
+    arrays = weights.load(path.parent / network.weights, shapes, optional=steps)
     return network, {
-        layer.name: Weights(arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
+        layer.name: Weights(
+            arrays[f"{layer.name}.weight"] * arrays.get(f"{layer.name}.weight_step", np.float32(1)),
+            arrays[f"{layer.name}.bias"],
+        )
         for layer in network.layers
     }
 

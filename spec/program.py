@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
+from spec.feature_map import Pooling, Window
 from spec.formats import ReadMode
 from spec.network import Geometry, Layer, Network
 
@@ -39,6 +40,12 @@ class TileConfig:
         rx_scale: binary16 factor of the RX vector.
         rx_binary16: RX vectors are binary16, two bytes a value, not INT8.
         tx_binary16: so are results, which are then not rounded to INT8.
+        window: what input vectors are gathered from; None for a tile that is sent its vectors. With
+            it, `parts` are the packets that come in turn, of which `start` has no meaning, and
+            `window.packets` of them make a pixel; empty if each pixel is one packet, always of the
+            same stream.
+        pooling: what becomes of the results before they leave.
+        rx_parts: streams whose packets are the RX vectors in turn.
     """
 
     read_mode: ReadMode
@@ -52,11 +59,15 @@ class TileConfig:
     rx_binary16: bool = False
     tx_binary16: bool = False
     parts: tuple[InputPart, ...] = ()
+    window: Window | None = None
+    pooling: Pooling | None = None
+    rx_parts: int = 1
 
     @property
     def input_parts(self) -> tuple[InputPart, ...]:
-        """All packets of an input vector, the only one included."""
-        return self.parts or (InputPart(0, self.rows),)
+        """All packets of an input vector, or pixel, the only one included."""
+        whole = self.rows if self.window is None else self.window.channels
+        return self.parts or (InputPart(0, whole),)
 
     @property
     def rx_bytes(self) -> int:
@@ -111,7 +122,8 @@ class Route:
         sinks: where they go, names of `fabric.sinks`; more than one is a multicast.
         start, length: the part of the payload that the tile's own INPUT or RX gets, in bytes;
             `start` is a multiple of `link.units`. Links and the host get all of it.
-        part: which part of the tile's input vector it is.
+        part: which part of the tile's input vector it is, or whose turn it is where packets come in
+            turn: see `TileConfig.window` and `rx_parts`.
     """
 
     stream: int
@@ -119,6 +131,22 @@ class Route:
     start: int
     length: int
     part: int = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """What of a network a tile holds; for reports, it changes nothing.
+
+    Attributes:
+        layer: name of the layer.
+        rows, columns: which row block and column block of its matrix.
+        replica: which of several tiles with the same block.
+    """
+
+    layer: str
+    rows: int = 0
+    columns: int = 0
+    replica: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,6 +159,7 @@ class TileProgram:
         config, codes: as in `LayerProgram`, `codes` only as large as config.rows x config.columns;
             None for a tile that only forwards.
         tx_stream: preamble of its results; None for a tile that only forwards.
+        block: what it holds, where the compiler says it.
     """
 
     tile: int
@@ -138,6 +167,7 @@ class TileProgram:
     config: TileConfig | None = None
     codes: NDArray[np.uint8] | None = None
     tx_stream: int | None = None
+    block: Block | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +232,9 @@ class HostStream:
 class ChipProgram:
     """What a whole chip is told to do: one input vector makes one output vector.
 
+    Where tiles gather their vectors from feature maps, an input vector is a pixel, `input_pixels`
+    of them are an image, and an image makes `output_pixels` output vectors.
+
     Attributes:
         chip: name of the chip description; chip_digest: `chip_digest(chip)` of it.
         network: name of the network.
@@ -212,6 +245,7 @@ class ChipProgram:
         input_length, output_length: lengths of the vectors.
         slices: the GDPU slices that do something, by number. With any, an input vector is one step
             of a sequence.
+        input_pixels, output_pixels: vectors of an image.
     """
 
     chip: str
@@ -224,6 +258,8 @@ class ChipProgram:
     input_length: int
     output_length: int
     slices: tuple[SliceProgram, ...] = ()
+    input_pixels: int = 1
+    output_pixels: int = 1
 
 
 def chip_digest(chip: Chip) -> str:

@@ -10,6 +10,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import PARTS, PAYLOAD_MAX, STREAMS, payload_max
 from spec.gdpu import GATES
+from spec.image_check import check_images
 from spec.program import (
     ChipProgram,
     HostStream,
@@ -51,6 +52,8 @@ def check(program: ChipProgram, chip: Chip | None = None) -> None:
     if chip is not None:
         check_chip(program, chip)
     for key in ("input_length", "output_length"):
+        _demand(1, getattr(program, key), LENGTH_LIMIT - 1, "program", key)
+    for key in ("input_pixels", "output_pixels"):
         _demand(1, getattr(program, key), LENGTH_LIMIT - 1, "program", key)
     numbers = [tile.tile for tile in program.tiles]
     for number in numbers:
@@ -115,6 +118,7 @@ def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> N
         config = tile.config
         check_size(tile.tile, config.rows, config.columns, chip)
         _demand(0, tile.tx_stream, STREAMS - 1, where, "tx_stream")
+        check_images(config, chip, where)
         _demand(0, config.rx_scale, (1 << formats.FP16_BITS) - 1, where, "rx_scale")
         for key in ("rx_binary16", "tx_binary16"):
             if chip and getattr(config, key) and chip.link.partial_sums != "binary16":
@@ -133,7 +137,8 @@ def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> N
                 f"{where}: codes is {tile.codes.dtype} {list(tile.codes.shape)}: "
                 f"allowed is uint8 {list(shape)}"
             )
-        _check_parts(config, chip, where)
+        if config.window is None:
+            _check_parts(config, chip, where)
     streams = [route.stream for route in tile.routes]
     for route in tile.routes:
         _check_route(tile, route, chip)
@@ -173,7 +178,11 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
         if sink == fabric.INPUT:
             _demand(0, route.part, len(parts) - 1, where, "part")
         key, wanted = "rows", parts[min(route.part, len(parts) - 1)].length
+        if tile.config.window is not None:
+            key = "part of a pixel"
         if sink == fabric.RX:
+            if tile.config.rx_parts > 1:
+                _demand(0, route.part, tile.config.rx_parts - 1, where, "part")
             key, wanted = "columns in bytes", tile.config.rx_bytes
         if route.length != wanted:
             raise UserError(

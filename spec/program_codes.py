@@ -13,6 +13,11 @@ def computing(program: ChipProgram) -> tuple[TileProgram, ...]:
     return tuple(tile for tile in program.tiles if tile.config is not None)
 
 
+def gathers(program: ChipProgram) -> bool:
+    """Whether tiles gather their vectors from feature maps, so that the program takes images."""
+    return any(tile.config.window is not None for tile in computing(program))
+
+
 def device_codes(program: ChipProgram, chip: Chip) -> NDArray[np.uint8]:
     """Target conductance codes of the computing tiles, 0 outside their matrices.
 

@@ -11,11 +11,12 @@ Numbers are little-endian. The same program gives the same bytes.
                      codes uint8 [rows, columns, 4], both row by row
 """
 
+import dataclasses
 import hashlib
 import json
 import struct
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,11 @@ from spec import formats
 from spec.chip import Chip
 from spec.document import Section
 from spec.errors import UserError
+from spec.feature_map import Pooling, Window
 from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.program import (
+    Block,
     ChipProgram,
     GdpuConfig,
     HostStream,
@@ -40,11 +43,12 @@ from spec.program import (
 from spec.program_check import check, check_size
 
 MAGIC = b"CADUCEUS"
-FORMAT = 2
+FORMAT = 3
 _START = struct.Struct("<8sII")
 _DIGEST = hashlib.sha256().digest_size
 _FIXED = _START.size + _DIGEST
 _CONSTANT = np.dtype("<u2")
+_Record = TypeVar("_Record", Window, Pooling, Block)
 
 # So that no number is longer than a sentence about it.
 _Int = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
@@ -67,6 +71,42 @@ class _InputPart(Section):
     length: _Int
 
 
+class _Window(Section):
+    """`spec.feature_map.Window`."""
+
+    height: _Int
+    width: _Int
+    channels: _Int
+    kernel: _Int
+    stride: _Int
+    padding: _Int
+    position: _Int
+    channel: _Int
+    group: _Int
+    groups: _Int
+    period: _Int
+    first: _Int
+    packets: _Int
+
+
+class _Pooling(Section):
+    """`spec.feature_map.Pooling`."""
+
+    kind: Literal["max", "average"]
+    size: _Int
+    height: _Int
+    width: _Int
+
+
+class _Block(Section):
+    """`spec.program.Block`."""
+
+    layer: str
+    rows: _Int
+    columns: _Int
+    replica: _Int
+
+
 class _Config(Section):
     """`spec.program.TileConfig` without its read mode, which is the program's, and its array."""
 
@@ -79,6 +119,9 @@ class _Config(Section):
     rx_binary16: bool
     tx_binary16: bool
     parts: tuple[_InputPart, ...]
+    window: _Window | None
+    pooling: _Pooling | None
+    rx_parts: _Int
 
 
 class _Tile(Section):
@@ -88,6 +131,7 @@ class _Tile(Section):
     routes: tuple[_Route, ...]
     config: _Config | None
     tx_stream: _Int | None
+    block: _Block | None
 
 
 class _HostStream(Section):
@@ -133,6 +177,8 @@ class _Header(Section):
     input_length: _Int
     output_length: _Int
     slices: tuple[_Slice, ...]
+    input_pixels: _Int
+    output_pixels: _Int
 
 
 def save(program: ChipProgram, path: Path | str) -> None:
@@ -220,6 +266,7 @@ def _header(program: ChipProgram) -> dict[str, object]:
                 ],
                 "config": None if tile.config is None else _config(tile.config),
                 "tx_stream": None if tile.tx_stream is None else int(tile.tx_stream),
+                "block": _plain(tile.block),
             }
             for tile in program.tiles
         ],
@@ -228,16 +275,29 @@ def _header(program: ChipProgram) -> dict[str, object]:
         "input_length": int(program.input_length),
         "output_length": int(program.output_length),
         "slices": [_slice(each) for each in program.slices],
+        "input_pixels": int(program.input_pixels),
+        "output_pixels": int(program.output_pixels),
     }
 
 
+def _plain(part: Window | Pooling | Block | None) -> dict[str, int | str] | None:
+    """Fields of a flat record."""
+    if part is None:
+        return None
+    values = dataclasses.asdict(part)
+    return {key: value if isinstance(value, str) else int(value) for key, value in values.items()}
+
+
 def _config(config: TileConfig) -> dict[str, object]:
-    numbers = {key: int(getattr(config, key)) for key in ("rows", "columns", "rx_scale")}
+    numbers = {
+        key: int(getattr(config, key)) for key in ("rows", "columns", "rx_scale", "rx_parts")
+    }
     flags = ("relu_1", "relu_2", "rx_enable", "rx_binary16", "tx_binary16")
     return (
         numbers
         | {key: bool(getattr(config, key)) for key in flags}
         | {"parts": [{"start": int(p.start), "length": int(p.length)} for p in config.parts]}
+        | {"window": _plain(config.window), "pooling": _plain(config.pooling)}
     )
 
 
@@ -280,10 +340,13 @@ def _program(header: _Header, arrays: bytes, chip: Chip | None) -> ChipProgram:
                 read_mode=header.read_mode,
                 constants=constants.astype(np.uint16),
                 parts=tuple(InputPart(**part.model_dump()) for part in tile.config.parts),
-                **tile.config.model_dump(exclude={"parts"}),
+                window=_record(Window, tile.config.window),
+                pooling=_record(Pooling, tile.config.pooling),
+                **tile.config.model_dump(exclude={"parts", "window", "pooling"}),
             )
+        block = _record(Block, tile.block)
         routes = tuple(Route(**route.model_dump()) for route in tile.routes)
-        tiles.append(TileProgram(tile.tile, routes, config, codes, tile.tx_stream))
+        tiles.append(TileProgram(tile.tile, routes, config, codes, tile.tx_stream, block))
     if place != len(arrays):
         raise UserError(f"{len(arrays) - place} bytes after the last tile's arrays: allowed is 0")
     program = ChipProgram(
@@ -303,9 +366,16 @@ def _program(header: _Header, arrays: bytes, chip: Chip | None) -> ChipProgram:
             )
             for each in header.slices
         ),
+        input_pixels=header.input_pixels,
+        output_pixels=header.output_pixels,
     )
     check(program, chip)
     return program
+
+
+def _record(kind: type[_Record], section: Section | None) -> _Record | None:
+    """What a flat section stands for."""
+    return None if section is None else kind(**section.model_dump())
 
 
 def _take(

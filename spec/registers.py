@@ -9,53 +9,13 @@ Access: `ro` read, `rw` read and write, `w1c` read, and write one to clear, `wo`
 The layout is our choice: the published chip's serial interface is not documented.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
-from spec import formats
+from spec import formats, image_registers
 from spec.fabric import PARTS
-
-Access = Literal["ro", "rw", "w1c", "wo"]
-
-
-@dataclass(frozen=True)
-class RegisterField:
-    """Bits [low + width - 1 : low] of a register."""
-
-    name: str
-    low: int
-    width: int
-    doc: str
-
-
-@dataclass(frozen=True)
-class Register:
-    """One 32-bit register."""
-
-    name: str
-    address: int
-    access: Access
-    reset: int
-    fields: tuple[RegisterField, ...]
-    doc: str
-    locked: bool = False
-
-    def field(self, name: str) -> RegisterField:
-        """The field called `name`; KeyError if there is none."""
-        for field in self.fields:
-            if field.name == name:
-                return field
-        raise KeyError(f"register {self.name} has no field {name}")
-
+from spec.register import Register, RegisterField, word
 
 ADDRESS_BITS = 16
 ID = 0x43414455  # "CADU"
-VERSION = 2
-
-
-def word(doc: str) -> tuple[RegisterField, ...]:
-    """The one field of a register that is a number of 32 bits."""
-    return (RegisterField("value", 0, 32, doc),)
+VERSION = 3
 
 
 class Error:
@@ -200,9 +160,11 @@ REGISTERS: tuple[Register, ...] = (
         "Packets that make up an input vector. With 1, a packet of ROWS elements is a vector. With "
         "more, each goes where the table of parts says, in any order; a vector is complete when "
         "one of each is there, and one more of each is kept for the vector after it. Parts that "
-        "wait for others are not busy; a write forgets them.",
+        "wait for others are not busy. With GATHER.enable, the packets that come in turn; see "
+        "there. A write forgets what waits: parts, pixels, windows of results, turns.",
         locked=True,
     ),
+    *image_registers.REGISTERS,
 )  # fmt: skip
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}

@@ -11,11 +11,15 @@ from spec.errors import UserError
 
 
 def load(
-    file: Path, shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, DTypeLike] | None = None
+    file: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    kinds: Mapping[str, DTypeLike] | None = None,
+    optional: Mapping[str, tuple[int, ...]] | None = None,
 ) -> dict[str, NDArray]:
     """The arrays called as the keys of `shapes`, each of that shape.
 
-    Real numbers become float32; those in `kinds` must be of that very type, and stay so.
+    Real numbers become float32; those in `kinds` must be of that very type, and stay so. Arrays of
+    `optional` may be missing.
 
     Raises:
         UserError: the file cannot be read, or an array is missing, of another shape or type, or
@@ -29,7 +33,8 @@ def load(
     except (ValueError, EOFError, zipfile.BadZipFile):
         raise UserError(f"{file}: not a weights file (.npz), or damaged") from None
     found = {}
-    for name, shape in shapes.items():
+    present = {name: shape for name, shape in (optional or {}).items() if name in arrays}
+    for name, shape in {**shapes, **present}.items():
         if name not in arrays or arrays[name].shape != shape:
             has = list(arrays[name].shape) if name in arrays else "missing"
             raise UserError(f"{file}: {name} is {has}: allowed is {list(shape)}")

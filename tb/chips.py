@@ -16,6 +16,10 @@ _SIZES = {
     "lanes": ("ldpu", "lanes"),
     "units": ("link", "units"),
     "partial_sums": ("link", "partial_sums"),
+    "activation": ("buffers", "activation"),
+    "gather": ("buffers", "gather"),
+    "rx": ("buffers", "rx"),
+    "pool": ("buffers", "pool"),
 }
 
 
@@ -25,7 +29,9 @@ def sized(parameters: Mapping[str, Any]) -> Chip:
     Args:
         parameters: `chip` names the description; `rows`, `columns`, `lanes`, `units` (as many as
             lanes if only those are given), `partial_sums`, `overhead_1phase`, `overhead_4phase`,
-            `gdpu_units` and `gdpu_lanes` replace what it says. Others are left to the bench.
+            `gdpu_units`, `gdpu_lanes`, and the buffers `activation`, `gather` (as near to the
+            description's as rows and units allow if not given), `rx` and `pool` replace what it
+            says. Others are left to the bench.
 
     Raises:
         UserError: there is no such description.
@@ -37,4 +43,9 @@ def sized(parameters: Mapping[str, Any]) -> Chip:
             description[section][key] = parameters[name]
     if "lanes" in parameters:
         description["link"]["units"] = parameters.get("units", parameters["lanes"])
+    if "gather" not in parameters:
+        units, rows = description["link"]["units"], description["array"]["rows"]
+        widest = rows & -rows
+        gather = description["buffers"]["gather"]
+        description["buffers"]["gather"] = max(units, min(gather, widest))
     return Chip.model_validate(description)

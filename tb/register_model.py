@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from spec import fabric, formats, registers
 from spec.chip import Chip
-from spec.registers import REGISTERS, Register
+from spec.register import Register
+from spec.registers import REGISTERS
 
 
 def mask(register: Register) -> int:

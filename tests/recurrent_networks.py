@@ -48,5 +48,6 @@ TALL_BINARY16 = sized(
     gdpu={"slices": 4, "units": 4, "lanes": 2},
     ldpu={"lanes": 2},
     link={"units": 8, "partial_sums": "binary16"},
+    buffers={"gather": 8},
 )
 """The same with binary16 partial sums; hidden units of a slice start at multiples of eight rows."""

@@ -142,7 +142,7 @@ def test_every_flipped_bit_is_refused(tmp_path):
             assert sentence == "not a program image: allowed is what the compiler wrote"
         elif place < 12:
             assert sentence.startswith("program image format ")
-            assert sentence.endswith(": allowed is 2")
+            assert sentence.endswith(f": allowed is {program_image.FORMAT}")
         else:
             assert sentence.startswith("checksum does not match its content")
 
