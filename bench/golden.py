@@ -6,8 +6,6 @@ one thread for linear algebra, so that neither other jobs nor other cores change
 
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.one_thread import measured
 from golden.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError
@@ -28,8 +27,6 @@ from spec.program import TileConfig
 BATCHES = (1, 1024)
 ROUNDS = 7
 """Measurements a figure; the median counts."""
-# numpy's OpenBLAS reads the first; the others serve builds of numpy with another library.
-ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def run(name: str = "hermes", seconds: float = 0.1) -> list[dict]:
@@ -47,10 +44,7 @@ def run(name: str = "hermes", seconds: float = 0.1) -> list[dict]:
         UserError: there is no such chip description.
     """
     chip.find(name)  # a mistake is told here, not in the other process
-    command = [sys.executable, "-m", "bench.golden", "--json", name, "--seconds", str(seconds)]
-    environment = os.environ | dict.fromkeys(ONE_THREAD, "1")
-    finished = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    return json.loads(finished.stdout)
+    return measured("bench.golden", name, "--seconds", str(seconds))
 
 
 def measure(description: chip.Chip, seconds: float) -> list[dict]:

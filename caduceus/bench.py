@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import golden
+from bench import images as golden_images
 from caduceus import chip_bench, sim
 from caduceus.paths import BUILD
+from spec import network as network_description
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
@@ -80,6 +82,8 @@ def run(console: Console) -> Path:
     machine = _machine()
     with console.status("measuring the golden model"):
         golden_rows = golden.run()
+        shipped = golden_images.NETWORK in network_description.available()
+        image_rows = golden_images.run() if shipped else []
     rtl_rows = _rtl(console)
     chip_rows = chip_bench.run(console)
     memory = {
@@ -89,12 +93,15 @@ def run(console: Console) -> Path:
     report = {
         "machine": machine,
         "golden": golden_rows,
+        "golden_images": image_rows,
         "rtl": rtl_rows,
         "chip": chip_rows,
         "peak_memory": memory,
     }
     console.print(_table("machine", [machine]))
     console.print(_table("golden model, 256x256 tile, MVM/s on one thread", golden_rows))
+    if image_rows:
+        console.print(_table("golden model, whole network, images/s on one thread", image_rows))
     console.print(
         _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
     )

@@ -64,7 +64,7 @@ def run(console: Console) -> list[dict]:
         sources(job)
         verilog_seconds = time.monotonic() - began
         with _without_ccache():
-            results = execute(job, console, "tb.run_chip", len(job.x))
+            results = execute(job, console, "tb.run_chip", {job.program.network: len(job.x)})
             outcome = ChipOutcome.load(job.job)
         if outcome.mismatches:
             raise UserError(f"chip {name}: RTL and golden differ: {outcome.first_mismatch}")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from caduceus import images as test_images
 from caduceus.paths import BUILD
 from caduceus.progress import watch
 from compiler.whole_chip import compile_layer
-from golden import host
 from hdl.chip_sources import write_sources
 from spec import pcm_state, program_image
 from spec.chip import Chip
@@ -26,10 +27,9 @@ from spec.program_codes import computing, device_codes
 from tb import runner
 from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
 from tb.chip_job import PLUSARGS, VARIABLE, ChipJob, ChipOutcome
+from tb.image_job import RECORD
 from tb.results import Results
 from tb.tile_host import half_periods
-
-INPUT_SEED = 2023
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,6 @@ class ChipRun:
         return self.place / "run"
 
 
-def random_inputs(network: Network, count: int) -> NDArray[np.int8]:
-    """Random input vectors, int8 [count, values]: the same at every call."""
-    shape = (count, network.input.height, network.input.width, network.input.channels)
-    images = np.random.default_rng(INPUT_SEED).integers(0, 256, shape, dtype=np.uint8)
-    return host.quantise_input(images, network.input.scale).reshape(count, -1)
-
-
 def sources(run: ChipRun) -> list[Path]:
     """Write the chip and what stands around it, unless they are there; the files.
 
@@ -72,20 +65,27 @@ def sources(run: ChipRun) -> list[Path]:
     design = run.place / "design"
     design.mkdir(parents=True, exist_ok=True)
     return [
-        *write_sources(design, run.chip),
+        *write_sources(design, run.chip, record=True),
         *HARNESS_SOURCES,
         write_harness(design / "chip_harness.sv", run.chip),
     ]
 
 
-def execute(run: ChipRun, console: Console, module: str, total: int) -> Results:
+def execute(
+    run: ChipRun,
+    console: Console,
+    module: str,
+    counted: Mapping[str, int],
+    plusargs: Sequence[str] = PLUSARGS,
+) -> Results:
     """Build the chip if need be, and run the program; the outcome is in `run.job`.
 
     Args:
         run: what to run.
         console: where progress goes.
         module: with the cocotb test that runs it.
-        total: vectors that it counts to.
+        counted: what progress is shown of, and how much there is.
+        plusargs: of the simulation.
 
     Raises:
         UserError: the build or the simulation failed.
@@ -93,6 +93,7 @@ def execute(run: ChipRun, console: Console, module: str, total: int) -> Results:
     chip, job = run.chip, run.job
     shutil.rmtree(job, ignore_errors=True)
     (job / "states").mkdir(parents=True)
+    (job / RECORD).mkdir()
     ChipJob(run.description, half_periods(chip)).save(job)
     program_image.save(run.program, job / "program.bin")
     state = pcm_state.ideal(chip, device_codes(run.program, chip))
@@ -101,7 +102,7 @@ def execute(run: ChipRun, console: Console, module: str, total: int) -> Results:
         pcm_state.write_image(state, index, job / "states" / f"state_{tile.tile}.hex")
     np.save(job / "inputs.npy", run.x)
     files = sources(run)
-    with watch(job, console, {run.program.network: total}):
+    with watch(job, console, counted):
         results = runner.run_bench(
             name=f"sim-{chip.name}-{run.simulator}",
             sources=files,
@@ -111,7 +112,7 @@ def execute(run: ChipRun, console: Console, module: str, total: int) -> Results:
             build_dir=run.place / "build",
             run_dir=job,
             extra_env={VARIABLE: str(job)},
-            plusargs=PLUSARGS,
+            plusargs=plusargs,
             build_args=CHIP_ARGUMENTS if run.simulator == "verilator" else (),
             waves=run.waves,
         )
@@ -164,9 +165,10 @@ def run_network(
         soft_wrap=True,
     )
     place = BUILD / "sim" / f"{chip.name}-chip-{simulator}"
-    x = random_inputs(network, inputs)
+    x, _ = test_images.inputs(network, inputs)
+    x = x.reshape(inputs, -1)
     run = ChipRun(chip, description, program, x, simulator, place, waves)
-    results = execute(run, console, "tb.run_chip", inputs)
+    results = execute(run, console, "tb.run_chip", {network.name: inputs})
     outcome = ChipOutcome.load(run.job)
     report = {
         "network": network.name,

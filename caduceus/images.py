@@ -1,15 +1,24 @@
 """Test images: a few that come with the project, all of them where the data set is installed."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.paths import TEST_IMAGES
+from golden import host
 from spec.errors import UserError
-from train import fashion_mnist
+from spec.network import Network
+from train import cifar10, fashion_mnist
+
+CIFAR10_VARIABLE = "CIFAR10"
+"""Environment variable that names the folder of the CIFAR-10 files."""
+_RANDOM_SEED = 2023
 
 
 def first(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The first `count` test images, uint8 [count, 28, 28], and their labels.
+    """The first `count` test images of Fashion-MNIST, uint8 [count, 28, 28], and their labels.
 
     Raises:
         UserError: there are not so many, or not without the data set.
@@ -24,6 +33,54 @@ def first(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
                 f"images = {count}: {len(images)} come with the project, more need the data set "
                 f"({error})"
             ) from None
+    return _some(images, labels, count)
+
+
+def _some(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     if not 1 <= count <= len(images):
         raise UserError(f"images = {count}: allowed is 1 to {len(images)}")
     return images[:count], labels[:count]
+
+
+def inputs(network: Network, count: int) -> tuple[NDArray[np.int8], NDArray[np.uint8] | None]:
+    """The first `count` test images as a network is given them, and their labels if they have any.
+
+    Images that are smaller than the network's input stand in its middle, on black.
+
+    Returns:
+        int8 [count, pixels, channels], pixels row by row; and uint8 [count], or None for random
+        images.
+
+    Raises:
+        UserError: there are not so many, not without the data set, or the network takes others.
+    """
+    wanted = network.input
+    labels = None
+    if network.dataset == "random":
+        shape = (count, wanted.height, wanted.width, wanted.channels)
+        random = np.random.default_rng(_RANDOM_SEED)
+        images = random.integers(0, 256, shape, dtype=np.uint8)
+    elif network.dataset == "cifar10":
+        folder = os.environ.get(CIFAR10_VARIABLE)
+        if not folder:
+            raise UserError(
+                f"network {network.name} takes CIFAR-10 images: name the folder of their files in "
+                f"the environment variable {CIFAR10_VARIABLE}"
+            )
+        images, labels = _some(*cifar10.load("test", Path(folder)), count)
+    else:
+        images, labels = first(count)
+        images = images[..., np.newaxis]
+    height, width, channels = images.shape[1:]
+    down, across = wanted.height - height, wanted.width - width
+    if channels != wanted.channels or down < 0 or across < 0:
+        raise UserError(
+            f"network {network.name} takes {wanted.height}x{wanted.width}x{wanted.channels}: "
+            f"allowed for images of {network.dataset} is at least {height}x{width}x{channels}"
+        )
+    around = ((down // 2, down - down // 2), (across // 2, across - across // 2))
+    images = np.pad(images, ((0, 0), *around, (0, 0)))
+    x = host.quantise_input(images, wanted.scale)
+    return x.reshape(count, wanted.height * wanted.width, wanted.channels), labels

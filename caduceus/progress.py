@@ -14,15 +14,18 @@ LOOK_EVERY_SECONDS = 0.2
 
 
 @contextmanager
-def watch(folder: Path, console: Console, layers: Mapping[str, int]) -> Iterator[None]:
-    """While the block runs, show how far the job in `folder` is, a bar a layer.
+def watch(
+    folder: Path, console: Console, counted: Mapping[str, int], unit: str = "vectors"
+) -> Iterator[None]:
+    """While the block runs, show how far the job in `folder` is, a bar for all that is counted.
 
     Until the first vectors are through, the time that the build takes is shown.
 
     Args:
         folder: of the job.
         console: where the bars go.
-        layers: number of vectors of each layer, in the order in which they run.
+        counted: how many there are of each, such as the vectors of every layer.
+        unit: what stands behind the numbers.
     """
     columns = (
         TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(),
@@ -35,8 +38,8 @@ def watch(folder: Path, console: Console, layers: Mapping[str, int]) -> Iterator
     with Progress(*columns, console=console) as bar:
         build = bar.add_task("building", total=1, unit="")
         tasks = {
-            name: bar.add_task(name, total=vectors, unit="vectors", start=False)
-            for name, vectors in layers.items()
+            name: bar.add_task(name, total=total, unit=unit, start=False)
+            for name, total in counted.items()
         }
 
         def show() -> None:
@@ -44,13 +47,9 @@ def watch(folder: Path, console: Console, layers: Mapping[str, int]) -> Iterator
             if step is None:
                 return
             bar.update(build, completed=1)
-            for name, task in tasks.items():
-                # The layers run in order, so those before the reported one are complete.
-                done = step.done if name == step.layer else layers[name]
-                bar.start_task(task)
-                bar.update(task, completed=done)
-                if name == step.layer:
-                    return
+            for name, done in step.done.items():
+                bar.start_task(tasks[name])
+                bar.update(tasks[name], completed=done, unit=step.note or unit)
 
         def follow() -> None:
             while not finished.wait(LOOK_EVERY_SECONDS):

@@ -42,9 +42,9 @@ def _part_table() -> list[str]:
         "",
         f"{fabric.PARTS} entries at "
         f"`{registers.PART_BASE:#x} + part * {registers.PART_STRIDE:#x}`, write only (reads give "
-        "0), locked. They say where a packet goes if PARTS is above 1, and "
-        "are not reset. Rows that there are not, or that do not begin with a multiple of "
-        "`link.units`, are refused. See [fabric.md](fabric.md#parts).",
+        "0), locked. They say where a packet goes if PARTS is above 1, and are not reset; with "
+        "GATHER.enable only their lengths count. Rows that there are not, or that do not begin "
+        "with a multiple of `link.units`, are refused. See [fabric.md](fabric.md#parts).",
         "",
         "| bits | what |",
         "|---|---|",

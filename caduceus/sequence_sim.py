@@ -51,7 +51,7 @@ def run_network(
     )
     place = BUILD / "sim" / f"{chip.name}-chip-{simulator}"
     run = chip_sim.ChipRun(chip, description, program, x, simulator, place, waves)
-    results = chip_sim.execute(run, console, "tb.run_sequence", 2 * steps)
+    results = chip_sim.execute(run, console, "tb.run_sequence", {network.name: 2 * steps})
     outcome = SequenceOutcome.load(run.job)
     nanoseconds = 1e3 / chip.clocks.sync_mhz
     report = {

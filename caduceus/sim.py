@@ -1,26 +1,31 @@
-"""`caduceus sim`: a trained network through one tile in RTL, every activation against golden."""
+"""`caduceus sim`: networks in RTL against golden; here those that go through one tile."""
 
 import fcntl
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from caduceus import image_sim, sequence_sim
 from caduceus import images as test_images
-from caduceus import sequence_sim
 from caduceus.accuracy import TEST_SET, known
 from caduceus.chip_sim import run_network
+from caduceus.image_sim import ImageRequest
 from caduceus.paths import BUILD, HARNESS
 from caduceus.progress import watch
+from caduceus.workload import Workload, workload
 from compiler.one_tile import compile_network
+from compiler.replicas import best_replicas
 from golden import network as golden_network
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
@@ -40,17 +45,19 @@ from tb.network_job import PLUSARGS, VARIABLE, Job, Outcome
 from tb.results import Results
 from tb.tile_host import half_periods
 
-DEFAULT_NETWORK = {"hermes": "fashion_small", "tiny": "fashion_tiny"}
-"""Trained network of each chip, when none is named; the others need one by name."""
+MAIN_JOB = {
+    "hermes": ("resnet9", "lstm_ptb"),
+    "caduceus": ("resnet9", "lstm_ptb"),
+    "tiny": ("resnet_tiny", "lstm_tiny"),
+}
+"""Networks of each chip, when none is named; the others need one by name."""
 IMAGES, STEPS = 10, 20
-"""Images or input vectors, and characters, when their number is not given."""
-LARGE_LAYER = {"hermes": "conv_2016x224", "caduceus": "conv_2016x224"}
-"""What the large chips run when no network is named: a layer on the whole chip."""
+"""Images through one tile or input vectors, and characters, when their number is not given."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see the command's options. `images` None is as many as usual."""
+    """What the user asked for; see the command's options. None is what is usual."""
 
     chip: str
     network: str | None
@@ -59,6 +66,7 @@ class Request:
     images: int | None
     waves: bool
     output: Path
+    replicas: Mapping[str, int] | Literal["auto"] = MappingProxyType({})
 
 
 def tile_sources(chip: Chip, folder: Path) -> list[Path]:
@@ -76,19 +84,19 @@ def accuracy(predictions: Sequence[int], labels: NDArray[np.uint8]) -> float:
     return float(np.mean(np.asarray(predictions) == labels))
 
 
-def network_of(chip: Chip, name: str | None) -> tuple[Network, dict[str, Weights]]:
-    """The network called `name`, or the chip's own if None.
+def networks_of(chip: Chip, name: str | None) -> tuple[str, ...]:
+    """The networks that are meant by `name`: it, or the chip's own if None.
 
     Raises:
         UserError: there is none.
     """
-    name = name or DEFAULT_NETWORK.get(chip.name)
-    if name is None:
+    names = (name,) if name else MAIN_JOB.get(chip.name)
+    if names is None:
         raise UserError(
             f"chip {chip.name} has no network of its own: name one of "
             f"{', '.join(network_description.available())}"
         )
-    return network_description.find(name)
+    return names
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def prepare(request: Request) -> Prepared:
         raise UserError(
             f"unknown simulator '{request.simulator}': there are {', '.join(runner.SIMULATORS)}"
         )
-    network, weights = network_of(chip, request.network)
+    network, weights = network_description.find(request.network)
     images, labels = test_images.first(request.images or IMAGES)
     program = compile_network(network, weights, chip, request.read_mode)
     states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
@@ -138,7 +146,7 @@ def prepare(request: Request) -> Prepared:
     Job(
         # The simulation runs in another folder.
         chip=_absolute(request.chip),
-        network=_absolute(request.network or DEFAULT_NETWORK[chip.name]),
+        network=_absolute(request.network),
         read_mode=request.read_mode,
         clock_half_periods_ps=half_periods(chip),
     ).save(prepared.job)
@@ -185,9 +193,10 @@ def simulate(request: Request, prepared: Prepared, console: Console) -> tuple[Re
 
 
 def run(request: Request, console: Console) -> bool:
-    """Build, run, compare, report; returns whether every activation was equal.
+    """Build, run, compare, report; returns whether every value was equal.
 
-    Writes `request.output` (`result.json`).
+    Writes `request.output` (`result.json`). Where several networks run, each has a result of its
+    own beside it, `<output>-<network>.json`, and `output` has all of them.
 
     Raises:
         UserError: something named does not exist or does not fit, a build or simulation failed,
@@ -196,8 +205,36 @@ def run(request: Request, console: Console) -> bool:
     started = time.monotonic()
     if request.output.is_dir():
         raise UserError(f"{request.output}: is a folder: allowed is a file")
+    chip = chip_description.find(request.chip)
+    runner.tool_version(request.simulator)
+    names = networks_of(chip, request.network)
     with _only_run():
-        return _run(request, console, started)
+        if len(names) == 1:
+            return _run(replace(request, network=names[0]), chip, console, started)
+        return _run_all(request, names, chip, console)
+
+
+def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Console) -> bool:
+    """Run several networks; a result for each, and one for all."""
+    _forget(request.output)
+    found, equal = {}, True
+    for name in names:
+        output = request.output.with_name(f"{request.output.stem}-{name}.json")
+        one = replace(request, network=name, output=output)
+        equal &= _run(one, chip, console, time.monotonic())
+        found[name] = json.loads(output.read_text(encoding="utf-8"))
+    totals = {
+        key: sum(report[key] for report in found.values())
+        for key in ("values_compared", "mismatches", "wall_seconds")
+    }
+    write_whole(request.output, json.dumps(totals | {"networks": found}, indent=2) + "\n", "result")
+    console.print(
+        f"{totals['values_compared']} values compared in all, {totals['mismatches']} mismatches, "
+        f"{totals['wall_seconds']:.0f} s\n{request.output}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return equal
 
 
 def _forget(output: Path) -> None:
@@ -224,22 +261,33 @@ def _only_run() -> Iterator[None]:
         yield
 
 
-def _run(request: Request, console: Console, started: float) -> bool:
+def _run(request: Request, chip: Chip, console: Console, started: float) -> bool:
     """The run itself, with the folders to itself."""
-    chip = chip_description.find(request.chip)
-    runner.tool_version(request.simulator)
-    name = request.network or LARGE_LAYER.get(chip.name)
-    if name is not None:
-        what = chip, _absolute(request.chip), request.simulator, request.read_mode
-        how = request.waves, request.output, console
-        found = recurrent.find(name)
-        if found is not None:
-            _forget(request.output)
-            return sequence_sim.run_network(*found, *what, request.images or STEPS, *how)
-        network, weights = network_description.find(name)
-        if network.dataset == "random":
-            _forget(request.output)
-            return run_network(network, weights, *what, request.images or IMAGES, *how)
+    what = chip, _absolute(request.chip), request.simulator, request.read_mode
+    how = request.waves, request.output, console
+    found = recurrent.find(request.network)
+    if found is not None:
+        _forget(request.output)
+        return sequence_sim.run_network(*found, *what, request.images or STEPS, *how)
+    network, weights = network_description.find(request.network)
+    kind = workload(network, chip)
+    if request.replicas and kind is not Workload.IMAGES:
+        raise UserError(f"replicas of network {network.name}: allowed is one that runs end to end")
+    if kind is Workload.LAYER:
+        _forget(request.output)
+        return run_network(network, weights, *what, request.images or IMAGES, *how)
+    if kind is Workload.IMAGES:
+        _forget(request.output)
+        images = request.images or image_sim.IMAGES
+        replicas = request.replicas
+        if replicas == "auto":
+            replicas = best_replicas(network, weights, chip, request.read_mode)
+        return image_sim.run_network(
+            ImageRequest(
+                network, weights, *what, images, request.waves, request.output, replicas
+            ),
+            console,
+        )  # fmt: skip
     prepared = prepare(request)
     _forget(request.output)
     chip, network, images = prepared.chip, prepared.network, prepared.images

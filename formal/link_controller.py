@@ -127,13 +127,14 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
     h.m.submodules.dut = dut = component(chip)
     sources, sinks = len(dut.inputs), len(dut.outputs)
     names = fabric.sinks(chip)[-sinks:]
-    to_input = names.index(fabric.INPUT)
-    local = {to_input, names.index(fabric.RX)}
+    to_input, to_rx = names.index(fabric.INPUT), names.index(fabric.RX)
+    local = {to_input, to_rx}
     routes = _Routes(h, dut, sinks)
     h.m.d.comb += dut.tx_stream.eq(h.constant("tx_stream"))
     # Room comes and goes as it likes.
     room = Const(-1, _PARTS) if within else h.input("room", _PARTS)
     h.m.d.comb += dut.credit.room.eq(room)
+    in_turn = _turns(h, dut.rx_credit, routes, to_rx, bool(within))
 
     # How many packets are inside, for every source and sink.
     enters: dict[tuple[int, int], Value] = {}
@@ -195,6 +196,12 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
             *_, part = routes.of(beat.stream)
             h.prove("part_goes_along", ~stream.tvalid | (dut.part == part))
             _places(h, dut.credit, taken & ~inside, dut)
+        if o == to_rx:
+            *_, part = routes.of(beat.stream)
+            due = Signal(name="due")  # part of the packet that RX should get next
+            with h.m.If(taken & ~inside):
+                h.m.d.sync += due.eq(~due)
+            h.prove("rx_in_turn", ~stream.tvalid | inside | ~in_turn | (part == due))
         for i in range(sources):
             count = Signal(3, name=f"between_{i}_{o}")
             leaves = taken & ~inside & (beat.source == _tag(i, sources))
@@ -207,6 +214,24 @@ def _build(component: type, chip: Chip, within: int = 0) -> Harness:
     h.prove("no_packet_twice", ~reduce(or_, doubled))
     h.prove("no_packet_lost", ~reduce(or_, lost))
     return h
+
+
+def _turns(h: Harness, credit: Any, routes: _Routes, to_rx: int, live: bool) -> Value:
+    """Give the parts their turns at RX, or have room come and go as it likes; returns which it is.
+
+    With turns, every packet has something in the slice, as one without ends its turn unseen.
+    """
+    if live:
+        h.m.d.comb += credit.room.eq(-1)
+        return Const(0)
+    in_turn = h.constant("in_turn")
+    turn = Signal()
+    h.m.d.sync += turn.eq(turn ^ credit.take)
+    h.m.d.comb += credit.room.eq(Mux(in_turn, Const(1, _PARTS) << turn, h.input("rx_room", _PARTS)))
+    for stream, (mask, start, length, _) in enumerate(routes.entries):
+        whole = (start == 0) & (length != 0)
+        h.assume(f"something_for_rx_{stream}", ~in_turn | ~mask[to_rx] | whole)
+    return in_turn
 
 
 def _places(h: Harness, credit: Any, comes: Value, dut: Any) -> None:
@@ -272,6 +297,22 @@ _SAFE = (
             "asks = head & entry_known & ~beat.tlast",
         ),
         ("room_before_input",),
+    ),
+    Mutant(
+        "does not look whose turn it is",
+        (
+            "for sink, credit in ((to_input, self.credit), (to_rx, self.rx_credit))",
+            "for sink, credit in ((to_input, self.credit),)",
+        ),
+        ("rx_in_turn",),
+    ),
+    Mutant(
+        "ends no turn with a multicast",
+        (
+            "turns.append(arbiter.grant[index] & entry_mask[to_rx])",
+            "turns.append(arbiter.grant[index] & (entry_mask == 1 << to_rx))",
+        ),
+        ("rx_in_turn",),
     ),
     Mutant(
         "keeps the places of empty packets",

@@ -118,8 +118,8 @@ def layers(
             rows.append(np.concatenate(parts, axis=-1))
         if pooled:
             # Replicas send in turn.
-            images, _, channels = rows[0].shape
-            found[layer] = np.stack(rows, axis=2).reshape(images, -1, channels)
+            images, pixels, channels = rows[0].shape
+            found[layer] = np.stack(rows, axis=2).reshape(images, pixels * replicas, channels)
         else:
             whole = np.empty(
                 (len(rows[0]), sum(r.shape[1] for r in rows), rows[0].shape[2]), np.int8
@@ -202,20 +202,21 @@ class Machine:
             vectors = gather.vectors(window, config.rows, maps)
         else:
             vectors = inputs.reshape(-1, config.rows)
-        count = len(vectors) // max(1, len(x)) if len(x) else 0
+        count = inputs.shape[1] if window is None else window.results
         rx = None
         if config.rx_enable:
             parts = [self._payload((node, RX, part), x, traces) for part in range(config.rx_parts)]
             rx = _in_turn(parts, f"tile {tile.tile}: 'rx'")
             _demand_pixels(rx, count, f"tile {tile.tile}: 'rx'")
-            rx = from_bytes(config, rx.reshape(len(vectors), -1))
+            rx = from_bytes(config, rx.reshape(len(vectors), rx.shape[-1]))
         values = unit.run(config, vectors, rx, first_image * count)
         results = values.reshape(len(x), count, config.columns)
         if config.pooling is None:
             return TileTrace(results, results)
         pooling = config.pooling
         maps = results.reshape(-1, pooling.height, pooling.width, config.columns)
-        return TileTrace(results, pool(pooling, maps).reshape(len(x), -1, config.columns))
+        shape = len(x), pooling.down * pooling.across, config.columns
+        return TileTrace(results, pool(pooling, maps).reshape(shape))
 
     def _inputs(
         self, tile: TileProgram, node: Node, x: NDArray[np.int8], traces: dict[int, TileTrace]
@@ -263,8 +264,8 @@ def _in_turn(parts: list[NDArray[np.int8]], where: str) -> NDArray[np.int8]:
         return parts[0]
     for part in parts:
         _demand_pixels(part, parts[0].shape[1], where)
-    images, _, length = parts[0].shape
-    return np.stack(parts, axis=2).reshape(images, -1, length)
+    images, packets, length = parts[0].shape
+    return np.stack(parts, axis=2).reshape(images, packets * len(parts), length)
 
 
 def _demand_pixels(packets: NDArray[np.int8], wanted: int, where: str) -> None:

@@ -40,15 +40,7 @@ def process(
     Returns:
         int8 [n, columns], or binary16 bits as uint16.
     """
-
-    def constant(name: str) -> NDArray[np.uint16]:
-        return constants[:, _INDEX[name]]
-
-    value = fp16.fma(convert.from_uint12(p), constant("gain_p"), constant("offset"))
-    value = fp16.fma(convert.from_uint12(n), constant("gain_n"), value, negate_product=True)
-    value = fp16.fma(value, constant("scale"), constant("bias"))
-    if relu_1:
-        value = fp16.relu(value)
+    value = before_rx(p, n, constants, relu_1)
     # Without RX the unit adds 0 * 0, which turns -0 into +0 and nothing else.
     addend, factor = 0, 0
     if rx is not None:
@@ -58,3 +50,17 @@ def process(
     if relu_2:
         value = fp16.relu(value)
     return value if tx_binary16 else convert.to_int8(value)
+
+
+def before_rx(
+    p: NDArray[np.uint16], n: NDArray[np.uint16], constants: NDArray[np.uint16], relu_1: bool
+) -> NDArray[np.uint16]:
+    """What the RX value is added to, binary16 bits; arguments as for `process`."""
+
+    def constant(name: str) -> NDArray[np.uint16]:
+        return constants[:, _INDEX[name]]
+
+    value = fp16.fma(convert.from_uint12(p), constant("gain_p"), constant("offset"))
+    value = fp16.fma(convert.from_uint12(n), constant("gain_n"), value, negate_product=True)
+    value = fp16.fma(value, constant("scale"), constant("bias"))
+    return fp16.relu(value) if relu_1 else value

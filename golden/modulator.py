@@ -16,5 +16,5 @@ def signed_pulses(x: NDArray[np.int8], phase: Phase) -> NDArray[np.int8]:
     """
     highest = formats.INT8_MAX if phase.drive_positive else 0
     lowest = -formats.INT8_MAX if phase.drive_negative else 0
-    pulses = np.clip(x, lowest, highest)
+    pulses = np.minimum(np.maximum(x, np.int8(lowest)), np.int8(highest))  # faster than `clip`
     return pulses if phase.steer == Steer.BY_SIGN else np.abs(pulses)

@@ -1,5 +1,7 @@
 """The PCM crossbar: pulses on the rows become charge on the columns."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,6 +55,27 @@ class Crossbar:
             pulses = modulator.signed_pulses(x, phase).astype(np.float32)
             np.matmul(pulses, self._weights(phase)[: x.shape[1], :columns], out=charge)
         return charges.astype(np.int32)
+
+    def driven(
+        self, x: NDArray[np.int8], mode: ReadMode, columns: int
+    ) -> Iterator[NDArray[np.float32] | None]:
+        """As `charges`, window after window and as float32; None for one without a pulse."""
+        lowest, highest = (int(x.min()), int(x.max())) if x.size else (0, 0)
+        made: dict[tuple[bool, bool], NDArray[np.float32]] = {}
+        for phase in formats.PHASES[mode]:
+            positive = phase.drive_positive and highest > 0
+            negative = phase.drive_negative and lowest < 0
+            if not positive and not negative:
+                yield None
+                continue
+            drives = phase.drive_positive, phase.drive_negative
+            if drives not in made:
+                # Pulses are the inputs themselves, where there are none of the other sign.
+                by_sign = phase.steer == Steer.BY_SIGN and lowest >= -formats.INT8_MAX
+                same = by_sign or (phase.drive_positive and lowest >= 0)
+                pulses = x if same else modulator.signed_pulses(x, phase)
+                made[drives] = pulses.astype(np.float32)
+            yield made[drives] @ self._weights(phase)[: x.shape[1], :columns]
 
     def _weights(self, phase: Phase) -> NDArray[np.float32]:
         if phase.steer == Steer.BY_SIGN:

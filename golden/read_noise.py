@@ -1,6 +1,6 @@
 """Read noise: the samples that `spec.read_noise` defines, for whole batches of reads."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,28 +8,41 @@ from numpy.typing import ArrayLike, NDArray
 from spec import read_noise as spec
 
 _WORD_BITS = 32
-_LOW_WORD = (1 << _WORD_BITS) - 1
+_HALF_BITS = 16
+_LOW_WORD = np.uint64((1 << _WORD_BITS) - 1)
+_LOW_HALF = np.uint64((1 << _HALF_BITS) - 1)
+_DRAWS_AT_ONCE = 4096
+"""Philox blocks whose words stay in the processor's cache from round to round."""
+
+Words = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
 
 
-def philox4x32(counter: NDArray[np.uint32], key: ArrayLike) -> NDArray[np.uint32]:
-    """Philox4x32-10 of Salmon et al. (SC 2011): uint32 [..., 4] and [2] to uint32 [..., 4]."""
-    # A round multiplies words 0 and 2 and mixes the products into words 3 and 1. Both halves do
-    # the same, so they are held as pairs [2, blocks]; 64 bits a word leave room for the products.
-    words = np.ascontiguousarray(np.reshape(counter, (-1, 4)).T, dtype=np.uint64)
-    factors, addends = words[0::2], words[1::2]
-    multipliers = np.array(spec.PHILOX_MULTIPLIERS, dtype=np.uint64)[:, np.newaxis]
-    weyl = np.array(spec.PHILOX_WEYL, dtype=np.uint64)
-    rounds = np.arange(spec.PHILOX_ROUNDS, dtype=np.uint64)[:, np.newaxis]
-    for round_key in (np.array(key, dtype=np.uint64) + rounds * weyl & _LOW_WORD)[..., np.newaxis]:
-        products = (factors * multipliers)[::-1]
-        factors = products >> _WORD_BITS
-        factors ^= addends
-        factors ^= round_key
-        addends = products & _LOW_WORD
-    mixed = np.empty((words.shape[1], 4), dtype=np.uint32)
-    mixed[:, 0::2] = factors.T
-    mixed[:, 1::2] = addends.T
-    return mixed.reshape(np.shape(counter))
+def philox4x32(words: Words, key: tuple[int, int]) -> Words:
+    """Philox4x32-10 of Salmon et al. (SC 2011), on many counters at once.
+
+    Words are 32 bits each, in uint64, which leaves room for products. They need only broadcast
+    together: words that many counters share are then mixed once, as long as a round leaves them so.
+    """
+    first, second, third, fourth = words
+    multiplier, other = map(np.uint64, spec.PHILOX_MULTIPLIERS)
+    for mine, others in _round_keys(key):
+        low, high = first * multiplier, third * other
+        first = (high >> _WORD_BITS) ^ second ^ mine
+        third = (low >> _WORD_BITS) ^ fourth ^ others
+        second, fourth = high & _LOW_WORD, low & _LOW_WORD
+    return first, second, third, fourth
+
+
+@lru_cache(maxsize=64)
+def _round_keys(key: tuple[int, int]) -> list[tuple[np.uint64, np.uint64]]:
+    """Both words of every round's key."""
+    return [
+        tuple(
+            np.uint64(part + number * weyl & int(_LOW_WORD))
+            for part, weyl in zip(key, spec.PHILOX_WEYL, strict=True)
+        )
+        for number in range(spec.PHILOX_ROUNDS)
+    ]
 
 
 def samples(
@@ -39,20 +52,24 @@ def samples(
 
     Mean 0, standard deviation 2**SAMPLE_FRACTION. `phase` counts from 0 within an MVM.
     """
-    reads = np.asarray(read_index, dtype=np.uint32)
-    draws = -(-columns // spec.COLUMNS_PER_DRAW)
-    counter = np.empty((len(reads), draws, 4), dtype=np.uint32)
-    counter[..., 0] = np.arange(draws)
-    counter[..., 1] = reads[:, np.newaxis]
-    counter[..., 2] = tile
-    counter[..., 3] = phase
-    words = philox4x32(counter, (seed & _LOW_WORD, seed >> _WORD_BITS))
-    halves = _level_pairs().take(words.view(np.uint16)).reshape(len(reads), -1)
-    return (halves[:, 0::2] + halves[:, 1::2])[:, :columns]
+    reads = np.asarray(read_index, dtype=np.uint32).astype(np.uint64)[:, np.newaxis]
+    draws = np.arange(-(-columns // spec.COLUMNS_PER_DRAW), dtype=np.uint64)
+    shared = np.full((1, 1), tile, np.uint64), np.full((1, 1), phase, np.uint64)
+    key = seed & int(_LOW_WORD), seed >> _WORD_BITS
+    pairs = _level_pairs()
+    found = np.empty((len(reads), len(draws), spec.COLUMNS_PER_DRAW), dtype=np.int32)
+    step = max(1, _DRAWS_AT_ONCE // len(draws))
+    for start in range(0, len(reads), step):
+        part = slice(start, start + step)
+        for place, word in enumerate(philox4x32((draws, reads[part], *shared), key)):
+            low = pairs.take((word & _LOW_HALF).view(np.int64))
+            high = pairs.take((word >> _HALF_BITS).view(np.int64))
+            np.add(low, high, out=found[part, :, place])
+    return found.reshape(len(reads), -1)[:, :columns]
 
 
 @cache
-def _level_pairs() -> NDArray[np.int32]:
+def _level_pairs() -> NDArray[np.int16]:
     """Sum of the quantiles of both bytes of every 16-bit value: half the look-ups."""
-    level = np.array(spec.QUANTILES, dtype=np.int32)
+    level = np.array(spec.QUANTILES, dtype=np.int16)
     return (level[:, np.newaxis] + level).reshape(-1)

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl.axi_lite import AxiLite, AxiLiteBridge
 from hdl.axi_stream import AxiStream
 from hdl.link_controller import PART_BITS
+from hdl.packet_gate import PacketGate
 from hdl.tile import Tile
 from spec.chip import Chip
 
@@ -20,12 +21,15 @@ class AxiTile(wiring.Component):
         mvm_clk: clock of the modulator and the array (`mvm`), unrelated to `aclk`.
         aresetn: asynchronous reset of both, active low; hold it for four clocks of the slower.
         s_axil: registers.
-        s_axis: input vectors, or their parts. s_axis_tuser: with every beat of a part, which one
-            it is; 0 where PARTS is 1. s_axis_rx: RX vectors. m_axis: result vectors.
+        s_axis: input vectors, pixels, or parts of either. s_axis_tuser: with every beat of a part,
+            which one it is; 0 where PARTS is 1. s_axis_rx, s_axis_rx_tuser: RX vectors, and with
+            every beat whose turn it is; 0 where RX_PARTS is 1. m_axis: result vectors. A packet for
+            which there is no room, or that has not its turn, waits, and so do those behind it.
     """
 
-    def __init__(self, chip: Chip) -> None:
-        self._chip = chip
+    def __init__(self, chip: Chip, record: bool = False) -> None:
+        """Put AXI around a tile of `chip`; `record` as of `Tile`."""
+        self._chip, self._record = chip, record
         stream = AxiStream(chip.link.units)
         super().__init__(
             {
@@ -36,9 +40,14 @@ class AxiTile(wiring.Component):
                 "s_axis": In(stream),
                 "s_axis_tuser": In(PART_BITS),
                 "s_axis_rx": In(stream),
+                "s_axis_rx_tuser": In(PART_BITS),
                 "m_axis": Out(stream),
             }
         )
+
+    def place(self, m: Module, tile: Tile) -> None:
+        """Put the tile into the module, in the domains `sync` and `mvm`."""
+        m.submodules.tile = tile
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -47,12 +56,28 @@ class AxiTile(wiring.Component):
             m.domains += domain
             m.d.comb += domain.clk.eq(clock)
             m.submodules[f"reset_{name}"] = ResetSynchronizer(~self.aresetn, domain=name)
-        m.submodules.tile = tile = Tile(self._chip)
+        tile = Tile(self._chip, self._record)
+        self.place(m, tile)
         m.submodules.bridge = bridge = AxiLiteBridge()
         connect(m, flipped(self.s_axil), bridge.axi)
         connect(m, bridge.bus, tile.bus)
-        connect(m, flipped(self.s_axis), tile.input)
-        m.d.comb += tile.input_part.eq(self.s_axis_tuser)
-        connect(m, flipped(self.s_axis_rx), tile.rx)
+        for name, packets, part, stream, credit in (
+            ("input", self.s_axis, self.s_axis_tuser, tile.input, tile.input_credit),
+            ("rx", self.s_axis_rx, self.s_axis_rx_tuser, tile.rx, tile.rx_credit),
+        ):
+            gate = PacketGate(self._chip.link.units)
+            m.submodules[f"{name}_gate"] = gate
+            connect(m, flipped(packets), gate.input)
+            connect(m, gate.output, stream)
+            m.d.comb += [
+                gate.input_part.eq(part),
+                gate.room.eq(credit.room),
+                credit.take.eq(gate.take),
+            ]
+            if name == "input":
+                m.d.comb += [
+                    tile.input_part.eq(gate.output_part),
+                    credit.take_part.eq(gate.take_part),
+                ]
         connect(m, tile.output, flipped(self.m_axis))
         return m

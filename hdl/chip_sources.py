@@ -5,8 +5,9 @@ from pathlib import Path
 
 from hdl import pcm_array
 from hdl.chip import CLOCK_GATE_MODULE, GDPU_MODULE, LINK_MODULE, TILE_MODULE, Chip, Link
-from hdl.chip_tile import ChipTile
+from hdl.chip_tile import ChipTile, RecordedChipTile
 from hdl.gdpu_slice import GdpuSlice
+from hdl.result_recorder import SOURCE as RECORDER
 from hdl.verilog import write_for
 from spec.chip import Chip as Description
 from spec.files import write_whole
@@ -22,17 +23,21 @@ hier_block -module "{GDPU_MODULE}"
 """
 
 
-def write_sources(folder: Path, chip: Description) -> list[Path]:
+def write_sources(folder: Path, chip: Description, record: bool = False) -> list[Path]:
     """Write module `chip` with all it needs to `folder`; the files in compilation order.
+
+    With `record`, its tiles write down what they do if the simulation is told where, see
+    `result_recorder.sv`.
 
     Raises:
         UserError: `folder` cannot be written.
     """
     control = folder / "hierarchy.vlt"
     write_whole(control, _CONTROL, "control file")
+    make, name = (RecordedChipTile, "recorded_tile") if record else (ChipTile, TILE_MODULE)
     # Each takes some seconds.
     with ProcessPoolExecutor(2) as pool:
-        tile = pool.submit(write_for, chip, ChipTile, TILE_MODULE, folder / f"{TILE_MODULE}.v")
+        tile = pool.submit(write_for, chip, make, TILE_MODULE, folder / f"{name}.v")
         gdpu = pool.submit(write_for, chip, GdpuSlice, GDPU_MODULE, folder / f"{GDPU_MODULE}.v")
         link = pool.submit(write_for, chip, Link, LINK_MODULE, folder / f"{LINK_MODULE}.v")
         top = pool.submit(write_for, chip, Chip, "chip", folder / "chip.v")
@@ -41,5 +46,6 @@ def write_sources(folder: Path, chip: Description) -> list[Path]:
         control,
         *pcm_array.write_sources(folder, chip),
         GATE,
+        *([RECORDER] if record else []),
         *generated,
     ]

@@ -68,8 +68,9 @@ class ChipTile(wiring.Component):
         error: some bit of ERROR is set.
     """
 
-    def __init__(self, chip: Chip) -> None:
-        self._chip = chip
+    def __init__(self, chip: Chip, record: bool = False) -> None:
+        """Put a tile of `chip` on the fabric; `record` as of `Tile`."""
+        self._chip, self._record = chip, record
         units = chip.link.units
         super().__init__(
             {
@@ -92,7 +93,7 @@ class ChipTile(wiring.Component):
             domain = ClockDomain(name)
             m.domains += domain
             m.d.comb += [domain.clk.eq(clock), domain.rst.eq(reset)]
-        m.submodules.tile = tile = Tile(self._chip)
+        m.submodules.tile = tile = Tile(self._chip, self._record)
         m.submodules.links = links = LinkController(self._chip)
         names = fabric.sinks(self._chip)
         sources, sinks = packet_sources(self._chip), packet_sinks(self._chip)
@@ -104,6 +105,7 @@ class ChipTile(wiring.Component):
         connect(m, links.outputs[names.index(fabric.INPUT)], tile.input)
         connect(m, links.credit, tile.input_credit)
         connect(m, links.outputs[names.index(fabric.RX)], tile.rx)
+        connect(m, links.rx_credit, tile.rx_credit)
         m.d.comb += [
             links.tx_stream.eq(tile.tx_stream),
             tile.input_part.eq(links.part),
@@ -119,3 +121,10 @@ class ChipTile(wiring.Component):
             self.error.eq(tile.error),
         ]
         return m
+
+
+class RecordedChipTile(ChipTile):
+    """A `ChipTile` that writes down what it does, for simulation."""
+
+    def __init__(self, chip: Chip) -> None:
+        super().__init__(chip, record=True)

@@ -35,8 +35,9 @@ class Gather(wiring.Component):
 
     Addresses in the ring are those of `Window.ring`, so that nothing is multiplied.
 
-    Back-pressure: `credit` lets in what there is a place for, so the stream waits for `accept`
-    only. While `full`, the first rows of the next vector are read, and wait.
+    Back-pressure: `credit` lets in what there is a place for, so the stream waits for `accept`, and
+    while a short packet is being filled up. While `full`, the first rows of the next vector are
+    read, and wait.
 
     Latency: a clock for every `buffers.gather` rows of a kernel position, or what is left of them,
     one for a position in the padding, and one between vectors. Rows are written two clocks after

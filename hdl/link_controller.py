@@ -6,7 +6,7 @@ switch, its arbitration and its ready/valid flow control are our choice.
 """
 
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -78,14 +78,31 @@ class InputCredit(wiring.Signature):
         )
 
 
+class RxCredit(wiring.Signature):
+    """Whose turn it is at the tile's RX, as the link controller sees it.
+
+    RX vectors are added to results in the order of both, so that one which came before its turn
+    would be added to another's. Like a packet to INPUT without a place, it asks for nothing until
+    then. (Our choice.)
+
+    Attributes:
+        room: a bit a part: a packet of it has the turn.
+        take: one clock: a packet for RX has got its outputs. It has had its turn even if it had
+            nothing in the tile's slice.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"room": In(fabric.PARTS), "take": Out(1)})
+
+
 class LinkController(wiring.Component):
     """A packet switch with a static table.
 
     A packet's beats stay together and in order on every output. A packet waits until all its
     outputs are free, holds them to its last beat, and moves in all of them at once. Packets that
-    wait are served in turn, but one for INPUT has none while there is no room for its part, so that
-    it holds up nothing but what comes after it from the same source. A packet without entry or
-    payload is discarded and reported. One that is longer than `fabric.payload_max` is reported,
+    wait are served in turn, but one for INPUT or RX has none while there is no room for its part,
+    so that it holds up nothing but what comes after it from the same source. A packet without entry
+    or payload is discarded and reported. One that is longer than `fabric.payload_max` is reported,
     ends there, and the rest of it is discarded.
 
     Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
@@ -97,7 +114,7 @@ class LinkController(wiring.Component):
             last one bare result vectors.
         outputs: one stream for each of `fabric.sinks(chip)`; the last two carry bare vectors.
         part: with every beat to INPUT, which part of the tile's input vector its packet is.
-        credit: places for parts, see `InputCredit`.
+        credit, rx_credit: room for parts at INPUT and at RX, see `InputCredit` and `RxCredit`.
         unknown, empty, too_long: one clock: a packet had no route entry; had no payload, or none
             where the tile's slice begins; did not end.
         error_stream: its preamble, from then on.
@@ -117,6 +134,7 @@ class LinkController(wiring.Component):
                 "outputs": Out(stream).array(len(fabric.sinks(chip))),
                 "part": Out(PART_BITS),
                 "credit": Out(InputCredit()),
+                "rx_credit": Out(RxCredit()),
                 "unknown": Out(1),
                 "empty": Out(1),
                 "too_long": Out(1),
@@ -147,8 +165,8 @@ class LinkController(wiring.Component):
         bits, most = length_bits(chip), fabric.payload_max(chip)
         names = fabric.sinks(chip)
         sources, sinks = len(self.inputs), len(names)
-        to_input = names.index(fabric.INPUT)
-        local = [to_input, names.index(fabric.RX)]
+        to_input, to_rx = names.index(fabric.INPUT), names.index(fabric.RX)
+        local = [to_input, to_rx]
 
         m.submodules.arbiter = arbiter = Arbiter(sources, sinks)
         table = Memory(
@@ -182,7 +200,7 @@ class LinkController(wiring.Component):
         beats: list[tuple[Value, ...]] = []
         holds, unknowns, empties, longs, busy = [], [], [], [], []
         came, went = [], []
-        parts, takes, drops = [], [], []
+        parts, takes, drops, turns = [], [], [], []
         for index in range(sources):
             m.submodules[f"from_{fabric.sources(chip)[index]}"] = buffer = LinkBuffer(units)
             if index == sources - 1:
@@ -214,7 +232,13 @@ class LinkController(wiring.Component):
             head = beat.tvalid & ~moving & ~discarding
             entry_known = known.bit_select(stream, 1)
             # Room may go while a packet waits, to one of the same part: then it asks no longer.
-            admitted = ~entry_mask[to_input] | self.credit.room.bit_select(entry_part, 1)
+            admitted = reduce(
+                and_,
+                (
+                    ~entry_mask[sink] | credit.room.bit_select(entry_part, 1)
+                    for sink, credit in ((to_input, self.credit), (to_rx, self.rx_credit))
+                ),
+            )
             asks = head & entry_known & ~beat.tlast & admitted
             m.d.comb += [
                 arbiter.wanted[index].eq(Mux(asks, entry_mask, 0)),
@@ -278,6 +302,7 @@ class LinkController(wiring.Component):
             went.append(arbiter.grant[index] & away)
             parts.append((hold[to_input], part))
             takes.append((arbiter.grant[index] & entry_mask[to_input], entry_part))
+            turns.append(arbiter.grant[index] & entry_mask[to_rx])
             drops.append((take & last & hold[to_input] & nothing_kept, part))
         m.d.comb += arbiter.free.eq(~reduce(or_, holds))
 
@@ -292,6 +317,7 @@ class LinkController(wiring.Component):
             buffers[to_input].input_user.eq(chosen(parts)[1]),
             Cat(self.credit.take, self.credit.take_part).eq(Cat(*chosen(takes))),
             Cat(self.credit.drop, self.credit.drop_part).eq(Cat(*chosen(drops))),
+            self.rx_credit.take.eq(reduce(or_, turns)),
         ]
 
         for index, output in enumerate(outputs):

@@ -25,8 +25,8 @@ class PixelReceiver(wiring.Component):
     """Lets packets in one by one, in turn, and writes them to the ring one after the other.
 
     A pixel's first packet is let in if fewer than `config.ring_pixels` pixels are held. A pixel is
-    held from then on until it is released, so that there is a place for what is let in, and the
-    stream never waits but for `accept`.
+    held from then on until it is released, so that there is a place for what is let in: the stream
+    waits for `accept`, and while a short packet is being filled up, and for nothing else.
 
     A dropped packet's place in the ring keeps what it had. That is done when all before it have
     arrived; nothing is let in meanwhile.

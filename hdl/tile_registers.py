@@ -4,12 +4,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl import gather_config, pool
 from hdl.axi_lite import DATA_BITS, RegisterBus
+from hdl.gather_config import GatherConfig
 from hdl.input_assembler import PartWrite
 from hdl.link_controller import STREAM_BITS, RouteWrite
+from hdl.pool import PoolConfig
 from spec import fabric, formats, registers
 from spec.chip import Chip
-from spec.register import Register
+from spec.register import Register, RegisterField
 from spec.registers import BY_NAME
 
 COUNTERS = {
@@ -30,7 +33,8 @@ class TileRegisters(wiring.Component):
     Attributes (domain `sync`):
         bus: the host's accesses; each takes two clocks.
         enable, four_phase, relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale, rows,
-            columns, parts: configuration.
+            columns, parts, rx_parts: configuration.
+        gather, pool: what is configured of the gather unit and of the pooling unit.
         restart: one clock: PARTS is written.
         state_load, state_index: one clock, and which: the array is to load its state.
         state_loading, busy: status.
@@ -60,6 +64,9 @@ class TileRegisters(wiring.Component):
                 "rows": Out(range(rows + 1), init=BY_NAME["ROWS"].reset),
                 "columns": Out(range(columns + 1), init=BY_NAME["COLUMNS"].reset),
                 "parts": Out(range(fabric.PARTS + 1), init=BY_NAME["PARTS"].reset),
+                "rx_parts": Out(range(fabric.PARTS + 1), init=BY_NAME["RX_PARTS"].reset),
+                "gather": Out(GatherConfig()),
+                "pool": Out(PoolConfig()),
                 "restart": Out(1),
                 "table": Out(PartWrite(chip)),
                 "state_load": Out(1),
@@ -85,10 +92,24 @@ class TileRegisters(wiring.Component):
             }
         )
 
+    def _stored(self, register: Register, field: RegisterField) -> Signal:
+        """Where a field of an `rw` register is."""
+        for unit, fields in ((self.gather, gather_config.FIELDS), (self.pool, pool.FIELDS)):
+            for name, place in fields.items():
+                if place == (register.name, field.name):
+                    return getattr(unit, name)
+        # A register's only field has no name of its own.
+        return getattr(self, register.name.lower() if field.name == "value" else field.name)
+
     def _fields(self, error: Value) -> dict[str, dict[str, Value | int]]:
         """What each field of each readable register shows."""
         chip = self._chip
-        return {
+        stored = {
+            register.name: {field.name: self._stored(register, field) for field in register.fields}
+            for register in registers.REGISTERS
+            if register.access == "rw"
+        }
+        return stored | {
             "ID": {"value": registers.ID},
             "VERSION": {"value": registers.VERSION},
             "SHAPE": {"rows": chip.array.rows, "columns": chip.array.columns},
@@ -97,26 +118,12 @@ class TileRegisters(wiring.Component):
                 "units": chip.link.units,
                 "binary16": int(chip.link.partial_sums == "binary16"),
             },
-            "CONTROL": {"enable": self.enable},
             "STATUS": {
                 "busy": self.busy,
                 "state_loading": self.state_loading,
                 "error": error.any(),
             },
-            "MODE": {
-                "four_phase": self.four_phase,
-                "relu_1": self.relu_1,
-                "relu_2": self.relu_2,
-                "rx_enable": self.rx_enable,
-                "rx_binary16": self.rx_binary16,
-                "tx_binary16": self.tx_binary16,
-            },
-            "ROWS": {"value": self.rows},
-            "COLUMNS": {"value": self.columns},
-            "PARTS": {"value": self.parts},
-            "RX_SCALE": {"value": self.rx_scale},
             "STATE_SELECT": {},
-            "TX_STREAM": {"value": self.tx_stream},
             "ERROR_STREAM": {"value": self.error_stream},
             "ERROR": {
                 field.name: error.bit_select(field.low, 1) for field in BY_NAME["ERROR"].fields
@@ -130,6 +137,7 @@ class TileRegisters(wiring.Component):
             "ROWS": self._chip.array.rows,
             "COLUMNS": self._chip.array.columns,
             "PARTS": fabric.PARTS,
+            "RX_PARTS": fabric.PARTS,
         }
         if register.name in limits:
             field = data[: register.fields[0].width]
@@ -149,10 +157,8 @@ class TileRegisters(wiring.Component):
                 if register.name == "PARTS":
                     m.d.comb += self.restart.eq(1)
                 for field in register.fields:
-                    # A register's only field has no name of its own.
-                    port = register.name.lower() if field.name == "value" else field.name
-                    stored = data[field.low : field.low + field.width]
-                    m.d.sync += getattr(self, port).eq(stored)
+                    written = data[field.low : field.low + field.width]
+                    m.d.sync += self._stored(register, field).eq(written)
 
     def _write_part(self, m: Module) -> tuple[Value, Value]:
         """Connect the table of parts; return whether it is meant, and whether the rows exist."""

@@ -152,8 +152,10 @@ REGISTERS: tuple[Register, ...] = (
         (RegisterField("value", 0, 8, "number of a stream"),),
         "Preamble of the last packet that set ERROR.stream_unknown, packet_empty or packet_long.",
     ),
-    Register("VECTORS_IN", 0x04C, "ro", 0, word("count"), "Input vectors accepted."),
-    Register("VECTORS_OUT", 0x050, "ro", 0, word("count"), "Result vectors sent."),
+    Register("VECTORS_IN", 0x04C, "ro", 0, word("count"), "Input vectors accepted or gathered."),
+    Register(
+        "VECTORS_OUT", 0x050, "ro", 0, word("count"), "Result vectors sent, pooled ones with POOL.",
+    ),
     Register(
         "PARTS", 0x054, "rw", 1,
         (RegisterField("value", 0, 5, f"1 to {PARTS}"),),
@@ -161,7 +163,7 @@ REGISTERS: tuple[Register, ...] = (
         "more, each goes where the table of parts says, in any order; a vector is complete when "
         "one of each is there, and one more of each is kept for the vector after it. Parts that "
         "wait for others are not busy. With GATHER.enable, the packets that come in turn; see "
-        "there. A write forgets what waits: parts, pixels, windows of results, turns.",
+        "there. A write forgets what waits: parts, pixels, RX vectors, windows of results, turns.",
         locked=True,
     ),
     *image_registers.REGISTERS,

@@ -36,8 +36,8 @@ class ChipHost:
 
     def __init__(self, port: RegisterPort, chip: Chip) -> None:
         self._chip, self._port = chip, port
-        self.tiles = [TileHost(_Window(port, tile)) for tile in range(chip.tiles)]
-        self.everyone = TileHost(_Window(port, chip.tiles))
+        self.tiles = [TileHost(_Window(port, tile), chip) for tile in range(chip.tiles)]
+        self.everyone = TileHost(_Window(port, chip.tiles), chip)
         self.slices = [
             SliceHost(_Window(port, registers.slice_space(chip.tiles, number)))
             for number in range(chip.gdpu.slices)

@@ -5,7 +5,7 @@ Python has no part in what happens on each clock, which would be the slowest par
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,49 +165,62 @@ class ChipPlayer:
         self._look_ps = LOOK_EVERY_CLOCKS * 2 * sync_half_ps
         self._folder = STREAMS
         self._folder.mkdir(exist_ok=True)
+        self.expected = 0
         dut.start.value = 0
         for port in range(len(chip.host.inputs)):
             packets_a_vector = sum(part.port == port for part in program.inputs)
-            getattr(dut, f"first_{port}").value = packets_a_vector
+            getattr(dut, f"first_{port}").value = packets_a_vector * program.input_pixels
 
     async def play(
-        self, x: NDArray[np.int8], progress: Callable[[int], None] | None = None
+        self,
+        x: NDArray[np.int8],
+        progress: Callable[[int], None] | None = None,
+        outputs: int | None = None,
+        count: Callable[[], Awaitable[int]] | None = None,
+        patience: int = PATIENCE,
     ) -> Played:
         """Send vectors, int8 [n, input_length], and record what comes; all streams at full rate.
 
         Args:
             x: at least one vector.
-            progress: called now and then with the number of vectors that are through.
+            progress: called now and then with the number of vectors that are through, or with what
+                `count` gives.
+            outputs: output vectors that are to come; as many as inputs if None.
+            count: how far the chip is, where that shows inside before something leaves.
+            patience: looks without anything new after which the chip is taken to hang.
 
         Raises:
             AssertionError: the chip stopped, or sent what the program does not.
         """
         dut, program, chip = self._dut, self._program, self._chip
+        outputs = len(x) if outputs is None else outputs
         write_inputs(self._folder, program, chip, x)
-        expected = expected_beats(program, chip, len(x))
+        expected = expected_beats(program, chip, outputs)
+        self.expected = sum(expected)
         for port, count in enumerate(expected):
             getattr(dut, f"expected_{port}").value = count
         started, before = time.monotonic(), self.clocks()
         await self._start()
-        recorded, idle = 0, 0
+        recorded, idle = (0, 0), 0
         while not int(dut.done.value):
             await First(RisingEdge(dut.done), Timer(self._look_ps, "ps"))
-            now = int(dut.recorded.value)
+            beats_out = int(dut.recorded.value)
+            now = beats_out, await count() if count else 0
             idle = 0 if now != recorded else idle + 1
-            assert idle < PATIENCE, f"the chip stopped after {now} of {sum(expected)} beats"
+            assert idle < patience, f"the chip stopped after {beats_out} of {self.expected} beats"
             recorded = now
             if progress:
-                progress(now * len(x) // sum(expected))
+                progress(now[1] if count else beats_out * len(x) // self.expected)
         after = self.clocks()
         answered, mask = int(dut.answered.value), (1 << _CLOCK_BITS) - 1
         seconds = time.monotonic() - started
         assert not int(dut.surplus.value), "more beats than expected"
         return Played(
-            outputs=read_outputs(self._folder, program, chip, len(x)),
+            outputs=read_outputs(self._folder, program, chip, outputs),
             began=int(dut.began.value),
             fed=int(dut.fed.value),
             answered=[answered >> _CLOCK_BITS * n & mask for n in range(chip.gdpu.slices)],
-            ends=vector_ends(self._folder, program, chip, len(x)),
+            ends=vector_ends(self._folder, program, chip, outputs),
             cycles={name: after[name] - before[name] for name in after},
             seconds=seconds,
         )

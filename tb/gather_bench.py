@@ -6,7 +6,6 @@ What a vector should be is the golden model's word; what there is room for follo
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -16,102 +15,14 @@ from numpy.typing import NDArray
 
 from golden import gather
 from hdl.gather_config import FIELDS
-from spec import image_registers
-from spec.chip import Chip
+from hdl.pixel_receiver import UNDERWAY_MAX
 from spec.fabric import PARTS
-from spec.feature_map import Window
-from spec.formats import COLUMN_CONSTANTS, ReadMode
-from spec.program import TileConfig
 from tb import benches
 from tb.chips import sized
+from tb.gather_jobs import Job
 
 PATIENCE = 400
-"""Clocks after the last packet was let in, or vector committed, that the next may take."""
-BYTES_MAX = 700
-"""Of a map, so that a bench ends soon."""
-_REGISTERS = {register.name: register for register in image_registers.REGISTERS}
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the unit is told to do.
-
-    Attributes:
-        window: what it gathers.
-        rows: of its vectors.
-        ring: pixels that it may hold.
-        parts: bytes of the packets that come in turn.
-    """
-
-    window: Window
-    rows: int
-    ring: int
-    parts: tuple[int, ...]
-
-    def oldest(self, result: int) -> int:
-        """The first pixel that result number `result` of its map, or one after it, needs."""
-        return min(self.window.oldest(result), self.window.pixels)
-
-    @property
-    def smallest_ring(self) -> int:
-        """Pixels that the ring must hold for every result to find its own."""
-        window = self.window
-        held = (window.newest(n, self.rows) - self.oldest(n) + 1 for n in range(window.results))
-        return max(1, *held)
-
-    def ports(self, chip: Chip) -> dict[str, int]:
-        """What the unit's configuration says, by name."""
-        ring = {"activation": self.ring * self.window.channels}
-        small = chip.model_copy(update={"buffers": chip.buffers.model_copy(update=ring)})
-        constants = np.zeros((1, len(COLUMN_CONSTANTS)), np.uint16)
-        config = TileConfig(ReadMode.ONE_PHASE, self.rows, 1, constants, window=self.window)
-        registers = image_registers.values(config, small)
-        found = {"rows": self.rows, "parts": len(self.parts)}
-        for name, (register, key) in FIELDS.items():
-            place = _REGISTERS[register].field(key)
-            value = registers[register] >> place.low
-            found[f"config_{name}"] = value & ((1 << place.width) - 1)
-        return found
-
-
-def _cut(random: Random, total: int, pieces: int) -> list[int]:
-    """Lengths of `pieces` pieces of a whole."""
-    cuts = sorted(random.sample(range(1, total), pieces - 1))
-    return [end - start for start, end in zip([0, *cuts], [*cuts, total], strict=True)]
-
-
-def draw_job(random: Random, chip: Chip, largest: int = 9, channels: int = 24) -> Job:
-    """Any job that `chip` can do, of maps of up to `largest` pixels square."""
-    while True:
-        depth = random.randint(1, min(channels, chip.array.rows))
-        height, width = random.randint(1, largest), random.randint(1, largest)
-        kernel = random.randint(1, 4)
-        padding = random.randrange(kernel)
-        stride = random.randint(1, 3)
-        if min(height, width) + 2 * padding < kernel or height * width * depth > BYTES_MAX:
-            continue
-        start = random.choice((0, random.randrange(kernel**2 * depth)))
-        most = min(chip.array.rows, kernel**2 * depth - start)
-        rows = random.choice((most, random.randint(1, most)))
-        across = (width + 2 * padding - kernel) // stride + 1
-        group = random.choice((across, random.randint(1, across)))
-        period = random.randint(group, across)
-        first = random.randint(0, across - group)
-        groups = random.randint(1, (across - first - group) // period + 1)
-        packets = random.randint(1, min(4, depth))
-        turns = random.randint(1, PARTS // packets)
-        window = Window(
-            height, width, depth, kernel, stride, padding, *divmod(start, depth), group, groups,
-            period, first, packets,
-        )  # fmt: skip
-        parts = [length for _ in range(turns) for length in _cut(random, depth, packets)]
-        job = Job(window, rows, 1, tuple(parts))
-        smallest, most = job.smallest_ring, window.capacity(chip)
-        if smallest <= most:
-            ring = random.choice((smallest, smallest, random.randint(smallest, most), most))
-            return replace(job, ring=ring)
-
-
+"""Clocks without a packet or a vector after which the unit is taken to hang."""
 Packet = NDArray[np.int8] | None
 """What a packet brings; None for one that has nothing for the tile."""
 
@@ -129,6 +40,8 @@ class Testbed:
         vectors: those that should be committed, with the rows of which the content is specified.
         committed: clocks in which some were.
         arrived: clocks in which packets ended.
+        quiet: clocks since a packet was let in or ended, a vector was committed, or the modulator
+            was full.
         full: clocks for which the modulator will be full yet.
         stopped: clocks that were left out.
     """
@@ -153,7 +66,7 @@ class Testbed:
         self.errors: Counter = Counter()
         self.seen: Counter = Counter()
         self._underway: deque[deque[tuple[int, int, int]]] = deque()  # by packet, its beats
-        self.full = self._quiet = self._stuck = 0
+        self.full = self.quiet = self._still = self._stuck = self._writes = 0
         self.arrived: list[int] = []
         self._offering = self._midway = self._dropping = self._idle = False
         self._staged: NDArray[np.int8] | None = None
@@ -293,8 +206,10 @@ class Testbed:
         runs = busy or comes or not self.gated
         self.stopped += not runs
         self._idle = not (busy or comes)
-        commits = self._look_at_writes()
-        self._quiet = 0 if pulses or commits or self.full else self._quiet + 1
+        writes, commits = self._look_at_writes()
+        self._still = 0 if pulses or self._offering or writes else self._still + 1
+        self.quiet = 0 if pulses or commits or self.full else self.quiet + 1
+        assert self.quiet < PATIENCE or not self.waiting, f"packet {self.came} is never let in"
         for kind in ("short", "long"):
             self.seen[kind] += int(getattr(dut, f"too_{kind}").value)
         self._look_at_stream(accept)
@@ -302,16 +217,21 @@ class Testbed:
 
     def _look_at_room(self) -> None:
         """Only the part that has the turn may come, and only if there is a place for it."""
-        job, packets = self.job, self.job.window.packets
+        job, window = self.job, self.job.window
         turn, room = self.came % len(job.parts), int(self.dut.credit_room.value)
         assert room in (0, 1 << turn), f"room is {room:x}, and part {turn} has the turn"
-        if self.came % packets:
+        if self.came % window.packets:
             allowed = needed = True
         else:
-            # Of the vector under way all rows may have been read.
-            allowed, needed = (self._has_place(self.made + 1), self._has_place(self.made))
+            # Rows are read one clock ahead.
+            left = job.accesses(self.made % window.results, self.lanes) - self._writes
+            allowed = self._has_place(self.made + (left <= 1))
+            needed = self._has_place(self.made)
+        # The rest of a packet that is too long comes after it has arrived.
+        allowed &= len(self._underway) + self._dropping - self._midway < UNDERWAY_MAX
         assert allowed or not room, f"packet {self.came} is let in too early"
-        if self._idle and not self._underway and not self._dropping:
+        settled = self._idle or self._still > job.ring + window.pixels
+        if settled and not self._underway and not self._dropping:
             assert room or not needed, f"packet {self.came} is not let in"
 
     def _has_place(self, result: int) -> bool:
@@ -330,18 +250,20 @@ class Testbed:
             if last:
                 self._underway.popleft()
                 self.arrived.append(self.clock)
+                self.quiet = 0
         elif self._offering and accept:
             # While a short packet is being filled up, and no longer.
             self._stuck += 1
             assert self._stuck <= max(self.job.parts) / self.units, "a packet has to wait"
 
-    def _look_at_writes(self) -> bool:
-        """Be the modulator; returns whether a vector is committed."""
+    def _look_at_writes(self) -> tuple[bool, bool]:
+        """Be the modulator; returns whether rows are written, and a vector is committed."""
         dut = self.dut
         writes, commits = bool(dut.write_enable.value), bool(dut.commit.value)
         assert not (self.full and (writes or commits)), "a write to a full modulator"
         assert writes or not commits, "a commit without a write"
         self.full = max(0, self.full - 1)
+        self._writes += writes
         if writes:
             if dut.write_first.value:
                 self._staged = np.zeros(self.chip.array.rows, np.int8)
@@ -356,10 +278,10 @@ class Testbed:
             self._staged[rows] = np.frombuffer(data, np.int8)[rows % self.lanes]
         if commits:
             self._look_at_vector(self._staged)
-            self._staged, self.full = None, self.hold()
+            self._staged, self._writes, self.full = None, 0, self.hold()
             self.made += 1
             self.committed.append(self.clock)
-        return commits
+        return writes, commits
 
     def _look_at_vector(self, vector: NDArray[np.int8]) -> None:
         assert self.vectors, "a vector too many"
@@ -380,10 +302,10 @@ class Testbed:
 
     async def finish(self) -> None:
         """See everything arrive."""
-        self._quiet = 0
+        self.quiet = 0
         while self.waiting or self.vectors or self._underway or self._dropping or not self._idle:
             await self.step()
-            assert self._quiet < PATIENCE, "vectors did not come"
+            assert self.quiet < PATIENCE, "vectors did not come"
         for _ in range(5):
             await self.step()
             assert self._idle, "busy with nothing to do"

@@ -61,8 +61,8 @@ class Reference:
     def __init__(self, chip: Chip) -> None:
         names = fabric.sinks(chip)
         self._most = fabric.payload_max(chip)
-        self.local = frozenset(names.index(name) for name in (fabric.INPUT, fabric.RX))
-        self.input = names.index(fabric.INPUT)
+        self.input, self.rx = names.index(fabric.INPUT), names.index(fabric.RX)
+        self.local = frozenset((self.input, self.rx))
         self.routes: dict[int, Route] = {}
 
     def deliveries(self, packet: Packet) -> tuple[dict[int, bytes], list[str]]:
@@ -87,6 +87,11 @@ class Reference:
             return None
         return route.part, self.input not in self.deliveries(packet)[0]
 
+    def has_turn(self, packet: Packet) -> bool:
+        """Whether it is a packet for RX, though there may be nothing in it for the tile."""
+        route = self.routes.get(packet.stream)
+        return route is not None and self.rx in route.sinks and bool(packet.payload)
+
 
 class Testbed:
     """Drives every source and sink, and looks at every clock.
@@ -95,7 +100,7 @@ class Testbed:
         most: bytes in a packet, at most.
         reference: what should happen; `enter` tells it and the RTL of routes.
         offered, readiness: by source and by sink, share of clocks with a beat and with room.
-        room: draws the parts that there is room for, a bit each, in every clock.
+        room, rx_room: draw the parts that INPUT, and RX, has room for, a bit each, in every clock.
         feed: called for a source that has nothing to send; may call `send`.
         tx_stream: preamble of the last source.
         expected: packets by sink and source that have not come yet.
@@ -104,6 +109,8 @@ class Testbed:
             several may be reported at once, and only `reported` counts the clocks.
         ends: by sink, the clock in which each packet ended, and its source.
         begins: by source, the clocks in which packets began to be taken.
+        turns: packets that got RX.
+        rx_parts: parts of the packets that came to RX.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -114,6 +121,7 @@ class Testbed:
         self.sources, self.sinks = len(fabric.sources(self.chip)), len(fabric.sinks(self.chip))
         self.offered, self.readiness = [1.0] * self.sources, [1.0] * self.sinks
         self.room: Callable[[], int] = lambda: EVERY_PART
+        self.rx_room: Callable[[], int] = lambda: EVERY_PART
         self.feed: Callable[[int], None] | None = None
         self.edge = RisingEdge(dut.clk)
         self.width = 9 * self.units + 1
@@ -136,7 +144,9 @@ class Testbed:
         self.coming = [bytearray() for _ in range(self.sinks)]
         self.stalled: dict[int, tuple[int, int]] = {}
         self.coming_part: int | None = None
-        self.roomy = EVERY_PART
+        self.roomy = self.rx_roomy = EVERY_PART
+        self.turns, self.awaited_turns = 0, 0
+        self.rx_parts: list[int] = []
         self.taken, self.dropped = Counter(), Counter()  # places, by part
 
     async def start(self) -> None:
@@ -152,7 +162,7 @@ class Testbed:
             getattr(dut, name).value = 0
         for name in ("stream", "mask", "start", "length", "part"):
             getattr(dut, f"route_{name}").value = 0
-        dut.credit_room.value = EVERY_PART
+        dut.credit_room.value = dut.rx_credit_room.value = EVERY_PART
         dut.rst.value = 1
         await self.edge
         await self.edge
@@ -203,6 +213,7 @@ class Testbed:
         if place:
             self.taken[place[0]] += 1
             self.dropped[place[0]] += place[1]
+        self.awaited_turns += self.reference.has_turn(packet)
         arrives = {
             sink: (data, self.reference.routes[packet.stream].part)
             for sink, data in arrives.items()
@@ -249,9 +260,11 @@ class Testbed:
             self.ready |= (random() < share) << sink
         self.dut.in_valid.value, self.dut.in_beats.value = self.valid, beats
         self.dut.out_ready.value = self.ready
-        room = self.room()
+        room, rx_room = self.room(), self.rx_room()
         if room != self.roomy:
             self.roomy = self.dut.credit_room.value = room
+        if rx_room != self.rx_roomy:
+            self.rx_roomy = self.dut.rx_credit_room.value = rx_room
 
     async def step(self) -> None:
         """A clock."""
@@ -279,6 +292,10 @@ class Testbed:
 
     def _look_at_places(self) -> None:
         dut = self.dut
+        if dut.rx_credit_take.value:
+            self.turns, self.awaited_turns = self.turns + 1, self.awaited_turns - 1
+            assert self.awaited_turns >= 0, "a turn without a packet for RX"
+            assert self.rx_roomy, "a packet for RX was let in, and none had the turn"
         for name, left in (("take", self.taken), ("drop", self.dropped)):
             if not getattr(dut, f"credit_{name}").value:
                 continue
@@ -330,6 +347,8 @@ class Testbed:
             want, wanted_part = self.expected[sink][source].popleft()
             if sink == self.reference.input:
                 assert part == wanted_part, f"expected part {wanted_part}, got {part}"
+            elif sink == self.reference.rx:
+                self.rx_parts.append(wanted_part)
             assert message == want, f"sink {sink}: expected {want.hex()}, got {message.hex()}"
             self.waiting -= 1
 
@@ -348,6 +367,7 @@ class Testbed:
             assert not self.dut.busy.value, "busy without a packet"
             assert not self.dut.out_valid.value, "a beat too many"
         assert not any(self.coming), "a packet did not end"
+        assert not self.awaited_turns, "a turn was not told"
         assert not any(self.taken.values()), "a place was not taken"
         assert not any(self.dropped.values()), "a place was not given back"
 

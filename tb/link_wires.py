@@ -9,6 +9,8 @@ from hdl.link_controller import LinkController
 from spec import fabric
 from spec.chip import Chip
 
+CREDITS = ("credit", "rx_credit")
+
 
 class Wires(Component):
     """The controller with its streams side by side: one port for what many streams say."""
@@ -39,8 +41,12 @@ class Wires(Component):
         )
 
     def _credit_ports(self) -> dict[str, Any]:
-        members = self._links.credit.signature.members.items()
-        return {f"credit_{name}": member for name, member in members}
+        links = self._links
+        return {
+            f"{port}_{name}": member
+            for port in CREDITS
+            for name, member in getattr(links, port).signature.members.items()
+        }
 
     def elaborate(self, platform: object) -> Module:
         """The controller, and its beats as data, keep and last from the lowest bit on."""
@@ -57,9 +63,11 @@ class Wires(Component):
         ]
         for name in ("unknown", "empty", "too_long", "busy", "error_stream", "part"):
             m.d.comb += getattr(self, name).eq(getattr(links, name))
-        for name, member in links.credit.signature.members.items():
-            inner, outer = getattr(links.credit, name), getattr(self, f"credit_{name}")
-            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+        for port in CREDITS:
+            credit = getattr(links, port)
+            for name, member in credit.signature.members.items():
+                inner, outer = getattr(credit, name), getattr(self, f"{port}_{name}")
+                m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
         for name in links.routes.signature.members:
             m.d.comb += getattr(links.routes, name).eq(getattr(self, f"route_{name}"))
         return m

@@ -33,11 +33,15 @@ class Job(JobFile, name="job.json"):
 
 @dataclass(frozen=True)
 class Step:
-    """How far the simulation is: `done` of `total` vectors of the layer called `layer`."""
+    """How far the simulation is.
 
-    layer: str
-    done: int
-    total: int
+    Attributes:
+        done: of everything that is counted and has begun, how much is done.
+        note: what else there is to say.
+    """
+
+    done: dict[str, int]
+    note: str = ""
 
     def save(self, folder: Path) -> None:
         """Tell whoever watches; replaces what was told before."""

@@ -1,11 +1,13 @@
 """What the bench of the tile registers stands on: accesses, and a look at every output."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
+from hdl import gather_config, pool
 from spec import fabric, formats
 from spec.registers import BY_NAME
 from tb import benches
@@ -38,9 +40,11 @@ class Testbed:
     CONFIGURATION = {
         "enable": "CONTROL", "four_phase": "MODE", "relu_1": "MODE", "relu_2": "MODE",
         "rx_enable": "MODE", "rx_scale": "RX_SCALE", "rows": "ROWS", "columns": "COLUMNS",
-        "tx_stream": "TX_STREAM", "parts": "PARTS",
+        "tx_stream": "TX_STREAM", "parts": "PARTS", "rx_parts": "RX_PARTS",
     }  # fmt: skip
     """Outputs that show a field of a register; the field is called like it, or `value`."""
+    UNITS = {"gather": gather_config.FIELDS, "pool": pool.FIELDS}
+    """Bundles of such outputs: by name, each with register and field."""
 
     def __init__(self, dut: Any) -> None:
         self.dut = dut
@@ -52,6 +56,19 @@ class Testbed:
         self.driven = dict.fromkeys(inputs, 0)
         self.script: list[dict[str, int]] = []
         self.seen: Counter = Counter()
+        self._configuration = [
+            (getattr(dut, port), BY_NAME[register].field(field), register)
+            for port, register, field in self._shown()
+        ]
+
+    def _shown(self) -> Iterator[tuple[str, str, str]]:
+        """Outputs that show a field, with its register's name and its own."""
+        for port, register in self.CONFIGURATION.items():
+            names = {field.name for field in BY_NAME[register].fields}
+            yield port, register, port if port in names else "value"
+        for unit, fields in self.UNITS.items():
+            for member, (register, field) in fields.items():
+                yield f"{unit}_{member}", register, field
 
     async def start(self) -> None:
         """Start the clock, and reset."""
@@ -103,12 +120,9 @@ class Testbed:
             write_done: address and data of a write that should take effect in this clock.
         """
         dut, model = self.dut, self.model
-        for port, name in self.CONFIGURATION.items():
-            register = BY_NAME[name]
-            fields = {field.name: field for field in register.fields}
-            field = fields.get(port) or fields["value"]
+        for port, field, name in self._configuration:
             want = model.values[name] >> field.low & (1 << field.width) - 1
-            assert int(getattr(dut, port).value) == want, f"{port} is not {want}"
+            assert int(port.value) == want, f"{field.name} of {name} is not {want}"
         address, data = write_done or (-1, 0)
         loads = address == BY_NAME["STATE_SELECT"].address
         assert bool(dut.state_load.value) == loads, "state_load is wrong"

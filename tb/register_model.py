@@ -85,6 +85,7 @@ class Model:
             "ROWS": self.chip.array.rows,
             "COLUMNS": self.chip.array.columns,
             "PARTS": fabric.PARTS,
+            "RX_PARTS": fabric.PARTS,
         }
         value = data & mask(register)
         return (

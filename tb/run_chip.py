@@ -36,7 +36,7 @@ async def run_chip(dut: object) -> None:
     await host.load(program)
 
     processor = time.process_time()
-    played = await player.play(x, lambda done: Step(program.network, done, len(x)).save(Path()))
+    played = await player.play(x, lambda done: Step({program.network: done}).save(Path()))
     cocotb.log.info("%.2f s of processor time", time.process_time() - processor)
     errors = await host.errors()
     assert not errors, f"ERROR registers by tile: {errors}"

@@ -20,6 +20,7 @@ from golden import network as golden_network
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import pcm_state
+from spec.chip import Chip
 from spec.formats import ReadMode
 from spec.program import LayerProgram
 from tb import beats
@@ -41,10 +42,11 @@ def _place(layer: LayerProgram, number: int) -> str:
 class _Tile:
     """The harness with a tile in it, as something that turns vectors into vectors."""
 
-    def __init__(self, dut: object, units: int, sync_half_ps: int) -> None:
-        self._dut, self._units, self._half_ps = dut, units, sync_half_ps
-        self.host = TileHost(EventPort(dut, dut.aclk))
+    def __init__(self, dut: object, chip: Chip, sync_half_ps: int) -> None:
+        self._dut, self._units, self._half_ps = dut, chip.link.units, sync_half_ps
+        self.host = TileHost(EventPort(dut, dut.aclk), chip)
         self.cycles = {"sync": 0, "mvm": 0}
+        self._done: dict[str, int] = {}
 
     async def run(
         self, program: LayerProgram, index: int, vectors: NDArray[np.int8]
@@ -68,7 +70,8 @@ class _Tile:
                 f"layer {name}: the tile stopped after {now} of {expected} beats"
             )
             recorded = now
-            Step(name, recorded // per_vector, len(vectors)).save(Path())
+            self._done[name] = recorded // per_vector
+            Step(self._done).save(Path())
         await self.host.wait_idle()
         assert not int(dut.surplus.value), f"layer {name}: more beats than expected"
         after = self._clocks()
@@ -110,7 +113,7 @@ async def run_network(dut: object) -> None:
     start_clock(dut.mvm_clk, mvm_ps)
     compared = mismatches = 0
     first = ""
-    tile = _Tile(dut, chip.link.units, sync_ps)
+    tile = _Tile(dut, chip, sync_ps)
     await reset(dut)
     x = host.quantise_input(images, network.input.scale)
     for index, (layer, trace) in enumerate(zip(program.layers, traces, strict=True)):

@@ -12,7 +12,8 @@ from spec import fabric
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.link_bench import EMPTY, EVERY_PART, LONG, UNKNOWN, Packet, Route, Testbed, altered
+from tb.link_bench import EMPTY, EVERY_PART, LONG, UNKNOWN, Route, Testbed, altered
+from tb.link_traffic import Traffic
 from tb.link_wires import Wires
 
 LATENCY = 3
@@ -40,62 +41,6 @@ BENCH = Bench(
 )  # fmt: skip
 
 
-class Traffic:
-    """Random routes, and packets for them from every source."""
-
-    def __init__(self, bed: Testbed) -> None:
-        self.bed = bed
-
-    def route(self) -> Route:
-        """A route with any sinks, and a slice that may not fit the payload."""
-        random, bed = self.bed.random, self.bed
-        most = bed.most
-        count = random.choice((1, 1, 1, 2, 3, bed.sinks))
-        start = bed.units * random.choice((0, 0, 1, random.randrange(most // bed.units)))
-        length = random.choice((0, 1, bed.units, random.randrange(1, 20), most - start, most))
-        sinks = frozenset(random.sample(range(bed.sinks), count))
-        return Route(sinks, start, length, random.randrange(fabric.PARTS))
-
-    async def change(self, streams: int) -> None:
-        """Rewrite the entries of some streams; every tenth loses its entry."""
-        bed, random = self.bed, self.bed.random
-        for stream in random.sample(range(fabric.STREAMS), streams):
-            await bed.enter(stream, None if random.random() < 0.1 else self.route())
-        await bed.set_tx(random.randrange(fabric.STREAMS))
-
-    def one(self, source: int) -> Packet:
-        """A packet; now and then one without payload, or of a stream without entry."""
-        bed, random = self.bed, self.bed.random
-        known = list(bed.reference.routes)
-        stream = random.choice(known) if random.random() < 0.95 else random.randrange(256)
-        length = random.choice((1, bed.units, random.randrange(1, 6 * bed.units)))
-        if random.random() < 0.03:
-            length = random.choice((bed.most, random.randrange(1, bed.most)))
-        elif random.random() < 0.02:
-            length = bed.most + random.choice((1, random.randrange(1, 4 * bed.units)))
-        elif source < bed.sources - 1 and random.random() < 0.03:
-            length = 0
-        return bed.packet(source, stream, length)
-
-    def feed(self, source: int) -> None:
-        """Send a packet; a wrong one only if no other is under way."""
-        for _ in range(10):
-            packet = self.one(source)
-            if not (
-                self.bed.exact and self.bed.errors and self.bed.reference.deliveries(packet)[1]
-            ):
-                self.bed.send(source, packet)
-                return
-
-    async def run(self, packets: int) -> None:
-        """Send and see arrive."""
-        wanted = self.bed.packets + packets
-        self.bed.feed = self.feed
-        while self.bed.packets < wanted:
-            await self.bed.step()
-        await self.bed.finish()
-
-
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "sources", "sinks", "both"])
 async def anything(dut: Any, pressure: str) -> None:
@@ -110,7 +55,7 @@ async def anything(dut: Any, pressure: str) -> None:
         if pressure in ("sinks", "both"):
             bed.readiness = [bed.random.choice((0.2, 0.5, 0.9, 1.0)) for _ in bed.readiness]
             # Room comes and goes, also while a packet waits for its turn.
-            bed.room = lambda: bed.random.getrandbits(fabric.PARTS)
+            bed.room = bed.rx_room = lambda: bed.random.getrandbits(fabric.PARTS)
         await traffic.run(min(PHASE, benches.current()["packets"]))
         sent += PHASE
         await traffic.change(40)
@@ -232,19 +177,20 @@ async def multicast_gets_through(dut: Any, lonely: int) -> None:
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
-@cocotb.parametrize(what=["unknown", "empty", "endless", "blocked", "no_room"])
+@cocotb.parametrize(what=["unknown", "empty", "endless", "blocked", "no_room", "no_turn"])
 async def others_go_on(dut: Any, what: str) -> None:
     """What is wrong is discarded at once, or what is blocked waits: the others keep their rate."""
     bed = Testbed(dut)
     await bed.start()
     names, beats, bad = fabric.sinks(bed.chip), 6, 0
     host, full, other = names.index(fabric.HOST), 5, 6
-    to_input = frozenset({names.index(fabric.INPUT)})
-    await bed.enter(1, Route(to_input if what == "no_room" else frozenset({0}), 0, bed.most, other))
-    # A packet without room keeps no place for itself, INPUT's or another's.
-    sinks = to_input | {host, 0} if what == "no_room" else frozenset({host})
+    refuses = what in ("no_room", "no_turn")
+    local = frozenset({bed.reference.rx if what == "no_turn" else bed.reference.input})
+    await bed.enter(1, Route(local if refuses else frozenset({0}), 0, bed.most, other))
+    # A packet without room keeps no place for itself, the tile's or another's.
+    sinks = local | {host, 0} if refuses else frozenset({host})
     await bed.enter(2, Route(sinks, 0, bed.most, full))
-    bed.room = lambda: EVERY_PART & ~(1 << full)
+    bed.room = bed.rx_room = lambda: EVERY_PART & ~(1 << full)
     bed.readiness[host] = float(what == "endless")
     lengths = {"empty": 0, "endless": 10 * bed.most}
 
@@ -257,20 +203,20 @@ async def others_go_on(dut: Any, what: str) -> None:
             bed.send(source, bed.packet(source, 1, beats * bed.units))
 
     bed.feed = feed
-    clocks = (10 if what == "no_room" else 50) * bed.most // bed.units
+    clocks = (10 if refuses else 50) * bed.most // bed.units
     for _ in range(clocks):
         await bed.step()
     ends = [clock for clock, _ in bed.ends[min(bed.reference.routes[1].sinks)]]
     assert len(ends) >= clocks // (beats + 2) - 2
     assert {b - a for a, b in pairwise(ends)} == {beats + 2}, "others waited"
-    if what in ("blocked", "no_room"):
+    if what == "blocked" or refuses:
         assert len(bed.begins[bad]) == 1 and not bed.ends[host]
-        assert what == "blocked" or bed.taken[full] == 1
+        assert what != "no_room" or bed.taken[full] == 1
     else:
         least = {"unknown": 40, "empty": clocks - 5, "endless": 4}[what]
         assert bed.reported >= least, "discarded slowly"
     bed.readiness[host] = 1.0
-    bed.room = lambda: EVERY_PART
+    bed.room = bed.rx_room = lambda: EVERY_PART
     await bed.finish()
 
 
@@ -293,6 +239,45 @@ async def room_for_one(dut: Any) -> None:
         free = 1
     assert len({source for _, source in bed.ends[bed.reference.input]}) == bed.sources
     await bed.finish()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def turns_at_rx(dut: Any) -> None:
+    """Packets for RX come in turn, in whatever order they are sent; one without content had its."""
+    bed = Testbed(dut)
+    await bed.start()
+    bed.exact = False
+    random, start, rx = bed.random, 2 * bed.units, bed.reference.rx
+    parts = min(bed.sources, fabric.PARTS)
+    for part in range(parts):
+        others = random.sample(range(bed.sinks), random.randrange(3))
+        await bed.enter(part, Route(frozenset({rx, *others}), start, bed.most, part))
+    await bed.enter(parts, Route(frozenset({0}), 0, bed.most))
+    await bed.set_tx(min(bed.sources - 1, parts))
+    bed.rx_room = lambda: 1 << bed.turns % parts
+    content: list[list[bool]] = [[] for _ in range(parts)]
+
+    def feed(source: int) -> None:
+        stream = min(source, parts)
+        length = random.choice((start, start + 1, random.randrange(1, 4 * start)))
+        bed.send(source, bed.packet(source, stream, length))
+        if stream < parts:
+            content[stream].append(length > start)
+
+    bed.feed = feed
+    for _ in range(20):
+        bed.offered = [random.choice((0.05, 0.3, 1.0)) for _ in bed.offered]
+        for _ in range(200):
+            await bed.step()
+    bed.feed = None
+    for part in range(parts):
+        while len(content[part]) < max(map(len, content)):
+            feed(part)
+    await bed.finish()
+    assert bed.turns == sum(map(len, content)) > 10 * parts
+    expected = [part for turn in zip(*content, strict=True)
+                for part, anything in enumerate(turn) if anything]  # fmt: skip
+    assert bed.rx_parts == expected, f"turns were {bed.rx_parts}"
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

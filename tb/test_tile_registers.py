@@ -63,7 +63,7 @@ async def every_register(dut: Any, busy: int) -> None:
     bed.rates["busy"] = busy
     await bed.idle(1)
     ones = [1 << bit for bit in range(32)]
-    limits = [1, bed.model.chip.array.rows, bed.model.chip.array.columns]
+    limits = [1, bed.model.chip.array.rows, bed.model.chip.array.columns, fabric.PARTS]
     values = [0, WORD, *ones, *limits, *(value + 1 for value in limits)]
     for register in REGISTERS:
         for value in values:

@@ -151,13 +151,17 @@ def pauses(random: np.random.Generator, share: float) -> Iterator[bool]:
 
 
 class TileBench:
-    """The tile, its clocks, its host and its streams."""
+    """The tile, its clocks, its host and its streams.
+
+    Attributes:
+        states: how many were loaded, which is the number of the last one.
+    """
 
     def __init__(self, dut: object, chip: Chip) -> None:
         self.dut, self.chip = dut, chip
         axi = AxiLiteBus.from_prefix(dut, "s_axil")
         low = {"reset": dut.aresetn, "reset_active_level": False}
-        self.host = TileHost(CocotbextPort(AxiLiteMaster(axi, dut.aclk, **low)))
+        self.host = TileHost(CocotbextPort(AxiLiteMaster(axi, dut.aclk, **low)), chip)
         self.input = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, **low)
         self.rx = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_rx"), dut.aclk, **low)
         self.output = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **low)
@@ -165,7 +169,7 @@ class TileBench:
             dut._log.getChild(name) for name in ("s_axil", "s_axis", "s_axis_rx", "m_axis")
         ):
             logger.setLevel(logging.WARNING)
-        self._states = 0
+        self.states = 0
         STATES.mkdir(exist_ok=True)
 
     @classmethod
@@ -189,9 +193,9 @@ class TileBench:
 
     async def load(self, state: PcmState) -> None:
         """Write the state's file and have the array load it."""
-        self._states += 1
-        pcm_state.write_image(state, 0, STATES / f"state_{self._states}.hex")
-        await self.host.load_state(self._states)
+        self.states += 1
+        pcm_state.write_image(state, 0, STATES / f"state_{self.states}.hex")
+        await self.host.load_state(self.states)
 
     async def prepare(self, work: Work) -> None:
         """Load the state, configure the tile."""

@@ -6,7 +6,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 from cocotbext.axi import AxiLiteMaster
 
-from spec import formats, registers
+from spec import formats, image_registers, registers
 from spec.chip import Chip
 from spec.formats import ReadMode
 from spec.program import TileConfig
@@ -104,8 +104,8 @@ class EventPort:
 class TileHost:
     """The calls a driver makes, each checked for its response."""
 
-    def __init__(self, port: RegisterPort) -> None:
-        self.port = port
+    def __init__(self, port: RegisterPort, chip: Chip) -> None:
+        self.port, self._chip = port, chip
 
     async def write(self, name: str, value: int) -> None:
         """Write a register by name."""
@@ -143,6 +143,9 @@ class TileHost:
             address = registers.PART_BASE + number * registers.PART_STRIDE
             word = registers.part_word(part.start, part.length)
             await self._write_at(address, word, f"part {number}")
+        for name, value in image_registers.values(config, self._chip).items():
+            await self.write(name, value)
+        # The last of all that says what comes: from here on it may.
         await self.write("PARTS", len(config.input_parts))
         await self.write("RX_SCALE", config.rx_scale)
         for column, values in enumerate(config.constants.tolist()):

@@ -1,6 +1,7 @@
 """A chip's fabric as coarsely as deadlocks allow: packets that hold channels, and nothing else.
 
-Written without the compiler's analysis, to see whether what that accepts gets through.
+Written without the compiler's analysis, to see whether what that accepts gets through. Packets for
+an RX come in turn where the tile's program says so.
 """
 
 from collections import deque
@@ -38,7 +39,8 @@ def runs_through(
     """
     random = np.random.default_rng(seed)
     directions = {direction.name: direction for direction in fabric.directions(chip)}
-    routes = {(tile.tile, r.stream): r.sinks for tile in program.tiles for r in tile.routes}
+    entries = {(tile.tile, r.stream): r for tile in program.tiles for r in tile.routes}
+    routes = {place: route.sinks for place, route in entries.items()}
     computing = {tile.tile: tile for tile in program.tiles if tile.config is not None}
     edges = fabric.host_tiles(chip, "inputs")
     queues = {port: deque() for port in range(len(edges))}
@@ -46,6 +48,7 @@ def runs_through(
         for host in program.inputs:
             queues[host.port].append(host.stream)
     mailbox = {(tile, sink): 0 for tile in computing for sink in (fabric.INPUT, fabric.RX)}
+    turns = dict.fromkeys(computing, 0)  # part whose packet may come to RX
     packets: list[Packet] = []
     busy: set[tuple] = set()
     received = 0
@@ -54,7 +57,10 @@ def runs_through(
         busy.add(channel)
         packets.append(Packet(stream, [(channel, tile)], {channel}))
 
-    def free(tile: int, sink: str) -> bool:
+    def free(tile: int, sink: str, stream: int) -> bool:
+        waits = sink == fabric.RX and computing[tile].config.rx_parts > 1
+        if waits and entries[tile, stream].part != turns[tile]:
+            return False
         if sink in (fabric.INPUT, fabric.RX) and mailbox[tile, sink] >= buffers:
             return False
         return (tile, sink) not in busy
@@ -76,6 +82,8 @@ def runs_through(
                     packet.held.add((tile, sink))
             else:
                 mailbox[tile, sink] += 1
+                if sink == fabric.RX:
+                    turns[tile] = (turns[tile] + 1) % computing[tile].config.rx_parts
         done = {channel} if packet.heads and not long_packets else set()
         if not packet.heads:
             done = packet.held.copy()
@@ -96,7 +104,8 @@ def runs_through(
                 moves.append(("fire", number))
         for packet in packets:
             for head in packet.heads:
-                if all(free(head[1], sink) for sink in routes[head[1], packet.stream]):
+                sinks = routes[head[1], packet.stream]
+                if all(free(head[1], sink, packet.stream) for sink in sinks):
                     moves.append((packet, head))
         if not moves:
             return received == vectors * len(program.outputs)

@@ -28,8 +28,8 @@ DEVIATION = 2**formats.SAMPLE_FRACTION
     ],
 )
 def test_known_answers(counter: list[int], key: list[int], expected: list[int]) -> None:
-    got = read_noise.philox4x32(np.array(counter, dtype=np.uint32), np.array(key, dtype=np.uint32))
-    assert got.tolist() == expected
+    words = tuple(np.array([word], dtype=np.uint64) for word in counter)
+    assert [int(word[0]) for word in read_noise.philox4x32(words, tuple(key))] == expected
 
 
 def _philox(counter: list[int], key: list[int]) -> list[int]:
@@ -46,13 +46,17 @@ def _philox(counter: list[int], key: list[int]) -> list[int]:
 
 
 @settings(deadline=None)
-@given(st.lists(WORDS, min_size=24, max_size=24), st.lists(WORDS, min_size=2, max_size=2))
-def test_many_counters_at_once(words: list[int], key: list[int]) -> None:
-    counters = np.array(words, dtype=np.uint32).reshape(2, 3, 4)
-    got = read_noise.philox4x32(counters, key)
-    assert (got.shape, got.dtype) == ((2, 3, 4), np.uint32)
+@given(st.lists(WORDS, min_size=7, max_size=7), st.tuples(WORDS, WORDS))
+def test_many_counters_at_once(words: list[int], key: tuple[int, int]) -> None:
+    """Words of every extent, from one that all counters share to one of a counter's own."""
+    every = np.array(words, dtype=np.uint64)
+    shapes = ((1, 1), (2, 1), (1, 3), (2, 3))
+    counters = [np.resize(np.roll(every, place), shape) for place, shape in enumerate(shapes)]
+    got = read_noise.philox4x32(tuple(counters), key)
+    whole = [np.broadcast_to(counter, (2, 3)) for counter in counters]
     for place in np.ndindex(2, 3):
-        assert got[place].tolist() == _philox(counters[place].tolist(), key)
+        expected = _philox([int(counter[place]) for counter in whole], list(key))
+        assert [int(word[place]) for word in got] == expected
 
 
 @settings(deadline=None)

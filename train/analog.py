@@ -9,30 +9,34 @@ The two phases of the 4-phase read that carry negative inputs then convert no ch
 leaves one conversion for the positive cells (P) and one for the negative ones (N).
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from compiler.split import split
 from spec import formats
 from spec.chip import Chip
-from spec.network import Geometry, Layer, Network
-from train.topology import Task
+from spec.network import Geometry, Layer
+from train import chain
 
 SATURATED_SHARE = 1e-5
 """Share of conversions on training images that may reach the limit of a phase."""
+SAMPLES = 4_000_000
+"""Values that a quantile is taken of, at most, where a layer has several blocks."""
 
 
 class AnalogLayer(nn.Module):
     """One matrix on the array, with its ADCs, its digital post-processing and its max-pool.
 
     A dense layer is a convolution whose kernel is the whole feature map, so that both kinds share
-    one code and one row order, (y, x, channel).
+    one code and one row order, (y, x, channel). A matrix of more rows than the array has is a chain
+    of row blocks (`train.chain`).
     """
 
     def __init__(self, layer: Layer, geometry: Geometry, chip: Chip) -> None:
         super().__init__()
         self.layer, self.geometry = layer, geometry
+        self.blocks = split(geometry.rows, layer.outputs, chip).rows
         self.phase_limit = chip.adc.phase_limit
         self.charge_per_count = 2**formats.GAIN_FRACTION / chip.nominal_gain
         height, width, channels = geometry.input
@@ -44,10 +48,11 @@ class AnalogLayer(nn.Module):
             padding=layer.padding,
         )
         # The last layer's logits need no normalisation.
-        self.norm: nn.Module = nn.BatchNorm2d(layer.outputs) if layer.relu else nn.Identity()
+        self.norm = nn.BatchNorm2d(layer.outputs) if layer.kind == "conv" else nn.Identity()
         self.gmax = formats.CELL_MAX
         self.input_scale = 1.0
         self.output_scale = 1.0
+        self.residual_scale = 1.0
 
     @property
     def weight(self) -> nn.Parameter:
@@ -63,7 +68,7 @@ class AnalogLayer(nn.Module):
         """The weight magnitude that the code `gmax` stands for."""
         return self.weight.detach().abs().max()
 
-    def forward(self, x: Tensor, noise: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None = None, noise: float = 0.0) -> Tensor:
         """The layer in floating point: real values in and out, [N, channels, y, x].
 
         `noise` is the standard deviation of Gaussian weight noise as a share of `wmax`.
@@ -71,32 +76,44 @@ class AnalogLayer(nn.Module):
         weight = self.weight
         if noise:
             weight = weight + noise * self.wmax() * torch.randn_like(weight)
-        y = self.norm(self._convolve(x, weight) + self.bias.view(1, -1, 1, 1))
-        return self._pool(functional.relu(y) if self.layer.relu else y)
+        y = self.norm(self._convolve(x, weight, self.bias))
+        if residual is not None:
+            y = y + residual
+        # Pooling first leaves less to do, and the same values.
+        y = self._pool(y)
+        return functional.relu(y) if self.layer.relu else y
 
-    def analog(self, x: Tensor, phases: int, noise: float = 0.0) -> Tensor:
+    def analog(self, x: Tensor, residual: Tensor | None, phases: int, noise: float = 0.0) -> Tensor:
         """The layer as the chip computes it: INT8 values (as float32) in and out.
 
-        `phases` is the read mode, 1 or 4; `noise` as in `forward`.
+        `phases` is the read mode, 1 or 4; `noise` as in `forward`; `residual` is in INT8 steps of
+        its own layer. In training, a chain of blocks is one product with random roundings.
         """
         code = _round(self.weight * (self.gmax / self.wmax()))
         if noise:
             code = _round(code + noise * self.gmax * torch.randn_like(code))
         code = code.clamp(-formats.CELL_MAX, formats.CELL_MAX)
-        charge = self._convolve(x, code)
-        with torch.no_grad():
-            if phases == 4:
-                positive = self._convolve(x, code.clamp(min=0))
-                net = self._convert(positive) - self._convert(positive - charge)
-            else:
-                net = charge.sign() * self._convert(charge.abs())
-        ideal = charge / self.charge_per_count
-        net = ideal + (net - ideal).detach()
-        y = net * (self._real_per_count() / self.output_scale)
-        y = y + self.bias.view(1, -1, 1, 1) / self.output_scale
+        if residual is not None:
+            residual = residual * (self.residual_scale / self.output_scale)
+        steps = self._real_per_count() / self.output_scale
+        if len(self.blocks) == 1:
+            y = steps * self._counts(x, code, phases)
+            y = y if residual is None else y + residual
+        elif self.training:
+            y = self._convolve(x, code) * (steps / self.charge_per_count)
+            y = y if residual is None else y + residual
+            variance = chain.noise_variance(len(self.blocks), phases, steps)
+            y = y + variance**0.5 * torch.randn_like(y)
+        else:
+            y = chain.run(
+                chain.patches(x, self.layer, self.convolution.kernel_size), chain.rows(code),
+                self.blocks, lambda block, part: self._read(block @ part, block, part, phases),
+                steps, residual,
+            )  # fmt: skip
+        y = self._pool(y + self.bias.view(1, -1, 1, 1) / self.output_scale)
         if self.layer.relu:
             y = functional.relu(y)
-        return self._pool(_round(y).clamp(-formats.INT8_MAX, formats.INT8_MAX))
+        return _round(y).clamp(-formats.INT8_MAX, formats.INT8_MAX)
 
     @torch.no_grad()
     def calibrate_gmax(self, x: Tensor) -> None:
@@ -106,16 +123,36 @@ class AnalogLayer(nn.Module):
         for 1 phase.
         """
         unit = self.weight / self.wmax()
-        positive = self._convolve(x, unit.clamp(min=0)).flatten()
-        negative = self._convolve(x, (-unit).clamp(min=0)).flatten()
-        charge = _quantile(torch.cat([positive, negative]), 1 - SATURATED_SHARE)
+        if len(self.blocks) == 1:
+            positive = self._convolve(x, unit.clamp(min=0)).flatten()
+            negative = self._convolve(x, (-unit).clamp(min=0)).flatten()
+            charge = _quantile(torch.cat([positive, negative]), 1 - SATURATED_SHARE)
+        else:
+            inputs = chain.patches(x, self.layer, self.convolution.kernel_size).flatten(0, 2)
+            some = inputs[:: max(1, inputs.shape[0] * self.layer.outputs // SAMPLES)]
+            matrix = chain.rows(unit)
+            signs = (matrix.clamp(min=0), (-matrix).clamp(min=0))
+            parts = [slice(block.start, block.stop) for block in self.blocks]
+            charges = [(some[:, part] @ half[part]).flatten() for part in parts for half in signs]
+            charge = _quantile(torch.cat(charges), 1 - SATURATED_SHARE)
         allowed = self.phase_limit * self.charge_per_count
         self.gmax = min(formats.CELL_MAX, int(allowed / charge)) if charge else formats.CELL_MAX
 
     @torch.no_grad()
-    def calibrate_output(self, real: Tensor, clipped_share: float) -> None:
-        """Choose the INT8 step so that about `clipped_share` of the real outputs are clipped."""
-        step = _quantile(real.abs().flatten(), 1 - clipped_share) / formats.INT8_MAX
+    def calibrate_output(
+        self, x: Tensor, residual: Tensor | None, y: Tensor, clipped_share: float
+    ) -> None:
+        """Choose the INT8 step so that about `clipped_share` of all partial sums is clipped.
+
+        Outputs are among them; `x`, `residual` and `y`, the layer's inputs and output, are real.
+        """
+        values = [y.flatten()]
+        if len(self.blocks) > 1:
+            inputs = chain.patches(x, self.layer, self.convolution.kernel_size)
+            sums = chain.partial_sums(inputs, chain.rows(self.weight), self.blocks, residual)
+            values += [part.flatten() for part in sums]
+            values = [part[:: max(1, len(part) // SAMPLES)] for part in values]
+        step = _quantile(torch.cat(values).abs(), 1 - clipped_share) / formats.INT8_MAX
         self.output_scale = float(f"{step:.8g}")  # as many digits as binary32 needs
 
     @torch.no_grad()
@@ -137,9 +174,28 @@ class AnalogLayer(nn.Module):
     def _real_per_count(self) -> float:
         return float(self.charge_per_count * self.input_scale * self.wmax() / self.gmax)
 
-    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         layer = self.layer
-        return functional.conv2d(x, weight, stride=layer.stride, padding=layer.padding)
+        return functional.conv2d(x, weight, bias, stride=layer.stride, padding=layer.padding)
+
+    def _counts(self, x: Tensor, code: Tensor, phases: int) -> Tensor:
+        """Net counts of a matrix of one block; the gradient is that of unrounded ones."""
+        charge = self._convolve(x, code)
+        with torch.no_grad():
+            if phases == 4:
+                positive = self._convolve(x, code.clamp(min=0))
+                net = self._convert(positive) - self._convert(positive - charge)
+            else:
+                net = charge.sign() * self._convert(charge.abs())
+        ideal = charge / self.charge_per_count
+        return ideal + (net - ideal).detach()
+
+    def _read(self, charge: Tensor, inputs: Tensor, code: Tensor, phases: int) -> Tensor:
+        """Net counts of one block, from its net charge, its inputs and its codes."""
+        if phases == 1:
+            return charge.sign() * self._convert(charge.abs())
+        positive = inputs @ code.clamp(min=0)
+        return self._convert(positive) - self._convert(positive - charge)
 
     def _convert(self, charge: Tensor) -> Tensor:
         """ADC counts of one phase."""
@@ -147,80 +203,10 @@ class AnalogLayer(nn.Module):
 
     def _pool(self, y: Tensor) -> Tensor:
         pool = self.layer.pool
-        return functional.max_pool2d(y, pool.size, pool.stride) if pool else y
-
-
-class AnalogNetwork(nn.Module):
-    """The layers of a topology in turn; images in, logits [N, classes] out."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__()
-        self.task = task
-        shapes = zip(task.untrained.layers, task.geometries(), strict=True)
-        self.layers = nn.ModuleList(AnalogLayer(*shape, task.chip) for shape in shapes)
-
-    def forward(self, image: Tensor, noise: float = 0.0) -> Tensor:
-        """Logits in floating point; `image` [N, 1, y, x] in 0..1."""
-        x = image
-        for layer in self.layers:
-            x = layer(x, noise)
-        return x.flatten(1)
-
-    def analog(self, image: Tensor, phases: int, noise: float = 0.0) -> Tensor:
-        """Logits as the chip computes them, INT8 steps times the last layer's output scale."""
-        x = quantise_image(image)
-        for layer in self.layers:
-            x = layer.analog(x, phases, noise)
-        return x.flatten(1) * self.layers[-1].output_scale
-
-    @torch.no_grad()
-    def calibrate(self, image: Tensor, clipped_share: float) -> None:
-        """Set `gmax` and the scales of all layers from training images, first layer first."""
-        x, real = quantise_image(image), image
-        scale = self.task.untrained.input.scale
-        for layer in self.layers:
-            layer.input_scale = scale
-            real = layer(real)
-            # A clipped logit could tie with the right one, so the last layer clips none.
-            layer.calibrate_output(real, clipped_share if layer.layer.relu else 0.0)
-            layer.calibrate_gmax(x)
-            scale = layer.output_scale
-            x = layer.analog(x, phases=4)
-
-    def fold_norm(self) -> None:
-        """Move every batch normalisation into weights and bias."""
-        for layer in self.layers:
-            layer.fold_norm()
-
-    def clip_weights(self, deviations: float) -> None:
-        """Clip every layer's weights at that many of its standard deviations."""
-        for layer in self.layers:
-            layer.clip_weights(deviations)
-
-    def describe(self, float_accuracy: float) -> Network:
-        """The network's description with the trained values in place."""
-        layers = tuple(
-            layer.layer.model_copy(update={"gmax": layer.gmax, "output_scale": layer.output_scale})
-            for layer in self.layers
-        )
-        return self.task.untrained.model_copy(
-            update={"layers": layers, "float_accuracy": float_accuracy}
-        )
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Weights (binary16 [rows, outputs]) and biases (binary32 [outputs]) by layer."""
-        arrays = {}
-        for layer in self.layers:
-            weight = layer.weight.detach().permute(2, 3, 1, 0).reshape(layer.geometry.rows, -1)
-            arrays[f"{layer.layer.name}.weight"] = weight.numpy().astype(np.float16)
-            arrays[f"{layer.layer.name}.bias"] = layer.bias.detach().numpy().astype(np.float32)
-        return arrays
-
-    @torch.no_grad()
-    def round_weights(self) -> None:
-        """Round the weights to the binary16 values that are exported."""
-        for layer in self.layers:
-            layer.weight.copy_(layer.weight.half().float())
+        if pool is None:
+            return y
+        # Images smaller than the network's own leave less to pool in the end.
+        return functional.max_pool2d(y, min(pool.size, y.shape[2]), min(pool.stride, y.shape[2]))
 
 
 def quantise_image(image: Tensor) -> Tensor:

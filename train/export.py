@@ -21,9 +21,9 @@ def export(
     """Write both files into `folder`; each appears whole or not at all.
 
     `arrays` holds `<layer>.weight` (binary16 [rows, outputs], rows in the order y, x, channel) and
-    `<layer>.bias` (binary32 [outputs], real units); of a recurrent network, what `spec.recurrent`
-    names. The same network gives the same bytes. With `compressed` they are fewer, if many weights
-    are alike.
+    `<layer>.bias` (binary32 [outputs], real units); where there is `<layer>.weight_step` (binary32
+    []), weights are INT8 in steps of that; of a recurrent network, what `spec.recurrent` names. The
+    same network gives the same bytes. With `compressed` they are fewer, if many weights are alike.
 
     Raises:
         UserError: a file cannot be written.

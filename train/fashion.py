@@ -8,28 +8,42 @@ import numpy as np
 
 from spec.errors import UserError
 from spec.network import NETWORKS_DIR
-from train import fashion_mnist
+from train import cifar10, fashion_mnist
 from train.export import prepare
 from train.recipe import RECIPES
+from train.topology import tasks
 
 Split = tuple[np.ndarray, np.ndarray]
 POSITIVE = click.FloatRange(0, min_open=True)
 
 
-def _load(dataset: Path | None, holdout: int) -> tuple[Split, Split]:
-    """Images and labels to train on, and those to measure on."""
-    images, labels = fashion_mnist.load("train", dataset)
-    if not holdout:
-        return (images, labels), fashion_mnist.load("test", dataset)
-    if holdout >= len(images):
+def _load(name: str, folder: Path | None, holdout: int) -> tuple[Split, Split]:
+    """Images and labels to train network `name` on, and those to measure it on."""
+    dataset = tasks()[name].untrained.dataset
+    if dataset == "cifar10" and folder is None:
         raise UserError(
-            f"--holdout {holdout} leaves nothing to train on: below {len(images)} is allowed"
+            f"network {name} is trained on CIFAR-10: --dataset has to name the folder of its files"
         )
+    load = cifar10.load if dataset == "cifar10" else fashion_mnist.load
+    images, labels = load("train", folder)
+    kept = RECIPES[name].kept
+    most = len(images) - kept
+    if most <= 0:
+        raise UserError(
+            f"network {name} keeps {kept} training images to choose its scales on: more than the "
+            f"{len(images)} of {folder} are needed"
+        )
+    if not holdout:
+        return (images, labels), load("test", folder)
+    if holdout >= most:
+        raise UserError(f"--holdout {holdout} leaves nothing to train on: below {most} is allowed")
     return (images[:-holdout], labels[:-holdout]), (images[-holdout:], labels[-holdout:])
 
 
 @click.command()
-@click.option("--network", type=click.Choice(sorted(RECIPES)), help="Default: all, in turn.")
+@click.option(
+    "--network", type=click.Choice(sorted(RECIPES)), help="Default: all of Fashion-MNIST, in turn."
+)
 @click.option("--epochs", type=click.IntRange(0), help="Epochs of the first stage.")
 @click.option("--analog-epochs", type=click.IntRange(0), help="Epochs of the second stage.")
 @click.option("--rate", type=POSITIVE, help="Peak learning rate of the first stage.")
@@ -43,6 +57,11 @@ def _load(dataset: Path | None, holdout: int) -> tuple[Split, Split]:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--dataset", type=click.Path(path_type=Path), help="Folder of the dataset's files.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    help="A checkpoint, which takes the place of the first stage.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -62,18 +81,19 @@ def main(
     seed: int,
     threads: int,
     dataset: Path | None,
+    resume: Path | None,
     output: Path,
     holdout: int,
     **settings: float | bool | None,
 ) -> None:
-    """Train networks on Fashion-MNIST for the chip, and write them where the chip's tools look.
+    """Train networks on images for the chip, and write them where the chip's tools look.
 
     Settings not given are those of train/recipe.py.
     """
     given = {key: value for key, value in settings.items() if value is not None}
-    names = [network] if network else sorted(RECIPES)
+    names = [network] if network else sorted(RECIPES.keys() - {"resnet9_cifar10"})
     try:
-        training, measuring = _load(dataset, holdout)
+        data = {name: _load(name, dataset, holdout) for name in names}
         try:
             # Imported late: everything up to here works, and is tested, without PyTorch.
             from train import loop
@@ -90,7 +110,7 @@ def main(
                 prepare(folder)
         for name, folder in zip(names, folders, strict=True):
             recipe = replace(RECIPES[name], **given)
-            loop.run(name, recipe, training, measuring, folder, seed, threads)
+            loop.run(name, recipe, *data[name], folder, seed, threads, resume)
     except UserError as error:
         failure = click.ClickException(str(error))
         failure.exit_code = 2

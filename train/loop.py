@@ -17,40 +17,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional
 
-from train.analog import AnalogNetwork
+from train import checkpoint
+from train.analog_network import AnalogNetwork
 from train.export import export
+from train.images import augment, resize, to_tensor
 from train.recipe import Recipe
 from train.topology import tasks
 
 BATCH = 128
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 250
 WATCHED_IMAGES = 5000
-"""Training images that the progress report of an epoch looks at."""
-CALIBRATION_IMAGES = 4000
-CLIPPED_SHARE = 2e-4
-"""Share of a layer's outputs on training images beyond the INT8 range."""
+"""Training images that the progress report of an epoch looks at, where none are kept for it."""
 ONE_PHASE_SHARE = 0.25
 """Share of second-stage batches read in 1 phase; the others are read in 4."""
-
-
-def to_tensor(images: np.ndarray) -> Tensor:
-    """uint8 [N, 28, 28] to float32 [N, 1, 28, 28] in 0..1."""
-    return torch.from_numpy(images.astype(np.float32) / 255).unsqueeze(1)
-
-
-def augment(images: Tensor, shift: int, mirror: bool) -> Tensor:
-    """Mirror half of the images, and move each by up to `shift` pixels over a black border."""
-    if mirror:
-        chosen = torch.rand(len(images), 1, 1, 1) < 0.5
-        images = torch.where(chosen, images.flip(3), images)
-    if not shift:
-        return images
-    size = images.shape[-1]
-    padded = functional.pad(images, (shift,) * 4)
-    offset = torch.randint(0, 2 * shift + 1, (2, len(images), 1))
-    rows, columns = offset + torch.arange(size)
-    image = torch.arange(len(images))[:, None, None]
-    return padded[image, 0, rows[:, :, None], columns[:, None, :]].unsqueeze(1)
 
 
 @torch.no_grad()
@@ -73,28 +52,33 @@ def train_stage(
     *,
     analog: bool,
     each_batch: Callable[[float], None],
-    each_epoch: Callable[[], None],
+    each_epoch: Callable[[int], None],
 ) -> None:
-    """Run the first stage, or with `analog` the second; `each_batch` is given the loss."""
+    """Run the first stage, or with `analog` the second.
+
+    `each_batch` is given the loss, `each_epoch` the height and width that the images had in it.
+    """
     epochs = recipe.analog_epochs if analog else recipe.epochs
     rate = recipe.analog_rate if analog else recipe.rate
-    batches = len(images) // BATCH
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-4)
+    batches = min(len(images), recipe.epoch_images or len(images)) // BATCH
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=rate, total_steps=max(1, epochs * batches), pct_start=0.15
     )
-    for _ in range(epochs):
+    for side in _sides(network, recipe, analog):
         network.train()
         if analog:
-            network.calibrate(images[:CALIBRATION_IMAGES], CLIPPED_SHARE)
+            network.calibrate(images[: recipe.calibrated], recipe.clipped[0])
         for chosen in torch.randperm(len(images))[: batches * BATCH].split(BATCH):
-            batch = augment(images[chosen], recipe.shift, recipe.mirror)
+            batch = resize(augment(images[chosen], recipe.shift, recipe.mirror), side)
             if analog:
                 phases = 1 if float(torch.rand(())) < ONE_PHASE_SHARE else 4
                 logits = network.analog(batch, phases, recipe.noise)
             else:
                 logits = network(batch, recipe.noise)
-            loss = functional.cross_entropy(logits, labels[chosen])
+            loss = functional.cross_entropy(
+                logits, labels[chosen], label_smoothing=recipe.smoothing
+            )
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -103,13 +87,30 @@ def train_stage(
                 network.clip_weights(recipe.clip)
             each_batch(float(loss.detach()))
         network.eval()
-        each_epoch()
+        each_epoch(side)
+
+
+def _sides(network: AnalogNetwork, recipe: Recipe, analog: bool) -> tuple[int, ...]:
+    """Height and width of the images in every epoch of a stage."""
+    first, second = recipe.epochs, recipe.analog_epochs
+    sides = recipe.sides or (network.task.untrained.input.height,) * (first + second)
+    return sides[len(sides) - second :] if analog else sides[len(sides) - second - first :][:first]
 
 
 def train(
-    network: AnalogNetwork, images: Tensor, labels: Tensor, recipe: Recipe, console: Console
+    network: AnalogNetwork,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    console: Console,
+    saved: Path | None,
+    resumed: Path | None,
 ) -> None:
-    """Both stages, with a progress bar; leaves the network ready to measure and to export."""
+    """Both stages, with a progress bar; leaves the network ready to measure and to export.
+
+    Writes a checkpoint `saved` after every epoch; one that is `resumed` takes the place of the
+    first stage.
+    """
     name = network.task.untrained.name
     progress = Progress(
         TextColumn("{task.description}"),
@@ -119,20 +120,33 @@ def train(
         TimeRemainingColumn(),
         console=console,
     )
-    watched = images[:WATCHED_IMAGES], labels[:WATCHED_IMAGES]
+    kept = slice(len(images) - recipe.kept, None) if recipe.kept else slice(WATCHED_IMAGES)
+    watched = images[kept], labels[kept]
+    images, labels = images[: len(images) - recipe.kept], labels[: len(labels) - recipe.kept]
+    stages = [
+        ("floating point", False, recipe.epochs),
+        ("chip arithmetic", True, recipe.analog_epochs),
+    ]
+    if resumed:
+        checkpoint.read(resumed, network)
+        del stages[0]
     with progress:
-        for stage, analog, epochs in (
-            ("floating point", False, recipe.epochs),
-            ("chip arithmetic", True, recipe.analog_epochs),
-        ):
-            bar = progress.add_task(
-                f"{name}, {stage}", total=epochs * (len(images) // BATCH), loss=float("nan")
-            )
+        for stage, analog, epochs in stages:
+            if analog:
+                network.fold_norm()
+            batches = min(len(images), recipe.epoch_images or len(images)) // BATCH
+            bar = progress.add_task(f"{name}, {stage}", total=epochs * batches, loss=float("nan"))
 
-            def each_epoch(stage: str = stage, analog: bool = analog) -> None:
+            def each_epoch(side: int, stage: str = stage, analog: bool = analog) -> None:
+                if saved:
+                    checkpoint.write(saved, network)
                 logits = (lambda x: network.analog(x, phases=4)) if analog else network
-                share = accuracy(logits, *watched)
-                console.print(f"{stage}: {share:.2%} of {len(watched[0])} training images")
+                share = accuracy(logits, resize(watched[0], side), watched[1])
+                where = "kept" if recipe.kept else "training"
+                console.print(
+                    f"{time.strftime('%H:%M:%S')} {stage}, images of {side}x{side}: {share:.2%} "
+                    f"of {len(watched[0])} {where} images"
+                )
 
             train_stage(
                 network,
@@ -143,10 +157,29 @@ def train(
                 each_batch=lambda loss, bar=bar: progress.update(bar, advance=1, loss=loss),
                 each_epoch=each_epoch,
             )
-            network.fold_norm()
+    network.eval()
     network.clip_weights(recipe.clip)
     network.round_weights()
-    network.calibrate(images[:CALIBRATION_IMAGES], CLIPPED_SHARE)
+    _calibrate(network, images[: recipe.calibrated], watched, recipe, console)
+
+
+def _calibrate(
+    network: AnalogNetwork,
+    images: Tensor,
+    watched: tuple[Tensor, Tensor],
+    recipe: Recipe,
+    console: Console,
+) -> None:
+    """Choose the scales, with the best of the shares of clipped outputs if there are several."""
+    best = recipe.clipped[0]
+    if len(recipe.clipped) > 1:
+        found = {}
+        for share in recipe.clipped:
+            network.calibrate(images, share)
+            found[share] = accuracy(lambda x: network.analog(x, phases=4), *watched)
+            console.print(f"{share:.2%} of outputs clipped: {found[share]:.2%} of kept images")
+        best = max(found, key=found.get)
+    network.calibrate(images, best)
 
 
 def run(
@@ -157,11 +190,12 @@ def run(
     folder: Path | None,
     seed: int,
     threads: int,
+    resumed: Path | None = None,
 ) -> None:
     """Train network `name`, measure it, and export it into `folder` unless that is None.
 
-    `training` and `measuring` are images (uint8 [N, 28, 28]) and labels (uint8 [N]). The same seed,
-    machine and number of threads give the same weights.
+    `training` and `measuring` are images (uint8 [N, y, x] or [N, y, x, channels]) and labels
+    (uint8 [N]). The same seed, machine and number of threads give the same weights.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -169,12 +203,17 @@ def run(
     console = Console()
     # Channels-last halves the time of a convolution on the CPU.
     network = AnalogNetwork(tasks()[name]).to(memory_format=torch.channels_last)
+    side = network.task.untrained.input.height
     started = time.monotonic()
-    train(network, *_tensors(training), recipe, console)
+    saved = checkpoint.place(name) if recipe.sides else None
+    train(network, *_tensors(training, side), recipe, console, saved, resumed)
     seconds = time.monotonic() - started
 
-    images, labels = _tensors(measuring)
+    images, labels = _tensors(measuring, side)
     float_accuracy = accuracy(network, images, labels)
+    if folder is not None:
+        export(network.describe(float_accuracy), network.arrays(), folder, network.task.compact)
+        console.print(f"written: {folder / 'network.yaml'} and {folder / 'weights.npz'}")
     four = accuracy(lambda x: network.analog(x, phases=4), images, labels)
     one = accuracy(lambda x: network.analog(x, phases=1), images, labels)
     console.print(
@@ -183,11 +222,8 @@ def run(
         f"chip arithmetic 4-phase {four:.4f}, 1-phase {one:.4f}",
         highlight=False,
     )
-    if folder is not None:
-        export(network.describe(float_accuracy), network.arrays(), folder)
-        console.print(f"written: {folder / 'network.yaml'} and {folder / 'weights.npz'}")
 
 
-def _tensors(split: tuple[np.ndarray, np.ndarray]) -> tuple[Tensor, Tensor]:
+def _tensors(split: tuple[np.ndarray, np.ndarray], side: int) -> tuple[Tensor, Tensor]:
     images, labels = split
-    return to_tensor(images), torch.from_numpy(labels.astype(np.int64))
+    return to_tensor(images, side), torch.from_numpy(labels.astype(np.int64))

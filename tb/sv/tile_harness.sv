@@ -73,7 +73,7 @@ module tile_harness #(
         .s_axis_tdata(in_data), .s_axis_tkeep(in_keep), .s_axis_tlast(in_last),
         .s_axis_tvalid(in_valid), .s_axis_tready(in_ready), .s_axis_tuser(4'd0),
         .s_axis_rx_tdata({UNITS*8{1'b0}}), .s_axis_rx_tkeep({UNITS{1'b0}}), .s_axis_rx_tlast(1'b0),
-        .s_axis_rx_tvalid(1'b0), .s_axis_rx_tready(),
+        .s_axis_rx_tvalid(1'b0), .s_axis_rx_tready(), .s_axis_rx_tuser(4'd0),
         .m_axis_tdata(out_data), .m_axis_tkeep(out_keep), .m_axis_tlast(out_last),
         .m_axis_tvalid(out_valid), .m_axis_tready(out_ready)
     );

@@ -1,0 +1,118 @@
+"""Speed of the golden model with whole networks: images a second on one thread.
+
+`python -m bench.images` prints the table. Times are processor time, as in `bench.golden`, in the
+long run: what the model prepares with the first images of a program is there already.
+"""
+
+import dataclasses
+import json
+import sys
+import time
+from itertools import product
+from statistics import median
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bench.one_thread import measured
+from compiler.images import compile_images
+from golden.images import IMAGES_PER_BLOCK, Machine
+from spec import chip, formats, network, pcm_state
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.network import Network, Weights
+from spec.program_codes import computing, device_codes
+
+NETWORK = "resnet9"
+ROUNDS = 3
+"""Measurements a figure, each of a block of images; the median counts."""
+_READY = 7
+"""Blocks after which tiles with 16 vectors an image have prepared what there is to prepare."""
+
+
+def run(name: str = NETWORK, chip_name: str = "hermes") -> list[dict]:
+    """Figures of both read modes, without and with read noise.
+
+    Args:
+        name: network.
+        chip_name: chip description.
+
+    Returns:
+        Rows with `network`, `chip`, `mode`, `noise`, and `images` a second.
+
+    Raises:
+        UserError: there is no such network or chip description.
+    """
+    network.place(name)  # a mistake is told here, not in the other process
+    chip.find(chip_name)
+    return measured("bench.images", name, chip_name)
+
+
+def measure(
+    described: Network, weights: dict[str, Weights], description: chip.Chip, ready: int = _READY
+) -> list[dict]:
+    """The figures of `run`, in this process with as many threads as it has."""
+    rng = np.random.default_rng(0)
+    size = described.input
+    shape = (IMAGES_PER_BLOCK, size.height * size.width, size.channels)
+    x = rng.integers(0, formats.INT8_MAX + 1, shape).astype(np.int8)
+    figures = []
+    for mode, noisy in product(ReadMode, (False, True)):
+        program = compile_images(described, weights, description, mode)
+        state = pcm_state.ideal(description, device_codes(program, description))
+        if noisy:
+            noise = np.full_like(state.noise, 1 << formats.NOISE_FRACTION)
+            state = dataclasses.replace(state, noise=noise)
+        machine = Machine(program, description, state)
+        for block in range(ready):
+            machine.run(x, block * len(x))
+        figures.append(
+            {
+                "network": described.name,
+                "chip": description.name,
+                "tiles": len(computing(program)),
+                "mode": mode.value,
+                "noise": noisy,
+                "images": round(_rate(machine, x), 1),
+            }
+        )
+    return figures
+
+
+def _rate(machine: Machine, x: np.ndarray) -> float:
+    """Images a second of processor time, median of `ROUNDS` measurements."""
+    rates = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        machine.run(x)
+        rates.append(len(x) / (time.process_time() - start))
+    return median(rates)
+
+
+@click.command()
+@click.argument("name", default=NETWORK)
+@click.argument("chip_name", default="hermes")
+@click.option("--json", "as_json", is_flag=True, help="Measure in this process, print JSON.")
+def main(name: str, chip_name: str, as_json: bool) -> None:
+    """Measure the golden model's speed with network NAME on chip description CHIP_NAME."""
+    try:
+        if as_json:
+            print(json.dumps(measure(*network.find(name), chip.find(chip_name))))
+            return
+        with Console(stderr=True).status("measuring"):
+            figures = run(name, chip_name)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    table = Table(title=f"golden model, {name} on chip {chip_name}, images/s on one thread")
+    for heading in ("read mode", "read noise", "images/s"):
+        table.add_column(heading, justify="right")
+    for row in figures:
+        table.add_row(row["mode"], "yes" if row["noise"] else "no", f"{row['images']:,}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

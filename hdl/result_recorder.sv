@@ -1,0 +1,182 @@
+// Writes down what a tile computes, and when it does what: for simulation, never part of a chip.
+//
+// The plusarg `+record=<folder>` names a folder; without it nothing is written. When the array loads
+// state number k, `results_<k>.txt` and `activity_<k>.txt` in there begin anew. The former is written
+// line by line, the latter is complete when another state is loaded or the simulation ends.
+//
+// results_<k>.txt: a line a vector, when its last value is there.
+//
+//     r<bytes>      results as the LDPU gives them, before pooling
+//     s<bytes>      a packet as it leaves the tile
+//
+// Bytes are hexadecimal, two digits each, in the order of the stream: a binary16 value is its low
+// byte and then its high byte.
+//
+// activity_<k>.txt: `<time> <hex>`, a line a change. The time is in picoseconds, of the middle of the
+// clock in which it is first so; the bits are
+//
+//     0  rows of an input vector are being written     2  the LDPU has a group, or a packet leaves
+//     1  the array is at work                          3  a result waits, for RX or for room
+//
+// Before the first line all are 0.
+
+module result_recorder #(
+    parameter [31:0] LANES = 1,
+    parameter [31:0] VALUE_BYTES = 1,
+    parameter [31:0] UNITS = 1,
+    // Bytes of the longest vector.
+    parameter [31:0] LONGEST = 256
+) (
+    input                           clk,
+    input                           rst,
+    input                           mvm_clk,
+    // Clock `mvm_clk`, as the array's.
+    input                           state_load,
+    input [15:0]                    state_index,
+    // Results: which lanes hold values, and whether these are binary16.
+    input                           result_valid,
+    input                           result_last,
+    input [LANES-1:0]               result_keep,
+    input                           result_wide,
+    input [LANES*VALUE_BYTES*8-1:0] result,
+    // The tile's output.
+    input                           sent_tvalid,
+    input                           sent_tready,
+    input                           sent_tlast,
+    input [UNITS-1:0]               sent_tkeep,
+    input [UNITS*8-1:0]             sent_tdata,
+    // Activity: a group comes to the LDPU; the last is of `mvm_clk`.
+    input                           writes,
+    input                           group_valid,
+    input                           stalled,
+    input                           integrates
+);
+    timeunit 1ps;
+    timeprecision 1ps;
+
+    localparam int WORD_BYTES = 8;
+    localparam int WORDS = (LONGEST + WORD_BYTES - 1) / WORD_BYTES;
+
+    int results_file = 0;
+    int activity_file = 0;
+    string folder;
+
+    task automatic open_files;
+        if (results_file != 0) begin
+            $fclose(results_file);
+            $fclose(activity_file);
+        end
+        if ($value$plusargs("record=%s", folder) != 0) begin
+            results_file = $fopen($sformatf("%s/results_%0d.txt", folder, state_index), "w");
+            activity_file = $fopen($sformatf("%s/activity_%0d.txt", folder, state_index), "w");
+            if (results_file == 0 || activity_file == 0)
+                $fatal(1, "+record: cannot write to folder %s", folder);
+        end
+    endtask
+
+    // Blocking throughout: what is written down must be complete before the next edge.
+    /* verilator lint_off BLKSEQ */
+    always @(posedge mvm_clk) if (state_load) open_files();
+
+    // --- results --------------------------------------------------------------------------------
+
+    // Vectors under way, eight bytes a word: a line is written at once, for there are two kinds.
+    reg [63:0] result_words [0:WORDS-1];
+    reg [63:0] sent_words [0:WORDS-1];
+    int result_bytes, sent_bytes;
+    initial begin
+        result_bytes = 0;
+        sent_bytes = 0;
+    end
+
+    task automatic keep_result(input [7:0] value);
+        result_words[result_bytes / WORD_BYTES] =
+            {result_words[result_bytes / WORD_BYTES][55:0], value};
+        result_bytes = result_bytes + 1;
+    endtask
+
+    task automatic keep_sent(input [7:0] value);
+        sent_words[sent_bytes / WORD_BYTES] = {sent_words[sent_bytes / WORD_BYTES][55:0], value};
+        sent_bytes = sent_bytes + 1;
+    endtask
+
+    // The last word of a line, which has `bytes` bytes, and its end.
+    task automatic write_rest(input [63:0] word, input int bytes);
+        for (int left = bytes; left > 0; left--)
+            $fwrite(results_file, "%02x", 8'(word >> 8 * (left - 1)));
+        $fwrite(results_file, "\n");
+        $fflush(results_file);
+    endtask
+
+    always @(posedge clk) begin
+        if (rst) begin
+            result_bytes = 0;
+            sent_bytes = 0;
+        end else if (results_file != 0) begin
+            if (result_valid) begin
+                for (int lane = 0; lane < LANES; lane++)
+                    if (result_keep[lane])
+                        for (int place = 0; place < (result_wide ? VALUE_BYTES : 1); place++)
+                            keep_result(8'(result >> 8 * (lane * VALUE_BYTES + place)));
+                if (result_last) begin
+                    $fwrite(results_file, "r");
+                    for (int word = 0; word < result_bytes / WORD_BYTES; word++)
+                        $fwrite(results_file, "%016x", result_words[word]);
+                    write_rest(result_words[result_bytes / WORD_BYTES], result_bytes % WORD_BYTES);
+                    result_bytes = 0;
+                end
+            end
+            if (sent_tvalid && sent_tready) begin
+                for (int unit = 0; unit < UNITS; unit++)
+                    if (sent_tkeep[unit]) keep_sent(8'(sent_tdata >> 8 * unit));
+                if (sent_tlast) begin
+                    $fwrite(results_file, "s");
+                    for (int word = 0; word < sent_bytes / WORD_BYTES; word++)
+                        $fwrite(results_file, "%016x", sent_words[word]);
+                    write_rest(sent_words[sent_bytes / WORD_BYTES], sent_bytes % WORD_BYTES);
+                    sent_bytes = 0;
+                end
+            end
+        end
+    end
+
+    // --- activity -------------------------------------------------------------------------------
+
+    // Looked at in the middle of a clock, as a tile's clock stops right after what was done last.
+    reg was_writing, was_computing, was_stalled, was_integrating;
+    reg computes;
+    int groups;
+    initial begin
+        was_writing = 0;
+        was_computing = 0;
+        was_stalled = 0;
+        was_integrating = 0;
+        groups = 0;
+    end
+
+    task automatic write_activity;
+        $fwrite(activity_file, "%0d %x\n", $time,
+                {was_stalled, was_computing, was_integrating, was_writing});
+    endtask
+
+    always @(posedge clk) groups = rst ? 0 : groups + 32'(group_valid) - 32'(result_valid);
+
+    always @(negedge clk) begin
+        computes = groups != 0 || group_valid || sent_tvalid;
+        if (activity_file != 0 && {writes, computes, stalled}
+                != {was_writing, was_computing, was_stalled}) begin
+            was_writing = writes;
+            was_computing = computes;
+            was_stalled = stalled;
+            write_activity();
+        end
+    end
+
+    always @(negedge mvm_clk) begin
+        if (activity_file != 0 && integrates != was_integrating) begin
+            was_integrating = integrates;
+            write_activity();
+        end
+    end
+    /* verilator lint_on BLKSEQ */
+endmodule

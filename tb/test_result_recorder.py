@@ -1,0 +1,130 @@
+"""Recorder: what every tile of a chip wrote down is what golden says; so is when it worked."""
+
+from itertools import islice
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles
+from numpy.typing import NDArray
+
+from compiler.whole_chip import compile_layer
+from golden import chip as golden_chip
+from hdl.chip_sources import write_sources
+from spec import network, pcm_state
+from spec.chip import Chip
+from spec.formats import PHASES, SLOTS, ReadMode
+from spec.program import TileProgram
+from spec.program_codes import computing, device_codes
+from tb import benches, recording
+from tb.benches import Bench, Design, Variant
+from tb.chip_bench import SLEEP_CLOCKS, STATES, ChipBench, Work
+from tb.chip_harness import CHIP_ARGUMENTS
+from tb.chips import sized
+from tb.random_programs import programs, random_devices, random_vectors
+from tb.scoreboard import compare
+
+RECORD = Path("record")
+_TINY = {"chip": "tiny", "clocks": (1250, 500)}
+_WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 2, "columns": 12, "gdpu_units": 3,
+         "units": 4, "partial_sums": "binary16"}  # fmt: skip
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    verilator = variant.simulators == ("verilator",)
+    return Design(
+        write_sources(folder, sized(variant.parameters), record=True),
+        "chip",
+        plusargs=[f"+pcm_state={STATES}", f"+record={RECORD}"],
+        build_args=CHIP_ARGUMENTS if verilator else (),
+    )
+
+
+BENCH = Bench(
+    name="result_recorder",
+    variants=(
+        Variant("tiny", {**_TINY, "programs": 3}, simulators=("icarus",)),
+        Variant("wide", {**_WIDE, "programs": 8}, simulators=("verilator",)),
+    ),
+    prepare=_prepare,
+)
+
+
+async def _bench(dut: object) -> ChipBench:
+    RECORD.mkdir(exist_ok=True)
+    parameters = benches.current()
+    return await ChipBench.start(dut, sized(parameters), parameters["clocks"])
+
+
+async def _run(bench: ChipBench, work: Work, what: str) -> None:
+    """Run, and compare all that was written down but activity."""
+    await bench.check(work, what)
+    # The last line is written with the clock edge that ends the last packet.
+    await ClockCycles(bench.dut.aclk, SLEEP_CLOCKS)
+    _, expected = golden_chip.run(work.program, bench.chip, work.state, work.x, capture=True)
+    for tile in computing(work.program):
+        size = 2 if tile.config.tx_binary16 else 1
+        got = recording.results(RECORD, tile.tile, size)
+        for kind, values in zip(("results", "packets"), got, strict=True):
+            where = f"{what}: {kind} of tile {tile.tile}"
+            compare(expected[tile.tile], values, lambda at, where=where: f"{where}, {at}")
+
+
+@cocotb.test()
+async def every_result(dut: object) -> None:
+    """Of any program, one after another: a state that is loaded begins its files anew."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    found = islice(programs(random, bench.chip), benches.current()["programs"])
+    for number, program in enumerate(found):
+        bench.set_pauses(random, (0, 0.3, 0.9))
+        state = random_devices(random, program, bench.chip)
+        work = Work(program, state, random_vectors(random, program, 5))
+        await _run(bench, work, f"program {number}")
+
+
+def _times(changes: NDArray[np.int64], bits: int) -> int:
+    """Time in ps for which any of `bits` was 1."""
+    times, on = changes[:, 0], (changes[:, 1] & bits) != 0
+    assert not on[-1], "the last change is missing"
+    return int((np.diff(times) * on[:-1]).sum())
+
+
+def _mvm_ps(chip: Chip, tile: TileProgram, half_ps: int) -> int:
+    mode = tile.config.read_mode
+    four = mode is ReadMode.FOUR_PHASE
+    overhead = chip.mvm.overhead_4phase if four else chip.mvm.overhead_1phase
+    return len(PHASES[mode]) * (SLOTS + overhead) * 2 * half_ps
+
+
+@cocotb.test()
+async def every_activity(dut: object) -> None:
+    """The array is at work as long as its MVMs take; all else begins and ends, and has its time."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    sync_half, mvm_half = benches.current()["clocks"]
+    vectors = 4
+    for mode in ReadMode:
+        program = compile_layer(*network.find("conv_32x16"), bench.chip, mode)
+        state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
+        await _run(bench, Work(program, state, random_vectors(random, program, vectors)), mode)
+        sums = 0
+        for index, tile in enumerate(computing(program)):
+            # Another state completes the files.
+            other = bench.chip.tiles + tile.tile
+            pcm_state.write_image(state, index, STATES / f"state_{other}.hex")
+            await bench.host.tiles[tile.tile].load_state(other)
+            changes = recording.activity(RECORD, tile.tile)
+            assert (np.diff(changes[:, 0]) >= 0).all()
+            array = _times(changes, recording.INTEGRATES)
+            assert array == vectors * _mvm_ps(bench.chip, tile, mvm_half), f"{tile.tile}: {array}"
+            clock, chip = 2 * sync_half, bench.chip
+            beats = -(-tile.config.rows // chip.link.units)
+            assert _times(changes, recording.WRITES) >= vectors * beats * clock
+            groups = -(-tile.config.columns // chip.ldpu.lanes)
+            assert _times(changes, recording.COMPUTES) >= vectors * groups * clock
+            sums += tile.config.rx_enable
+            # A tile that adds waits for what it adds, as both tiles begin together.
+            stalled = _times(changes, recording.STALLED)
+            assert bool(stalled) == tile.config.rx_enable, f"{tile.tile} was stalled for {stalled}"
+        assert sums, "no tile adds anything"

@@ -1,0 +1,246 @@
+"""Golden images: whole networks, every layer's map, equal to a reference that knows no tiles."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from chip_programs import TINY, change_config, partial_sums
+from golden_reference import random_state
+from image_reference import (
+    BINARY16,
+    ROOMY,
+    conv,
+    dense,
+    network,
+    pooling,
+    random_images,
+    random_weights,
+    reference,
+)
+from recurrent_networks import TALL, random_network
+
+from compiler.images import compile_images
+from compiler.recurrent import compile_recurrent
+from golden import chip as golden_chip
+from golden import images
+from spec import pcm_state
+from spec.chip import Chip, find
+from spec.errors import UserError
+from spec.feature_map import Pooling
+from spec.formats import ReadMode
+from spec.network import Network
+from spec.program import ChipProgram
+from spec.program_codes import computing, device_codes
+
+RESIDUAL = network(
+    8, 8, 2,
+    conv("conv0", 6, pool=pooling("max", 2)),
+    conv("conv1", 6, residual="conv0", output_scale=0.03),
+    conv("conv2", 20, stride=2),
+    dense("dense", 5),
+)  # fmt: skip
+"""18, 54, 54 and 80 rows; the third layer has two column blocks."""
+AVERAGE = network(
+    9, 8, 3,
+    conv("conv0", 5, kernel=5, padding=2, pool=pooling("average", 2)),
+    conv("conv1", 5, kernel=1, padding=0, relu=False),
+    conv("conv2", 5, input="conv0", residual="conv1", relu=False, pool=pooling("average", 4)),
+)  # fmt: skip
+"""A row that is left over by the pooling, a 1x1 kernel, two ways from a layer, negative results."""
+WIDE = network(
+    6, 6, 2,
+    conv("conv0", 20, pool=pooling("max", 2)),
+    conv("conv1", 3, kernel=2, padding=0, relu=False),
+)  # fmt: skip
+"""Pixels in two packets; outputs of several pixels."""
+CASES: dict[str, tuple[Network, Chip, dict[str, int]]] = {
+    "residual": (RESIDUAL, ROOMY, {}),
+    "residual of replicas": (RESIDUAL, ROOMY, {"conv0": 2, "conv2": 2}),
+    "residual, binary16 sums": (RESIDUAL, BINARY16, {}),
+    "average": (AVERAGE, ROOMY, {}),
+    "average, binary16 sums": (AVERAGE, BINARY16, {}),
+    "average, replicas": (AVERAGE, ROOMY, {"conv0": 2}),
+    "pixels in packets": (WIDE, ROOMY, {}),
+    "pixels in packets of replicas": (WIDE, ROOMY, {"conv0": 3}),
+    "one tile a layer": (RESIDUAL, find("hermes"), {"conv0": 4}),
+}
+
+
+def _compiled(case: str, mode: ReadMode) -> tuple[ChipProgram, Chip]:
+    described, chip, replicas = CASES[case]
+    return compile_images(described, random_weights(described), chip, mode, replicas), chip
+
+
+def _ideal(program: ChipProgram, chip: Chip) -> pcm_state.PcmState:
+    return pcm_state.ideal(chip, device_codes(program, chip))
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+@pytest.mark.parametrize("case", CASES)
+def test_every_layer_is_as_the_reference_has_it(case: str, mode: ReadMode) -> None:
+    described, chip, _ = CASES[case]
+    program, _ = _compiled(case, mode)
+    x = random_images(described, 5)
+    final, traces = images.run(program, chip, _ideal(program, chip), x, capture=True)
+    expected = reference(described, random_weights(described), chip, mode, x)
+
+    made = images.layers(program, traces, pooled=False)
+    left = images.layers(program, traces)
+    assert set(made) == set(left) == set(expected)
+    for name, maps in expected.items():
+        for got, wanted in ((made[name], maps.results), (left[name], maps.pooled)):
+            assert got.dtype == np.int8
+            np.testing.assert_array_equal(got, wanted.reshape(len(x), -1, wanted.shape[-1]), name)
+    last = expected[described.layers[-1].name].pooled
+    assert (final.dtype, final.shape[0]) == (np.int8, len(x))
+    np.testing.assert_array_equal(final, last.reshape(final.shape))
+    # It means something: results of every layer use their range.
+    for name, maps in expected.items():
+        assert len(np.unique(maps.results)) > 10, name
+        assert 30 < np.abs(maps.results).max() > 2 * np.abs(maps.results).mean(), name
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+@pytest.mark.parametrize("case", ["residual of replicas", "average, binary16 sums"])
+def test_batches_may_be_split_at_will(
+    case: str, mode: ReadMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read noise included: a tile's read index counts its vectors from the first image on."""
+    program, chip = _compiled(case, mode)
+    state = random_state(chip, seed=3, tiles=len(computing(program)))
+    x = random_images(CASES[case][0], 7)
+    whole, traces = images.run(program, chip, state, x, capture=True, first_image=9)
+    monkeypatch.setattr(images, "IMAGES_PER_BLOCK", 2)
+    done: list[int] = []
+    blocks, pieces = images.run(
+        program, chip, state, x, capture=True, first_image=9, progress=done.append
+    )
+    np.testing.assert_array_equal(blocks, whole)
+    assert done == [2, 2, 2, 1]
+    for tile, trace in traces.items():
+        np.testing.assert_array_equal(pieces[tile].results, trace.results)
+        np.testing.assert_array_equal(pieces[tile].sent, trace.sent)
+    machine = images.Machine(program, chip, state)
+    for start, end in ((4, 7), (0, 3), (3, 4)):  # in any order
+        part, _ = machine.run(x[start:end], 9 + start)
+        np.testing.assert_array_equal(part, whole[start:end])
+    assert (images.run(program, chip, state, x, first_image=10) != whole).any()
+
+
+@pytest.mark.parametrize("replicas", [{}, {"conv0": 2}])
+def test_a_vector_s_read_index_is_its_place_in_all_images(replicas: dict[str, int]) -> None:
+    """Equal images read in turn differ by noise alone, as a tile of their own has it."""
+    described = network(4, 4, 1, conv("conv0", 6), conv("conv1", 2))
+    program = compile_images(
+        described, random_weights(described), ROOMY, ReadMode.ONE_PHASE, replicas
+    )
+    state = random_state(ROOMY, seed=5, tiles=len(computing(program)))
+    x = np.repeat(random_images(described, 1), 3, axis=0)
+    _, traces = images.run(program, ROOMY, state, x, capture=True, first_image=20)
+    for number, tile in enumerate(computing(program)):
+        if tile.block.layer != "conv0":
+            continue
+        window = tile.config.window
+        vectors = images.gather.vectors(window, 9, x.reshape(3, 4, 4, 1))
+        unit = images.Tile(ROOMY, state, number)
+        expected = unit.run(tile.config, vectors, None, 20 * window.results)
+        got = traces[tile.tile].results
+        np.testing.assert_array_equal(got.reshape(expected.shape), expected)
+        assert (got[0] != got[1]).any()
+
+
+def test_no_images() -> None:
+    program, chip = _compiled("residual", ReadMode.ONE_PHASE)
+    x = random_images(RESIDUAL, 1)[:0]
+    final, traces = images.run(program, chip, _ideal(program, chip), x, capture=True)
+    assert final.shape == (0, 1, 5)
+    assert images.layers(program, traces)["conv2"].shape == (0, 4, 20)
+
+
+def test_tiles_without_windows_take_a_vector_an_image() -> None:
+    program, state = partial_sums(ReadMode.FOUR_PHASE), random_state(TINY, seed=3, tiles=3)
+    x = np.random.default_rng(4).integers(-60, 61, (9, program.input_length)).astype(np.int8)
+    got = images.run(program, TINY, state, x[:, np.newaxis], first_image=3)
+    expected = golden_chip.run(program, TINY, state, x, first_read=3)
+    np.testing.assert_array_equal(got[:, 0], expected)
+
+
+def _refused(sentence: str, call: Callable[[], object]) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
+        call()
+
+
+def test_what_does_not_fit_is_told() -> None:
+    program, chip = _compiled("residual", ReadMode.ONE_PHASE)
+    state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
+    _refused(
+        "PCM state has 20 tiles: the program allows 19",
+        lambda: images.run(program, chip, random_state(chip, 1, tiles=20), x),
+    )
+    for bad, told in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
+        _refused(
+            f"images: {told}: allowed is int8 [n, 64, 2]",
+            lambda bad=bad: images.run(program, chip, state, bad),
+        )
+    _refused(
+        "program: gathers from feature maps: allowed are images",
+        lambda: golden_chip.run(program, chip, state, x[0]),
+    )
+    lstm = compile_recurrent(*random_network(6, 3, 0), TALL, ReadMode.ONE_PHASE)
+    _refused(
+        "program: has GDPU slices: allowed are sequences of vectors",
+        lambda: images.Machine(lstm, TALL, state),
+    )
+
+
+def _tile_of(program: ChipProgram, layer: str, rows: int = 0) -> int:
+    return next(
+        tile.tile
+        for tile in computing(program)
+        if (tile.block.layer, tile.block.rows) == (layer, rows)
+    )
+
+
+def test_maps_of_another_size_than_told() -> None:
+    program, chip = _compiled("residual", ReadMode.ONE_PHASE)
+    state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
+    tiles = {tile.tile: tile for tile in computing(program)}
+
+    first = _tile_of(program, "conv0")
+    larger = replace(tiles[first].config.window, height=9)
+    _refused(
+        f"tile {first}: 'input': 64 packets come for an image: allowed are 72",
+        lambda: images.run(change_config(program, first, window=larger), chip, state, x),
+    )
+    second = _tile_of(program, "conv0", 1)
+    smaller = replace(tiles[second].config.window, groups=4, period=2)
+    half = change_config(program, second, window=smaller, pooling=Pooling("max", 2, 8, 4))
+    _refused(
+        f"tile {second}: 'rx': 64 packets come for an image: allowed are 32",
+        lambda: images.run(half, chip, state, x),
+    )
+    _refused(
+        f"outputs: stream {program.outputs[0].stream}: 1 packets come for an image: allowed are 2",
+        lambda: images.run(replace(program, output_pixels=2), chip, state, x),
+    )
+
+
+def test_replicas_that_do_not_send_as_many() -> None:
+    """Half of the columns of one of them, at 4 of its 8 pixels that are left by pooling."""
+    program, chip = _compiled("residual of replicas", ReadMode.ONE_PHASE)
+    state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
+    changed = program
+    for tile in computing(program):
+        if (tile.block.layer, tile.block.replica) == ("conv0", 1):
+            config = tile.config
+            fewer = {"window": replace(config.window, groups=config.window.groups // 2)}
+            if config.pooling:
+                fewer["pooling"] = replace(config.pooling, width=config.pooling.width // 2)
+            changed = change_config(changed, tile.tile, **fewer)
+    with pytest.raises(UserError) as refusal:
+        images.run(changed, chip, state, x)
+    # Which of the tiles is computed first is not said.
+    sentence = r"tile \d+: '(input|rx)': 4 packets come for an image: allowed are 8"
+    assert re.fullmatch(sentence, str(refusal.value))
