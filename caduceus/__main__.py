@@ -97,13 +97,15 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int | None)
     """Run the golden model over the test set: images, or a recurrent network's text."""
     from caduceus import bpc
     from caduceus.accuracy import TEST_SET, measure
-    from caduceus.sim import network_of
+    from caduceus.sim import networks_of
     from spec import chip as chip_description
+    from spec import network as network_description
     from spec import recurrent
 
     description = chip_description.find(chip)
     console = Console()
-    text = recurrent.find(network) if network else None
+    (name, *_) = networks_of(description, network)
+    text = recurrent.find(name)
     if text is not None:
         report = bpc.measure(*text, description, ReadMode(read_mode), images, console)
         console.print(
@@ -114,7 +116,7 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int | None)
             soft_wrap=True,
         )
         return
-    found = network_of(description, network)
+    found = network_description.find(name)
     report = measure(*found, description, ReadMode(read_mode), images or TEST_SET, console)
     console.print(
         f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads: golden "

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from caduceus.chip_sim import ChipRun, execute, random_inputs, sources, timing
+from caduceus import images as test_images
+from caduceus.chip_sim import ChipRun, execute, sources, timing
 from caduceus.paths import BUILD
 from compiler.whole_chip import compile_layer
 from spec import chip as chip_description
@@ -58,7 +59,8 @@ def run(console: Console) -> list[dict]:
         network, arrays = random_layer("bench", size, channels, outputs, gmax=320)
         weights = {"conv": Weights(arrays["conv.weight"].astype("f4"), arrays["conv.bias"])}
         program = compile_layer(network, weights, chip, mode)
-        x = random_inputs(network, CLOCKS // CLOCKS_PER_VECTOR[name, mode])
+        x, _ = test_images.inputs(network, CLOCKS // CLOCKS_PER_VECTOR[name, mode])
+        x = x.reshape(len(x), -1)
         job = ChipRun(chip, name, program, x, "verilator", place)
         began = time.monotonic()
         sources(job)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -66,7 +65,7 @@ class Request:
     images: int | None
     waves: bool
     output: Path
-    replicas: Mapping[str, int] | Literal["auto"] = MappingProxyType({})
+    replicas: Mapping[str, int] | Literal["auto"] | None = None
 
 
 def tile_sources(chip: Chip, folder: Path) -> list[Path]:
@@ -279,7 +278,7 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
     if kind is Workload.IMAGES:
         _forget(request.output)
         images = request.images or image_sim.IMAGES
-        replicas = request.replicas
+        replicas = request.replicas or {}
         if replicas == "auto":
             replicas = best_replicas(network, weights, chip, request.read_mode)
         return image_sim.run_network(

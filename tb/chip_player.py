@@ -197,8 +197,8 @@ class ChipPlayer:
         write_inputs(self._folder, program, chip, x)
         expected = expected_beats(program, chip, outputs)
         self.expected = sum(expected)
-        for port, count in enumerate(expected):
-            getattr(dut, f"expected_{port}").value = count
+        for port, beats_wanted in enumerate(expected):
+            getattr(dut, f"expected_{port}").value = beats_wanted
         started, before = time.monotonic(), self.clocks()
         await self._start()
         recorded, idle = (0, 0), 0
