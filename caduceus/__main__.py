@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -10,6 +11,28 @@ from caduceus.paths import BUILD
 from spec.errors import UserError
 from spec.formats import ReadMode
 
+Replicas = dict[str, int] | Literal["auto"] | None
+
+
+def _replicas(_context: click.Context, _option: click.Parameter, value: str | None) -> Replicas:
+    """Read `auto`, or pairs like `conv0=2,conv1=2`."""
+    if value is None or value == "auto":
+        return value
+    found = {}
+    for pair in value.split(","):
+        layer, _, count = pair.partition("=")
+        if not (layer and count.isascii() and count.isdigit() and 1 <= int(count) <= 64):
+            raise click.BadParameter(f"'{pair}': allowed is auto, or layers as in conv0=2,conv1=2")
+        found[layer] = int(count)
+    return found
+
+
+_REPLICAS = click.option(
+    "--replicas",
+    callback=_replicas,
+    metavar="auto|LAYER=N,...",
+    help="How many groups of tiles take the results of a slow layer in turn; auto uses free tiles.",
+)
 READ_MODES = click.Choice([str(mode) for mode in ReadMode])
 
 
@@ -37,8 +60,10 @@ def cli() -> None:
 )
 @click.option(
     "--images", type=click.IntRange(1, 100_000),
-    help="Test images, input vectors, or characters, to run.  [default: 10, characters 20]",
+    help="Test images, input vectors, or characters, to run.  [default: 2 images end to end, 10 "
+    "through one tile, 10 vectors, 20 characters]",
 )  # fmt: skip
+@_REPLICAS
 @click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
 @click.option("--output", type=click.Path(path_type=Path),
               default=BUILD / "sim" / "result.json", show_default="build/sim/result.json",
@@ -49,18 +74,22 @@ def sim(
     simulator: str,
     read_mode: str,
     images: int | None,
+    replicas: Replicas,
     waves: bool,
     output: Path,
 ) -> None:
     """Run in RTL and compare with the golden model.
 
-    A large layer runs on the whole chip, and every output is compared; so does a recurrent
-    network, with every hidden and cell state. Other trained networks go through one tile, layer by
-    layer, and every activation is compared.
+    A convolutional network runs on the whole chip, image in and logits out, with every output of
+    every tile compared; so does a recurrent network, with every hidden and cell state, and a layer
+    that is larger than a tile. A chain of layers that each fit one tile goes through one, layer by
+    layer, and every activation is compared. Without --net the chip runs one network of either kind.
     """
     from caduceus.sim import Request, run
 
-    request = Request(chip, network, simulator, ReadMode(read_mode), images, waves, output)
+    request = Request(
+        chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas
+    )
     if not run(request, Console()):
         sys.exit(1)
 
@@ -129,8 +158,8 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int | None)
 @cli.command("compile")
 @click.option("--chip", default="hermes", show_default=True, help="Chip description.")
 @click.option(
-    "--net", "network", default="conv_2016x224", show_default=True,
-    help="Network of one layer and one output pixel, or a recurrent one, by name or path.",
+    "--net", "network", default="resnet9", show_default=True,
+    help="Network, by name or path.",
 )  # fmt: skip
 @click.option(
     "--read-mode",
@@ -144,11 +173,14 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int | None)
     type=click.Path(path_type=Path),
     help="File of the image.  [default: build/programs/<net>-<chip>-<read-mode>.program]",
 )
-def compile_program(chip: str, network: str, read_mode: str, output: Path | None) -> None:
+@_REPLICAS
+def compile_program(
+    chip: str, network: str, read_mode: str, output: Path | None, replicas: Replicas
+) -> None:
     """Map a network to many tiles: write the program image, show what is where."""
     from caduceus.compile import run
 
-    run(chip, network, ReadMode(read_mode), output, Console())
+    run(chip, network, ReadMode(read_mode), output, Console(), replicas)
 
 
 @cli.command()

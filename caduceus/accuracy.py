@@ -13,13 +13,18 @@ from rich.progress import Progress
 
 from caduceus import images as test_images
 from caduceus.paths import BUILD, REPOSITORY
+from caduceus.workload import Workload, workload
+from compiler.images import compile_images
 from compiler.one_tile import compile_network
+from golden import images as golden_images
 from golden import network as golden_network
 from spec import pcm_state
 from spec.chip import Chip
+from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.network import Network, Weights
+from spec.program_codes import device_codes
 
 TEST_SET = 10_000
 """Images of the Fashion-MNIST test set."""
@@ -76,15 +81,7 @@ def measure(
     Raises:
         UserError: the images are not there, or the network does not fit the chip.
     """
-    images, labels = test_images.first(count)
-    program = compile_network(network, weights, chip, read_mode)
-    states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
-    started = time.monotonic()
-    with Progress(console=console) as bar:
-        task = bar.add_task(f"{network.name}, {read_mode}", total=count)
-        outputs = golden_network.run(
-            program, chip, images, states, progress=lambda done: bar.advance(task, done)
-        )
+    outputs, labels, seconds = _run(network, weights, chip, read_mode, count, console)
     report = {
         "network": network.name,
         "chip": chip.name,
@@ -92,10 +89,44 @@ def measure(
         "images": count,
         "golden": float(np.mean(outputs.argmax(axis=1) == labels)),
         "float": network.float_accuracy,
-        "seconds": time.monotonic() - started,
+        "seconds": seconds,
     }
     text = json.dumps(report, indent=2) + "\n"
     if count == TEST_SET:
         write_whole(_store(_key(network, weights, chip, read_mode)), text, "accuracy")
     write_whole(BUILD / "accuracy.json", text, "accuracy")
     return report
+
+
+def _run(
+    network: Network,
+    weights: dict[str, Weights],
+    chip: Chip,
+    read_mode: ReadMode,
+    count: int,
+    console: Console,
+) -> tuple[NDArray[np.int8], NDArray[np.uint8], float]:
+    """Logits int8 [count, classes], labels, and the seconds that the golden model took."""
+    with Progress(console=console) as bar:
+        task = bar.add_task(f"{network.name}, {read_mode}", total=count)
+
+        def advance(done: int) -> None:
+            bar.advance(task, done)
+
+        if workload(network, chip) is Workload.IMAGES:
+            x, labels = test_images.inputs(network, count)
+            if labels is None:
+                raise UserError(
+                    f"network {network.name} takes random images: allowed is one with a data set"
+                )
+            whole = compile_images(network, weights, chip, read_mode)
+            state = pcm_state.ideal(chip, device_codes(whole, chip))
+            started = time.monotonic()
+            outputs = golden_images.run(whole, chip, state, x, progress=advance)
+            return outputs.reshape(count, -1), labels, time.monotonic() - started
+        images, labels = test_images.first(count)
+        program = compile_network(network, weights, chip, read_mode)
+        states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
+        started = time.monotonic()
+        outputs = golden_network.run(program, chip, images, states, progress=advance)
+        return outputs, labels, time.monotonic() - started

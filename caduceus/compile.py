@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
 from caduceus.paths import BUILD
+from caduceus.workload import Workload, workload
 from compiler import recurrent
+from compiler.image_flow import needs
+from compiler.images import compile_images
 from compiler.recurrent_plan import Plan as RecurrentPlan
+from compiler.replicas import best_replicas
 from compiler.streams import Stream, trace
 from compiler.whole_chip import Plan, planned
 from spec import chip as chip_description
@@ -17,13 +22,19 @@ from spec import recurrent as recurrent_description
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.program import ChipProgram
+from spec.program import ChipProgram, TileProgram
+from spec.program_codes import computing
 
 _EMPTY, _FORWARDS = ".", "+"
 
 
 def run(
-    chip: str, network: str, read_mode: ReadMode, output: Path | None, console: Console
+    chip: str,
+    network: str,
+    read_mode: ReadMode,
+    output: Path | None,
+    console: Console,
+    replicas: Mapping[str, int] | Literal["auto"] | None = None,
 ) -> None:
     """Compile `network` for `chip`, write the program image, and say what is where.
 
@@ -33,6 +44,7 @@ def run(
         read_mode: of every tile.
         output: file of the image; in `build/programs/` if None.
         console: where the placement goes, once the image is written.
+        replicas: of layers of a convolutional network; `auto` as many as help.
 
     Raises:
         UserError: something named does not exist, does not fit, or the file cannot be written.
@@ -45,7 +57,15 @@ def run(
         output = BUILD / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
-    if lstm:
+    layer = not lstm and workload(found[0], description) is Workload.LAYER
+    if replicas and (lstm or layer):
+        raise UserError(f"replicas of network {found[0].name}: allowed is one that takes images")
+    if not (lstm or layer):
+        if replicas == "auto":
+            replicas = best_replicas(*found, description, read_mode)
+        program = compile_images(*found, description, read_mode, replicas or {})
+        text = report_images(program, description)
+    elif lstm:
         blocks, program = recurrent.planned(*lstm, description, read_mode)
         text = report_recurrent(program, blocks, description)
     else:
@@ -110,6 +130,50 @@ def report_recurrent(program: ChipProgram, where: RecurrentPlan, chip: Chip) -> 
     )
 
 
+def report_images(program: ChipProgram, chip: Chip) -> str:
+    """Likewise for a convolutional network, with what its buffers need."""
+    tiles = computing(program)
+    layers: dict[str, list[TileProgram]] = {}
+    for tile in tiles:
+        layers.setdefault(tile.block.layer, []).append(tile)
+    short = {layer: chr(ord("a") + n % 26) for n, layer in enumerate(layers)}
+    names = {tile.tile: f"{short[tile.block.layer]}{tile.block.rows}" for tile in tiles}
+    lacking = needs(program, chip)
+    lines = []
+    for layer, mine in layers.items():
+        bytes_of = {
+            sink: max((n.bytes for n in lacking if n.sink == sink and
+                       n.tile in {tile.tile for tile in mine}), default=0)
+            for sink in (fabric.INPUT, fabric.RX)
+        }  # fmt: skip
+        replicas = 1 + max(tile.block.replica for tile in mine)
+        window = mine[0].config.window
+        lines.append(
+            f"{short[layer]} {layer}: {len(mine)} tiles"
+            + (f" in {replicas} replicas" if replicas > 1 else "")
+            + f", {window.results * replicas} vectors an image, activation buffer "
+            f"{bytes_of[fabric.INPUT]} of {chip.buffers.activation} bytes, RX buffer "
+            f"{bytes_of[fabric.RX]} of {chip.buffers.rx}"
+        )
+    return "\n".join(
+        (
+            f"{program.network} on chip {program.chip}, {program.read_mode} reads: "
+            f"{program.input_pixels} pixels in, {program.output_pixels * program.output_length} "
+            "values out an image",
+            "",
+            *_grid(program, names, chip),
+            f"a0: layer a, row block 0; {_FORWARDS} only forwards",
+            "",
+            *lines,
+            "",
+            *(_line(stream, program) for stream in trace(program, chip)),
+            "",
+            f"{len(tiles)} of {chip.tiles} tiles compute, {len(program.tiles) - len(tiles)} only "
+            "forward",
+        )
+    )
+
+
 def _grid(program: ChipProgram, blocks: Mapping[int, str], chip: Chip) -> list[str]:
     """Rows of tiles, each with the name of its block."""
     names = {tile.tile: _FORWARDS for tile in program.tiles} | dict(blocks)
@@ -133,6 +197,8 @@ def _line(stream: Stream, program: ChipProgram) -> str:
             break
     else:
         values = "partial sums"
+        if any(tile.config and tile.config.window for tile in program.tiles):
+            values = _carried(stream, program)
         if any(fabric.GDPU in hop.sinks for hop in stream.hops):
             values = "gates"
     if stream.slice is not None:
@@ -144,3 +210,12 @@ def _line(stream: Stream, program: ChipProgram) -> str:
     else:
         source = f"tile {stream.producer} {fabric.TX}"
     return f"stream {stream.number}: {values}: {source} -> {hops}"
+
+
+def _carried(stream: Stream, program: ChipProgram) -> str:
+    """What of an image's layers a stream is."""
+    (tile,) = (tile for tile in program.tiles if tile.tile == stream.producer)
+    sums = not any(fabric.INPUT in hop.sinks for hop in stream.hops)
+    last = max(t.block.rows for t in computing(program) if t.block.layer == tile.block.layer)
+    kind = "partial sums" if sums and tile.block.rows < last else "pixels"
+    return f"{kind} of {tile.block.layer}"

@@ -220,7 +220,7 @@ class _Tile:
         if self.window is None:
             return self.packets >= (self.made + 1) * self.parts
         newest = image * self.pixels + self.newest[result] + 1
-        return self.newest[result] < 0 or self.packets // self.window.packets >= newest
+        return self.packets // self.window.packets >= newest
 
     def sends(self) -> bool:
         """Whether a packet leaves with the next result."""

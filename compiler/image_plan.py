@@ -96,6 +96,14 @@ class NetworkPlan:
             self.layers[layer.name] = self._planned(
                 layer, geometry, source, replicas.get(layer.name, 1)
             )
+        used = {network.layers[-1].name, *network.inputs}
+        used |= {layer.residual for layer in network.layers}
+        for name in self.layers:
+            if name not in used:
+                raise UserError(
+                    f"network {network.name}: layer {name}: nobody takes its output: allowed is "
+                    "the last layer, or one that another is given the output of"
+                )
         unknown = sorted(set(replicas) - set(self.layers))
         if unknown:
             raise UserError(

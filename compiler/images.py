@@ -172,6 +172,11 @@ class _Mapping:
         outputs, length = [], last.layer.outputs
         exits = fabric.host_tiles(chip, "outputs")
         free = list(range(len(exits)))
+        if last.replicas > 1:
+            raise UserError(
+                f"network {plan.network.name}: layer {last.layer.name}: {last.replicas} replicas: "
+                "allowed for the last layer is 1"
+            )
         for block, columns in plan.senders(last.layer.name)[0]:
             tile = self._tiles[block]
             port = min(

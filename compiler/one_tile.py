@@ -17,8 +17,14 @@ def compile_network(
     """Map every layer of `network` to the tile of `chip`.
 
     Raises:
-        UserError: a layer does not fit the array, or a constant does not fit binary16.
+        UserError: a layer does not fit the array, a constant does not fit binary16, or the layers
+            are not a chain with max-pooling, which is what the host can do between them.
     """
+    if network.graph or any(layer.pool and layer.pool.kind != "max" for layer in network.layers):
+        raise UserError(
+            f"network {network.name} has residuals, branches or averages: allowed on one tile is a "
+            "chain of layers with max-pooling"
+        )
     layers = []
     input_scale = network.input.scale
     for layer, geometry in zip(network.layers, geometries(network), strict=True):

@@ -110,10 +110,13 @@ class Window:
         row, column = divmod(result, self.groups * self.group)
         y = row * self.stride - self.padding + self.position // self.kernel
         x = self.columns[column] * self.stride - self.padding
-        return 0 if y < 0 else y * self.width + max(0, x)
+        return 0 if y < 0 else min(y * self.width + max(0, x), self.pixels)
 
     def newest(self, result: int, rows: int) -> int:
-        """The last pixel that result number `result` is made of; -1 if all of it is padding."""
+        """The last pixel that must be there for result number `result`.
+
+        One that is padding throughout waits for the first pixel: without it there is no map.
+        """
         row, column = divmod(result, self.groups * self.group)
         top = row * self.stride - self.padding
         left = self.columns[column] * self.stride - self.padding
@@ -122,7 +125,7 @@ class Window:
             for segment in self.segments(rows)
             if 0 <= top + segment.y < self.height and 0 <= left + segment.x < self.width
         ]
-        return max(pixels, default=-1)
+        return max(pixels, default=0)
 
     def ring(self, chip: Chip) -> dict[str, int]:
         """Addresses and steps in the ring of kept pixels, in bytes, all modulo its size.

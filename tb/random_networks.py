@@ -1,8 +1,10 @@
-"""Recurrent networks with random weights, for whatever compiles or runs them."""
+"""Networks with random weights, for whatever compiles or runs them."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spec import network as feed_forward
+from spec.network import Layer, Network, Pool, Weights, geometries
 from spec.recurrent import Dense, Input, Lstm, RecurrentNetwork, RecurrentWeights
 
 
@@ -32,3 +34,63 @@ def random_lstm(
         dense=normal(spread / np.sqrt(hidden), hidden, outputs) if outputs else None,
         dense_bias=normal(0.1, outputs) if outputs else None,
     )
+
+
+def random_convolutions(random: np.random.Generator) -> tuple[Network, dict[str, Weights]]:
+    """A small network of convolutions with pools, strides and residuals, perhaps a dense layer.
+
+    Not every one can be run on a chip; the compiler says.
+    """
+
+    def draw(least: int, most: int) -> int:
+        return int(random.integers(least, most + 1))
+
+    image = feed_forward.Input(
+        height=draw(3, 9), width=draw(3, 9), channels=draw(1, 3), scale=1 / 127
+    )
+    layers: list[Layer] = []
+    shape = (image.height, image.width, image.channels)
+    shapes: dict[str, tuple[int, int, int]] = {}
+    for number in range(draw(1, 4)):
+        kernel = draw(1, min(3, *shape[:2]))
+        padding, stride = draw(0, kernel - 1), draw(1, 2)
+        outputs = draw(1, 24)
+        residual = None
+        if shapes and random.random() < 0.5:
+            # Of the shape of an earlier layer's output, if this layer can be made to have it.
+            name, wanted = list(shapes.items())[draw(0, len(shapes) - 1)]
+            if wanted[:2] == shape[:2]:
+                kernel, padding, stride = (3, 1, 1) if min(shape[:2]) > 1 else (1, 0, 1)
+                outputs, residual = wanted[2], name
+        down, across = ((size + 2 * padding - kernel) // stride + 1 for size in shape[:2])
+        pool = None
+        if min(down, across) > 1 and random.random() < 0.5:
+            kind = ("max", "average")[draw(0, 1)]
+            size = 2 if kind == "average" else draw(2, min(3, down, across))
+            pool = Pool(kind=kind, size=size, stride=size)
+        layers.append(
+            Layer(
+                name=f"conv{number}", kind="conv", outputs=outputs, relu=draw(0, 3) > 0, gmax=400,
+                output_scale=float(random.uniform(0.005, 0.02)), kernel=kernel, stride=stride,
+                padding=padding, pool=pool, residual=residual,
+            )
+        )  # fmt: skip
+        side = pool.size if pool else 1
+        shape = (down // side, across // side, outputs)
+        shapes[layers[-1].name] = shape
+    if shape[0] == shape[1] and random.random() < 0.6:
+        layers.append(
+            Layer(name="dense", kind="dense", outputs=draw(1, 12), relu=False, gmax=400,
+                  output_scale=0.02)
+        )  # fmt: skip
+    network = Network(
+        format=1, name="random", dataset="random", input=image, weights="weights.npz",
+        layers=tuple(layers),
+    )  # fmt: skip
+    weights = {}
+    for layer, geometry in zip(network.layers, geometries(network), strict=True):
+        size = (geometry.rows, layer.outputs)
+        weight = random.normal(0, 1 / np.sqrt(geometry.rows), size).astype(np.float32)
+        bias = random.normal(0, 0.1, layer.outputs).astype(np.float32)
+        weights[layer.name] = Weights(weight, bias)
+    return network, weights

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 
 from golden import images as golden_images
@@ -25,6 +26,11 @@ from tb.image_job import RECORD, ImageOutcome
 from tb.network_job import Step
 from tb.scoreboard import Comparisons
 from tb.tile_host import EventPort, reset, start_clock
+
+SLEEP_LOOKS = 1000
+"""Microseconds in which a chip without packets must have gone to sleep."""
+QUIET_LOOKS = 8
+"""Microseconds for which it must sleep: longer than a host's streams pause."""
 
 
 def busiest(program: ChipProgram) -> TileProgram:
@@ -69,6 +75,23 @@ def compare_tiles(
             comparison.add(expected.reshape(-1, expected.shape[-1]), values, describe)
 
 
+async def asleep(dut: object) -> None:
+    """Wait until no tile has anything to do for a while.
+
+    What pooling drops is sent, and computed, after the last output has left.
+
+    Raises:
+        AssertionError: they do not come to rest.
+    """
+    quiet = 0
+    for _ in range(SLEEP_LOOKS):
+        await Timer(1, "us")
+        quiet = quiet + 1 if int(dut.awake.value) == 0 else 0
+        if quiet == QUIET_LOOKS:
+            return
+    raise AssertionError("tiles are awake with nothing to do")
+
+
 @cocotb.test()
 async def run_images(dut: object) -> None:
     """Run the job, and leave its outcome beside it."""
@@ -109,6 +132,7 @@ async def run_images(dut: object) -> None:
         patience=20 + 2 * pixels * clocks_per_result(slowest, chip) // LOOK_EVERY_CLOCKS,
     )
     tell(len(x) * pixels)
+    await asleep(dut)
     errors = await host.errors()
     assert not errors, f"ERROR registers by tile: {errors}"
 

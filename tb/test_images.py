@@ -1,0 +1,229 @@
+"""Convolutional networks from end to end on a chip: every result of every tile against golden."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler import image_flow
+from compiler.images import compile_images
+from golden import images as golden_images
+from golden.images import TileTrace
+from hdl.chip_sources import write_sources
+from spec import pcm_state
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.fabric import INPUT
+from spec.formats import DEVICE_BITS, ReadMode
+from spec.network import geometries
+from spec.pcm_state import PcmState
+from spec.program import ChipProgram
+from spec.program_codes import computing, device_codes
+from tb import benches
+from tb.benches import Bench, Design, Variant
+from tb.chip_bench import STATES, write_states
+from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
+from tb.chip_host import ChipHost
+from tb.chip_player import STREAMS, ChipPlayer, write_pauses
+from tb.chips import sized
+from tb.image_job import RECORD
+from tb.random_networks import random_convolutions
+from tb.run_images import asleep, compare_tiles
+from tb.scoreboard import Comparisons
+from tb.tile_bench import flipped
+from tb.tile_host import EventPort, reset, start_clock
+
+_TINY = {"chip": "tiny", "clocks": (1250, 500)}
+_GRID = {"chip": "hermes", "rows": 32, "columns": 16, "gdpu_units": 4, "activation": 512,
+         "rx": 256, "pool": 256, "clocks": (1250, 500)}  # fmt: skip
+_WIDE = {**_GRID, "lanes": 4, "units": 8, "partial_sums": "binary16", "gdpu_lanes": 4}
+_PATIENCE = 400
+"""Looks: the largest network here takes fewer clocks for all its images."""
+
+
+def _prepare(variant: Variant, folder: Path) -> Design:
+    chip = sized(variant.parameters)
+    verilator = variant.simulators == ("verilator",)
+    return Design(
+        [
+            *write_sources(folder, chip, record=True),
+            *HARNESS_SOURCES,
+            write_harness(folder / "chip_harness.sv", chip),
+        ],
+        "chip_harness",
+        parameters={"PAUSES": 1},
+        plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}", f"+record={RECORD}"],
+        build_args=CHIP_ARGUMENTS if verilator else (),
+    )
+
+
+BENCH = Bench(
+    name="images",
+    variants=(
+        Variant("tiny", {**_TINY, "networks": 12}, simulators=("verilator",)),
+        Variant("tiny", {**_TINY, "networks": 1}, simulators=("icarus",)),
+        Variant("grid", {**_GRID, "networks": 12}, simulators=("verilator",)),
+        Variant("wide", {**_WIDE, "networks": 6}, simulators=("verilator",), regress=True),
+        Variant("grid_long", {**_GRID, "networks": 120}, simulators=("verilator",), regress=True),
+        Variant("wide_long", {**_WIDE, "networks": 120}, simulators=("verilator",), regress=True),
+    ),
+    prepare=_prepare,
+)
+
+
+def random_program(random: np.random.Generator, chip: Chip) -> tuple[ChipProgram, Chip]:
+    """A network that the compiler accepts, with replicas if it can have them.
+
+    Half of the time for a chip with hardly more of an activation buffer than the network needs: the
+    description that is returned. The RTL has more, and is told to use as much as that.
+    """
+    while True:
+        network, weights = random_convolutions(random)
+        replicas = {}
+        for layer, geometry in zip(network.layers[:-1], geometries(network), strict=False):
+            pool = layer.pool.size if layer.pool else 1
+            if geometry.output[1] % (2 * pool) == 0 and random.random() < 0.4:
+                replicas[layer.name] = 2
+        mode = list(ReadMode)[int(random.integers(2))]
+        try:
+            program = compile_images(network, weights, chip, mode, replicas)
+            if random.random() < 0.5:
+                return program, chip
+            least = max(n.bytes for n in image_flow.needs(program, chip) if n.sink == INPUT)
+            gather = chip.buffers.gather
+            enough = max(16, -(-least // gather) * gather)
+            buffers = chip.buffers.model_copy(update={"activation": enough})
+            small = chip.model_copy(update={"buffers": buffers})
+            return compile_images(network, weights, small, mode, replicas), small
+        except UserError:
+            continue
+
+
+class _Images:
+    """The chip between players and recorders."""
+
+    def __init__(self, dut: object) -> None:
+        self.dut, self.chip = dut, sized(benches.current())
+        self._port = EventPort(dut, dut.aclk)
+        self.host = ChipHost(self._port, self.chip)
+
+    def describe(self, chip: Chip) -> None:
+        """Take the chip for what `chip` says."""
+        self.chip, self.host = chip, ChipHost(self._port, chip)
+
+    @classmethod
+    async def start(cls, dut: object) -> "_Images":
+        """Start the clocks and reset the chip."""
+        dut.start.value = 0
+        dut.aresetn.value = 0
+        for clock, half in zip((dut.aclk, dut.mvm_clk), benches.current()["clocks"], strict=True):
+            start_clock(clock, half)
+        for folder in (STREAMS, Path(RECORD)):
+            folder.mkdir(exist_ok=True)
+        bench = cls(dut)
+        await reset(dut)
+        return bench
+
+    async def run(
+        self,
+        random: np.random.Generator,
+        program: ChipProgram,
+        state: PcmState,
+        x: NDArray[np.int8],
+    ) -> tuple[NDArray[np.int8], list[int]]:
+        """Load program and devices and play images; outputs as they came, and their ends."""
+        write_states(program, state)
+        await self.host.load(program)
+        write_pauses(random, self.chip, STREAMS)
+        player = ChipPlayer(self.dut, self.chip, program, benches.current()["clocks"][0])
+        played = await player.play(
+            x.reshape(-1, x.shape[-1]),
+            outputs=len(x) * program.output_pixels,
+            patience=_PATIENCE,
+        )
+        await asleep(self.dut)
+        return played.outputs.reshape(len(x), program.output_pixels, -1), played.ends
+
+    async def compared(
+        self,
+        random: np.random.Generator,
+        program: ChipProgram,
+        state: PcmState,
+        x: NDArray[np.int8],
+        golden: tuple[NDArray[np.int8], dict[int, TileTrace]],
+    ) -> Comparisons:
+        """Run, and compare everything with what golden made."""
+        outputs, _ = await self.run(random, program, state, x)
+        comparison = Comparisons()
+        comparison.add(golden[0], outputs, lambda at: f"image {at[0]}, output {at[1:]}")
+        compare_tiles(program, Path(RECORD), golden[1], comparison)
+        return comparison
+
+
+def _devices(random: np.random.Generator, program: ChipProgram, chip: Chip) -> PcmState:
+    """The program's devices, with noise and imperfect converters half of the time."""
+    state = pcm_state.ideal(chip, device_codes(program, chip), int(random.integers(1 << 32)))
+    if random.random() < 0.5:
+        return state
+    spread = random.integers(-2000, 2000, state.gain_p.shape)
+    return replace(
+        state,
+        gain_p=(state.gain_p + spread).astype(state.gain_p.dtype),
+        offset_n=random.integers(-300, 300, state.offset_n.shape).astype(state.offset_n.dtype),
+        noise=random.integers(0, 400, state.noise.shape).astype(state.noise.dtype),
+    )
+
+
+@cocotb.test()
+async def random_networks(dut: object) -> None:
+    """Several networks one after another, each with a few images, streams pausing at random."""
+    random = benches.generator()
+    bench = await _Images.start(dut)
+    layers = results = 0
+    whole = bench.chip
+    for _ in range(benches.current()["networks"]):
+        program, chip = random_program(random, whole)
+        bench.describe(chip)
+        state = _devices(random, program, bench.chip)
+        count = int(random.integers(1, 4))
+        shape = (count, program.input_pixels, program.input_length)
+        x = random.integers(-127, 128, shape, dtype=np.int8)
+        golden = golden_images.run(program, bench.chip, state, x, capture=True)
+        comparison = await bench.compared(random, program, state, x, golden)
+        assert not comparison.mismatches, comparison.first
+        assert not await bench.host.errors()
+        counted = await bench.host.count("MVMS", program)
+        for tile in computing(program):
+            made = golden[1][tile.tile].results
+            assert counted[tile.tile] >= made.shape[0] * made.shape[1]
+        layers += len({tile.block.layer for tile in computing(program)})
+        results += comparison.compared
+    cocotb.log.info("%d layers, %d values", layers, results)
+
+
+@cocotb.test()
+async def one_inverted_bit_is_reported(dut: object) -> None:
+    """One device of one tile in RTL is another than golden's: its tile is told first."""
+    random = benches.generator()
+    bench = await _Images.start(dut)
+    program, chip = random_program(random, bench.chip)
+    bench.describe(chip)
+    state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
+    x = random.integers(90, 128, (1, program.input_pixels, program.input_length), dtype=np.int8)
+    golden = golden_images.run(program, chip, state, x, capture=True)
+    tiles = computing(program)
+    first = next(i for i, tile in enumerate(tiles) if tile.block.layer == "conv0")
+    # The bit of some columns is lost in rounding or a ReLU, of some it is not.
+    for column in range(tiles[first].config.columns):
+        wrong = replace(state, codes=flipped(state.codes, (first, 0, column, 0), DEVICE_BITS - 1))
+        _, traces = golden_images.run(program, chip, wrong, x, capture=True)
+        number = tiles[first].tile
+        if (traces[number].results != golden[1][number].results).any():
+            break
+    else:
+        raise AssertionError("no column shows the bit")
+    comparison = await bench.compared(random, program, wrong, x, golden)
+    assert comparison.mismatches
+    assert comparison.first.startswith(("layer conv0, ", "image 0, output"))
