@@ -125,15 +125,16 @@ def verilog(chip: str, output: Path | None) -> None:
 def accuracy(chip: str, network: str | None, read_mode: str, images: int | None) -> None:
     """Run the golden model over the test set: images, or a recurrent network's text."""
     from caduceus import bpc
-    from caduceus.accuracy import TEST_SET, measure
-    from caduceus.sim import networks_of
+    from caduceus.accuracy import TEST_SET, TRAINED, measure
     from spec import chip as chip_description
     from spec import network as network_description
     from spec import recurrent
 
     description = chip_description.find(chip)
     console = Console()
-    (name, *_) = networks_of(description, network)
+    name = network or TRAINED.get(description.name)
+    if name is None:
+        raise UserError(f"chip {description.name} has no network of its own: name one with --net")
     text = recurrent.find(name)
     if text is not None:
         report = bpc.measure(*text, description, ReadMode(read_mode), images, console)

@@ -26,6 +26,8 @@ from spec.formats import ReadMode
 from spec.network import Network, Weights
 from spec.program_codes import device_codes
 
+TRAINED = {"hermes": "resnet9", "caduceus": "resnet9", "tiny": "fashion_tiny"}
+"""Network of each chip, when none is named; the others need one by name."""
 TEST_SET = 10_000
 """Images of the Fashion-MNIST test set."""
 _ARITHMETIC = ("spec", "compiler", "golden", "caduceus", "train")

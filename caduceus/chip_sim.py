@@ -71,14 +71,33 @@ def sources(run: ChipRun) -> list[Path]:
     ]
 
 
-def execute(
+def prepare(run: ChipRun) -> None:
+    """Write the job's files: program, devices, inputs; what an earlier job left goes.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    chip, job = run.chip, run.job
+    shutil.rmtree(job, ignore_errors=True)
+    for folder in (Path("states"), Path(RECORD)):
+        (job / folder).mkdir(parents=True)
+    ChipJob(run.description, half_periods(chip)).save(job)
+    program_image.save(run.program, job / "program.bin")
+    state = pcm_state.ideal(chip, device_codes(run.program, chip))
+    pcm_state.save(state, job / "state.pcm")
+    for index, tile in enumerate(computing(run.program)):
+        pcm_state.write_image(state, index, job / "states" / f"state_{tile.tile}.hex")
+    np.save(job / "inputs.npy", run.x)
+
+
+def simulate(
     run: ChipRun,
     console: Console,
     module: str,
     counted: Mapping[str, int],
     plusargs: Sequence[str] = PLUSARGS,
 ) -> Results:
-    """Build the chip if need be, and run the program; the outcome is in `run.job`.
+    """Build the chip if need be, and run what `prepare` wrote; the outcome is in `run.job`.
 
     Args:
         run: what to run.
@@ -90,28 +109,17 @@ def execute(
     Raises:
         UserError: the build or the simulation failed.
     """
-    chip, job = run.chip, run.job
-    shutil.rmtree(job, ignore_errors=True)
-    (job / "states").mkdir(parents=True)
-    (job / RECORD).mkdir()
-    ChipJob(run.description, half_periods(chip)).save(job)
-    program_image.save(run.program, job / "program.bin")
-    state = pcm_state.ideal(chip, device_codes(run.program, chip))
-    pcm_state.save(state, job / "state.pcm")
-    for index, tile in enumerate(computing(run.program)):
-        pcm_state.write_image(state, index, job / "states" / f"state_{tile.tile}.hex")
-    np.save(job / "inputs.npy", run.x)
     files = sources(run)
-    with watch(job, console, counted):
+    with watch(run.job, console, counted):
         results = runner.run_bench(
-            name=f"sim-{chip.name}-{run.simulator}",
+            name=f"sim-{run.chip.name}-{run.simulator}",
             sources=files,
             top="chip_harness",
             test_module=module,
             simulator=run.simulator,
             build_dir=run.place / "build",
-            run_dir=job,
-            extra_env={VARIABLE: str(job)},
+            run_dir=run.job,
+            extra_env={VARIABLE: str(run.job)},
             plusargs=plusargs,
             build_args=CHIP_ARGUMENTS if run.simulator == "verilator" else (),
             waves=run.waves,
@@ -119,6 +127,18 @@ def execute(
     if not results.ok:
         raise UserError(f"the simulation failed: {results.report}")
     return results
+
+
+def execute(
+    run: ChipRun,
+    console: Console,
+    module: str,
+    counted: Mapping[str, int],
+    plusargs: Sequence[str] = PLUSARGS,
+) -> Results:
+    """`prepare`, then `simulate`; arguments and errors as theirs."""
+    prepare(run)
+    return simulate(run, console, module, counted, plusargs)
 
 
 def timing(chip: Chip, outcome: ChipOutcome) -> dict[str, float | None]:

@@ -48,9 +48,12 @@ def test_every_command_has_help(command):
         (
             ("sim", "--net", "nope"),
             "unknown network 'nope': there are conv_2016x224, conv_32x16, fashion_small, "
-            "fashion_tiny, lstm_504, lstm_ptb, lstm_tiny",
+            "fashion_tiny, lstm_504, lstm_ptb, lstm_tiny, resnet20, resnet8, resnet9, resnet_tiny",
         ),
-        (("sim", "--chip", "tiny", "--net", "fashion_small"), "layer conv1 has 28 columns"),
+        (
+            ("sim", "--chip", "tiny", "--net", "fashion_small"),
+            "network fashion_small takes 82 tiles of 16x16: chip tiny allows 4",
+        ),
         (("sim", "--chip", "none.yaml"), "none.yaml: cannot read the chip description"),
         (("sim", "--net", "fashion_small", "--images", "10001"), "images = 10001: "),
         (("sim", "--chip", "tiny", "--output", "."), ".: is a folder: allowed is a file"),
@@ -80,7 +83,9 @@ def test_an_option_out_of_range_is_refused(arguments):
 
 def test_sim_leaves_its_result(tmp_path):
     output = tmp_path / "deep" / "result.json"
-    run = caduceus("sim", "--chip", "tiny", "--images", 1, "--output", output)
+    run = caduceus(
+        "sim", "--chip", "tiny", "--net", "fashion_tiny", "--images", 1, "--output", output
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "0 mismatches" in run.stdout
     report = json.loads(output.read_text())
@@ -148,7 +153,7 @@ def test_damaged_weights_are_one_sentence(tmp_path):
 def test_one_inverted_bit_of_the_rtls_devices_is_reported(tmp_path, simulator):
     """The whole flow with one bit of one device inverted on the RTL's side only."""
     request = sim.Request(
-        "tiny", None, simulator, ReadMode.FOUR_PHASE, 1, False, tmp_path / "result.json"
+        "tiny", "fashion_tiny", simulator, ReadMode.FOUR_PHASE, 1, False, tmp_path / "result.json"
     )
     prepared = sim.prepare(request)
     image = prepared.job / "states" / "state_1.hex"

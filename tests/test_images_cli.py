@@ -1,0 +1,159 @@
+"""Convolutional networks from the command line: end to end runs, placement, trace, mistakes."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+from test_cli import caduceus
+
+from caduceus import chip_sim, images, pipeline
+from caduceus.image_sim import ImageOutcome
+from caduceus.paths import BUILD
+from compiler.images import compile_images
+from golden import images as golden_images
+from spec import chip, network, pcm_state
+from spec.formats import ReadMode
+from spec.program_codes import computing, device_codes
+from tb import image_job
+
+FIELDS = {
+    "network", "chip", "simulator", "read_mode", "inputs", "tiles", "values_compared", "mismatches",
+    "first_mismatch", "mvms", "cycles", "latency_us", "cycles_per_image", "images_per_second",
+    "bottleneck", "shares", "khz", "wall_seconds", "trace", "picture",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("simulator", "mode", "count"), [("verilator", "4-phase", 3), ("icarus", "1-phase", 1)]
+)
+def test_sim_compares_every_tile(tmp_path, simulator: str, mode: str, count: int) -> None:
+    """Stride, pooling of both kinds and a residual, on the small chip."""
+    output = tmp_path / "result.json"
+    run = caduceus(
+        "sim", "--chip", "tiny", "--net", "resnet_tiny", "--sim", simulator, "--read-mode", mode,
+        "--images", count, "--output", output,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    assert report.keys() >= FIELDS
+    assert (report["mismatches"], report["inputs"], report["tiles"]) == (0, count, 4)
+    # Results and packets of every layer, and the outputs once more:
+    # conv0 8x8x4 and 4x4x4, conv1 4x4x4, conv2 2x2x8 and 1x1x8, dense 4.
+    assert report["values_compared"] == count * (256 + 64 + 2 * 64 + 32 + 8 + 2 * 4 + 4)
+    assert report["mvms"] == count * (64 + 16 + 4 + 1)
+    assert 0 < report["cycles_per_image"] <= report["cycles"]["sync"]
+    assert all(0 < share["array"] <= 1 for share in report["shares"].values())
+    trace = json.loads((tmp_path / "result.trace.json").read_text())
+    names = {e["args"]["name"] for e in trace["traceEvents"] if e["name"] == "process_name"}
+    assert {name.split(": ")[1] for name in names} == {
+        "conv0[0]", "conv1[0]", "conv2[0]", "dense[0]"
+    }  # fmt: skip
+    spans = [event for event in trace["traceEvents"] if event["ph"] == "X"]
+    assert {span["name"] for span in spans} >= {"gather", "array", "LDPU"}
+    assert all(span["dur"] >= 0 for span in spans)
+    assert (tmp_path / "result.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_main_job_is_a_network_of_images_and_one_of_text(tmp_path) -> None:
+    output = tmp_path / "result.json"
+    run = caduceus("sim", "--chip", "tiny", "--images", 2, "--output", output)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    assert list(report["networks"]) == ["resnet_tiny", "lstm_tiny"]
+    assert report["mismatches"] == 0
+    parts = [part["values_compared"] for part in report["networks"].values()]
+    assert report["values_compared"] == sum(parts) and all(parts)
+
+
+def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
+    """The whole flow with one bit of one device inverted on the RTL's side only."""
+    description = chip.find("tiny")
+    found, weights = network.find("resnet_tiny")
+    program = compile_images(found, weights, description, ReadMode.ONE_PHASE)
+    x, _ = images.inputs(found, 1)
+    place = BUILD / "sim" / "tiny-chip-verilator"
+    run = chip_sim.ChipRun(description, "tiny", program, x, "verilator", place)
+    state = pcm_state.ideal(description, device_codes(program, description))
+    _, traces = golden_images.run(program, description, state, x, capture=True)
+    # The tile of conv1: some bit of its first row shows in its results.
+    index = next(i for i, tile in enumerate(computing(program)) if tile.block.layer == "conv1")
+    tile = computing(program)[index]
+    for column in range(tile.config.columns):
+        codes = state.codes.copy()
+        codes[index, 0, column, 0] ^= 0x80
+        wrong = pcm_state.ideal(description, codes)
+        _, others = golden_images.run(program, description, wrong, x, capture=True)
+        if (others[tile.tile].results != traces[tile.tile].results).any():
+            break
+    else:
+        raise AssertionError("no column shows the bit")
+    chip_sim.prepare(run)
+    pcm_state.write_image(wrong, index, run.job / "states" / f"state_{tile.tile}.hex")
+    chip_sim.simulate(
+        run, Console(quiet=True), "tb.run_images", {"pixels": 64, "images": 1}, image_job.PLUSARGS
+    )
+    outcome = ImageOutcome.load(run.job)
+    assert outcome.mismatches > 0
+    assert "expected" in outcome.first_mismatch and "got" in outcome.first_mismatch
+
+
+def test_compile_shows_placement_and_buffers(tmp_path) -> None:
+    output = tmp_path / "a.program"
+    run = caduceus("compile", "--net", "resnet9", "--replicas", "auto", "--output", output)
+    assert run.returncode == 0, run.stderr
+    assert "1024 pixels in, 10 values out an image" in run.stdout
+    assert "43 of 64 tiles compute" in run.stdout
+    assert "conv1: 4 tiles in 2 replicas, 1024 vectors an image" in run.stdout
+    assert "of 8192 bytes" in run.stdout
+    assert "partial sums of conv7" in run.stdout and "pixels of conv6" in run.stdout
+    assert output.stat().st_size > 1_800_000
+
+
+def test_accuracy_of_a_few_images() -> None:
+    run = caduceus("accuracy", "--net", "resnet9", "--images", 20, "--read-mode", "1-phase")
+    assert run.returncode == 0, run.stderr
+    assert "of 20 images" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16: chip tiny"),
+        (("sim", "--net", "resnet9", "--images", "10001"), "images = 10001: "),
+        (("compile", "--net", "resnet9", "--replicas", "conv0"), "'conv0': allowed is auto, or"),
+        (("compile", "--net", "resnet9", "--replicas", "conv9=2"), "none of that name: allowed"),
+        (("compile", "--net", "resnet9", "--replicas", "conv3=2"), "with a residual: allowed"),
+        (("compile", "--net", "resnet9", "--replicas", "conv0=3"), "layer conv0: 3 replicas"),
+        (("sim", "--net", "lstm_ptb", "--replicas", "auto"), "replicas of network lstm_ptb"),
+        (("compile", "--net", "conv_2016x224", "--replicas", "auto"), "one that takes images"),
+        (("accuracy", "--net", "resnet8"), "takes random images: allowed is one with a data set"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
+    run = caduceus(*arguments)
+    assert run.returncode == 2
+    assert sentence in run.stderr and run.stderr.count("\n") == 1
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_a_buffer_that_is_too_small_is_told_in_bytes(tmp_path) -> None:
+    text = (chip.CHIPS_DIR / "hermes.yaml").read_text()
+    for old, new in (("name: hermes", "name: small"), ("rx: 6144", "rx: 1024"),
+                     ("activation: 8192", "activation: 3584")):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "small.yaml").write_text(text)
+    run = caduceus("compile", "--chip", tmp_path / "small.yaml", "--net", "resnet9")
+    assert run.returncode == 2
+    # conv1 needs two rows of 32 pixels and two pixels of the third, of 56 bytes.
+    assert "buffers are too small: " in run.stderr and "(conv1) by 112 bytes" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_shares_of_time() -> None:
+    activity = pipeline.Activity(np.array([10, 40]), np.array([20, 45]))
+    edges = np.array([0, 10, 15, 30, 50])
+    np.testing.assert_allclose(activity.between(edges), [0, 1, 1 / 3, 0.25])
+    nothing = pipeline.Activity(np.array([], int), np.array([], int))
+    np.testing.assert_array_equal(nothing.between(edges), 0)
