@@ -83,19 +83,17 @@ def needs(program: ChipProgram, chip: Chip) -> tuple[Need, ...]:
     Raises:
         UserError: the program stops for another reason than a full buffer.
     """
-    room = _least(program)
+    flow, sizes = _Flow(program, chip, _least(program)), _sizes(program)
     while True:
-        full = _Flow(program, chip, room).blocked()
+        full = flow.blocked()
         if not full:
             break
         # Of the buffers in the way, the one that is cheapest to enlarge.
-        sizes = _sizes(program)
-        room[min(full, key=lambda place: (sizes[place], place))] += 1
-    sizes = _sizes(program)
+        flow.enlarge(min(full, key=lambda place: (sizes[place], place)))
     limits = {INPUT: chip.buffers.activation, RX: chip.buffers.rx}
     return tuple(
         Need(tile, sink, count * sizes[tile, sink], limits[sink])
-        for (tile, sink), count in sorted(room.items())
+        for (tile, sink), count in sorted(flow.room().items())
     )
 
 
@@ -280,10 +278,31 @@ class _Flow:
         # The host's streams, each of which sends its own packets.
         self._sent = [0] * len(self._ends[None])
 
+    def room(self) -> dict[Place, int]:
+        """Capacities of all buffers, in pixels and RX packets."""
+        found = {(number, INPUT): tile.capacity for number, tile in self._tiles.items()}
+        return found | {
+            (number, RX): tile.rx_capacity
+            for number, tile in self._tiles.items()
+            if tile.config.rx_enable
+        }
+
+    def enlarge(self, place: Place) -> None:
+        """Give a buffer one place more."""
+        number, sink = place
+        if sink == RX:
+            self._tiles[number].rx_capacity += 1
+        else:
+            self._tiles[number].capacity += 1
+
     def blocked(self) -> list[Place]:
-        """Buffers that are full when the program has stopped; empty if it never does."""
+        """Buffers that are full when the program has stopped; empty if it never does.
+
+        It begins, or goes on, where the program stands.
+        """
         seen = set()
-        for images in range(1, IMAGES_MAX + 1):
+        begun = self._images()
+        for images in range(begun + 1, begun + IMAGES_MAX + 1):
             while self._images() < images:
                 if not self._step():
                     return self._full()
