@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,6 @@ from bench import golden
 from bench import images as golden_images
 from caduceus import chip_bench, sim
 from caduceus.paths import BUILD
-from spec import network as network_description
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
@@ -27,6 +27,9 @@ RTL_RUNS = (
     ("tiny", "fashion_tiny", "icarus", ReadMode.FOUR_PHASE, 2),
 )
 """Chip, network, simulator, read mode, images: each some seconds."""
+
+NETWORK = "resnet9"
+NETWORK_RUNS = tuple(product(("hermes", "caduceus"), ReadMode))
 
 
 def _machine() -> dict[str, str | int | float]:
@@ -64,6 +67,22 @@ def _rtl(console: Console) -> list[dict]:
     return rows
 
 
+def _networks(console: Console) -> list[dict]:
+    """One row a read mode: ResNet-9 from image to logits on the whole chip."""
+    rows = []
+    for chip, mode in NETWORK_RUNS:
+        output = BUILD / "bench" / f"{NETWORK}-{chip}-{mode}.json"
+        if not sim.run(sim.Request(chip, NETWORK, "verilator", mode, 2, False, output), console):
+            raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
+        report = json.loads(output.read_text(encoding="utf-8"))
+        keys = ("chip", "read_mode", "tiles", "values_compared", "mismatches", "cycles_per_image",
+                "images_per_second", "latency_us", "bottleneck", "khz", "peak_mib")  # fmt: skip
+        row = {key: report[key] for key in keys}
+        row["seconds_per_image"] = report["simulate_seconds"] / report["inputs"]
+        rows.append(row)
+    return rows
+
+
 def _table(title: str, rows: list[dict], keys: Sequence[str] | None = None) -> Table:
     """The rows as a table, of all their columns or of `keys`."""
     keys = keys or tuple(rows[0])
@@ -82,10 +101,10 @@ def run(console: Console) -> Path:
     machine = _machine()
     with console.status("measuring the golden model"):
         golden_rows = golden.run()
-        shipped = golden_images.NETWORK in network_description.available()
-        image_rows = golden_images.run() if shipped else []
+        image_rows = golden_images.run()
     rtl_rows = _rtl(console)
     chip_rows = chip_bench.run(console)
+    network_rows = _networks(console)
     memory = {
         "this process, MiB": round(peak_mib(), 1),
         "largest simulation, MiB": round(max(row["peak_mib"] for row in chip_rows), 1),
@@ -96,12 +115,12 @@ def run(console: Console) -> Path:
         "golden_images": image_rows,
         "rtl": rtl_rows,
         "chip": chip_rows,
+        "networks": network_rows,
         "peak_memory": memory,
     }
     console.print(_table("machine", [machine]))
     console.print(_table("golden model, 256x256 tile, MVM/s on one thread", golden_rows))
-    if image_rows:
-        console.print(_table("golden model, whole network, images/s on one thread", image_rows))
+    console.print(_table("golden model, whole network, images/s on one thread", image_rows))
     console.print(
         _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
     )
@@ -111,6 +130,7 @@ def run(console: Console) -> Path:
     figures = ("values_compared", "mismatches", "latency_ns", "latency_with_input_ns",
                "mvm_rate_per_tile")  # fmt: skip
     console.print(_table("RTL, whole chip: the chip's own", chip_rows, (*run, *figures)))
+    console.print(_table(f"RTL, whole chip: {NETWORK} end to end, 2 images", network_rows))
     console.print(_table("peak memory", [memory]))
     path = BUILD / "bench.json"
     write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")

@@ -40,6 +40,7 @@ class ChipRun:
         description: name or path of the chip description, as the simulation finds it.
         x: int8 [n, program.input_length].
         place: folder of everything that the run makes.
+        record: whether tiles are built with a recorder of all that they do.
     """
 
     chip: Chip
@@ -49,6 +50,7 @@ class ChipRun:
     simulator: str
     place: Path
     waves: bool = False
+    record: bool = True
 
     @property
     def job(self) -> Path:
@@ -65,7 +67,7 @@ def sources(run: ChipRun) -> list[Path]:
     design = run.place / "design"
     design.mkdir(parents=True, exist_ok=True)
     return [
-        *write_sources(design, run.chip, record=True),
+        *write_sources(design, run.chip, record=run.record),
         *HARNESS_SOURCES,
         write_harness(design / "chip_harness.sv", run.chip),
     ]

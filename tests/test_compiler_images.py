@@ -228,9 +228,7 @@ def _changed(resnet9, name: str, **values):
 
 def test_what_tiles_cannot_do_is_refused(resnet9) -> None:
     odd = network.Pool(kind="max", size=3, stride=2)
-    with pytest.raises(
-        UserError, match=r"conv7: pool\.stride = 2: allowed on a whole chip is"
-    ):
+    with pytest.raises(UserError, match=r"conv7: pool\.stride = 2: allowed on a whole chip is"):
         compile_images(*_changed(resnet9, "conv7", pool=odd), HERMES, ReadMode.ONE_PHASE)
     with pytest.raises(UserError, match="layer conv3: nobody takes its output"):
         compile_images(*_changed(resnet9, "conv4", input="conv2"), HERMES, ReadMode.ONE_PHASE)
