@@ -35,7 +35,7 @@ setup: ## Install what is missing (every other target does it too)
 		"install Python 3.11 or newer, or name one, as in make PYTHON=python3.11 sim." >&2; exit 1; }
 	@"$(PYTHON)" tools/setup.py
 
-sim: setup ## Run a layer on the 64-tile chip, or an LSTM or network (NET=), in RTL against golden
+sim: setup ## Run ResNet-9 and an LSTM on the 64-tile chip, or NET=, in RTL against golden
 	@$(CADUCEUS) sim $(RUN_OPTIONS) $(ARGS)
 
 test: setup ## Run the tests
@@ -44,14 +44,14 @@ test: setup ## Run the tests
 regress: setup ## Run the tests and the deeper ones, which take much longer
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
-compile: setup ## Map a large layer or an LSTM (NET=) to a whole chip and show what goes where
+compile: setup ## Map a network (NET=) to a whole chip and show what goes where
 	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
 
 verilog: setup ## Write the Verilog of the chip and of a tile alone, and check it
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
 
 waves: setup ## Run one image on the small chip and leave its waveforms as FST
-	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)
+	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)
 
 lint: setup ## Check style and formatting
 	@$(IN_VENV) ruff check . && $(IN_VENV) ruff format --check .

@@ -12,7 +12,7 @@ from compiler.images import compile_images
 from golden import images as golden_images
 from golden.images import TileTrace
 from hdl.chip_sources import write_sources
-from spec import pcm_state
+from spec import network, pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT
@@ -39,6 +39,7 @@ _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _GRID = {"chip": "hermes", "rows": 32, "columns": 16, "gdpu_units": 4, "activation": 512,
          "rx": 256, "pool": 256, "clocks": (1250, 500)}  # fmt: skip
 _WIDE = {**_GRID, "lanes": 4, "units": 8, "partial_sums": "binary16", "gdpu_lanes": 4}
+_SMALL = {"chip": "hermes", "gdpu_units": 16, "networks": 1, "clocks": (1250, 500)}
 _PATIENCE = 400
 """Looks: the largest network here takes fewer clocks for all its images."""
 
@@ -67,6 +68,18 @@ BENCH = Bench(
         Variant("grid", {**_GRID, "networks": 12}, simulators=("verilator",)),
         Variant("wide", {**_WIDE, "networks": 6}, simulators=("verilator",), regress=True),
         Variant("grid_long", {**_GRID, "networks": 120}, simulators=("verilator",), regress=True),
+        Variant(
+            "resnet8",
+            {**_SMALL, "rows": 64, "columns": 64, "named": ["resnet8"]},
+            simulators=("verilator",),
+            regress=True,
+        ),
+        Variant(
+            "resnet20",
+            {**_SMALL, "rows": 128, "columns": 128, "named": ["resnet20"]},
+            simulators=("verilator",),
+            regress=True,
+        ),
         Variant("wide_long", {**_WIDE, "networks": 120}, simulators=("verilator",), regress=True),
     ),
     prepare=_prepare,
@@ -80,15 +93,15 @@ def random_program(random: np.random.Generator, chip: Chip) -> tuple[ChipProgram
     description that is returned. The RTL has more, and is told to use as much as that.
     """
     while True:
-        network, weights = random_convolutions(random)
+        made, weights = random_convolutions(random)
         replicas = {}
-        for layer, geometry in zip(network.layers[:-1], geometries(network), strict=False):
+        for layer, geometry in zip(made.layers[:-1], geometries(made), strict=False):
             pool = layer.pool.size if layer.pool else 1
             if geometry.output[1] % (2 * pool) == 0 and random.random() < 0.4:
                 replicas[layer.name] = 2
         mode = list(ReadMode)[int(random.integers(2))]
         try:
-            program = compile_images(network, weights, chip, mode, replicas)
+            program = compile_images(made, weights, chip, mode, replicas)
             if random.random() < 0.5:
                 return program, chip
             least = max(n.bytes for n in image_flow.needs(program, chip) if n.sink == INPUT)
@@ -96,7 +109,7 @@ def random_program(random: np.random.Generator, chip: Chip) -> tuple[ChipProgram
             enough = max(16, -(-least // gather) * gather)
             buffers = chip.buffers.model_copy(update={"activation": enough})
             small = chip.model_copy(update={"buffers": buffers})
-            return compile_images(network, weights, small, mode, replicas), small
+            return compile_images(made, weights, small, mode, replicas), small
         except UserError:
             continue
 
@@ -201,6 +214,23 @@ async def random_networks(dut: object) -> None:
         layers += len({tile.block.layer for tile in computing(program)})
         results += comparison.compared
     cocotb.log.info("%d layers, %d values", layers, results)
+
+
+@cocotb.test()
+async def networks_of_the_project(dut: object) -> None:
+    """Whole residual networks on 8x8 tiles of small arrays: two images, every tile compared."""
+    random = benches.generator()
+    bench = await _Images.start(dut)
+    for name in benches.current().get("named", ()):
+        program = compile_images(*network.find(name), bench.chip, ReadMode.ONE_PHASE)
+        state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
+        shape = (2, program.input_pixels, program.input_length)
+        x = random.integers(0, 128, shape, dtype=np.int8)
+        golden = golden_images.run(program, bench.chip, state, x, capture=True)
+        comparison = await bench.compared(random, program, state, x, golden)
+        assert not comparison.mismatches, comparison.first
+        assert not await bench.host.errors()
+        cocotb.log.info("%s: %d tiles, %d values", name, len(golden[1]), comparison.compared)
 
 
 @cocotb.test()
