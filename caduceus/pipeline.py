@@ -117,6 +117,23 @@ def write_trace(
     write_whole(path, text + "\n", "trace")
 
 
+def _by_layer(
+    program: ChipProgram, activities: Mapping[int, tuple[Activity, ...]]
+) -> list[TileProgram]:
+    """The computing tiles, layers in the order in which they begin to work."""
+    begins: dict[str, int] = {}
+    for tile in computing(program):
+        starts = activities[tile.tile][ARRAY].starts
+        first = int(starts[0]) if len(starts) else np.iinfo(np.int64).max
+        begins[tile.block.layer] = min(begins.get(tile.block.layer, first), first)
+
+    def place(tile: TileProgram) -> tuple:
+        block = tile.block
+        return begins[block.layer], block.layer, block.replica, block.columns, block.rows
+
+    return sorted(computing(program), key=place)
+
+
 def write_picture(
     path: Path,
     program: ChipProgram,
@@ -129,7 +146,7 @@ def write_picture(
     Raises:
         UserError: it cannot be written.
     """
-    tiles = computing(program)
+    tiles = _by_layer(program, activities)
     edges = np.linspace(start_ps, end_ps, _BINS + 1).astype(np.int64)
     image = np.array([activities[tile.tile][ARRAY].between(edges) for tile in tiles])
     figure = Figure(figsize=(_WIDTH_INCHES, 1.2 + _TILE_INCHES * len(tiles)), layout="constrained")
