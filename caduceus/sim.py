@@ -207,6 +207,8 @@ def run(request: Request, console: Console) -> bool:
     chip = chip_description.find(request.chip)
     runner.tool_version(request.simulator)
     names = networks_of(chip, request.network)
+    if request.replicas and len(names) > 1:
+        raise UserError(f"replicas without a network: name one, of {', '.join(names)}")
     with _only_run():
         if len(names) == 1:
             return _run(replace(request, network=names[0]), chip, console, started)
@@ -260,18 +262,24 @@ def _only_run() -> Iterator[None]:
         yield
 
 
+def _not_replicated(network: str) -> UserError:
+    return UserError(f"replicas of network {network}: allowed is one that takes images end to end")
+
+
 def _run(request: Request, chip: Chip, console: Console, started: float) -> bool:
     """The run itself, with the folders to itself."""
     what = chip, _absolute(request.chip), request.simulator, request.read_mode
     how = request.waves, request.output, console
     found = recurrent.find(request.network)
     if found is not None:
+        if request.replicas:
+            raise _not_replicated(found[0].name)
         _forget(request.output)
         return sequence_sim.run_network(*found, *what, request.images or STEPS, *how)
     network, weights = network_description.find(request.network)
     kind = workload(network, chip)
     if request.replicas and kind is not Workload.IMAGES:
-        raise UserError(f"replicas of network {network.name}: allowed is one that runs end to end")
+        raise _not_replicated(network.name)
     if kind is Workload.LAYER:
         _forget(request.output)
         return run_network(network, weights, *what, request.images or IMAGES, *how)

@@ -45,7 +45,6 @@ def best_replicas(
         slowest = max(plan.layers.values(), key=lambda layer: clocks(layer, chip, read_mode))
         name = slowest.layer.name
         more = found | {name: 2 * found.get(name, 1)}
-        faster = NetworkPlan(network, chip, found).layers[name]
         try:
             compile_images(network, weights, chip, read_mode, more)
             faster = NetworkPlan(network, chip, more).layers[name]

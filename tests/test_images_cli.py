@@ -126,6 +126,8 @@ def test_accuracy_of_a_few_images() -> None:
         (("compile", "--net", "resnet9", "--replicas", "conv3=2"), "with a residual: allowed"),
         (("compile", "--net", "resnet9", "--replicas", "conv0=3"), "layer conv0: 3 replicas"),
         (("sim", "--net", "lstm_ptb", "--replicas", "auto"), "replicas of network lstm_ptb"),
+        (("sim", "--net", "fashion_small", "--replicas", "auto"), "network fashion_small: allowed"),
+        (("sim", "--replicas", "auto"), "replicas without a network: name one, of resnet9"),
         (("compile", "--net", "conv_2016x224", "--replicas", "auto"), "one that takes images"),
         (("accuracy", "--net", "resnet8"), "takes random images: allowed is one with a data set"),
     ],
