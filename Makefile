@@ -41,7 +41,8 @@ sim: setup ## Run ResNet-9 and an LSTM on the 64-tile chip, or NET=, in RTL agai
 test: setup ## Run the tests
 	@$(PYTEST) $(ARGS)
 
-regress: setup ## Run the tests and the deeper ones, which take much longer
+regress: setup ## Run the tests and the deeper ones, which take much longer and want PyTorch
+	@"$(PYTHON)" tools/setup.py --train
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
 compile: setup ## Map a network (NET=) to a whole chip and show what goes where

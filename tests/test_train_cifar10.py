@@ -101,9 +101,9 @@ def test_too_few_images_are_refused(folder: Path) -> None:
     assert "keeps 2000 training images to choose its scales on: more than the 10" in result.output
 
 
+@pytest.mark.regress  # PyTorch comes with `make regress`, not with `make test`
 def test_three_channels_through_both_stages(tmp_path: Path, monkeypatch) -> None:
     """One batch of small images in each, then an export that can be read."""
-    pytest.importorskip("torch")
     from train import checkpoint, loop
 
     monkeypatch.setattr(checkpoint, "FOLDER", tmp_path / "checkpoints")

@@ -81,9 +81,11 @@ def test_resnet9_classifies_in_the_chips_arithmetic(mode: ReadMode) -> None:
         assert np.mean(maps[layer.name].results == 127) < 0.02, layer.name
 
 
+@pytest.mark.regress  # PyTorch comes with `make regress`, not with `make test`
 def test_the_training_scripts_model_is_the_chips() -> None:
     """Its affine step is in binary32, the chip's in binary16: they may differ by a step or two."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     from train import analog_network
 
     torch.set_num_threads(1)
