@@ -12,7 +12,8 @@ export CHIP NET SIM READ_MODE IMAGES
 IN_VENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u PYTHONPATH -u PYTHONHOME \
 	-u VERILATOR_ROOT PATH="$(CURDIR)/.venv/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/.venv"
 CADUCEUS := $(IN_VENV) python -m caduceus
-PYTEST := $(IN_VENV) python -m pytest
+# As many workers as cores, so each with one thread of linear algebra.
+PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
 # Each is nothing at all when its variable is empty, and one word otherwise.
 CHIP_OPTION := $${CHIP:+"--chip=$$CHIP"}

@@ -15,6 +15,9 @@ from spec.formats import ReadMode
 from train.export import export
 from train.random_layer import random_layer
 
+pytestmark = pytest.mark.xdist_group("sim")
+"""One worker for all of them: runs of `caduceus sim` wait for each other."""
+
 FIELDS = {
     "network", "chip", "simulator", "read_mode", "inputs", "values_compared", "mismatches",
     "cycles", "wall_seconds", "golden_accuracy", "float_accuracy",

@@ -17,6 +17,9 @@ from spec.formats import ReadMode
 from spec.program_codes import computing, device_codes
 from tb import image_job
 
+pytestmark = pytest.mark.xdist_group("sim")
+"""One worker for all of them: runs of `caduceus sim` wait for each other."""
+
 FIELDS = {
     "network", "chip", "simulator", "read_mode", "inputs", "tiles", "values_compared", "mismatches",
     "first_mismatch", "mvms", "cycles", "latency_us", "cycles_per_image", "images_per_second",

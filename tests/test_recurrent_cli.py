@@ -11,6 +11,9 @@ from caduceus import text
 from spec import recurrent
 from spec.network import NETWORKS_DIR
 
+pytestmark = pytest.mark.xdist_group("sim")
+"""One worker for all of them: runs of `caduceus sim` wait for each other."""
+
 FIELDS = {
     "network", "chip", "simulator", "read_mode", "inputs", "tiles", "slices", "values_compared",
     "mismatches", "first_mismatch", "mvms", "cycles", "latency_ns", "latency_with_input_ns",
