@@ -83,7 +83,7 @@ def needs(program: ChipProgram, chip: Chip) -> tuple[Need, ...]:
     Raises:
         UserError: the program stops for another reason than a full buffer.
     """
-    flow, sizes = _Flow(program, chip, _least(program)), _sizes(program)
+    flow, sizes = _Flow(program, chip, _least(program)), _sizes(program, chip)
     while True:
         full = flow.blocked()
         if not full:
@@ -117,14 +117,14 @@ def _check_links(streams: tuple[Stream, ...]) -> None:
                 taken[name] = stream.number
 
 
-def _sizes(program: ChipProgram) -> dict[Place, int]:
-    """Bytes of a pixel, or of an RX packet, by buffer."""
+def _sizes(program: ChipProgram, chip: Chip) -> dict[Place, int]:
+    """Bytes that a pixel, or an RX packet, takes, by buffer."""
     found = {}
     for tile in computing(program):
         window = tile.config.window
         found[tile.tile, INPUT] = window.channels if window else tile.config.rows
         if tile.config.rx_enable:
-            found[tile.tile, RX] = tile.config.rx_bytes
+            found[tile.tile, RX] = chip.rx_place(tile.config.rx_bytes)
     return found
 
 
@@ -170,9 +170,8 @@ class _Tile:
         window = config.window
         capacity = window.capacity(chip) if window else 1
         self.capacity = room.get((tile.tile, INPUT), capacity)
-        self.rx_capacity = room.get(
-            (tile.tile, RX), chip.buffers.rx // config.rx_bytes if config.rx_enable else 0
-        )
+        rx_packets = chip.buffers.rx // chip.rx_place(config.rx_bytes)
+        self.rx_capacity = room.get((tile.tile, RX), rx_packets if config.rx_enable else 0)
         self.results = 1
         if window is not None:
             self.results, self.pixels = window.results, window.pixels

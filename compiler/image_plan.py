@@ -104,6 +104,9 @@ class NetworkPlan:
                     f"network {network.name}: layer {name}: nobody takes its output: allowed is "
                     "the last layer, or one that another is given the output of"
                 )
+        for layer in self.layers.values():
+            for chain in layer.chains():
+                self._check_residual(chain[0])
         unknown = sorted(set(replicas) - set(self.layers))
         if unknown:
             raise UserError(
@@ -147,6 +150,22 @@ class NetworkPlan:
                     f"results are a multiple of {planned.pool} times as many"
                 )
         return planned
+
+    def _check_residual(self, block: Block) -> None:
+        """Demand that a tile keeps the same of a stream that it both gathers from and adds.
+
+        An entry of its route table says what it keeps, and there is one a stream.
+        """
+        gathered = {feed.block: feed for feed in self.feeds(block)}
+        for feed in self.residuals(block):
+            if gathered.get(feed.block, feed) != feed:
+                layer = self.layers[block.layer].layer
+                raise UserError(
+                    f"network {self.network.name}: layer {layer.name}: residual {layer.residual} "
+                    "is its input, too, and a tile would keep some channels of it to gather from "
+                    "and others to add: allowed is the output of another layer, or where both are "
+                    "the same channels"
+                )
 
     @property
     def tiles(self) -> int:

@@ -16,10 +16,11 @@ from compiler.assemble import Content, tile_programs
 from compiler.circuits import Crowded, Demand, Tree, route
 from compiler.image_place import placements
 from compiler.image_plan import Feed, LayerPlan, NetworkPlan
-from spec import fabric, formats
+from spec import fabric, formats, program_check
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
+from spec.image_check import check_images
 from spec.network import Network, Weights
 from spec.program import Block, ChipProgram, HostStream, Route, TileConfig, chip_digest
 
@@ -59,6 +60,7 @@ def compile_images(
         except Crowded as error:
             refusal = refusal or error
             continue
+        program_check.check(program, chip)
         image_flow.check(program, chip)
         return program
     raise UserError(
@@ -109,7 +111,7 @@ def _config(
     if residuals:
         ratio = np.array(scales[layer.layer.residual] / layer.layer.output_scale)
         rx_scale = int(quantise.binary16(ratio, f"layer {layer.layer.name}: residual's scale"))
-    return TileConfig(
+    config = TileConfig(
         read_mode=read_mode,
         rows=len(layer.rows[block.rows]),
         columns=len(columns),
@@ -124,6 +126,8 @@ def _config(
         pooling=plan.pooling(block),
         rx_parts=max(1, len(residuals)),
     )
+    check_images(config, plan.chip, f"network {plan.network.name}: layer {layer.layer.name}")
+    return config
 
 
 class _Mapping:
@@ -151,14 +155,10 @@ class _Mapping:
 
     def _port(self, side: str, tile: int) -> int:
         """The host's stream nearest to a tile, in tiles of the grid."""
-        columns = self._chip.grid.columns
-
-        def distance(port: int) -> int:
-            (row, column), (r, c) = divmod(edges[port], columns), divmod(tile, columns)
-            return abs(row - r) + abs(column - c)
-
         edges = fabric.host_tiles(self._chip, side)
-        return min(range(len(edges)), key=lambda port: (distance(port), port))
+        return min(
+            range(len(edges)), key=lambda port: (_apart(self._chip, edges[port], tile), port)
+        )
 
     def program(self, contents: Mapping[Block, Content], read_mode: ReadMode) -> ChipProgram:
         """The program of this placement.
@@ -172,6 +172,12 @@ class _Mapping:
         outputs, length = [], last.layer.outputs
         exits = fabric.host_tiles(chip, "outputs")
         free = list(range(len(exits)))
+        if len(last.columns) > len(exits):
+            raise UserError(
+                f"network {plan.network.name}: layer {last.layer.name}: its {length} outputs take "
+                f"{len(last.columns)} tiles side by side: allowed for the last layer are as many "
+                f"as chip {chip.name} has host outputs, {len(exits)}"
+            )
         if last.replicas > 1:
             raise UserError(
                 f"network {plan.network.name}: layer {last.layer.name}: {last.replicas} replicas: "
@@ -179,11 +185,8 @@ class _Mapping:
             )
         for block, columns in plan.senders(last.layer.name)[0]:
             tile = self._tiles[block]
-            port = min(
-                free or [self._port("outputs", tile)], key=lambda p: _apart(chip, exits[p], tile)
-            )
-            if port in free:
-                free.remove(port)
+            port = min(free, key=lambda p: _apart(chip, exits[p], tile))
+            free.remove(port)
             self._feeds[block].append((exits[port], fabric.HOST, Feed(block, 0, 0, len(columns))))
             outputs.append((block, port, columns))
         first = min(tile for tile, _, _ in self._feeds[None])

@@ -34,19 +34,16 @@ FIELDS = {
 }
 """Members of `GatherConfig`, each with the register and the field that it is."""
 
-_SIGNED = ("left",)
-_BY_NAME = {register.name: register for register in image_registers.REGISTERS}
-
 
 class GatherConfig(wiring.Signature):
     """Fields of the registers in `spec.image_registers`, by the names in `FIELDS`; quasi-static.
 
-    They are as wide as in the register, `left` is signed.
+    They are as wide and signed as in the register.
     """
 
     def __init__(self) -> None:
         members = {}
         for name, (register, field) in FIELDS.items():
-            shape = signed if name in _SIGNED else unsigned
-            members[name] = Out(shape(_BY_NAME[register].field(field).width))
+            found = image_registers.BY_NAME[register].field(field)
+            members[name] = Out((signed if found.signed else unsigned)(found.width))
         super().__init__(members)

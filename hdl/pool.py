@@ -27,7 +27,6 @@ FIELDS = {
 }
 """Members of `PoolConfig`, each with the register and the field that it is."""
 
-_BY_NAME = {register.name: register for register in image_registers.REGISTERS}
 _LARGEST, _AVERAGE = (image_registers.POOL_KINDS.index(kind) for kind in ("max", "average"))
 
 
@@ -37,7 +36,7 @@ class PoolConfig(wiring.Signature):
     def __init__(self) -> None:
         super().__init__(
             {
-                name: Out(_BY_NAME[register].field(field).width)
+                name: Out(image_registers.BY_NAME[register].field(field).width)
                 for name, (register, field) in FIELDS.items()
             }
         )

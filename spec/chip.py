@@ -166,6 +166,10 @@ class Chip(Section):
         """Groups of columns that the LDPU's lanes finish together."""
         return self.array.columns // self.ldpu.lanes
 
+    def rx_place(self, length: int) -> int:
+        """Bytes of the RX buffer that a packet of `length` bytes takes: whole beats."""
+        return -(-length // self.link.units) * self.link.units
+
     @model_validator(mode="after")
     def _sizes_agree(self) -> "Chip":
         lanes, columns = self.ldpu.lanes, self.array.columns

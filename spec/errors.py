@@ -1,4 +1,4 @@
-"""The one exception a user's mistake may raise."""
+"""The one exception a user's mistake may raise, and the commonest reason for it."""
 
 
 class UserError(Exception):
@@ -6,3 +6,9 @@ class UserError(Exception):
 
     The command line prints the sentence and exits with status 2; nothing else catches it.
     """
+
+
+def demand_range(least: int, value: int, most: int, where: str, key: str) -> None:
+    """Raise `UserError` unless `value`, called `key` in `where`, is `least` to `most`."""
+    if not least <= value <= most:
+        raise UserError(f"{where}: {key} = {value}: allowed is {least} to {most}")

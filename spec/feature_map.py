@@ -8,6 +8,7 @@ pooled if so configured. (The published chip left all of it to its host, so this
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from spec.chip import Chip
@@ -77,7 +78,7 @@ class Window:
         """Results that a feature map makes."""
         return self.result_rows * self.groups * self.group
 
-    @property
+    @cached_property
     def columns(self) -> tuple[int, ...]:
         """Columns of a row of results that are this tile's."""
         return tuple(
@@ -120,12 +121,11 @@ class Window:
         row, column = divmod(result, self.groups * self.group)
         top = row * self.stride - self.padding
         left = self.columns[column] * self.stride - self.padding
-        pixels = [
-            (top + segment.y) * self.width + left + segment.x
-            for segment in self.segments(rows)
-            if 0 <= top + segment.y < self.height and 0 <= left + segment.x < self.width
-        ]
-        return max(pixels, default=0)
+        for segment in reversed(tuple(self.segments(rows))):
+            y, x = top + segment.y, left + segment.x
+            if 0 <= y < self.height and 0 <= x < self.width:
+                return y * self.width + x
+        return 0
 
     def ring(self, chip: Chip) -> dict[str, int]:
         """Addresses and steps in the ring of kept pixels, in bytes, all modulo its size.

@@ -3,14 +3,16 @@
 from itertools import cycle
 
 from spec.chip import Chip
-from spec.errors import UserError
+from spec.errors import UserError, demand_range
 from spec.fabric import PARTS
 from spec.feature_map import Window
 from spec.program import TileConfig
 
-EXTENT_MAX = (1 << 12) - 1
+EXTENT_MAX = 2047
 """Height and width of a feature map (our choice, as are the other limits here)."""
 KERNEL_MAX = 255
+CHANNELS_MAX = (1 << 16) - 1
+"""Bytes of a pixel."""
 POOL_MAX = 16
 """Height and width of a pooling window: sums of 256 values fit 16 bits."""
 
@@ -21,53 +23,49 @@ def check_images(config: TileConfig, chip: Chip | None, where: str) -> None:
     Raises:
         UserError: they do not; the sentence begins with `where` and names the key.
     """
-    _demand(1, config.rx_parts, PARTS, where, "rx_parts")
+    demand_range(1, config.rx_parts, PARTS, where, "rx_parts")
     if chip and config.rx_enable:
-        _demand(1, config.rx_bytes, chip.buffers.rx, where, "bytes of an RX vector")
+        place = chip.rx_place(config.rx_bytes)
+        demand_range(1, place, chip.buffers.rx, where, "bytes of an RX vector")
     if config.window is not None:
         _check_window(config, config.window, chip, f"{where}: window")
     if config.pooling is not None:
         _check_pooling(config, chip, f"{where}: pooling")
 
 
-def _demand(least: int, value: int, most: int, where: str, key: str) -> None:
-    if not least <= value <= most:
-        raise UserError(f"{where}: {key} = {value}: allowed is {least} to {most}")
-
-
 def _check_window(config: TileConfig, window: Window, chip: Chip | None, where: str) -> None:
     for key in ("height", "width"):
-        _demand(1, getattr(window, key), EXTENT_MAX, where, key)
-    _demand(1, window.stride, KERNEL_MAX, where, "stride")
-    _demand(0, window.padding, KERNEL_MAX, where, "padding")
+        demand_range(1, getattr(window, key), EXTENT_MAX, where, key)
+    demand_range(1, window.stride, KERNEL_MAX, where, "stride")
+    demand_range(0, window.padding, KERNEL_MAX, where, "padding")
     smallest = min(window.height, window.width)
-    _demand(1, window.kernel, min(KERNEL_MAX, smallest + 2 * window.padding), where, "kernel")
-    _demand(0, window.padding, window.kernel - 1, where, "padding")
-    most = chip.buffers.activation if chip else 1 << 20
-    _demand(1, window.channels, most, where, "channels")
-    _demand(0, window.channel, window.channels - 1, where, "channel")
-    _demand(0, window.position, window.kernel**2 - 1, where, "position")
+    demand_range(1, window.kernel, min(KERNEL_MAX, smallest + 2 * window.padding), where, "kernel")
+    demand_range(0, window.padding, window.kernel - 1, where, "padding")
+    most = min(chip.buffers.activation, CHANNELS_MAX) if chip else CHANNELS_MAX
+    demand_range(1, window.channels, most, where, "channels")
+    demand_range(0, window.channel, window.channels - 1, where, "channel")
+    demand_range(0, window.position, window.kernel**2 - 1, where, "position")
     last = window.kernel**2 * window.channels - window.position * window.channels - window.channel
-    _demand(1, config.rows, last, where, "rows from its position on")
+    demand_range(1, config.rows, last, where, "rows from its position on")
     across = (window.width + 2 * window.padding - window.kernel) // window.stride + 1
-    _demand(1, window.group, KERNEL_MAX, where, "group")
-    _demand(1, window.groups, across, where, "groups")
-    _demand(window.group, window.period, across, where, "period")
-    _demand(0, window.first, across - 1, where, "first")
+    demand_range(1, window.group, KERNEL_MAX, where, "group")
+    demand_range(1, window.groups, across, where, "groups")
+    demand_range(window.group, window.period, across, where, "period")
+    demand_range(0, window.first, across - 1, where, "first")
     end = window.first + (window.groups - 1) * window.period + window.group
-    _demand(1, end, across, where, "columns")
+    demand_range(1, end, across, where, "columns")
     lengths = [part.length for part in config.input_parts]
-    _demand(1, len(lengths), PARTS, where, "parts")
-    _demand(1, window.packets, len(lengths), where, "packets")
+    demand_range(1, len(lengths), PARTS, where, "parts")
+    demand_range(1, window.packets, len(lengths), where, "packets")
     if chip and len(lengths) > 1:
-        _demand(1, max(lengths), chip.array.rows, where, "bytes of a part")
+        demand_range(1, max(lengths), chip.array.rows, where, "bytes of a part")
     if len(lengths) % window.packets:
         raise UserError(
             f"{where}: {len(lengths)} parts: allowed is a multiple of packets ({window.packets})"
         )
     for first in range(0, len(lengths), window.packets):
         pixel = sum(lengths[first : first + window.packets])
-        _demand(window.channels, pixel, window.channels, where, "bytes of a pixel's parts")
+        demand_range(window.channels, pixel, window.channels, where, "bytes of a pixel's parts")
     same = all(a == b for a, b in zip(lengths, cycle(lengths[: window.packets]), strict=False))
     if not same:
         raise UserError(f"{where}: parts differ from pixel to pixel: allowed are the same")
@@ -81,7 +79,7 @@ def _check_pooling(config: TileConfig, chip: Chip | None, where: str) -> None:
         raise UserError(f"{where}: with tx_binary16: allowed are INT8 results")
     down, across = window.result_rows, window.groups * window.group
     for key, wanted in (("height", down), ("width", across)):
-        _demand(wanted, getattr(pooling, key), wanted, where, key)
+        demand_range(wanted, getattr(pooling, key), wanted, where, key)
     most = min(down, across)
     if pooling.kind == "average":
         most = min(most, POOL_MAX)
@@ -89,8 +87,12 @@ def _check_pooling(config: TileConfig, chip: Chip | None, where: str) -> None:
             raise UserError(
                 f"{where}: size = {pooling.size}: allowed for an average is a power of two"
             )
-    _demand(1, pooling.size, min(most, KERNEL_MAX), where, "size")
+    demand_range(1, pooling.size, min(most, KERNEL_MAX), where, "size")
     if chip:
         groups = -(-config.columns // chip.ldpu.lanes)
         values = pooling.across * groups * chip.ldpu.lanes
-        _demand(1, values, chip.buffers.pool, where, "values of a row of windows")
+        if values > chip.buffers.pool:
+            raise UserError(
+                f"{where}: a row of windows keeps {values} values, {values - chip.buffers.pool} "
+                f"too many: allowed is buffers.pool = {chip.buffers.pool}"
+            )

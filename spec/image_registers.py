@@ -25,7 +25,7 @@ _STEP_DOCS = {
 }
 
 
-def _fields(*fields: tuple[str, int, int, str]) -> tuple[RegisterField, ...]:
+def _fields(*fields: tuple) -> tuple[RegisterField, ...]:
     return tuple(RegisterField(*field) for field in fields)
 
 
@@ -83,7 +83,7 @@ REGISTERS: tuple[Register, ...] = (
         "COLUMN", 0x06C, "rw", 0,
         _fields(
             ("group", 0, 8, "neighbouring results in a group"),
-            ("left", 8, 12, "signed: x in the map of the first result's window"),
+            ("left", 8, 12, "signed: x in the map of the first result's window", True),
             ("skip", 20, 12, "from x of a group's last window to x of the next group's first"),
         ),
         "Which columns of the results are this tile's.",
@@ -134,15 +134,18 @@ REGISTERS: tuple[Register, ...] = (
     ),
 )  # fmt: skip
 
-_BY_NAME = {register.name: register for register in REGISTERS}
+BY_NAME = {register.name: register for register in REGISTERS}
 
 
 def _word(name: str, **values: int) -> int:
-    """A register's value from those of its fields."""
+    """A register's value from those of its fields; `ValueError` for one that does not fit."""
     total = 0
     for key, value in values.items():
-        field = _BY_NAME[name].field(key)
-        total |= (value & ((1 << field.width) - 1)) << field.low
+        field = BY_NAME[name].field(key)
+        least = -(1 << field.width - 1) if field.signed else 0
+        if not least <= value < least + (1 << field.width):
+            raise ValueError(f"{name}.{key} = {value}: does not fit {field.width} bits")
+        total |= value % (1 << field.width) << field.low
     return total
 
 

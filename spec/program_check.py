@@ -7,7 +7,7 @@ import numpy as np
 
 from spec import fabric, formats
 from spec.chip import Chip
-from spec.errors import UserError
+from spec.errors import UserError, demand_range
 from spec.fabric import PARTS, PAYLOAD_MAX, STREAMS, payload_max
 from spec.gdpu import GATES
 from spec.image_check import check_images
@@ -52,12 +52,12 @@ def check(program: ChipProgram, chip: Chip | None = None) -> None:
     if chip is not None:
         check_chip(program, chip)
     for key in ("input_length", "output_length"):
-        _demand(1, getattr(program, key), LENGTH_LIMIT - 1, "program", key)
+        demand_range(1, getattr(program, key), LENGTH_LIMIT - 1, "program", key)
     for key in ("input_pixels", "output_pixels"):
-        _demand(1, getattr(program, key), LENGTH_LIMIT - 1, "program", key)
+        demand_range(1, getattr(program, key), LENGTH_LIMIT - 1, "program", key)
     numbers = [tile.tile for tile in program.tiles]
     for number in numbers:
-        _demand(0, number, (chip.tiles if chip else STREAMS * STREAMS) - 1, "program", "tile")
+        demand_range(0, number, (chip.tiles if chip else STREAMS * STREAMS) - 1, "program", "tile")
     for first, second in pairwise(numbers):
         if second <= first:
             raise UserError(f"tile {second} comes after tile {first}: allowed is rising order")
@@ -98,12 +98,7 @@ def check_size(tile: int, rows: int, columns: int, chip: Chip | None) -> None:
     """
     for key, size in (("rows", rows), ("columns", columns)):
         limit = min(PAYLOAD_MAX, getattr(chip.array, key)) if chip else PAYLOAD_MAX
-        _demand(1, size, limit, f"tile {tile}", key)
-
-
-def _demand(least: int, value: int, most: int, where: str, key: str) -> None:
-    if not least <= value <= most:
-        raise UserError(f"{where}: {key} = {value}: allowed is {least} to {most}")
+        demand_range(1, size, limit, f"tile {tile}", key)
 
 
 def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> None:
@@ -117,9 +112,9 @@ def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> N
     if tile.config is not None:
         config = tile.config
         check_size(tile.tile, config.rows, config.columns, chip)
-        _demand(0, tile.tx_stream, STREAMS - 1, where, "tx_stream")
+        demand_range(0, tile.tx_stream, STREAMS - 1, where, "tx_stream")
         check_images(config, chip, where)
-        _demand(0, config.rx_scale, (1 << formats.FP16_BITS) - 1, where, "rx_scale")
+        demand_range(0, config.rx_scale, (1 << formats.FP16_BITS) - 1, where, "rx_scale")
         for key in ("rx_binary16", "tx_binary16"):
             if chip and getattr(config, key) and chip.link.partial_sums != "binary16":
                 raise UserError(
@@ -148,7 +143,7 @@ def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> N
 
 def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
     where = f"tile {tile.tile}"
-    _demand(0, route.stream, STREAMS - 1, where, "stream")
+    demand_range(0, route.stream, STREAMS - 1, where, "stream")
     where += f": stream {route.stream}"
     for sink in route.sinks:
         known = sink in fabric.sinks(chip) if chip else _SINK.fullmatch(sink)
@@ -161,14 +156,14 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
             f"{where}: sinks = {list(route.sinks)}: allowed is at least one, and each once"
         )
     most = payload_max(chip) if chip else BYTES_MAX
-    _demand(0, route.part, PARTS - 1, where, "part")
-    _demand(0, route.start, most - 1, where, "start")
+    demand_range(0, route.part, PARTS - 1, where, "part")
+    demand_range(0, route.start, most - 1, where, "start")
     if chip and route.start % chip.link.units:
         raise UserError(
             f"{where}: start = {route.start}: allowed is a multiple of link.units "
             f"({chip.link.units})"
         )
-    _demand(0, route.length, most - route.start, where, "length")
+    demand_range(0, route.length, most - route.start, where, "length")
     for sink in (fabric.INPUT, fabric.RX):
         if sink not in route.sinks:
             continue
@@ -176,13 +171,13 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
             raise UserError(f"{where}: sinks has '{sink}': allowed on a tile with a config only")
         parts = tile.config.input_parts
         if sink == fabric.INPUT:
-            _demand(0, route.part, len(parts) - 1, where, "part")
+            demand_range(0, route.part, len(parts) - 1, where, "part")
         key, wanted = "rows", parts[min(route.part, len(parts) - 1)].length
         if tile.config.window is not None:
             key = "part of a pixel"
         if sink == fabric.RX:
             if tile.config.rx_parts > 1:
-                _demand(0, route.part, tile.config.rx_parts - 1, where, "part")
+                demand_range(0, route.part, tile.config.rx_parts - 1, where, "part")
             key, wanted = "columns in bytes", tile.config.rx_bytes
         if route.length != wanted:
             raise UserError(
@@ -198,17 +193,17 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
 def _check_parts(config: TileConfig, chip: Chip | None, where: str) -> None:
     """Parts of an input vector are within it, and no two share a row."""
     if config.parts:
-        _demand(2, len(config.parts), PARTS, where, "parts")
+        demand_range(2, len(config.parts), PARTS, where, "parts")
     end = 0
     for number, part in sorted(enumerate(config.parts), key=lambda pair: pair[1].start):
         here = f"{where}: parts[{number}]"
-        _demand(end, part.start, config.rows - 1, here, "start")
+        demand_range(end, part.start, config.rows - 1, here, "start")
         if chip and part.start % chip.link.units:
             raise UserError(
                 f"{here}: start = {part.start}: allowed is a multiple of link.units "
                 f"({chip.link.units})"
             )
-        _demand(1, part.length, config.rows - part.start, here, "length")
+        demand_range(1, part.length, config.rows - part.start, here, "length")
         end = part.start + part.length
 
 
@@ -219,19 +214,19 @@ def check_slice(program: SliceProgram, chip: Chip | None) -> None:
         UserError: it is not; the sentence names the slice and the key.
     """
     where, config = f"slice {program.slice}", program.config
-    _demand(0, program.slice, (chip.gdpu.slices if chip else STREAMS) - 1, "program", "slice")
+    demand_range(0, program.slice, (chip.gdpu.slices if chip else STREAMS) - 1, "program", "slice")
     limit = chip.gdpu.units if chip else PAYLOAD_MAX // len(GATES)
-    _demand(1, config.units, limit, where, "units")
+    demand_range(1, config.units, limit, where, "units")
     for key in ("input_scale", "input_offset"):
         values = getattr(config, key)
         if len(values) != len(GATES):
             raise UserError(f"{where}: {key} has {len(values)} values: allowed are {len(GATES)}")
         for value in values:
-            _demand(0, value, (1 << formats.FP16_BITS) - 1, where, key)
+            demand_range(0, value, (1 << formats.FP16_BITS) - 1, where, key)
     for key in ("output_scale", "output_offset"):
-        _demand(0, getattr(config, key), (1 << formats.FP16_BITS) - 1, where, key)
+        demand_range(0, getattr(config, key), (1 << formats.FP16_BITS) - 1, where, key)
     for key in ("first", "stream", "last"):
-        _demand(0, getattr(program, key), STREAMS - 1, where, key)
+        demand_range(0, getattr(program, key), STREAMS - 1, where, key)
     known = (fabric.NORTH, fabric.SOUTH)
     sides = tuple(fabric.gdpu_tiles(chip, program.slice)) if chip else known
     distinct = len(set(program.sides)) == len(program.sides)
@@ -267,11 +262,11 @@ def _check_host_stream(
 ) -> None:
     where = f"{side}[{index}]"
     ports = len(getattr(chip.host, side)) if chip else STREAMS * STREAMS
-    _demand(0, stream.port, ports - 1, where, "port")
-    _demand(0, stream.stream, STREAMS - 1, where, "stream")
-    _demand(1, stream.length, payload_max(chip) if chip else BYTES_MAX, where, "length")
+    demand_range(0, stream.port, ports - 1, where, "port")
+    demand_range(0, stream.stream, STREAMS - 1, where, "stream")
+    demand_range(1, stream.length, payload_max(chip) if chip else BYTES_MAX, where, "length")
     whole = program.input_length if side == "inputs" else program.output_length
-    _demand(0, stream.start, whole - stream.length, where, "start")
+    demand_range(0, stream.start, whole - stream.length, where, "start")
 
 
 def _check_outputs(program: ChipProgram) -> None:

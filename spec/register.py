@@ -14,6 +14,7 @@ class RegisterField:
     low: int
     width: int
     doc: str
+    signed: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from spec.program import TileConfig
 
 BYTES_MAX = 700
 """Of a map, so that a bench ends soon."""
-_REGISTERS = {register.name: register for register in image_registers.REGISTERS}
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Job:
         registers = image_registers.values(config, small)
         found = {"rows": self.rows, "parts": len(self.parts)}
         for name, (register, key) in FIELDS.items():
-            place = _REGISTERS[register].field(key)
+            place = image_registers.BY_NAME[register].field(key)
             value = registers[register] >> place.low
             found[f"config_{name}"] = value & ((1 << place.width) - 1)
         return found

@@ -38,7 +38,7 @@ from tb.tile_host import EventPort, reset, start_clock
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _GRID = {"chip": "hermes", "rows": 32, "columns": 16, "gdpu_units": 4, "activation": 512,
          "rx": 256, "pool": 256, "clocks": (1250, 500)}  # fmt: skip
-_WIDE = {**_GRID, "lanes": 4, "units": 8, "partial_sums": "binary16", "gdpu_lanes": 4}
+_WIDE = {**_GRID, "rx": 64, "lanes": 4, "units": 8, "partial_sums": "binary16", "gdpu_lanes": 4}
 _SMALL = {"chip": "hermes", "gdpu_units": 16, "networks": 1, "clocks": (1250, 500)}
 _PATIENCE = 400
 """Looks: the largest network here takes fewer clocks for all its images."""

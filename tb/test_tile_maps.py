@@ -162,6 +162,12 @@ async def _vectors(random: np.random.Generator, bench: TileBench) -> None:
     await bench.check(work, "vectors", random)
 
 
+def _rx_vectors(bench: TileBench, work: MapWork) -> int:
+    """RX vectors that the tile's buffer holds, each in whole beats."""
+    units = bench.chip.link.units
+    return bench.chip.buffers.rx // units // -(-work.config.rx_bytes // units)
+
+
 @cocotb.test()
 async def what_waits_is_not_busy(dut: object) -> None:
     """Pixels, RX vectors and windows that wait for others keep nobody out, and are forgotten."""
@@ -172,7 +178,7 @@ async def what_waits_is_not_busy(dut: object) -> None:
         await _prepare_for(bench, work)
         vectors = work.config.window.results
         if work.rx is not None:
-            vectors = min(vectors, bench.chip.buffers.rx // work.config.rx_bytes)
+            vectors = min(vectors, _rx_vectors(bench, work))
             _send_rx(bench, work, vectors)
             await bench.rx.wait()
             await bench.host.wait_idle()
@@ -198,7 +204,7 @@ async def rx_vectors_are_discarded(dut: object) -> None:
     rx_enable = 1 << BY_NAME["MODE"].field("rx_enable").low
     while True:
         work = _work_with_packets(random, bench, 1)
-        vectors = bench.chip.buffers.rx // work.config.rx_bytes
+        vectors = _rx_vectors(bench, work)
         if work.rx is not None and 0 < vectors <= len(work.rx) and work.config.rx_parts == 1:
             break
     await _prepare_for(bench, work)
