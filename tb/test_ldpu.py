@@ -38,7 +38,7 @@ BENCH = Bench(
         Variant("lanes2", {"chip": "tiny", "rows": 20, "columns": 20, "lanes": 2, "groups": 120},
                 ("icarus",)),
         Variant("lanes4", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 60}, ("icarus",)),
-        Variant("binary16", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 300,
+        Variant("binary16", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 150,
                              "partial_sums": "binary16"}),
         Variant("one_group", {"chip": "tiny", "rows": 4, "columns": 4, "lanes": 4, "gdpu_units": 1,
                               "groups": 100}, ("icarus",)),
