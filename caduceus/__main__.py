@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -11,10 +11,11 @@ from caduceus.paths import BUILD
 from spec.errors import UserError
 from spec.formats import ReadMode
 
-Replicas = dict[str, int] | Literal["auto"] | None
+if TYPE_CHECKING:
+    from caduceus.replicas import Replicas
 
 
-def _replicas(_context: click.Context, _option: click.Parameter, value: str | None) -> Replicas:
+def _replicas(_context: click.Context, _option: click.Parameter, value: str | None) -> "Replicas":
     """Read `auto`, or pairs like `conv0=2,conv1=2`."""
     if value is None or value == "auto":
         return value
@@ -74,7 +75,7 @@ def sim(
     simulator: str,
     read_mode: str,
     images: int | None,
-    replicas: Replicas,
+    replicas: "Replicas",
     waves: bool,
     output: Path,
 ) -> None:
@@ -151,8 +152,9 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int | None)
     console.print(
         f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads: golden "
         f"{report['golden']:.2%} of {report['images']} images in {report['seconds']:.1f} s, "
-        f"float {report['float']:.2%} of all 10000",
+        f"float {report['float']:.2%} of all {TEST_SET}",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -176,7 +178,7 @@ def accuracy(chip: str, network: str | None, read_mode: str, images: int | None)
 )
 @_REPLICAS
 def compile_program(
-    chip: str, network: str, read_mode: str, output: Path | None, replicas: Replicas
+    chip: str, network: str, read_mode: str, output: Path | None, replicas: "Replicas"
 ) -> None:
     """Map a network to many tiles: write the program image, show what is where."""
     from caduceus.compile import run

@@ -29,7 +29,7 @@ from spec.program_codes import device_codes
 TRAINED = {"hermes": "resnet9", "caduceus": "resnet9", "tiny": "fashion_tiny"}
 """Network of each chip, when none is named; the others need one by name."""
 TEST_SET = 10_000
-"""Images of the Fashion-MNIST test set."""
+"""Images of the Fashion-MNIST test set, and of CIFAR-10's."""
 _ARITHMETIC = ("spec", "compiler", "golden", "caduceus", "train")
 """Folders whose code decides the result."""
 
@@ -83,7 +83,12 @@ def measure(
     Raises:
         UserError: the images are not there, or the network does not fit the chip.
     """
-    outputs, labels, seconds = _run(network, weights, chip, read_mode, count, console)
+    images, labels = test_images.pictures(network, count)
+    if labels is None:
+        raise UserError(
+            f"network {network.name} takes random images: allowed is one with a data set"
+        )
+    outputs, seconds = _run(network, weights, chip, read_mode, images, console)
     report = {
         "network": network.name,
         "chip": chip.name,
@@ -105,30 +110,25 @@ def _run(
     weights: dict[str, Weights],
     chip: Chip,
     read_mode: ReadMode,
-    count: int,
+    images: NDArray[np.uint8],
     console: Console,
-) -> tuple[NDArray[np.int8], NDArray[np.uint8], float]:
-    """Logits int8 [count, classes], labels, and the seconds that the golden model took."""
+) -> tuple[NDArray[np.int8], float]:
+    """Logits int8 [images, classes], and the seconds that the golden model took."""
     with Progress(console=console) as bar:
-        task = bar.add_task(f"{network.name}, {read_mode}", total=count)
+        task = bar.add_task(f"{network.name}, {read_mode}", total=len(images))
 
         def advance(done: int) -> None:
             bar.advance(task, done)
 
         if workload(network, chip) is Workload.IMAGES:
-            x, labels = test_images.inputs(network, count)
-            if labels is None:
-                raise UserError(
-                    f"network {network.name} takes random images: allowed is one with a data set"
-                )
+            x = test_images.vectors(network, images)
             whole = compile_images(network, weights, chip, read_mode)
             state = pcm_state.ideal(chip, device_codes(whole, chip))
             started = time.monotonic()
             outputs = golden_images.run(whole, chip, state, x, progress=advance)
-            return outputs.reshape(count, -1), labels, time.monotonic() - started
-        images, labels = test_images.first(count)
+            return outputs.reshape(len(images), -1), time.monotonic() - started
         program = compile_network(network, weights, chip, read_mode)
         states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
         started = time.monotonic()
         outputs = golden_network.run(program, chip, images, states, progress=advance)
-        return outputs, labels, time.monotonic() - started
+        return outputs, time.monotonic() - started

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
 from caduceus.paths import BUILD
+from caduceus.replicas import Replicas, chosen
 from caduceus.workload import Workload, workload
 from compiler import recurrent
 from compiler.image_flow import needs
 from compiler.images import compile_images
 from compiler.recurrent_plan import Plan as RecurrentPlan
-from compiler.replicas import best_replicas
 from compiler.streams import Stream, trace
 from compiler.whole_chip import Plan, planned
 from spec import chip as chip_description
@@ -34,7 +33,7 @@ def run(
     read_mode: ReadMode,
     output: Path | None,
     console: Console,
-    replicas: Mapping[str, int] | Literal["auto"] | None = None,
+    replicas: Replicas = None,
 ) -> None:
     """Compile `network` for `chip`, write the program image, and say what is where.
 
@@ -61,9 +60,8 @@ def run(
     if replicas and (lstm or layer):
         raise UserError(f"replicas of network {found[0].name}: allowed is one that takes images")
     if not (lstm or layer):
-        if replicas == "auto":
-            replicas = best_replicas(*found, description, read_mode)
-        program = compile_images(*found, description, read_mode, replicas or {})
+        layers = chosen(replicas, *found, description, read_mode, console)
+        program = compile_images(*found, description, read_mode, layers)
         text = report_images(program, description)
     elif lstm:
         blocks, program = recurrent.planned(*lstm, description, read_mode)

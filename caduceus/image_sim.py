@@ -20,7 +20,7 @@ from compiler.images import compile_images
 from spec.chip import Chip
 from spec.files import write_whole
 from spec.formats import ReadMode
-from spec.network import Network, Weights, geometries
+from spec.network import Network, Weights
 from spec.program import ChipProgram
 from spec.program_codes import computing
 from tb import image_job, runner
@@ -50,6 +50,12 @@ class ImageRequest:
     waves: bool
     output: Path
     replicas: Mapping[str, int] = field(default_factory=dict)
+
+
+def files_beside(output: Path) -> tuple[Path, Path]:
+    """Trace and picture that a run leaves beside its result."""
+    return tuple(output.with_name(output.name.removesuffix(".json") + end)
+                 for end in (".trace.json", ".png"))  # fmt: skip
 
 
 def timing(chip: Chip, outcome: ImageOutcome) -> dict[str, float]:
@@ -101,16 +107,15 @@ def run_network(request: ImageRequest, console: Console) -> bool:
     )
     place = BUILD / "sim" / f"{chip.name}-chip-{request.simulator}"
     run = ChipRun(chip, request.description, program, x, request.simulator, place, request.waves)
-    pixels = max(shape.output[0] * shape.output[1] for shape in geometries(network))
-    results = execute(
-        run, console, "tb.run_images", {"pixels": len(x) * pixels, "images": len(x)},
-        image_job.PLUSARGS,
-    )  # fmt: skip
+    watched, replicas = image_job.busiest(program)
+    pixels = len(x) * image_job.results(watched) * replicas
+    steps = {"pixels": pixels, "images": len(x)}
+    results = execute(run, console, "tb.run_images", steps, image_job.PLUSARGS)
     outcome = ImageOutcome.load(run.job)
     end_ps = outcome.start_ps + round(outcome.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
     activities = pipeline.read(program, run.job / image_job.RECORD, end_ps)
     shares = pipeline.shares(activities, outcome.start_ps, end_ps)
-    trace, picture = (request.output.with_suffix(end) for end in (".trace.json", ".png"))
+    trace, picture = files_beside(request.output)
     pipeline.write_trace(trace, program, activities, outcome.start_ps)
     pipeline.write_picture(picture, program, activities, outcome.start_ps, end_ps)
     report = {

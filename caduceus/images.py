@@ -44,14 +44,13 @@ def _some(
     return images[:count], labels[:count]
 
 
-def inputs(network: Network, count: int) -> tuple[NDArray[np.int8], NDArray[np.uint8] | None]:
-    """The first `count` test images as a network is given them, and their labels if they have any.
+def pictures(network: Network, count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The first `count` test images in a network's size, and their labels if they have any.
 
     Images that are smaller than the network's input stand in its middle, on black.
 
     Returns:
-        int8 [count, pixels, channels], pixels row by row; and uint8 [count], or None for random
-        images.
+        uint8 [count, height, width, channels]; and uint8 [count], or None for random images.
 
     Raises:
         UserError: there are not so many, not without the data set, or the network takes others.
@@ -81,6 +80,20 @@ def inputs(network: Network, count: int) -> tuple[NDArray[np.int8], NDArray[np.u
             f"allowed for images of {network.dataset} is at least {height}x{width}x{channels}"
         )
     around = ((down // 2, down - down // 2), (across // 2, across - across // 2))
-    images = np.pad(images, ((0, 0), *around, (0, 0)))
-    x = host.quantise_input(images, wanted.scale)
-    return x.reshape(count, wanted.height * wanted.width, wanted.channels), labels
+    return np.pad(images, ((0, 0), *around, (0, 0))), labels
+
+
+def inputs(network: Network, count: int) -> tuple[NDArray[np.int8], NDArray[np.uint8] | None]:
+    """`pictures` as the chip is given them: int8 [count, pixels, channels], pixels row by row.
+
+    Raises:
+        UserError: as `pictures`.
+    """
+    images, labels = pictures(network, count)
+    return vectors(network, images), labels
+
+
+def vectors(network: Network, images: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Images of a network's size as the chip is given them, int8 [n, pixels, channels]."""
+    x = host.quantise_input(images, network.input.scale)
+    return x.reshape(len(images), -1, network.input.channels)

@@ -4,12 +4,11 @@ import fcntl
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +21,9 @@ from caduceus.chip_sim import run_network
 from caduceus.image_sim import ImageRequest
 from caduceus.paths import BUILD, HARNESS
 from caduceus.progress import watch
+from caduceus.replicas import Replicas, chosen
 from caduceus.workload import Workload, workload
 from compiler.one_tile import compile_network
-from compiler.replicas import best_replicas
 from golden import network as golden_network
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
@@ -65,7 +64,7 @@ class Request:
     images: int | None
     waves: bool
     output: Path
-    replicas: Mapping[str, int] | Literal["auto"] | None = None
+    replicas: Replicas = None
 
 
 def tile_sources(chip: Chip, folder: Path) -> list[Path]:
@@ -113,7 +112,7 @@ class Prepared:
     weights: dict[str, Weights]
     program: Program
     images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.uint8] | None
     states: list[PcmState]
     place: Path
 
@@ -135,7 +134,7 @@ def prepare(request: Request) -> Prepared:
             f"unknown simulator '{request.simulator}': there are {', '.join(runner.SIMULATORS)}"
         )
     network, weights = network_description.find(request.network)
-    images, labels = test_images.first(request.images or IMAGES)
+    images, labels = test_images.pictures(network, request.images or IMAGES)
     program = compile_network(network, weights, chip, request.read_mode)
     states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
     place = BUILD / "sim" / f"{chip.name}-{request.simulator}"
@@ -247,7 +246,8 @@ def _forget(output: Path) -> None:
     try:
         if output.exists() and not output.is_file():
             raise UserError(f"{output}: cannot write the result: it is no regular file")
-        output.unlink(missing_ok=True)
+        for file in (output, *image_sim.files_beside(output)):
+            file.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{output}: cannot write the result: {error.strerror}") from None
 
@@ -286,9 +286,7 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
     if kind is Workload.IMAGES:
         _forget(request.output)
         images = request.images or image_sim.IMAGES
-        replicas = request.replicas or {}
-        if replicas == "auto":
-            replicas = best_replicas(network, weights, chip, request.read_mode)
+        replicas = chosen(request.replicas, network, weights, chip, request.read_mode, console)
         return image_sim.run_network(
             ImageRequest(
                 network, weights, *what, images, request.waves, request.output, replicas
@@ -305,12 +303,6 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
         soft_wrap=True,
     )
     results, outcome = simulate(request, prepared, console)
-    golden = known(network, prepared.weights, chip, request.read_mode)
-    golden_images = TEST_SET
-    if golden is None:
-        outputs = golden_network.run(prepared.program, chip, images, prepared.states)
-        predicted = outputs.argmax(axis=1).tolist()
-        golden, golden_images = accuracy(predicted, prepared.labels), len(images)
     report = {
         "network": network.name,
         "chip": chip.name,
@@ -328,16 +320,30 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
         "build_seconds": results.build_seconds,
         "simulate_seconds": outcome.simulate_seconds,
         "wall_seconds": time.monotonic() - started,
-        "rtl_accuracy": accuracy(outcome.predictions, prepared.labels),
-        "golden_accuracy": golden,
-        "golden_accuracy_images": golden_images,
-        "float_accuracy": network.float_accuracy,
+        **_accuracies(prepared, outcome, request.read_mode),
     }
     write_whole(request.output, json.dumps(report, indent=2) + "\n", "result")
     _show(report, request.output, console)
     if results.waves:
         console.print(f"waves: {results.waves}", highlight=False, soft_wrap=True)
     return outcome.mismatches == 0
+
+
+def _accuracies(prepared: Prepared, outcome: Outcome, read_mode: ReadMode) -> dict[str, object]:
+    """How many images were recognised, where there is something to recognise."""
+    network, chip, labels = prepared.network, prepared.chip, prepared.labels
+    if labels is None:
+        return {}
+    golden, golden_images = known(network, prepared.weights, chip, read_mode), TEST_SET
+    if golden is None:
+        outputs = golden_network.run(prepared.program, chip, prepared.images, prepared.states)
+        golden, golden_images = accuracy(outputs.argmax(axis=1).tolist(), labels), len(labels)
+    return {
+        "rtl_accuracy": accuracy(outcome.predictions, labels),
+        "golden_accuracy": golden,
+        "golden_accuracy_images": golden_images,
+        "float_accuracy": network.float_accuracy,
+    }
 
 
 def _show(report: dict, path: Path, console: Console) -> None:

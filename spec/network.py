@@ -244,14 +244,21 @@ def load(path: Path | str) -> tuple[Network, dict[str, Weights]]:
         shapes[f"{layer.name}.weight"] = (geometry.rows, layer.outputs)
         shapes[f"{layer.name}.bias"] = (layer.outputs,)
         steps[f"{layer.name}.weight_step"] = ()
-    arrays = weights.load(path.parent / network.weights, shapes, optional=steps)
-    return network, {
-        layer.name: Weights(
-            arrays[f"{layer.name}.weight"] * arrays.get(f"{layer.name}.weight_step", np.float32(1)),
-            arrays[f"{layer.name}.bias"],
-        )
-        for layer in network.layers
-    }
+    file = path.parent / network.weights
+    arrays = weights.load(file, shapes, optional=steps)
+    found = {}
+    for name in (layer.name for layer in network.layers):
+        weight, step = arrays[f"{name}.weight"], arrays.get(f"{name}.weight_step")
+        if step is not None:
+            with np.errstate(over="ignore"):
+                weight = weight * step
+            if not np.isfinite(weight).all():
+                raise UserError(
+                    f"{file}: {name}.weight times {name}.weight_step = {step:g} holds a value that "
+                    "is not finite in binary32"
+                )
+        found[name] = Weights(weight, arrays[f"{name}.bias"])
+    return network, found
 
 
 def available() -> list[str]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from spec.program import ChipProgram, TileProgram
+from spec.program_codes import computing
 from tb.chip_job import PLUSARGS as CHIP_PLUSARGS
 from tb.job_file import JobFile
 
@@ -9,6 +11,21 @@ PLUSARGS = (*CHIP_PLUSARGS, "+record=record")
 """Folders under the job's folder, the simulation's working folder."""
 RECORD = "record"
 """What every tile did, see `tb.recording`."""
+
+
+def results(tile: TileProgram) -> int:
+    """Results that a tile makes of an image."""
+    return tile.config.window.results if tile.config.window else 1
+
+
+def busiest(program: ChipProgram) -> tuple[TileProgram, int]:
+    """The tile that makes the most results of an image, and how many take its layer's in turn.
+
+    Progress is told in the pixels of its layer's results.
+    """
+    tiles = computing(program)
+    found = max(tiles, key=results)
+    return found, 1 + max(t.block.replica for t in tiles if t.block.layer == found.block.layer)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tb import recording
 from tb.chip_host import ChipHost
 from tb.chip_job import VARIABLE, ChipJob, peak_mib
 from tb.chip_player import LOOK_EVERY_CLOCKS, ChipPlayer
-from tb.image_job import RECORD, ImageOutcome
+from tb.image_job import RECORD, ImageOutcome, busiest, results
 from tb.network_job import Step
 from tb.scoreboard import Comparisons
 from tb.tile_host import EventPort, reset, start_clock
@@ -31,15 +31,6 @@ SLEEP_LOOKS = 1000
 """Microseconds in which a chip without packets must have gone to sleep."""
 QUIET_LOOKS = 8
 """Microseconds for which it must sleep: longer than a host's streams pause."""
-
-
-def busiest(program: ChipProgram) -> TileProgram:
-    """The tile that makes the most results of an image."""
-
-    def results(tile: TileProgram) -> int:
-        return tile.config.window.results if tile.config.window else 1
-
-    return max(computing(program), key=results)
 
 
 def clocks_per_result(tile: TileProgram, chip: Chip) -> int:
@@ -75,16 +66,17 @@ def compare_tiles(
             comparison.add(expected.reshape(-1, expected.shape[-1]), values, describe)
 
 
-async def asleep(dut: object) -> None:
+async def asleep(dut: object, dropped_us: int = 0) -> None:
     """Wait until no tile has anything to do for a while.
 
-    What pooling drops is sent, and computed, after the last output has left.
+    What pooling drops is sent, and computed, after the last output has left; `dropped_us` is how
+    long that may take.
 
     Raises:
         AssertionError: they do not come to rest.
     """
     quiet = 0
-    for _ in range(SLEEP_LOOKS):
+    for _ in range(SLEEP_LOOKS + dropped_us):
         await Timer(1, "us")
         quiet = quiet + 1 if int(dut.awake.value) == 0 else 0
         if quiet == QUIET_LOOKS:
@@ -111,8 +103,8 @@ async def run_images(dut: object) -> None:
     await reset(dut)
     await host.load(program)
 
-    slowest = busiest(program)
-    pixels = slowest.config.window.results if slowest.config.window else 1
+    slowest, replicas = busiest(program)
+    image_clocks = results(slowest) * clocks_per_result(slowest, chip)
     start_ps = int(get_sim_time("ps"))
 
     async def count() -> int:
@@ -121,7 +113,7 @@ async def run_images(dut: object) -> None:
     def tell(done: int) -> None:
         ended = int(dut.recorded.value) * len(x) // player.expected
         now = (get_sim_time("ps") - start_ps) / 1e6
-        Step({"pixels": done, "images": ended}, f"{now:.1f} us").save(Path())
+        Step({"pixels": done * replicas, "images": ended}, f"{now:.1f} us").save(Path())
 
     played = await player.play(
         x.reshape(-1, x.shape[-1]),
@@ -129,10 +121,11 @@ async def run_images(dut: object) -> None:
         outputs=len(x) * program.output_pixels,
         count=count,
         # The first result of a layer waits for rows of the one before.
-        patience=20 + 2 * pixels * clocks_per_result(slowest, chip) // LOOK_EVERY_CLOCKS,
+        patience=20 + 2 * image_clocks // LOOK_EVERY_CLOCKS,
     )
-    tell(len(x) * pixels)
-    await asleep(dut)
+    tell(len(x) * results(slowest))
+    # What is dropped of an image is less than the image.
+    await asleep(dut, image_clocks // chip.clocks.sync_mhz)
     errors = await host.errors()
     assert not errors, f"ERROR registers by tile: {errors}"
 

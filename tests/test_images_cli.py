@@ -101,10 +101,27 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     assert "expected" in outcome.first_mismatch and "got" in outcome.first_mismatch
 
 
+def test_no_trace_of_an_earlier_run_passes_for_this_ones(tmp_path) -> None:
+    """And a result's name keeps its end, so that no file takes another's place."""
+    left = [tmp_path / "out.png.trace.json", tmp_path / "out.png.png"]
+    for file in left:
+        file.write_text("earlier")
+    what = "sim", "--chip", "tiny", "--net", "resnet_tiny", "--output", tmp_path / "out.png"
+    run = caduceus(*what, "--images", 10_000_000)
+    assert run.returncode == 2 and all(file.exists() for file in left)
+    run = caduceus(*what, "--replicas", "dense=2")
+    assert run.returncode == 2 and not any(file.exists() for file in left)
+    run = caduceus(*what, "--images", 1)
+    assert run.returncode == 0, run.stderr
+    assert json.loads((tmp_path / "out.png").read_text())["mismatches"] == 0
+    assert left[1].read_bytes().startswith(b"\x89PNG")
+
+
 def test_compile_shows_placement_and_buffers(tmp_path) -> None:
     output = tmp_path / "a.program"
     run = caduceus("compile", "--net", "resnet9", "--replicas", "auto", "--output", output)
     assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("replicas: conv0=2,conv1=2\n")
     assert "1024 pixels in, 10 values out an image" in run.stdout
     assert "43 of 64 tiles compute" in run.stdout
     assert "conv1: 4 tiles in 2 replicas, 1024 vectors an image" in run.stdout

@@ -96,6 +96,11 @@ def test_weights_that_are_not_numbers_are_refused(folder):
     np.savez(file, **arrays)
     with pytest.raises(UserError, match=r"conv1\.bias holds a value that is not finite"):
         network.load(folder / "network.yaml")
+    arrays["conv1.bias"] = np.zeros_like(arrays["conv1.bias"])
+    steps = {"conv1.weight_step": np.float32(1e38)}
+    np.savez(file, **arrays | {"conv1.weight": 100 * np.ones_like(arrays["conv1.weight"])}, **steps)
+    with pytest.raises(UserError, match=r"conv1\.weight times conv1\.weight_step = 1e\+38 holds"):
+        network.load(folder / "network.yaml")
     for other, sentence in (("U3", r"is <U3"), ("c8", r"is complex64"), ("O", r"not a weights")):
         arrays["conv1.bias"] = np.zeros(arrays["conv1.bias"].shape, dtype=other)
         np.savez(file, **arrays)
