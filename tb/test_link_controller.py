@@ -30,7 +30,8 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 BENCH = Bench(
     name="link_controller",
     variants=(
-        Variant("units1", {"chip": "tiny", "packets": 1000}),
+        Variant("units1", {"chip": "tiny", "packets": 1000}, ("verilator",)),
+        Variant("units1", {"chip": "tiny", "packets": 500}, ("icarus",)),
         Variant("units4", {"chip": "tiny", "lanes": 4, "packets": 1000}),
         Variant("hermes", {"chip": "hermes", "packets": 1000}, ("verilator",)),
         Variant("caduceus", {"chip": "caduceus", "packets": 1000}, ("verilator",)),

@@ -68,7 +68,7 @@ BENCH = Bench(
     variants=(
         Variant("tiny", {**_TINY, "networks": 15, "text": 24}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "networks": 1, "text": 3}, simulators=("icarus",)),
-        Variant("grid", {**_GRID, "networks": 4, "text": 0}, simulators=("verilator",)),
+        Variant("grid", {**_GRID, "networks": 2, "text": 0}, simulators=("verilator",)),
         Variant(
             "grid_long", {**_GRID, "networks": 60, "text": 0}, simulators=("verilator",),
             regress=True,

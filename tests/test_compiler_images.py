@@ -157,19 +157,15 @@ def test_an_rx_packet_takes_whole_beats() -> None:
     assert compile_images(made, weights, enough, ReadMode.FOUR_PHASE)
 
 
-def test_streams_that_share_a_link_are_refused(resnet9) -> None:
+def test_streams_that_share_a_link_are_refused(monkeypatch) -> None:
     program = compile_images(*network.find("resnet_tiny"), TINY, ReadMode.ONE_PHASE)
-    (link,) = {sink for r in program.tiles[0].routes for sink in r.sinks if "_" in sink} or {None}
-    assert link is not None
-    # The image goes along the link that the first tile's pixels take, too.
-    tiles, image = list(program.tiles), program.inputs[0].stream
-    routes = [
-        replace(each, sinks=(*each.sinks, link) if each.stream == image else each.sinks)
-        for each in tiles[0].routes
-    ]
-    tiles[0] = replace(tiles[0], routes=tuple(routes))
-    with pytest.raises(UserError):
-        image_flow.check(replace(program, tiles=tuple(tiles)), TINY)
+    image, pixels, *others = trace(program, TINY)
+    # The image goes along the links that the first tile's pixels take, too.
+    both = replace(image, hops=(*image.hops, *pixels.hops))
+    monkeypatch.setattr(image_flow, "trace", lambda *_: (both, pixels, *others))
+    match = f"streams {image.number} and {pixels.number} share .*: allowed .* is one stream a link"
+    with pytest.raises(UserError, match=match):
+        image_flow.check(program, TINY)
 
 
 def test_routes_give_way_to_each_other() -> None:

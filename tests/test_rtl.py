@@ -15,9 +15,11 @@ FOLDER = Path(__file__).resolve().parent.parent / "build" / "rtl"
 
 
 def _parameters() -> list:
+    # By simulator, so that two workers seldom want the same Verilog at the same time.
+    cases = sorted(benches.cases(benches.discover()), key=lambda case: case.simulator, reverse=True)
     return [
         pytest.param(case, id=case.id, marks=[pytest.mark.regress] if case.variant.regress else [])
-        for case in benches.cases(benches.discover())
+        for case in cases
     ]
 
 
