@@ -32,7 +32,7 @@ BENCH = Bench(
     variants=(
         Variant("units1", {"chip": "tiny", "packets": 1000}, ("verilator",)),
         Variant("units1", {"chip": "tiny", "packets": 500}, ("icarus",)),
-        Variant("units4", {"chip": "tiny", "lanes": 4, "packets": 1000}),
+        Variant("units4", {"chip": "tiny", "lanes": 4, "packets": 1000}, ("verilator",)),
         Variant("hermes", {"chip": "hermes", "packets": 1000}, ("verilator",)),
         Variant("caduceus", {"chip": "caduceus", "packets": 1000}, ("verilator",)),
         Variant("long", {"chip": "tiny", "lanes": 4, "packets": 30_000}, ("verilator",),
