@@ -81,13 +81,13 @@ def measure(
         network, chip, read_mode, images, golden and float accuracy (0 to 1), seconds.
 
     Raises:
-        UserError: the images are not there, or the network does not fit the chip.
+        UserError: the images are not there or random, or the network does not fit the chip.
     """
-    images, labels = test_images.pictures(network, count)
-    if labels is None:
+    if network.dataset == "random":
         raise UserError(
             f"network {network.name} takes random images: allowed is one with a data set"
         )
+    images, labels = test_images.pictures(network, count)
     outputs, seconds = _run(network, weights, chip, read_mode, images, console)
     report = {
         "network": network.name,

@@ -216,10 +216,14 @@ def run(request: Request, console: Console) -> bool:
 
 def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Console) -> bool:
     """Run several networks; a result for each, and one for all."""
-    _forget(request.output)
+    outputs = {
+        name: request.output.with_name(f"{request.output.stem}-{name}.json") for name in names
+    }
+    # If one of them fails, those after it have none.
+    for output in (request.output, *outputs.values()):
+        _forget(output)
     found, equal = {}, True
-    for name in names:
-        output = request.output.with_name(f"{request.output.stem}-{name}.json")
+    for name, output in outputs.items():
         one = replace(request, network=name, output=output)
         equal &= _run(one, chip, console, time.monotonic())
         found[name] = json.loads(output.read_text(encoding="utf-8"))
@@ -238,7 +242,7 @@ def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Consol
 
 
 def _forget(output: Path) -> None:
-    """Remove an old result: it must not pass for this run's if this run fails.
+    """Remove an old result, trace and picture: they must not pass for this run's if it fails.
 
     Raises:
         UserError: it cannot be removed, or is no regular file.

@@ -15,6 +15,7 @@ from golden.images import TileTrace
 from spec import chip as chip_description
 from spec import pcm_state, program_image
 from spec.chip import Chip
+from spec.fabric import PAYLOAD_MAX
 from spec.formats import ReadMode
 from spec.program import ChipProgram, TileProgram
 from spec.program_codes import computing
@@ -28,7 +29,7 @@ from tb.scoreboard import Comparisons
 from tb.tile_host import EventPort, reset, start_clock
 
 SLEEP_LOOKS = 1000
-"""Microseconds in which a chip without packets must have gone to sleep."""
+"""Microseconds in which a chip with nothing to do must have gone to sleep."""
 QUIET_LOOKS = 8
 """Microseconds for which it must sleep: longer than a host's streams pause."""
 
@@ -39,6 +40,23 @@ def clocks_per_result(tile: TileProgram, chip: Chip) -> int:
     mvm = 4 * mvm if tile.config.read_mode is ReadMode.FOUR_PHASE else mvm + 128
     ratio = chip.clocks.sync_mhz / chip.clocks.mvm_mhz
     return round(mvm * ratio) + 4 * (chip.array.rows + chip.array.columns)
+
+
+def clocks_per_image(tile: TileProgram, chip: Chip) -> int:
+    """Clocks of `sync` in which a tile takes an image and makes its results, at the very most."""
+    window = tile.config.window
+    taken = window.pixels * window.packets * (1 + PAYLOAD_MAX // chip.link.units) if window else 0
+    return taken + results(tile) * clocks_per_result(tile, chip)
+
+
+def clocks_to_the_end(program: ChipProgram, chip: Chip) -> int:
+    """Clocks of `sync` that what remains of an image may take, once its outputs have left.
+
+    Rows that no output needs, because strides and pooling windows leave them over, are sent and
+    computed as all others are. It is less than an image, by one layer after the other.
+    """
+    layers = {tile.block.layer: tile for tile in computing(program)}
+    return sum(clocks_per_image(tile, chip) for tile in layers.values())
 
 
 def compare_tiles(
@@ -66,17 +84,16 @@ def compare_tiles(
             comparison.add(expected.reshape(-1, expected.shape[-1]), values, describe)
 
 
-async def asleep(dut: object, dropped_us: int = 0) -> None:
+async def asleep(dut: object, rest_us: int = 0) -> None:
     """Wait until no tile has anything to do for a while.
 
-    What pooling drops is sent, and computed, after the last output has left; `dropped_us` is how
-    long that may take.
+    After the last output has left, the rest of the image may take `rest_us`.
 
     Raises:
         AssertionError: they do not come to rest.
     """
     quiet = 0
-    for _ in range(SLEEP_LOOKS + dropped_us):
+    for _ in range(SLEEP_LOOKS + rest_us):
         await Timer(1, "us")
         quiet = quiet + 1 if int(dut.awake.value) == 0 else 0
         if quiet == QUIET_LOOKS:
@@ -104,7 +121,6 @@ async def run_images(dut: object) -> None:
     await host.load(program)
 
     slowest, replicas = busiest(program)
-    image_clocks = results(slowest) * clocks_per_result(slowest, chip)
     start_ps = int(get_sim_time("ps"))
 
     async def count() -> int:
@@ -121,11 +137,10 @@ async def run_images(dut: object) -> None:
         outputs=len(x) * program.output_pixels,
         count=count,
         # The first result of a layer waits for rows of the one before.
-        patience=20 + 2 * image_clocks // LOOK_EVERY_CLOCKS,
+        patience=20 + 2 * clocks_per_image(slowest, chip) // LOOK_EVERY_CLOCKS,
     )
     tell(len(x) * results(slowest))
-    # What is dropped of an image is less than the image.
-    await asleep(dut, image_clocks // chip.clocks.sync_mhz)
+    await asleep(dut, clocks_to_the_end(program, chip) // chip.clocks.sync_mhz)
     errors = await host.errors()
     assert not errors, f"ERROR registers by tile: {errors}"
 

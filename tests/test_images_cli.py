@@ -1,19 +1,23 @@
 """Convolutional networks from the command line: end to end runs, placement, trace, mistakes."""
 
 import json
+import re
 
 import numpy as np
 import pytest
+from image_networks import conv, written
 from rich.console import Console
 from test_cli import caduceus
 
-from caduceus import chip_sim, images, pipeline
+from caduceus import chip_sim, images, pipeline, sim
 from caduceus.image_sim import ImageOutcome
 from caduceus.paths import BUILD
 from compiler.images import compile_images
 from golden import images as golden_images
 from spec import chip, network, pcm_state
+from spec.errors import UserError
 from spec.formats import ReadMode
+from spec.network import Pool
 from spec.program_codes import computing, device_codes
 from tb import image_job
 
@@ -115,6 +119,77 @@ def test_no_trace_of_an_earlier_run_passes_for_this_ones(tmp_path) -> None:
     assert run.returncode == 0, run.stderr
     assert json.loads((tmp_path / "out.png").read_text())["mismatches"] == 0
     assert left[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_result_of_a_network_passes_for_one_that_was_not_run(tmp_path, monkeypatch) -> None:
+    """Of several networks the first fails."""
+    names = [f"r{name}{end}" for name in ("", "-resnet_tiny", "-lstm_tiny")
+             for end in (".json", ".trace.json", ".png")]  # fmt: skip
+    for name in (*names, "r-other.json"):
+        (tmp_path / name).write_text("earlier")
+
+    def fail(*_: object) -> bool:
+        raise UserError("no room")
+
+    monkeypatch.setattr(sim, "_run", fail)
+    request = sim.Request(
+        "tiny", None, "verilator", ReadMode.ONE_PHASE, None, False, tmp_path / "r.json"
+    )
+    with pytest.raises(UserError, match="no room"):
+        sim.run(request, Console(quiet=True))
+    assert [file.name for file in tmp_path.iterdir()] == ["r-other.json"]
+
+
+def test_progress_ends_at_its_end_with_replicas(tmp_path) -> None:
+    """The layer that makes the most results is shared by two tiles, of which one is watched."""
+    pool = Pool(kind="max", size=2, stride=2)
+    layers = conv("conv0", 4, kernel=2, stride=2, pool=pool), conv("conv1", 20)
+    path, output = written(tmp_path / "net", (32, 32, 3), layers), tmp_path / "result.json"
+    run = caduceus("sim", "--chip", "tiny", "--net", path, "--images", 2, "--replicas", "auto",
+                   "--output", output)  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.startswith("replicas: conv0=2\n")
+    report = json.loads(output.read_text())
+    assert (report["mismatches"], report["replicas"]) == (0, {"conv0": 2})
+    assert re.search(r"^pixels .* 512/512 ", run.stdout, re.MULTILINE), run.stdout
+    assert re.search(r"^images .* 2/2 ", run.stdout, re.MULTILINE), run.stdout
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        # 15 of 31 rows, of 16 results, are dropped: an MVM takes 5.2 us.
+        ((31, 16, 1), conv("conv", 4, pool=Pool(kind="average", size=16, stride=16))),
+        # 63 of 64 rows, of 128 pixels, are not looked at: a pixel takes 17 clocks of 25 ns.
+        (
+            (64, 128, 16),
+            conv("conv", 4, stride=64, pool=Pool(kind="average", size=1, stride=1)),
+        ),
+    ],
+    ids=["pooling", "stride"],
+)
+def test_what_remains_of_an_image_may_take_its_time(tmp_path, shape: tuple, layer) -> None:
+    """On a slow chip it is more than a millisecond that comes after the last output."""
+    text = (chip.CHIPS_DIR / "tiny.yaml").read_text()
+    clocks = "mvm_mhz: 1000, sync_mhz: 400"
+    assert clocks in text
+    (tmp_path / "slow.yaml").write_text(text.replace(clocks, "mvm_mhz: 100, sync_mhz: 40"))
+    path, output = written(tmp_path / "net", shape, (layer,)), tmp_path / "result.json"
+    run = caduceus(
+        "sim", "--chip", tmp_path / "slow.yaml", "--net", path, "--images", 1, "--output", output
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    height, width, _ = shape
+    results = -(-height // layer.stride) * -(-width // layer.stride)
+    assert (report["mismatches"], report["mvms"]) == (0, results)
+
+
+def test_replicas_that_do_not_help(tmp_path) -> None:
+    run = caduceus("compile", "--chip", "tiny", "--net", "resnet_tiny", "--replicas", "auto",
+                   "--output", tmp_path / "a.program")  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("replicas: none help\n")
 
 
 def test_compile_shows_placement_and_buffers(tmp_path) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_networks import conv, dense, written
 
 from caduceus import images
 from golden import host
 from spec import network
 from spec.errors import UserError
-from spec.network import Input, Layer, Network, Pool
-from train.export import export
+from spec.network import Layer, Pool
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
@@ -22,17 +22,9 @@ pytestmark = pytest.mark.xdist_group("sim")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def _conv(name: str, **shape: object) -> Layer:
-    return Layer(name=name, kind="conv", relu=True, gmax=400, output_scale=0.05, **shape)
-
-
-def _dense() -> Layer:
-    return Layer(name="dense", kind="dense", outputs=10, relu=False, gmax=400, output_scale=0.05)
-
-
 def _layers(pool: str) -> tuple[Layer, ...]:
     window = Pool(kind=pool, size=8, stride=8)
-    return _conv("conv", outputs=4, kernel=2, stride=4, padding=0, pool=window), _dense()
+    return conv("conv", 4, kernel=2, stride=4, pool=window), dense(10)
 
 
 ONE_TILE = _layers("max")
@@ -42,20 +34,7 @@ END_TO_END = _layers("average")
 
 
 def _write(folder: Path, dataset: str, channels: int, layers: tuple[Layer, ...]) -> Path:
-    """A network of random weights; its description."""
-    random = np.random.default_rng(0)
-    described = Network(
-        format=1, name="mine", dataset=dataset, weights="weights.npz", layers=layers,
-        input=Input(height=32, width=32, channels=channels, scale=1 / 127),
-        **({} if dataset == "random" else {"float_accuracy": 0.1}),
-    )  # fmt: skip
-    arrays = {}
-    for layer, rows in zip(layers, (4 * channels, 4), strict=True):
-        size = (rows, layer.outputs)
-        arrays[f"{layer.name}.weight"] = random.normal(0, 0.3, size).astype(np.float16)
-        arrays[f"{layer.name}.bias"] = np.zeros(layer.outputs, np.float32)
-    export(described, arrays, folder)
-    return folder / "network.yaml"
+    return written(folder, (32, 32, channels), layers, dataset)
 
 
 @pytest.fixture
@@ -96,14 +75,35 @@ def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tupl
 @pytest.mark.parametrize("layers", [ONE_TILE, END_TO_END], ids=["one tile", "end to end"])
 def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
     what = ("--chip", "tiny", "--net", _write(tmp_path / "net", "random", 3, layers))
-    run = _caduceus("accuracy", *what)
+    # Nor are they made: so many would not fit the memory.
+    run = _caduceus("accuracy", *what, "--images", 100_000_000)
     assert run.returncode == 2
     assert "takes random images: allowed is one with a data set" in run.stderr
+    assert run.stderr.count("\n") == 1
     output = tmp_path / "result.json"
     run = _caduceus("sim", *what, "--images", 1, "--output", output)
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
     assert report["mismatches"] == 0 and "rtl_accuracy" not in report
+
+
+def test_cifar10_images_are_those_of_the_files(
+    tmp_path: Path, cifar10: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(images.CIFAR10_VARIABLE, str(cifar10))
+    layers = (conv("conv", 4, kernel=2, stride=2),)
+    found, _ = network.load(written(tmp_path / "net", (34, 40, 3), layers, "cifar10"))
+    x, labels = images.inputs(found, 2)
+    # A record is the label, then the pixels, colour by colour and row by row.
+    records = np.fromfile(cifar10 / "test_batch.bin", np.uint8).reshape(3, 3073)[:2]
+    np.testing.assert_array_equal(labels, records[:, 0])
+    expected = np.zeros((2, 34, 40, 3), np.uint8)
+    expected[:, 1:33, 4:36] = records[:, 1:].reshape(2, 3, 32, 32).transpose(0, 2, 3, 1)
+    assert x.shape == (2, 34 * 40, 3) and x.dtype == np.int8
+    # A pixel of 1.0 is 127 steps of 1 / 127; there are no ties.
+    np.testing.assert_array_equal(x, np.rint(expected / 255 * 127).reshape(x.shape))
+    with pytest.raises(UserError, match=r"^images = 4: allowed is 1 to 3$"):
+        images.inputs(found, 4)
 
 
 def test_smaller_images_stand_in_the_middle(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Network descriptions and their weights: shapes, and one sentence for each mistake."""
 
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -99,7 +100,9 @@ def test_weights_that_are_not_numbers_are_refused(folder):
     arrays["conv1.bias"] = np.zeros_like(arrays["conv1.bias"])
     steps = {"conv1.weight_step": np.float32(1e38)}
     np.savez(file, **arrays | {"conv1.weight": 100 * np.ones_like(arrays["conv1.weight"])}, **steps)
-    with pytest.raises(UserError, match=r"conv1\.weight times conv1\.weight_step = 1e\+38 holds"):
+    sentence = r"conv1\.weight times conv1\.weight_step = 1e\+38 holds"
+    with warnings.catch_warnings(), pytest.raises(UserError, match=sentence):
+        warnings.simplefilter("error")
         network.load(folder / "network.yaml")
     for other, sentence in (("U3", r"is <U3"), ("c8", r"is complex64"), ("O", r"not a weights")):
         arrays["conv1.bias"] = np.zeros(arrays["conv1.bias"].shape, dtype=other)
