@@ -157,15 +157,26 @@ def test_an_rx_packet_takes_whole_beats() -> None:
     assert compile_images(made, weights, enough, ReadMode.FOUR_PHASE)
 
 
-def test_streams_that_share_a_link_are_refused(monkeypatch) -> None:
+def test_streams_that_share_a_link_are_refused() -> None:
     program = compile_images(*network.find("resnet_tiny"), TINY, ReadMode.ONE_PHASE)
-    image, pixels, *others = trace(program, TINY)
-    # The image goes along the links that the first tile's pixels take, too.
-    both = replace(image, hops=(*image.hops, *pixels.hops))
-    monkeypatch.setattr(image_flow, "trace", lambda *_: (both, pixels, *others))
-    match = f"streams {image.number} and {pixels.number} share .*: allowed .* is one stream a link"
+    _, pixels, *_, output = trace(program, TINY)
+    assert (pixels.hops[0].channels, output.producer) == (("tile 0 east_1",), 2)
+    # The output goes around the grid the other way, and so along the first tile's pixels' link.
+    (known,) = (r for r in program.tiles[2].routes if r.stream == output.number)
+    detour = {2: "north_1", 0: "east_1", 1: "south_1"}
+    tiles = []
+    for tile in program.tiles:
+        routes = tile.routes
+        if tile.tile in detour:
+            others = (r for r in routes if r.stream != output.number)
+            routes = (*others, replace(known, sinks=(detour[tile.tile],)))
+        tiles.append(replace(tile, routes=routes))
+    match = (
+        f"streams {pixels.number} and {output.number} share tile 0 east_1: allowed where tiles "
+        "gather from feature maps is one stream a link"
+    )
     with pytest.raises(UserError, match=match):
-        image_flow.check(program, TINY)
+        image_flow.check(replace(program, tiles=tuple(tiles)), TINY)
 
 
 def test_routes_give_way_to_each_other() -> None:

@@ -76,6 +76,8 @@ POOL = {"pool": Pool(kind="max", size=2, stride=2)}
          "a: window: stride = 300: allowed is 1 to 255"),
         ((3000, 3000, 1), [_conv("a", 4), _conv("b", 4)], {},
          "a: window: height = 3000: allowed is 1 to 2047"),
+        ((4, 4, 1), [_conv("a", 4), _conv("b", 4, residual="a")], {"b": 2},
+         "b: replicas with a residual: allowed are layers without"),
         ((64, 64, 1), [_conv("a", 4, pool=Pool(kind="average", size=32, stride=32)),
                        _conv("b", 4)], {}, "a: pooling: size = 32: allowed is 1 to 16"),
         ((2, 2000, 1), [_conv("a", 8, **POOL), _conv("b", 4)], {},
@@ -88,6 +90,19 @@ POOL = {"pool": Pool(kind="max", size=2, stride=2)}
 def test_a_layer_that_cannot_be_run(size, layers, replicas, sentence: str) -> None:
     with pytest.raises(UserError, match=f"^network mine: layer {re.escape(sentence)}"):
         _compile(size, layers, replicas=replicas)
+
+
+def test_a_kernel_that_registers_cannot_say() -> None:
+    """A chip with a tile for each of its many row blocks: more than ship with the project."""
+    wide = HERMES.model_copy(update={"grid": chip.Grid(rows=16, columns=17)})
+    sentence = "network mine: layer a: window: kernel = 256: allowed is 1 to 255"
+    with pytest.raises(UserError, match=f"^{sentence}$"):
+        _compile((256, 256, 1), [_conv("a", 4, 256, padding=0)], wide)
+
+
+def test_limits_that_are_the_firsts_and_not_the_others() -> None:
+    """An image is one packet a pixel; a layer's pixels may be several."""
+    _compile((4, 4, 256), [_conv("a", 257), _conv("b", 4)])
 
 
 def test_a_residual_that_is_the_layers_own_input() -> None:

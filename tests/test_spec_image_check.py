@@ -14,6 +14,10 @@ from spec.image_check import EXTENT_MAX, check_images
 from spec.program import InputPart, TileConfig
 
 HERMES, CADUCEUS = chip.find("hermes"), chip.find("caduceus")
+LARGE = HERMES.model_copy(
+    update={"buffers": chip.Buffers(activation=1 << 20, gather=8, rx=1 << 20, pool=1 << 20)}
+)
+"""As HERMES, with the largest buffers that a chip description may ask for."""
 WINDOW = Window(
     height=8, width=10, channels=6, kernel=3, stride=1, padding=1, position=0, channel=0,
     group=2, groups=2, period=4, first=2,
@@ -53,9 +57,41 @@ def test_what_is_allowed_passes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("window", "pooling", "others"),
+    [
+        (replace(WINDOW, channels=8192), None, {}),
+        (replace(WINDOW, position=8, channel=5), None, {"rows": 1}),
+        # A pixel that is one packet may be longer than the array has rows.
+        (replace(WINDOW, channels=300), None, {}),
+        (replace(WINDOW, channels=4096, packets=16), None, {"parts": _parts(*[256] * 16)}),
+        # Columns to the last, whatever the period would reach beyond it.
+        (replace(WINDOW, first=4), None, {}),
+        (replace(WINDOW, group=10, groups=1, period=10, first=0), None, {}),
+        (replace(WINDOW, width=600, group=255, groups=2, period=255), None, {}),
+        (replace(WINDOW, height=255, width=255, kernel=255, padding=0, group=1, groups=1, period=1,
+                 first=0), None, {}),
+        (WINDOW, replace(POOLING, size=4), {}),
+        (WINDOW, replace(POOLING, kind="average", size=1), {}),
+        (replace(WINDOW, height=16, width=16, group=16, groups=1, period=16, first=0),
+         Pooling("average", 16, 16, 16), {}),
+        (replace(WINDOW, height=255, width=255, group=255, groups=1, period=255, first=0),
+         Pooling("max", 255, 255, 255), {}),
+        # Nothing is added, so RX vectors may be of any length.
+        (None, None, {"rx_parts": 16, "columns": HERMES.buffers.rx + 1}),
+        (None, None, {"rx_enable": True, "columns": HERMES.buffers.rx}),
+        (None, None, {"rx_enable": True, "rx_binary16": True, "columns": HERMES.buffers.rx // 2}),
+    ],
+)  # fmt: skip
+def test_the_largest_values_pass(window, pooling, others: dict) -> None:
+    check_images(_config(window, pooling, **others), HERMES, "tile 0")
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"height": 0}, "height = 0: allowed is 1 to 2047"),
+        ({"height": 2048}, "height = 2048: allowed is 1 to 2047"),
+        ({"width": 0}, "width = 0: allowed is 1 to 2047"),
         ({"width": 2048}, "width = 2048: allowed is 1 to 2047"),
         ({"stride": 0}, "stride = 0: allowed is 1 to 255"),
         ({"stride": 256}, "stride = 256: allowed is 1 to 255"),
@@ -63,19 +99,27 @@ def test_what_is_allowed_passes() -> None:
         ({"padding": 65_536}, "padding = 65536: allowed is 0 to 255"),
         ({"kernel": 11}, "kernel = 11: allowed is 1 to 10"),
         ({"kernel": 0}, "kernel = 0: allowed is 1 to 10"),
+        ({"width": 5, "kernel": 8}, "kernel = 8: allowed is 1 to 7"),
+        ({"height": 600, "width": 600, "kernel": 256}, "kernel = 256: allowed is 1 to 255"),
         ({"padding": 3}, "padding = 3: allowed is 0 to 2"),
         ({"channels": 0}, "channels = 0: allowed is 1 to 8192"),
         ({"channels": 8193}, "channels = 8193: allowed is 1 to 8192"),
+        ({"channel": -1}, "channel = -1: allowed is 0 to 5"),
         ({"channel": 6}, "channel = 6: allowed is 0 to 5"),
+        ({"position": -1}, "position = -1: allowed is 0 to 8"),
         ({"position": 9}, "position = 9: allowed is 0 to 8"),
         ({"position": 1}, "rows from its position on = 54: allowed is 1 to 48"),
         ({"channel": 1}, "rows from its position on = 54: allowed is 1 to 53"),
         ({"group": 0}, "group = 0: allowed is 1 to 255"),
+        ({"width": 600, "group": 256, "period": 256}, "group = 256: allowed is 1 to 255"),
         ({"groups": 11}, "groups = 11: allowed is 1 to 10"),
         ({"groups": 0}, "groups = 0: allowed is 1 to 10"),
         ({"period": 1}, "period = 1: allowed is 2 to 10"),
+        ({"period": 11}, "period = 11: allowed is 2 to 10"),
+        ({"first": -1}, "first = -1: allowed is 0 to 9"),
         ({"first": 10}, "first = 10: allowed is 0 to 9"),
         ({"first": 5}, "columns = 11: allowed is 1 to 10"),
+        ({"packets": 0}, "packets = 0: allowed is 1 to 1"),
         ({"packets": 2}, "packets = 2: allowed is 1 to 1"),
     ],
 )
@@ -90,6 +134,7 @@ def test_a_window_beyond_its_limits(changes: dict, sentence: str) -> None:
         ((1,) * 17, 1, "parts = 17: allowed is 1 to 16"),
         ((3, 3, 3), 2, "3 parts: allowed is a multiple of packets (2)"),
         ((4, 3), 2, "bytes of a pixel's parts = 7: allowed is 6 to 6"),
+        ((4, 2, 4, 1), 2, "bytes of a pixel's parts = 5: allowed is 6 to 6"),
         ((4, 2, 3, 3), 2, "parts differ from pixel to pixel: allowed are the same"),
     ],
 )
@@ -99,9 +144,10 @@ def test_parts_that_are_no_pixels(lengths: tuple, packets: int, sentence: str) -
         check_images(config, HERMES, "tile 7")
 
 
-def test_a_part_longer_than_the_array_is_refused() -> None:
+@pytest.mark.parametrize("lengths", [(257, 43), (43, 257)])
+def test_a_part_longer_than_the_array_is_refused(lengths: tuple) -> None:
     window = replace(WINDOW, channels=300, packets=2)
-    config = _config(window, parts=_parts(257, 43))
+    config = _config(window, parts=_parts(*lengths))
     with pytest.raises(UserError, match="window: bytes of a part = 257: allowed is 1 to 256"):
         check_images(config, HERMES, "tile 7")
 
@@ -123,10 +169,20 @@ def test_pooling_beyond_its_limits(pooling: dict, others: dict, sentence: str) -
         check_images(config, HERMES, "tile 7")
 
 
-def test_an_average_of_more_values_than_its_sum_holds_is_refused() -> None:
-    window = replace(WINDOW, height=32, width=32, group=32, groups=1, period=32, first=0)
-    config = _config(window, Pooling("average", 32, 32, 32))
-    with pytest.raises(UserError, match="pooling: size = 32: allowed is 1 to 16"):
+@pytest.mark.parametrize(
+    ("kind", "size", "down", "across", "most"),
+    [
+        ("average", 32, 32, 32, 16),  # more values than its sum holds
+        ("max", 256, 300, 300, 255),
+        ("max", 4, 3, 9, 3),
+        ("average", 4, 9, 3, 3),
+    ],
+)
+def test_pooling_windows_that_are_too_large(kind, size, down, across, most: int) -> None:
+    columns = {"group": 1, "groups": across, "period": 1, "first": 0}
+    window = replace(WINDOW, height=down, width=across, **columns)
+    config = _config(window, Pooling(kind, size, down, across))
+    with pytest.raises(UserError, match=f"pooling: size = {size}: allowed is 1 to {most}$"):
         check_images(config, HERMES, "tile 7")
 
 
@@ -155,14 +211,27 @@ def test_rx_limits() -> None:
     config = _config(None, rx_enable=True, rx_parts=17)
     with pytest.raises(UserError, match="tile 7: rx_parts = 17: allowed is 1 to 16"):
         check_images(config, HERMES, "tile 7")
-    # 17 bytes are two beats of 16.
-    config = _config(None, columns=17, rx_enable=True)
-    buffers = CADUCEUS.buffers.model_copy(update={"rx": 16})
-    with pytest.raises(UserError, match="bytes of an RX vector = 32: allowed is 1 to 16"):
-        check_images(config, CADUCEUS.model_copy(update={"buffers": buffers}), "tile 7")
+    # 17 bytes are two beats of 16, and 34 are three.
+    for binary16, place in ((False, 32), (True, 48)):
+        config = _config(None, columns=17, rx_enable=True, rx_binary16=binary16)
+        enough, small = (
+            CADUCEUS.model_copy(update={"buffers": CADUCEUS.buffers.model_copy(update={"rx": rx})})
+            for rx in (place, place - 16)
+        )
+        check_images(config, enough, "tile 7")
+        sentence = f"tile 7: bytes of an RX vector = {place}: allowed is 1 to {place - 16}"
+        with pytest.raises(UserError, match=f"^{sentence}$"):
+            check_images(config, small, "tile 7")
 
 
-def test_without_a_chip_only_its_own_limits_count() -> None:
-    check_images(_config(replace(WINDOW, channels=8193)), None, "tile 7")
+@pytest.mark.parametrize("description", [None, LARGE])
+def test_without_a_smaller_buffer_the_format_limits_channels(description) -> None:
+    check_images(_config(replace(WINDOW, channels=65_535)), description, "tile 7")
     with pytest.raises(UserError, match="channels = 65536: allowed is 1 to 65535"):
-        check_images(_config(replace(WINDOW, channels=65_536)), None, "tile 7")
+        check_images(_config(replace(WINDOW, channels=65_536)), description, "tile 7")
+
+
+def test_without_a_chip_its_limits_do_not_count() -> None:
+    check_images(_config(replace(WINDOW, channels=300, packets=2), parts=_parts(257, 43)), None, "")
+    check_images(_config(WINDOW, POOLING, columns=4096), None, "tile 7")
+    check_images(_config(None, columns=HERMES.buffers.rx + 1, rx_enable=True), None, "tile 7")
