@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from caduceus.paths import BUILD
-from caduceus.replicas import Replicas, chosen
+from caduceus.replicas import Replicas, chosen, refused
 from caduceus.workload import Workload, workload
 from compiler import recurrent
 from compiler.image_flow import needs
@@ -58,7 +58,7 @@ def run(
         raise UserError(f"{output}: is a folder: allowed is a file")
     layer = not lstm and workload(found[0], description) is Workload.LAYER
     if replicas and (lstm or layer):
-        raise UserError(f"replicas of network {found[0].name}: allowed is one that takes images")
+        raise refused(found[0].name)
     if not (lstm or layer):
         layers = chosen(replicas, *found, description, read_mode, console)
         program = compile_images(*found, description, read_mode, layers)

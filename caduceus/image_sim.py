@@ -54,8 +54,8 @@ class ImageRequest:
 
 def files_beside(output: Path) -> tuple[Path, Path]:
     """Trace and picture that a run leaves beside its result."""
-    return tuple(output.with_name(output.name.removesuffix(".json") + end)
-                 for end in (".trace.json", ".png"))  # fmt: skip
+    name = output.name.removesuffix(".json")
+    return output.with_name(f"{name}.trace.json"), output.with_name(f"{name}.png")
 
 
 def timing(chip: Chip, outcome: ImageOutcome) -> dict[str, float]:

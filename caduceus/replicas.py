@@ -7,11 +7,17 @@ from rich.console import Console
 
 from compiler.replicas import best_replicas
 from spec.chip import Chip
+from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Network, Weights
 
 Replicas = Mapping[str, int] | Literal["auto"] | None
 """What the user asks for: by layer how many, `auto` as many as help, or none."""
+
+
+def refused(network: str) -> UserError:
+    """What to raise where there can be no replicas."""
+    return UserError(f"replicas of network {network}: allowed is one that takes images end to end")
 
 
 def chosen(

@@ -21,7 +21,7 @@ from caduceus.chip_sim import run_network
 from caduceus.image_sim import ImageRequest
 from caduceus.paths import BUILD, HARNESS
 from caduceus.progress import watch
-from caduceus.replicas import Replicas, chosen
+from caduceus.replicas import Replicas, chosen, refused
 from caduceus.workload import Workload, workload
 from compiler.one_tile import compile_network
 from golden import network as golden_network
@@ -266,10 +266,6 @@ def _only_run() -> Iterator[None]:
         yield
 
 
-def _not_replicated(network: str) -> UserError:
-    return UserError(f"replicas of network {network}: allowed is one that takes images end to end")
-
-
 def _run(request: Request, chip: Chip, console: Console, started: float) -> bool:
     """The run itself, with the folders to itself."""
     what = chip, _absolute(request.chip), request.simulator, request.read_mode
@@ -277,13 +273,13 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
     found = recurrent.find(request.network)
     if found is not None:
         if request.replicas:
-            raise _not_replicated(found[0].name)
+            raise refused(found[0].name)
         _forget(request.output)
         return sequence_sim.run_network(*found, *what, request.images or STEPS, *how)
     network, weights = network_description.find(request.network)
     kind = workload(network, chip)
     if request.replicas and kind is not Workload.IMAGES:
-        raise _not_replicated(network.name)
+        raise refused(network.name)
     if kind is Workload.LAYER:
         _forget(request.output)
         return run_network(network, weights, *what, request.images or IMAGES, *how)

@@ -164,8 +164,7 @@ async def _vectors(random: np.random.Generator, bench: TileBench) -> None:
 
 def _rx_vectors(bench: TileBench, work: MapWork) -> int:
     """RX vectors that the tile's buffer holds, each in whole beats."""
-    units = bench.chip.link.units
-    return bench.chip.buffers.rx // units // -(-work.config.rx_bytes // units)
+    return bench.chip.buffers.rx // bench.chip.rx_place(work.config.rx_bytes)
 
 
 @cocotb.test()

@@ -1,40 +1,59 @@
-"""Convolutional networks with random weights, as files, for the tests of the command line."""
+"""Small convolutional networks for tests of the compiler and of the command line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from spec.network import Input, Layer, Network, geometries
+from spec.network import Input, Layer, Network, Weights, geometries
 from train.export import export
+
+_SETTINGS = {"gmax": 400, "output_scale": 0.05}
 
 
 def conv(name: str, outputs: int, **shape: object) -> Layer:
-    return Layer(
-        name=name, kind="conv", outputs=outputs, relu=True, gmax=400, output_scale=0.05, **shape
-    )
+    return Layer(name=name, kind="conv", outputs=outputs, relu=True, **_SETTINGS, **shape)
 
 
 def dense(outputs: int) -> Layer:
-    return Layer(
-        name="dense", kind="dense", outputs=outputs, relu=False, gmax=400, output_scale=0.05
-    )
+    return Layer(name="dense", kind="dense", outputs=outputs, relu=False, **_SETTINGS)
 
 
-def written(
-    folder: Path, shape: tuple[int, int, int], layers: tuple[Layer, ...], dataset: str = "random"
-) -> Path:
-    """Write a network for images of `shape` (height, width, channels); its description."""
-    random = np.random.default_rng(0)
+def described(
+    shape: tuple[int, int, int], layers: Sequence[Layer], dataset: str = "random"
+) -> Network:
+    """A network for images of `shape`: height, width, channels."""
     height, width, channels = shape
-    described = Network(
-        format=1, name="mine", dataset=dataset, weights="weights.npz", layers=layers,
+    return Network(
+        format=1, name="mine", dataset=dataset, weights="weights.npz", layers=tuple(layers),
         input=Input(height=height, width=width, channels=channels, scale=1 / 127),
         **({} if dataset == "random" else {"float_accuracy": 0.1}),
     )  # fmt: skip
+
+
+def with_ones(
+    shape: tuple[int, int, int], layers: Sequence[Layer]
+) -> tuple[Network, dict[str, Weights]]:
+    """A network whose weights are all 1, where they do not matter."""
+    network = described(shape, layers)
+    return network, {
+        layer.name: Weights(
+            np.ones((geometry.rows, layer.outputs), np.float32), np.zeros(layer.outputs, np.float32)
+        )
+        for layer, geometry in zip(layers, geometries(network), strict=True)
+    }
+
+
+def written(
+    folder: Path, shape: tuple[int, int, int], layers: Sequence[Layer], dataset: str = "random"
+) -> Path:
+    """Write a network with random weights; its description."""
+    random = np.random.default_rng(0)
+    network = described(shape, layers, dataset)
     arrays = {}
-    for layer, geometry in zip(layers, geometries(described), strict=True):
+    for layer, geometry in zip(layers, geometries(network), strict=True):
         size = (geometry.rows, layer.outputs)
         arrays[f"{layer.name}.weight"] = random.normal(0, 0.3, size).astype(np.float16)
         arrays[f"{layer.name}.bias"] = np.zeros(layer.outputs, np.float32)
-    export(described, arrays, folder)
+    export(network, arrays, folder)
     return folder / "network.yaml"

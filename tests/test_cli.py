@@ -1,6 +1,7 @@
 """The command line as a user meets it: results, exit statuses, one sentence for each mistake."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,10 +25,11 @@ FIELDS = {
 }  # fmt: skip
 
 
-def caduceus(*arguments: object) -> subprocess.CompletedProcess:
+def caduceus(*arguments: object, **environment: object) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "caduceus", *map(str, arguments)],
         cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
+        env=os.environ | {key: str(value) for key, value in environment.items()},
     )  # fmt: skip
 
 

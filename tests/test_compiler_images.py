@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from image_networks import conv, with_ones
 
 from compiler import image_flow
 from compiler.circuits import Crowded, Demand, route
@@ -19,7 +20,6 @@ from spec.errors import UserError
 from spec.fabric import INPUT, RX
 from spec.feature_map import Window
 from spec.formats import ReadMode
-from spec.network import Input, Layer, Network, Weights, geometries
 from spec.program_codes import computing
 from tb.random_networks import random_convolutions
 
@@ -132,29 +132,20 @@ def test_an_rx_packet_takes_whole_beats() -> None:
     """On links of 16 bytes 17 values take the room of 32."""
     small = chip.find("caduceus")
 
-    def layer(name: str, **options: object) -> Layer:
-        size = {"outputs": 17, "kernel": 3, "stride": 1, "padding": 1}
-        scales = {"relu": True, "gmax": 400, "output_scale": 0.01}
-        return Layer(name=name, kind="conv", **size, **scales, **options)
-
-    made = Network(
-        format=1, name="wide", dataset="random", weights="weights.npz",
-        input=Input(height=8, width=150, channels=2, scale=1 / 127),
-        layers=(layer("a"), layer("b"), layer("c", residual="a")),
-    )  # fmt: skip
-    weights = {
-        each.name: Weights(np.ones((geometry.rows, 17), np.float32), np.zeros(17, np.float32))
-        for each, geometry in zip(made.layers, geometries(made), strict=True)
-    }
+    layers = [
+        conv(name, 17, kernel=3, padding=1, residual=residual)
+        for name, residual in (("a", None), ("b", None), ("c", "a"))
+    ]
+    made = with_ones((8, 150, 2), layers)
     # Two rows and a pixel of b, two and a pixel of c, less one: what waits is 17 bytes each.
     with pytest.raises(image_flow.TooSmall) as refusal:
-        compile_images(made, weights, small, ReadMode.FOUR_PHASE)
+        compile_images(*made, small, ReadMode.FOUR_PHASE)
     lacking = int(re.search(r"RX buffer of tile \d+ \(c\) by (\d+) bytes", str(refusal.value))[1])
     packets, rest = divmod(small.buffers.rx + lacking, 32)
     assert not rest and 2 * 150 <= packets <= 2 * 152
     buffers = small.buffers.model_copy(update={"rx": 32 * packets})
     enough = small.model_copy(update={"buffers": buffers})
-    assert compile_images(made, weights, enough, ReadMode.FOUR_PHASE)
+    assert compile_images(*made, enough, ReadMode.FOUR_PHASE)
 
 
 def test_streams_that_share_a_link_are_refused() -> None:

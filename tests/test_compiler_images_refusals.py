@@ -2,8 +2,8 @@
 
 import re
 
-import numpy as np
 import pytest
+from image_networks import conv, dense, with_ones
 
 from compiler.images import compile_images
 from compiler.replicas import best_replicas
@@ -11,22 +11,9 @@ from spec import chip
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Input, Layer, Network, Pool, Weights, geometries
+from spec.network import Layer, Pool
 
-HERMES, TINY = chip.find("hermes"), chip.find("tiny")
-
-
-def _conv(name: str, outputs: int, kernel: int = 1, **others: object) -> Layer:
-    settings = {"stride": 1, "padding": kernel // 2, "relu": True} | others
-    return Layer(
-        name=name,
-        kind="conv",
-        outputs=outputs,
-        kernel=kernel,
-        gmax=400,
-        output_scale=0.01,
-        **settings,
-    )
+HERMES = chip.find("hermes")
 
 
 def _compile(
@@ -35,55 +22,43 @@ def _compile(
     description: Chip = HERMES,
     replicas: dict[str, int] | None = None,
 ) -> None:
-    height, width, channels = size
-    made = Network(
-        format=1, name="mine", dataset="random", weights="weights.npz", layers=tuple(layers),
-        input=Input(height=height, width=width, channels=channels, scale=1 / 127),
-    )  # fmt: skip
-    weights = {
-        layer.name: Weights(
-            np.ones((shape.rows, layer.outputs), np.float32), np.zeros(layer.outputs, np.float32)
-        )
-        for layer, shape in zip(layers, geometries(made), strict=True)
-    }
-    compile_images(made, weights, description, ReadMode.ONE_PHASE, replicas)
+    compile_images(*with_ones(size, layers), description, ReadMode.ONE_PHASE, replicas)
 
 
-DENSE = Layer(name="dense", kind="dense", outputs=10, relu=False, gmax=400, output_scale=0.01)
-POOL = {"pool": Pool(kind="max", size=2, stride=2)}
+POOL = Pool(kind="max", size=2, stride=2)
 
 
 @pytest.mark.parametrize(
     ("size", "layers", "replicas", "sentence"),
     [
-        ((4, 6, 1), [_conv("a", 4), DENSE], {},
+        ((4, 6, 1), [conv("a", 4), dense(10)], {},
          "dense: its input has 4x6 pixels: allowed on a whole chip are as many rows as columns"),
-        ((4, 4, 257), [_conv("a", 4)], {}, "a: 257 channels: allowed on a whole chip are 256"),
-        ((4, 4, 1), [_conv("a", 4), _conv("b", 4)], {"b": 2},
+        ((4, 4, 257), [conv("a", 4)], {}, "a: 257 channels: allowed on a whole chip are 256"),
+        ((4, 4, 1), [conv("a", 4), conv("b", 4)], {"b": 2},
          "b: 2 replicas: allowed for the last layer is 1"),
-        ((4, 4, 1), [_conv("a", 4), _conv("b", 4)], {"a": 3},
+        ((4, 4, 1), [conv("a", 4), conv("b", 4)], {"a": 3},
          "a: 3 replicas: allowed are such that 4 columns of results are a multiple of 1 times"),
-        ((8, 8, 1), [_conv("a", 4, pool=Pool(kind="max", size=2, stride=1)), _conv("b", 4)], {},
+        ((8, 8, 1), [conv("a", 4, pool=Pool(kind="max", size=2, stride=1)), conv("b", 4)], {},
          "a: pool.stride = 1: allowed on a whole chip is pool.size (2)"),
-        ((1, 1, 1), [_conv("a", 2049)], {},
+        ((1, 1, 1), [conv("a", 2049)], {},
          "a: its 2049 outputs take 9 tiles side by side: allowed for the last layer are as many as "
          "chip hermes has host outputs, 8"),
-        ((3, 3, 1), [_conv("a", 4, padding=65_536), _conv("b", 4)], {},
+        ((3, 3, 1), [conv("a", 4, padding=65_536), conv("b", 4)], {},
          "a: window: padding = 65536: allowed is 0 to 255"),
-        ((3, 3, 1), [_conv("a", 4, padding=1), _conv("b", 4)], {},
+        ((3, 3, 1), [conv("a", 4, padding=1), conv("b", 4)], {},
          "a: window: padding = 1: allowed is 0 to 0"),
-        ((600, 600, 1), [_conv("a", 4, stride=300), _conv("b", 4)], {},
+        ((600, 600, 1), [conv("a", 4, stride=300), conv("b", 4)], {},
          "a: window: stride = 300: allowed is 1 to 255"),
-        ((3000, 3000, 1), [_conv("a", 4), _conv("b", 4)], {},
+        ((3000, 3000, 1), [conv("a", 4), conv("b", 4)], {},
          "a: window: height = 3000: allowed is 1 to 2047"),
-        ((4, 4, 1), [_conv("a", 4), _conv("b", 4, residual="a")], {"b": 2},
+        ((4, 4, 1), [conv("a", 4), conv("b", 4, residual="a")], {"b": 2},
          "b: replicas with a residual: allowed are layers without"),
-        ((64, 64, 1), [_conv("a", 4, pool=Pool(kind="average", size=32, stride=32)),
-                       _conv("b", 4)], {}, "a: pooling: size = 32: allowed is 1 to 16"),
-        ((2, 2000, 1), [_conv("a", 8, **POOL), _conv("b", 4)], {},
+        ((64, 64, 1), [conv("a", 4, pool=Pool(kind="average", size=32, stride=32)),
+                       conv("b", 4)], {}, "a: pooling: size = 32: allowed is 1 to 16"),
+        ((2, 2000, 1), [conv("a", 8, pool=POOL), conv("b", 4)], {},
          "a: pooling: a row of windows keeps 8000 values, 5952 too many: allowed is buffers.pool = "
          "2048"),
-        ((4, 4, 1), [_conv("a", 4), _conv("b", 4), _conv("c", 4, input="a")], {},
+        ((4, 4, 1), [conv("a", 4), conv("b", 4), conv("c", 4, input="a")], {},
          "b: nobody takes its output"),
     ],
 )  # fmt: skip
@@ -97,34 +72,26 @@ def test_a_kernel_that_registers_cannot_say() -> None:
     wide = HERMES.model_copy(update={"grid": chip.Grid(rows=16, columns=17)})
     sentence = "network mine: layer a: window: kernel = 256: allowed is 1 to 255"
     with pytest.raises(UserError, match=f"^{sentence}$"):
-        _compile((256, 256, 1), [_conv("a", 4, 256, padding=0)], wide)
+        _compile((256, 256, 1), [conv("a", 4, kernel=256)], wide)
 
 
 def test_limits_that_are_the_firsts_and_not_the_others() -> None:
     """An image is one packet a pixel; a layer's pixels may be several."""
-    _compile((4, 4, 256), [_conv("a", 257), _conv("b", 4)])
+    _compile((4, 4, 256), [conv("a", 257), conv("b", 4)])
 
 
 def test_a_residual_that_is_the_layers_own_input() -> None:
     """It runs where a chain's first tile gathers from the channels that it adds, not elsewhere."""
     array = {"array": chip.Array(rows=16, columns=16), "gdpu": chip.Gdpu(slices=8, units=4)}
     small = HERMES.model_copy(update=array)
-    layers = [_conv("a", 16), _conv("b", 16, residual="a"), _conv("c", 4)]
+    layers = [conv("a", 16), conv("b", 16, residual="a"), conv("c", 4)]
     _compile((4, 4, 1), layers, small)
-    layers = [_conv("a", 20), _conv("b", 20, 3, residual="a"), _conv("c", 4)]
+    layers = [conv("a", 20), conv("b", 20, kernel=3, padding=1, residual="a"), conv("c", 4)]
     with pytest.raises(UserError, match="layer b: residual a is its input, too, and a tile would"):
         _compile((4, 4, 1), layers, small)
 
 
 def test_automatic_replicas_of_what_cannot_be_compiled_are_none() -> None:
-    made = Network(
-        format=1, name="mine", dataset="random", weights="weights.npz",
-        layers=(_conv("a", 4, 3), _conv("b", 4, 3)),
-        input=Input(height=5, width=5, channels=1, scale=1 / 127),
-    )  # fmt: skip
-    weights = {
-        "a": Weights(np.ones((9, 4), np.float32), np.zeros(4, np.float32)),
-        "b": Weights(np.ones((36, 4), np.float32), np.zeros(4, np.float32)),
-    }
+    layers = conv("a", 4, kernel=3, padding=1), conv("b", 4, kernel=3, padding=1)
     # Five columns are no multiple of two.
-    assert best_replicas(made, weights, HERMES, ReadMode.ONE_PHASE) == {}
+    assert best_replicas(*with_ones((5, 5, 1), layers), HERMES, ReadMode.ONE_PHASE) == {}

@@ -1,14 +1,12 @@
 """Which images a network is given, through one tile or from end to end, from the command line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from image_networks import conv, dense, written
+from test_cli import caduceus
 
 from caduceus import images
 from golden import host
@@ -18,8 +16,6 @@ from spec.network import Layer, Pool
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def _layers(pool: str) -> tuple[Layer, ...]:
@@ -46,28 +42,20 @@ def cifar10(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _caduceus(*arguments: object, **environment: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "caduceus", *map(str, arguments)],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
-        env=os.environ | {key: str(value) for key, value in environment.items()},
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("layers", [ONE_TILE, END_TO_END], ids=["one tile", "end to end"])
 def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tuple) -> None:
     described = _write(tmp_path / "net", "cifar10", 3, layers)
     output = tmp_path / "result.json"
     what = ("--chip", "tiny", "--net", described, "--images", 3)
-    run = _caduceus("sim", *what, "--output", output, CIFAR10=cifar10)
+    run = caduceus("sim", *what, "--output", output, CIFAR10=cifar10)
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
     assert (report["mismatches"], report["inputs"]) == (0, 3)
     assert 0 <= report["rtl_accuracy"] <= 1
-    run = _caduceus("accuracy", *what, CIFAR10=cifar10)
+    run = caduceus("accuracy", *what, CIFAR10=cifar10)
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"golden {report['rtl_accuracy']:.2%} of 3 images" in run.stdout
-    run = _caduceus("sim", *what)
+    run = caduceus("sim", *what)
     assert run.returncode == 2
     assert "environment variable CIFAR10" in run.stderr and run.stderr.count("\n") == 1
 
@@ -76,12 +64,12 @@ def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tupl
 def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
     what = ("--chip", "tiny", "--net", _write(tmp_path / "net", "random", 3, layers))
     # Nor are they made: so many would not fit the memory.
-    run = _caduceus("accuracy", *what, "--images", 100_000_000)
+    run = caduceus("accuracy", *what, "--images", 100_000_000)
     assert run.returncode == 2
     assert "takes random images: allowed is one with a data set" in run.stderr
     assert run.stderr.count("\n") == 1
     output = tmp_path / "result.json"
-    run = _caduceus("sim", *what, "--images", 1, "--output", output)
+    run = caduceus("sim", *what, "--images", 1, "--output", output)
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
     assert report["mismatches"] == 0 and "rtl_accuracy" not in report

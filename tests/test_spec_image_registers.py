@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from test_spec_image_check import LARGE
 
 from spec import chip, formats, image_registers
 from spec.chip import Chip
@@ -20,10 +21,6 @@ from spec.program import InputPart, TileConfig
 from spec.register import Register, RegisterField
 
 HERMES = chip.find("hermes")
-LARGE = HERMES.model_copy(
-    update={"buffers": chip.Buffers(activation=1 << 20, gather=8, rx=1 << 20, pool=1 << 20)}
-)
-"""As HERMES, with the largest buffers that a chip description may ask for."""
 FIELDS = [(register, field) for register in image_registers.REGISTERS for field in register.fields]
 
 
