@@ -47,8 +47,7 @@ def convert(
     here = (tile, slice(columns))
     gains = {Steer.P: state.gain_p[here], Steer.N: state.gain_n[here]}
     offsets = {Steer.P: state.offset_p[here], Steer.N: state.offset_n[here]}
-    noise = state.noise[here]
-    noisy = noise.any()
+    noisy = state.noise[here].any()
     reads = first_read if np.ndim(first_read) else first_read + np.arange(vectors)
     counters = {steer: np.zeros((vectors, columns), dtype=np.int32) for steer in gains}
     for index, (phase, charge) in enumerate(zip(formats.PHASES[mode], charges, strict=True)):
@@ -56,8 +55,7 @@ def convert(
         gain = np.where(charge >= 0, *gains.values()) if by_sign else gains[phase.steer]
         scaled = np.multiply(charge, gain, dtype=np.int64)
         if noisy:
-            sample = read_noise.samples(state.seed, tile, reads, index, columns)
-            scaled += np.multiply(sample, noise, dtype=np.int64) << _NOISE_SHIFT
+            scaled += _disturbance(state, tile, reads, index, columns)
         if by_sign:
             to_p = scaled >= 0
             count = _count(np.abs(scaled), np.where(to_p, *offsets.values()), phase_limit)
@@ -70,6 +68,50 @@ def convert(
         np.minimum(counter, formats.COUNT_MAX).astype(np.uint16) for counter in counters.values()
     )
     return p, n
+
+
+def steered(
+    charges: NDArray[np.int32],
+    steer: Steer,
+    state: PcmState,
+    tile: int,
+    phase_limit: int,
+    reads: NDArray[np.int64],
+) -> NDArray[np.int32]:
+    """Counts of MVMs of a single window, steered to a counter, as verify reads are.
+
+    Args:
+        charges: int32 [n, columns], magnitudes.
+        steer: P or N, which says whose gains and offsets.
+        state: as of `convert`.
+        tile: likewise.
+        phase_limit: likewise.
+        reads: [n], MVMs that the tile did before since its state was loaded.
+
+    Returns:
+        int32 [n, columns].
+    """
+    columns = charges.shape[1]
+    here = (tile, slice(columns))
+    to_p = steer == Steer.P
+    gain, offset = (
+        (state.gain_p[here], state.offset_p[here])
+        if to_p
+        else (state.gain_n[here], state.offset_n[here])
+    )
+    scaled = np.multiply(charges, gain, dtype=np.int64)
+    if state.noise[here].any():
+        scaled += _disturbance(state, tile, reads, 0, columns)
+    return _count(scaled, offset, phase_limit)
+
+
+def _disturbance(
+    state: PcmState, tile: int, reads: NDArray[np.int64], window: int, columns: int
+) -> NDArray[np.int64]:
+    """Noise [n, columns] of a window of each of these reads."""
+    sample = read_noise.samples(state.seed, tile, reads, window, columns)
+    noise = state.noise[tile, :columns]
+    return np.multiply(sample, noise, dtype=np.int64) << _NOISE_SHIFT
 
 
 def _count(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import gdpu
+from golden.fast_gdpu import FastGdpu
 from golden.payload import Values, from_bytes, to_bytes
 from golden.plan import End, Node, plan
-from golden.tile import Tile
+from golden.tile import Tap, Tile
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import GDPU, INPUT, RX
@@ -134,10 +134,15 @@ class Machine:
 
     Raises:
         UserError: they do not fit each other, or the program's packets go wrong.
+
+    `tap` is called with each computing tile's number and its input vectors, int8 [n, rows].
     """
 
-    def __init__(self, program: ChipProgram, chip: Chip, state: PcmState) -> None:
+    def __init__(
+        self, program: ChipProgram, chip: Chip, state: PcmState, tap: Tap | None = None
+    ) -> None:
         check(program, chip)
+        self._tap = tap
         tiles = computing(program)
         if state.tiles != max(1, len(tiles)):
             raise UserError(
@@ -152,7 +157,7 @@ class Machine:
         end = 0
         for each in program.slices:
             start, end = end, end + each.config.units
-            self._slices[each.slice] = each.config, slice(start, end)
+            self._slices[each.slice] = FastGdpu(each.config), slice(start, end)
 
     def run_sequences(
         self, x: NDArray[np.int8], initial: LstmState | None = None, first_read: int = 0
@@ -210,9 +215,9 @@ class Machine:
         for node in self._plan.order:
             kind, number = node
             if kind == "slice":
-                config, units = self._slices[number]
+                unit, units = self._slices[number]
                 gates = payload((node, GDPU, 0))
-                hidden[:, units], cell[:, units] = gdpu.step(config, gates, before.cell[:, units])
+                hidden[:, units], cell[:, units] = unit.step(gates, before.cell[:, units])
                 results[node] = hidden[:, units]
                 continue
             wanted, tile = self._tiles[number]
@@ -220,6 +225,8 @@ class Machine:
             for index, part in enumerate(wanted.config.input_parts):
                 where = slice(part.start, part.start + part.length)
                 inputs[:, where] = payload((node, INPUT, index))
+            if self._tap:
+                self._tap(number, inputs)
             rx = from_bytes(wanted.config, payload((node, RX, 0)))
             results[node] = tile.run(wanted.config, inputs, rx, reads)
         final = np.empty((len(x), self._program.output_length), dtype=np.int8)

@@ -11,29 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from spec import formats
 
-_SMALLEST_NORMAL = 2.0 ** (1 - formats.FP16_BIAS)
-
-Real = NDArray[np.float32] | NDArray[np.float64]
-
-
-class _Wider:
-    """How a wider format differs from binary16: all that the roundings need."""
-
-    def __init__(self, kind: type[np.floating], integer: type[np.signedinteger]) -> None:
-        info = np.finfo(kind)
-        self.integer = integer
-        self.extra_bits = info.nmant - formats.FP16_FRACTION_BITS
-        self.bias_ratio = kind(2.0 ** (formats.FP16_BIAS - (info.maxexp - 1)))
-        self.half_step = integer(1 << self.extra_bits - 1)
-        self.exponent = integer(((1 << info.nexp) - 1) << info.nmant)
-        self.aligner = kind(1.5 * 2.0**self.extra_bits)
-        self.smallest_normal = kind(_SMALLEST_NORMAL)
-
-
-_WIDER = {
-    np.dtype(np.float32): _Wider(np.float32, np.int32),
-    np.dtype(np.float64): _Wider(np.float64, np.int64),
-}
+_EXTRA_BITS = 52 - formats.FP16_FRACTION_BITS
+"""By which a fraction in float64 is longer."""
+_BIAS_RATIO = 2.0 ** (formats.FP16_BIAS - 1023)
 
 
 def fma(
@@ -79,39 +59,16 @@ def _values() -> NDArray[np.float32]:
     return values
 
 
-def from_real(real: Real) -> NDArray[np.uint16]:
-    """Bits of the binary16 values nearest to `real`, which are multiples of 2**-48."""
-    wider = _WIDER[real.dtype]
-    # With the exponents' biases made equal, binary16 is the upper part of the wider format,
-    # subnormals included; the scaling is exact for float64, whose own subnormals reach to
-    # 2**-1074, and for float32 if `real` are multiples of 2**-37.
-    magnitude = np.abs(real * wider.bias_ratio).view(wider.integer)
+def from_real(real: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Bits of the binary16 values nearest to `real`."""
+    # With the exponents' biases made equal, binary16 is the upper part of float64, subnormals
+    # included; the scaling is exact for multiples of 2**-66, as float64's own subnormals reach to
+    # 2**-1074.
+    magnitude = np.abs(real * _BIAS_RATIO).view(np.int64)
     # Nearest: add a half step less one, and that one only if the kept part is odd.
-    magnitude += (magnitude >> wider.extra_bits & 1) + (wider.half_step - 1)
-    magnitude >>= wider.extra_bits
+    magnitude += (magnitude >> _EXTRA_BITS & 1) + ((1 << _EXTRA_BITS - 1) - 1)
+    magnitude >>= _EXTRA_BITS
     bits = np.minimum(magnitude, formats.FP16_INFINITY).astype(np.uint16)
     bits = np.asarray(bits | np.signbit(real).astype(np.uint16) << formats.FP16_BITS - 1)
     np.putmask(bits, np.isnan(real), formats.FP16_NAN)
     return bits
-
-
-def nearest(real: Real, signed_zeros: bool = False) -> None:
-    """Round `real` in place to binary16 values, of which it stays the values, not the bits.
-
-    Their magnitudes must be below 65520, from where on the nearest binary16 is an infinity. What
-    becomes 0 has a sign only with `signed_zeros`.
-    """
-    wider = _WIDER[real.dtype]
-    # A number so much larger leaves room for just the bits to keep: the sum with it is rounded
-    # there, to nearest, ties to even, and the difference is exact. One and a half, so that the sum
-    # has the same exponent with numbers of either sign.
-    large = (real.view(wider.integer) & wider.exponent).view(real.dtype)
-    np.maximum(large, wider.smallest_normal, out=large)
-    large *= wider.aligner
-    if not signed_zeros:
-        real += large
-        real -= large
-        return
-    rounded = real + large
-    rounded -= large
-    np.copysign(rounded, real, out=real)

@@ -44,12 +44,10 @@ def step(
     Raises:
         UserError: an array or the configuration does not fit.
     """
-    _check(config)
+    check(config)
     _demand("gate vectors", gates, np.int8, (len(gates), len(GATES) * config.units))
     _demand("cell state", cell, np.uint16, (len(gates), config.units))
-    z = convert.from_int8(np.maximum(gates, -formats.INT8_MAX)).reshape(*cell.shape, len(GATES))
-    x = fp16.fma(z, np.array(config.input_scale), np.array(config.input_offset))
-    y = fp16.fma(tanh(x), np.array(gdpu.GATE_SCALE), np.array(gdpu.GATE_OFFSET))
+    y = activations(config, gates.reshape(*cell.shape, len(GATES)))
     i, a, f, o = (y[..., gate] for gate in range(len(GATES)))
     new = fp16.fma(i, a, gdpu.ZERO)
     new = fp16.fma(f, cell, new)
@@ -58,7 +56,15 @@ def step(
     return convert.to_int8(h), new
 
 
-def _check(config: GdpuConfig) -> None:
+def activations(config: GdpuConfig, gates: NDArray[np.int8]) -> NDArray[np.uint16]:
+    """binary16 bits of what the gates are, of pre-activations int8 [..., gate]."""
+    z = convert.from_int8(np.maximum(gates, -formats.INT8_MAX))
+    x = fp16.fma(z, np.array(config.input_scale), np.array(config.input_offset))
+    return fp16.fma(tanh(x), np.array(gdpu.GATE_SCALE), np.array(gdpu.GATE_OFFSET))
+
+
+def check(config: GdpuConfig) -> None:
+    """Raise UserError unless a slice can be told so."""
     if config.units < 1:
         raise UserError(f"GDPU configuration: units = {config.units}: allowed is 1 or more")
     for name in ("input_scale", "input_offset"):

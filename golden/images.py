@@ -10,7 +10,7 @@ from golden import gather
 from golden.payload import Values, from_bytes, to_bytes
 from golden.plan import End, Node, Part, Source, plan
 from golden.pool import pool
-from golden.tile import Tile
+from golden.tile import Tap, Tile
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT, RX
@@ -146,10 +146,15 @@ class Machine:
 
     Raises:
         UserError: they do not fit each other, or the program's packets go wrong.
+
+    `tap` is called with each computing tile's number and its input vectors, int8 [n, rows].
     """
 
-    def __init__(self, program: ChipProgram, chip: Chip, state: PcmState) -> None:
+    def __init__(
+        self, program: ChipProgram, chip: Chip, state: PcmState, tap: Tap | None = None
+    ) -> None:
         check(program, chip)
+        self._tap = tap
         if program.slices:
             raise UserError("program: has GDPU slices: allowed are sequences of vectors")
         tiles = computing(program)
@@ -202,6 +207,8 @@ class Machine:
             vectors = gather.vectors(window, config.rows, maps)
         else:
             vectors = inputs.reshape(-1, config.rows)
+        if self._tap:
+            self._tap(tile.tile, vectors)
         count = inputs.shape[1] if window is None else window.results
         rx = None
         if config.rx_enable:

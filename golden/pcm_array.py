@@ -1,7 +1,5 @@
 """The PCM crossbar: pulses on the rows become charge on the columns."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +7,29 @@ from golden import modulator
 from spec import formats
 from spec.formats import Phase, ReadMode, Steer
 from spec.pcm_state import PcmState
+
+
+def reference_charges(
+    reference: int, mode: ReadMode, vectors: int, columns: int
+) -> NDArray[np.int32]:
+    """Charge of every window of MVMs in which a reference current flows, not the cells'.
+
+    Args:
+        reference: units of charge a slot, signed; not 0.
+        mode: gives the windows.
+        vectors: how many MVMs.
+        columns: results of each.
+
+    Returns:
+        int32 [phases, vectors, columns]; where a window is steered to a counter, the magnitude.
+    """
+    charge = reference * formats.SLOTS
+    window = [
+        charge if phase.steer == Steer.BY_SIGN else abs(charge) for phase in formats.PHASES[mode]
+    ]
+    return np.broadcast_to(
+        np.array(window, dtype=np.int32)[:, np.newaxis, np.newaxis], (len(window), vectors, columns)
+    )
 
 
 class Crossbar:
@@ -53,31 +74,11 @@ class Crossbar:
         charges = np.empty((len(phases), x.shape[0], columns), dtype=np.float32)
         for charge, phase in zip(charges, phases, strict=True):
             pulses = modulator.signed_pulses(x, phase).astype(np.float32)
-            np.matmul(pulses, self._weights(phase)[: x.shape[1], :columns], out=charge)
+            np.matmul(pulses, self.weights(phase)[: x.shape[1], :columns], out=charge)
         return charges.astype(np.int32)
 
-    def driven(
-        self, x: NDArray[np.int8], mode: ReadMode, columns: int
-    ) -> Iterator[NDArray[np.float32] | None]:
-        """As `charges`, window after window and as float32; None for one without a pulse."""
-        lowest, highest = (int(x.min()), int(x.max())) if x.size else (0, 0)
-        made: dict[tuple[bool, bool], NDArray[np.float32]] = {}
-        for phase in formats.PHASES[mode]:
-            positive = phase.drive_positive and highest > 0
-            negative = phase.drive_negative and lowest < 0
-            if not positive and not negative:
-                yield None
-                continue
-            drives = phase.drive_positive, phase.drive_negative
-            if drives not in made:
-                # Pulses are the inputs themselves, where there are none of the other sign.
-                by_sign = phase.steer == Steer.BY_SIGN and lowest >= -formats.INT8_MAX
-                same = by_sign or (phase.drive_positive and lowest >= 0)
-                pulses = x if same else modulator.signed_pulses(x, phase)
-                made[drives] = pulses.astype(np.float32)
-            yield made[drives] @ self._weights(phase)[: x.shape[1], :columns]
-
-    def _weights(self, phase: Phase) -> NDArray[np.float32]:
+    def weights(self, phase: Phase) -> NDArray[np.float32]:
+        """What a pulse of one slot adds in that window, [rows, columns]; not to be changed."""
         if phase.steer == Steer.BY_SIGN:
             return self._net
         return self._plus if phase.select_plus else self._minus

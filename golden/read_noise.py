@@ -65,7 +65,7 @@ def samples(
             low = pairs.take((word & _LOW_HALF).view(np.int64))
             high = pairs.take((word >> _HALF_BITS).view(np.int64))
             np.add(low, high, out=found[part, :, place])
-    return found.reshape(len(reads), -1)[:, :columns]
+    return found.reshape(len(reads), len(draws) * spec.COLUMNS_PER_DRAW)[:, :columns]
 
 
 @cache

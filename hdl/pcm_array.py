@@ -1,28 +1,30 @@
 """The PCM macro of a tile as a component, and the sources of its behavioural model.
 
 The macro is analog: it is always an instance of the Verilog module `pcm_array`, whose boundary has
-more than one implementation behind it. For simulation that is `pcm_array.sv` with `adc.sv` and
-`read_noise.sv`; for synthesis, the macro itself or an emulation of it.
+more than one implementation behind it. For simulation that is `pcm_array.sv` with the sources in
+`_SOURCES`; for synthesis, the macro itself or an emulation of it.
 """
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
-from amaranth.hdl import ClockSignal, Instance, Module, Shape
+from amaranth.hdl import ClockSignal, Instance, Module, Shape, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from spec import formats, pcm_state, read_noise
+from spec import formats, pcm_state, programming, read_noise
 from spec.chip import Chip
 from spec.files import write_whole
 from spec.formats import Steer
+from spec.programming import Pulse
 
 MODULE = "pcm_array"
 CLOCKS = {"clk": "mvm", "read_clk": "sync"}
 """The module's clock inputs and the domains that drive them."""
 
 _FOLDER = Path(__file__).resolve().parent
-_SOURCES = ("read_noise.sv", "adc.sv", "pcm_array.sv")
+_SOURCES = ("read_noise.sv", "adc.sv", "pcm_image.sv", "pcm_devices.sv", "pcm_array.sv")
 
 _DOCS = {
     "clk": "Clock of the array, domain `mvm`.",
@@ -37,6 +39,9 @@ _DOCS = {
     "select_minus": "The devices g1- and g2- are connected, and count negative. Holds likewise.",
     "steer": "Counter that the window's charge goes to: 0 by its sign, positive to P and negative "
     "to N; 1 its magnitude to P; 2 its magnitude to N. Holds likewise.",
+    "reference_level": "0: the cells are connected. Otherwise they are not, and this signed "
+    "reference current flows in every column instead: so many units of charge in every slot of "
+    "`integrate`, whatever the row drives are. Holds likewise.",
     "bank": "Counter bank that is cleared and counted into. Holds likewise.",
     "clear": "One clock, before the first window of an MVM and not within one: zeroes the "
     "counters of `bank`, advances the read index, and restarts the count of windows.",
@@ -45,7 +50,25 @@ _DOCS = {
     "busy": "A conversion is under way; always 0 in the behavioural model. A conversion that takes "
     "longer than one clock must show it from the first clock without `integrate` on. The "
     "counters of a bank may be read when the last window into it is over and `busy` is 0.",
-    "read_clk": "Clock of the counters' readout, domain `sync`.",
+    "diagonal": "Diagonal of cells that programming and verify reads are about. Holds from the "
+    "first clock of a pulse or window to the one after its last, and so do the following three.",
+    "device": "Which device of those cells: 0 g1+, 1 g2+, 2 g1-, 3 g2-.",
+    "verify": "In a window: that device of every cell of the diagonal is connected, g- ones count "
+    "negative, and no other is, nor is there a reference current, whatever `select_plus`, "
+    "`select_minus` and `reference_level` are.",
+    "line": "Which of its neighbouring lines each head drives.",
+    "heat": "A programming pulse: the heads that are on drive their lines, so that one device on "
+    "each is heated. Not within a window, nor while a state is loaded. What it did is done on the "
+    "first clock without it.",
+    "heat_set": "With `heat`: 0 a square pulse of the heads' amplitudes; 1 a SET pulse, whose "
+    "current and trailing edge the heads make themselves.",
+    "read_clk": "Clock of the counters' readout and of the heads' latches, domain `sync`.",
+    "head_write": "Store `head_on` and `head_amplitude` in the latch of head number `head`. Not "
+    "while a pulse is under way; a pulse may begin in the clock of `clk` after.",
+    "head": "Number of a head. Head h drives lines h * HEAD_LINES to (h + 1) * HEAD_LINES - 1, "
+    "where HEAD_LINES is the number of lines over HEADS, rounded up.",
+    "head_on": "The head takes part in the pulses to come.",
+    "head_amplitude": "Current of its square pulses, from 0 (125 uA) to 255 (700 uA).",
     "read_enable": "Read the counters of a group of columns of a bank that is not counted into.",
     "read_bank": "Bank to read.",
     "read_group": "Columns `read_group * LANES` to `read_group * LANES + LANES - 1`.",
@@ -59,10 +82,20 @@ _PARAMETER_DOCS = {
     "COLUMNS": "Columns of the array.",
     "LANES": "Columns that are read at once; divides COLUMNS.",
     "PHASE_LIMIT": "Counts at which the conversion of one window saturates.",
+    "HEADS": "Write heads in use.",
     "GROUP_BITS": "Follows from the others.",
 }
 
 _EMPTY_MODULE_RULES = ("UNDRIVEN", "UNUSEDSIGNAL", "UNUSEDPARAM")
+
+_PROGRAMMING = (
+    "DIAGONAL_BITS", "LINE_BITS", "HEAD_BITS", "AMPLITUDE_BITS", "AMPLITUDE_MAX",
+    "AMPLITUDE_FRACTION", "SET_MEAN", "SET_SPREAD", "SET_LIMIT", "SET_NOISE", "SHIFT_SPREAD",
+    "JITTER", "RESET_NOISE", "STUCK_SAMPLE", "MELT_AMPLITUDE", "GROWTH", "GROWTH_FRACTION",
+    "CURVE_FRACTION", "ROW_SHIFT",
+)  # fmt: skip
+"""Constants of `spec.programming` that the model needs."""
+_DOMAINS = ("DOMAIN_SET", "DOMAIN_SHIFT", "DOMAIN_PULSE")
 
 _WIDTHS = {
     "pulse_add": "ROWS",
@@ -74,7 +107,7 @@ _WIDTHS = {
 """Widths that follow from the module's parameters; the others are fixed."""
 
 
-def _signature(chip: Chip) -> dict[str, Member]:
+def ports(chip: Chip) -> dict[str, Member]:
     """Ports other than clocks, in the module's order."""
     rows, word = chip.array.rows, chip.ldpu.lanes * formats.COUNT_BITS
     return {
@@ -86,10 +119,21 @@ def _signature(chip: Chip) -> dict[str, Member]:
         "select_plus": In(1),
         "select_minus": In(1),
         "steer": In(Steer),
+        "reference_level": In(signed(formats.REFERENCE_BITS)),
         "bank": In(1),
         "clear": In(1),
         "integrate": In(1),
         "busy": Out(1),
+        "diagonal": In(programming.DIAGONAL_BITS),
+        "device": In(range(len(formats.DEVICES))),
+        "verify": In(1),
+        "line": In(programming.LINE_BITS),
+        "heat": In(1),
+        "heat_set": In(Pulse),
+        "head_write": In(1),
+        "head": In(programming.HEAD_BITS),
+        "head_on": In(1),
+        "head_amplitude": In(programming.AMPLITUDE_BITS),
         "read_enable": In(1),
         "read_bank": In(1),
         "read_group": In(range(max(2, chip.column_groups))),
@@ -112,28 +156,31 @@ class PcmArray(wiring.Component):
     Attributes (domain `mvm`), each documented in `_DOCS`:
         state_load, state_index, state_busy: replacing the devices' state.
         pulse_add, pulse_sub: bits [rows], the row drives.
-        select_plus, select_minus, steer, bank: how a window is set up.
+        select_plus, select_minus, steer, reference_level, bank: how a window is set up.
         clear, integrate, busy: the course of an MVM.
+        diagonal, device: what is programmed or verified. verify: a window is a verify read.
+        line, heat, heat_set: programming pulses.
 
     Attributes (domain `sync`):
+        head_write, head, head_on, head_amplitude: the latches of the write heads.
         read_enable, read_bank, read_group: which counters to read.
         read_p, read_n: `lanes` counters of 12 bits each, one clock after `read_enable`.
     """
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
-        super().__init__(_signature(chip))
+        super().__init__(ports(chip))
 
     def elaborate(self, platform: object) -> Module:
         """An instance of the macro and nothing else."""
         m = Module()
-        ports = {
+        connected = {
             f"{'i' if member.flow == In else 'o'}_{name}": getattr(self, name)
             for name, member in self.signature.members.items()
         }
         clocks = {f"i_{name}": ClockSignal(domain) for name, domain in CLOCKS.items()}
         parameters = {f"p_{name}": value for name, value in module_parameters(self._chip).items()}
-        m.submodules.macro = Instance(MODULE, **parameters, **clocks, **ports)
+        m.submodules.macro = Instance(MODULE, **parameters, **clocks, **connected)
         return m
 
 
@@ -144,6 +191,7 @@ def module_parameters(chip: Chip) -> dict[str, int]:
         "COLUMNS": chip.array.columns,
         "LANES": chip.ldpu.lanes,
         "PHASE_LIMIT": chip.adc.phase_limit,
+        "HEADS": programming.heads(chip),
     }
 
 
@@ -175,15 +223,17 @@ def _tables(chip: Chip) -> str:
         "PHILOX_ROUNDS": read_noise.PHILOX_ROUNDS,
         "IMAGE_HEADER_WORDS": pcm_state.IMAGE_HEADER_WORDS,
         "IMAGE_COLUMN_WORDS": pcm_state.IMAGE_COLUMN_WORDS,
+        "DEVICE_MAX": formats.DEVICE_MAX,
+        **{name: getattr(programming, name) for name in _PROGRAMMING},
+        "CURVE_BITS": max(programming.CURVE).bit_length(),
     }
     words = {
         "IMAGE_MAGIC": pcm_state.IMAGE_MAGIC,
+        **{name: getattr(programming, name) for name in _DOMAINS},
         **{f"PHILOX_MULTIPLIER_{i}": word for i, word in enumerate(read_noise.PHILOX_MULTIPLIERS)},
         **{f"PHILOX_WEYL_{i}": word for i, word in enumerate(read_noise.PHILOX_WEYL)},
     }
     bits = max(level.bit_length() for level in read_noise.QUANTILES) + 1
-    mask = (1 << bits) - 1
-    levels = ",\n        ".join(f"{bits}'d{level & mask}" for level in read_noise.QUANTILES[::-1])
     lines = [
         "// Constants of spec/ for the behavioural PCM array. Generated: do not edit.",
         "/* verilator lint_off UNUSEDPARAM */",
@@ -192,14 +242,19 @@ def _tables(chip: Chip) -> str:
         *(f"    localparam [31:0] {name} = 32'h{value:08x};" for name, value in words.items()),
         *(f"    localparam [1:0] STEER_{steer.name} = 2'd{steer.value};" for steer in Steer),
         f"    localparam int QUANTILE_BITS = {bits};",
-        "    // Level 0 in the lowest bits.",
-        f"    localparam [{len(read_noise.QUANTILES)}*{bits}-1:0] QUANTILES = {{",
-        f"        {levels}",
-        "    };",
+        *_vector("QUANTILES", read_noise.QUANTILES, bits),
+        *_vector("CURVE", programming.CURVE, integers["CURVE_BITS"]),
         "endpackage",
         "/* verilator lint_on UNUSEDPARAM */",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _vector(name: str, values: Sequence[int], bits: int) -> list[str]:
+    """A table as one vector, the first value in its lowest bits."""
+    mask = (1 << bits) - 1
+    words = ",\n        ".join(f"{bits}'d{value & mask}" for value in reversed(values))
+    return [f"    localparam [{len(values)}*{bits}-1:0] {name} = {{", f"        {words}", "    };"]
 
 
 def write_black_box(path: Path, chip: Chip) -> Path:
@@ -240,7 +295,7 @@ def _declaration(name: str, chip: Chip) -> str:
     """A port of the black box, with its documentation above it."""
     direction, width = "input", 1
     if name not in CLOCKS:
-        member = _signature(chip)[name]
+        member = ports(chip)[name]
         direction = "input" if member.flow == In else "output"
         width = Shape.cast(member.shape).width
     size = _WIDTHS.get(name, str(width))

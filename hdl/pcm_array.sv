@@ -1,4 +1,5 @@
-// The PCM macro of a tile: unit cells, pulses on their rows, converters at their columns.
+// The PCM macro of a tile: unit cells, pulses on their rows, converters at their columns, and the
+// write heads that program them.
 //
 // Behavioural, for simulation; ports and parameters are documented in hdl/pcm_array.py. It measures
 // the pulses that it is given: between two slots it acts on those rows only whose pulse began or
@@ -7,17 +8,20 @@
 //     charge = sum over the rows of (add - sub slots)
 //              * (select_plus * (g1+ + g2+) - select_minus * (g1- + g2-)),
 //
-// and has the converters (adc.sv) count it, all on the first edge without `integrate`.
+// or, with a reference current, slots * reference, and in a verify read that of one device of each
+// cell of a diagonal alone, and has the converters (adc.sv) count it, all on the first edge without
+// `integrate`. What a programming pulse does to a device (pcm_devices.sv) is done on the first edge
+// without `heat`. Where the devices of a diagonal are is defined in spec/programming.py.
 //
-// The devices' state comes from the file `state_<index>.hex` in the folder that the plusarg
-// `+pcm_state=<folder>` names, laid out as spec/pcm_state.py says. Before the first load every
-// device and every gain is 0.
+// The devices' state comes from a file (pcm_image.sv). Before the first load every device and every
+// gain is 0.
 
 module pcm_array #(
     parameter [31:0] ROWS = pcm_tables::ROWS,
     parameter [31:0] COLUMNS = pcm_tables::COLUMNS,
     parameter [31:0] LANES = pcm_tables::LANES,
     parameter [31:0] PHASE_LIMIT = pcm_tables::PHASE_LIMIT,
+    parameter [31:0] HEADS = pcm_tables::HEADS,
     // Derived.
     parameter [31:0] GROUP_BITS = COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1
 ) (
@@ -30,11 +34,22 @@ module pcm_array #(
     input                    select_plus,
     input                    select_minus,
     input  [1:0]             steer,
+    input  signed [15:0]     reference_level,
     input                    bank,
     input                    clear,
     input                    integrate,
     output                   busy,
+    input  [pcm_tables::DIAGONAL_BITS-1:0] diagonal,
+    input  [1:0]             device,
+    input                    verify,
+    input  [pcm_tables::LINE_BITS-1:0] line,
+    input                    heat,
+    input                    heat_set,
     input                    read_clk,
+    input                    head_write,
+    input  [pcm_tables::HEAD_BITS-1:0] head,
+    input                    head_on,
+    input  [pcm_tables::AMPLITUDE_BITS-1:0] head_amplitude,
     input                    read_enable,
     input                    read_bank,
     input  [GROUP_BITS-1:0]  read_group,
@@ -54,6 +69,10 @@ module pcm_array #(
         .read_group(read_group), .read_p(read_p), .read_n(read_n)
     );
 
+    // The state as it was loaded, but for the devices' codes, which are as they are now.
+    pcm_image #(.ROWS(ROWS), .COLUMNS(COLUMNS)) state ();
+    pcm_devices devices ();
+
     // Conductance codes of a cell, summed over its two devices of a polarity.
     shortint unsigned plus [0:ROWS-1][0:COLUMNS-1];
     shortint unsigned minus [0:ROWS-1][0:COLUMNS-1];
@@ -64,8 +83,10 @@ module pcm_array #(
     // the read noise. `read` is -1 until the first MVM after a load.
     int unsigned read, phase;
     // A window has begun; how it was set up.
-    reg open, with_plus, with_minus, to_bank;
+    reg open, with_plus, with_minus, verifying, to_bank;
     reg [1:0] steered;
+    // The reference current of the window; 0 if the cells are connected.
+    int current;
     // Slots of this window so far, and the pulses of the last one.
     int slot;
     int unsigned adding [0:WORDS-1];
@@ -93,6 +114,10 @@ module pcm_array #(
                 minus[row][column] = 0;
             end
         end
+        heating = 0;
+        pulses = 0;
+        /* verilator unroll_disable */
+        for (int unsigned each = 0; each < HEADS; each++) on[each] = 0;
     end
 
     // Blocking throughout: one edge runs through the steps below in this order.
@@ -100,14 +125,17 @@ module pcm_array #(
     always @(posedge clk) begin
         if (open && !integrate) begin
             finish_pulses();
-            integrate_charge();
+            if (verifying) integrate_devices();
+            else integrate_charge();
             converters.convert(to_bank, steered, read, phase);
             phase = phase + 1;
             open = 0;
         end
         if (state_load) begin
-            load();
+            state.load(state_index);
+            take_image();
             read = -1;
+            pulses = 0;
         end
         if (clear) begin
             converters.clear(bank);
@@ -116,12 +144,18 @@ module pcm_array #(
         end
         if (integrate) begin
             open = 1;
-            with_plus = select_plus;
-            with_minus = select_minus;
+            // A reference current has the cells disconnected.
+            current = 32'(reference_level);
+            with_plus = select_plus && current == 0;
+            with_minus = select_minus && current == 0;
+            verifying = verify;
             steered = steer;
             to_bank = bank;
             measure_pulses();
         end
+        if (heating && !heat) heat_devices();
+        heating = heat;
+        if (heat) heating_set = heat_set;
     end
     /* verilator lint_on BLKSEQ */
 
@@ -172,16 +206,17 @@ module pcm_array #(
             adding[word] = 0;
             subtracting[word] = 0;
         end
-        slot = 0;
     endtask
 
     // --- charge ---------------------------------------------------------------------------------
 
-    // Charge of every column; leaves `slots` at 0 for the next window.
+    // Charge of every column; leaves `slots` and `slot` at 0 for the next window.
     task automatic integrate_charge;
         int length;
         /* verilator unroll_disable */
-        for (int unsigned column = 0; column < COLUMNS; column++) converters.charge[column] = 0;
+        for (int unsigned column = 0; column < COLUMNS; column++)
+            converters.charge[column] = slot * current;
+        slot = 0;
         /* verilator unroll_disable */
         for (int unsigned row = 0; row < ROWS; row++) begin
             length = slots[row];
@@ -207,85 +242,109 @@ module pcm_array #(
         end
     endtask
 
+    // --- programming ----------------------------------------------------------------------------
+
+    localparam [31:0] LINES = ROWS <= COLUMNS ? ROWS : COLUMNS;
+    localparam [31:0] HEAD_LINES = (LINES + HEADS - 1) / HEADS;
+
+    // Whether a head drives its line, and with how much.
+    reg on [0:(1<<pcm_tables::HEAD_BITS)-1];
+    reg [pcm_tables::AMPLITUDE_BITS-1:0] amplitude [0:(1<<pcm_tables::HEAD_BITS)-1];
+    // A pulse has begun; its shape. How many there were since the state was loaded, which addresses
+    // their noise.
+    reg heating, heating_set;
+    int unsigned pulses;
+
+    always @(posedge read_clk) begin
+        if (head_write) begin
+            on[head] <= head_on;
+            amplitude[head] <= head_amplitude;
+        end
+    end
+
+    function automatic int unsigned row_of(input int unsigned number);
+        row_of = ROWS <= COLUMNS ? number : (number + 32'(diagonal)) % ROWS;
+    endfunction
+
+    function automatic int unsigned column_of(input int unsigned number);
+        column_of = ROWS <= COLUMNS ? (number + 32'(diagonal)) % COLUMNS : number;
+    endfunction
+
+    // The charge of a verify read: every column that the diagonal crosses has one device connected.
+    task automatic integrate_devices;
+        int unsigned row, column;
+        reg [31:0] word;
+        int code;
+        /* verilator unroll_disable */
+        for (column = 0; column < COLUMNS; column++) converters.charge[column] = 0;
+        /* verilator unroll_disable */
+        for (int unsigned number = 0; number < LINES; number++) begin
+            row = row_of(number);
+            column = column_of(number);
+            word = state.image[CELLS_AT + row * COLUMNS + column];
+            code = 32'(word[32'(device) * 8 +: 8]);
+            converters.charge[column] = slots[row] * (device[1] ? -code : code);
+        end
+        slot = 0;
+        /* verilator unroll_disable */
+        for (row = 0; row < ROWS; row++) slots[row] = 0;
+    endtask
+
+    task automatic heat_devices;
+        int unsigned number, row, column;
+        reg [31:0] word;
+        /* verilator unroll_disable */
+        for (int unsigned each = 0; each < HEADS; each++) begin
+            number = each * HEAD_LINES + 32'(line);
+            if (on[each] && number < LINES) begin
+                row = row_of(number);
+                column = column_of(number);
+                word = state.image[CELLS_AT + row * COLUMNS + column];
+                devices.pulse(row, column, device, heating_set, amplitude[each], pulses,
+                              word[32'(device) * 8 +: 8], word[32'(device) * 8 +: 8]);
+                state.image[CELLS_AT + row * COLUMNS + column] = word;
+                sum_up(row, column);
+            end
+        end
+        pulses = pulses + 1;
+    endtask
+
     // --- state ----------------------------------------------------------------------------------
 
     localparam int CELLS_AT = pcm_tables::IMAGE_HEADER_WORDS;
-    localparam int COLUMNS_AT = CELLS_AT + ROWS * COLUMNS;
-    localparam int IMAGE_WORDS = COLUMNS_AT + COLUMNS * pcm_tables::IMAGE_COLUMN_WORDS;
-    // A word is eight digits and the end of its line.
-    localparam int IMAGE_BYTES = IMAGE_WORDS * 9;
 
-    reg [31:0] image [0:IMAGE_WORDS-1];
-
-    // What is wrong with the state file, in words; empty if nothing is.
-    function automatic string fault(input string path);
-        int file, length, position;
-        reg [31:0] magic, sizes;
-        magic = 0;
-        sizes = 0;
-        fault = "";
-        file = $fopen(path, "r");
-        if (file == 0) fault = "cannot read the PCM state";
-        else begin
-            position = $fscanf(file, "%h %h", magic, sizes);
-            position = $fseek(file, 0, 2);
-            length = $ftell(file);
-            $fclose(file);
-            if (position != 0 || magic != pcm_tables::IMAGE_MAGIC) fault = "not a PCM state";
-            else if (sizes != {16'(ROWS), 16'(COLUMNS)})
-                fault = $sformatf("the PCM state is of a %0dx%0d array: allowed is %0dx%0d",
-                                  sizes[31:16], sizes[15:0], ROWS, COLUMNS);
-            else if (length != IMAGE_BYTES)
-                fault = $sformatf("the PCM state is %0d bytes long: allowed is %0d",
-                                  length, IMAGE_BYTES);
-        end
-    endfunction
-
-    task automatic load;
-        string folder, path, problem;
-        if ($value$plusargs("pcm_state=%s", folder) == 0) begin
-            $fatal(1, "+pcm_state: no such plusarg: it names the folder of the PCM states");
-        end else begin
-            path = $sformatf("%s/state_%0d.hex", folder, state_index);
-            problem = fault(path);
-            if (problem != "") $fatal(1, "%s: %s", path, problem);
-            else begin
-                // Some simulators only complain about a bad digit, and stop reading there.
-                image[IMAGE_WORDS-1] = 32'hxxxxxxxx;
-                $readmemh(path, image);
-                if (^image[IMAGE_WORDS-1] === 1'bx)
-                    $fatal(1, "%s: the PCM state is not hexadecimal throughout", path);
-                else take_image();
-            end
-        end
+    // Have MVMs see the codes of a cell.
+    task automatic sum_up(input int unsigned row, input int unsigned column);
+        reg [31:0] word;
+        word = state.image[CELLS_AT + row * COLUMNS + column];
+        plus[row][column] = 16'(word[7:0]) + 16'(word[15:8]);
+        minus[row][column] = 16'(word[23:16]) + 16'(word[31:24]);
     endtask
 
     // The layout is that of spec/pcm_state.py.
     task automatic take_image;
         reg [31:0] word;
         int at;
-        converters.seed_low = image[2];
-        converters.seed_high = image[3];
-        converters.tile = image[4];
-        at = CELLS_AT;
+        converters.seed_low = state.image[2];
+        converters.seed_high = state.image[3];
+        converters.tile = state.image[4];
+        devices.seed_low = state.image[2];
+        devices.seed_high = state.image[3];
+        devices.tile = state.image[4];
         /* verilator unroll_disable */
         for (int unsigned row = 0; row < ROWS; row++) begin
             /* verilator unroll_disable */
-            for (int unsigned column = 0; column < COLUMNS; column++) begin
-                word = image[at];
-                plus[row][column] = 16'(word[7:0]) + 16'(word[15:8]);
-                minus[row][column] = 16'(word[23:16]) + 16'(word[31:24]);
-                at = at + 1;
-            end
+            for (int unsigned column = 0; column < COLUMNS; column++) sum_up(row, column);
         end
+        at = CELLS_AT + ROWS * COLUMNS;
         /* verilator unroll_disable */
         for (int unsigned column = 0; column < COLUMNS; column++) begin
-            converters.gain_p[column] = image[at];
-            converters.gain_n[column] = image[at + 1];
-            word = image[at + 2];
+            converters.gain_p[column] = state.image[at];
+            converters.gain_n[column] = state.image[at + 1];
+            word = state.image[at + 2];
             converters.offset_p[column] = 32'($signed(word[15:0]));
             converters.offset_n[column] = 32'($signed(word[31:16]));
-            converters.noise[column] = image[at + 3];
+            converters.noise[column] = state.image[at + 3];
             at = at + pcm_tables::IMAGE_COLUMN_WORDS;
         end
         converters.prepare();

@@ -24,6 +24,7 @@ from hdl.link_controller import PART_BITS, STREAM_BITS, InputCredit, RouteWrite,
 from hdl.mailbox import Mailbox
 from hdl.modulator import InputModulator
 from hdl.pcm_array import PcmArray
+from hdl.programming import Programming
 from hdl.result_recorder import ResultRecorder
 from hdl.tile_input import TileInput
 from hdl.tile_output import TileOutput
@@ -182,6 +183,7 @@ class Tile(wiring.Component):
         m.submodules.modulator = modulator = InputModulator(chip)
         m.submodules.array = array = PcmArray(chip)
         m.submodules.readout = readout = AdcReadout(chip)
+        m.submodules.programming = unit = Programming(chip)
         m.submodules.ldpu = ldpu = Ldpu(chip)
         m.submodules.results = results = SyncFIFOBuffered(
             width=chip.ldpu.lanes * value_bits(chip) + 1, depth=RESULT_DEPTH
@@ -192,8 +194,9 @@ class Tile(wiring.Component):
         rx = self._receive_rx(m, regs, ldpu)
 
         # Input stream to staging register. Without CONTROL.enable, and while the array loads its
-        # state, the stream waits.
-        accepting = regs.enable & ~regs.state_loading
+        # state or is programmed, the stream waits.
+        programming = unit.busy | regs.order.start
+        accepting = regs.enable & ~regs.state_loading & ~programming
         connect(m, flipped(self.input), source.stream)
         connect(m, flipped(self.input_credit), source.credit)
         connect(m, regs.table, source.table)
@@ -206,6 +209,8 @@ class Tile(wiring.Component):
             source.part.eq(self.input_part),
             source.full.eq(modulator.full),
             modulator.four_phase.eq(regs.four_phase),
+            # Like the read mode, it changes only while nothing is in flight.
+            array.reference_level.eq(regs.reference_level),
         ]
         for port in ("enable", "row", "count", "data", "first"):
             name = f"write_{port}"
@@ -214,19 +219,16 @@ class Tile(wiring.Component):
         accepted = source.commit
         m.d.comb += modulator.commit.eq(accepted)
 
-        # Modulator, array and readout.
-        for port in ("pulse_add", "pulse_sub", "select_plus", "select_minus", "steer"):
-            m.d.comb += getattr(array, port).eq(getattr(modulator, port))
-        for port in ("bank", "clear", "integrate"):
-            m.d.comb += getattr(array, port).eq(getattr(modulator, port))
+        # Modulator, array and readout, or what programs the array.
+        unit.share(m, array, modulator, readout)
+        connect(m, regs.order, unit.order)
         m.d.comb += [
-            modulator.array_busy.eq(array.busy),
             modulator.bank_full.eq(readout.bank_full),
             readout.bank_put.eq(modulator.bank_put),
             readout.last_group.eq((regs.columns - 1) >> (chip.ldpu.lanes - 1).bit_length()),
-            array.read_enable.eq(readout.read_enable),
-            array.read_bank.eq(readout.read_bank),
-            array.read_group.eq(readout.read_group),
+            regs.programming.eq(programming),
+            regs.pulsed.eq(unit.pulsed),
+            regs.verified.eq(unit.verified),
         ]
 
         # A group starts when the LDPU can keep it, and is finished when its RX values are here and
@@ -265,6 +267,7 @@ class Tile(wiring.Component):
                 | source.busy
                 | rx.busy
                 | results_leave
+                | programming
                 | self.links_busy
             ),
             regs.mvm_finished.eq(readout.finished),
@@ -290,7 +293,9 @@ class Tile(wiring.Component):
             self.awake.eq(
                 regs.busy | modulator.full | regs.state_loading | readout.pending | results.r_rdy
             ),
-            self.mvm_awake.eq(modulator.full | regs.state_loading | ~modulator.resting),
+            self.mvm_awake.eq(
+                modulator.full | regs.state_loading | programming | ~modulator.resting
+            ),
             self.error.eq(regs.error),
         ]
         if self._record:

@@ -1,16 +1,17 @@
 """The tile's registers, built from the table in `spec.registers`."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl import gather_config, pool
+from hdl import gather_config, pool, programmer
 from hdl.axi_lite import DATA_BITS, RegisterBus
 from hdl.gather_config import GatherConfig
 from hdl.input_assembler import PartWrite
 from hdl.link_controller import STREAM_BITS, RouteWrite
 from hdl.pool import PoolConfig
-from spec import fabric, formats, registers
+from hdl.programmer import Order
+from spec import fabric, formats, programming, programming_registers, registers
 from spec.chip import Chip
 from spec.register import Register, RegisterField
 from spec.registers import BY_NAME
@@ -23,6 +24,8 @@ COUNTERS = {
     "PACKETS_OUT": "packet_out",
     "VECTORS_IN": "vector_accepted",
     "VECTORS_OUT": "vector_sent",
+    "PULSES": "pulsed",
+    "VERIFY_READS": "verified",
 }
 """Counting registers, and the input that each counts the clocks of."""
 
@@ -33,13 +36,14 @@ class TileRegisters(wiring.Component):
     Attributes (domain `sync`):
         bus: the host's accesses; each takes two clocks.
         enable, four_phase, relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale, rows,
-            columns, parts, rx_parts: configuration.
+            columns, parts, rx_parts, reference_level: configuration.
         gather, pool: what is configured of the gather unit and of the pooling unit.
+        order, programming: see `hdl.programmer`; it is busy.
         restart: one clock: PARTS is written.
         state_load, state_index: one clock, and which: the array is to load its state.
         state_loading, busy: status.
-        mvm_finished, stalled, vector_accepted, vector_sent, packet_in, packet_out: counted in every
-            clock that they are 1.
+        mvm_finished, stalled, vector_accepted, vector_sent, packet_in, packet_out, pulsed,
+            verified: counted in every clock that they are 1.
         error: some bit of ERROR is set.
         errors: one clock each: sets the bit of ERROR, see `spec.registers.Error`.
         error_stream, tx_stream, routes: see `hdl.link_controller`.
@@ -67,6 +71,11 @@ class TileRegisters(wiring.Component):
                 "rx_parts": Out(range(fabric.PARTS + 1), init=BY_NAME["RX_PARTS"].reset),
                 "gather": Out(GatherConfig()),
                 "pool": Out(PoolConfig()),
+                "order": Out(Order(chip)),
+                "programming": In(1),
+                "pulsed": In(1),
+                "verified": In(1),
+                "reference_level": Out(signed(formats.REFERENCE_BITS)),
                 "restart": Out(1),
                 "table": Out(PartWrite(chip)),
                 "state_load": Out(1),
@@ -94,7 +103,11 @@ class TileRegisters(wiring.Component):
 
     def _stored(self, register: Register, field: RegisterField) -> Signal:
         """Where a field of an `rw` register is."""
-        for unit, fields in ((self.gather, gather_config.FIELDS), (self.pool, pool.FIELDS)):
+        for unit, fields in (
+            (self.gather, gather_config.FIELDS),
+            (self.pool, pool.FIELDS),
+            (self.order, programmer.FIELDS),
+        ):
             for name, place in fields.items():
                 if place == (register.name, field.name):
                     return getattr(unit, name)
@@ -122,8 +135,10 @@ class TileRegisters(wiring.Component):
                 "busy": self.busy,
                 "state_loading": self.state_loading,
                 "error": error.any(),
+                "programming": self.programming,
             },
             "STATE_SELECT": {},
+            "PROGRAM": {},
             "ERROR_STREAM": {"value": self.error_stream},
             "ERROR": {
                 field.name: error.bit_select(field.low, 1) for field in BY_NAME["ERROR"].fields
@@ -144,6 +159,10 @@ class TileRegisters(wiring.Component):
             m.d.comb += allowed.eq((field >= 1) & (field <= limits[register.name]))
         elif register.name == "STATE_SELECT":
             m.d.comb += allowed.eq(~self.state_loading)
+        elif register.name == "PROGRAM":
+            order = {field.name: data[field.low :][: field.width] for field in register.fields}
+            exists = order["diagonal"] < programming.diagonals(self._chip)
+            m.d.comb += allowed.eq(exists & (order["devices"] <= 2) & ~self.state_loading)
         elif register.name == "MODE" and self._chip.link.partial_sums == "int8":
             binary16 = [register.field(name) for name in ("rx_binary16", "tx_binary16")]
             m.d.comb += allowed.eq(~Cat(data[field.low] for field in binary16).any())
@@ -153,6 +172,14 @@ class TileRegisters(wiring.Component):
             if register.name == "STATE_SELECT":
                 m.d.comb += self.state_load.eq(1)
                 m.d.sync += self.state_index.eq(data)
+            elif register.name == "PROGRAM":
+                # A clock later, when its fields are there.
+                m.d.sync += [
+                    self.order.start.eq(1),
+                    self.order.diagonal.eq(order["diagonal"]),
+                    self.order.devices.eq(order["devices"]),
+                    self.order.read_device.eq(order["device"]),
+                ]
             elif register.access == "rw":
                 if register.name == "PARTS":
                     m.d.comb += self.restart.eq(1)
@@ -179,6 +206,29 @@ class TileRegisters(wiring.Component):
             self.table.length.eq(length),
         ]
         return meant, fits
+
+    def _lines(self, base: int) -> tuple[Value, Value]:
+        """Whether a line's word of the table at `base` is meant, and the line's number."""
+        address, lines = self.bus.address, programming.lines(self._chip)
+        shift = programming_registers.LINE_STRIDE.bit_length() - 1
+        # The table begins at a multiple of its size.
+        bits = (lines - 1).bit_length() + shift
+        line = address[shift:bits]
+        return (address[bits:] == base >> bits) & (address[:shift] == 0) & (line < lines), line
+
+    def _program(self, m: Module) -> tuple[Value, Value, Value]:
+        """Connect targets and results; return which is meant, and whether the target is allowed."""
+        order, most = self.order, programming.TARGET_MAX
+        in_targets, target_line = self._lines(programming_registers.TARGET_BASE)
+        in_results, result_line = self._lines(programming_registers.RESULT_BASE)
+        target = self.bus.write_data.as_signed()
+        m.d.comb += [
+            order.target_line.eq(target_line),
+            order.target.eq(target),
+            order.result_line.eq(result_line),
+        ]
+        m.d.sync += order.start.eq(0)
+        return in_targets, in_results, (target >= -most) & (target <= most)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -230,6 +280,7 @@ class TileRegisters(wiring.Component):
         ]
 
         in_parts, part_fits = self._write_part(m)
+        in_targets, in_results, target_fits = self._program(m)
 
         # Route table: base + stream * stride, the entry's slice in its second word.
         # The table begins at a multiple of its size.
@@ -287,6 +338,19 @@ class TileRegisters(wiring.Component):
                         locked.eq(1),
                         self.table.write.eq(done_write),
                     ]
+                with m.Elif(in_targets):
+                    m.d.comb += [
+                        known.eq(1),
+                        writable.eq(1),
+                        in_range.eq(target_fits),
+                        locked.eq(1),
+                        self.order.target_write.eq(done_write),
+                    ]
+                with m.Elif(in_results):
+                    m.d.comb += known.eq(1)
+                    for field in programming_registers.RESULT_FIELDS:
+                        shown = value[field.low : field.low + field.width]
+                        m.d.comb += shown.eq(self.order.result[field.name])
                 with m.Elif(in_routes):
                     m.d.comb += [known.eq(1), writable.eq(1), in_range.eq(1), locked.eq(1)]
                     with m.If(done_write & second_word):

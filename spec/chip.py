@@ -126,6 +126,12 @@ class Buffers(Section):
     pool: Annotated[int, Field(ge=16, le=1 << 20)]
 
 
+class Programming(Section):
+    """Write heads of a tile's array; each serves as many neighbouring lines as another."""
+
+    heads: Size = 32
+
+
 class Clocks(Section):
     """Nominal clock rates in MHz, used for reports and for the simulated clocks."""
 
@@ -149,6 +155,7 @@ class Chip(Section):
     host: Host
     buffers: Buffers
     clocks: Clocks
+    programming: Programming = Programming()
 
     @property
     def tiles(self) -> int:

@@ -37,6 +37,8 @@ GAIN_FRACTION = 32
 OFFSET_BITS = 16
 OFFSET_FRACTION = 8
 """An offset code is signed, in 1/256 count."""
+REFERENCE_BITS = 16
+"""A reference current is signed, in units of charge a slot (our choice)."""
 NOISE_BITS = 16
 NOISE_FRACTION = 8
 """A noise code is the standard deviation of a read in 1/256 count."""

@@ -9,13 +9,13 @@ Access: `ro` read, `rw` read and write, `w1c` read, and write one to clear, `wo`
 The layout is our choice: the published chip's serial interface is not documented.
 """
 
-from spec import formats, image_registers
+from spec import formats, image_registers, programming_registers
 from spec.fabric import PARTS
 from spec.register import Register, RegisterField, word
 
 ADDRESS_BITS = 16
 ID = 0x43414455  # "CADU"
-VERSION = 3
+VERSION = 4
 
 
 class Error:
@@ -60,9 +60,10 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "STATUS", 0x014, "ro", 0,
         (
-            RegisterField("busy", 0, 1, "a vector or packet is inside"),
+            RegisterField("busy", 0, 1, "a vector or packet is inside, or the array programmed"),
             RegisterField("state_loading", 1, 1, "the array is loading its state"),
             RegisterField("error", 2, 1, "some bit of ERROR is set"),
+            RegisterField("programming", 3, 1, "the array is being programmed"),
         ),
         "What the tile is doing.",
     ),
@@ -167,6 +168,20 @@ REGISTERS: tuple[Register, ...] = (
         locked=True,
     ),
     *image_registers.REGISTERS,
+    Register(
+        "REFERENCE", 0x0A0, "rw", 0,
+        (
+            RegisterField(
+                "reference_level", 0, formats.REFERENCE_BITS, "signed: units of charge a slot",
+                True,
+            ),
+        ),
+        "Other than 0: the array's cells are disconnected, and this reference current flows in "
+        "every column instead, in every window of every MVM. Input vectors start MVMs as always; "
+        "their values do not matter then.",
+        locked=True,
+    ),
+    *programming_registers.REGISTERS,
 )  # fmt: skip
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}

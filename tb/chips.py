@@ -20,6 +20,7 @@ _SIZES = {
     "gather": ("buffers", "gather"),
     "rx": ("buffers", "rx"),
     "pool": ("buffers", "pool"),
+    "heads": ("programming", "heads"),
 }
 
 
@@ -30,8 +31,8 @@ def sized(parameters: Mapping[str, Any]) -> Chip:
         parameters: `chip` names the description; `rows`, `columns`, `lanes`, `units` (as many as
             lanes if only those are given), `partial_sums`, `overhead_1phase`, `overhead_4phase`,
             `gdpu_units`, `gdpu_lanes`, and the buffers `activation`, `gather` (as near to the
-            description's as rows and units allow if not given), `rx` and `pool` replace what it
-            says. Others are left to the bench.
+            description's as rows and units allow if not given), `rx` and `pool`, and `heads`,
+            replace what it says. Others are left to the bench.
 
     Raises:
         UserError: there is no such description.

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from spec.program import Program
 from tb.job_file import JobFile
 
 VARIABLE = "CADUCEUS_JOB"
@@ -22,13 +25,34 @@ class Job(JobFile, name="job.json"):
         chip, network: names, or paths of descriptions.
         read_mode: a `spec.formats.ReadMode`.
         clock_half_periods_ps: of `sync` and `mvm`.
-    The images are beside it in `images.npy`, uint8 [n, height, width].
+    The images are beside it in `images.npy`, uint8 [n, height, width], and each layer's column
+    constants, which depend on the devices, in `<layer>.constants.npy`.
     """
 
     chip: str
     network: str
     read_mode: str
     clock_half_periods_ps: Sequence[int]
+
+
+def save_constants(program: Program, folder: Path) -> None:
+    """Write what `with_constants` reads."""
+    for layer in program.layers:
+        np.save(folder / f"{layer.layer.name}.constants.npy", layer.config.constants)
+
+
+def with_constants(program: Program, folder: Path) -> Program:
+    """The program with the column constants of the job in `folder`."""
+    layers = tuple(
+        replace(
+            layer,
+            config=replace(
+                layer.config, constants=np.load(folder / f"{layer.layer.name}.constants.npy")
+            ),
+        )
+        for layer in program.layers
+    )
+    return replace(program, layers=layers)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Driving the PCM macro's ports from a cocotb bench: states, windows of pulses, readout."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Window:
     Attributes:
         add, sub: bool [slots, rows], whether the row's drive is on in the slot.
         select_plus, select_minus, steer: as the macro's ports.
+        reference: its port `reference_level`.
     """
 
     add: NDArray[np.bool_]
@@ -37,6 +38,7 @@ class Window:
     select_plus: bool
     select_minus: bool
     steer: Steer
+    reference: int = 0
 
     def lengths(self) -> NDArray[np.int64]:
         """Signed slots that every row was driven."""
@@ -48,6 +50,8 @@ class Window:
         plus = devices[..., 0] + devices[..., 1]
         minus = devices[..., 2] + devices[..., 3]
         charge = self.lengths() @ (plus * self.select_plus - minus * self.select_minus)
+        if self.reference:
+            charge = np.full_like(charge, len(self.add) * self.reference)
         return charge if self.steer == Steer.BY_SIGN else np.abs(charge)
 
 
@@ -61,6 +65,11 @@ def array_chip(parameters: Mapping[str, Any]) -> Chip:
 def window(phase: Phase, add: NDArray[np.bool_], sub: NDArray[np.bool_]) -> Window:
     """A window of `phase` with these pulses."""
     return Window(add, sub, phase.select_plus, phase.select_minus, phase.steer)
+
+
+def replaced(windows: Iterable[Window], reference: int) -> list[Window]:
+    """The windows with a reference current in the place of the cells'."""
+    return [replace(each, reference=reference) for each in windows]
 
 
 def pwm_windows(x: NDArray[np.int8], mode: ReadMode) -> list[Window]:
@@ -107,18 +116,26 @@ class PcmMacro:
         self.clock = getattr(dut, mvm_clock)
         self.readout = Readout(dut, columns, lanes, read_clock)
         self.read = self.readout.read
+        self.mvm_ps = 0
+
+    def idle(self) -> None:
+        """Idle inputs."""
+        for name in (
+            "state_load", "state_index", "pulse_add", "pulse_sub", "select_plus", "select_minus",
+            "steer", "reference_level", "bank", "clear", "integrate", "verify", "heat",
+            "head_write",
+        ):  # fmt: skip
+            # A design around the macro may keep some of its ports to itself.
+            if hasattr(self.dut, name):
+                getattr(self.dut, name).value = 0
+        self.readout.idle()
 
     async def start(self, mvm_ps: int = 1000, read_ps: int = 2500) -> None:
         """Idle inputs, and clocks of these periods."""
-        for name in (
-            "state_load", "state_index", "pulse_add", "pulse_sub", "select_plus", "select_minus",
-            "steer", "bank", "clear", "integrate",
-        ):  # fmt: skip
-            getattr(self.dut, name).value = 0
-        self.readout.idle()
+        self.idle()
         Clock(self.clock, mvm_ps, "ps", impl="gpi").start()
         Clock(self.readout.clock, read_ps, "ps", impl="gpi").start()
-        self._mvm_ps = mvm_ps
+        self.mvm_ps = mvm_ps
         await self.clocks(2)
 
     async def clocks(self, count: int) -> None:
@@ -127,7 +144,7 @@ class PcmMacro:
             await RisingEdge(self.clock)
         if count > 2:
             # One event instead of one an edge; it lies between two edges.
-            await Timer((count - 2) * self._mvm_ps + self._mvm_ps // 2, "ps")
+            await Timer((count - 2) * self.mvm_ps + self.mvm_ps // 2, "ps")
         if count > 1:
             await RisingEdge(self.clock)
 
@@ -162,6 +179,7 @@ class PcmMacro:
         dut.select_plus.value = int(window.select_plus)
         dut.select_minus.value = int(window.select_minus)
         dut.steer.value = int(window.steer)
+        dut.reference_level.value = window.reference
         dut.integrate.value = 1
         waited = 0
         before = (None, None)

@@ -7,12 +7,13 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
-from hdl import gather_config, pool
+from hdl import gather_config, pool, programmer
 from spec import fabric, formats
+from spec.programming_registers import TARGET_BASE
 from spec.registers import BY_NAME
 from tb import benches
 from tb.chips import sized
-from tb.register_model import Model, mask
+from tb.register_model import Model, mask, result_of, signed
 
 CLOCK_NS = 2
 WORD = (1 << 32) - 1
@@ -25,6 +26,8 @@ COUNTED = {
     "PACKETS_OUT": "packet_out",
     "VECTORS_IN": "vector_accepted",
     "VECTORS_OUT": "vector_sent",
+    "PULSES": "pulsed",
+    "VERIFY_READS": "verified",
 }
 """What each counting register counts the clocks of."""
 
@@ -41,9 +44,12 @@ class Testbed:
         "enable": "CONTROL", "four_phase": "MODE", "relu_1": "MODE", "relu_2": "MODE",
         "rx_enable": "MODE", "rx_scale": "RX_SCALE", "rows": "ROWS", "columns": "COLUMNS",
         "tx_stream": "TX_STREAM", "parts": "PARTS", "rx_parts": "RX_PARTS",
+        "reference_level": "REFERENCE",
     }  # fmt: skip
     """Outputs that show a field of a register; the field is called like it, or `value`."""
-    UNITS = {"gather": gather_config.FIELDS, "pool": pool.FIELDS}
+    UNITS = {
+        "gather": gather_config.FIELDS, "pool": pool.FIELDS, "order": programmer.FIELDS
+    }  # fmt: skip
     """Bundles of such outputs: by name, each with register and field."""
 
     def __init__(self, dut: Any) -> None:
@@ -52,7 +58,7 @@ class Testbed:
         self.model = Model(sized(benches.current()))
         self.rates: Counter = Counter()
         self.edge = RisingEdge(dut.clk)
-        inputs = (*COUNTED.values(), "state_loading", "errors", "error_stream")
+        inputs = (*COUNTED.values(), "state_loading", "programming", "errors", "error_stream")
         self.driven = dict.fromkeys(inputs, 0)
         self.script: list[dict[str, int]] = []
         self.seen: Counter = Counter()
@@ -79,7 +85,8 @@ class Testbed:
     async def reset(self) -> None:
         """Idle inputs and a reset: the model starts afresh."""
         dut = self.dut
-        bus = ("bus_request", "bus_write", "bus_address", "bus_write_data", "constant_value")
+        bus = ("bus_request", "bus_write", "bus_address", "bus_write_data", "constant_value",
+               "order_result")  # fmt: skip
         for name in (*bus, *self.driven):
             getattr(dut, name).value = 0
         dut.rst.value = 1
@@ -111,6 +118,7 @@ class Testbed:
                 getattr(self.dut, name).value = value
         self.model.busy = bool(self.driven["busy"])
         self.model.loading = bool(self.driven["state_loading"])
+        self.model.programming = bool(self.driven["programming"])
         self.model.error_stream = self.driven["error_stream"]
 
     async def step(self, write_done: tuple[int, int] | None = None) -> None:
@@ -142,6 +150,7 @@ class Testbed:
         assert bool(dut.restart.value) == (address == BY_NAME["PARTS"].address), "restart is wrong"
         self._check_parts(address, data)
         self._check_routes(address, data)
+        self._check_order(address, data)
         if write_done:
             model.write(address, data)
         for register, event in COUNTED.items():
@@ -149,6 +158,7 @@ class Testbed:
         model.error |= self.driven["errors"]
         # The LDPU's memory answers a clock after it was asked.
         dut.constant_value.value = model.constants.get(named, 0)
+        dut.order_result.value = result_of(int(dut.order_result_line.value))
         self._drive()
 
     def _check_routes(self, address: int, data: int) -> None:
@@ -165,6 +175,25 @@ class Testbed:
             assert int(dut.routes_stream.value) == word.stream, "routes_stream is wrong"
             assert int(dut.routes_mask.value) == data & (1 << sinks) - 1, "routes_mask is wrong"
             self.seen["routes"] += 1
+
+    def _check_order(self, address: int, data: int) -> None:
+        """The programmer is told of this write if it is a target's, and then of one of PROGRAM."""
+        dut, line = self.dut, self.model.line(address, TARGET_BASE)
+        assert bool(dut.order_target_write.value) == (line is not None), "target_write is wrong"
+        if line is not None:
+            told = int(dut.order_target_line.value), dut.order_target.value.to_signed()
+            assert told == (line, signed(data)), f"target {told}"
+            self.seen["targets"] += 1
+        assert bool(dut.order_start.value) == bool(self.seen["starts"]), "order_start is wrong"
+        if self.seen["starts"]:
+            fields = {"diagonal": 0xFFFF, "devices": 3 << 16, "read_device": 3 << 20}
+            for name, bits in fields.items():
+                want = (self.seen["program"] & bits) // (bits & -bits)
+                assert int(getattr(dut, f"order_{name}").value) == want, f"{name} is not {want}"
+        self.seen["starts"] = int(address == BY_NAME["PROGRAM"].address)
+        if self.seen["starts"]:
+            self.seen["program"] = data
+            self.seen["orders"] += 1
 
     def _check_parts(self, address: int, data: int) -> None:
         """The table of parts is told of this write, if it is one of an entry, and of no other."""

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from spec import fabric, formats, registers
+from spec import fabric, formats, programming, programming_registers, registers
 from spec.chip import Chip
+from spec.programming_registers import RESULT_BASE, RESULT_FIELDS, TARGET_BASE
 from spec.register import Register
 from spec.registers import REGISTERS
 
@@ -11,6 +12,25 @@ from spec.registers import REGISTERS
 def mask(register: Register) -> int:
     """The bits of `register` that are in some field."""
     return sum(((1 << field.width) - 1) << field.low for field in register.fields)
+
+
+def signed(word: int) -> int:
+    """A word of 32 bits as a signed number."""
+    return word - (word >> 31 << 32)
+
+
+def result_of(line: int) -> int:
+    """What the bench's programmer answers of a line: the fields of a result without gaps."""
+    return (line + 1) * 2_654_435_761 >> 3 & 0x3FFFFF
+
+
+def result_word(bits: int) -> int:
+    """The same as it is read."""
+    word = 0
+    for field in RESULT_FIELDS:
+        word |= (bits & (1 << field.width) - 1) << field.low
+        bits >>= field.width
+    return word
 
 
 @dataclass(frozen=True)
@@ -28,7 +48,7 @@ class Model:
         values: what is stored in `rw` registers, and the count of the counters.
         binary16: the chip's RX values and results may be binary16.
         error: the ERROR register.
-        busy, loading: inputs of the clock that is looked at.
+        busy, loading, programming: inputs of the clock that is looked at.
         error_stream: input of the clock that is looked at.
         constants: by column and index, what the LDPU holds.
         route_slice: start, length and part that go with the next entry; None if not known.
@@ -41,7 +61,7 @@ class Model:
         self.binary16 = chip.link.partial_sums == "binary16"
         self.values["FEATURES"] = self.binary16 << 16 | chip.link.units << 8 | chip.ldpu.lanes
         self.error = 0
-        self.busy = self.loading = False
+        self.busy = self.loading = self.programming = False
         self.error_stream = 0
         self.constants: dict[tuple[int, int], int] = {}
         self.route_slice: tuple[int, int, int] | None = None
@@ -66,6 +86,11 @@ class Model:
         part, offset = divmod(address - registers.PART_BASE, registers.PART_STRIDE)
         return part if 0 <= part < fabric.PARTS and not offset else None
 
+    def line(self, address: int, base: int) -> int | None:
+        """The line whose word of the table at `base` is at `address`, if there is one."""
+        line, offset = divmod(address - base, programming_registers.LINE_STRIDE)
+        return line if 0 <= line < programming.lines(self.chip) and not offset else None
+
     def register(self, address: int) -> Register | None:
         """The register at `address`, if there is one."""
         return next((entry for entry in REGISTERS if entry.address == address), None)
@@ -76,6 +101,10 @@ class Model:
             return writes and self.busy
         if self.part(address) is not None:
             return writes and (self.busy or not self._has_rows(data & 0xFFFF, data >> 16))
+        if self.line(address, TARGET_BASE) is not None:
+            return writes and (self.busy or abs(signed(data)) > programming.TARGET_MAX)
+        if self.line(address, RESULT_BASE) is not None:
+            return writes
         register = self.register(address)
         if register is None:
             return True
@@ -92,7 +121,11 @@ class Model:
             register.access == "ro"
             or (register.locked and self.busy)
             or (register.name in largest and not 1 <= value <= largest[register.name])
-            or (register.name == "STATE_SELECT" and self.loading)
+            or (register.name in ("STATE_SELECT", "PROGRAM") and self.loading)
+            or (
+                register.name == "PROGRAM"
+                and (value & 0xFFFF >= programming.diagonals(self.chip) or value >> 16 & 3 == 3)
+            )
             or (register.name == "MODE" and value >= 1 << 4 and not self.binary16)
         )
 
@@ -105,12 +138,22 @@ class Model:
         constant = self.constant(address)
         if constant:
             return self.constants.get(constant, 0)
-        if self.route(address) or self.part(address) is not None:
+        result = self.line(address, RESULT_BASE)
+        if result is not None:
+            return result_word(result_of(result))
+        targets = self.line(address, TARGET_BASE) is not None
+        if self.route(address) or self.part(address) is not None or targets:
             return 0
         name = self.register(address).name
         if name == "STATUS":
-            return self.busy | self.loading << 1 | (self.error != 0) << 2
-        now = {"ERROR": self.error, "ERROR_STREAM": self.error_stream, "STATE_SELECT": 0}
+            error = self.error != 0
+            return self.busy | self.loading << 1 | error << 2 | self.programming << 3
+        now = {
+            "ERROR": self.error,
+            "ERROR_STREAM": self.error_stream,
+            "STATE_SELECT": 0,
+            "PROGRAM": 0,
+        }
         return now.get(name, self.values[name])
 
     def write(self, address: int, data: int) -> None:

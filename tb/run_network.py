@@ -24,7 +24,7 @@ from spec.chip import Chip
 from spec.formats import ReadMode
 from spec.program import LayerProgram
 from tb import beats
-from tb.network_job import VARIABLE, Job, Outcome, Step
+from tb.network_job import VARIABLE, Job, Outcome, Step, with_constants
 from tb.scoreboard import Mismatch, compare
 from tb.tile_host import EventPort, TileHost, reset, start_clock
 
@@ -101,6 +101,7 @@ async def run_network(dut: object) -> None:
     chip = chip_description.find(job.chip)
     network, weights = network_description.find(job.network)
     program = compile_network(network, weights, chip, ReadMode(job.read_mode))
+    program = with_constants(program, folder)
     images = np.load(folder / "images.npy")
     states = [pcm_state.load(folder / f"{layer.layer.name}.pcm", chip) for layer in program.layers]
     Path("streams").mkdir(exist_ok=True)

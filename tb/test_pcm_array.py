@@ -12,13 +12,14 @@ import numpy as np
 from cocotb.triggers import ClockCycles, Timer
 from numpy.typing import NDArray
 
+from golden.pcm_array import reference_charges
 from hdl import pcm_array, verilog
 from hdl.pcm_array import PcmArray
 from spec import formats, pcm_state
 from spec.formats import PHASES, ReadMode, Steer
 from spec.pcm_state import PcmState
 from tb.benches import Bench, Design, Variant
-from tb.pcm_macro import PLUSARG, array_chip, pwm_windows, window
+from tb.pcm_macro import PLUSARG, array_chip, pwm_windows, replaced, window
 from tb.pcm_session import (
     Session,
     edge_states,
@@ -120,6 +121,35 @@ async def arbitrary_pulses(dut) -> None:
         expected = session.expected_pulses(windows, mode)
         got = await session.run(windows, bank=int(stimulus.integers(2)), gap=number % 3)
         session.check(expected, got, f"MVM {number}")
+
+
+@cocotb.test()
+async def reference_currents(dut) -> None:
+    """They take the place of the cells' whatever the pulses, in windows of any length."""
+    session = Session(dut)
+    stimulus = session.stimulus
+    await session.macro.start()
+    await session.load(random_state(session.chip, stimulus))
+    lowest = -(1 << formats.REFERENCE_BITS - 1)
+    extremes = (1, -1, lowest, -1 - lowest)
+    for number in range(session.mvms):
+        mode = MODES[number % 2]
+        level = int(stimulus.integers(-6000, 6000)) or 1
+        if number < 2 * len(extremes):
+            level = extremes[number // 2]
+        windows = pwm_windows(random_inputs(stimulus, session.rows), mode)
+        if number % 3 == 0:
+            windows = random_pulses(stimulus, session.rows, mode)
+            charges = [each.charge(session.state.codes[0]) for each in replaced(windows, level)]
+        else:
+            charges = reference_charges(level, mode, 1, session.columns)[:, 0]
+        expected = session.expected(charges, mode)
+        got = await session.run(replaced(windows, level), bank=number // 2 % 2)
+        session.check(expected, got, f"MVM {number}, reference {level}")
+        if number % 5 == 0:
+            expected = session.expected_pulses(windows, mode)
+            got = await session.run(windows, bank=number // 2 % 2)
+            session.check(expected, got, f"the cells again after MVM {number}")
 
 
 @cocotb.test()
@@ -261,6 +291,7 @@ async def set_up_of_a_window_may_change_when_it_is_over(dut) -> None:
         for each in pwm_windows(x, mode):
             other = {"bank": 0, "steer": int(Steer.N if each.steer == Steer.P else Steer.P)}
             other |= {"select_plus": int(not each.select_plus), "select_minus": 0}
+            other |= {"reference_level": 99}
             await macro.window(each, 1, after=other)
         session.check(expected, await macro.read(1), f"{mode}")
 

@@ -8,6 +8,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles, Timer, with_timeout
 from cocotbext.axi import AxiStreamFrame
 
+from golden.tile import Tile
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.tile import RESULT_DEPTH
@@ -269,7 +270,7 @@ async def locked_while_busy(dut: object) -> None:
     bench.send(work)
     await bench.input.wait()
     refused = 2
-    for name in ("MODE", "ROWS", "COLUMNS", "RX_SCALE", "STATE_SELECT", "PARTS"):
+    for name in ("MODE", "ROWS", "COLUMNS", "RX_SCALE", "STATE_SELECT", "PARTS", "REFERENCE"):
         assert await bench.host.port.write(BY_NAME[name].address, 1) == refused, name
     bench.output.pause = False
     got = await bench.receive(3, config.columns)
@@ -334,6 +335,29 @@ async def mvms_overlap(dut: object) -> None:
         else:
             # The `sync` side is the slower one: what it needs bounds the period.
             assert span <= (vectors - 3) * 2 * needed * edge, f"{mode}: {span} ps"
+
+
+@cocotb.test()
+async def reference_currents(dut: object) -> None:
+    """With a reference current the vectors only start MVMs; without it the cells are back."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    for number in range(8):
+        mode = (ReadMode.ONE_PHASE, ReadMode.FOUR_PHASE)[number & 1]
+        config = random_config(random, bench.chip, mode, False, False, bool(number & 2))
+        work = random_work(random, bench.chip, config, benches.current()["vectors"])
+        level = int(random.integers(-5000, 5000)) or 1
+        golden, first = Tile(bench.chip, work.state), 0
+        await bench.prepare(work)
+        for reference in (level, -level, 0):
+            await bench.host.set_reference(reference)
+            bench.send(work)
+            got = await bench.receive(len(work.x), config.columns)
+            expected = golden.run(config, work.x, work.rx, first, reference)
+            compare(expected, got, place(f"program {number} ({mode}), reference {reference}"))
+            first += len(work.x)
+            await bench.host.wait_idle()
+    assert await bench.errors() == 0
 
 
 @cocotb.test()

@@ -7,7 +7,7 @@ import cocotb
 
 from hdl.tile_registers import TileRegisters
 from hdl.verilog import write
-from spec import fabric, formats, registers
+from spec import fabric, formats, programming, programming_registers, registers
 from spec.registers import BY_NAME, REGISTERS
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -186,6 +186,44 @@ async def every_part(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
+async def every_target_and_result(dut: Any) -> None:
+    """Targets at and beyond their limits, orders for diagonals that there are and are not."""
+    bed = Testbed(dut)
+    await bed.start()
+    chip, most = bed.model.chip, programming.TARGET_MAX
+    last = programming.diagonals(chip) - 1
+    stride = programming_registers.LINE_STRIDE
+    orders = [
+        programming_registers.program_word(d, n, 2) for d in (0, last, last + 1) for n in range(4)
+    ]
+    for busy in (0.0, 1.0):
+        bed.rates["busy"] = busy
+        await bed.idle(1)
+        before = bed.seen["targets"], bed.seen["orders"]
+        for line in bed.random.permutation(programming.lines(chip) + 2).tolist():
+            for target in (
+                0,
+                most,
+                -most,
+                most + 1,
+                -most - 1,
+                1 << 31,
+                int(bed.random.integers(256)),
+            ):
+                address = programming_registers.TARGET_BASE + line * stride
+                await bed.access(True, address, target & WORD)
+            await bed.access(False, address)
+            for writes in (True, False):
+                await bed.access(writes, programming_registers.RESULT_BASE + line * stride)
+        for order in orders:
+            await bed.access(True, BY_NAME["PROGRAM"].address, order)
+            await bed.access(False, BY_NAME["STATUS"].address)
+        written = bed.seen["targets"] - before[0], bed.seen["orders"] - before[1]
+        expected = (0, 0) if busy else (4 * programming.lines(chip), 6)
+        assert written == expected, f"{written} targets and orders with busy {busy}"
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
 async def address_space(dut: Any) -> None:
     """Addresses from all over, with all those near a register or the edge of the constants."""
     bed = Testbed(dut)
@@ -196,6 +234,10 @@ async def address_space(dut: Any) -> None:
     addresses |= set(range(REGISTERS[-1].address + 16))
     parts = registers.PART_BASE, registers.PART_BASE + fabric.PARTS * registers.PART_STRIDE
     addresses |= set(range(parts[0] - 8, parts[1] + 8))
+    lines = programming.lines(bed.model.chip)
+    for base in (programming_registers.TARGET_BASE, programming_registers.RESULT_BASE):
+        for word in (base, base + lines * programming_registers.LINE_STRIDE):
+            addresses |= set(range(word - 8, word + 8))
     # Where a decoder of fewer address bits would see a register again.
     addresses |= {1 << bit | register.address for register in REGISTERS for bit in range(6, 16)}
     columns = bed.model.chip.array.columns
@@ -222,7 +264,10 @@ async def anything(dut: Any) -> None:
                 bed.rates[name] = float(bed.random.choice([0, 0.01, 0.3, 1]))
         address = int(bed.random.choice(known))
         if bed.random.random() < 0.2:
-            bases = (registers.COLUMN_BASE, registers.ROUTE_BASE, registers.PART_BASE)
+            bases = (
+                registers.COLUMN_BASE, registers.ROUTE_BASE, registers.PART_BASE,
+                programming_registers.TARGET_BASE, programming_registers.RESULT_BASE,
+            )  # fmt: skip
             address = int(bed.random.choice(bases)) + 4 * int(bed.random.integers(64))
         await bed.access(bool(bed.random.random() < 0.5), address, bed.data(address))
         if bed.random.random() < 0.3:

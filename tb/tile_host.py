@@ -2,9 +2,11 @@
 
 from typing import Protocol
 
+import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 from cocotbext.axi import AxiLiteMaster
+from numpy.typing import NDArray
 
 from spec import formats, image_registers, registers
 from spec.chip import Chip
@@ -148,14 +150,34 @@ class TileHost:
         # The last of all that says what comes: from here on it may.
         await self.write("PARTS", len(config.input_parts))
         await self.write("RX_SCALE", config.rx_scale)
-        for column, values in enumerate(config.constants.tolist()):
+        reset = [constant.reset for constant in formats.COLUMN_CONSTANTS]
+        known = np.tile(np.uint16(reset), (config.columns, 1)) if assume_reset_constants else None
+        await self.write_constants(config.constants, known)
+        await self.write("CONTROL", 1)
+
+    async def write_constants(
+        self, constants: NDArray[np.uint16], known: NDArray[np.uint16] | None = None
+    ) -> None:
+        """Write column constants [columns, 5].
+
+        Those that equal what is `known` to be there, of the same shape, are left alone.
+        """
+        for column, values in enumerate(constants.tolist()):
             for constant in formats.COLUMN_CONSTANTS:
-                if assume_reset_constants and values[constant.index] == constant.reset:
+                value = values[constant.index]
+                if known is not None and known[column, constant.index] == value:
                     continue
                 address = registers.column_address(column, constant.name)
-                what = f"{constant.name} of column {column}"
-                await self._write_at(address, values[constant.index], what)
-        await self.write("CONTROL", 1)
+                await self._write_at(address, value, f"{constant.name} of column {column}")
+
+    async def set_reference(self, level: int) -> None:
+        """Have a reference current flow in the place of the cells' currents; 0: the cells' again.
+
+        Args:
+            level: units of charge a slot, signed.
+        """
+        field = BY_NAME["REFERENCE"].field("reference_level")
+        await self.write("REFERENCE", level % (1 << field.width))
 
     async def load_state(self, index: int) -> None:
         """Load PCM state number `index` and wait until it is there."""

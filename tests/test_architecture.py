@@ -11,6 +11,7 @@ ROOMS = {
     "hdl": {"spec"},
     "golden": {"spec"},
     "compiler": {"spec"},
+    "pcm": {"spec"},
     "tb": {"spec", "hdl", "golden", "compiler"},
 }
 """What each room may import of the others; `caduceus` may import all of them."""

@@ -1,9 +1,13 @@
 """Golden read noise: the published vectors of Philox, its addressing, its distribution."""
 
+from collections.abc import Callable
+from math import erfc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noise_statistics import demand_distribution, demand_independence, sample_distribution
 
 from golden import read_noise
 from spec import formats
@@ -79,33 +83,139 @@ def test_samples_are_addressed_as_specified(
             assert got[row, column] == sum(levels)
 
 
-def test_distribution_is_normal() -> None:
-    noise = read_noise.samples(2024, 3, np.arange(20_000), 1, 64) / DEVIATION
-    count = noise.size
-    # Five standard errors of each moment of a normal distribution.
-    assert abs(noise.mean()) < 5 / np.sqrt(count)
-    assert abs(noise.var() - 1) < 5 * np.sqrt(2 / count)
-    assert abs((noise**3).mean()) < 5 * np.sqrt(15 / count)
-    # Four draws from 256 quantiles fall a little short in the tails: kurtosis 3 less 0.04.
-    assert 2.9 < (noise**4).mean() < 3.0
-    for threshold, beyond in ((1, 0.31731), (2, 0.04550), (3, 0.00270)):
-        assert (np.abs(noise) > threshold).mean() == pytest.approx(beyond, rel=0.1)
+Samples = Callable[..., np.ndarray]
+READS = np.arange(20_000)
 
 
-@pytest.mark.parametrize("what", ["seed", "seed_high", "tile", "read", "phase", "column"])
+def demand_samples(samples: Samples) -> None:
+    """2.6 million samples are of the distribution that four quantiles have."""
+    demand_distribution(samples(2024, 3, READS, 1, 128) / DEVIATION)
+
+
+BASE = {"seed": 11, "tile": 2, "read_index": READS, "phase": 0, "columns": 66}
+NEIGHBOURS = {
+    "seed": {"seed": 12},
+    "seed_high": {"seed": 11 + (1 << 32)},
+    "tile": {"tile": 3},
+    "far_tile": {"tile": 2 + 64},
+    "read": {"read_index": READS + 1},
+    "far_read": {"read_index": READS + (1 << 16)},
+    "phase": {"phase": 1},
+    "last_phase": {"phase": 3},
+    "column": {},
+    "second_column": {},
+    "fourth_column": {},
+}
+STEPS = {"column": 1, "second_column": 2, "fourth_column": 4}
+
+
+def demand_neighbours(samples: Samples, what: str) -> None:
+    """1.2 million samples, and those at the address next to each."""
+    here = samples(**BASE)
+    there = here if what in STEPS else samples(**BASE | NEIGHBOURS[what])
+    step = STEPS.get(what, 0)
+    width = BASE["columns"] - step
+    demand_independence(here[:, :width], there[:, step:], what)
+
+
+def test_distribution_is_that_of_four_quantiles() -> None:
+    demand_samples(read_noise.samples)
+
+
+def test_that_distribution_is_nearly_normal() -> None:
+    values, chance = sample_distribution()
+    assert chance.sum() == pytest.approx(1, abs=1e-12)
+    mean, variance, third, fourth = (float(chance @ values**power) for power in (1, 2, 3, 4))
+    assert (mean, third) == pytest.approx((0, 0), abs=1e-9)
+    assert np.sqrt(variance) == pytest.approx(1024.1 / 1024, abs=5e-5)
+    # A little short in the tails.
+    assert fourth / variance**2 == pytest.approx(3 - 0.02, abs=0.002)
+    for limit, ratio in ((1, 1.00), (2, 1.00), (3, 0.945), (4, 0.740), (5, 0.304)):
+        beyond = chance[np.abs(values) > limit].sum()
+        assert beyond / erfc(limit / np.sqrt(2)) == pytest.approx(ratio, rel=0.01)
+
+
+@pytest.mark.parametrize("what", NEIGHBOURS)
 def test_neighbouring_addresses_are_independent(what: str) -> None:
-    count = 4000
-    base = {"seed": 11, "tile": 2, "read_index": np.arange(count), "phase": 0}
-    change = {
-        "seed": {"seed": 12},
-        "seed_high": {"seed": 11 + (1 << 32)},
-        "tile": {"tile": 3},
-        "read": {"read_index": np.arange(1, count + 1)},
-        "phase": {"phase": 1},
-        "column": {},
-    }[what]
-    here = read_noise.samples(columns=65, **base)
-    there = read_noise.samples(columns=65, **(base | change))
-    pair = (here[:, :-1], there[:, 1:] if what == "column" else there[:, :-1])
-    correlation = np.corrcoef(*(side.reshape(-1) for side in pair))[0, 1]
-    assert abs(correlation) < 5 / np.sqrt(pair[0].size)
+    demand_neighbours(read_noise.samples, what)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 11 ^ 1 << 63}, {"tile": 2 ^ 1 << 11}, {"phase": 2}, {"read_index": READS ^ 1 << 31}],
+    ids=lambda change: next(iter(change)),
+)
+def test_high_bits_of_an_address_count(change: dict) -> None:
+    here, there = read_noise.samples(**BASE), read_noise.samples(**BASE | change)
+    assert (here == there).mean() < 0.001
+
+
+def _scaled(factor: float) -> Samples:
+    return lambda *args: np.rint(factor * read_noise.samples(*args)).astype(int)
+
+
+def _coarse(*args) -> np.ndarray:
+    return read_noise.samples(*args) // 256 * 256 + 128
+
+
+def _short_tails(*args) -> np.ndarray:
+    """None beyond three deviations, and the variance as it should be."""
+    return np.rint(read_noise.samples(*args).clip(-3072, 3072) * 1.0025).astype(int)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [_scaled(1.003), _scaled(0.997), _coarse, _short_tails],
+    ids=["too_large", "too_small", "coarse", "short_tails"],
+)
+def test_another_distribution_is_noticed(broken: Samples) -> None:
+    with pytest.raises(AssertionError):
+        demand_samples(broken)
+
+
+def test_a_shift_is_noticed() -> None:
+    with pytest.raises(AssertionError, match="mean"):
+        demand_samples(lambda *args: read_noise.samples(*args) + 4)
+
+
+def _shared_by_columns(**keys) -> np.ndarray:
+    """Odd columns have the magnitude of the even ones before them."""
+    noise = read_noise.samples(**keys)
+    noise[:, 1::2] = np.sign(noise[:, 1::2]) * np.abs(noise[:, ::2])
+    return noise
+
+
+def _shared_by_reads(**keys) -> np.ndarray:
+    """So have odd reads."""
+    own = read_noise.samples(**keys)
+    even = read_noise.samples(**keys | {"read_index": keys["read_index"] & ~1})
+    return np.sign(own) * np.abs(even)
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [(_shared_by_columns, "column"), (_shared_by_reads, "read")],
+    ids=["columns", "reads"],
+)
+def test_a_shared_magnitude_is_noticed(broken: Samples, what: str) -> None:
+    """Signs are independent, so that squares alone tell."""
+    with pytest.raises(AssertionError, match=f"{what}, squares"):
+        demand_neighbours(broken, what)
+
+
+def test_a_shared_word_is_noticed() -> None:
+    def broken(**keys) -> np.ndarray:
+        return np.repeat(read_noise.samples(**keys)[:, ::2], 2, axis=1)
+
+    with pytest.raises(AssertionError, match="column, values"):
+        demand_neighbours(broken, "column")
+
+
+@pytest.mark.parametrize("key", ["seed", "tile", "phase"])
+def test_an_ignored_bit_of_an_address_is_noticed(key: str) -> None:
+    def broken(**keys) -> np.ndarray:
+        return read_noise.samples(**keys | {key: keys[key] & ~1})
+
+    base = BASE[key] & ~1
+    with pytest.raises(AssertionError, match="values"):
+        demand_independence(broken(**BASE | {key: base}), broken(**BASE | {key: base + 1}), key)

@@ -87,7 +87,7 @@ def load(
 
 def _fatal_sentences(log: str) -> list[str]:
     """What came after the marks that simulators put in front."""
-    found = re.findall(r"(?:FATAL|%Fatal): \S*pcm_array\.sv:\d+: (.*)", log)
+    found = re.findall(r"(?:FATAL|%Fatal): \S*pcm_image\.sv:\d+: (.*)", log)
     return [re.sub(r"^Assertion failed in \S+: ", "", line) for line in found]
 
 

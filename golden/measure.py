@@ -1,0 +1,27 @@
+"""A host's procedure, driven on the golden model of a tile."""
+
+from golden.tile import Tile
+from spec.measurement import Found, Procedure
+
+
+def run(procedure: Procedure[Found], tile: Tile, first_read: int = 0) -> Found:
+    """What the procedure finds out about `tile`.
+
+    Args:
+        procedure: yields what it wants measured.
+        tile: is measured.
+        first_read: MVMs that the tile did since its state was loaded.
+
+    Raises:
+        UserError: of the procedure, or a measurement does not fit the tile.
+    """
+    try:
+        wanted = next(procedure)
+        while True:
+            results = tile.run(
+                wanted.config, wanted.x, first_read=first_read, reference=wanted.reference
+            )
+            first_read += len(wanted.x)
+            wanted = procedure.send(results)
+    except StopIteration as end:
+        return end.value

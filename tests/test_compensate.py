@@ -1,0 +1,158 @@
+"""Drift compensation: the factor that is found, what is made of it, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from caduceus.calibration import drift_factor, measured
+from compiler import compensate
+from compiler.calibrate import INDEX, calibrated
+from compiler.compensate import Baseline, compensated
+from compiler.quantise import device_codes
+from golden import measure
+from golden.tile import Tile
+from spec import chip as chips
+from spec import pcm_state
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.pcm_state import PcmState
+from spec.program import TileConfig
+
+HERMES = chips.find("hermes")
+ROWS, COLUMNS = HERMES.array.rows, HERMES.array.columns
+BOTH = pytest.mark.parametrize("mode", list(ReadMode))
+
+
+def programmed(seed: int = 1, noise: float = 1.0) -> PcmState:
+    """A third of the cells at 0, the others anywhere; converters that differ."""
+    random = np.random.default_rng(seed)
+    cells = random.integers(-255, 256, (ROWS, COLUMNS)) * (random.random((ROWS, COLUMNS)) > 0.3)
+    state = pcm_state.ideal(HERMES, device_codes(cells)[np.newaxis], seed)
+    gains = (HERMES.nominal_gain * random.normal(1, 0.07, (2, 1, COLUMNS))).astype(np.uint32)
+    return replace(
+        state,
+        gain_p=gains[0],
+        gain_n=gains[1],
+        noise=np.full((1, COLUMNS), round(256 * noise), np.uint16),
+    )
+
+
+def aged(state: PcmState, left: float) -> PcmState:
+    """Every device has lost the same share; the read noise is another."""
+    return replace(
+        state, codes=np.rint(state.codes * left).astype(np.uint8), seed=state.seed + 1000
+    )
+
+
+def config(mode: ReadMode, scale: float = 0.5, bias: float = 3) -> TileConfig:
+    values = np.tile(np.array([1, 1, 0, scale, bias], dtype=np.float16), (COLUMNS, 1))
+    return TileConfig(mode, ROWS, COLUMNS, values.view(np.uint16), relu_1=True)
+
+
+def test_vectors_drive_every_row_as_often_as_any() -> None:
+    for rows in (1, 4, 16, 252, 256):
+        x = compensate.vectors(rows)
+        groups = min(compensate.GROUPS, rows)
+        assert x.shape == (compensate.ROUNDS * groups, rows) and x.dtype == np.int8
+        assert set(np.unique(x).tolist()) <= {-127, 0, 127}
+        assert ((x != 0).reshape(compensate.ROUNDS, groups, rows).sum(axis=1) == 1).all()
+        assert (x == compensate.vectors(rows)).all()
+
+
+@BOTH
+@pytest.mark.parametrize("left", [0.95, 0.7])
+def test_a_uniform_loss_is_found(mode: ReadMode, left: float) -> None:
+    state = programmed()
+    found = drift_factor(Tile(HERMES, state), Tile(HERMES, aged(state, left)), config(mode))
+    assert found == pytest.approx(1 / left, rel=0.01)
+
+
+@BOTH
+def test_without_drift_nothing_is_to_be_done(mode: ReadMode) -> None:
+    state = programmed()
+    again = replace(state, seed=77)
+    found = drift_factor(Tile(HERMES, state), Tile(HERMES, again), config(mode))
+    assert found == pytest.approx(1, abs=0.003)
+
+
+def test_offsets_do_not_count_as_drift_once_they_are_calibrated() -> None:
+    mode = ReadMode.FOUR_PHASE
+    state = programmed()
+    state = replace(state, offset_p=np.full((1, COLUMNS), 20 * 256, np.int16))
+    tile, later = Tile(HERMES, state), Tile(HERMES, aged(state, 0.7))
+    plain = config(mode)
+    corrected = calibrated(plain, measured(tile, 1, COLUMNS, mode))
+    errors = [abs(drift_factor(tile, later, each) * 0.7 - 1) for each in (plain, corrected)]
+    assert errors[1] < 0.01 < errors[0], errors
+
+
+@BOTH
+def test_results_use_int8_and_leave_room(mode: ReadMode) -> None:
+    """Whatever the tile's own scale is, nothing saturates."""
+    tile = Tile(HERMES, programmed(noise=0))
+    procedure = compensate.baseline(config(mode, scale=100))
+    wanted, largest = next(procedure), []
+    with pytest.raises(StopIteration) as end:
+        while True:
+            assert not wanted.config.relu_1 and wanted.reference == 0
+            results = tile.run(wanted.config, wanted.x)
+            largest.append(int(np.abs(results.astype(int)).max()))
+            wanted = procedure.send(results)
+    assert 80 < largest[-1] < 120, largest
+    found = end.value.value
+    assert found.total == np.abs(results.astype(np.int64)).sum()
+    assert found == measure.run(compensate.baseline(config(mode)), tile)
+
+
+def test_results_come_back_to_what_they_were() -> None:
+    """With the factor the error is smaller than without, and with its inverse it is larger."""
+    mode = ReadMode.FOUR_PHASE
+    state = programmed()
+    tile, later = Tile(HERMES, state), Tile(HERMES, aged(state, 0.8))
+    plain = config(mode)
+    found = drift_factor(tile, later, plain)
+    x = np.random.default_rng(5).integers(-127, 128, (16, ROWS), dtype=np.int8)
+    wanted = tile.run(plain, x).astype(int)
+    results = (later.run(compensated(plain, factor), x) for factor in (found, 1, 1 / found))
+    errors = [np.std(each - wanted) for each in results]
+    assert 2 * errors[0] < errors[1] < errors[2], errors
+
+
+def test_only_the_scale_is_multiplied() -> None:
+    before = config(ReadMode.ONE_PHASE)
+    after = compensated(before, 1.5).constants.view(np.float16)
+    expected = before.constants.view(np.float16).copy()
+    expected[:, INDEX["scale"]] = 0.75
+    assert (after == expected).all()
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
+def test_factors_that_are_none_are_refused(factor: float) -> None:
+    with pytest.raises(UserError, match=r"^drift factor = .*: allowed is a positive number"):
+        compensated(config(ReadMode.ONE_PHASE), factor)
+
+
+def test_scales_beyond_binary16_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^compensated scale = 1\.2e\+05: allowed in binary16 is "):
+        compensated(config(ReadMode.ONE_PHASE, scale=60000), 2.0)
+
+
+def test_a_dead_tile_is_refused() -> None:
+    state = programmed(noise=0)
+    dead = Tile(HERMES, replace(state, codes=np.zeros_like(state.codes)))
+    sentence = "^drift: every result of the tile for the test vectors is 0: allowed is a tile whose"
+    with pytest.raises(UserError, match=sentence):
+        measure.run(compensate.baseline(config(ReadMode.ONE_PHASE)), dead)
+    with pytest.raises(UserError, match=sentence):
+        drift_factor(Tile(HERMES, state), dead, config(ReadMode.ONE_PHASE))
+
+
+def test_a_tile_that_grew_out_of_the_scale_is_refused() -> None:
+    state = programmed()
+    grown = replace(state, gain_p=2 * state.gain_p, gain_n=2 * state.gain_n)
+    found = measure.run(compensate.baseline(config(ReadMode.ONE_PHASE)), Tile(HERMES, state))
+    assert isinstance(found, Baseline)
+    sentence = r"^drift: column \d+: a result for the test vectors is 127 or more: allowed is less"
+    with pytest.raises(UserError, match=sentence):
+        measure.run(compensate.factor(config(ReadMode.ONE_PHASE), found), Tile(HERMES, grown))

@@ -1,0 +1,151 @@
+"""The compiled loops' own arithmetic against its definitions, and how they are compiled."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from golden_reference import SIGN
+
+from golden import convert, fp16, gdpu, kernels
+from golden.fast_gdpu import FastGdpu
+from spec import formats
+from spec.errors import UserError
+from spec.program import GdpuConfig
+
+EVERY = np.arange(1 << formats.FP16_BITS).astype(np.uint16)
+
+
+@numba.njit
+def _all_rounded(real: np.ndarray, rounded: np.ndarray) -> None:
+    for i in range(real.size):
+        rounded[i] = kernels._rounded(real[i])
+
+
+@numba.njit
+def _all_bits(values: np.ndarray, bits: np.ndarray) -> None:
+    for i in range(values.size):
+        bits[i] = kernels._bits(values[i])
+
+
+@numba.njit
+def _all_values(bits: np.ndarray, values: np.ndarray) -> None:
+    for i in range(bits.size):
+        values[i] = kernels._value(bits[i])
+
+
+@numba.njit
+def _all_int8(values: np.ndarray, int8: np.ndarray) -> None:
+    for i in range(values.size):
+        int8[i] = kernels._int8(values[i], 127.0)
+
+
+@numba.njit
+def _all_relu(values: np.ndarray, result: np.ndarray) -> None:
+    for i in range(values.size):
+        result[i] = kernels._relu(values[i])
+
+
+def _same(got: np.ndarray, expected: np.ndarray) -> None:
+    """Also of the signs of zeros."""
+    np.testing.assert_array_equal(got, expected)
+    numbers = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(got)[numbers], np.signbit(expected)[numbers])
+
+
+def test_every_binary16_number() -> None:
+    values = fp16.values(EVERY).astype(np.float64)
+    found, bits, int8 = np.empty_like(values), np.empty_like(EVERY), np.empty(len(EVERY), np.int8)
+    _all_values(EVERY, found)
+    _same(found, values)
+    _all_bits(values, bits)
+    np.testing.assert_array_equal(bits, np.where(np.isnan(values), formats.FP16_NAN, EVERY))
+    _all_int8(values, int8)
+    np.testing.assert_array_equal(int8, convert.to_int8(EVERY))
+    _all_rounded(values, found)
+    _same(found, values)
+    # A NaN that comes out of a unit has no sign bit.
+    proper = EVERY[~np.isnan(values) | (EVERY == formats.FP16_NAN)]
+    found = np.empty(len(proper))
+    _all_relu(fp16.values(proper).astype(np.float64), found)
+    _same(found, fp16.values(fp16.relu(proper)).astype(np.float64))
+
+
+def test_rounding() -> None:
+    """What is between binary16 numbers, a little off that, subnormals, and beyond the largest."""
+    values = fp16.values(EVERY[: formats.FP16_INFINITY]).astype(np.float64)
+    between = (values[:-1] + values[1:]) / 2
+    near = [between * (1 + sign * 2.0**-22) for sign in (-1, 0, 1)]
+    beyond = [65519.999, 65520.0, 65520.001, 65536.0, 1e9, np.inf]
+    tiny = np.arange(5) * 2.0**-26
+    real = np.concatenate([values, *near, beyond, tiny])
+    real = np.concatenate([real, -real, [np.nan]])
+    with np.errstate(over="ignore"):
+        expected = real.astype(np.float16).astype(np.float64)
+    found = np.empty_like(real)
+    _all_rounded(real, found)
+    _same(found, expected)
+
+
+def _gdpu_config(rng: np.random.Generator, units: int) -> GdpuConfig:
+    def near(value: float, count: int) -> tuple[int, ...]:
+        drawn = rng.normal(value, 0.3 * abs(value) + 0.01, count)
+        return tuple(drawn.astype(np.float16).view(np.uint16).tolist())
+
+    return GdpuConfig(units, near(0.03, 4), near(0.0, 4), near(127, 1)[0], near(0.0, 1)[0])
+
+
+@pytest.mark.parametrize("wild", [False, True])
+def test_lstm_units(wild: bool) -> None:
+    """Any constants and any cell state, infinities and NaN included."""
+    rng = np.random.default_rng(1)
+    for units in (1, 3, 64, 200):
+        config = _gdpu_config(rng, units)
+        cell = rng.normal(size=(300, units)).astype(np.float16).view(np.uint16)
+        if wild:
+            drawn = [int(each) for each in rng.integers(0, 1 << 16, 10)]
+            config = GdpuConfig(units, tuple(drawn[:4]), tuple(drawn[4:8]), *drawn[8:])
+            cell = rng.integers(0, 1 << 16, (300, units)).astype(np.uint16)
+            cell[::3] &= SIGN
+        fast = FastGdpu(config)
+        for _ in range(3):
+            gates = rng.integers(-128, 128, (len(cell), 4 * units)).astype(np.int8)
+            hidden, after = gdpu.step(config, gates, cell)
+            got = fast.step(gates, cell)
+            np.testing.assert_array_equal(got[0], hidden)
+            np.testing.assert_array_equal(got[1], after)
+            cell = after
+
+
+def test_a_slice_without_units_is_refused() -> None:
+    with pytest.raises(UserError, match="units = 0: allowed is 1 or more"):
+        FastGdpu(GdpuConfig(0, (0,) * 4, (0,) * 4, 0, 0))
+
+
+def test_compiled_without_a_place_to_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is compiled anew by every process, and does the same."""
+    asked = []
+
+    def refusing(**options: bool) -> object:
+        asked.append(options)
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function")
+        return numba.njit(**options)
+
+    monkeypatch.setattr(kernels, "njit", refusing)
+
+    def twice(value: float) -> float:
+        return 2 * value
+
+    assert kernels._entry(twice)(21.0) == 42
+    assert [options.get("cache", False) for options in asked] == [True, False]
+
+
+def test_golden_model_loads_without_compiler() -> None:
+    """Commands that compute nothing do not wait for numba."""
+    code = "import sys, golden.tile, golden.chip, golden.images; print('numba' in sys.modules)"
+    root = Path(__file__).resolve().parent.parent
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert run.stdout.strip() == "False", run.stderr

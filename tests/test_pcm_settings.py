@@ -1,0 +1,121 @@
+"""Settings of devices: what ships, and every mistake in one sentence."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pcm import settings
+from pcm.models import MODELS
+from spec.errors import UserError
+
+KEYS = (
+    "format, model, programming_noise, drift, read_noise, device_yield, stuck_set_share, "
+    "adc_gain_spread, adc_offset, calibrate, compensate"
+)
+
+
+def _written(folder: Path, **keys: str) -> str:
+    """A file of settings: `format` and `model`, unless given otherwise, and these keys."""
+    path = folder / "mine.yaml"
+    entries = {"format": "1", "model": "hermes_odp"} | keys
+    path.write_text("".join(f"{key}: {value}\n" for key, value in entries.items() if value))
+    return str(path)
+
+
+def test_what_ships() -> None:
+    assert settings.available() == ["generic", "hermes_odp", "hermes_tdp", "ideal"]
+    for name in settings.available():
+        found = settings.find(name)
+        assert found.model == name
+        assert found.device_model is MODELS.get(name)
+    assert {name: settings.find(name).largest_code for name in settings.available()} == {
+        "generic": 510, "hermes_odp": 255, "hermes_tdp": 510, "ideal": 510,
+    }  # fmt: skip
+    ideal = settings.find("ideal")
+    assert not (ideal.calibrate or ideal.compensate or ideal.adc_offset or ideal.adc_gain_spread)
+    assert settings.find("hermes_tdp").adc_gain_spread == 0.0709
+
+
+def test_the_manual_has_every_key_and_default() -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "devices.md"
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", page.read_text("utf-8"), flags=re.M)
+    fields = settings.Settings.model_fields
+    assert [key for key, _ in rows] == list(fields)
+    for key, told in rows:
+        field = fields[key]
+        default = "needed" if field.is_required() else f"{field.default}".lower().removesuffix(".0")
+        assert told.split(";")[0] == default, key
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    found = settings.find(_written(tmp_path, drift="false", device_yield="0.5", adc_offset="2"))
+    assert (found.model, found.drift, found.device_yield) == ("hermes_odp", False, 0.5)
+    assert (found.programming_noise, found.adc_offset, found.stuck_set_share) == (True, 2.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("format", "2", "format = 2: allowed is 1"),
+        ("format", "", "format is missing"),
+        ("model", "", "model is missing"),
+        (
+            "model", "hermes",
+            "model = 'hermes': allowed is 'ideal', 'generic', 'hermes_odp' or 'hermes_tdp'",
+        ),
+        ("model", "[ideal]", "model = ('ideal',): allowed is 'ideal', 'generic', "
+         "'hermes_odp' or 'hermes_tdp'"),
+        ("moddel", "ideal", f"moddel = 'ideal': unknown key, allowed are {KEYS}"),
+        ("seed", "1", f"seed = 1: unknown key, allowed are {KEYS}"),
+        ("drift", "1", "drift = 1: allowed is a valid boolean"),
+        ("read_noise", "'yes'", "read_noise = 'yes': allowed is a valid boolean"),
+        ("programming_noise", "0.5", "programming_noise = 0.5: allowed is a valid boolean"),
+        ("calibrate", "null", "calibrate = None: allowed is a valid boolean"),
+        ("compensate", "1.0", "compensate = 1.0: allowed is a valid boolean"),
+        ("device_yield", "1.5", "device_yield = 1.5: allowed is less than or equal to 1"),
+        ("device_yield", "-0.1", "device_yield = -0.1: allowed is greater than or equal to 0"),
+        ("device_yield", ".nan", "device_yield = nan: allowed is less than or equal to 1"),
+        ("device_yield", "true", "device_yield = True: allowed is a valid number"),
+        ("device_yield", "'0.9'", "device_yield = '0.9': allowed is a valid number"),
+        ("stuck_set_share", "2", "stuck_set_share = 2: allowed is less than or equal to 1"),
+        ("adc_gain_spread", "0.31", "adc_gain_spread = 0.31: allowed is less than or equal to 0.3"),
+        ("adc_gain_spread", "-1", "adc_gain_spread = -1: allowed is greater than or equal to 0"),
+        ("adc_gain_spread", ".nan", "adc_gain_spread = nan: allowed is less than or equal to 0.3"),
+        ("adc_offset", ".inf", "adc_offset = inf: allowed is less than or equal to 40"),
+        ("adc_offset", "-.inf", "adc_offset = -inf: allowed is greater than or equal to 0"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence(tmp_path: Path, key: str, value: str, allowed: str) -> None:
+    path = _written(tmp_path, **{key: value})
+    with pytest.raises(UserError) as told:
+        settings.find(path)
+    assert str(told.value) == f"{path}: {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "hermes",
+            "unknown PCM model 'hermes': there are generic, hermes_odp, hermes_tdp, ideal; "
+            "a name that ends in .yaml is that of a file",
+        ),
+        (
+            "nowhere.yaml",
+            "nowhere.yaml: cannot read the settings of devices: No such file or directory",
+        ),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_is_one_sentence(name: str, sentence: str) -> None:
+    with pytest.raises(UserError) as told:
+        settings.find(name)
+    assert str(told.value) == sentence
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "format: 1\nformat: 1\n", "a: [", "\x00"])
+def test_a_file_of_something_else_is_one_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"^.*bad\.yml: [^\n]+$"):
+        settings.find(str(path))
