@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-export CHIP NET SIM READ_MODE IMAGES
+export CHIP NET SIM READ_MODE IMAGES PCM SEED AGE SEEDS DEVICES
 
 # The first `verilator` that anything started from here finds is the one the set-up chose. The
 # variables that make leaves for a make below it would end up in the simulators' own makefiles.
@@ -18,17 +18,31 @@ PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8
 # Each is nothing at all when its variable is empty, and one word otherwise.
 CHIP_OPTION := $${CHIP:+"--chip=$$CHIP"}
 NET_OPTION := $${NET:+"--net=$$NET"}
+DEVICE_OPTIONS := $${PCM:+"--pcm=$$PCM"} $${SEED:+"--seed=$$SEED"} $${AGE:+"--age=$$AGE"}
 RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
-	$${READ_MODE:+"--read-mode=$$READ_MODE"} $${IMAGES:+"--images=$$IMAGES"}
+	$${READ_MODE:+"--read-mode=$$READ_MODE"} $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
+SEEDS_OPTION := $${SEEDS:+"--seeds=$$SEEDS"}
+SWEPT_OPTIONS := $(CHIP_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} \
+	$${IMAGES:+"--images=$$IMAGES"}
+
+# Test sets of the networks in NET.
+DATA := case "$$NET" in \
+		lstm_tiny) ;; \
+		*,*lstm_ptb* | *lstm_ptb*,*) "$(PYTHON)" tools/setup.py --dataset --text ;; \
+		*lstm_ptb*) "$(PYTHON)" tools/setup.py --text ;; \
+		*) "$(PYTHON)" tools/setup.py --dataset ;; \
+	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim compile test regress verilog waves lint format formal bench accuracy train clean distclean
+.PHONY: help setup sim compile test regress verilog waves calibrate program lint format formal bench peers accuracy sweep train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Options: CHIP=hermes|caduceus|tiny  NET=<network>  SIM=verilator|icarus"
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
+	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
+	@echo "         SEEDS=<number>|<first>:<end>  (accuracy and sweep)"
 	@echo "         ARGS=<more options for the command>"
 
 setup: ## Install what is missing (every other target does it too)
@@ -55,6 +69,13 @@ verilog: setup ## Write the Verilog of the chip and of a tile alone, and check i
 waves: setup ## Run one image on the small chip and leave its waveforms as FST
 	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)
 
+calibrate: setup ## Calibrate a tile's converters in RTL, and show the MVM error before and after
+	@$(CADUCEUS) calibrate $(CHIP_OPTION) $${SIM:+"--sim=$$SIM"} $${SEED:+"--seed=$$SEED"} $(ARGS)
+
+program: setup ## Program a tile's array in RTL, pulse by pulse; DEVICES=1 (ODP) or 2 (TDP)
+	@$(CADUCEUS) program $(CHIP_OPTION) $${SIM:+"--sim=$$SIM"} $${SEED:+"--seed=$$SEED"} \
+		$${DEVICES:+"--devices=$$DEVICES"} $(ARGS)
+
 lint: setup ## Check style and formatting
 	@$(IN_VENV) ruff check . && $(IN_VENV) ruff format --check .
 
@@ -64,17 +85,24 @@ format: setup ## Format the code and sort its imports
 formal: setup ## Prove properties of FIFOs, credits, arbiter and packet switch; find seeded bugs
 	@$(IN_VENV) python -m formal $(ARGS)
 
-bench: setup ## Measure speed
+bench: setup ## Measure speed, of the peers as well once make peers has installed them
 	@$(CADUCEUS) bench $(ARGS)
 
-accuracy: setup ## Run the golden model over the whole test set (installs it first)
-	@case "$${NET:-}" in \
-		lstm_tiny) ;; \
-		*lstm_ptb*) "$(PYTHON)" tools/setup.py --text ;; \
-		*) "$(PYTHON)" tools/setup.py --dataset ;; \
-	esac
-	@$(CADUCEUS) accuracy $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} \
-		$${IMAGES:+"--images=$$IMAGES"} $(ARGS)
+peers: setup ## Install aihwkit and PyTorch in .venv-peers for make bench (compiles for minutes)
+	@"$(PYTHON)" tools/setup.py --peers
+
+accuracy: setup ## Measure the published table, or with PCM=, SEED= or AGE= once (installs data first)
+	@[ -n "$$PCM$$SEED$$AGE" ] || NET="$${NET:-resnet9,lstm_ptb}"; $(DATA)
+	@if [ -n "$$PCM$$SEED$$AGE" ]; then \
+		$(CADUCEUS) accuracy $(SWEPT_OPTIONS) $(NET_OPTION) $(DEVICE_OPTIONS) $(ARGS); \
+	else \
+		$(CADUCEUS) accuracy --table $(SWEPT_OPTIONS) $(NET_OPTION) $(SEEDS_OPTION) $(ARGS); \
+	fi
+
+sweep: setup ## Measure networks on many devices: PCM, SEEDS and AGE may be several (installs data first)
+	@$(DATA)
+	@$(CADUCEUS) sweep $(SWEPT_OPTIONS) $(NET_OPTION) $${PCM:+"--pcm=$$PCM"} $(SEEDS_OPTION) \
+		$${AGE:+"--ages=$$AGE"} $(ARGS)
 
 train: setup ## Train the networks again (installs PyTorch and the data sets first)
 	@"$(PYTHON)" tools/setup.py --train
@@ -82,7 +110,7 @@ train: setup ## Train the networks again (installs PyTorch and the data sets fir
 
 clean: ## Remove what was built and measured; the set-up stays
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
-distclean: clean ## Remove .venv as well; the Verilator in the user's cache stays
-	rm -rf .venv caduceus.egg-info
+distclean: clean ## Remove .venv and .venv-peers as well; the Verilator in the user's cache stays
+	rm -rf .venv .venv-peers caduceus.egg-info

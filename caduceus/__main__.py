@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
+from caduceus.calibrate_command import calibrate
 from caduceus.paths import BUILD
+from caduceus.program_command import program
+from caduceus.sweep_command import read_seeds, sweep, workers_options
 from spec.errors import UserError
 from spec.formats import ReadMode
 
@@ -34,6 +38,18 @@ _REPLICAS = click.option(
     metavar="auto|LAYER=N,...",
     help="How many groups of tiles take the results of a slow layer in turn; auto uses free tiles.",
 )
+_PCM = click.option(
+    "--pcm", default="ideal", show_default=True,
+    help="PCM devices: ideal, generic, hermes_odp, hermes_tdp, or a settings file (.yaml).",
+)  # fmt: skip
+_SEED = click.option(
+    "--seed", type=click.IntRange(0, (1 << 64) - 1), default=0, show_default=True,
+    help="Which devices of that kind.",
+)  # fmt: skip
+_AGE = click.option(
+    "--age", type=click.FloatRange(0, 1e10), default=0.0, show_default=True, metavar="SECONDS",
+    help="Time since the devices were programmed.",
+)  # fmt: skip
 READ_MODES = click.Choice([str(mode) for mode in ReadMode])
 
 
@@ -65,6 +81,9 @@ def cli() -> None:
     "through one tile, 10 vectors, 20 characters]",
 )  # fmt: skip
 @_REPLICAS
+@_PCM
+@_SEED
+@_AGE
 @click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
 @click.option("--output", type=click.Path(path_type=Path),
               default=BUILD / "sim" / "result.json", show_default="build/sim/result.json",
@@ -76,6 +95,9 @@ def sim(
     read_mode: str,
     images: int | None,
     replicas: "Replicas",
+    pcm: str,
+    seed: int,
+    age: float,
     waves: bool,
     output: Path,
 ) -> None:
@@ -86,10 +108,13 @@ def sim(
     that is larger than a tile. A chain of layers that each fit one tile goes through one, layer by
     layer, and every activation is compared. Without --net the chip runs one network of either kind.
     """
+    from caduceus.deploy import DeviceRequest
     from caduceus.sim import Request, run
+    from pcm import settings
 
+    devices = DeviceRequest(settings.find(pcm), seed, age)
     request = Request(
-        chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas
+        chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices
     )
     if not run(request, Console()):
         sys.exit(1)
@@ -123,39 +148,63 @@ def verilog(chip: str, output: Path | None) -> None:
 @click.option(
     "--images", type=click.IntRange(1), help="Test images, or characters.  [default: all]"
 )
-def accuracy(chip: str, network: str | None, read_mode: str, images: int | None) -> None:
-    """Run the golden model over the test set: images, or a recurrent network's text."""
-    from caduceus import bpc
-    from caduceus.accuracy import TEST_SET, TRAINED, measure
-    from spec import chip as chip_description
-    from spec import network as network_description
-    from spec import recurrent
+@_PCM
+@_SEED
+@_AGE
+@click.option("--table", is_flag=True, help="Measure the published table: devices x ages x seeds.")
+@click.option("--mvm-error", is_flag=True, help="Measure the error of one tile's MVMs instead.")
+@click.option(
+    "--seeds", callback=read_seeds, metavar="N|A:B",
+    help="With --table or --mvm-error: seeds 0 to N - 1, or A to B - 1.  [default: 10]",
+)  # fmt: skip
+@workers_options
+@click.pass_context
+def accuracy(
+    context: click.Context,
+    chip: str,
+    network: str | None,
+    read_mode: str,
+    images: int | None,
+    pcm: str,
+    seed: int,
+    age: float,
+    table: bool,
+    mvm_error: bool,
+    seeds: range | None,
+    scheduler: str | None,
+    workers: int | None,
+) -> None:
+    """Run the golden model over the test set: images, or a recurrent network's text.
 
-    description = chip_description.find(chip)
+    With --table all devices and ages of the published comparison are measured, on all cores or a
+    cluster. What was measured is stored, in build/points: a run that was stopped goes on there.
+    """
+    from caduceus import accuracy_command as command
+
+    several = table or mvm_error
+    _only("--table or --mvm-error", several, context, "seeds")
+    _only("--table", table, context, "scheduler", "workers")
+    _only("one measurement, without --table and --mvm-error", not several, context,
+          "pcm", "seed", "age")  # fmt: skip
+    _only("images of a network, not --mvm-error", not mvm_error, context, "images", "network")
+    request = command.Request(chip, network, ReadMode(read_mode), images)
     console = Console()
-    name = network or TRAINED.get(description.name)
-    if name is None:
-        raise UserError(f"chip {description.name} has no network of its own: name one with --net")
-    text = recurrent.find(name)
-    if text is not None:
-        report = bpc.measure(*text, description, ReadMode(read_mode), images, console)
-        console.print(
-            f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads: golden "
-            f"{report['golden_bpc']:.4f} bits a character over {report['characters']} in "
-            f"{report['seconds']:.1f} s, float {report['float_bpc']:.4f} over all",
-            highlight=False,
-            soft_wrap=True,
-        )
-        return
-    found = network_description.find(name)
-    report = measure(*found, description, ReadMode(read_mode), images or TEST_SET, console)
-    console.print(
-        f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads: golden "
-        f"{report['golden']:.2%} of {report['images']} images in {report['seconds']:.1f} s, "
-        f"float {report['float']:.2%} of all {TEST_SET}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    if table and mvm_error:
+        raise click.UsageError("--table and --mvm-error: allowed is one of the two")
+    if mvm_error:
+        command.tile(request, seeds or range(10), console)
+    elif table:
+        command.table(request, seeds or range(10), scheduler, workers, console)
+    else:
+        command.single(request, pcm, seed, age, console)
+
+
+def _only(what: str, asked: bool, context: click.Context, *names: str) -> None:
+    """Refuse options that were given although `what` they belong to was not asked for."""
+    for name in names:
+        if not asked and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(each for each in context.command.params if each.name == name)
+            raise click.UsageError(f"{option.opts[0]}: allowed with {what}")
 
 
 @cli.command("compile")
@@ -192,6 +241,11 @@ def bench() -> None:
     from caduceus.bench import run
 
     run(Console())
+
+
+cli.add_command(sweep)
+cli.add_command(calibrate)
+cli.add_command(program)
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
-"""`caduceus accuracy`: the golden model over the test set, with ideal devices."""
+"""The golden model over a test set of images."""
 
 import hashlib
 import json
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,34 +13,49 @@ from rich.console import Console
 from rich.progress import Progress
 
 from caduceus import images as test_images
-from caduceus.paths import BUILD, REPOSITORY
+from caduceus.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
+from caduceus.paths import BUILD
+from caduceus.sources import sources
 from caduceus.workload import Workload, workload
 from compiler.images import compile_images
 from compiler.one_tile import compile_network
 from golden import images as golden_images
 from golden import network as golden_network
-from spec import pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.network import Network, Weights
-from spec.program_codes import device_codes
 
 TRAINED = {"hermes": "resnet9", "caduceus": "resnet9", "tiny": "fashion_tiny"}
 """Network of each chip, when none is named; the others need one by name."""
 TEST_SET = 10_000
 """Images of the Fashion-MNIST test set, and of CIFAR-10's."""
-_ARITHMETIC = ("spec", "compiler", "golden", "caduceus", "train")
-"""Folders whose code decides the result."""
 
 
-def _key(network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode) -> str:
+def own_network(chip: Chip) -> str:
+    """Name of the network that a chip is measured with if none is named.
+
+    Raises:
+        UserError: it has none.
+    """
+    if chip.name not in TRAINED:
+        raise UserError(f"chip {chip.name} has no network of its own: name one with --net")
+    return TRAINED[chip.name]
+
+
+def _key(
+    network: Network,
+    weights: dict[str, Weights],
+    chip: Chip,
+    read_mode: ReadMode,
+    devices: DeviceRequest,
+) -> str:
     """Hash of everything that an accuracy over the whole test set depends on."""
     arrays = []
     for layer in network.layers:
         arrays += [weights[layer.name].weight, weights[layer.name].bias]
-    return fingerprint(f"{network!r} {chip!r} {read_mode}", arrays)
+    return fingerprint(f"{network!r} {chip!r} {read_mode} {devices!r}", arrays)
 
 
 def fingerprint(what: str, arrays: Iterable[NDArray]) -> str:
@@ -47,10 +63,15 @@ def fingerprint(what: str, arrays: Iterable[NDArray]) -> str:
     digest = hashlib.sha256(what.encode())
     for array in arrays:
         digest.update(array.tobytes())
-    for folder in _ARITHMETIC:
-        for path in sorted((REPOSITORY / folder).glob("*.py")):
-            digest.update(path.read_bytes())
+    digest.update(_code())
     return digest.hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _code() -> bytes:
+    """Hash of all code that decides a result, as it was when this process first asked."""
+    files = (path.read_bytes() for path in sources("caduceus.points"))
+    return hashlib.sha256(b"".join(hashlib.sha256(file).digest() for file in files)).digest()
 
 
 def _store(key: str) -> Path:
@@ -58,11 +79,16 @@ def _store(key: str) -> Path:
 
 
 def known(
-    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+    network: Network,
+    weights: dict[str, Weights],
+    chip: Chip,
+    read_mode: ReadMode,
+    devices: DeviceRequest | None = None,
 ) -> float | None:
     """Accuracy over the whole test set if it was measured before with the same code and files."""
+    key = _key(network, weights, chip, read_mode, devices or ideal())
     try:
-        return json.loads(_store(_key(network, weights, chip, read_mode)).read_text())["golden"]
+        return json.loads(_store(key).read_text())["golden"]
     except (FileNotFoundError, ValueError, KeyError):
         return None
 
@@ -74,25 +100,25 @@ def measure(
     read_mode: ReadMode,
     count: int,
     console: Console,
+    devices: DeviceRequest | None = None,
 ) -> dict:
     """Run `count` test images through the golden model; a run of all of them is remembered.
 
     Returns:
-        network, chip, read_mode, images, golden and float accuracy (0 to 1), seconds.
+        network, chip, read_mode, devices, images, golden and float accuracy (0 to 1), seconds.
 
     Raises:
         UserError: the images are not there or random, or the network does not fit the chip.
     """
-    if network.dataset == "random":
-        raise UserError(
-            f"network {network.name} takes random images: allowed is one with a data set"
-        )
+    demand_data_set(network)
+    devices = devices or ideal()
     images, labels = test_images.pictures(network, count)
-    outputs, seconds = _run(network, weights, chip, read_mode, images, console)
+    outputs, seconds = _run(network, weights, chip, read_mode, images, console, devices)
     report = {
         "network": network.name,
         "chip": chip.name,
         "read_mode": str(read_mode),
+        "devices": str(devices),
         "images": count,
         "golden": float(np.mean(outputs.argmax(axis=1) == labels)),
         "float": network.float_accuracy,
@@ -100,9 +126,17 @@ def measure(
     }
     text = json.dumps(report, indent=2) + "\n"
     if count == TEST_SET:
-        write_whole(_store(_key(network, weights, chip, read_mode)), text, "accuracy")
+        write_whole(_store(_key(network, weights, chip, read_mode, devices)), text, "accuracy")
     write_whole(BUILD / "accuracy.json", text, "accuracy")
     return report
+
+
+def demand_data_set(network: Network) -> None:
+    """Raise `UserError` unless the network's images have labels."""
+    if network.dataset == "random":
+        raise UserError(
+            f"network {network.name} takes random images: allowed is one with a data set"
+        )
 
 
 def _run(
@@ -112,8 +146,10 @@ def _run(
     read_mode: ReadMode,
     images: NDArray[np.uint8],
     console: Console,
+    devices: DeviceRequest,
 ) -> tuple[NDArray[np.int8], float]:
     """Logits int8 [images, classes], and the seconds that the golden model took."""
+    network = within(network, devices.settings)
     with Progress(console=console) as bar:
         task = bar.add_task(f"{network.name}, {read_mode}", total=len(images))
 
@@ -123,12 +159,12 @@ def _run(
         if workload(network, chip) is Workload.IMAGES:
             x = test_images.vectors(network, images)
             whole = compile_images(network, weights, chip, read_mode)
-            state = pcm_state.ideal(chip, device_codes(whole, chip))
+            whole, state = deployed(whole, chip, devices, x)
             started = time.monotonic()
             outputs = golden_images.run(whole, chip, state, x, progress=advance)
             return outputs.reshape(len(images), -1), time.monotonic() - started
         program = compile_network(network, weights, chip, read_mode)
-        states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
+        program, states = deployed_layers(program, chip, devices)
         started = time.monotonic()
         outputs = golden_network.run(program, chip, images, states, progress=advance)
         return outputs, time.monotonic() - started

@@ -16,15 +16,14 @@ from rich.progress import Progress
 
 from caduceus import text
 from caduceus.accuracy import fingerprint
+from caduceus.deploy import VECTORS_LOOKED_AT, DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from compiler.recurrent import compile_recurrent
 from golden.chip import LstmState, Machine
-from spec import pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
-from spec.program_codes import device_codes
 from spec.recurrent import RecurrentNetwork, RecurrentWeights
 from train import characters
 from train.streams import IGNORED, STREAMS, WARM_UP, streams
@@ -50,14 +49,34 @@ def whole_text(network: RecurrentNetwork, weights: RecurrentWeights) -> NDArray[
     return characters.encode(found, network.input.symbols)
 
 
+def beginning(
+    network: RecurrentNetwork, numbers: NDArray[np.uint8], count: int | None
+) -> NDArray[np.uint8]:
+    """Of a text the first `count` characters that are predicted, and the one before; or all.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    if count is not None and not 1 <= count < len(numbers):
+        raise UserError(
+            f"characters = {count}: the text of network {network.name} allows 1 to "
+            f"{len(numbers) - 1}"
+        )
+    return numbers if count is None else numbers[: count + 1]
+
+
 def known(
-    network: RecurrentNetwork, weights: RecurrentWeights, chip: Chip, read_mode: ReadMode
+    network: RecurrentNetwork,
+    weights: RecurrentWeights,
+    chip: Chip,
+    read_mode: ReadMode,
+    devices: DeviceRequest | None = None,
 ) -> float | None:
     """Bits per character of the whole text, if that is here and was measured with the same code."""
     try:
         numbers = whole_text(network, weights)
-        path = BUILD / "accuracy" / f"{_key(network, weights, chip, read_mode, numbers)}.json"
-        return json.loads(path.read_text())["golden_bpc"]
+        key = _key(network, weights, chip, read_mode, numbers, devices or ideal())
+        return json.loads((BUILD / "accuracy" / f"{key}.json").read_text())["golden_bpc"]
     except (UserError, FileNotFoundError, ValueError, KeyError):
         return None
 
@@ -68,10 +87,11 @@ def _key(
     chip: Chip,
     read_mode: ReadMode,
     numbers: NDArray[np.uint8],
+    devices: DeviceRequest,
 ) -> str:
     arrays = [array for array in vars(weights).values() if isinstance(array, np.ndarray)]
     arrays.append(numbers)
-    return fingerprint(f"{network!r} {chip!r} {read_mode}", arrays)
+    return fingerprint(f"{network!r} {chip!r} {read_mode} {devices!r}", arrays)
 
 
 def measure(
@@ -81,25 +101,24 @@ def measure(
     read_mode: ReadMode,
     count: int | None,
     console: Console,
+    devices: DeviceRequest | None = None,
 ) -> dict:
     """Run the text's first `count` characters, or all, through the golden model.
 
     Returns:
-        network, chip, read_mode, characters (predicted), golden_bpc, float_bpc, seconds.
+        network, chip, read_mode, devices, characters (predicted), golden_bpc, float_bpc, seconds.
 
     Raises:
         UserError: the text is not there or shorter, or the network does not fit the chip.
     """
+    devices = devices or ideal()
     numbers = whole_text(network, weights)
-    if count is not None and not 1 <= count < len(numbers):
-        raise UserError(
-            f"characters = {count}: the text of network {network.name} allows 1 to "
-            f"{len(numbers) - 1}"
-        )
     whole = count is None or count == len(numbers) - 1
-    numbers = numbers if whole else numbers[: count + 1]
-    program = compile_recurrent(network, weights, chip, read_mode)
-    machine = Machine(program, chip, pcm_state.ideal(chip, device_codes(program, chip)))
+    numbers = beginning(network, numbers, count)
+    program = compile_recurrent(within(network, devices.settings), weights, chip, read_mode)
+    first = weights.embedding[numbers[:VECTORS_LOOKED_AT]]
+    program, state = deployed(program, chip, devices, first)
+    machine = Machine(program, chip, state)
     cut = streams(numbers, STREAMS, WARM_UP)
     started = time.monotonic()
     total, now = 0.0, None
@@ -110,7 +129,9 @@ def measure(
             if now is not None and start == cut.warm_up:
                 # There is nothing before the text's first character.
                 now.hidden[0], now.cell[0] = 0, 0
-            run = machine.run_sequences(weights.embedding[cut.numbers[here].T], now)
+            # Reads are numbered on from chunk to chunk, so that each has noise of its own.
+            read = start * cut.numbers.shape[1]
+            run = machine.run_sequences(weights.embedding[cut.numbers[here].T], now, read)
             now = LstmState(run.state.hidden.copy(), run.state.cell.copy())
             targets = cut.targets[here].T
             counted = targets != IGNORED
@@ -121,6 +142,7 @@ def measure(
         "network": network.name,
         "chip": chip.name,
         "read_mode": str(read_mode),
+        "devices": str(devices),
         "characters": cut.counted,
         "golden_bpc": total / cut.counted,
         "float_bpc": network.float_bpc,
@@ -128,7 +150,7 @@ def measure(
     }
     content = json.dumps(report, indent=2) + "\n"
     if whole:
-        key = _key(network, weights, chip, read_mode, numbers)
+        key = _key(network, weights, chip, read_mode, numbers, devices)
         write_whole(BUILD / "accuracy" / f"{key}.json", content, "accuracy")
     write_whole(BUILD / "accuracy.json", content, "accuracy")
     return report

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus import images as test_images
+from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from caduceus.progress import watch
 from compiler.whole_chip import compile_layer
@@ -22,6 +23,7 @@ from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.network import Network, Weights
+from spec.pcm_state import PcmState
 from spec.program import ChipProgram
 from spec.program_codes import computing, device_codes
 from tb import runner
@@ -40,6 +42,7 @@ class ChipRun:
         description: name or path of the chip description, as the simulation finds it.
         x: int8 [n, program.input_length].
         place: folder of everything that the run makes.
+        state: devices of the computing tiles; None for those that the program asks for.
         record: whether tiles are built with a recorder of all that they do.
     """
 
@@ -51,6 +54,7 @@ class ChipRun:
     place: Path
     waves: bool = False
     record: bool = True
+    state: PcmState | None = None
 
     @property
     def job(self) -> Path:
@@ -85,7 +89,7 @@ def prepare(run: ChipRun) -> None:
         (job / folder).mkdir(parents=True)
     ChipJob(run.description, half_periods(chip)).save(job)
     program_image.save(run.program, job / "program.bin")
-    state = pcm_state.ideal(chip, device_codes(run.program, chip))
+    state = run.state or pcm_state.ideal(chip, device_codes(run.program, chip))
     pcm_state.save(state, job / "state.pcm")
     for index, tile in enumerate(computing(run.program)):
         pcm_state.write_image(state, index, job / "states" / f"state_{tile.tile}.hex")
@@ -170,6 +174,7 @@ def run_network(
     waves: bool,
     output: Path,
     console: Console,
+    devices: DeviceRequest | None = None,
 ) -> bool:
     """Compile, build, run, compare, report; returns whether every output was equal.
 
@@ -178,18 +183,20 @@ def run_network(
             cannot be written.
     """
     started = time.monotonic()
-    program = compile_layer(network, weights, chip, read_mode)
+    devices = devices or ideal()
+    x, _ = test_images.inputs(network, inputs)
+    x = x.reshape(inputs, -1)
+    program = compile_layer(within(network, devices.settings), weights, chip, read_mode)
+    program, state = deployed(program, chip, devices, x)
     tiles = computing(program)
     console.print(
         f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles, {simulator}, "
-        f"{read_mode} reads, {inputs} input vectors",
+        f"{read_mode} reads, {devices}, {inputs} input vectors",
         highlight=False,
         soft_wrap=True,
     )
     place = BUILD / "sim" / f"{chip.name}-chip-{simulator}"
-    x, _ = test_images.inputs(network, inputs)
-    x = x.reshape(inputs, -1)
-    run = ChipRun(chip, description, program, x, simulator, place, waves)
+    run = ChipRun(chip, description, program, x, simulator, place, waves, state=state)
     results = execute(run, console, "tb.run_chip", {network.name: inputs})
     outcome = ChipOutcome.load(run.job)
     report = {
@@ -198,6 +205,7 @@ def run_network(
         "simulator": simulator,
         "simulator_version": runner.tool_version(simulator),
         "read_mode": str(read_mode),
+        "devices": str(devices),
         "inputs": inputs,
         "tiles": len(tiles),
         "values_compared": outcome.values_compared,

@@ -15,6 +15,7 @@ from caduceus import images as test_images
 from caduceus import pipeline
 from caduceus.accuracy import TEST_SET, known
 from caduceus.chip_sim import ChipRun, execute
+from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from compiler.images import compile_images
 from spec.chip import Chip
@@ -50,6 +51,7 @@ class ImageRequest:
     waves: bool
     output: Path
     replicas: Mapping[str, int] = field(default_factory=dict)
+    devices: DeviceRequest = field(default_factory=ideal)
 
 
 def files_beside(output: Path) -> tuple[Path, Path]:
@@ -97,16 +99,23 @@ def run_network(request: ImageRequest, console: Console) -> bool:
     started = time.monotonic()
     network, chip = request.network, request.chip
     x, labels = test_images.inputs(network, request.images)
-    program = compile_images(network, request.weights, chip, request.read_mode, request.replicas)
+    devices = request.devices
+    program = compile_images(
+        within(network, devices.settings), request.weights, chip, request.read_mode,
+        request.replicas,
+    )  # fmt: skip
+    program, state = deployed(program, chip, devices, x)
     tiles = computing(program)
     console.print(
         f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles, "
-        f"{request.simulator}, {request.read_mode} reads, {len(x)} images",
+        f"{request.simulator}, {request.read_mode} reads, {devices}, {len(x)} images",
         highlight=False,
         soft_wrap=True,
     )
     place = BUILD / "sim" / f"{chip.name}-chip-{request.simulator}"
-    run = ChipRun(chip, request.description, program, x, request.simulator, place, request.waves)
+    run = ChipRun(
+        chip, request.description, program, x, request.simulator, place, request.waves, state=state
+    )
     watched, replicas = image_job.busiest(program)
     pixels = len(x) * image_job.results(watched) * replicas
     steps = {"pixels": pixels, "images": len(x)}
@@ -124,6 +133,7 @@ def run_network(request: ImageRequest, console: Console) -> bool:
         "simulator": request.simulator,
         "simulator_version": runner.tool_version(request.simulator),
         "read_mode": str(request.read_mode),
+        "devices": str(devices),
         "inputs": len(x),
         "tiles": len(tiles),
         "replicas": dict(request.replicas),
@@ -163,7 +173,7 @@ def _accuracy(
         return {}
     network = request.network
     predicted = [int(np.argmax(values)) for values in outcome.outputs]
-    golden = known(network, dict(request.weights), request.chip, request.read_mode)
+    golden = known(network, dict(request.weights), request.chip, request.read_mode, request.devices)
     found = {
         "predictions": predicted,
         "labels": labels.tolist(),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from caduceus.paths import REPOSITORY
 from spec import chip as chips
-from spec import fabric, formats, gdpu_registers, registers
+from spec import fabric, formats, gdpu_registers, programming_registers, registers
 from spec.files import write_whole
 from spec.register import Register, RegisterField
 
@@ -49,6 +49,31 @@ def _part_table() -> list[str]:
         "| bits | what |",
         "|---|---|",
         *(f"| {_bits(field)} | `{field.name}`: {field.doc} |" for field in registers.PART_FIELDS),
+    ]
+
+
+def _programming_tables() -> list[str]:
+    targets, results = programming_registers.TARGET_BASE, programming_registers.RESULT_BASE
+    stride = programming_registers.LINE_STRIDE
+    return [
+        "## Targets and results of programming",
+        "",
+        "A word for each line of a diagonal, of which there are as many as rows or columns, "
+        "whichever are fewer; see [programming.md](programming.md). Targets are at "
+        f"`{targets:#x} + line * {stride:#x}`, write only (reads give 0), locked, and not reset; "
+        f"one out of range is refused. Results are at `{results:#x} + line * {stride:#x}`, read "
+        "only.",
+        "",
+        "| word | bits | what |",
+        "|---|---|---|",
+        *(
+            f"| {word} | {_bits(field)} | `{field.name}`: {field.doc} |"
+            for word, fields in (
+                ("target", programming_registers.TARGET_FIELDS),
+                ("result", programming_registers.RESULT_FIELDS),
+            )
+            for field in fields
+        ),
     ]
 
 
@@ -144,7 +169,7 @@ def render() -> str:
         f"{constant.doc} |"
         for constant in formats.COLUMN_CONSTANTS
     ]
-    for section in (_part_table(), _route_table(), _chip_space(), _slices()):
+    for section in (_part_table(), _programming_tables(), _route_table(), _chip_space(), _slices()):
         lines += ["", *section]
     return "\n".join(lines) + "\n"
 

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from caduceus import bpc, chip_sim, text
+from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from compiler.recurrent import compile_recurrent
 from spec.chip import Chip
@@ -31,6 +32,7 @@ def run_network(
     waves: bool,
     output: Path,
     console: Console,
+    devices: DeviceRequest | None = None,
 ) -> bool:
     """Compile, build, run, compare, report; returns whether every value was equal.
 
@@ -39,18 +41,20 @@ def run_network(
             simulation failed, or the result cannot be written.
     """
     started = time.monotonic()
-    program = compile_recurrent(network, weights, chip, read_mode)
+    devices = devices or ideal()
     x, following = text.inputs(network, weights, steps)
+    program = compile_recurrent(within(network, devices.settings), weights, chip, read_mode)
+    program, state = deployed(program, chip, devices, x)
     tiles = computing(program)
     console.print(
         f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles and "
         f"{len(program.slices)} of {chip.gdpu.slices} GDPU slices, {simulator}, {read_mode} reads, "
-        f"{steps} steps, twice",
+        f"{devices}, {steps} steps, twice",
         highlight=False,
         soft_wrap=True,
     )
     place = BUILD / "sim" / f"{chip.name}-chip-{simulator}"
-    run = chip_sim.ChipRun(chip, description, program, x, simulator, place, waves)
+    run = chip_sim.ChipRun(chip, description, program, x, simulator, place, waves, state=state)
     results = chip_sim.execute(run, console, "tb.run_sequence", {network.name: 2 * steps})
     outcome = SequenceOutcome.load(run.job)
     nanoseconds = 1e3 / chip.clocks.sync_mhz
@@ -60,6 +64,7 @@ def run_network(
         "simulator": simulator,
         "simulator_version": runner.tool_version(simulator),
         "read_mode": str(read_mode),
+        "devices": str(devices),
         "inputs": steps,
         "tiles": len(tiles),
         "slices": len(program.slices),
@@ -88,7 +93,7 @@ def run_network(
         logits = np.array(outcome.outputs, dtype=np.int8)
         bits = text.bits(logits, network.dense.output_scale, following)
         report["bpc"] = float(np.mean(bits))
-        report["golden_bpc_whole_text"] = bpc.known(network, weights, chip, read_mode)
+        report["golden_bpc_whole_text"] = bpc.known(network, weights, chip, read_mode, devices)
     write_whole(output, json.dumps(report, indent=2) + "\n", "result")
     _show(report, output, console)
     if results.waves:

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from caduceus import image_sim, sequence_sim
 from caduceus import images as test_images
 from caduceus.accuracy import TEST_SET, known
 from caduceus.chip_sim import run_network
+from caduceus.deploy import DeviceRequest, deployed_layers, ideal, within
 from caduceus.image_sim import ImageRequest
 from caduceus.paths import BUILD, HARNESS
 from caduceus.progress import watch
@@ -39,7 +40,7 @@ from spec.network import Network, Weights
 from spec.pcm_state import PcmState
 from spec.program import Program
 from tb import runner
-from tb.network_job import PLUSARGS, VARIABLE, Job, Outcome
+from tb.network_job import PLUSARGS, VARIABLE, Job, Outcome, save_constants
 from tb.results import Results
 from tb.tile_host import half_periods
 
@@ -65,6 +66,7 @@ class Request:
     waves: bool
     output: Path
     replicas: Replicas = None
+    devices: DeviceRequest = field(default_factory=ideal)
 
 
 def tile_sources(chip: Chip, folder: Path) -> list[Path]:
@@ -135,8 +137,9 @@ def prepare(request: Request) -> Prepared:
         )
     network, weights = network_description.find(request.network)
     images, labels = test_images.pictures(network, request.images or IMAGES)
-    program = compile_network(network, weights, chip, request.read_mode)
-    states = [pcm_state.ideal(chip, layer.codes[np.newaxis]) for layer in program.layers]
+    asked = within(network, request.devices.settings)
+    program = compile_network(asked, weights, chip, request.read_mode)
+    program, states = deployed_layers(program, chip, request.devices)
     place = BUILD / "sim" / f"{chip.name}-{request.simulator}"
     prepared = Prepared(chip, network, weights, program, images, labels, states, place)
     shutil.rmtree(prepared.job, ignore_errors=True)
@@ -149,6 +152,7 @@ def prepare(request: Request) -> Prepared:
         clock_half_periods_ps=half_periods(chip),
     ).save(prepared.job)
     np.save(prepared.job / "images.npy", images)
+    save_constants(program, prepared.job)
     for index, (layer, state) in enumerate(zip(program.layers, states, strict=True)):
         pcm_state.save(state, prepared.job / f"{layer.layer.name}.pcm")
         pcm_state.write_image(state, 0, prepared.job / "states" / f"state_{index}.hex")
@@ -275,21 +279,24 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
         if request.replicas:
             raise refused(found[0].name)
         _forget(request.output)
-        return sequence_sim.run_network(*found, *what, request.images or STEPS, *how)
+        return sequence_sim.run_network(
+            *found, *what, request.images or STEPS, *how, request.devices
+        )
     network, weights = network_description.find(request.network)
     kind = workload(network, chip)
     if request.replicas and kind is not Workload.IMAGES:
         raise refused(network.name)
     if kind is Workload.LAYER:
         _forget(request.output)
-        return run_network(network, weights, *what, request.images or IMAGES, *how)
+        return run_network(network, weights, *what, request.images or IMAGES, *how, request.devices)
     if kind is Workload.IMAGES:
         _forget(request.output)
         images = request.images or image_sim.IMAGES
         replicas = chosen(request.replicas, network, weights, chip, request.read_mode, console)
         return image_sim.run_network(
             ImageRequest(
-                network, weights, *what, images, request.waves, request.output, replicas
+                network, weights, *what, images, request.waves, request.output, replicas,
+                request.devices,
             ),
             console,
         )  # fmt: skip
@@ -298,7 +305,7 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
     chip, network, images = prepared.chip, prepared.network, prepared.images
     console.print(
         f"{network.name} on chip {chip.name}, {request.simulator}, {request.read_mode} reads, "
-        f"{len(images)} images",
+        f"{request.devices}, {len(images)} images",
         highlight=False,
         soft_wrap=True,
     )
@@ -309,6 +316,7 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
         "simulator": request.simulator,
         "simulator_version": runner.tool_version(request.simulator),
         "read_mode": str(request.read_mode),
+        "devices": str(request.devices),
         "inputs": len(images),
         "values_compared": outcome.values_compared,
         "mismatches": outcome.mismatches,
@@ -320,7 +328,7 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
         "build_seconds": results.build_seconds,
         "simulate_seconds": outcome.simulate_seconds,
         "wall_seconds": time.monotonic() - started,
-        **_accuracies(prepared, outcome, request.read_mode),
+        **_accuracies(prepared, outcome, request),
     }
     write_whole(request.output, json.dumps(report, indent=2) + "\n", "result")
     _show(report, request.output, console)
@@ -329,12 +337,13 @@ def _run(request: Request, chip: Chip, console: Console, started: float) -> bool
     return outcome.mismatches == 0
 
 
-def _accuracies(prepared: Prepared, outcome: Outcome, read_mode: ReadMode) -> dict[str, object]:
+def _accuracies(prepared: Prepared, outcome: Outcome, request: Request) -> dict[str, object]:
     """How many images were recognised, where there is something to recognise."""
     network, chip, labels = prepared.network, prepared.chip, prepared.labels
     if labels is None:
         return {}
-    golden, golden_images = known(network, prepared.weights, chip, read_mode), TEST_SET
+    golden = known(network, prepared.weights, chip, request.read_mode, request.devices)
+    golden_images = TEST_SET
     if golden is None:
         outputs = golden_network.run(prepared.program, chip, prepared.images, prepared.states)
         golden, golden_images = accuracy(outputs.argmax(axis=1).tolist(), labels), len(labels)

@@ -1,0 +1,52 @@
+"""The command `caduceus calibrate`."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from caduceus.paths import BUILD
+
+_OUTPUT = BUILD / "calibrate" / "result.json"
+
+
+@click.command()
+@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
+@click.option("--sim", "simulator", default="verilator", show_default=True,
+              help="Simulator: verilator or icarus.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=1, show_default=True,
+              help="Which weights, inputs and converters.")  # fmt: skip
+@click.option("--gain-spread", type=click.FloatRange(0, 0.3), default=0.0709, show_default=True,
+              help="Relative standard deviation of the converters' gains.")  # fmt: skip
+@click.option("--offset", type=click.FloatRange(0, 40), default=2.0, show_default=True,
+              help="Standard deviation of their offsets, in counts.")  # fmt: skip
+@click.option("--noise", type=click.FloatRange(0, 40), default=1.0, show_default=True,
+              help="Standard deviation of a read, in counts.")  # fmt: skip
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=_OUTPUT,
+    show_default="build/calibrate/result.json",
+    help="Where the result goes.",
+)
+def calibrate(
+    chip: str,
+    simulator: str,
+    seed: int,
+    gain_spread: float,
+    offset: float,
+    noise: float,
+    output: Path,
+) -> None:
+    """Calibrate a tile's converters in RTL, compare with the golden model, show the MVM error.
+
+    Converters with a spread of gains and offsets are drawn. The host measures them with reference
+    currents over the tile's registers and streams, in both read modes, and corrects them in the
+    LDPU; random vectors then say how far results are from exact products, before and after.
+    """
+    from caduceus.calibrate_tile import Request, run
+
+    request = Request(chip, simulator, seed, gain_spread, offset, noise, output)
+    if not run(request, Console()):
+        sys.exit(1)

@@ -1,0 +1,189 @@
+"""Points measured by many processes: those of this machine, or of a Dask cluster.
+
+Dask gives a point of a worker that dies to another, and replaces the workers that it started
+itself. A point that fails is not tried again.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+
+import dask
+from distributed import Client, LocalCluster, as_completed
+from distributed.comm import connect
+from distributed.scheduler import KilledWorker
+
+from caduceus.paths import BUILD
+from caduceus.points import Measured, Point, measure_as
+from spec.errors import UserError
+
+CONNECT_SECONDS = 5
+"""How long a scheduler, and its first worker, may take to answer."""
+_ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+}
+"""As many workers as cores, so each with one thread."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who measures.
+
+    Attributes:
+        scheduler: address of a Dask scheduler; None for processes of this machine.
+        count: how many of those; None for one a core.
+
+    Raises:
+        UserError: both are given, or there would be no worker.
+    """
+
+    scheduler: str | None = None
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.scheduler is not None and self.count is not None:
+            raise UserError(
+                f"workers = {self.count}: allowed is nothing with a scheduler, which has its own"
+            )
+        if self.count is not None and self.count < 1:
+            raise UserError(f"workers = {self.count}: allowed is 1 or more")
+
+
+@contextmanager
+def farm(workers: Workers) -> Iterator[Client]:
+    """Workers, connected; those of this machine end with the block.
+
+    Raises:
+        UserError: the scheduler does not answer, has no worker, or runs without this code.
+    """
+    # What it has to say of workers that die is dealt with here.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if workers.scheduler is None:
+        with _processes(workers.count or cores()) as client:
+            yield client
+        return
+    _demand_scheduler(workers.scheduler)
+    client = Client(workers.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            raise UserError(
+                f"scheduler {workers.scheduler}: has no workers: allowed is one or more"
+            ) from None
+        _demand_code(client, workers.scheduler)
+        yield client
+
+
+def _demand_scheduler(address: str) -> None:
+    """Raise `UserError` unless a Dask scheduler answers at the address."""
+
+    async def connected() -> None:
+        (await connect(address, timeout=CONNECT_SECONDS)).abort()
+
+    try:
+        asyncio.run(connected())
+    except Exception as error:  # Whatever is there may answer anything.
+        raise UserError(
+            f"scheduler '{address}': does not answer: allowed is the address of a running Dask "
+            "scheduler, as in tcp://10.0.0.1:8786"
+        ) from error
+
+
+def _demand_code(client: Client, address: str) -> None:
+    """Raise `UserError` unless the scheduler and its workers can import what they need."""
+
+    # A function within a function is sent as it is, not by its name.
+    def load() -> None:
+        import caduceus.points  # noqa: F401
+
+    try:
+        client.run_on_scheduler(load)
+        client.run(load)
+    except ImportError as error:
+        raise UserError(
+            f"scheduler {address}: it or a worker cannot import this project ({error}): allowed "
+            "are those that run in its environment"
+        ) from error
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Client]:
+    # Whoever starts it unblocks interrupts, so not one of the threads below.
+    resource_tracker.ensure_running()
+    # The threads that start workers, and so all workers, those that come later included, inherit
+    # what is blocked here: a Ctrl-C, which a terminal sends to all, ends this process alone.
+    with _interrupts_wait(), dask.config.set({"distributed.nanny.pre-spawn-environ": _ONE_THREAD}):
+        cluster = LocalCluster(
+            n_workers=count, threads_per_worker=1, processes=True, memory_limit=0,
+            host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
+            local_directory=str(BUILD / "dask"), env=_ONE_THREAD,
+        )  # fmt: skip
+        client = Client(cluster, set_as_default=False)
+    try:
+        yield client
+    finally:
+        with _interrupts_wait():
+            client.close()
+            cluster.close()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Put off a Ctrl-C to the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def measured(client: Client, points: Mapping[str, Point]) -> Iterator[tuple[str, Measured]]:
+    """Measure points, by key, and yield the key and result of each one as it is finished.
+
+    Raises:
+        UserError: of a point, after all results that were there by then; or a point's workers die
+            again and again, or the scheduler is gone.
+    """
+    futures = {
+        key: client.submit(measure_as, point, key, key=f"point-{key}", pure=False)
+        for key, point in points.items()
+    }
+    names = {future: key for key, future in futures.items()}
+    given = set()
+    for future in as_completed(names, loop=client.loop):
+        if future.status == "finished":
+            given.add(names[future])
+            yield names[future], future.result()
+            continue
+        for key, other in futures.items():
+            if other.status == "finished" and key not in given:
+                yield key, other.result()
+        _fail(future, points[names[future]])
+
+
+def _fail(future: object, point: Point) -> None:
+    """Raise what became of a point that has no result."""
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            raise UserError(
+                f"{point}: every worker that measured it died: allowed is a point for which the "
+                "workers' memory is enough"
+            )
+        raise error
+    raise UserError(
+        f"{point}: the scheduler went away: allowed is one that stays (finished points are kept)"
+    )

@@ -1,0 +1,38 @@
+"""Points that were measured, a file each: what is there need not be measured again."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from caduceus.paths import BUILD
+from caduceus.points import Measured, Point
+from spec.files import write_whole
+
+POINTS = BUILD / "points"
+"""Where the commands keep them."""
+
+
+class PointStore:
+    """Results in `folder`, as `<key>.json` (docs/files.md); see `caduceus.points.key`."""
+
+    def __init__(self, folder: Path = POINTS) -> None:
+        self._folder = folder
+
+    def load(self, key: str) -> Measured | None:
+        """The result of that key; None if it is not there, or its file is none of ours."""
+        try:
+            return Measured(**json.loads(self._file(key).read_text())["measured"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def save(self, key: str, point: Point, measured: Measured) -> None:
+        """Keep a result.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        content = {"point": asdict(point), "measured": asdict(measured)}
+        write_whole(self._file(key), json.dumps(content, indent=2) + "\n", "measured point")
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.json"

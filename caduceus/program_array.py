@@ -1,0 +1,257 @@
+"""`caduceus program`: a tile's array programmed in RTL, compared with golden, and how well it went.
+
+Random weights, uniform with 30 % zeros, as in the published characterisation.
+"""
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from caduceus.paths import BUILD
+from caduceus.progress import watch
+from caduceus.sim import tile_sources
+from golden.programmer import Programmed, Programmer
+from golden.tile import Tile
+from spec import chip as chip_description
+from spec import formats, pcm_state, programming
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.files import write_whole
+from spec.formats import ReadMode
+from spec.pcm_state import PcmState
+from spec.programming import Procedure
+from tb import programming_job, runner
+from tb.programming_job import (
+    DIAGONALS,
+    FINAL,
+    RESULTS,
+    STATE,
+    TARGETS,
+    VARIABLE,
+    VECTORS,
+    ProgrammingJob,
+    ProgrammingOutcome,
+    products_config,
+    products_file,
+)
+from tb.scoreboard import Comparisons
+from tb.streamed_tile import PLUSARGS
+from tb.tile_host import half_periods
+
+VECTORS_AFTER = 20
+"""Vectors that are multiplied in either read mode once all is programmed."""
+ZEROS = 0.3
+"""Share of the weights that are 0 (published)."""
+LARGEST = {1: 80, 2: 160}
+"""Counts of the largest weight, by the devices in use (published)."""
+PERCENTILES = (50, 75, 90, 99)
+TIME_LIMIT_SECONDS = 6 * 3600
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to program.
+
+    Attributes:
+        chip: name or path of the description.
+        devices: of a cell in use, 1 or 2.
+        simulator: verilator or icarus.
+        seed: of everything that is drawn.
+        noise: standard deviation of a read, in counts.
+        diagonals: only the first so many; all if None.
+        output: where the result goes.
+    """
+
+    chip: str
+    devices: int
+    simulator: str
+    seed: int
+    noise: float
+    diagonals: int | None
+    output: Path
+
+
+def drawn(chip: Chip, request: Request) -> tuple[PcmState, NDArray[np.int64], NDArray[np.int8]]:
+    """A tile of blank devices, targets [diagonals, lines], and vectors [n, rows]."""
+    random = np.random.default_rng(request.seed)
+    rows, columns = chip.array.rows, chip.array.columns
+    blank = np.zeros((1, rows, columns, len(formats.DEVICES)), np.uint8)
+    noise = round(request.noise * 2**formats.NOISE_FRACTION)
+    state = replace(
+        pcm_state.ideal(chip, blank, request.seed), noise=np.full((1, columns), noise, np.uint16)
+    )
+    shape = programming.diagonals(chip), programming.lines(chip)
+    largest = LARGEST[request.devices]
+    targets = random.integers(-largest, largest + 1, shape) * (random.random(shape) >= ZEROS)
+    x = random.integers(-formats.INT8_MAX, formats.INT8_MAX + 1, (VECTORS_AFTER, rows), np.int8)
+    return state, targets[: request.diagonals], x
+
+
+@contextmanager
+def _only_run(place: Path) -> Iterator[None]:
+    """Runs share their folder, so a second one waits for the first."""
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _simulated(
+    request: Request, chip: Chip, place: Path, console: Console, drawing: tuple
+) -> ProgrammingOutcome:
+    """Write the job, build and run it."""
+    job, (state, targets, x) = place / "job", drawing
+    shutil.rmtree(job, ignore_errors=True)
+    (job / FINAL).mkdir(parents=True)
+    path = Path(request.chip)
+    name = str(path.resolve()) if path.suffix in (".yaml", ".yml") else request.chip
+    ProgrammingJob(name, request.devices, half_periods(chip)).save(job)
+    pcm_state.save(state, job / STATE)
+    np.save(job / TARGETS, targets)
+    np.save(job / VECTORS, x)
+    with watch(job, console, {DIAGONALS: len(targets)}, unit=""):
+        results = runner.run_bench(
+            name=f"program-{chip.name}-{request.simulator}",
+            sources=tile_sources(chip, place / "design"),
+            top="tile_harness",
+            parameters={"UNITS": chip.link.units},
+            test_module="tb.run_programming",
+            simulator=request.simulator,
+            build_dir=place / "build",
+            run_dir=job,
+            extra_env={VARIABLE: str(job)},
+            plusargs=(*PLUSARGS, *programming_job.PLUSARGS),
+            time_limit=TIME_LIMIT_SECONDS,
+        )
+    if not results.ok:
+        raise UserError(f"the simulation failed: {results.report}")
+    return ProgrammingOutcome.load(job)
+
+
+def _compared(
+    request: Request, chip: Chip, job: Path, drawing: tuple, outcome: ProgrammingOutcome
+) -> tuple[Comparisons, Programmed]:
+    """All that came of it against the golden model, and what that says of every line."""
+    state, targets, x = drawing
+    golden = Programmer(chip, state)
+    procedure = Procedure(request.devices)
+    each = [golden.program(diagonal, wanted, procedure) for diagonal, wanted in enumerate(targets)]
+    found = Programmed(**{n: np.stack([getattr(e, n) for e in each]) for n in vars(each[0])})
+    score = Comparisons()
+    with np.load(job / RESULTS) as told:
+        for name, values in vars(found).items():
+            score.add(values, told[name], lambda i, n=name: f"{n} of diagonal {i[0]}, line {i[1]}")
+    score.add([golden.pulses], [outcome.pulses], lambda _: "number of pulses")
+    score.add([golden.reads], [outcome.reads], lambda _: "number of verify reads")
+    words = np.array(
+        [int(word, 16) for word in (job / FINAL / "state_0.hex").read_text("ascii").split()]
+    )
+    score.add(
+        pcm_state.image(golden.state(), 0), words, lambda i: f"word {i[0]} of the array's state"
+    )
+    tile = Tile(chip, golden.state())
+    for mode in ReadMode:
+        products = tile.run(products_config(chip, mode), x, first_read=golden.reads)
+        golden.reads += len(x)
+        score.add(
+            products, np.load(job / products_file(mode)),
+            lambda i, m=mode: f"{m} product {i[0]}, column {i[1]}",
+        )  # fmt: skip
+    return score, found
+
+
+def _statistics(found: Programmed, targets: NDArray[np.int64]) -> dict[str, object]:
+    """How near the devices came, and how long it took, over those that were iterated."""
+    used = targets != 0
+    error, iterations, within = found.error[used], found.iterations[used], found.within[used]
+    return {
+        "cells": targets.size,
+        "iterated": int(used.sum()),
+        "within_margin": float(within.mean()),
+        "error_counts": {
+            "mean": float(error.mean()),
+            "sigma": float(error.std()),
+            "sigma_within_margin": float(error[within].std()),
+        },
+        "iterations": {
+            "mean": float(iterations.mean()),
+            **{str(p): float(np.percentile(iterations, p)) for p in PERCENTILES},
+            "histogram": np.bincount(iterations, minlength=programming.ITERATIONS + 1).tolist(),
+        },
+    }
+
+
+def run(request: Request, console: Console) -> bool:
+    """Program, compare, report; returns whether every value was equal.
+
+    Raises:
+        UserError: something named does not exist or does not fit, the build or the simulation
+            failed, or the result cannot be written.
+    """
+    started = time.monotonic()
+    if request.output.is_dir():
+        raise UserError(f"{request.output}: is a folder: allowed is a file")
+    chip = chip_description.find(request.chip)
+    if (request.diagonals or 1) > programming.diagonals(chip):
+        raise UserError(
+            f"diagonals = {request.diagonals}: chip {chip.name} allows 1 to "
+            f"{programming.diagonals(chip)}"
+        )
+    version = runner.tool_version(request.simulator)
+    drawing = drawn(chip, request)
+    place = BUILD / "program" / f"{chip.name}-{request.simulator}"
+    with _only_run(place):
+        outcome = _simulated(request, chip, place, console, drawing)
+        with console.status("comparing with the golden model"):
+            score, found = _compared(request, chip, place / "job", drawing, outcome)
+    report = {
+        "chip": chip.name,
+        "simulator": request.simulator,
+        "simulator_version": version,
+        "devices": request.devices,
+        "seed": request.seed,
+        "noise": request.noise,
+        "diagonals": len(drawing[1]),
+        **_statistics(found, drawing[1]),
+        "pulses": outcome.pulses,
+        "verify_reads": outcome.reads,
+        "cycles": outcome.busy_cycles,
+        "time_ms": outcome.busy_cycles / chip.clocks.sync_mhz / 1e3,
+        "cycles_with_host": outcome.cycles,
+        "values_compared": score.compared,
+        "mismatches": score.mismatches,
+        "first_mismatch": score.first,
+        "khz": outcome.cycles / outcome.simulate_seconds / 1e3,
+        "simulate_seconds": outcome.simulate_seconds,
+        "wall_seconds": time.monotonic() - started,
+    }
+    write_whole(request.output, json.dumps(report, indent=2) + "\n", "result")
+    _show(report, request.output, console)
+    return score.mismatches == 0
+
+
+def _show(report: Mapping, path: Path, console: Console) -> None:
+    error, iterations = report["error_counts"], report["iterations"]
+    if report["mismatches"]:
+        console.print(f"MISMATCH: {report['first_mismatch']}", style="bold red", soft_wrap=True)
+    console.print(
+        f"{report['iterated']} of {report['cells']} cells iterated, "
+        f"{report['within_margin']:.2%} within the margin; error {error['mean']:.2f} +- "
+        f"{error['sigma']:.2f} counts; {iterations['mean']:.2f} iterations, 90 % within "
+        f"{iterations['90']:.0f}\n"
+        f"{report['pulses']} pulses and {report['verify_reads']} verify reads, "
+        f"{report['cycles']} cycles, {report['time_ms']:.2f} ms on the chip\n"
+        f"{report['values_compared']} values compared, {report['mismatches']} mismatches, "
+        f"{report['wall_seconds']:.0f} s\n{path}",
+        highlight=False,
+        soft_wrap=True,
+    )

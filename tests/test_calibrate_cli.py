@@ -1,0 +1,59 @@
+"""`caduceus calibrate` as a user meets it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("calibrate")
+"""One worker for all of them: runs wait for each other."""
+
+
+def caduceus(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "caduceus", "calibrate", *map(str, arguments)],
+        cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
+        env=os.environ.copy(),
+    )  # fmt: skip
+
+
+def test_the_error_shrinks_and_nothing_differs(tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    run = caduceus("--chip", "tiny", "--seed", 3, "--output", output)
+    assert run.returncode == 0, run.stderr
+    assert " 0 mismatches" in run.stdout and "ideal converters" in run.stdout
+    report = json.loads(output.read_text(encoding="utf-8"))
+    assert report["mismatches"] == 0 and report["values_compared"] > 10_000
+    assert report["seed"] == 3 and report["gain_spread"] == 0.0709
+    for mode, most in (("1-phase", 0.8), ("4-phase", 0.5)):
+        errors = {name: each["sigma_counts"] for name, each in report["errors"][mode].items()}
+        assert errors["after"] < most * errors["before"], (mode, errors)
+        assert report["reads"][mode] == 408
+        assert report["cycles"][mode]["mvm"] > report["cycles"][mode]["sync"] > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--chip", "nope"), "unknown chip 'nope': there are caduceus, hermes, tiny"),
+        (("--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
+        (("--noise", 50), "Invalid value for '--noise': 50.0 is not in the range 0<=x<=40."),
+        (("--output", "tests"), "tests: is a folder: allowed is a file"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
+    run = caduceus(*arguments)
+    assert run.returncode == 2
+    assert run.stderr == f"caduceus: {sentence}\n" and not run.stdout
+
+
+def test_converters_that_cannot_be_calibrated_are_told(tmp_path: Path) -> None:
+    """With the column, and what is allowed."""
+    run = caduceus("--chip", "tiny", "--offset", 40, "--output", tmp_path / "result.json")
+    assert run.returncode == 2
+    assert run.stderr.startswith("caduceus: ") and run.stderr.count("\n") == 1
+    assert "column" in run.stderr and "allowed is 1 to" in run.stderr
+    assert not (tmp_path / "result.json").exists()

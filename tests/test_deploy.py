@@ -1,0 +1,222 @@
+"""Programs on real devices: what the host corrects, what runs in RTL, and what is refused."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from test_cli import caduceus
+
+from caduceus import images, text
+from caduceus.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
+from compiler.calibrate import INDEX
+from compiler.images import compile_images
+from compiler.one_tile import compile_network
+from compiler.recurrent import compile_recurrent
+from golden import images as golden_images
+from pcm import make, settings
+from spec import chip, network, pcm_state, recurrent
+from spec.formats import ReadMode
+from spec.program_codes import computing, device_codes
+
+pytestmark = pytest.mark.xdist_group("sim")
+"""One worker for all of them: runs of `caduceus sim` wait for each other."""
+
+TINY = chip.find("tiny")
+TDP, ODP = settings.find("hermes_tdp"), settings.find("hermes_odp")
+
+
+def compiled(devices: settings.Settings, mode: ReadMode = ReadMode.FOUR_PHASE):
+    found, weights = network.find("resnet_tiny")
+    x, _ = images.inputs(found, 2)
+    return compile_images(within(found, devices), weights, TINY, mode), x
+
+
+def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
+    found, _ = network.find("resnet9")
+    largest = [layer.gmax for layer in found.layers]
+    assert max(largest) > 255
+    assert [layer.gmax for layer in within(found, ODP).layers] == [min(g, 255) for g in largest]
+    assert within(found, TDP) == found
+    text_network, _ = recurrent.find("lstm_ptb")
+    limited = within(text_network, ODP)
+    assert (limited.lstm.input_gmax, limited.lstm.hidden_gmax, limited.dense.gmax) == (
+        255, text_network.lstm.hidden_gmax, text_network.dense.gmax,
+    )  # fmt: skip
+    program, _ = compiled(ODP)
+    assert device_codes(program, TINY)[..., [1, 3]].max() == 0
+
+
+def test_ideal_devices_are_what_the_program_asks_for() -> None:
+    program, x = compiled(settings.find("ideal"))
+    same, state = deployed(program, TINY, ideal(), x)
+    wanted = pcm_state.ideal(TINY, device_codes(program, TINY))
+    assert same is program
+    for name in pcm_state.FIELDS:
+        assert np.array_equal(getattr(state, name), getattr(wanted, name))
+
+
+def test_ideal_devices_may_have_converters_that_are_not() -> None:
+    odd = settings.find("ideal").model_copy(update={"adc_gain_spread": 0.07})
+    program, x = compiled(odd)
+    same, state = deployed(program, TINY, DeviceRequest(odd, 3), x)
+    assert state.gain_p.std() > 0 and not state.noise.any()
+    assert np.array_equal(state.codes, device_codes(program, TINY))
+    for tile, other in zip(same.tiles, program.tiles, strict=True):
+        assert np.array_equal(tile.config.constants, other.config.constants)
+
+
+def test_calibration_and_compensation_change_their_constants_and_no_others() -> None:
+    program, x = compiled(TDP)
+    for key, changed in (("calibrate", {"gain_p", "gain_n", "offset"}), ("compensate", {"scale"})):
+        only = TDP.model_copy(update={"calibrate": False, "compensate": False} | {key: True})
+        corrected, _ = deployed(program, TINY, DeviceRequest(only, 1, 3600.0), x)
+        for tile, other in zip(corrected.tiles, program.tiles, strict=True):
+            for name, index in INDEX.items():
+                equal = np.array_equal(
+                    tile.config.constants[:, index], other.config.constants[:, index]
+                )
+                assert equal == (name not in changed), (key, name)
+    scales = [
+        [tile.config.constants.view(np.float16)[:, INDEX["scale"]] for tile in each.tiles]
+        for each in (corrected, program)
+    ]
+    grown = [now / before for now, before in zip(*scales, strict=True)]
+    # An hour of drift takes some percent of all conductances.
+    assert all(ratio.min() > 1.0 and ratio.max() < 1.5 for ratio in grown)
+
+
+def test_what_is_corrected_comes_closer_to_ideal_results() -> None:
+    """Every tile's results for the same images, against those of ideal devices."""
+    errors = {}
+    quiet = TDP.model_copy(update={"programming_noise": False, "read_noise": False})
+    program, x = compiled(quiet)
+    _, traces = golden_images.Machine(
+        program, TINY, pcm_state.ideal(TINY, device_codes(program, TINY))
+    ).run(x)
+    first = next(tile for tile in computing(program) if tile.block.layer == "conv0")
+    for corrected in (False, True):
+        how = quiet.model_copy(update={"calibrate": corrected, "compensate": corrected})
+        _, found = golden_images.Machine(
+            *_on(deployed(program, TINY, DeviceRequest(how, 2, 86400.0), x))
+        ).run(x)
+        difference = found[first.tile].results.astype(int) - traces[first.tile].results
+        errors[corrected] = float(np.sqrt((difference**2).mean()))
+    assert errors[True] < 0.75 * errors[False], errors
+
+
+def _on(pair):
+    program, state = pair
+    return program, TINY, state
+
+
+def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:
+    """Half the input has a quarter of the power."""
+    program, x = compiled(TDP)
+    states = [
+        deployed(program, TINY, DeviceRequest(TDP, 1, 60.0), part)[1]
+        for part in (x, (x // 2).astype(np.int8))
+    ]
+    columns = computing(program)[0].config.columns
+    loud, quiet = (state.noise[0, :columns].astype(float) for state in states)
+    assert np.array_equal(states[0].codes, states[1].codes)
+    assert np.allclose(quiet / loud, 0.5, atol=0.05)
+
+
+def test_every_layer_of_one_tile_has_devices_of_its_own() -> None:
+    found, weights = network.find("fashion_tiny")
+    program = compile_network(found, weights, TINY, ReadMode.ONE_PHASE)
+    blank = dataclasses.replace(
+        program,
+        layers=tuple(
+            dataclasses.replace(layer, codes=np.zeros_like(layer.codes)) for layer in program.layers
+        ),
+    )
+    _, states = deployed_layers(blank, TINY, DeviceRequest(TDP, 5, 60.0))
+    assert len({state.codes.tobytes() for state in states}) == len(program.layers)
+    assert len({state.seed for state in states}) == len(program.layers)
+
+
+def test_a_recurrent_network_is_corrected_too() -> None:
+    found, weights = recurrent.find("lstm_tiny")
+    program = compile_recurrent(within(found, ODP), weights, TINY, ReadMode.FOUR_PHASE)
+    x, _ = text.inputs(found, weights, 20)
+    corrected, state = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0), x)
+    power = state.noise[0].any()
+    assert power and state.tiles == len(computing(program))
+    assert any(
+        not np.array_equal(tile.config.constants, other.config.constants)
+        for tile, other in zip(computing(corrected), computing(program), strict=True)
+    )
+    again = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0), x)[1]
+    assert again.codes.tobytes() == state.codes.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("net", "simulator", "pcm", "mode"),
+    [
+        (None, "verilator", "hermes_tdp", "4-phase"),
+        ("resnet_tiny", "icarus", "hermes_odp", "1-phase"),
+        ("fashion_tiny", "verilator", "generic", "4-phase"),
+        ("conv_32x16", "verilator", "hermes_tdp", "1-phase"),
+    ],
+)
+def test_rtl_equals_golden_on_real_devices(tmp_path, net, simulator, pcm, mode) -> None:
+    output = tmp_path / "result.json"
+    named = () if net is None else ("--net", net)
+    run = caduceus(
+        "sim", "--chip", "tiny", *named, "--sim", simulator, "--read-mode", mode, "--images", 2,
+        "--pcm", pcm, "--seed", 7, "--age", 3600, "--output", output,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    assert report["mismatches"] == 0 and report["values_compared"] > 0
+    parts = report["networks"].values() if "networks" in report else [report]
+    assert {part["devices"] for part in parts} == {f"{pcm} devices, seed 7, 3600 s old"}
+    assert f"{pcm} devices, seed 7, 3600 s old" in run.stdout
+
+
+def test_faulty_devices_and_converters_in_rtl(tmp_path) -> None:
+    """From a settings file, without correction."""
+    file, output = tmp_path / "worn.yaml", tmp_path / "result.json"
+    file.write_text(
+        "format: 1\nmodel: generic\ndevice_yield: 0.9\nstuck_set_share: 0.3\n"
+        "adc_gain_spread: 0.07\nadc_offset: 3\n"
+    )
+    run = caduceus("sim", "--chip", "tiny", "--net", "resnet_tiny", "--images", 2, "--pcm", file,
+                   "--seed", 2**64 - 1, "--output", output)  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert json.loads(output.read_text())["mismatches"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--pcm", "nope"),
+         "unknown PCM model 'nope': there are generic, hermes_odp, hermes_tdp, ideal"),
+        (("--pcm", "missing.yaml"), "missing.yaml: "),
+        (("--age", "-1"), "Invalid value for '--age': -1.0 is not in the range 0<=x<=1"),
+        (("--pcm", "hermes_odp", "--age", "nan"), "age = nan: allowed is 0 to 1e+10 seconds"),
+        (("--seed", "-1"), "Invalid value for '--seed': -1 is not in the range 0<=x<=18446744"),
+    ],
+)  # fmt: skip
+def test_impossible_devices_are_refused(options, sentence) -> None:
+    run = caduceus("sim", "--chip", "tiny", "--net", "resnet_tiny", *options)
+    assert run.returncode == 2 and run.stderr.count("\n") == 1
+    assert run.stderr.startswith("caduceus: ") and sentence in run.stderr, run.stderr
+
+
+def test_a_yield_above_one_is_refused(tmp_path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("format: 1\nmodel: hermes_tdp\ndevice_yield: 1.5\n")
+    run = caduceus("sim", "--chip", "tiny", "--net", "resnet_tiny", "--pcm", file)
+    assert run.returncode == 2 and run.stderr.count("\n") == 1
+    assert "device_yield" in run.stderr and "1.5" in run.stderr, run.stderr
+
+
+def test_states_do_not_depend_on_other_tiles() -> None:
+    program, _ = compiled(TDP)
+    codes = device_codes(program, TINY)
+    whole = make.state(TINY, codes, TDP, 4, 60.0, ReadMode.ONE_PHASE)
+    part = make.state(TINY, codes[:1], TDP, 4, 60.0, ReadMode.ONE_PHASE)
+    assert np.array_equal(whole.codes[:1], part.codes)

@@ -1,0 +1,107 @@
+"""The command line of sweeps and accuracies: mistakes are told before any work."""
+
+import pytest
+
+from caduceus import __main__, collect, farm, points
+from caduceus.points import Point
+
+
+def command(monkeypatch, capsys, *arguments: object) -> tuple[int, str]:
+    monkeypatch.setattr("sys.argv", ["caduceus", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        __main__.main()
+    return end.value.code, capsys.readouterr().err
+
+
+TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((*TINY, "--ages", "-1"), "'-1': allowed are 0 to 1e+10 seconds"),
+        ((*TINY, "--ages", "25,nan"), "'nan': allowed are 0 to 1e+10 seconds"),
+        ((*TINY, "--ages", ""), "'': allowed are 0 to 1e+10 seconds"),
+        ((*TINY, "--seeds", "0"), "'0': allowed is a number of seeds"),
+        ((*TINY, "--seeds", "5:5"), "'5:5': allowed is a number of seeds"),
+        ((*TINY, "--seeds", "-3"), "'-3': allowed is a number of seeds"),
+        ((*TINY, "--seeds", f"{1 << 64}:{(1 << 64) + 1}"), "below 2**64"),
+        ((*TINY, "--pcm", "nope"), "unknown PCM model 'nope': there are generic, hermes_odp"),
+        ((*TINY, "--pcm", "ideal,"), "there is an empty one"),
+        ((*TINY, "--pcm", "none.yaml"), "none.yaml: cannot read the settings of devices"),
+        ((*TINY, "--read-mode", "2-phase"), "'2-phase': allowed are 1-phase and 4-phase"),
+        ((*TINY, "--workers", "0"), "0 is not in the range"),
+        ((*TINY, "--workers", "2", "--scheduler", "tcp://a:1"), "workers = 2: allowed is nothing"),
+        ((*TINY, "--output", "/dev/null"), "/dev/null/points.csv: cannot write the table"),
+        (("--net", "nope"), "unknown network 'nope'"),
+        (("--chip", "nope"), "unknown chip 'nope'"),
+        (("--chip", "tiny", "--images", "10001"), "images = 10001: "),
+        (("--chip", "tiny", "--images", "0"), "0 is not in the range"),
+        (("--chip", "tiny", "--net", "lstm_tiny", "--images", "9999"), "characters = 9999: "),
+        (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny allows 4"),
+        (("--net", "conv_32x16", "--images", "9"), "takes random images"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_any_work(
+    tmp_path, monkeypatch, capsys, arguments, sentence
+):
+    monkeypatch.setattr(collect, "farm", None)
+    monkeypatch.setattr("caduceus.point_store.PointStore.load", lambda *_: None)
+    output = () if "--output" in arguments else ("--output", tmp_path)
+    status, told = command(monkeypatch, capsys, "sweep", *arguments, *output)
+    assert status == 2 and told.startswith("caduceus: ") and told.count("\n") == 1
+    assert sentence in told
+
+
+def test_help(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["caduceus", "sweep", "--help"])
+    with pytest.raises(SystemExit) as end:
+        __main__.main()
+    told = capsys.readouterr().out
+    assert not end.value.code and told.startswith("Usage: caduceus sweep")
+    assert "ideal,hermes_odp,hermes_tdp" in told and "25,3600,86400,2592000" in told
+
+
+def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(farm, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("caduceus.point_store.PointStore.load", lambda *_: None)
+    status, told = command(
+        monkeypatch, capsys, "sweep", *TINY, "--pcm", "ideal", "--scheduler", "tcp://127.0.0.1:1",
+        "--output", tmp_path,
+    )  # fmt: skip
+    assert status == 2 and told.count("\n") == 1
+    assert told.startswith("caduceus: scheduler 'tcp://127.0.0.1:1': does not answer: allowed is")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--table", "--pcm", "ideal"), "--pcm: allowed with one measurement"),
+        (("--table", "--age", "3"), "--age: allowed with one measurement"),
+        (("--seeds", "3"), "--seeds: allowed with --table or --mvm-error"),
+        (("--workers", "3"), "--workers: allowed with --table"),
+        (("--table", "--mvm-error"), "allowed is one of the two"),
+        (("--mvm-error", "--images", "3"), "--images: allowed with images of a network"),
+        (("--pcm", "nope"), "unknown PCM model 'nope'"),
+        (("--age", "-1"), "Invalid value for '--age'"),
+        (("--chip", "tiny", "--images", "1", "--pcm", "generic", "--age", "nan"), "age = nan"),
+    ],
+)
+def test_a_mistake_of_accuracy_is_one_sentence(monkeypatch, capsys, arguments, sentence):
+    status, told = command(monkeypatch, capsys, "accuracy", *arguments)
+    assert status == 2 and told.startswith("caduceus: ") and told.count("\n") == 1
+    assert sentence in told
+
+
+def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
+    monkeypatch.setattr(
+        "sys.argv",
+        ["caduceus", "accuracy", *TINY, "--pcm", "hermes_tdp", "--seed", "7", "--age", "3600"],
+    )
+    with pytest.raises(SystemExit) as end:
+        __main__.main()
+    assert not end.value.code
+    told = capsys.readouterr().out
+    assert "hermes_tdp devices, seed 7, 3600 s old: golden" in told and "of 20 images" in told
+    point = Point("fashion_tiny", "tiny", "4-phase", "hermes_tdp", None, 7, 3600.0, 20)
+    assert f"golden {points.measure(point).value:.2%}" in told
