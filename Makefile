@@ -34,15 +34,15 @@ DATA := case "$$NET" in \
 	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim compile test regress verilog waves calibrate program lint format formal bench peers accuracy sweep train clean distclean
+.PHONY: help setup sim compile test regress verilog waves calibrate program lint format formal bench peers accuracy mvm-error sweep train clean distclean
 
 help: ## List the targets and their options
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Options: CHIP=hermes|caduceus|tiny  NET=<network>  SIM=verilator|icarus"
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
 	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
-	@echo "         SEEDS=<number>|<first>:<end>  (accuracy and sweep)"
+	@echo "         SEEDS=<number>|<first>:<end>  (accuracy and sweep)  DEVICES=1|2  (program)"
 	@echo "         ARGS=<more options for the command>"
 
 setup: ## Install what is missing (every other target does it too)
@@ -98,6 +98,9 @@ accuracy: setup ## Measure the published table, or with PCM=, SEED= or AGE= once
 	else \
 		$(CADUCEUS) accuracy --table $(SWEPT_OPTIONS) $(NET_OPTION) $(SEEDS_OPTION) $(ARGS); \
 	fi
+
+mvm-error: setup ## Characterise one tile on every kind of devices
+	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(ARGS)
 
 sweep: setup ## Measure networks on many devices: PCM, SEEDS and AGE may be several (installs data first)
 	@$(DATA)

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from caduceus.calibrate_command import calibrate
+from caduceus.options import FiniteRange
 from caduceus.paths import BUILD
 from caduceus.program_command import program
 from caduceus.sweep_command import read_seeds, sweep, workers_options
@@ -47,7 +48,7 @@ _SEED = click.option(
     help="Which devices of that kind.",
 )  # fmt: skip
 _AGE = click.option(
-    "--age", type=click.FloatRange(0, 1e10), default=0.0, show_default=True, metavar="SECONDS",
+    "--age", type=FiniteRange(0, 1e10), default=0.0, show_default=True, metavar="SECONDS",
     help="Time since the devices were programmed.",
 )  # fmt: skip
 READ_MODES = click.Choice([str(mode) for mode in ReadMode])

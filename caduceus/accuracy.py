@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from caduceus import images as test_images
+from caduceus import typical
 from caduceus.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
 from caduceus.paths import BUILD
 from caduceus.sources import sources
@@ -102,7 +103,7 @@ def measure(
     console: Console,
     devices: DeviceRequest | None = None,
 ) -> dict:
-    """Run `count` test images through the golden model; a run of all of them is remembered.
+    """Run `count` test images through the golden model.
 
     Returns:
         network, chip, read_mode, devices, images, golden and float accuracy (0 to 1), seconds.
@@ -114,7 +115,7 @@ def measure(
     devices = devices or ideal()
     images, labels = test_images.pictures(network, count)
     outputs, seconds = _run(network, weights, chip, read_mode, images, console, devices)
-    report = {
+    return {
         "network": network.name,
         "chip": chip.name,
         "read_mode": str(read_mode),
@@ -124,11 +125,25 @@ def measure(
         "float": network.float_accuracy,
         "seconds": seconds,
     }
+
+
+def keep(
+    network: Network,
+    weights: dict[str, Weights],
+    chip: Chip,
+    read_mode: ReadMode,
+    devices: DeviceRequest,
+    report: dict,
+) -> None:
+    """Write what `measure` gave to `build/accuracy.json`; `known` tells it if it is of all images.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
     text = json.dumps(report, indent=2) + "\n"
-    if count == TEST_SET:
+    if report["images"] == TEST_SET:
         write_whole(_store(_key(network, weights, chip, read_mode, devices)), text, "accuracy")
     write_whole(BUILD / "accuracy.json", text, "accuracy")
-    return report
 
 
 def demand_data_set(network: Network) -> None:
@@ -159,7 +174,7 @@ def _run(
         if workload(network, chip) is Workload.IMAGES:
             x = test_images.vectors(network, images)
             whole = compile_images(network, weights, chip, read_mode)
-            whole, state = deployed(whole, chip, devices, x)
+            whole, state = deployed(whole, chip, devices, typical.images(network))
             started = time.monotonic()
             outputs = golden_images.run(whole, chip, state, x, progress=advance)
             return outputs.reshape(len(images), -1), time.monotonic() - started

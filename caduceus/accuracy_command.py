@@ -31,7 +31,7 @@ class Request:
 
 
 def single(request: Request, pcm: str, seed: int, age: float, console: Console) -> None:
-    """Measure once, and print a line.
+    """Measure once, print a line, and write the result to `build/accuracy.json`.
 
     Args:
         request: of what.
@@ -41,7 +41,8 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
         console: takes the line.
 
     Raises:
-        UserError: something named does not exist or does not fit, or the test set is not there.
+        UserError: something named does not exist or does not fit, the test set is not there, or
+            the result cannot be written.
     """
     chip = chip_description.find(request.chip)
     devices = DeviceRequest(settings.find(pcm), seed, age)
@@ -49,6 +50,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     text = recurrent.find(name)
     if text is not None:
         report = bpc.measure(*text, chip, request.read_mode, request.count, console, devices)
+        bpc.keep(*text, chip, request.read_mode, devices, report)
         told = (
             f"{report['golden_bpc']:.4f} bits a character over {report['characters']} in "
             f"{report['seconds']:.1f} s, float {report['float_bpc']:.4f} over all"
@@ -57,6 +59,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
         count = request.count or accuracy.TEST_SET
         found = network_description.find(name)
         report = accuracy.measure(*found, chip, request.read_mode, count, console, devices)
+        accuracy.keep(*found, chip, request.read_mode, devices, report)
         told = (
             f"{report['golden']:.2%} of {report['images']} images in {report['seconds']:.1f} s, "
             f"float {report['float']:.2%} of all {accuracy.TEST_SET}"

@@ -86,13 +86,15 @@ class Row:
     Attributes:
         network: name.
         devices: `float`, `quantised`, `ODP` or `TDP`.
-        age: name of the time since programming; empty without devices.
-        compensate: whether drift was compensated; None without devices.
+        age: name of the time since programming; empty without devices, and where it is not known.
+        compensate: whether drift was compensated; None without devices, and likewise.
         metric: see `Measured`.
-        mean, deviation: over the seeds; the deviation of one is not a number.
-        seeds: how many there were; 0 without devices.
-        count: images or characters; 0 for float, which training measured on all.
-        published: figure of the published work to compare with; None if there is none.
+        mean, deviation: over the seeds; not a number where nothing was measured, and the deviation
+            of one seed.
+        seeds: how many there were; 0 without devices, and where nothing was measured.
+        count: images or characters; 0 for float, which training measured on all, and likewise.
+        published: figure of the published work; None if there is none. Of devices it has a row of
+            its own, as how old those were is not known.
     """
 
     network: str
@@ -114,9 +116,11 @@ def rows(request: Request, results: Results) -> list[Row]:
         ideal = results[request.quantised(network)]
         published = PUBLISHED.get(network, {})
         if ideal.reference is not None:
-            found.append(_without_devices(network, "float", ideal.metric, ideal.reference, 0))
-        found.append(_without_devices(network, "quantised", ideal.metric, ideal.value, ideal.count))
+            found.append(_single(network, "float", ideal.metric, ideal.reference, 0))
+        found.append(_single(network, "quantised", ideal.metric, ideal.value, ideal.count))
         for devices, pcm in DEVICES.items():
+            if devices in published:
+                found.append(_single(network, devices, ideal.metric, nan, 0))
             for compensate in (True, False):
                 for age, seconds in AGES.items():
                     cell = request.cell(network, pcm, seconds, compensate)
@@ -124,13 +128,13 @@ def rows(request: Request, results: Results) -> list[Row]:
                     found.append(
                         Row(
                             network, devices, age, compensate, ideal.metric, mean, deviation,
-                            len(cell), results[cell[0]].count, published.get(devices),
+                            len(cell), results[cell[0]].count, None,
                         )
                     )  # fmt: skip
     return found
 
 
-def _without_devices(network: str, name: str, metric: str, value: float, count: int) -> Row:
+def _single(network: str, name: str, metric: str, value: float, count: int) -> Row:
     published = PUBLISHED.get(network, {}).get(name)
     return Row(network, name, "", None, metric, value, nan, 0, count, published)
 
@@ -146,7 +150,7 @@ def text(request: Request, found: Sequence[Row]) -> str:
                 row.network, request.chip, request.read_mode, row.devices,
                 f"{AGES[row.age]:.0f}" if row.age else "",
                 {True: "on", False: "off", None: ""}[row.compensate],
-                row.metric, row.mean, "" if isnan(row.deviation) else row.deviation,
+                row.metric, *("" if isnan(each) else each for each in (row.mean, row.deviation)),
                 row.seeds, row.count or "", "" if row.published is None else row.published,
             )
         )  # fmt: skip
@@ -164,7 +168,11 @@ def tables(request: Request, found: Sequence[Row]) -> list[Table]:
             title=f"{network} on chip {request.chip}, {request.read_mode} reads: {unit}",
             caption=f"{max(row.count for row in mine)} {counted}; devices: mean and deviation of "
             f"{len(request.seeds)} seeds; float: as training measured it, on the whole test set"
-            + (f"; published: {SOURCE[network]}" if network in SOURCE else ""),
+            + (
+                f"; published: {SOURCE[network]}, devices of an age that is not known"
+                if network in SOURCE
+                else ""
+            ),
         )
         for name in ("devices", "age", "drift compensated"):
             table.add_column(name)
@@ -183,7 +191,9 @@ def tables(request: Request, found: Sequence[Row]) -> list[Table]:
 
 
 def value(metric: str, mean: float, deviation: float = nan) -> str:
-    """A value as the published tables have it, with its deviation if there is one."""
+    """A value as the published tables have it, with its deviation; empty if there is none."""
+    if isnan(mean):
+        return ""
     if metric == "accuracy":
         mean, deviation, digits = 100 * mean, 100 * deviation, 2
     else:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from caduceus import text
+from caduceus import text, typical
 from caduceus.accuracy import fingerprint
-from caduceus.deploy import VECTORS_LOOKED_AT, DeviceRequest, deployed, ideal, within
+from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from compiler.recurrent import compile_recurrent
 from golden.chip import LstmState, Machine
@@ -112,12 +112,9 @@ def measure(
         UserError: the text is not there or shorter, or the network does not fit the chip.
     """
     devices = devices or ideal()
-    numbers = whole_text(network, weights)
-    whole = count is None or count == len(numbers) - 1
-    numbers = beginning(network, numbers, count)
+    numbers = beginning(network, whole_text(network, weights), count)
     program = compile_recurrent(within(network, devices.settings), weights, chip, read_mode)
-    first = weights.embedding[numbers[:VECTORS_LOOKED_AT]]
-    program, state = deployed(program, chip, devices, first)
+    program, state = deployed(program, chip, devices, typical.steps(network, weights))
     machine = Machine(program, chip, state)
     cut = streams(numbers, STREAMS, WARM_UP)
     started = time.monotonic()
@@ -138,7 +135,7 @@ def measure(
             logits = run.outputs[counted]
             total += float(text.bits(logits, network.dense.output_scale, targets[counted]).sum())
             bar.advance(task, run.outputs.shape[1])
-    report = {
+    return {
         "network": network.name,
         "chip": chip.name,
         "read_mode": str(read_mode),
@@ -148,9 +145,24 @@ def measure(
         "float_bpc": network.float_bpc,
         "seconds": time.monotonic() - started,
     }
+
+
+def keep(
+    network: RecurrentNetwork,
+    weights: RecurrentWeights,
+    chip: Chip,
+    read_mode: ReadMode,
+    devices: DeviceRequest,
+    report: dict,
+) -> None:
+    """Write what `measure` gave to `build/accuracy.json`; `known` tells it if it is of all text.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
     content = json.dumps(report, indent=2) + "\n"
-    if whole:
+    numbers = whole_text(network, weights)
+    if report["characters"] == len(numbers) - 1:
         key = _key(network, weights, chip, read_mode, numbers, devices)
         write_whole(BUILD / "accuracy" / f"{key}.json", content, "accuracy")
     write_whole(BUILD / "accuracy.json", content, "accuracy")
-    return report

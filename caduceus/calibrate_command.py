@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from caduceus.options import FiniteRange
 from caduceus.paths import BUILD
 
 _OUTPUT = BUILD / "calibrate" / "result.json"
@@ -17,11 +18,11 @@ _OUTPUT = BUILD / "calibrate" / "result.json"
               help="Simulator: verilator or icarus.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=1, show_default=True,
               help="Which weights, inputs and converters.")  # fmt: skip
-@click.option("--gain-spread", type=click.FloatRange(0, 0.3), default=0.0709, show_default=True,
+@click.option("--gain-spread", type=FiniteRange(0, 0.3), default=0.0709, show_default=True,
               help="Relative standard deviation of the converters' gains.")  # fmt: skip
-@click.option("--offset", type=click.FloatRange(0, 40), default=2.0, show_default=True,
+@click.option("--offset", type=FiniteRange(0, 40), default=2.0, show_default=True,
               help="Standard deviation of their offsets, in counts.")  # fmt: skip
-@click.option("--noise", type=click.FloatRange(0, 40), default=1.0, show_default=True,
+@click.option("--noise", type=FiniteRange(0, 40), default=1.0, show_default=True,
               help="Standard deviation of a read, in counts.")  # fmt: skip
 @click.option(
     "--output",

@@ -3,12 +3,10 @@
 Random weights and inputs, uniform with 30 % zeros, as in the published characterisation.
 """
 
-import fcntl
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +15,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus.calibration import measured
-from caduceus.paths import BUILD
+from caduceus.paths import BUILD, absolute
+from caduceus.published import ZEROS
+from caduceus.run_files import forget, only_run, working_files
 from caduceus.sim import tile_sources
 from compiler.calibrate import INDEX
 from compiler.quantise import binary16, device_codes
@@ -46,8 +46,6 @@ from tb.tile_host import half_periods
 
 INPUTS = 200
 """Vectors before, and as many after."""
-ZEROS = 0.3
-"""Share of the weights, and of the inputs, that are 0 (published)."""
 GMAX = formats.CELL_MAX // 2
 """Code of the largest weight: as on the chip, few columns may reach a converter's limit."""
 USED = 120
@@ -157,15 +155,6 @@ def _prepare(
         np.save(job / constants_file(mode), wanted.config(chip, mode).constants)
 
 
-@contextmanager
-def _only_run(place: Path) -> Iterator[None]:
-    """Runs share their folders, so a second one waits for the first."""
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / "lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def run(request: Request, console: Console) -> bool:
     """Draw, measure in RTL, compare, report; returns whether every value was equal.
 
@@ -185,13 +174,14 @@ def run(request: Request, console: Console) -> bool:
     wanted = exact(chip, cells, x)
     place = BUILD / "calibrate" / f"{chip.name}-{request.simulator}"
     job = place / "job"
-    path = Path(request.chip)
-    name = str(path.resolve()) if path.suffix in (".yaml", ".yml") else request.chip
-    with _only_run(place), console.status("building and simulating"):
-        _prepare(job, name, chip, state, x, wanted)
+    with only_run(place, console), console.status("building and simulating"):
+        forget(request.output)
+        with working_files(place):
+            _prepare(job, absolute(request.chip), chip, state, x, wanted)
+            sources = tile_sources(chip, place / "design")
         results = runner.run_bench(
             name=f"calibrate-{chip.name}-{request.simulator}",
-            sources=tile_sources(chip, place / "design"),
+            sources=sources,
             top="tile_harness",
             parameters={"UNITS": chip.link.units},
             test_module="tb.run_calibration",

@@ -1,7 +1,7 @@
 """What a host finds out about tiles, measured on the golden model.
 
-The procedures are those of `compiler`, which drive the RTL as well (`tb.measure`): equal results
-give equal constants.
+The procedures are those of `compiler`, which drive the RTL as well
+(`tb.streamed_tile.StreamedTile.measure`): equal results give equal constants.
 """
 
 from compiler import calibrate, compensate

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus import images as test_images
+from caduceus import typical
 from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from caduceus.progress import watch
@@ -187,7 +188,7 @@ def run_network(
     x, _ = test_images.inputs(network, inputs)
     x = x.reshape(inputs, -1)
     program = compile_layer(within(network, devices.settings), weights, chip, read_mode)
-    program, state = deployed(program, chip, devices, x)
+    program, state = deployed(program, chip, devices, typical.vectors(network))
     tiles = computing(program)
     console.print(
         f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles, {simulator}, "

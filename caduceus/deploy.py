@@ -27,10 +27,6 @@ from spec.recurrent import RecurrentNetwork
 
 AnyNetwork = TypeVar("AnyNetwork", Network, RecurrentNetwork)
 
-IMAGES_LOOKED_AT, VECTORS_LOOKED_AT = 16, 64
-"""Images, and vectors or steps, whose inputs say how much read noise a column has."""
-_SEEDS = 1 << 64
-
 
 @dataclass(frozen=True)
 class DeviceRequest:
@@ -47,7 +43,7 @@ class DeviceRequest:
     age: float = 0.0
 
     def __str__(self) -> str:
-        if self.settings.device_model is None:
+        if self.settings.device_model is None and plain(self.settings):
             return "ideal devices"
         return f"{self.settings.model} devices, seed {self.seed}, {self.age:g} s old"
 
@@ -82,16 +78,16 @@ def deployed(
         program: of a whole chip.
         chip: the chip description.
         request: which devices.
-        x: inputs of the program, of which the first few say how large its tiles' inputs are:
-            int8 [images, pixels, channels], or [n, values], which are steps of one sequence where
-            the program has a state.
+        x: typical inputs, which say how large those of every tile are: int8 [images, pixels,
+            channels], or [n, values], which are steps of one sequence where the program has a
+            state.
 
     Raises:
         UserError: seed or age are out of range, targets are too large for the devices, or a
             constant of a correction does not fit binary16.
     """
     targets = device_codes(program, chip)
-    if request.settings.device_model is None and _plain(request.settings):
+    if request.settings.device_model is None and plain(request.settings):
         return program, pcm_state.ideal(chip, targets, request.seed)
     inputs = seen(program, chip, x)
     configs = [tile.config for tile in computing(program)]
@@ -115,22 +111,20 @@ def deployed_layers(
     layers, states = [], []
     for index, layer in enumerate(program.layers):
         targets = layer.codes[np.newaxis]
-        # Other devices for each layer: its number goes into the upper half of the seed.
-        one = replace(request, seed=(request.seed + (index << 48)) % _SEEDS)
-        if request.settings.device_model is None and _plain(request.settings):
+        if request.settings.device_model is None and plain(request.settings):
             layers.append(layer)
             states.append(pcm_state.ideal(chip, targets, request.seed))
             continue
         driven = np.arange(chip.array.rows) < layer.config.rows
         inputs = Inputs(np.where(driven, INPUT_POWER, 0.0))
-        state, (config,) = _corrected([layer.config], chip, one, targets, [inputs])
+        state, (config,) = _corrected([layer.config], chip, request, targets, [inputs], index)
         layers.append(replace(layer, config=config))
         states.append(state)
     return replace(program, layers=tuple(layers)), states
 
 
-def _plain(settings: Settings) -> bool:
-    """Whether converters are as designed and all devices work."""
+def plain(settings: Settings) -> bool:
+    """Whether converters are as designed, not to be measured, and all devices work."""
     return (
         settings.device_yield == 1
         and not settings.adc_gain_spread
@@ -145,28 +139,32 @@ def _corrected(
     request: DeviceRequest,
     targets: NDArray[np.uint8],
     inputs: Sequence[Inputs],
+    programming: int = 0,
 ) -> tuple[PcmState, list[TileConfig]]:
     """State of all tiles, and each tile's configuration with what the host corrects."""
     settings = request.settings
     mode = configs[0].read_mode if configs else formats.ReadMode.FOUR_PHASE
-    made = make.state(chip, targets, settings, request.seed, request.age, mode, inputs)
+    made = make.state(chip, targets, settings, request.seed, request.age, mode, inputs, programming)
     fresh = None
     if settings.compensate and settings.drift and request.age > 0:
-        fresh = make.state(chip, targets, settings, request.seed, 0.0, mode, inputs)
+        fresh = make.state(chip, targets, settings, request.seed, 0.0, mode, inputs, programming)
     corrected = []
     for index, config in enumerate(configs):
         tile = Tile(chip, made, index)
+        for_tests = config  # the vectors that drift is measured with are of both signs
         if settings.calibrate:
             calibration = measured(tile, config.rows, config.columns, mode)
-            config = calibrated(config, calibration)
+            for_tests = calibrated(config, calibration)
+            config = calibrated(config, calibration, inputs[index].one_sign)
         if fresh is not None:
-            config = compensated(config, drift_factor(Tile(chip, fresh, index), tile, config))
+            factor = drift_factor(Tile(chip, fresh, index), tile, for_tests)
+            config = compensated(config, factor)
         corrected.append(config)
     return made, corrected
 
 
 def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
-    """What the input vectors of each computing tile are like, for the first of the inputs `x`.
+    """What the input vectors of each computing tile are like, for the inputs `x`.
 
     On ideal devices, so that it depends on the program and `x` alone.
     """
@@ -184,17 +182,14 @@ def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
 
     state = pcm_state.ideal(chip, device_codes(program, chip))
     if gathers(program):
-        golden_images.Machine(program, chip, state, tap).run(x[:IMAGES_LOOKED_AT])
+        golden_images.Machine(program, chip, state, tap).run(x)
     else:
-        some = x[:VECTORS_LOOKED_AT]
         machine = golden_chip.Machine(program, chip, state, tap)
         if program.slices:
-            machine.run_sequences(some[np.newaxis])
+            machine.run_sequences(x[np.newaxis])
         else:
-            nothing = LstmState(
-                np.zeros((len(some), 0), np.int8), np.zeros((len(some), 0), np.uint16)
-            )
-            machine.step(some, nothing, np.arange(len(some)))
+            nothing = LstmState(np.zeros((len(x), 0), np.int8), np.zeros((len(x), 0), np.uint16))
+            machine.step(x, nothing, np.arange(len(x)))
     largest = formats.INT8_MAX**2
     return [
         Inputs(sums[tile.tile] / (max(counts[tile.tile], 1) * largest), not all(signs[tile.tile]))

@@ -24,6 +24,8 @@ from spec.errors import UserError
 
 CONNECT_SECONDS = 5
 """How long a scheduler, and its first worker, may take to answer."""
+IMPORT_SECONDS = 60
+"""How long a worker may take to import this project's code."""
 _ONE_THREAD = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -70,8 +72,7 @@ def farm(workers: Workers) -> Iterator[Client]:
             yield client
         return
     _demand_scheduler(workers.scheduler)
-    client = Client(workers.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
-    with client:
+    with _client(workers.scheduler) as client:
         try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError:
@@ -97,6 +98,22 @@ def _demand_scheduler(address: str) -> None:
         ) from error
 
 
+def _client(address: str) -> Client:
+    """Connect to a scheduler that has just answered."""
+    try:
+        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except Exception as error:  # It may have gone meanwhile, or be of another version.
+        raise UserError(
+            f"scheduler '{address}': cannot be used ({_told(error)}): allowed is one of the same "
+            "Dask version that stays"
+        ) from error
+
+
+def _told(error: BaseException) -> str:
+    """An error as part of a sentence."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _demand_code(client: Client, address: str) -> None:
     """Raise `UserError` unless the scheduler and its workers can import what they need."""
 
@@ -105,8 +122,14 @@ def _demand_code(client: Client, address: str) -> None:
         import caduceus.points  # noqa: F401
 
     try:
-        client.run_on_scheduler(load)
-        client.run(load)
+        # The limit is one of `Client.sync`, which both are made of.
+        client.run_on_scheduler(load, callback_timeout=IMPORT_SECONDS)
+        client.run(load, callback_timeout=IMPORT_SECONDS)
+    except TimeoutError:
+        raise UserError(
+            f"scheduler {address}: it or a worker does not import this project within "
+            f"{IMPORT_SECONDS} s: allowed are those that answer"
+        ) from None
     except ImportError as error:
         raise UserError(
             f"scheduler {address}: it or a worker cannot import this project ({error}): allowed "
@@ -121,23 +144,39 @@ def cores() -> int:
 
 @contextmanager
 def _processes(count: int) -> Iterator[Client]:
-    # Whoever starts it unblocks interrupts, so not one of the threads below.
+    # Starting Python's resource tracker unblocks SIGINT in the thread that does it. It is started
+    # here, before SIGINT is blocked, lest one of the cluster's threads do it later.
     resource_tracker.ensure_running()
     # The threads that start workers, and so all workers, those that come later included, inherit
     # what is blocked here: a Ctrl-C, which a terminal sends to all, ends this process alone.
     with _interrupts_wait(), dask.config.set({"distributed.nanny.pre-spawn-environ": _ONE_THREAD}):
-        cluster = LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, memory_limit=0,
-            host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
-            local_directory=str(BUILD / "dask"), env=_ONE_THREAD,
-        )  # fmt: skip
-        client = Client(cluster, set_as_default=False)
+        cluster, client = _started(count)
     try:
         yield client
     finally:
         with _interrupts_wait():
             client.close()
             cluster.close()
+
+
+def _started(count: int) -> tuple[LocalCluster, Client]:
+    """A cluster of this machine's processes, and its client."""
+    try:
+        cluster = LocalCluster(
+            n_workers=count, threads_per_worker=1, processes=True, memory_limit=0,
+            host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
+            local_directory=str(BUILD / "dask"), env=_ONE_THREAD,
+        )  # fmt: skip
+        try:
+            return cluster, Client(cluster, set_as_default=False)
+        except BaseException:
+            cluster.close()
+            raise
+    except Exception as error:  # Of the system, of Dask, or of what a worker imports.
+        raise UserError(
+            f"workers = {count}: cannot be started ({_told(error)}): allowed are as many as this "
+            f"machine has processes and memory for, with {BUILD / 'dask'} writable"
+        ) from error
 
 
 @contextmanager

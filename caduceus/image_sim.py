@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus import images as test_images
-from caduceus import pipeline
+from caduceus import pipeline, typical
 from caduceus.accuracy import TEST_SET, known
 from caduceus.chip_sim import ChipRun, execute
 from caduceus.deploy import DeviceRequest, deployed, ideal, within
@@ -104,7 +104,7 @@ def run_network(request: ImageRequest, console: Console) -> bool:
         within(network, devices.settings), request.weights, chip, request.read_mode,
         request.replicas,
     )  # fmt: skip
-    program, state = deployed(program, chip, devices, x)
+    program, state = deployed(program, chip, devices, typical.images(network))
     tiles = computing(program)
     console.print(
         f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles, "

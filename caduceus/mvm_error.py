@@ -23,6 +23,7 @@ from rich.table import Table
 from caduceus.ages import AGES
 from caduceus.average import mean_deviation
 from caduceus.deploy import DeviceRequest, deployed_layers
+from caduceus.published import ZEROS
 from compiler.one_tile import compile_network
 from golden.tile import Tile
 from pcm import settings
@@ -33,7 +34,6 @@ from spec.formats import PHASES, ReadMode
 from spec.network import Input, Layer, Network, Weights
 
 VECTORS = 2048
-SPARSITY = 0.3
 MODELS = ("ideal", "hermes_odp", "hermes_tdp", "generic")
 PUBLISHED = {"hermes_odp": "about 3", "hermes_tdp": "3 to 4"}
 """Equivalent bits."""
@@ -84,9 +84,9 @@ def task(chip: Chip, vectors: int = VECTORS) -> Task:
     random = np.random.default_rng(_SEED)
     rows, columns = chip.array.rows, chip.array.columns
     weight = random.uniform(-1, 1, (rows, columns))
-    weight[random.random(weight.shape) < SPARSITY] = 0
+    weight[random.random(weight.shape) < ZEROS] = 0
     x = random.integers(-formats.INT8_MAX, formats.INT8_MAX + 1, (vectors, rows))
-    x[random.random(x.shape) < SPARSITY] = 0
+    x[random.random(x.shape) < ZEROS] = 0
     return Task(weight, x.astype(np.int8), x @ weight)
 
 

@@ -7,3 +7,8 @@ BUILD = REPOSITORY / "build"
 """Everything that commands make; `make clean` removes it."""
 TEST_IMAGES = REPOSITORY / "tests" / "data" / "fashion_mnist_test20.npz"
 HARNESS = REPOSITORY / "tb" / "sv"
+
+
+def absolute(name: str) -> str:
+    """A path of a description, whole; a name as it is."""
+    return str(Path(name).resolve()) if name.endswith((".yaml", ".yml")) else name

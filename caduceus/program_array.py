@@ -3,21 +3,22 @@
 Random weights, uniform with 30 % zeros, as in the published characterisation.
 """
 
-import fcntl
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from caduceus.paths import BUILD
+from caduceus.paths import BUILD, absolute
 from caduceus.progress import watch
+from caduceus.published import ZEROS
+from caduceus.run_files import forget, only_run, working_files
 from caduceus.sim import tile_sources
 from golden.programmer import Programmed, Programmer
 from golden.tile import Tile
@@ -49,8 +50,6 @@ from tb.tile_host import half_periods
 
 VECTORS_AFTER = 20
 """Vectors that are multiplied in either read mode once all is programmed."""
-ZEROS = 0.3
-"""Share of the weights that are 0 (published)."""
 LARGEST = {1: 80, 2: 160}
 """Counts of the largest weight, by the devices in use (published)."""
 PERCENTILES = (50, 75, 90, 99)
@@ -96,32 +95,23 @@ def drawn(chip: Chip, request: Request) -> tuple[PcmState, NDArray[np.int64], ND
     return state, targets[: request.diagonals], x
 
 
-@contextmanager
-def _only_run(place: Path) -> Iterator[None]:
-    """Runs share their folder, so a second one waits for the first."""
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / "lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _simulated(
     request: Request, chip: Chip, place: Path, console: Console, drawing: tuple
 ) -> ProgrammingOutcome:
     """Write the job, build and run it."""
     job, (state, targets, x) = place / "job", drawing
-    shutil.rmtree(job, ignore_errors=True)
-    (job / FINAL).mkdir(parents=True)
-    path = Path(request.chip)
-    name = str(path.resolve()) if path.suffix in (".yaml", ".yml") else request.chip
-    ProgrammingJob(name, request.devices, half_periods(chip)).save(job)
-    pcm_state.save(state, job / STATE)
-    np.save(job / TARGETS, targets)
-    np.save(job / VECTORS, x)
+    with working_files(place):
+        shutil.rmtree(job, ignore_errors=True)
+        (job / FINAL).mkdir(parents=True)
+        ProgrammingJob(absolute(request.chip), request.devices, half_periods(chip)).save(job)
+        pcm_state.save(state, job / STATE)
+        np.save(job / TARGETS, targets)
+        np.save(job / VECTORS, x)
+        sources = tile_sources(chip, place / "design")
     with watch(job, console, {DIAGONALS: len(targets)}, unit=""):
         results = runner.run_bench(
             name=f"program-{chip.name}-{request.simulator}",
-            sources=tile_sources(chip, place / "design"),
+            sources=sources,
             top="tile_harness",
             parameters={"UNITS": chip.link.units},
             test_module="tb.run_programming",
@@ -152,9 +142,7 @@ def _compared(
             score.add(values, told[name], lambda i, n=name: f"{n} of diagonal {i[0]}, line {i[1]}")
     score.add([golden.pulses], [outcome.pulses], lambda _: "number of pulses")
     score.add([golden.reads], [outcome.reads], lambda _: "number of verify reads")
-    words = np.array(
-        [int(word, 16) for word in (job / FINAL / "state_0.hex").read_text("ascii").split()]
-    )
+    words = _final_words(job / FINAL / "state_0.hex")
     score.add(
         pcm_state.image(golden.state(), 0), words, lambda i: f"word {i[0]} of the array's state"
     )
@@ -169,22 +157,45 @@ def _compared(
     return score, found
 
 
+def _final_words(file: Path) -> NDArray[np.int64]:
+    """Words of the state that the array leaves when the simulation ends.
+
+    Raises:
+        UserError: it did not.
+    """
+    try:
+        text = file.read_text("ascii")
+    except OSError as error:
+        raise UserError(
+            f"{file}: cannot read the array's state, which the simulation was to leave: "
+            f"{error.strerror}"
+        ) from None
+    return np.array([int(word, 16) for word in text.split()])
+
+
 def _statistics(found: Programmed, targets: NDArray[np.int64]) -> dict[str, object]:
-    """How near the devices came, and how long it took, over those that were iterated."""
+    """How near the devices came, and how long it took, over those that were iterated.
+
+    None stands for what there is nothing to take it of.
+    """
     used = targets != 0
     error, iterations, within = found.error[used], found.iterations[used], found.within[used]
+
+    def of(values: NDArray, figure: Callable[[NDArray], float]) -> float | None:
+        return float(figure(values)) if len(values) else None
+
     return {
         "cells": targets.size,
         "iterated": int(used.sum()),
-        "within_margin": float(within.mean()),
+        "within_margin": of(within, np.mean),
         "error_counts": {
-            "mean": float(error.mean()),
-            "sigma": float(error.std()),
-            "sigma_within_margin": float(error[within].std()),
+            "mean": of(error, np.mean),
+            "sigma": of(error, np.std),
+            "sigma_within_margin": of(error[within], np.std),
         },
         "iterations": {
-            "mean": float(iterations.mean()),
-            **{str(p): float(np.percentile(iterations, p)) for p in PERCENTILES},
+            "mean": of(iterations, np.mean),
+            **{str(p): of(iterations, partial(np.percentile, q=p)) for p in PERCENTILES},
             "histogram": np.bincount(iterations, minlength=programming.ITERATIONS + 1).tolist(),
         },
     }
@@ -209,7 +220,8 @@ def run(request: Request, console: Console) -> bool:
     version = runner.tool_version(request.simulator)
     drawing = drawn(chip, request)
     place = BUILD / "program" / f"{chip.name}-{request.simulator}"
-    with _only_run(place):
+    with only_run(place, console):
+        forget(request.output)
         outcome = _simulated(request, chip, place, console, drawing)
         with console.status("comparing with the golden model"):
             score, found = _compared(request, chip, place / "job", drawing, outcome)
@@ -243,11 +255,15 @@ def _show(report: Mapping, path: Path, console: Console) -> None:
     error, iterations = report["error_counts"], report["iterations"]
     if report["mismatches"]:
         console.print(f"MISMATCH: {report['first_mismatch']}", style="bold red", soft_wrap=True)
+    told = f"{report['iterated']} of {report['cells']} cells iterated"
+    if report["iterated"]:
+        told += (
+            f", {report['within_margin']:.2%} within the margin; error {error['mean']:.2f} +- "
+            f"{error['sigma']:.2f} counts; {iterations['mean']:.2f} iterations, 90 % within "
+            f"{iterations['90']:.0f}"
+        )
     console.print(
-        f"{report['iterated']} of {report['cells']} cells iterated, "
-        f"{report['within_margin']:.2%} within the margin; error {error['mean']:.2f} +- "
-        f"{error['sigma']:.2f} counts; {iterations['mean']:.2f} iterations, 90 % within "
-        f"{iterations['90']:.0f}\n"
+        f"{told}\n"
         f"{report['pulses']} pulses and {report['verify_reads']} verify reads, "
         f"{report['cycles']} cycles, {report['time_ms']:.2f} ms on the chip\n"
         f"{report['values_compared']} values compared, {report['mismatches']} mismatches, "

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from caduceus.options import FiniteRange
 from caduceus.paths import BUILD
 
 _OUTPUT = BUILD / "program" / "result.json"
@@ -19,7 +20,7 @@ _OUTPUT = BUILD / "program" / "result.json"
               help="Simulator: verilator or icarus.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=1, show_default=True,
               help="Which devices, targets and inputs.")  # fmt: skip
-@click.option("--noise", type=click.FloatRange(0, 40), default=1.0, show_default=True,
+@click.option("--noise", type=FiniteRange(0, 40), default=1.0, show_default=True,
               help="Standard deviation of a read, in counts.")  # fmt: skip
 @click.option("--diagonals", type=click.IntRange(1), help="Only the first so many.  [default: all]")
 @click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT,

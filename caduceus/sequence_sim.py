@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 from rich.console import Console
 
-from caduceus import bpc, chip_sim, text
+from caduceus import bpc, chip_sim, text, typical
 from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from compiler.recurrent import compile_recurrent
@@ -44,7 +44,7 @@ def run_network(
     devices = devices or ideal()
     x, following = text.inputs(network, weights, steps)
     program = compile_recurrent(within(network, devices.settings), weights, chip, read_mode)
-    program, state = deployed(program, chip, devices, x)
+    program, state = deployed(program, chip, devices, typical.steps(network, weights))
     tiles = computing(program)
     console.print(
         f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles and "

@@ -1,11 +1,9 @@
 """`caduceus sim`: networks in RTL against golden; here those that go through one tile."""
 
-import fcntl
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
@@ -20,9 +18,10 @@ from caduceus.accuracy import TEST_SET, known
 from caduceus.chip_sim import run_network
 from caduceus.deploy import DeviceRequest, deployed_layers, ideal, within
 from caduceus.image_sim import ImageRequest
-from caduceus.paths import BUILD, HARNESS
+from caduceus.paths import BUILD, HARNESS, absolute
 from caduceus.progress import watch
 from caduceus.replicas import Replicas, chosen, refused
+from caduceus.run_files import forget, only_run
 from caduceus.workload import Workload, workload
 from compiler.one_tile import compile_network
 from golden import network as golden_network
@@ -146,8 +145,8 @@ def prepare(request: Request) -> Prepared:
     (prepared.job / "states").mkdir(parents=True)
     Job(
         # The simulation runs in another folder.
-        chip=_absolute(request.chip),
-        network=_absolute(request.network),
+        chip=absolute(request.chip),
+        network=absolute(request.network),
         read_mode=request.read_mode,
         clock_half_periods_ps=half_periods(chip),
     ).save(prepared.job)
@@ -157,11 +156,6 @@ def prepare(request: Request) -> Prepared:
         pcm_state.save(state, prepared.job / f"{layer.layer.name}.pcm")
         pcm_state.write_image(state, 0, prepared.job / "states" / f"state_{index}.hex")
     return prepared
-
-
-def _absolute(name: str) -> str:
-    """A path of a description, whole; a name as it is."""
-    return str(Path(name).resolve()) if name.endswith((".yaml", ".yml")) else name
 
 
 def simulate(request: Request, prepared: Prepared, console: Console) -> tuple[Results, Outcome]:
@@ -212,7 +206,7 @@ def run(request: Request, console: Console) -> bool:
     names = networks_of(chip, request.network)
     if request.replicas and len(names) > 1:
         raise UserError(f"replicas without a network: name one, of {', '.join(names)}")
-    with _only_run():
+    with only_run(BUILD / "sim", console):
         if len(names) == 1:
             return _run(replace(request, network=names[0]), chip, console, started)
         return _run_all(request, names, chip, console)
@@ -249,30 +243,14 @@ def _forget(output: Path) -> None:
     """Remove an old result, trace and picture: they must not pass for this run's if it fails.
 
     Raises:
-        UserError: it cannot be removed, or is no regular file.
+        UserError: as `caduceus.run_files.forget`.
     """
-    try:
-        if output.exists() and not output.is_file():
-            raise UserError(f"{output}: cannot write the result: it is no regular file")
-        for file in (output, *image_sim.files_beside(output)):
-            file.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{output}: cannot write the result: {error.strerror}") from None
-
-
-@contextmanager
-def _only_run() -> Iterator[None]:
-    """Runs share their folders, so a second one waits for the first."""
-    folder = BUILD / "sim"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    forget(output, *image_sim.files_beside(output))
 
 
 def _run(request: Request, chip: Chip, console: Console, started: float) -> bool:
     """The run itself, with the folders to itself."""
-    what = chip, _absolute(request.chip), request.simulator, request.read_mode
+    what = chip, absolute(request.chip), request.simulator, request.read_mode
     how = request.waves, request.output, console
     found = recurrent.find(request.network)
     if found is not None:

@@ -12,7 +12,7 @@ from caduceus.paths import BUILD
 from spec.formats import ReadMode
 
 SETTINGS = ("ideal", "hermes_odp", "hermes_tdp")
-MOST_SEEDS = 1_000_000
+MOST_SEEDS = 10_000
 _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": (None,)}
 
 

@@ -16,6 +16,10 @@ A counter that gets charge q in each of W windows counts on average
 
 as every window is rounded down. That holds if what is rounded off is spread evenly, so each of the
 three currents is varied over `DITHER` neighbouring levels.
+
+In a 4-phase read of inputs of one sign, as they come after a ReLU, each counter has a window
+without a pulse. What it counts is the offset, or 0 where that is negative, which no straight line
+says: it is measured by itself.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +32,7 @@ from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import PHASES, ReadMode, Steer
-from spec.measurement import REFERENCE_MAX, Measurement, Procedure
+from spec.measurement import REFERENCE_MAX, HostProcedure, Measurement
 from spec.program import TileConfig
 
 COARSE_STEP = 16
@@ -41,6 +45,8 @@ DITHER = 16
 """Levels around each of the three, an eighth of a count apart."""
 READS = 4
 """Reads of each level."""
+EMPTY_READS = 32
+"""Reads without a pulse, of each counter."""
 GAIN_MIN, GAIN_MAX = 0.5, 1.5
 """Gains that are taken for a working converter's, times the nominal one; +-21 % is published."""
 EXACT_COUNT = 1 << formats.FP16_FRACTION_BITS + 1
@@ -64,6 +70,8 @@ class Calibration:
         read_mode: that it was measured in, and corrects.
         gain_p, gain_n: float64 [columns], times the nominal gain.
         offset_p, offset_n: float64 [columns], counts a window.
+        empty_p, empty_n: float64 [columns], counts a window without a pulse; 0 in 1-phase, where
+            no constant could take them off.
         reads: MVMs that it took.
     """
 
@@ -72,6 +80,8 @@ class Calibration:
     gain_n: NDArray[np.float64]
     offset_p: NDArray[np.float64]
     offset_n: NDArray[np.float64]
+    empty_p: NDArray[np.float64]
+    empty_n: NDArray[np.float64]
     reads: int
 
     @property
@@ -79,33 +89,42 @@ class Calibration:
         """How many were measured."""
         return len(self.gain_p)
 
-    def corrections(self) -> tuple[NDArray[np.float64], ...]:
+    def corrections(self, one_sign: bool = False) -> tuple[NDArray[np.float64], ...]:
         """Factor of P, factor of N, what is added for P, and for N; float64 [columns] each.
 
         The factors are exact: `P * factor` has the nominal gain. The offset of a counter is
         `factor * (offset - 1/2)` counts in every window that it counts in. In 4-phase reads that
-        are both of its windows, always: all of it is taken off. In 1-phase reads it is the counter
-        of the charge's sign, and one constant serves both: P's should be lowered by P's offset when
-        P counts, and raised by N's when N counts. With either sign in half of the reads the least
-        mean square error has half of each; the error that stays is plus and minus half their sum.
+        are both of its windows, always: all of it is taken off. With inputs of `one_sign`, one of
+        the two has no pulse: what such a window counts takes its place. In 1-phase reads it is the
+        counter of the charge's sign, and one constant serves both: P's should be lowered by P's
+        offset when P counts, and raised by N's when N counts. With either sign in half of the reads
+        the least mean square error has half of each; the error that stays is plus and minus half
+        their sum.
         """
-        share = windows(self.read_mode)
-        if Steer.BY_SIGN in (phase.steer for phase in PHASES[self.read_mode]):
-            share = 1 / 2
+        by_sign = _by_sign(self.read_mode)
+        share, empty = (1 / 2 if by_sign else windows(self.read_mode)), 0
+        if one_sign and not by_sign:
+            empty = share = share / 2
         factor_p, factor_n = 1 / self.gain_p, 1 / self.gain_n
         return (
             factor_p,
             factor_n,
-            -share * factor_p * (self.offset_p - 1 / 2),
-            -share * factor_n * (self.offset_n - 1 / 2),
+            -factor_p * (share * (self.offset_p - 1 / 2) + empty * self.empty_p),
+            -factor_n * (share * (self.offset_n - 1 / 2) + empty * self.empty_n),
         )
 
 
-def calibrated(config: TileConfig, calibration: Calibration) -> TileConfig:
+def _by_sign(read_mode: ReadMode) -> bool:
+    """Whether the charge's sign says which counter counts."""
+    return Steer.BY_SIGN in (phase.steer for phase in PHASES[read_mode])
+
+
+def calibrated(config: TileConfig, calibration: Calibration, one_sign: bool = False) -> TileConfig:
     """`config`, made for ideal converters, for those that were measured.
 
     What `config` does with an ideal count P it now does with `P * factor + added` of the
-    calibration, and so with N: its own `gain_p`, `gain_n` and `offset` stay in effect.
+    calibration, and so with N: its own `gain_p`, `gain_n` and `offset` stay in effect. `one_sign`
+    says that no input of the tile is negative, or none positive.
 
     Raises:
         UserError: the calibration is of another read mode or of fewer columns, or a constant does
@@ -123,7 +142,7 @@ def calibrated(config: TileConfig, calibration: Calibration) -> TileConfig:
         )
     before = config.constants.view(np.float16).astype(np.float64)
     gain_p, gain_n, offset = (before[:, INDEX[name]] for name in _CORRECTED)
-    corrections = (values[: config.columns] for values in calibration.corrections())
+    corrections = (values[: config.columns] for values in calibration.corrections(one_sign))
     factor_p, factor_n, added_p, added_n = corrections
     constants = config.constants.copy()
     for name, values in (
@@ -135,8 +154,12 @@ def calibrated(config: TileConfig, calibration: Calibration) -> TileConfig:
     return replace(config, constants=constants)
 
 
-def calibration(chip: Chip, rows: int, columns: int, read_mode: ReadMode) -> Procedure[Calibration]:
-    """Measure a tile's converters; drive it with `golden.measure` or `tb.measure`.
+def calibration(
+    chip: Chip, rows: int, columns: int, read_mode: ReadMode
+) -> HostProcedure[Calibration]:
+    """Measure a tile's converters.
+
+    Drive it with `golden.measure` or `tb.streamed_tile.StreamedTile.measure`.
 
     Args:
         chip: description of the tile's chip.
@@ -161,9 +184,14 @@ def calibration(chip: Chip, rows: int, columns: int, read_mode: ReadMode) -> Pro
         slope, start = _line(levels, counts)
         gain = slope / (counter_windows * per_level)
         _demand_answer(counter, gain, counts, counter_windows, chip)
-        found.append((gain, start / counter_windows + 1 / 2))
-    (gain_p, offset_p), (gain_n, offset_n) = found
-    return Calibration(read_mode, gain_p, gain_n, offset_p, offset_n, reads)
+        empty = np.zeros(columns)
+        if not _by_sign(read_mode):
+            empty = yield from _empty_windows(config, counter)
+            empty = empty / (EMPTY_READS * counter_windows)
+            reads += EMPTY_READS
+        found.append((gain, start / counter_windows + 1 / 2, empty))
+    (gain_p, offset_p, empty_p), (gain_n, offset_n, empty_n) = found
+    return Calibration(read_mode, gain_p, gain_n, offset_p, offset_n, empty_p, empty_n, reads)
 
 
 def _top_count(chip: Chip, counter_windows: int) -> int:
@@ -183,22 +211,14 @@ def reference_levels(chip: Chip, counter_windows: int) -> NDArray[np.int64]:
 
 def _counts(
     config: TileConfig, levels: NDArray[np.int64], counter: Steer
-) -> Procedure[NDArray[np.int64]]:
+) -> HostProcedure[NDArray[np.int64]]:
     """Counts of one counter, int64 [3, DITHER, READS, columns]."""
-    sign = 1 if counter is Steer.P else -1
-
-    def constants(scale: float, centre: int | NDArray[np.int64]) -> TileConfig:
-        """A configuration that sends (count - centre) * scale."""
-        values = np.zeros(config.constants.shape)
-        values[:, INDEX["gain_p" if counter is Steer.P else "gain_n"]] = 1
-        values[:, INDEX["offset"]] = -sign * centre
-        values[:, INDEX["scale"]] = sign * scale
-        return replace(config, constants=binary16(values, "calibration: a constant"))
+    sign = _sign(counter)
 
     def look(at: TileConfig, level: int, reads: int) -> Measurement:
         return Measurement(at, np.zeros((reads, config.rows), np.int8), sign * level)
 
-    coarse = constants(1 / COARSE_STEP, 0)
+    coarse = _looking_at(config, counter, 1 / COARSE_STEP, 0)
     centres = []
     for level in levels[:, DITHER // 2].tolist():
         results = yield look(coarse, level, COARSE_READS)
@@ -206,12 +226,37 @@ def _counts(
         centres.append(total * COARSE_STEP // COARSE_READS)
     counts = np.empty((*levels.shape, READS, config.columns), dtype=np.int64)
     for row, centre in enumerate(centres):
-        fine = constants(1, centre)
+        fine = _looking_at(config, counter, 1, centre)
         for place, level in enumerate(levels[row].tolist()):
             results = yield look(fine, level, READS)
             _demand_inside(counter, results)
             counts[row, place] = centre + results.astype(np.int64)
     return counts
+
+
+def _empty_windows(config: TileConfig, counter: Steer) -> HostProcedure[NDArray[np.int64]]:
+    """Sum of the counts of one counter over reads without a pulse, int64 [columns]."""
+    x = np.zeros((EMPTY_READS, config.rows), np.int8)
+    results = yield Measurement(_looking_at(config, counter, 1, 0), x)
+    _demand_inside(counter, results)
+    return results.sum(axis=0, dtype=np.int64)
+
+
+def _sign(counter: Steer) -> int:
+    """Of the reference current that feeds a counter, and of the counter in P - N."""
+    return 1 if counter is Steer.P else -1
+
+
+def _looking_at(
+    config: TileConfig, counter: Steer, scale: float, centre: int | NDArray[np.int64]
+) -> TileConfig:
+    """A configuration that sends (count - centre) * scale of one counter."""
+    sign = _sign(counter)
+    values = np.zeros(config.constants.shape)
+    values[:, INDEX["gain_p" if counter is Steer.P else "gain_n"]] = 1
+    values[:, INDEX["offset"]] = -sign * centre
+    values[:, INDEX["scale"]] = sign * scale
+    return replace(config, constants=binary16(values, "calibration: a constant"))
 
 
 def _line(

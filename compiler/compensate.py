@@ -20,7 +20,7 @@ from compiler.calibrate import INDEX
 from compiler.quantise import binary16
 from spec import formats
 from spec.errors import UserError
-from spec.measurement import Measurement, Procedure
+from spec.measurement import HostProcedure, Measurement
 from spec.program import TileConfig
 
 GROUPS = 8
@@ -49,8 +49,10 @@ class Baseline:
     total: int
 
 
-def baseline(config: TileConfig) -> Procedure[Baseline]:
-    """Measure a tile that was just programmed; drive it with `golden.measure` or `tb.measure`.
+def baseline(config: TileConfig) -> HostProcedure[Baseline]:
+    """Measure a tile that was just programmed.
+
+    Drive it with `golden.measure` or `tb.streamed_tile.StreamedTile.measure`.
 
     Args:
         config: of the tile, calibrated if it is to be.
@@ -70,7 +72,7 @@ def baseline(config: TileConfig) -> Procedure[Baseline]:
     return Baseline(bits, _total(results))
 
 
-def factor(config: TileConfig, before: Baseline) -> Procedure[float]:
+def factor(config: TileConfig, before: Baseline) -> HostProcedure[float]:
     """How much smaller a tile's results are now: what their scale is to be multiplied by.
 
     Args:

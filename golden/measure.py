@@ -1,10 +1,10 @@
 """A host's procedure, driven on the golden model of a tile."""
 
 from golden.tile import Tile
-from spec.measurement import Found, Procedure
+from spec.measurement import Found, HostProcedure
 
 
-def run(procedure: Procedure[Found], tile: Tile, first_read: int = 0) -> Found:
+def run(procedure: HostProcedure[Found], tile: Tile, first_read: int = 0) -> Found:
     """What the procedure finds out about `tile`.
 
     Args:

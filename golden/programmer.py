@@ -98,7 +98,7 @@ class Programmer:
             procedure: number of devices, margin and so on.
 
         Raises:
-            UserError: the diagonal, a target, or their number is not allowed.
+            UserError: the diagonal, a target, their number, or that of the devices is not allowed.
         """
         chip = self._chip
         if not 0 <= diagonal < spec.diagonals(chip):
@@ -108,6 +108,8 @@ class Programmer:
                 f"targets: allowed are {spec.lines(chip)} from {-spec.TARGET_MAX} to "
                 f"{spec.TARGET_MAX}"
             )
+        if procedure.devices == 0:
+            raise UserError("devices = 0: allowed is 1 or 2")
         two = procedure.devices == 2
         first = np.where(targets < 0, 2, 0)
         used = targets != 0

@@ -1,6 +1,6 @@
 """What programs a tile's array: the programmer, and the sequencer of its pulses and reads."""
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -28,7 +28,6 @@ class Programming(wiring.Component):
         heat, heat_set: to the array. verify, clear, integrate, steer: likewise, for verify reads,
             into bank 0, with every row driven while `integrate`; 0 but while `busy`.
         array_busy: the array is still converting the last window.
-        resting: nothing is under way here.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -58,7 +57,6 @@ class Programming(wiring.Component):
                 "integrate": Out(1),
                 "steer": Out(Steer),
                 "array_busy": In(1),
-                "resting": Out(1),
             }
         )
 
@@ -67,20 +65,28 @@ class Programming(wiring.Component):
         m.submodules.programmer = programmer = Programmer(self._chip)
         m.submodules.sequencer = sequencer = PulseSequencer()
         connect(m, flipped(self.order), programmer.order)
+        # What the array and the sequencer are told with a command stays until the next, whatever
+        # is reset meanwhile: a pulse that a reset cuts short is still for the devices it began at.
+        told = {
+            port: Signal.like(getattr(programmer, port), name=f"told_{port}", reset_less=True)
+            for port in ("command", "diagonal", "device", "line")
+        }
+        with m.If(programmer.command_start):
+            m.d.sync += [kept.eq(getattr(programmer, port)) for port, kept in told.items()]
         m.d.comb += [
             sequencer.start.eq(programmer.command_start),
-            sequencer.command.eq(programmer.command),
+            sequencer.command.eq(told.pop("command")),
             programmer.command_busy.eq(sequencer.busy),
             programmer.p.eq(self.p),
             programmer.n.eq(self.n),
             sequencer.array_busy.eq(self.array_busy),
-            self.resting.eq(sequencer.resting),
             # Charge of g+ devices goes to P, of g- devices to N.
-            self.steer.eq(Mux(programmer.device[1], Steer.N, Steer.P)),
+            self.steer.eq(Mux(told["device"][1], Steer.N, Steer.P)),
+            *(getattr(self, port).eq(kept) for port, kept in told.items()),
         ]
         for port in (
             "busy", "pulsed", "verified", "head_write", "head", "head_on", "head_amplitude",
-            "diagonal", "device", "line", "read_enable", "read_group",
+            "read_enable", "read_group",
         ):  # fmt: skip
             m.d.comb += getattr(self, port).eq(getattr(programmer, port))
         for port in ("heat", "heat_set", "verify", "clear", "integrate"):

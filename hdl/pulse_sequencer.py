@@ -46,7 +46,6 @@ class PulseSequencer(wiring.Component):
         heat, heat_set, verify, clear, integrate: to the array, see `hdl.pcm_array`. With `verify`
             a read is under way; every row is to be driven in all of its window.
         array_busy: the array is still converting the last window.
-        resting: no command is being done.
     """
 
     start: In(1)
@@ -58,7 +57,6 @@ class PulseSequencer(wiring.Component):
     clear: Out(1)
     integrate: Out(1)
     array_busy: In(1)
-    resting: Out(1)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -68,24 +66,22 @@ class PulseSequencer(wiring.Component):
         timer = Signal(range(longest))
         m.d.mvm += self.clear.eq(0)
         with m.FSM(domain="mvm", name="sequence"):
-            with m.State("REST"):
-                m.d.comb += self.resting.eq(~orders.available)
-                with m.If(orders.available), m.Switch(self.command):
-                    for command, (shape, clocks) in _PULSES.items():
-                        with m.Case(command):
-                            m.d.mvm += [
-                                self.heat.eq(1),
-                                self.heat_set.eq(shape),
-                                timer.eq(clocks - 1),
-                            ]
-                            m.next = "HEAT"
-                    with m.Case(Command.READ):
+            with m.State("REST"), m.If(orders.available), m.Switch(self.command):
+                for command, (shape, clocks) in _PULSES.items():
+                    with m.Case(command):
                         m.d.mvm += [
-                            self.clear.eq(1),
-                            self.verify.eq(1),
-                            timer.eq(programming.VERIFY_PRECHARGE - 1),
+                            self.heat.eq(1),
+                            self.heat_set.eq(shape),
+                            timer.eq(clocks - 1),
                         ]
-                        m.next = "PRECHARGE"
+                        m.next = "HEAT"
+                with m.Case(Command.READ):
+                    m.d.mvm += [
+                        self.clear.eq(1),
+                        self.verify.eq(1),
+                        timer.eq(programming.VERIFY_PRECHARGE - 1),
+                    ]
+                    m.next = "PRECHARGE"
             with m.State("HEAT"):
                 m.d.mvm += timer.eq(timer - 1)
                 with m.If(timer == 0):

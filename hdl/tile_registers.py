@@ -38,7 +38,7 @@ class TileRegisters(wiring.Component):
         enable, four_phase, relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale, rows,
             columns, parts, rx_parts, reference_level: configuration.
         gather, pool: what is configured of the gather unit and of the pooling unit.
-        order, programming: see `hdl.programmer`; it is busy.
+        order, programming: to the programmer, see `hdl.programmer`; 1 while it is busy.
         restart: one clock: PARTS is written.
         state_load, state_index: one clock, and which: the array is to load its state.
         state_loading, busy: status.

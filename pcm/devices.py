@@ -84,10 +84,11 @@ class Ageing:
         UserError: the age is negative or not a number.
     """
 
-    def __init__(self, settings: Settings, seed: int, age: float) -> None:
+    def __init__(self, settings: Settings, seed: int, age: float, programming: int = 0) -> None:
         if not 0 <= age <= OLDEST:
             raise UserError(f"age = {age:g}: allowed is 0 to {OLDEST:g} seconds")
         self._settings, self._seed, self._age = settings, seed, age
+        self._programming = programming
         model = settings.device_model
         self._tables = None if model is None else _tables(model)
 
@@ -122,11 +123,11 @@ class Ageing:
         tables, settings = self._tables, self._settings
         made = wanted.astype(np.float64)
         if settings.programming_noise:
-            normal = Stream(self._seed, Purpose.PROGRAMMING, number).normal(wanted.shape)
+            normal = self._stream(Purpose.PROGRAMMING, number).normal(wanted.shape)
             made = np.maximum(made + tables.programming[wanted] * normal, 0)
         now = made
         if settings.drift and self._age > 0:
-            normal = Stream(self._seed, Purpose.DRIFT, number).normal(wanted.shape)
+            normal = self._stream(Purpose.DRIFT, number).normal(wanted.shape)
             exponent = np.abs(tables.drift_mean[wanted] + tables.drift_sigma[wanted] * normal)
             since = tabulated([ln((self._age + tables.model.t_0) / tables.model.t_0)])[0]
             now = made * decay(exponent * since)
@@ -134,11 +135,15 @@ class Ageing:
             return now, np.zeros(wanted.shape[:2])
         slow, fast = (tabulated([share])[0] for share in _deviations(tables.model, self._age))
         relative = tables.read[np.rint(made).clip(0, formats.CELL_MAX).astype(np.int64)]
-        normal = Stream(self._seed, Purpose.SLOW_NOISE, number).normal(wanted.shape)
+        normal = self._stream(Purpose.SLOW_NOISE, number).normal(wanted.shape)
         sigma = now * relative
         # Sums of two terms: there is only one order.
         variance = np.square(sigma * fast).sum(axis=-1)
         return np.maximum(now + sigma * slow * normal, 0), variance
+
+    def _stream(self, purpose: Purpose, number: int) -> Stream:
+        """Random numbers of a tile that are drawn anew with every programming."""
+        return Stream(self._seed, purpose, number, self._programming)
 
     def _broken(self, codes: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
         """The same with devices that do not work."""

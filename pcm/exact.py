@@ -54,11 +54,12 @@ def decay(y: NDArray[np.float64]) -> NDArray[np.float64]:
 class Stream:
     """Random numbers of one purpose in one tile: the same whatever else is drawn, and when.
 
-    Philox4x64-10 (Salmon et al., SC 2011), the key being the seed, purpose and tile.
+    Philox4x64-10 (Salmon et al., SC 2011), the key being the seed, purpose, number of the
+    programming, and tile.
     """
 
-    def __init__(self, seed: int, purpose: int, tile: int) -> None:
-        key = np.array([seed, purpose << 32 | tile], dtype=np.uint64)
+    def __init__(self, seed: int, purpose: int, tile: int, programming: int = 0) -> None:
+        key = np.array([seed, purpose << 32 | programming << 16 | tile], dtype=np.uint64)
         self._words = np.random.Philox(key=key)
 
     def _bytes(self, count: int) -> NDArray[np.uint8]:

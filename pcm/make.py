@@ -1,6 +1,7 @@
 """PCM states: devices and converters of every tile, drawn from a seed.
 
-The same settings, seed, age and targets give the same file on every machine.
+The same chip, targets, settings, seed, age, read mode and inputs give the same bytes on every
+machine.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ def state(
     age: float,
     read_mode: ReadMode,
     inputs: Sequence[Inputs] | None = None,
+    programming: int = 0,
 ) -> PcmState:
     """The devices and converters that a program finds.
 
@@ -40,13 +42,15 @@ def state(
         age: seconds since programming.
         read_mode: of the program: shares out the read noise to the windows.
         inputs: by tile what its input vectors are like; None where nothing is known of them.
+        programming: how often the devices were programmed before: each time other numbers are
+            drawn for what programming leaves, while converters stay as they are.
 
     Raises:
         UserError: seed or age are out of range, or a target is larger than the devices can be.
     """
     if not 0 <= seed < 1 << 64:
         raise UserError(f"seed = {seed}: allowed is 0 to 2**64 - 1")
-    ageing = Ageing(settings, seed, age)
+    ageing = Ageing(settings, seed, age, programming)
     tiles, _, columns, _ = targets.shape
     codes = np.empty_like(targets)
     gains = np.empty((2, tiles, columns), dtype=np.uint32)

@@ -44,5 +44,5 @@ class Measurement:
             )
 
 
-Procedure = Generator[Measurement, NDArray[np.int8], Found]
+HostProcedure = Generator[Measurement, NDArray[np.int8], Found]
 """Yields measurements, is sent results int8 [n, config.columns], returns what was found."""

@@ -17,6 +17,7 @@ from enum import IntEnum
 from math import cos, pi
 
 from spec.chip import Chip
+from spec.errors import demand_range
 
 # --- pulses and reads, in clocks of `mvm` (1 ns on hermes; published) ----------------------------
 SQUARE_CLOCKS = 125
@@ -52,6 +53,8 @@ class Pulse(IntEnum):
 
 
 # --- the procedure -------------------------------------------------------------------------------
+DEVICES_MAX = 2
+"""Devices of a polarity that are in use."""
 TARGET_BITS = 9
 TARGET_MAX = (1 << TARGET_BITS - 1) - 1
 """Largest target, in counts of a verify read; the smallest is its negative (our choice)."""
@@ -74,7 +77,7 @@ ERROR_BITS = 13
 SET_MEAN, SET_SPREAD, SET_LIMIT = 348, 74, 1023
 """Conductance codes after SET: mean and standard deviation over devices, and the largest. A code
 is 80.6 / 255 counts of a verify read at the nominal gain of `hermes`: 110 and 23.4 counts, so that
-the 10th percentile is 80. What is above the largest code that a device can have reads as that."""
+the 10th percentile is 80. Codes end at 255: a device whose conductance would be larger has that."""
 SET_NOISE = 6
 """Standard deviation from one SET of a device to the next, in codes."""
 SHIFT_SPREAD = 192
@@ -148,11 +151,14 @@ class Procedure:
     """How a diagonal is programmed: fields of the registers PROGRAM and PROCEDURE.
 
     Attributes:
-        devices: 1 (ODP) or 2 (TDP).
+        devices: 1 (ODP) or 2 (TDP); 0 only reads.
         margin: counts; an error is within if its magnitude is below.
         iterations: pulses after which a device is given up.
         step: amplitude codes in 1/16 for a count of error.
         first: amplitude code from which the first pulse is reckoned.
+
+    Raises:
+        UserError: a number does not fit its field.
     """
 
     devices: int
@@ -160,3 +166,13 @@ class Procedure:
     iterations: int = ITERATIONS
     step: int = STEP
     first: int = FIRST
+
+    def __post_init__(self) -> None:
+        for key, most in (
+            ("devices", DEVICES_MAX),
+            ("margin", (1 << MARGIN_BITS) - 1),
+            ("iterations", (1 << ITERATION_BITS) - 1),
+            ("step", (1 << STEP_BITS) - 1),
+            ("first", AMPLITUDE_MAX),
+        ):
+            demand_range(0, getattr(self, key), most, "procedure of programming", key)

@@ -12,7 +12,7 @@ from cocotb.triggers import First, RisingEdge, Timer
 from numpy.typing import NDArray
 
 from spec.chip import Chip
-from spec.measurement import Found, Procedure
+from spec.measurement import Found, HostProcedure
 from spec.pcm_state import PcmState, write_image
 from spec.program import TileConfig
 from tb import beats
@@ -101,7 +101,7 @@ class StreamedTile:
         self.reads += len(x)
         return beats.read(Path(f"streams/output_{number}.txt"), columns, self._units)
 
-    async def measure(self, procedure: Procedure[Found]) -> Found:
+    async def measure(self, procedure: HostProcedure[Found]) -> Found:
         """Drive a host's procedure to its end: the RTL's twin of `golden.measure.run`.
 
         The cells are connected again when it is over.

@@ -1,5 +1,6 @@
 """A whole tile programmed through its registers, and its MVMs afterwards, against golden."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cocotb
@@ -242,3 +243,21 @@ async def reset_at_any_moment(dut: object) -> None:
         await bed.program(int(bed.random.integers(programming.diagonals(bed.chip))), 2)
         await bed.multiply(ReadMode.FOUR_PHASE)
         await bed.check_counters()
+
+
+@cocotb.test(skip=benches.current().get("chip") == "hermes")
+async def a_reset_changes_no_other_diagonal(dut: object) -> None:
+    """A pulse that it cuts short is for the devices that it began at, not for those at reset's."""
+    bed = await Testbed.start(dut)
+    state = programmable_state(bed.random, bed.chip)
+    state = replace(state, noise=np.zeros_like(state.noise))
+    await bed.bench.load(state)
+    for _ in range(benches.current()["resets"]):
+        await bed.host.begin(int(bed.random.integers(1, programming.diagonals(bed.chip))), 1)
+        # Pulses of the first stage follow each other with few clocks between.
+        await Timer(int(bed.random.integers(100, 3000)), "ns")
+        await reset(dut)
+    for device in range(len(DEVICES)):
+        expected = Programmer(bed.chip, state).read(0, device)
+        got = await bed.host.read(0, device)
+        compare(expected, got, lambda index: f"read of device {device}, line {index[0]}")  # noqa: B023

@@ -196,7 +196,9 @@ def test_faulty_devices_and_converters_in_rtl(tmp_path) -> None:
          "unknown PCM model 'nope': there are generic, hermes_odp, hermes_tdp, ideal"),
         (("--pcm", "missing.yaml"), "missing.yaml: "),
         (("--age", "-1"), "Invalid value for '--age': -1.0 is not in the range 0<=x<=1"),
-        (("--pcm", "hermes_odp", "--age", "nan"), "age = nan: allowed is 0 to 1e+10 seconds"),
+        (("--pcm", "hermes_odp", "--age", "nan"),
+         "Invalid value for '--age': nan: allowed is 0 to 1e+10."),
+        (("--age", "nan"), "Invalid value for '--age': nan: allowed is 0 to 1e+10."),
         (("--seed", "-1"), "Invalid value for '--seed': -1 is not in the range 0<=x<=18446744"),
     ],
 )  # fmt: skip

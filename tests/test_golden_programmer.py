@@ -208,3 +208,17 @@ def test_what_cannot_be_programmed_is_refused():
         programmer.program(0, targets - 256, Procedure(1))
     with pytest.raises(UserError, match=r"^targets: allowed are 16"):
         programmer.program(0, targets[1:], Procedure(1))
+    with pytest.raises(UserError, match=r"^devices = 0: allowed is 1 or 2$"):
+        programmer.program(0, targets, Procedure(0))
+
+
+@pytest.mark.parametrize(
+    ("key", "most"),
+    [("devices", 2), ("margin", 255), ("iterations", 63), ("step", 255), ("first", 255)],
+)
+def test_a_procedure_fits_its_registers(key: str, most: int):
+    for value in (0, most):
+        assert getattr(Procedure(**{"devices": 1, key: value}), key) == value
+    for value in (-1, most + 1):
+        with pytest.raises(UserError, match=rf": {key} = {value}: allowed is 0 to {most}$"):
+            Procedure(**{"devices": 1, key: value})

@@ -6,11 +6,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from caduceus import program_array
 from caduceus.program_array import Request
+from golden.programmer import Programmed
+from spec.errors import UserError
 from spec.programming import Procedure
 
 pytestmark = pytest.mark.xdist_group("program")
@@ -58,6 +61,30 @@ def test_another_margin_in_golden_is_a_mismatch(tmp_path: Path, monkeypatch: pyt
     assert report["mismatches"] > 0 and " of diagonal " in report["first_mismatch"]
 
 
+def _statistics(targets: list[int], error: list[int], within: list[bool]) -> dict:
+    lines = [np.array([each]) for each in (targets, error, within)]
+    found = Programmed(lines[1], np.abs(lines[1]), np.zeros_like(lines[0]), lines[2])
+    return program_array._statistics(found, lines[0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_statistics_of_nothing_are_null(tmp_path: Path):
+    nothing = _statistics([0, 0], [0, 0], [False, False])
+    assert nothing["iterated"] == 0 and nothing["within_margin"] is None
+    assert set(nothing["error_counts"].values()) == {None}
+    assert nothing["iterations"].pop("histogram") == [0] * 31
+    assert set(nothing["iterations"].values()) == {None}
+    none_within = _statistics([9, 0], [-20, 0], [False, False])
+    assert none_within["within_margin"] == 0
+    assert none_within["error_counts"] == {"mean": -20, "sigma": 0, "sigma_within_margin": None}
+    json.dumps([nothing, none_within], allow_nan=False)
+
+
+def test_a_final_state_that_is_missing_is_told(tmp_path: Path):
+    with pytest.raises(UserError, match=r"state_0.hex: cannot read the array's state, .*: No such"):
+        program_array._final_words(tmp_path / "state_0.hex")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -65,6 +92,11 @@ def test_another_margin_in_golden_is_a_mismatch(tmp_path: Path, monkeypatch: pyt
         (("--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (("--chip", "tiny", "--diagonals", 17), "diagonals = 17: chip tiny allows 1 to 16"),
         (("--chip", "tiny", "--output", "."), ".: is a folder: allowed is a file"),
+        (("--noise", "nan"), "Invalid value for '--noise': nan: allowed is 0 to 40."),
+        (
+            ("--chip", "tiny", "--output", "/dev/null/a/result.json"),
+            "/dev/null/a/result.json: cannot write the result: Not a directory",
+        ),
         (("--devices", 3), "Invalid value for '--devices': 3 is not in the range 1<=x<=2."),
     ],
 )

@@ -1,9 +1,15 @@
 """The command line of sweeps and accuracies: mistakes are told before any work."""
 
+import json
+
 import pytest
 
-from caduceus import __main__, collect, farm, points
+from caduceus import __main__, accuracy, bpc, collect, farm, points
+from caduceus.deploy import ideal
 from caduceus.points import Point
+from spec import chip as chips
+from spec import recurrent
+from spec.formats import ReadMode
 
 
 def command(monkeypatch, capsys, *arguments: object) -> tuple[int, str]:
@@ -24,6 +30,7 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
         ((*TINY, "--ages", ""), "'': allowed are 0 to 1e+10 seconds"),
         ((*TINY, "--seeds", "0"), "'0': allowed is a number of seeds"),
         ((*TINY, "--seeds", "5:5"), "'5:5': allowed is a number of seeds"),
+        ((*TINY, "--seeds", "10001"), "of 1 to 10000 seeds"),
         ((*TINY, "--seeds", "-3"), "'-3': allowed is a number of seeds"),
         ((*TINY, "--seeds", f"{1 << 64}:{(1 << 64) + 1}"), "below 2**64"),
         ((*TINY, "--pcm", "nope"), "unknown PCM model 'nope': there are generic, hermes_odp"),
@@ -84,7 +91,7 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys)
         (("--mvm-error", "--images", "3"), "--images: allowed with images of a network"),
         (("--pcm", "nope"), "unknown PCM model 'nope'"),
         (("--age", "-1"), "Invalid value for '--age'"),
-        (("--chip", "tiny", "--images", "1", "--pcm", "generic", "--age", "nan"), "age = nan"),
+        (("--chip", "tiny", "--images", "1", "--pcm", "generic", "--age", "nan"), "'--age': nan: "),
     ],
 )
 def test_a_mistake_of_accuracy_is_one_sentence(monkeypatch, capsys, arguments, sentence):
@@ -105,3 +112,22 @@ def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
     assert "hermes_tdp devices, seed 7, 3600 s old: golden" in told and "of 20 images" in told
     point = Point("fashion_tiny", "tiny", "4-phase", "hermes_tdp", None, 7, 3600.0, 20)
     assert f"golden {points.measure(point).value:.2%}" in told
+
+
+@pytest.mark.parametrize("network", ["fashion_tiny", "lstm_tiny"])
+def test_a_point_of_a_sweep_writes_no_file(monkeypatch, network):
+    for module in (accuracy, bpc):
+        monkeypatch.setattr(module, "write_whole", None)
+    assert points.measure(Point(network, "tiny", "4-phase", "ideal", None, 0, 0.0, 20)).count == 20
+
+
+def test_a_single_measurement_of_all_is_known_afterwards(tmp_path, monkeypatch):
+    """Of the whole test text, but not of its beginning."""
+    monkeypatch.setattr(bpc, "BUILD", tmp_path)
+    found, chip, mode = recurrent.find("lstm_tiny"), chips.find("tiny"), ReadMode.ONE_PHASE
+    whole = len(bpc.whole_text(*found)) - 1
+    for count, known in ((20, None), (whole, 1.25)):
+        report = {"characters": count, "golden_bpc": 1.25}
+        bpc.keep(*found, chip, mode, ideal(), report)
+        assert bpc.known(*found, chip, mode) == known
+        assert json.loads((tmp_path / "accuracy.json").read_text()) == report

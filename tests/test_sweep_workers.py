@@ -253,3 +253,49 @@ def test_workers_of_both_kinds_or_none_are_refused():
         Workers("tcp://127.0.0.1:8786", 2)
     with pytest.raises(UserError, match="workers = 0: allowed is 1 or more"):
         Workers(count=0)
+
+
+@pytest.mark.parametrize("name", ["LocalCluster", "Client"])
+@pytest.mark.parametrize(
+    ("error", "told"), [(OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
+                        (TimeoutError(), "TimeoutError"), (RuntimeError("no\nport"), "no port")]
+)  # fmt: skip
+def test_workers_that_cannot_be_started_are_told(monkeypatch, name, error, told):
+    closed = []
+
+    def fails(*_arguments, **_options):
+        raise error
+
+    started = SimpleNamespace(close=lambda: closed.append(True))
+    monkeypatch.setattr(farm, "LocalCluster", lambda **_: started)
+    monkeypatch.setattr(farm, name, fails)
+    with (
+        pytest.raises(UserError, match=r"^workers = 2: cannot be started \(") as caught,
+        farm.farm(Workers(count=2)),
+    ):
+        pytest.fail("there are no workers")
+    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert closed == ([True] if name == "Client" else [])
+
+
+def test_a_scheduler_that_goes_away_is_told(monkeypatch):
+    def fails(*_arguments, **_options):
+        raise TimeoutError
+
+    monkeypatch.setattr(farm, "_demand_scheduler", lambda _: None)
+    monkeypatch.setattr(farm, "Client", fails)
+    with (
+        pytest.raises(UserError, match=r"^scheduler 'tcp://a:1': cannot be used \(TimeoutError\)"),
+        farm.farm(Workers("tcp://a:1")),
+    ):
+        pytest.fail("there is no scheduler")
+
+
+def test_workers_that_do_not_answer_in_time_are_told():
+    def late(_function, callback_timeout):
+        assert callback_timeout == farm.IMPORT_SECONDS
+        raise TimeoutError
+
+    client = SimpleNamespace(run_on_scheduler=late, run=late)
+    with pytest.raises(UserError, match=r"^scheduler a: it or a worker does not import .* 60 s"):
+        farm._demand_code(client, "a")

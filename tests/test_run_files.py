@@ -1,0 +1,81 @@
+"""Files of commands that simulate: one run at a time, and what cannot be written is told."""
+
+import fcntl
+import io
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from caduceus.paths import absolute
+from caduceus.run_files import forget, only_run, working_files
+from spec.errors import UserError
+
+
+def test_a_second_run_says_that_it_waits(tmp_path: Path):
+    folder, out = tmp_path / "a" / "b", io.StringIO()
+    with only_run(folder, Console(file=out)):
+        pass
+    assert out.getvalue() == ""
+    entered = threading.Event()
+
+    def second() -> None:
+        with only_run(folder, Console(file=out)):
+            entered.set()
+
+    with (folder / "lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not entered.wait(0.5)
+        assert out.getvalue() == "waiting for another run\n"
+    thread.join(10)
+    assert entered.is_set()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"file/a: cannot make a file of the run: Not a directory$"),
+        only_run(tmp_path / "file" / "a", Console(quiet=True)),
+    ):
+        pytest.fail("there is no such folder")
+
+
+def test_what_fails_within_a_run_is_not_about_its_files(tmp_path: Path):
+    with pytest.raises(FileNotFoundError), only_run(tmp_path, Console(quiet=True)):
+        (tmp_path / "none").read_text()
+
+
+def test_a_working_file_that_cannot_be_made_is_told(tmp_path: Path):
+    with (
+        pytest.raises(UserError, match=r"none/x: cannot make a file of the run: No such file"),
+        working_files(tmp_path),
+    ):
+        (tmp_path / "none" / "x").write_text("")
+
+
+def test_an_old_result_is_gone_and_a_new_one_can_be_written(tmp_path: Path):
+    output, beside = tmp_path / "result.json", tmp_path / "result.png"
+    output.touch()
+    beside.touch()
+    forget(output, beside)
+    assert list(tmp_path.iterdir()) == []
+    forget(tmp_path / "new" / "result.json")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_result_that_cannot_be_written_is_told(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^/dev/null: cannot write the result: it is no regular"):
+        forget(Path("/dev/null"))
+    for place in (tmp_path / "file" / "x.json", Path("/proc/x.json")):
+        with pytest.raises(UserError, match=rf"^{place}: cannot write the result: "):
+            forget(place)
+
+
+def test_paths_are_made_whole_and_names_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert absolute("mine.yaml") == str(tmp_path.resolve() / "mine.yaml")
+    assert absolute("hermes") == "hermes"
