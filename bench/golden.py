@@ -7,17 +7,17 @@ one thread for linear algebra, so that neither other jobs nor other cores change
 import dataclasses
 import json
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from itertools import product
-from statistics import median
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from bench.one_thread import measured
+from bench.rate import rate
 from golden.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError
@@ -25,8 +25,6 @@ from spec.formats import ReadMode
 from spec.program import TileConfig
 
 BATCHES = (1, 1024)
-ROUNDS = 7
-"""Measurements a figure; the median counts."""
 
 
 def run(name: str = "hermes", seconds: float = 0.1) -> list[dict]:
@@ -58,30 +56,30 @@ def measure(description: chip.Chip, seconds: float) -> list[dict]:
         False: Tile(description, quiet),
         True: Tile(description, dataclasses.replace(quiet, noise=noise)),
     }
-    constants = np.array([[c.reset for c in formats.COLUMN_CONSTANTS]] * columns, dtype=np.uint16)
-    x = rng.integers(-formats.INT8_MAX, formats.INT8_MAX + 1, (max(BATCHES), rows)).astype(np.int8)
+    x = random_inputs(description, max(BATCHES))
     figures = []
     for mode, noisy, batch in product(ReadMode, tiles, BATCHES):
-        config = TileConfig(mode, rows, columns, constants)
+        config = plain_config(description, mode)
         row = {"mode": mode.value, "noise": noisy, "batch": batch}
         for part in ("counts", "run"):
-            call = getattr(tiles[noisy], part)
-            row[part] = round(batch * _rate(call, (config, x[:batch]), seconds))
+            call = partial(getattr(tiles[noisy], part), config, x[:batch])
+            row[part] = round(batch * rate(call, seconds))
         figures.append(row)
     return figures
 
 
-def _rate(call: Callable, arguments: tuple, seconds: float) -> float:
-    """Calls a second of processor time, median of `ROUNDS` measurements."""
-    call(*arguments)
-    rates = []
-    for _ in range(ROUNDS):
-        calls, start = 0, time.process_time()
-        while (spent := time.process_time() - start) < seconds:
-            call(*arguments)
-            calls += 1
-        rates.append(calls / spent)
-    return median(rates)
+def plain_config(description: chip.Chip, mode: ReadMode) -> TileConfig:
+    """A whole tile, its column constants as after a reset."""
+    rows, columns = description.array.rows, description.array.columns
+    constants = np.array([[c.reset for c in formats.COLUMN_CONSTANTS]] * columns, dtype=np.uint16)
+    return TileConfig(mode, rows, columns, constants)
+
+
+def random_inputs(description: chip.Chip, vectors: int) -> NDArray[np.int8]:
+    """Input vectors of a whole tile, every value as likely: int8 [vectors, rows]."""
+    shape = vectors, description.array.rows
+    rng = np.random.default_rng(1)
+    return rng.integers(-formats.INT8_MAX, formats.INT8_MAX, shape, dtype=np.int8, endpoint=True)
 
 
 @click.command()

@@ -1,15 +1,14 @@
 """Speed of the golden model with whole networks: images a second on one thread.
 
-`python -m bench.images` prints the table. Times are processor time, as in `bench.golden`, in the
-long run: what the model prepares with the first images of a program is there already.
+`python -m bench.images` prints the table. Times are processor time, as in `bench.golden`; what the
+model prepares with the first images of a program is there already.
 """
 
 import dataclasses
 import json
 import sys
-import time
+from functools import partial
 from itertools import product
-from statistics import median
 
 import click
 import numpy as np
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.one_thread import measured
+from bench.rate import rate
 from compiler.images import compile_images
 from golden.images import IMAGES_PER_BLOCK, Machine
 from spec import chip, formats, network, pcm_state
@@ -27,9 +27,7 @@ from spec.program_codes import computing, device_codes
 
 NETWORK = "resnet9"
 ROUNDS = 3
-"""Measurements a figure, each of a block of images; the median counts."""
-_READY = 7
-"""Blocks after which tiles with 16 vectors an image have prepared what there is to prepare."""
+"""Measurements a figure, each of a block of images or more; the median counts."""
 
 
 def run(name: str = NETWORK, chip_name: str = "hermes") -> list[dict]:
@@ -51,7 +49,7 @@ def run(name: str = NETWORK, chip_name: str = "hermes") -> list[dict]:
 
 
 def measure(
-    described: Network, weights: dict[str, Weights], description: chip.Chip, ready: int = _READY
+    described: Network, weights: dict[str, Weights], description: chip.Chip, seconds: float = 1.0
 ) -> list[dict]:
     """The figures of `run`, in this process with as many threads as it has."""
     rng = np.random.default_rng(0)
@@ -66,8 +64,6 @@ def measure(
             noise = np.full_like(state.noise, 1 << formats.NOISE_FRACTION)
             state = dataclasses.replace(state, noise=noise)
         machine = Machine(program, description, state)
-        for block in range(ready):
-            machine.run(x, block * len(x))
         figures.append(
             {
                 "network": described.name,
@@ -75,20 +71,10 @@ def measure(
                 "tiles": len(computing(program)),
                 "mode": mode.value,
                 "noise": noisy,
-                "images": round(_rate(machine, x), 1),
+                "images": round(len(x) * rate(partial(machine.run, x), seconds, ROUNDS), 1),
             }
         )
     return figures
-
-
-def _rate(machine: Machine, x: np.ndarray) -> float:
-    """Images a second of processor time, median of `ROUNDS` measurements."""
-    rates = []
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        machine.run(x)
-        rates.append(len(x) / (time.process_time() - start))
-    return median(rates)
 
 
 @click.command()

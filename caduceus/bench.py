@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import golden
 from bench import images as golden_images
+from bench import memory as golden_memory
+from bench import speed as tile_speed
 from caduceus import chip_bench, sim
 from caduceus.paths import BUILD
 from spec.errors import UserError
@@ -99,9 +100,10 @@ def _table(title: str, rows: list[dict], keys: Sequence[str] | None = None) -> T
 def run(console: Console) -> Path:
     """Measure, print tables, write `build/bench.json`; returns its path."""
     machine = _machine()
-    with console.status("measuring the golden model"):
-        golden_rows = golden.run()
+    with console.status("measuring the golden model and its peers"):
+        tiles = tile_speed.run()
         image_rows = golden_images.run()
+        memory_rows = golden_memory.run()
     rtl_rows = _rtl(console)
     chip_rows = chip_bench.run(console)
     network_rows = _networks(console)
@@ -111,16 +113,19 @@ def run(console: Console) -> Path:
     }
     report = {
         "machine": machine,
-        "golden": golden_rows,
+        "tiles": tiles.rows,
+        "not_measured": tiles.missing,
         "golden_images": image_rows,
+        "golden_memory": memory_rows,
         "rtl": rtl_rows,
         "chip": chip_rows,
         "networks": network_rows,
         "peak_memory": memory,
     }
     console.print(_table("machine", [machine]))
-    console.print(_table("golden model, 256x256 tile, MVM/s on one thread", golden_rows))
+    tile_speed.show(tiles, console)
     console.print(_table("golden model, whole network, images/s on one thread", image_rows))
+    console.print(_table("golden model, memory of a whole chip, MiB", memory_rows))
     console.print(
         _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
     )

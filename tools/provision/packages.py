@@ -93,7 +93,7 @@ def _python_is_shared() -> bool:
     return ctypes.util.find_library(python_series()) is not None
 
 
-def _python_headers() -> bool:
+def python_headers() -> bool:
     """Tell whether the interpreter's C headers are there, for packages that have no wheel."""
     return Path(sysconfig.get_paths()["include"], "Python.h").exists()
 
@@ -142,7 +142,7 @@ def needs() -> list[Need]:
     ]
     if platform.machine() != "x86_64":
         # cocotb has wheels for this architecture only; elsewhere it is compiled.
-        always.append(Need(f"{series}-dev", _python_headers))
+        always.append(Need(f"{series}-dev", python_headers))
     return always
 
 

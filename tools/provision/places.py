@@ -47,6 +47,11 @@ class Places:
         return self.venv / "caduceus-setup.json"
 
     @property
+    def peers(self) -> Path:
+        """The virtual environment of what `make bench` measures beside the golden model."""
+        return self.root / ".venv-peers"
+
+    @property
     def lock_file(self) -> Path:
         """The pinned versions and their hashes."""
         return self.root / "requirements.lock"

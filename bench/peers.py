@@ -1,0 +1,76 @@
+"""Speed of other models of such tiles, measured here and now by an interpreter of their own.
+
+`python tools/setup.py --peers` makes that interpreter. Without it there is no figure but a line
+that says so.
+"""
+
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.one_thread import measured_elsewhere
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PYTHON = REPOSITORY / ".venv-peers" / "bin" / "python"
+"""Where `tools/setup.py --peers` leaves the interpreter."""
+
+NOT_INSTALLED = "aihwkit: not installed (python tools/setup.py --peers)"
+MINUTES = 15
+"""After so many, something is wrong."""
+
+_COLUMNS = {"name": str, "noise": str, "computes": str, "batch": int, "rate": int}
+
+
+@dataclass(frozen=True)
+class Peers:
+    """What was measured of the peers.
+
+    Attributes:
+        rows: figures: `name`, `noise`, `computes`, `batch`, and `rate` in MVM/s.
+        missing: a line for each that has none.
+    """
+
+    rows: list[dict] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def run(seconds: float = 0.1, python: Path | None = None) -> Peers:
+    """Figures of the peers that are there; whatever goes wrong is a line of `missing`.
+
+    Args:
+        seconds: processor time of one measurement.
+        python: an interpreter that has the peers; `PYTHON` by default.
+    """
+    python = python or PYTHON
+    if not python.exists():
+        return Peers(missing=[NOT_INSTALLED])
+    try:
+        found = measured_elsewhere(
+            python, REPOSITORY, "bench.peer_tiles", "--seconds", str(seconds), timeout=60 * MINUTES
+        )
+        return _checked(found)
+    except subprocess.CalledProcessError as error:
+        lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
+        reason = lines[-1] if lines else f"exit status {error.returncode}"
+    except subprocess.TimeoutExpired:
+        reason = f"no end after {MINUTES} minutes"
+    except OSError as error:
+        reason = error.strerror or "it does not start"
+    except (ValueError, TypeError, KeyError):
+        reason = "it printed no figures"
+    return Peers(missing=[f"aihwkit: not measured ({python}: {reason})"])
+
+
+def _checked(found: object) -> Peers:
+    """What was printed, if it is figures: an interpreter may print anything.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is something else.
+    """
+    peers = Peers([{key: row[key] for key in _COLUMNS} for row in found["rows"]], found["missing"])
+    kinds = [(row[key], kind) for row in peers.rows for key, kind in _COLUMNS.items()]
+    kinds += [(peers.missing, list), *((line, str) for line in peers.missing)]
+    for value, kind in kinds:
+        if not isinstance(value, kind):
+            raise TypeError(f"{value!r} is not {kind.__name__}")
+    return peers
