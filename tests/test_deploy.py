@@ -123,7 +123,7 @@ def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:
     assert np.allclose(quiet / loud, 0.5, atol=0.05)
 
 
-def test_every_layer_of_one_tile_has_devices_of_its_own() -> None:
+def test_every_layer_finds_one_tiles_devices_programmed_anew() -> None:
     found, weights = network.find("fashion_tiny")
     program = compile_network(found, weights, TINY, ReadMode.ONE_PHASE)
     blank = dataclasses.replace(
@@ -134,7 +134,8 @@ def test_every_layer_of_one_tile_has_devices_of_its_own() -> None:
     )
     _, states = deployed_layers(blank, TINY, DeviceRequest(TDP, 5, 60.0))
     assert len({state.codes.tobytes() for state in states}) == len(program.layers)
-    assert len({state.seed for state in states}) == len(program.layers)
+    assert len({state.gain_p.tobytes() for state in states}) == 1  # the same converters
+    assert len({state.seed for state in states}) == 1
 
 
 def test_a_recurrent_network_is_corrected_too() -> None:
