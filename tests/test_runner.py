@@ -85,10 +85,13 @@ class Place:
         self.source.write_text(COUNTER)
         self.header.write_text(STEP)
 
-    def run(self, simulator: str, testcase: str | None, width: int = 4, **options) -> Results:
+    def run(
+        self, simulator: str, testcase: str | None, width: int = 4, more: tuple[Path, ...] = (),
+        **options,
+    ) -> Results:  # fmt: skip
         return run_bench(
             name="counter",
-            sources=[self.header, self.source],
+            sources=[self.header, self.source, *more],
             top="counter",
             test_module="counter_tests",
             simulator=simulator,
@@ -152,6 +155,21 @@ def test_builds_again_only_if_something_changed(own_place: Place, simulator: str
     assert not built()
     own_place.source.write_text(COUNTER.replace("nine", "9"))
     assert built()
+
+
+def test_sources_of_the_same_name(own_place: Place, simulator: str) -> None:
+    own_place.source.write_text(COUNTER.replace("endmodule", "part part(clk); endmodule"))
+    part = own_place.folder / "part" / own_place.source.name
+    part.parent.mkdir()
+    part.write_text("module part(input clk); endmodule")
+    assert own_place.run(simulator, "draws", more=(part,)).ok
+
+
+def test_no_cpp_depends_on_where_the_sources_lie(place: Place) -> None:
+    place.run("verilator", "draws")
+    files = list((place.folder / "verilator").glob("*.cpp"))
+    assert any("counter.sv" in file.read_text() for file in files)
+    assert not any(str(place.folder) in file.read_text() for file in files)
 
 
 def test_a_build_that_broke_off_is_not_taken_for_a_good_one(
