@@ -17,7 +17,7 @@ from rich.console import Console
 from caduceus.calibration import measured
 from caduceus.paths import BUILD, absolute
 from caduceus.published import ZEROS
-from caduceus.run_files import forget, only_run, working_files
+from caduceus.run_files import can_be_written, forget, only_run, working_files
 from caduceus.sim import tile_sources
 from compiler.calibrate import INDEX
 from compiler.quantise import binary16, device_codes
@@ -163,8 +163,7 @@ def run(request: Request, console: Console) -> bool:
             build or the simulation failed, or the result cannot be written.
     """
     started = time.monotonic()
-    if request.output.is_dir():
-        raise UserError(f"{request.output}: is a folder: allowed is a file")
+    can_be_written(request.output)
     chip = chip_description.find(request.chip)
     version = runner.tool_version(request.simulator)
     cells, state, x = drawn(chip, request)

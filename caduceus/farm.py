@@ -165,6 +165,8 @@ def _started(count: int) -> tuple[LocalCluster, Client]:
         cluster = LocalCluster(
             n_workers=count, threads_per_worker=1, processes=True, memory_limit=0,
             host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
+            # It listens without a dashboard as well, at one fixed port if none is named.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             local_directory=str(BUILD / "dask"), env=_ONE_THREAD,
         )  # fmt: skip
         try:

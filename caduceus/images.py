@@ -44,10 +44,13 @@ def _some(
     return images[:count], labels[:count]
 
 
-def pictures(network: Network, count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+def pictures(
+    network: Network, count: int, *, fewer: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """The first `count` test images in a network's size, and their labels if they have any.
 
-    Images that are smaller than the network's input stand in its middle, on black.
+    Images that are smaller than the network's input stand in its middle, on black. With `fewer`,
+    files of CIFAR-10 that hold fewer images, as only somebody's own do, give all they have.
 
     Returns:
         uint8 [count, height, width, channels]; and uint8 [count], or None for random images.
@@ -68,7 +71,8 @@ def pictures(network: Network, count: int) -> tuple[NDArray[np.uint8], NDArray[n
                 f"network {network.name} takes CIFAR-10 images: name the folder of their files in "
                 f"the environment variable {CIFAR10_VARIABLE}"
             )
-        images, labels = _some(*cifar10.load("test", Path(folder)), count)
+        images, labels = cifar10.load("test", Path(folder))
+        images, labels = _some(images, labels, min(count, len(images)) if fewer else count)
     else:
         images, labels = first(count)
         images = images[..., np.newaxis]
@@ -83,13 +87,15 @@ def pictures(network: Network, count: int) -> tuple[NDArray[np.uint8], NDArray[n
     return np.pad(images, ((0, 0), *around, (0, 0))), labels
 
 
-def inputs(network: Network, count: int) -> tuple[NDArray[np.int8], NDArray[np.uint8] | None]:
+def inputs(
+    network: Network, count: int, *, fewer: bool = False
+) -> tuple[NDArray[np.int8], NDArray[np.uint8] | None]:
     """`pictures` as the chip is given them: int8 [count, pixels, channels], pixels row by row.
 
     Raises:
         UserError: as `pictures`.
     """
-    images, labels = pictures(network, count)
+    images, labels = pictures(network, count, fewer=fewer)
     return vectors(network, images), labels
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from caduceus.paths import BUILD, absolute
 from caduceus.progress import watch
 from caduceus.published import ZEROS
-from caduceus.run_files import forget, only_run, working_files
+from caduceus.run_files import can_be_written, forget, only_run, working_files
 from caduceus.sim import tile_sources
 from golden.programmer import Programmed, Programmer
 from golden.tile import Tile
@@ -209,8 +209,7 @@ def run(request: Request, console: Console) -> bool:
             failed, or the result cannot be written.
     """
     started = time.monotonic()
-    if request.output.is_dir():
-        raise UserError(f"{request.output}: is a folder: allowed is a file")
+    can_be_written(request.output)
     chip = chip_description.find(request.chip)
     if (request.diagonals or 1) > programming.diagonals(chip):
         raise UserError(

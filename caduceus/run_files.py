@@ -50,19 +50,37 @@ def working_files(folder: Path) -> Iterator[None]:
         raise UserError(f"{place}: cannot make a file of the run: {reason}") from None
 
 
-def forget(output: Path, *beside: Path) -> None:
-    """Remove an old result and what is beside it: they must not pass for this run's if it fails.
+def can_be_written(output: Path) -> None:
+    """Tell before a run, and before it waits for another one, what would spoil its end.
 
     Raises:
-        UserError: one cannot be removed, is no regular file, or a new one cannot be written.
+        UserError: the result would be no regular file, or its folder cannot be written.
     """
-    try:
+    with _result(output):
+        if output.is_dir():
+            raise UserError(f"{output}: is a folder: allowed is a file")
         if output.exists() and not output.is_file():
             raise UserError(f"{output}: cannot write the result: it is no regular file")
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output.parent):
             pass
+
+
+def forget(output: Path, *beside: Path) -> None:
+    """Remove an old result and what is beside it: they must not pass for this run's if it fails.
+
+    Raises:
+        UserError: one cannot be removed, or as `can_be_written`.
+    """
+    can_be_written(output)
+    with _result(output):
         for file in (output, *beside):
             file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _result(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(f"{output}: cannot write the result: {error.strerror}") from None

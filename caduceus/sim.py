@@ -21,7 +21,7 @@ from caduceus.image_sim import ImageRequest
 from caduceus.paths import BUILD, HARNESS, absolute
 from caduceus.progress import watch
 from caduceus.replicas import Replicas, chosen, refused
-from caduceus.run_files import forget, only_run
+from caduceus.run_files import can_be_written, forget, only_run
 from caduceus.workload import Workload, workload
 from compiler.one_tile import compile_network
 from golden import network as golden_network
@@ -199,8 +199,7 @@ def run(request: Request, console: Console) -> bool:
             or the result cannot be written.
     """
     started = time.monotonic()
-    if request.output.is_dir():
-        raise UserError(f"{request.output}: is a folder: allowed is a file")
+    can_be_written(request.output)
     chip = chip_description.find(request.chip)
     runner.tool_version(request.simulator)
     names = networks_of(chip, request.network)

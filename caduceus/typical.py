@@ -20,12 +20,13 @@ def images(network: Network) -> NDArray[np.int8]:
     Raises:
         UserError: they are not there.
     """
-    return test_images.inputs(network, IMAGES)[0]
+    return test_images.inputs(network, IMAGES, fewer=True)[0]
 
 
 def vectors(network: Network) -> NDArray[np.int8]:
     """The first input vectors of a network that takes one pixel, int8 [n, values]."""
-    return test_images.inputs(network, VECTORS)[0].reshape(VECTORS, -1)
+    found, _ = test_images.inputs(network, VECTORS, fewer=True)
+    return found.reshape(len(found), -1)
 
 
 def steps(network: RecurrentNetwork, weights: RecurrentWeights) -> NDArray[np.int8]:

@@ -143,7 +143,7 @@ def scheduler():
     """A cluster that is there already, with workers in this process: address, and itself."""
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address=None, scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
     ) as cluster:  # fmt: skip
         yield SimpleNamespace(address=cluster.scheduler_address, cluster=cluster)
 
