@@ -31,6 +31,10 @@ _DOCS = {
     "state_load": "One clock: replace the devices' state by number `state_index`. Only while "
     "nothing is integrated. The MVM that is cleared next has read index 0.",
     "state_index": "Number of the state; sampled with `state_load`.",
+    "state_write": "Store `state_data` as the next word of a state, for number "
+    f"{pcm_state.WRITTEN}. Domain `sync`; only while nothing is integrated.",
+    "state_first": "With `state_write`: it is the first word of a state.",
+    "state_data": "A word of a state's image (`spec/pcm_state.py`).",
     "state_busy": "The state is still being loaded; always 0 in the behavioural model.",
     "pulse_add": "Row drives, one bit a row. In every clock with `integrate` a row with its bit "
     "set gets one slot of positive input.",
@@ -113,6 +117,9 @@ def ports(chip: Chip) -> dict[str, Member]:
     return {
         "state_load": In(1),
         "state_index": In(16),
+        "state_write": In(1),
+        "state_first": In(1),
+        "state_data": In(32),
         "state_busy": Out(1),
         "pulse_add": In(rows),
         "pulse_sub": In(rows),
@@ -223,6 +230,7 @@ def _tables(chip: Chip) -> str:
         "PHILOX_ROUNDS": read_noise.PHILOX_ROUNDS,
         "IMAGE_HEADER_WORDS": pcm_state.IMAGE_HEADER_WORDS,
         "IMAGE_COLUMN_WORDS": pcm_state.IMAGE_COLUMN_WORDS,
+        "WRITTEN": pcm_state.WRITTEN,
         "DEVICE_MAX": formats.DEVICE_MAX,
         **{name: getattr(programming, name) for name in _PROGRAMMING},
         "CURVE_BITS": max(programming.CURVE).bit_length(),

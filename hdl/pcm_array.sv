@@ -28,6 +28,9 @@ module pcm_array #(
     input                    clk,
     input                    state_load,
     input  [15:0]            state_index,
+    input                    state_write,
+    input                    state_first,
+    input  [31:0]            state_data,
     output                   state_busy,
     input  [ROWS-1:0]        pulse_add,
     input  [ROWS-1:0]        pulse_sub,
@@ -132,7 +135,7 @@ module pcm_array #(
             open = 0;
         end
         if (state_load) begin
-            state.load(state_index);
+            if (state_index != pcm_tables::WRITTEN) state.load(state_index);
             take_image();
             read = -1;
             pulses = 0;
@@ -256,6 +259,7 @@ module pcm_array #(
     int unsigned pulses;
 
     always @(posedge read_clk) begin
+        if (state_write) state.write(state_first, state_data);
         if (head_write) begin
             on[head] <= head_on;
             amplitude[head] <= head_amplitude;

@@ -5,7 +5,7 @@
 // simulation ends, programmed devices included, is written to `<folder>/state_<tile>.hex`, from
 // where it may be loaded again. Before the first load every device's code is 0.
 //
-// Behavioural, for simulation. Use: call `load`, then look at `image`.
+// Behavioural, for simulation. Use: call `load`, or `write` word by word, then look at `image`.
 
 module pcm_image #(
     parameter [31:0] ROWS = pcm_tables::ROWS,
@@ -63,6 +63,17 @@ module pcm_image #(
                 if (^image[IMAGE_WORDS-1] === 1'bx)
                     $fatal(1, "%s: the PCM state is not hexadecimal throughout", path);
             end
+        end
+    endtask
+
+    // The next word from the host; those that are too much are dropped.
+    int at = IMAGE_WORDS;
+
+    task automatic write(input first, input [31:0] word);
+        if (first) at = 0;
+        if (at < IMAGE_WORDS) begin
+            image[at] = word;
+            at = at + 1;
         end
     endtask
 

@@ -106,6 +106,9 @@ class Tile(wiring.Component):
             regs.state_loading.eq(state.full),
             array.state_index.eq(regs.state_index),
             array.state_load.eq(state.available & ~begun),
+            array.state_write.eq(regs.state_write),
+            array.state_first.eq(regs.state_first),
+            array.state_data.eq(regs.state_data),
             state.take.eq(begun & ~array.state_busy),
         ]
         m.d.mvm += begun.eq(state.available & ~state.take)

@@ -41,6 +41,7 @@ class TileRegisters(wiring.Component):
         order, programming: to the programmer, see `hdl.programmer`; 1 while it is busy.
         restart: one clock: PARTS is written.
         state_load, state_index: one clock, and which: the array is to load its state.
+        state_write, state_first, state_data: one clock: a word of a state, and whether its first.
         state_loading, busy: status.
         mvm_finished, stalled, vector_accepted, vector_sent, packet_in, packet_out, pulsed,
             verified: counted in every clock that they are 1.
@@ -80,6 +81,9 @@ class TileRegisters(wiring.Component):
                 "table": Out(PartWrite(chip)),
                 "state_load": Out(1),
                 "state_index": Out(BY_NAME["STATE_SELECT"].field("index").width),
+                "state_write": Out(1),
+                "state_first": Out(1),
+                "state_data": Out(DATA_BITS),
                 "state_loading": In(1),
                 "busy": In(1),
                 "mvm_finished": In(1),
@@ -138,6 +142,8 @@ class TileRegisters(wiring.Component):
                 "programming": self.programming,
             },
             "STATE_SELECT": {},
+            "STATE_FIRST": {},
+            "STATE_NEXT": {},
             "PROGRAM": {},
             "ERROR_STREAM": {"value": self.error_stream},
             "ERROR": {
@@ -157,7 +163,7 @@ class TileRegisters(wiring.Component):
         if register.name in limits:
             field = data[: register.fields[0].width]
             m.d.comb += allowed.eq((field >= 1) & (field <= limits[register.name]))
-        elif register.name == "STATE_SELECT":
+        elif register.name in ("STATE_SELECT", "STATE_FIRST", "STATE_NEXT"):
             m.d.comb += allowed.eq(~self.state_loading)
         elif register.name == "PROGRAM":
             order = {field.name: data[field.low :][: field.width] for field in register.fields}
@@ -172,6 +178,12 @@ class TileRegisters(wiring.Component):
             if register.name == "STATE_SELECT":
                 m.d.comb += self.state_load.eq(1)
                 m.d.sync += self.state_index.eq(data)
+            elif register.name in ("STATE_FIRST", "STATE_NEXT"):
+                m.d.comb += [
+                    self.state_write.eq(1),
+                    self.state_first.eq(register.name == "STATE_FIRST"),
+                    self.state_data.eq(data),
+                ]
             elif register.name == "PROGRAM":
                 # A clock later, when its fields are there.
                 m.d.sync += [

@@ -139,6 +139,20 @@ class Clocks(Section):
     sync_mhz: Annotated[int, Field(ge=1, le=10_000)]
 
 
+class Emulation(Section):
+    """How the PCM array is emulated on an FPGA (our choice throughout); simulation ignores it.
+
+    Attributes:
+        columns_per_clock: columns that are multiplied and added at once, each with block RAM and a
+            multiplier of its own; divides `array.columns`. None: the largest power of two that
+            does, 8 at most.
+        read_noise: whether it has read noise; without, what has noise is refused.
+    """
+
+    columns_per_clock: Annotated[int, Field(ge=1, le=1024)] | None = None
+    read_noise: bool = True
+
+
 class Chip(Section):
     """A whole chip description."""
 
@@ -156,6 +170,7 @@ class Chip(Section):
     buffers: Buffers
     clocks: Clocks
     programming: Programming = Programming()
+    emulation: Emulation = Emulation()
 
     @property
     def tiles(self) -> int:
@@ -173,6 +188,12 @@ class Chip(Section):
         """Groups of columns that the LDPU's lanes finish together."""
         return self.array.columns // self.ldpu.lanes
 
+    @property
+    def emulated_columns(self) -> int:
+        """Columns that an emulated array works on at once."""
+        columns = self.array.columns
+        return self.emulation.columns_per_clock or min(8, columns & -columns)
+
     def rx_place(self, length: int) -> int:
         """Bytes of the RX buffer that a packet of `length` bytes takes: whole beats."""
         return -(-length // self.link.units) * self.link.units
@@ -182,6 +203,9 @@ class Chip(Section):
         lanes, columns = self.ldpu.lanes, self.array.columns
         demand(lanes.bit_count() == 1, "ldpu.lanes", lanes, "a power of two")
         demand(columns % lanes == 0, "ldpu.lanes", lanes, f"a divisor of array.columns ({columns})")
+        at_once = self.emulated_columns
+        allowed = f"a divisor of array.columns ({columns})"
+        demand(columns % at_once == 0, "emulation.columns_per_clock", at_once, allowed)
         units, rows = self.link.units, self.array.rows
         demand(units.bit_count() == 1, "link.units", units, "a power of two")
         demand(rows % units == 0, "link.units", units, f"a divisor of array.rows ({rows})")

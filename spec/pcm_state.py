@@ -32,6 +32,8 @@ from spec.files import write_whole
 
 FORMAT = 1
 IMAGE_MAGIC = 0x50434D31
+WRITTEN = 0xFFFF
+"""Number of the state that a host writes word by word, instead of one that comes from a file."""
 IMAGE_HEADER_WORDS = 5
 IMAGE_COLUMN_WORDS = 4
 

@@ -9,13 +9,13 @@ Access: `ro` read, `rw` read and write, `w1c` read, and write one to clear, `wo`
 The layout is our choice: the published chip's serial interface is not documented.
 """
 
-from spec import formats, image_registers, programming_registers
+from spec import formats, image_registers, pcm_state, programming_registers
 from spec.fabric import PARTS
 from spec.register import Register, RegisterField, word
 
 ADDRESS_BITS = 16
 ID = 0x43414455  # "CADU"
-VERSION = 4
+VERSION = 5
 
 
 class Error:
@@ -101,8 +101,9 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "STATE_SELECT", 0x028, "wo", 0,
         (RegisterField("index", 0, 16, "number of the state"),),
-        "Loads PCM state number `index` into the array; the behavioural array reads it from "
-        "a file. STATUS.state_loading is 1 until it is done.",
+        "Loads PCM state number `index` into the array. The behavioural array reads it from a "
+        f"file, or with {pcm_state.WRITTEN} takes what STATE_FIRST and STATE_NEXT wrote; an "
+        "emulated one takes that in any case. STATUS.state_loading is 1 until it is done.",
         locked=True,
     ),
     Register(
@@ -182,6 +183,17 @@ REGISTERS: tuple[Register, ...] = (
         locked=True,
     ),
     *programming_registers.REGISTERS,
+    Register(
+        "STATE_FIRST", 0x0B4, "wo", 0, word("data"),
+        "The first word of a state's image (docs/files.md) to the array. Until STATE_SELECT what "
+        "the array does is not defined.",
+        locked=True,
+    ),
+    Register(
+        "STATE_NEXT", 0x0B8, "wo", 0, word("data"),
+        "The next word of it, and so on to the last; what is too much is dropped.",
+        locked=True,
+    ),
 )  # fmt: skip
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.handle import SimHandleBase
-from cocotb.triggers import RisingEdge, Timer
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
 from numpy.typing import NDArray
 
 from spec import formats, pcm_state
@@ -100,6 +100,7 @@ class PcmMacro:
         dut: the macro, or a design with its ports.
         rows, columns, lanes: sizes.
         mvm_clock, read_clock: names of the clock inputs.
+        by_words: whether states are written word by word, instead of named as files.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class PcmMacro:
         lanes: int,
         mvm_clock: str = "clk",
         read_clock: str = "read_clk",
+        by_words: bool = False,
     ) -> None:
         self.dut: Any = dut
         self.rows = rows
@@ -117,13 +119,14 @@ class PcmMacro:
         self.readout = Readout(dut, columns, lanes, read_clock)
         self.read = self.readout.read
         self.mvm_ps = 0
+        self._by_words = by_words
 
     def idle(self) -> None:
         """Idle inputs."""
         for name in (
             "state_load", "state_index", "pulse_add", "pulse_sub", "select_plus", "select_minus",
             "steer", "reference_level", "bank", "clear", "integrate", "verify", "heat",
-            "head_write",
+            "head_write", "state_write", "state_first",
         ):  # fmt: skip
             # A design around the macro may keep some of its ports to itself.
             if hasattr(self.dut, name):
@@ -133,6 +136,8 @@ class PcmMacro:
     async def start(self, mvm_ps: int = 1000, read_ps: int = 2500) -> None:
         """Idle inputs, and clocks of these periods."""
         self.idle()
+        # A design of registers must not see an edge before its inputs.
+        await Timer(1, "ps")
         Clock(self.clock, mvm_ps, "ps", impl="gpi").start()
         Clock(self.readout.clock, read_ps, "ps", impl="gpi").start()
         self.mvm_ps = mvm_ps
@@ -149,14 +154,31 @@ class PcmMacro:
             await RisingEdge(self.clock)
 
     async def load(self, state: PcmState, tile: int = 0, index: int = 0) -> None:
-        """Write a tile of `state` to the file number `index`, and have it loaded."""
+        """Have a tile of `state` loaded, from the file number `index` or word by word."""
+        if self._by_words:
+            await self._write(pcm_state.image(state, tile).tolist())
+            index = pcm_state.WRITTEN
         Path(STATES).mkdir(exist_ok=True)
-        pcm_state.write_image(state, tile, Path(STATES, f"state_{index}.hex"))
+        if not self._by_words:
+            pcm_state.write_image(state, tile, Path(STATES, f"state_{index}.hex"))
         self.dut.state_index.value = index
         self.dut.state_load.value = 1
         await RisingEdge(self.clock)
         self.dut.state_load.value = 0
         self.dut.state_index.value = 0xFFFF
+        await RisingEdge(self.clock)
+
+    async def _write(self, words: list[int]) -> None:
+        """Words of a state through the ports for them."""
+        dut, clock = self.dut, self.readout.clock
+        await RisingEdge(clock)
+        dut.state_write.value, dut.state_first.value = 1, 1
+        for word in words:
+            dut.state_data.value = word
+            await RisingEdge(clock)
+            dut.state_first.value = 0
+        dut.state_write.value = 0
+        await RisingEdge(clock)
         await RisingEdge(self.clock)
 
     async def clear(self, bank: int) -> None:
@@ -169,7 +191,7 @@ class PcmMacro:
     async def window(
         self, window: Window, bank: int, after: Mapping[str, int] | None = None
     ) -> None:
-        """Play a window, and the clock after its last slot, in which it is converted.
+        """Play a window, and what its conversion takes, at least the clock after its last slot.
 
         The next window may follow at once. `after` are further ports to set for that last clock;
         they are left so.
@@ -194,6 +216,10 @@ class PcmMacro:
         for name, value in (after or {}).items():
             getattr(dut, name).value = value
         await RisingEdge(self.clock)
+        # It may fall and rise again within an edge.
+        while dut.busy.value != 0:
+            await FallingEdge(dut.busy)
+            await RisingEdge(self.clock)
 
     async def mvm(self, windows: Iterable[Window], bank: int, gap: int = 0) -> None:
         """Clear `bank` and play the windows, with `gap` more clocks around each of them."""

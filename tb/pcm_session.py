@@ -80,7 +80,10 @@ class Session:
         self.rows, self.columns = parameters["rows"], parameters["columns"]
         self.mvms = parameters["mvms"]
         clocks = ("mvm_clk", "clk") if parameters["component"] else ("clk", "read_clk")
-        self.macro = PcmMacro(dut, self.rows, self.columns, parameters["lanes"], *clocks)
+        self.macro = PcmMacro(
+            dut, self.rows, self.columns, parameters["lanes"], *clocks,
+            by_words=parameters["by_words"],
+        )  # fmt: skip
         self.stimulus = benches.generator()
         self.state: PcmState | None = None
         self.tile = 0

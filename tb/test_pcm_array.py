@@ -42,31 +42,36 @@ def _prepare(variant: Variant, folder: Path) -> Design:
     return Design(sources, top, plusargs=[PLUSARG])
 
 
-def _sizes(
+def sizes(
     rows: int, columns: int, lanes: int, phase_limit: int = 422, mvms: int = 40,
-    component: bool = False,
+    component: bool = False, by_words: bool = False,
 ) -> dict:  # fmt: skip
-    """Parameters of a variant; with `component` the macro is driven through its component."""
+    """Parameters of a variant.
+
+    With `component` the macro is driven through its component; with `by_words` states come through
+    its ports and not from files.
+    """
     return {
         "rows": rows, "columns": columns, "lanes": lanes, "phase_limit": phase_limit,
-        "mvms": mvms, "component": component,
+        "mvms": mvms, "component": component, "by_words": by_words,
     }  # fmt: skip
 
 
 BENCH = Bench(
     name="pcm_array",
     variants=(
-        Variant("tiny", _sizes(16, 16, 1)),
-        Variant("component", _sizes(12, 8, 2, component=True)),
+        Variant("tiny", sizes(16, 16, 1)),
+        Variant("component", sizes(12, 8, 2, component=True)),
+        Variant("by_words", sizes(8, 16, 2, by_words=True)),
         # Rows beyond one word and not whole words; a last draw of noise that is cut short; counters
         # that fill up in one conversion.
-        Variant("odd", _sizes(36, 6, 2, phase_limit=formats.COUNT_MAX)),
+        Variant("odd", sizes(36, 6, 2, phase_limit=formats.COUNT_MAX)),
         # The smallest array there can be, and one group of columns.
-        Variant("least", _sizes(4, 4, 4, phase_limit=300)),
-        Variant("hermes", _sizes(256, 256, 1, mvms=60), simulators=("verilator",)),
+        Variant("least", sizes(4, 4, 4, phase_limit=300)),
+        Variant("hermes", sizes(256, 256, 1, mvms=60), simulators=("verilator",)),
         Variant(
             "large",
-            _sizes(256, 512, 2, phase_limit=4095, mvms=10),
+            sizes(256, 512, 2, phase_limit=4095, mvms=10),
             simulators=("verilator",),
             regress=True,
         ),
@@ -75,7 +80,7 @@ BENCH = Bench(
 )
 
 
-@cocotb.test()
+@cocotb.test(stage=-1)
 async def nothing_before_the_first_load(dut) -> None:
     """Without a state every device and gain is 0."""
     session = Session(dut)
