@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from caduceus.paths import REPOSITORY
 from spec import chip as chips
 from spec import fabric, formats, gdpu_registers, programming_registers, registers
+from spec.chip import Chip
 from spec.files import write_whole
 from spec.register import Register, RegisterField
 
@@ -77,8 +78,7 @@ def _programming_tables() -> list[str]:
     ]
 
 
-def _route_table() -> list[str]:
-    chip = chips.find(_EXAMPLE)
+def _route_table(chip: Chip) -> list[str]:
     base, stride = registers.ROUTE_BASE, registers.ROUTE_STRIDE
     sinks = ", ".join(f"{bit} `{name}`" for bit, name in enumerate(fabric.sinks(chip)))
     return [
@@ -102,27 +102,26 @@ def _route_table() -> list[str]:
         f"{fabric.payload_max(chip).bit_length()} bits count; one more where partial sums may be "
         "binary16.",
         "",
-        f"Bits of the sinks on `{_EXAMPLE}`: {sinks}. On any chip: for each horizontal distance of "
+        f"Bits of the sinks on `{chip.name}`: {sinks}. On any chip: for each horizontal distance of "
         "`adjacency` one east and one west, for each vertical one south and one north, then "
         "`gdpu`, `host`, `input`, `rx`.",
     ]
 
 
-def _chip_space() -> list[str]:
-    example = chips.find(_EXAMPLE)
+def _chip_space(example: Chip) -> list[str]:
     size, window = registers.TILE_SPACE, example.tiles * registers.TILE_SPACE
     return [
         "## On a chip",
         "",
         f"Tile t's addresses begin at `t * {size:#x}`. After the last tile's comes the broadcast "
-        f"window (`{window:#x}` on `{_EXAMPLE}`, {example.tiles} tiles): a write to it goes to "
+        f"window (`{window:#x}` on `{example.name}`, {example.tiles} tiles): a write to it goes to "
         "every tile at once and answers SLVERR if any tile refuses it, though others may have "
         "obeyed; a read answers SLVERR. Then come the spaces of the GDPU's slices, slice s's at "
         f"`(tiles + 1 + s) * {size:#x}` "
         f"(`{registers.slice_space(example.tiles, 0) * size:#x}` on). Every address after them "
         f"answers SLVERR. Addresses have {registers.ADDRESS_BITS} bits and as many as the number "
         "of the last space has: "
-        f"{registers.chip_address_bits(example.tiles, example.gdpu.slices)} on `{_EXAMPLE}`.",
+        f"{registers.chip_address_bits(example.tiles, example.gdpu.slices)} on `{example.name}`.",
     ]
 
 
@@ -143,8 +142,9 @@ def _slices() -> list[str]:
     ]
 
 
-def render() -> str:
-    """The page's text."""
+def render(chip: Chip | None = None) -> str:
+    """The page's text, with `chip` as the example of sizes; `hermes` if None."""
+    chip = chip or chips.find(_EXAMPLE)
     lines = [
         "# Registers",
         "",
@@ -169,7 +169,9 @@ def render() -> str:
         f"{constant.doc} |"
         for constant in formats.COLUMN_CONSTANTS
     ]
-    for section in (_part_table(), _programming_tables(), _route_table(), _chip_space(), _slices()):
+    for section in (
+        _part_table(), _programming_tables(), _route_table(chip), _chip_space(chip), _slices()
+    ):  # fmt: skip
         lines += ["", *section]
     return "\n".join(lines) + "\n"
 

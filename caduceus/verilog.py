@@ -1,4 +1,4 @@
-"""`caduceus verilog`: the Verilog of a chip and of a tile alone, checked by three tools."""
+"""`caduceus verilog`: the Verilog package of a chip, checked by four tools."""
 
 import shutil
 import subprocess
@@ -6,82 +6,96 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
+from caduceus.package.contents import Design, Package, package
 from caduceus.paths import BUILD
-from hdl import pcm_array
-from hdl.axi_tile import AxiTile
-from hdl.chip import GDPU_MODULE, LINK_MODULE, TILE_MODULE, Link
-from hdl.chip import Chip as DesignedChip
-from hdl.chip_sources import GATE
-from hdl.chip_tile import ChipTile
-from hdl.gdpu_slice import GdpuSlice
-from hdl.verilog import YOSYS, write
+from hdl.verilog import YOSYS
 from spec import chip as chip_description
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 from tb import runner
 
-ARRAY = f"{pcm_array.MODULE}.v"
-"""The array's interface as a black box."""
-TILE, TILE_FILES = "axi_tile", ("axi_tile.v", ARRAY)
-"""A tile alone, behind AXI."""
-CHIP = "chip"
-CHIP_FILES = (
-    f"{CHIP}.v", f"{TILE_MODULE}.v", f"{GDPU_MODULE}.v", f"{LINK_MODULE}.v", GATE.name, ARRAY
-)  # fmt: skip
-"""The chip, the modules of all its tiles, GDPU slices and links, and the gate of their clocks."""
-FILES = tuple(dict.fromkeys((*TILE_FILES, *CHIP_FILES)))
-
 _TIME_LIMIT_SECONDS = 1200
 """Most that one tool may take; on two cores the largest chip takes Yosys a minute or two."""
+
+_SLANG = """
+import sys
+from pyslang.driver import Driver
+driver = Driver()
+driver.addStandardArgs()
+good = (
+    driver.parseCommandLine(" ".join(["slang", *sys.argv[1:]]))
+    and driver.processOptions()
+    and driver.parseAllSources()
+    and driver.runFullCompilation(True)
+)
+sys.exit(not good)
+"""
+"""Python that runs slang with the arguments after it; it is silent unless it finds fault."""
+_SLANG_RULES = ("-Wextra", "-Wwidth-trunc", "-Wwidth-expand", "-Wport-width-trunc", "-Werror")
 
 
 @dataclass(frozen=True)
 class Check:
-    """A tool that reads the files.
+    """A tool that reads a design.
 
     Attributes:
         name: names its log, too.
         what: what it shows if all is well, for people.
         simulator: the simulator whose version counts, if it is one.
-        command: run in the folder of the files, with relative paths.
-        silent: whether any output at all is a failure.
+        command: run in the folder of the package, with relative paths.
+        design: whose files it reads.
+        silent: whether any output at all is a failure; otherwise the word "Warning" is one.
     """
 
     name: str
     what: str
     simulator: str | None
     command: tuple[str, ...]
+    design: Design
     silent: bool
 
 
-def _checks(top: str, files: tuple[str, ...]) -> tuple[Check, ...]:
-    script = f"read_verilog -sv {' '.join(files)}; hierarchy -check -top {top}; proc; check -assert"
+def checks(designs: Sequence[Design]) -> list[Check]:
+    """Every tool on every design."""
+    return [each for design in designs for each in _checks(design)]
+
+
+def _checks(design: Design) -> tuple[Check, ...]:
+    top, files = design.top, design.files
+    script = (
+        f"read_verilog -sv {' '.join(files)}; hierarchy -check -top {top}; proc; check -assert"
+    )
     return (
         Check(
-            f"{top}-verilator", "no warning", "verilator",
-            ("verilator", "--lint-only", "--quiet", "--top-module", top, *files), silent=True,
+            f"{design.name}-verilator", "no warning", "verilator",
+            ("verilator", "--lint-only", "--quiet", "--top-module", top, *files), design,
+            silent=True,
         ),
         Check(
-            f"{top}-icarus", "compiles", "icarus",
-            ("iverilog", "-g2012", "-t", "null", "-s", top, *files), silent=False,
+            f"{design.name}-icarus", "no warning", "icarus",
+            ("iverilog", "-g2012", "-Wall", "-t", "null", "-s", top, *files), design, silent=True,
         ),
         Check(
-            f"{top}-yosys", "hierarchy -check, proc, check -assert pass", None,
-            (sys.executable, "-c", YOSYS, "-p", script), silent=False,
+            f"{design.name}-yosys", "no warning from hierarchy -check, proc, check -assert", None,
+            (sys.executable, "-c", YOSYS, "-p", script), design, silent=False,
+        ),
+        Check(
+            f"{design.name}-slang", "no warning, widths included", None,
+            (sys.executable, "-c", _SLANG, *_SLANG_RULES, "--top", top, *files), design,
+            silent=True,
         ),
     )  # fmt: skip
 
 
-CHECKS = (*_checks(TILE, TILE_FILES), *_checks(CHIP, CHIP_FILES))
+def write_files(chip: Chip, folder: Path) -> Package:
+    """Write the package of `chip` to `folder`: the same chip gives the same bytes.
 
-
-def write_files(chip: Chip, folder: Path) -> list[Path]:
-    """Write `FILES` to `folder`: the same chip gives the same bytes.
+    What an earlier package had there and this one has not goes.
 
     Raises:
         UserError: `folder` cannot be written.
@@ -91,16 +105,32 @@ def write_files(chip: Chip, folder: Path) -> list[Path]:
         # All or none: a tile must not lie beside the array of another chip.
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             place = Path(temporary)
-            write(AxiTile(chip), TILE, place / f"{TILE}.v")
-            write(ChipTile(chip), TILE_MODULE, place / f"{TILE_MODULE}.v")
-            write(GdpuSlice(chip), GDPU_MODULE, place / f"{GDPU_MODULE}.v")
-            write(Link(chip), LINK_MODULE, place / f"{LINK_MODULE}.v")
-            write(DesignedChip(chip), CHIP, place / f"{CHIP}.v")
-            shutil.copyfile(GATE, place / GATE.name)
-            pcm_array.write_black_box(place / ARRAY, chip)
-            return [(place / name).replace(folder / name) for name in FILES]
+            made = package(chip, place)
+            for name, text in made.files.items():
+                write_whole(place / name, text, "Verilog package")
+            stale = _listed(folder) - set(made.files)
+            for name in made.files:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (place / name).replace(folder / name)
+            for name in stale:
+                (folder / name).unlink(missing_ok=True)
+            return made
     except OSError as error:
         raise UserError(f"{folder}: cannot write the Verilog: {error.strerror}") from None
+
+
+def _listed(folder: Path) -> set[str]:
+    """Files that the lists of an earlier package name, of those that are within `folder`."""
+    names = {
+        name
+        for path in folder.glob("*.f")
+        for name in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    }
+    places = ("rtl", "array", "gate")
+    return {
+        name for name in names
+        if (parts := PurePosixPath(name).parts) and parts[0] in places and ".." not in parts
+    }  # fmt: skip
 
 
 def check(folder: Path, which: Check) -> Path | None:
@@ -113,12 +143,15 @@ def check(folder: Path, which: Check) -> Path | None:
         runner.tool_version(which.simulator)
     # The packaged Yosys sees relative paths only, and the tools must leave nothing behind.
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        for name in FILES:
-            shutil.copyfile(folder / name, Path(place, name))
+        for name in which.design.files:
+            copy = Path(place, name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, copy)
         finished, output = _run(which.command, Path(place))
     log = folder / f"{which.name}.log"
     write_whole(log, output, "log")
-    return None if finished and not (which.silent and output.strip()) else log
+    faults = output.strip() if which.silent else "warning" in output.lower()
+    return None if finished and not faults else log
 
 
 def _run(command: Sequence[str], folder: Path) -> tuple[bool, str]:
@@ -135,12 +168,12 @@ def _run(command: Sequence[str], folder: Path) -> tuple[bool, str]:
 
 
 def run(chip_name: str, folder: Path | None, console: Console) -> bool:
-    """Write the Verilog, check it, tell; returns whether every check passed.
+    """Write the package, check it, tell; returns whether every check passed.
 
     Args:
         chip_name: name or path of a chip description.
         folder: where the files go; `build/verilog/` and the chip's name if None.
-        console: where the files and the verdicts are told.
+        console: where the verdicts are told.
 
     Raises:
         UserError: there is no such chip, a tool is missing, or `folder` cannot be written.
@@ -148,11 +181,10 @@ def run(chip_name: str, folder: Path | None, console: Console) -> bool:
     chip = chip_description.find(chip_name)
     folder = folder or BUILD / "verilog" / chip.name
     with console.status("writing"):
-        files = write_files(chip, folder)
-    for path in files:
-        console.print(str(path), highlight=False, soft_wrap=True)
+        made = write_files(chip, folder)
+    console.print(f"{len(made.files)} files in {folder}", highlight=False, soft_wrap=True)
     passed = True
-    for which in CHECKS:
+    for which in checks(made.designs):
         with console.status(which.name):
             log = check(folder, which)
         passed &= log is None

@@ -26,7 +26,7 @@ CLOCKS = {"clk": "mvm", "read_clk": "sync"}
 _FOLDER = Path(__file__).resolve().parent
 _SOURCES = ("read_noise.sv", "adc.sv", "pcm_image.sv", "pcm_devices.sv", "pcm_array.sv")
 
-_DOCS = {
+DOCS = {
     "clk": "Clock of the array, domain `mvm`.",
     "state_load": "One clock: replace the devices' state by number `state_index`. Only while "
     "nothing is integrated. The MVM that is cleared next has read index 0.",
@@ -81,7 +81,7 @@ _DOCS = {
     "read_n": "Likewise, the N counters.",
 }
 
-_PARAMETER_DOCS = {
+PARAMETER_DOCS = {
     "ROWS": "Rows of the array.",
     "COLUMNS": "Columns of the array.",
     "LANES": "Columns that are read at once; divides COLUMNS.",
@@ -160,7 +160,7 @@ class PcmArray(wiring.Component):
     Ports are those of the Verilog module less its clocks, which are the domains `mvm` and, for the
     `read_*` ports, `sync`. There is no reset: `state_load` and `clear` say where things start.
 
-    Attributes (domain `mvm`), each documented in `_DOCS`:
+    Attributes (domain `mvm`), each documented in `DOCS`:
         state_load, state_index, state_busy: replacing the devices' state.
         pulse_add, pulse_sub: bits [rows], the row drives.
         select_plus, select_minus, steer, reference_level, bank: how a window is set up.
@@ -265,37 +265,52 @@ def _vector(name: str, values: Sequence[int], bits: int) -> list[str]:
     return [f"    localparam [{len(values)}*{bits}-1:0] {name} = {{", f"        {words}", "    };"]
 
 
-def write_black_box(path: Path, chip: Chip) -> Path:
-    """Write the module's interface without its content, each port documented, as Verilog.
+def header(chip: Chip) -> str:
+    """The module's interface in Verilog, each port documented, up to its content.
 
-    Sizes are parameters; those of `chip` are their defaults. Whoever synthesizes a tile puts the
-    macro, or an emulation of it, in its place.
-
-    Raises:
-        UserError: `path` cannot be written.
+    Sizes are parameters; those of `chip` are their defaults.
     """
     parameters = {
         **module_parameters(chip),
         "GROUP_BITS": "COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1",
     }
     lines = [
+        f"module {MODULE} #(",
+        ",\n".join(
+            f"    // {PARAMETER_DOCS[name]}\n    parameter {name} = {value}"
+            for name, value in parameters.items()
+        ),
+        ") (",
+        ",\n".join(_declaration(name, chip) for name in DOCS),
+        ");",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def black_box(chip: Chip) -> str:
+    """The module's interface without its content.
+
+    Whoever synthesizes a tile puts the macro, or an emulation of it, in its place.
+    """
+    lines = [
         "// The PCM array of a tile: an analog macro. This is its boundary; what stands behind it",
         "// is the macro itself, an emulation of it, or a model for simulation.",
         "",
         *(f"/* verilator lint_off {rule} */" for rule in _EMPTY_MODULE_RULES),
         "(* blackbox *)",
-        f"module {MODULE} #(",
-        ",\n".join(
-            f"    // {_PARAMETER_DOCS[name]}\n    parameter {name} = {value}"
-            for name, value in parameters.items()
-        ),
-        ") (",
-        ",\n".join(_declaration(name, chip) for name in _DOCS),
-        ");",
-        "endmodule",
+        header(chip) + "endmodule",
         *(f"/* verilator lint_on {rule} */" for rule in _EMPTY_MODULE_RULES),
     ]
-    write_whole(path, "\n".join(lines) + "\n", "black box")
+    return "\n".join(lines) + "\n"
+
+
+def write_black_box(path: Path, chip: Chip) -> Path:
+    """Write the `black_box` to `path`.
+
+    Raises:
+        UserError: `path` cannot be written.
+    """
+    write_whole(path, black_box(chip), "black box")
     return path
 
 
@@ -308,5 +323,5 @@ def _declaration(name: str, chip: Chip) -> str:
         width = Shape.cast(member.shape).width
     size = _WIDTHS.get(name, str(width))
     field = "" if size == "1" else f"[{size} - 1:0] "
-    wrapped = textwrap.wrap(_DOCS[name], width=90)
+    wrapped = textwrap.wrap(DOCS[name], width=90)
     return "\n".join([*(f"    // {line}" for line in wrapped), f"    {direction} {field}{name}"])

