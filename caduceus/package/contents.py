@@ -52,17 +52,15 @@ def package(chip: Chip, folder: Path) -> Package:
     Raises:
         UserError: Yosys refuses the design.
     """
-    modules = rtl.modules(
-        {
-            CHIP_TOP: DesignedChip(chip),
-            TILE_MODULE: ChipTile(chip),
-            GDPU_MODULE: GdpuSlice(chip),
-            LINK_MODULE: Link(chip),
-            TILE_TOP: AxiTile(chip),
-            emulated_array.MODULE: EmulatedArray(chip),
-        },
-        folder,
-    )
+    designed = {
+        CHIP_TOP: DesignedChip(chip),
+        TILE_MODULE: ChipTile(chip),
+        GDPU_MODULE: GdpuSlice(chip),
+        LINK_MODULE: Link(chip),
+        TILE_TOP: AxiTile(chip),
+        emulated_array.MODULE: EmulatedArray(chip),
+    }
+    modules = rtl.modules(designed, folder)
 
     def files(place: str, *tops: str) -> list[str]:
         return [f"{place}/{name}.v" for name in rtl.within(modules, *tops)]
@@ -93,7 +91,7 @@ def package(chip: Chip, folder: Path) -> Package:
     texts |= {
         f"{core_file.core_name(chip)}.core": core_file.render(chip, filesets),
         "README.md": manual.readme(chip),
-        "ports.md": manual.ports(chip),
+        "ports.md": manual.ports(chip, designed),
         "registers.md": manual.registers(chip),
     }
     return Package(texts, designs)

@@ -1,7 +1,7 @@
 """Pages of a package: its ports, its clocks and resets, its registers."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import Component, In
@@ -9,9 +9,7 @@ from amaranth.lib.wiring import Component, In
 from caduceus import register_manual
 from caduceus.package.core_file import CHIP_TOP, TILE_TOP, core_name
 from hdl import emulated_array, pcm_array
-from hdl.axi_tile import AxiTile
 from hdl.chip import CLOCK_GATE_MODULE
-from hdl.chip import Chip as DesignedChip
 from hdl.verilog import ports_of
 from spec.chip import Chip
 
@@ -127,8 +125,8 @@ def _array_table(chip: Chip) -> list[str]:
     return _table(rows)
 
 
-def ports(chip: Chip) -> str:
-    """`ports.md`."""
+def ports(chip: Chip, designs: Mapping[str, Component]) -> str:
+    """`ports.md`: of `designs`, those that users instantiate."""
     parameters = pcm_array.module_parameters(chip)
     lines = [
         f"# Ports of chip `{chip.name}`",
@@ -141,13 +139,13 @@ def ports(chip: Chip) -> str:
         f"{chip.tiles} tiles and {chip.gdpu.slices} GDPU slices. What packets are made of, and "
         "where they go, is in `registers.md`.",
         "",
-        *_component_table(DesignedChip(chip), chip),
+        *_component_table(designs[CHIP_TOP], chip),
         "",
         f"## {TILE_TOP}",
         "",
         "A tile alone, with AXI4-Lite and AXI4-Stream at its boundary.",
         "",
-        *_component_table(AxiTile(chip), chip),
+        *_component_table(designs[TILE_TOP], chip),
         "",
         f"## {pcm_array.MODULE} and {emulated_array.MODULE}",
         "",

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from amaranth.lib.wiring import Component
 
-from caduceus.package import rtlil
-from caduceus.package.names import without_escapes
+from caduceus.package import names, rtlil
 from caduceus.package.sharing import Library, Shared
 from caduceus.package.widths import explicit
 from hdl.verilog import OPTIMISE, run_script
@@ -22,6 +21,13 @@ _PORT = re.compile(
     re.MULTILINE,
 )
 
+_SPLIT = """
+splitnets -driver w:$*
+opt_clean -purge
+write_rtlil out.il
+"""
+"""No unnamed net has two drivers: part of it could depend on the rest, which looks like a loop."""
+_FUNCTION = re.compile(r"^  function .*?^  endfunction\n", re.MULTILINE | re.DOTALL)
 _NESTED = re.compile(r"^(    (?:else )?if \(.*\))\n((?:      .*\n)+)", re.MULTILINE)
 
 
@@ -55,7 +61,7 @@ def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog
         library.add(component, name)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         place = Path(temporary)
-        optimised = _yosys(place, library.rtlil(), f"{OPTIMISE}\nwrite_rtlil out.il", "out.il")
+        optimised = _yosys(place, library.rtlil(), f"{OPTIMISE}{_SPLIT}", "out.il")
         explicit_text = "\n".join(explicit(module).text() for module in rtlil.parse(optimised))
         written = "write_verilog -noattr -noparallelcase out.v"
         text = _yosys(place, explicit_text, written, "out.v")
@@ -82,6 +88,20 @@ def _yosys(folder: Path, design: str, script: str, result: str) -> str:
     return (folder / result).read_text(encoding="utf-8")
 
 
+_ARGUMENTS = {"a": "otherwise", "b": "choices", "s": "choice"}
+
+
+def _distinct_arguments(body: str) -> str:
+    """Arguments of functions have names of their own: Yosys calls them `a`, `b` and `s`."""
+    nets = set(re.findall(r"\w+", _FUNCTION.sub("", body)))
+    new = names.clean(_ARGUMENTS.values(), taken=nets)
+
+    def renamed(function: re.Match[str]) -> str:
+        return re.sub(r"(?<![\w'])[abs]\b", lambda name: new[_ARGUMENTS[name[0]]], function[0])
+
+    return _FUNCTION.sub(renamed, body)
+
+
 def _tidied(body: str) -> str:
     """Ports declared where they are listed, one a line; each `else` beside its `if`."""
     found = {match["name"]: match for match in _PORT.finditer(body)}
@@ -91,8 +111,8 @@ def _tidied(body: str) -> str:
         kind = port["kind"] or "wire"
         return f"    {port['way']} {kind} {port['size']}{name}{port['init'] or ''}"
 
-    names = [port.strip() for port in _HEAD.match(body)[2].split(",")]
-    listed = ",\n".join(map(declared, names))
+    order = [port.strip() for port in _HEAD.match(body)[2].split(",")]
+    listed = ",\n".join(map(declared, order))
     body = _NESTED.sub(r"\1 begin\n\2    end\n", _PORT.sub("", body))
     return _HEAD.sub(lambda match: f"module {match[1]} (\n{listed}\n);\n", body, count=1)
 
@@ -103,6 +123,6 @@ def _written(module: Shared, body: str) -> Verilog:
     text = (
         f"{comment}\n"
         "// Generated from Amaranth: change the source instead.\n\n"
-        f"{_tidied(without_escapes(body))}\n"
+        f"{_distinct_arguments(_tidied(names.without_escapes(body)))}\n"
     )
     return Verilog(module.name, text, tuple(child.name for child in module.children))
