@@ -36,7 +36,7 @@ def test_black_box_has_the_behavioural_modules_ports(described: Chip, tmp_path: 
     box = pcm_array.write_black_box(tmp_path / "pcm_array.v", described).read_text()
     model = MODULE_SOURCE.read_text()
     assert _ports(box) == _ports(model)
-    assert len(_ports(box)) == 30
+    assert len(_ports(box)) == 33
     assert _parameters(box) == _parameters(model)
 
 
