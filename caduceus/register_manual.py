@@ -102,8 +102,8 @@ def _route_table(chip: Chip) -> list[str]:
         f"{fabric.payload_max(chip).bit_length()} bits count; one more where partial sums may be "
         "binary16.",
         "",
-        f"Bits of the sinks on `{chip.name}`: {sinks}. On any chip: for each horizontal distance of "
-        "`adjacency` one east and one west, for each vertical one south and one north, then "
+        f"Bits of the sinks on `{chip.name}`: {sinks}. On any chip: for each horizontal distance "
+        "of `adjacency` one east and one west, for each vertical one south and one north, then "
         "`gdpu`, `host`, `input`, `rx`.",
     ]
 

@@ -67,9 +67,7 @@ def checks(designs: Sequence[Design]) -> list[Check]:
 
 def _checks(design: Design) -> tuple[Check, ...]:
     top, files = design.top, design.files
-    script = (
-        f"read_verilog -sv {' '.join(files)}; hierarchy -check -top {top}; proc; check -assert"
-    )
+    script = f"read_verilog -sv {' '.join(files)}; hierarchy -check -top {top}; proc; check -assert"
     return (
         Check(
             f"{design.name}-verilator", "no warning", "verilator",

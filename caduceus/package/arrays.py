@@ -24,7 +24,7 @@ def emulated(chip: Chip) -> str:
     connections = ",\n".join(f"    .{name}({name})" for name in pcm_array.DOCS)
     return (
         "// The PCM array of a tile, emulated in block RAM and multipliers.\n"
-        "// It has one set of sizes: with other parameters a module is missing whose name says so.\n\n"
+        "// It has one set of sizes: with others a module is missing whose name says so.\n\n"
         f"{pcm_array.header(chip)}"
         "  generate\n"
         f"{checks}\n"

@@ -3,13 +3,14 @@
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from amaranth.lib.wiring import Component
 
 from caduceus.package import names, rtlil
-from caduceus.package.sharing import Library, Shared
+from caduceus.package.initial import shortened
+from caduceus.package.sharing import Library, Verilog
 from caduceus.package.widths import explicit
 from hdl.verilog import OPTIMISE, run_script
 
@@ -31,21 +32,6 @@ _FUNCTION = re.compile(r"^  function .*?^  endfunction\n", re.MULTILINE | re.DOT
 _NESTED = re.compile(r"^(    (?:else )?if \(.*\))\n((?:      .*\n)+)", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Verilog:
-    """A module's Verilog.
-
-    Attributes:
-        name: the module's.
-        text: its file.
-        uses: names of the modules that it instantiates, of those designed here.
-    """
-
-    name: str
-    text: str
-    uses: tuple[str, ...]
-
-
 def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog]:
     """Verilog of all modules of designs, by name; equal ones are there once.
 
@@ -65,8 +51,8 @@ def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog
         explicit_text = "\n".join(explicit(module).text() for module in rtlil.parse(optimised))
         written = "write_verilog -noattr -noparallelcase out.v"
         text = _yosys(place, explicit_text, written, "out.v")
-    found = {match[1]: match[0] for match in _MODULE.finditer(text)}
-    return {each.name: _written(each, found[each.name]) for each in library.modules()}
+    found = {match[1]: _tidied(match[0]) for match in _MODULE.finditer(text)}
+    return {each.name: replace(each, text=_with_header(each)) for each in library.merged(found)}
 
 
 def within(these: Mapping[str, Verilog], *tops: str) -> list[str]:
@@ -103,7 +89,8 @@ def _distinct_arguments(body: str) -> str:
 
 
 def _tidied(body: str) -> str:
-    """Ports declared where they are listed, one a line; each `else` beside its `if`."""
+    """Plain names; ports declared where they are listed; each `else` beside its `if`."""
+    body = names.without_escapes(body)
     found = {match["name"]: match for match in _PORT.finditer(body)}
 
     def declared(name: str) -> str:
@@ -114,15 +101,11 @@ def _tidied(body: str) -> str:
     order = [port.strip() for port in _HEAD.match(body)[2].split(",")]
     listed = ",\n".join(map(declared, order))
     body = _NESTED.sub(r"\1 begin\n\2    end\n", _PORT.sub("", body))
-    return _HEAD.sub(lambda match: f"module {match[1]} (\n{listed}\n);\n", body, count=1)
+    body = _HEAD.sub(lambda match: f"module {match[1]} (\n{listed}\n);\n", body, count=1)
+    return shortened(_distinct_arguments(body))
 
 
-def _written(module: Shared, body: str) -> Verilog:
+def _with_header(module: Verilog) -> str:
     about = f"{module.name}: {module.summary}" if module.summary else module.name
     comment = "\n".join(f"// {line}".rstrip() for line in about.splitlines())
-    text = (
-        f"{comment}\n"
-        "// Generated from Amaranth: change the source instead.\n\n"
-        f"{_distinct_arguments(_tidied(names.without_escapes(body)))}\n"
-    )
-    return Verilog(module.name, text, tuple(child.name for child in module.children))
+    return f"{comment}\n// Generated from Amaranth: change the source instead.\n\n{module.text}\n"

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from amaranth.back import rtlil as backend
@@ -22,8 +23,26 @@ _MEMORY = re.compile(r"^  memory .*\\(\S+)$")
 _PORT = re.compile(
     r"(?P<head>  wire .*?\b(?:input|output|inout) )\d+(?P<tail> .*?\\(?P<name>\S+))$"
 )
+_NUMBER = re.compile(rf"\b{PREFIX}module_\d+_\b")
 _FIRST = ("clk", "rst")
 _NAME = re.compile(r"\\(\S+)")
+
+
+@dataclass(frozen=True)
+class Verilog:
+    """A module's Verilog.
+
+    Attributes:
+        name: the module's.
+        summary: first paragraph of its docstring; empty if there is none.
+        text: from `module` to `endmodule`.
+        uses: names of the modules that it instantiates, of those designed here.
+    """
+
+    name: str
+    summary: str
+    text: str
+    uses: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -95,22 +114,56 @@ class Library:
         return _Placed(found, ports)
 
     def modules(self) -> list[Shared]:
-        """All modules by name, tops first."""
+        """All modules, each after those in it; tops have their names, the others numbers."""
+        for number, shared in enumerate(self._found.values()):
+            shared.name = f"{PREFIX}module_{number}_"
         for name, top in self._tops.items():
             top.name = name
-        kinds: defaultdict[str, list[Shared]] = defaultdict(list)
-        for shared in self._found.values():
-            if not shared.name:
-                kinds[shared.kind].append(shared)
-        for kind, members in kinds.items():
-            for shared, suffix in zip(members, _suffixes(members), strict=True):
-                shared.name = PREFIX + kind + suffix
-        rest = [shared for shared in self._found.values() if shared.name not in self._tops]
-        return [*self._tops.values(), *sorted(rest, key=lambda shared: shared.name)]
+        return list(self._found.values())
 
     def rtlil(self) -> str:
         """All modules as one design."""
         return "\n".join(_placed(shared).text() for shared in self.modules())
+
+    def merged(self, texts: Mapping[str, str]) -> list[Verilog]:
+        """Modules under their final names, by name; of those with equal texts only one.
+
+        Args:
+            texts: Verilog of each of `modules`, by its name there.
+        """
+        first: dict[tuple[str, str], Shared] = {}
+        stands_for: dict[str, Shared] = {}
+        for shared in self.modules():
+            text = _numbered(texts[shared.name], lambda name: stands_for[name].name, shared.name)
+            place = "" if shared.name not in self._tops else shared.name
+            stands_for[shared.name] = first.setdefault((shared.kind + place, text), shared)
+        kept = list(first.values())
+        final = {name: name for name in self._tops}
+        kinds: defaultdict[str, list[Shared]] = defaultdict(list)
+        for shared in kept:
+            if shared.name not in self._tops:
+                kinds[shared.kind].append(shared)
+        for kind, members in kinds.items():
+            for shared, suffix in zip(members, _suffixes(members), strict=True):
+                final[shared.name] = PREFIX + kind + suffix
+
+        def name_of(old: str) -> str:
+            return final[stands_for[old].name]
+
+        return [
+            Verilog(
+                name=final[shared.name],
+                summary=shared.summary,
+                text=_numbered(texts[shared.name], name_of),
+                uses=tuple(name_of(child.name) for child in shared.children),
+            )
+            for shared in sorted(kept, key=lambda shared: final[shared.name])
+        ]
+
+
+def _numbered(text: str, name_of: Callable[[str], str], itself: str = "") -> str:
+    """A text with other names for modules that have numbers, and none for the module itself."""
+    return _NUMBER.sub(lambda match: "" if match[0] == itself else name_of(match[0]), text)
 
 
 def _suffixes(members: list[Shared]) -> list[str]:
