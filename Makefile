@@ -63,7 +63,7 @@ regress: setup ## Run the tests and the deeper ones, which take much longer and 
 compile: setup ## Map a network (NET=) to a whole chip and show what goes where
 	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
 
-verilog: setup ## Write the Verilog of the chip and of a tile alone, and check it
+verilog: setup ## Write the chip and a tile alone as Verilog for other tools, and check it
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
 
 waves: setup ## Run one image on the small chip and leave its waveforms as FST

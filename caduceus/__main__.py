@@ -129,7 +129,7 @@ def sim(
     help="Folder of the files.  [default: build/verilog/<chip>]",
 )
 def verilog(chip: str, output: Path | None) -> None:
-    """Write the Verilog of the chip and of a tile alone, the array as a black box, and check it."""
+    """Write a chip, and a tile alone, as Verilog for other tools, and check it."""
     from caduceus.verilog import run
 
     if not run(chip, output, Console()):

@@ -19,7 +19,7 @@ _WORD = re.compile(r"    (\w+)\[(\d+)\] = ([^;]+);\n")
 
 
 def shortened(text: str) -> str:
-    """A Verilog module whose memories are initialised piece by piece, by loops where they can be."""
+    """A Verilog module whose memories are initialised piece by piece, in loops if possible."""
     (counter,) = names.clean(["word"], taken=re.findall(r"\w+", text)).values()
     looped = False
 
