@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from caduceus import verilog
-from caduceus.package import names
+from caduceus.package import names, rtlil
 from caduceus.package.contents import BLACK_BOX, EMULATED, FREE_RUNNING, LATCH, Package, package
+from caduceus.package.initial import shortened
+from caduceus.package.widths import explicit
 from hdl import pcm_array
 from spec import chip
 from spec.errors import UserError
@@ -257,6 +259,56 @@ def test_names_are_plain_and_told_apart() -> None:
     assert names.clean(["input"], prefix="u_") == {"input": "u_input"}
     assert names.snake("AxiLiteBridge") == "axi_lite_bridge"
     assert names.snake("Fp16Fma") == "fp16_fma"
+
+
+def test_bits_of_an_expression_and_back() -> None:
+    widths = {"\\a": 4, "$1": 2}
+    found = rtlil.bits("{ 2'1x \\a $1 [1] \\a [2:1] }", widths)
+    assert found == [
+        ("\\a", 1), ("\\a", 2), ("$1", 1), *(("\\a", index) for index in range(4)), "x", "1"
+    ]  # fmt: skip
+    assert rtlil.bits("-2", widths) == ["0", *"1" * 31]
+    assert rtlil.bits(rtlil.expression(found), widths) == found
+
+
+def _widened(kind: str, a: str, b: str, y: str, signed: int = 0) -> str:
+    """The cell's connections, and lines that come with it."""
+    parameters = {
+        "A_SIGNED": signed, "B_SIGNED": signed, "A_WIDTH": 0, "B_WIDTH": 0, "Y_WIDTH": 0
+    }  # fmt: skip
+    connections = {"A": a, "B": b, "Y": y}
+    cell = rtlil.Cell(kind, "$c", {name: str(n) for name, n in parameters.items()}, connections)
+    wires = ["  wire width 4 \\a", "  wire width 6 \\b", "  wire width 5 \\y", "  wire \\z"]
+    module = explicit(rtlil.Module("m", [*wires, *cell.lines()]))
+    return "\n".join(line.strip() for line in module.lines if "connect" in line)
+
+
+def test_operands_get_the_width_that_their_operator_wants() -> None:
+    a, b, y, z = "\\a", "\\b", "\\y", "\\z"
+    assert _widened("$add", a, b, y) == (
+        "connect \\A { 1'0 \\a [3:0] }\nconnect \\B \\b [4:0]\nconnect \\Y \\y"
+    )
+    assert _widened("$lt", a, b, z, signed=1) == (
+        "connect \\A { \\a [3:3] \\a [3:3] \\a [3:0] }\nconnect \\B \\b [5:0]\nconnect \\Y \\z"
+    )
+    # What a shift to the right leaves is cut from its full width.
+    assert _widened("$shr", b, a, y).splitlines()[0] == "connect \\A \\b [5:0]"
+    assert "connect \\y [4:0] $wide$4 [4:0]" in _widened("$shr", b, a, y)
+    assert "connect \\A $wide$4 [0:0]" in _widened("$logic_not", a, b, z)
+
+
+def test_memories_are_initialised_in_small_pieces() -> None:
+    words = "".join(f"    m[{i}] = 4'h{0 if i < 600 else i % 2};\n" for i in range(606))
+    text = f"module x (\n    input wire word\n);\n  initial begin\n{words}  end\nendmodule"
+    short = shortened(text)
+    assert "  integer word_2;\n" in short
+    assert short.count("initial begin") == 3
+    assert (
+        "    for (word_2 = 512; word_2 < 601; word_2 = word_2 + 1)\n      m[word_2] = 4'h0;"
+        in short
+    )
+    assert "    m[601] = 4'h1;\n    m[602] = 4'h0;" in short
+    assert shortened("module x;\nendmodule") == "module x;\nendmodule"
 
 
 def _packaged(variant: Variant, folder: Path, design: str) -> tuple[Path, ...]:

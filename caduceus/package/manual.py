@@ -189,6 +189,7 @@ def registers(chip: Chip) -> str:
 def readme(chip: Chip) -> str:
     """`README.md`."""
     core = core_name(chip)
+    sync, mvm = chip.clocks.sync_mhz, chip.clocks.mvm_mhz
     return f"""\
 # Chip `{chip.name}` in Verilog
 
@@ -219,14 +220,16 @@ size is.
 
 ## Clocks and resets
 
-- `aclk`: all AXI ports and the digital side ({chip.clocks.sync_mhz} MHz on this chip). `mvm_clk`:
-  modulators and arrays ({chip.clocks.mvm_mhz} MHz). They may be unrelated. Results do not depend on
-  their ratio.
-- On an FPGA, drive both from one clock: then nothing crosses, and nothing below needs a constraint.
+- `aclk` is the clock of all AXI ports and of the digital side, `mvm_clk` that of modulators and
+  arrays; {sync} and {mvm} MHz by this chip's description. They may be unrelated. Results do not
+  depend on their ratio.
+- On an FPGA, drive both from one clock: then nothing crosses, and of what is below only the path
+  from `aresetn` needs a constraint.
 - `aresetn` is asynchronous and active low. Hold it for four clocks of the slower clock, with both
   clocks running. Each domain has its own synchroniser: the reset falls at once and rises with the
   clock. Inside, resets are synchronous.
-- Flip-flops have initial values, as FPGAs load them; nothing relies on them once reset was held.
+- Flip-flops have initial values, as FPGAs load them. `{emulated_array.MODULE}` has no reset and
+  relies on them; nothing else does once reset was held.
 - Memories have initial values, too, and reset does not restore them. On a target that ignores
   `initial`, write all column constants before the first vector, and make the tables in
   `caduceus_fp16_tanh*` and `{emulated_array.MODULE}`'s `caduceus_emulated_noise`, which are only
@@ -240,10 +243,11 @@ With two clocks, tell your tools this:
   together. The path into the first flip-flop is false; so is the one from `aresetn` to the
   synchronisers in `caduceus_reset_synchronizer*`.
 - The two flip-flops of a `caduceus_mailbox*` tell the other side that data beside it may be looked
-  at: the staged vector, the number of a state, orders of pulses, the read mode, the reference
-  current, and the counters. That data is not synchronised; it is there before the mailbox's toggle,
-  which takes at least one more clock of the receiver to be seen. Limit these paths to a delay of
-  one clock of the receiver, whatever the phases; do not declare them false.
+  at: the staged vector, the number of a state, orders of pulses, and the counters. Beside it
+  `mvm_clk` looks at the read mode and the reference current, which stay while a tile is busy. None
+  of this is synchronised; it is there before the mailbox's toggle, which takes at least one more
+  clock of the receiver to be seen. Limit these paths to a delay of one clock of the receiver,
+  whatever the phases; do not declare them false.
 - `{emulated_array.MODULE}` has memories that are written with one clock and read with the other,
   never at the same time. Words of a state (`state_write`) arrive with `read_clk`, counters leave
   with it.
