@@ -22,11 +22,20 @@ _ARRAY_FILE = f"{pcm_array.MODULE}.v"
 
 @dataclass(frozen=True)
 class Design:
-    """What a tool reads as one: a top and its files, relative to the package."""
+    """What a tool reads as one.
+
+    Attributes:
+        name: of the design.
+        top: its top module.
+        files: relative to the package.
+        emulates_many: there is an emulated array for each of many tiles, which takes a tool that
+            flattens designs a long time.
+    """
 
     name: str
     top: str
     files: tuple[str, ...]
+    emulates_many: bool = False
 
     @property
     def list_name(self) -> str:
@@ -80,7 +89,7 @@ def package(chip: Chip, folder: Path) -> Package:
     emulated.append(wrapper)
     designs = (
         Design(TILE_TOP, TILE_TOP, (*in_tile, *emulated)),
-        Design(CHIP_TOP, CHIP_TOP, (*in_chip, *emulated, free)),
+        Design(CHIP_TOP, CHIP_TOP, (*in_chip, *emulated, free), emulates_many=True),
         Design(f"{CHIP_TOP}_black_box", CHIP_TOP, (*in_chip, box, latch)),
     )
     filesets = {

@@ -25,7 +25,8 @@ _TARGETS = {
         ("tile", "!own_array ? (emulated_array)"), TILE_TOP,
     ),
     "lint": (
-        "Verilator's lint of the chip.", ("chip", "emulated_array", "free_clocks"), CHIP_TOP,
+        "Verilator's lint of the chip around black boxes.",
+        ("chip", "black_box", "free_clocks"), CHIP_TOP,
     ),
     "lint_tile": (
         "Verilator's lint of a tile alone.", ("tile", "emulated_array"), TILE_TOP,

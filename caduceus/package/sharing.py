@@ -51,7 +51,7 @@ class Shared:
 
     Attributes:
         kind: snake-cased name of the component's class.
-        summary: first sentence of the class's docstring; empty if there is none.
+        summary: first paragraph of the class's docstring; empty if there is none.
         instance, top: name of the first instance that was found, and the design that it is in.
         text: its RTLIL, modules in it by their identities in `children`.
         children: modules that it instantiates.
