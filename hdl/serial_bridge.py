@@ -1,5 +1,7 @@
 """From requests on a line of bytes to a chip's AXI4-Lite and AXI4-Stream ports, and back."""
 
+from pathlib import Path
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -13,6 +15,8 @@ from spec import serial_protocol as protocol
 from spec.chip import Chip
 from spec.serial_protocol import ARGUMENTS, Operation, Status
 
+CONTROL = Path(__file__).resolve().with_suffix(".vlt")
+"""Goes with the Verilog of whatever contains a bridge, for Verilator."""
 RESET_CLOCKS = 64
 """Clocks of `sync` for which a RESET holds the chip: four of any `mvm` clock a sixteenth as fast."""
 FIFO_BYTES = 2048
@@ -88,6 +92,7 @@ class SerialBridge(wiring.Component):
         missing = Signal(range(_ARGUMENT_BYTES + 1))  # bytes of arguments
         status = Signal(BYTE)
         ended = Signal()  # the request's last byte has been taken
+        repeats, counts = Signal(), Signal()  # how the reply goes on when it has
         done = Signal(16)  # words or bytes
         place = Signal(range(max(protocol.CONTENT_MAX, protocol.DIGEST_BYTES)))
         word, word_bytes = Signal(DATA_BITS), Signal(range(_WORD + 1))
@@ -116,10 +121,10 @@ class SerialBridge(wiring.Component):
                 reply.payload.last.eq(last),
             ]
 
-        def finish(outcome: object = Status.DONE, after: str = "STATUS") -> None:
-            """Take what is left of the request, then say `after`."""
-            m.d.sync += status.eq(outcome)
-            m.next = f"DRAIN {after}"
+        def finish(outcome: object = Status.DONE, count: bool = False) -> None:
+            """Take what is left of the request, then say `done` if wanted, and the status."""
+            m.d.sync += [status.eq(outcome), counts.eq(count)]
+            m.next = "DRAIN"
 
         # --- registers ---------------------------------------------------------------------------
         axil = self.axil
@@ -173,7 +178,8 @@ class SerialBridge(wiring.Component):
 
         with m.FSM():
             with m.State("SEQUENCE"):
-                m.d.sync += [self.chip_reset.eq(0), done.eq(0), place.eq(0), word_bytes.eq(0)]
+                m.d.sync += [done.eq(0), place.eq(0), word_bytes.eq(0)]
+                m.d.sync += [self.chip_reset.eq(0), repeats.eq(0), counts.eq(0)]
                 m.d.comb += asked.ready.eq(~sender.busy)
                 with m.If(asked.valid & ~sender.busy):
                     m.d.sync += sequence.eq(asked.payload.byte)
@@ -187,7 +193,8 @@ class SerialBridge(wiring.Component):
                 next_one = sequence == (previous + 1)[:BYTE]
                 m.d.sync += status.eq(Status.REFUSED)
                 with m.If((operation != Operation.HELLO) & in_session & (sequence == previous)):
-                    m.next = "DRAIN AGAIN"
+                    m.d.sync += repeats.eq(1)
+                    m.next = "DRAIN"
                 with m.Else():
                     say(sequence)
                     m.d.sync += [previous.eq(sequence), in_session.eq(1)]
@@ -196,7 +203,7 @@ class SerialBridge(wiring.Component):
                         m.d.sync += [in_session.eq(0), status.eq(Status.LOST)]
             with m.State("HEAD"):
                 say(operation | protocol.REPLY)
-                m.next = "DRAIN STATUS"
+                m.next = "DRAIN"
                 with m.Switch(operation):
                     for kind in Operation:
                         with m.Case(kind):
@@ -218,6 +225,24 @@ class SerialBridge(wiring.Component):
                             missing.eq(missing - 1),
                             argument.eq(Cat(argument[BYTE:], asked.payload.byte)),
                         ]
+
+            with m.State("DRAIN"):
+                with m.If(~ended):
+                    take()
+                with m.Elif(repeats):
+                    m.d.comb += sender.again.eq(1)
+                    m.next = "SEQUENCE"
+                with m.Elif(counts):
+                    say(done[:BYTE])
+                    m.next = "DONE HIGH"
+                with m.Else():
+                    m.next = "STATUS"
+            with m.State("DONE HIGH"):
+                say(done[BYTE:])
+                m.next = "STATUS"
+            with m.State("STATUS"):
+                say(status, last=1)
+                m.next = "SEQUENCE"
 
             with m.State("HELLO"):
                 greeting = Cat(
@@ -248,13 +273,13 @@ class SerialBridge(wiring.Component):
                 with m.If(word_bytes == _WORD):
                     m.d.sync += word_bytes.eq(0)
                     with m.If(beyond):
-                        finish(Status.BUS_ERROR, "DONE LOW")
+                        finish(Status.BUS_ERROR, count=True)
                     with m.Else():
                         m.d.sync += [axil.awvalid.eq(1), axil.wvalid.eq(1), axil.bready.eq(1)]
                         m.next = "WRITTEN"
                 with m.Elif(ended):
                     # Some bytes too many are no word.
-                    finish(Mux(word_bytes == 0, Status.DONE, Status.REFUSED), "DONE LOW")
+                    finish(Mux(word_bytes == 0, Status.DONE, Status.REFUSED), count=True)
                 with m.Else():
                     take()
                     with m.If(asked.valid):
@@ -266,7 +291,7 @@ class SerialBridge(wiring.Component):
                 with m.If(axil.bvalid):
                     m.d.sync += axil.bready.eq(0)
                     with m.If(axil.bresp != RESP_OKAY):
-                        finish(Status.BUS_ERROR, "DONE LOW")
+                        finish(Status.BUS_ERROR, count=True)
                     with m.Else():
                         advance()
                         m.next = "WRITE WORD"
@@ -311,7 +336,7 @@ class SerialBridge(wiring.Component):
                         m.d.sync += [count.eq(0), into.tdata.eq(0), done.eq(done + count)]
                     # What is left finds no room.
                     with m.If(~into.tready | ended):
-                        finish(after="DONE LOW")
+                        finish(count=True)
                 with m.Else():
                     take()
                     with m.If(asked.valid):
@@ -340,28 +365,4 @@ class SerialBridge(wiring.Component):
             with m.State("RECEIVED"):
                 say(packet_ended)
                 finish()
-
-            with m.State("DRAIN AGAIN"):
-                with m.If(~ended):
-                    take()
-                with m.Else():
-                    m.d.comb += sender.again.eq(1)
-                    m.next = "SEQUENCE"
-            with m.State("DRAIN DONE LOW"):
-                with m.If(~ended):
-                    take()
-                with m.Else():
-                    say(done[:BYTE])
-                    m.next = "DONE HIGH"
-            with m.State("DONE HIGH"):
-                say(done[BYTE:])
-                m.next = "STATUS"
-            with m.State("DRAIN STATUS"):
-                with m.If(~ended):
-                    take()
-                with m.Else():
-                    m.next = "STATUS"
-            with m.State("STATUS"):
-                say(status, last=1)
-                m.next = "SEQUENCE"
         return m
