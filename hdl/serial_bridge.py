@@ -18,7 +18,7 @@ from spec.serial_protocol import ARGUMENTS, Operation, Status
 CONTROL = Path(__file__).resolve().with_suffix(".vlt")
 """Goes with the Verilog of whatever contains a bridge, for Verilator."""
 RESET_CLOCKS = 64
-"""Clocks of `sync` for which a RESET holds the chip: four of any `mvm` clock a sixteenth as fast."""
+"""Clocks of `sync` for which a RESET holds the chip: enough for an `mvm` clock 16 times slower."""
 FIFO_BYTES = 2048
 """Of a packet or several, at each of the chip's streams."""
 _ARGUMENT_BYTES = max(protocol.arguments_length(operation) for operation in Operation)
@@ -167,8 +167,10 @@ class SerialBridge(wiring.Component):
         for number, each in enumerate(outs):
             with m.If(out_port == number):
                 m.d.comb += [
-                    *(getattr(out_of, name).eq(getattr(each, name))
-                      for name in ("tdata", "tkeep", "tlast", "tvalid")),
+                    *(
+                        getattr(out_of, name).eq(getattr(each, name))
+                        for name in ("tdata", "tkeep", "tlast", "tvalid")
+                    ),
                     each.tready.eq(out_of.tready),
                 ]
         m.d.comb += [
@@ -211,11 +213,10 @@ class SerialBridge(wiring.Component):
                             with m.If(status != Status.LOST):
                                 m.next = "ARGUMENTS"
             with m.State("ARGUMENTS"):
-                with m.If(missing == 0):
-                    with m.Switch(operation):
-                        for kind in Operation:
-                            with m.Case(kind):
-                                m.next = kind.name
+                with m.If(missing == 0), m.Switch(operation):
+                    for kind in Operation:
+                        with m.Case(kind):
+                            m.next = kind.name
                 with m.Elif(ended):
                     m.next = "STATUS"
                 with m.Else():
@@ -287,14 +288,13 @@ class SerialBridge(wiring.Component):
                             word.eq(Cat(word[BYTE:], asked.payload.byte)),
                             word_bytes.eq(word_bytes + 1),
                         ]
-            with m.State("WRITTEN"):
-                with m.If(axil.bvalid):
-                    m.d.sync += axil.bready.eq(0)
-                    with m.If(axil.bresp != RESP_OKAY):
-                        finish(Status.BUS_ERROR, count=True)
-                    with m.Else():
-                        advance()
-                        m.next = "WRITE WORD"
+            with m.State("WRITTEN"), m.If(axil.bvalid):
+                m.d.sync += axil.bready.eq(0)
+                with m.If(axil.bresp != RESP_OKAY):
+                    finish(Status.BUS_ERROR, count=True)
+                with m.Else():
+                    advance()
+                    m.next = "WRITE WORD"
 
             with m.State("READ"):
                 given = arguments(Operation.READ)
@@ -310,12 +310,11 @@ class SerialBridge(wiring.Component):
                 with m.Else():
                     m.d.sync += [axil.arvalid.eq(1), axil.rready.eq(1)]
                     m.next = "READING"
-            with m.State("READING"):
-                with m.If(axil.rvalid):
-                    m.d.sync += [axil.rready.eq(0), word.eq(axil.rdata)]
-                    m.next = "SAY WORD"
-                    with m.If(axil.rresp != RESP_OKAY):
-                        finish(Status.BUS_ERROR)
+            with m.State("READING"), m.If(axil.rvalid):
+                m.d.sync += [axil.rready.eq(0), word.eq(axil.rdata)]
+                m.next = "SAY WORD"
+                with m.If(axil.rresp != RESP_OKAY):
+                    finish(Status.BUS_ERROR)
             with m.State("SAY WORD"):
                 say(word[:BYTE])
                 m.d.sync += [word.eq(word >> BYTE), word_bytes.eq(word_bytes + 1)]

@@ -65,9 +65,8 @@ class UartReceiver(wiring.Component):
                         m.next = "IDLE"
                     with m.Else():
                         m.next = "BREAK"
-            with m.State("BREAK"):
-                with m.If(rx):
-                    m.next = "IDLE"
+            with m.State("BREAK"), m.If(rx):
+                m.next = "IDLE"
         return m
 
 

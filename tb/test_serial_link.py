@@ -68,7 +68,9 @@ def contents(random: np.random.Generator, count: int) -> list[bytes]:
     found = [bytes(lengths_) for lengths_ in (2, most)]
     found += [b"\x01" * length for length in lengths]
     while len(found) < count:
-        length = int(random.choice(lengths)) if random.random() < 0.3 else int(random.integers(2, 300))
+        length = (
+            int(random.choice(lengths)) if random.random() < 0.3 else int(random.integers(2, 300))
+        )
         drawn = random.integers(0, 256, length)
         drawn[random.random(length) < random.choice([0, 0.01, 0.3, 0.9])] = 0
         found.append(drawn.astype(np.uint8).tobytes())
@@ -130,9 +132,7 @@ async def received(dut: Any) -> None:
     random = benches.generator()
     await _start(dut)
     got: list[int] = []
-    cocotb.start_soon(
-        byte_streams.take(dut, "content_out", got, lambda: random.random() < 0.2)
-    )
+    cocotb.start_soon(byte_streams.take(dut, "content_out", got, lambda: random.random() < 0.2))
     broken = 0
     for body in contents(random, benches.current()["frames"]):
         if random.random() < 0.5:
@@ -175,9 +175,7 @@ async def sent(dut: Any) -> None:
     got: list[int] = []
     cocotb.start_soon(byte_streams.take(dut, "line_out", got, lambda: random.random() < 0.3))
     for body in contents(random, benches.current()["frames"]):
-        await byte_streams.put(
-            dut, "content_in", tokens(body), lambda: random.random() < 0.2
-        )
+        await byte_streams.put(dut, "content_in", tokens(body), lambda: random.random() < 0.2)
         for again in (False, True):
             dut.again.value = int(again)
             await ClockCycles(dut.clk, 2)
