@@ -20,9 +20,21 @@ class Line(Protocol):
         """The bytes that have come, at least one unless none comes in time."""
         ...
 
+    def now(self) -> float:
+        """Seconds, of whatever time passes on the line."""
+        ...
+
     def close(self) -> None:
         """Say no more."""
         ...
+
+
+class _RealTime:
+    """A line in the world."""
+
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+        return time.monotonic()
 
 
 def _reason(error: Exception) -> str:
@@ -32,7 +44,7 @@ def _reason(error: Exception) -> str:
     return found or " ".join(str(error).split())
 
 
-class SerialLine:
+class SerialLine(_RealTime):
     """A serial port, 8N1.
 
     Raises:
@@ -42,9 +54,7 @@ class SerialLine:
     def __init__(self, port: str, baud: int) -> None:
         self._port = port
         try:
-            self._serial = serial.Serial(
-                port, baud, timeout=0, write_timeout=10, exclusive=True
-            )
+            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=10, exclusive=True)
             # What an earlier session left is not for this one.
             self._serial.reset_input_buffer()
         except (OSError, ValueError) as error:
@@ -74,7 +84,7 @@ class SerialLine:
         self._serial.close()
 
 
-class SocketLine:
+class SocketLine(_RealTime):
     """A connected socket; `what` it leads to is named when it ends."""
 
     def __init__(self, connection: socket.socket, what: str) -> None:
@@ -103,8 +113,3 @@ class SocketLine:
     def close(self) -> None:
         """End it."""
         self._socket.close()
-
-
-def now() -> float:
-    """Seconds of a clock that never goes back."""
-    return time.monotonic()

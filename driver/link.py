@@ -1,4 +1,4 @@
-"""The host's end of the serial link (`spec.serial_protocol`): requests, retries, and a port of it."""
+"""The host's end of the serial link (`spec.serial_protocol`), and a chip's port made of it."""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cobs import cobs
 
-from driver.line import Line, now
+from driver.line import Line
 from spec import serial_protocol as protocol
 from spec.chip import Chip
 from spec.errors import UserError
@@ -98,7 +98,8 @@ class SerialLink:
             self.sent += 1
             self.retries += attempt > 0
             self._line.write(frame)
-            reply = self._reply(operation, now() + self._patience.wait(len(frame)))
+            until = self._line.now() + self._patience.wait(len(frame))
+            reply = self._reply(operation, until)
             if reply is not None:
                 return reply
         raise UserError(
@@ -108,7 +109,7 @@ class SerialLink:
 
     def _reply(self, operation: Operation, until: float) -> Reply | None:
         """The reply to the request at hand, if it comes in time; all else is dropped."""
-        while (seconds := until - now()) > 0:
+        while (seconds := until - self._line.now()) > 0:
             *frames, self._rest = (self._rest + self._line.read(seconds)).split(_ZERO)
             for frame in frames:
                 try:

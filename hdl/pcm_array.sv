@@ -135,7 +135,7 @@ module pcm_array #(
             open = 0;
         end
         if (state_load) begin
-            if (state_index != pcm_tables::WRITTEN) state.load(state_index);
+            if (32'(state_index) != pcm_tables::WRITTEN) state.load(state_index);
             take_image();
             read = -1;
             pulses = 0;
