@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus.deploy import DeviceRequest, ideal
+from caduceus.paths import BUILD
 from caduceus.run_files import can_be_written, forget, only_run
 from caduceus.run_target import Target, TargetRequest, opened
 from caduceus.run_work import Work, prepared
@@ -70,7 +71,7 @@ def run(request: Request, console: Console) -> bool:
         f"{request.target.name}",
     )
     if request.target.name == "sim":
-        with only_run(request.output.parent, console):
+        with only_run(BUILD / "run", console):
             target, done = _drive(request, chip, work, console)
     else:
         target, done = _drive(request, chip, work, console)

@@ -14,8 +14,10 @@ _OUTPUT = BUILD / "run" / "result.json"
 
 
 @click.command("run")
-@click.option("--target", default="golden", show_default=True, metavar="golden|sim|serial:PORT",
-              help="The golden model, the RTL in a simulator, or a board at a serial port.")  # fmt: skip
+@click.option(
+    "--target", default="golden", show_default=True, metavar="golden|sim|serial:PORT",
+    help="The golden model, the RTL in a simulator, or a board at a serial port.",
+)  # fmt: skip
 @click.option("--chip", default="hermes", show_default=True, help="Chip description.")
 @click.option("--net", "network", help="Network, by name or path; the chip's own if not given.")
 @click.option("--read-mode", type=click.Choice([str(mode) for mode in ReadMode]),
@@ -34,8 +36,10 @@ _OUTPUT = BUILD / "run" / "result.json"
               help="Simulator of the target sim: verilator or icarus.")  # fmt: skip
 @click.option("--baud", type=click.IntRange(1, 100_000_000), default=1_000_000, show_default=True,
               help="Bits a second of the serial port.")  # fmt: skip
-@click.option("--patience", type=FiniteRange(0.01, 3600), default=0.3, show_default=True,
-              metavar="SECONDS", help="Wait so long for an answer of the board, ten times.")  # fmt: skip
+@click.option(
+    "--patience", type=FiniteRange(0.01, 3600), default=0.3, show_default=True, metavar="SECONDS",
+    help="Wait so long for an answer of the board, ten times.",
+)  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT,
               show_default="build/run/result.json", help="Where the result goes.")  # fmt: skip
 def run(

@@ -39,9 +39,12 @@ class _RealTime:
 
 def _reason(error: Exception) -> str:
     """What the system says, without what the library says about it."""
-    inner = error.__context__ or error
-    found = getattr(inner, "strerror", None) or getattr(error, "strerror", None)
-    return found or " ".join(str(error).split())
+    for found in (error.__context__, error):
+        # `termios.error` has number and sentence, and no name for either.
+        sentence = getattr(found, "strerror", None) or (found.args[1:] if found else None)
+        if sentence:
+            return sentence if isinstance(sentence, str) else str(sentence[0])
+    return " ".join(str(error).split())
 
 
 class SerialLine(_RealTime):

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.crc.catalog import CRC16_IBM_3740
+from amaranth.lib.crc.catalog import CRC16_GENIBUS
 from amaranth.lib.wiring import In, Out
 
 from spec.serial_protocol import CONTENT_MAX, CONTENT_MIN, CRC_BYTES, DELIMITER, RUN_MAX
@@ -34,7 +34,7 @@ class FrameReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.crc = crc = CRC16_IBM_3740(data_width=BYTE).create()
+        m.submodules.crc = crc = CRC16_GENIBUS(data_width=BYTE).create()
         m.submodules.memory = store = memory.Memory(shape=BYTE, depth=CONTENT_MAX, init=[])
         writer, reader = store.write_port(), store.read_port()
         length = Signal(range(CONTENT_MAX + 1))
@@ -128,7 +128,7 @@ class FrameSender(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.crc = crc = CRC16_IBM_3740(data_width=BYTE).create()
+        m.submodules.crc = crc = CRC16_GENIBUS(data_width=BYTE).create()
         m.submodules.memory = store = memory.Memory(shape=BYTE, depth=CONTENT_MAX, init=[])
         writer, reader = store.write_port(), store.read_port()
         length = Signal(range(CONTENT_MAX + 1))

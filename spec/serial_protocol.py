@@ -7,11 +7,12 @@ The content is
     request     sequence number, operation, arguments and data, CRC
     reply       sequence number, operation | REPLY, data, status, CRC
 
-The CRC is CRC-16/IBM-3740 (polynomial 0x1021, from 0xFFFF on), high byte first; all other numbers
-have their low byte first. Frames that are broken are dropped, and counted. Each request waits for
-its reply: the host sends it again if none comes, and the board answers a sequence number that it
-answered last with the same reply, without doing anything again. The layout is our choice; the
-manual is docs/serial.md.
+The CRC is CRC-16/GENIBUS (polynomial 0x1021, from 0xFFFF on, inverted), high byte first; all other
+numbers have their low byte first. It is one that is inverted because others stay right when zeros
+follow, and a disturbed delimiter looks like one. Frames that are broken are dropped, and counted.
+Each request waits for its reply: the host sends it again if none comes, and the board answers a
+sequence number that it answered last with the same reply, without doing anything again. The layout
+is our choice; the manual is docs/serial.md.
 """
 
 import binascii
@@ -27,7 +28,7 @@ CONTENT_MAX = 512
 CONTENT_MIN = 4
 """Sequence number, operation, CRC."""
 CRC_BYTES = 2
-CRC_START = 0xFFFF
+CRC_START, CRC_INVERT = 0xFFFF, 0xFFFF
 SEQUENCES = 256
 REPLY = 0x80
 """Set in the operation of a reply, so that a request that comes back is none."""
@@ -125,7 +126,8 @@ def digest(chip: Chip) -> bytes:
 
 def crc(content: bytes) -> bytes:
     """The CRC of a content without it."""
-    return binascii.crc_hqx(content, CRC_START).to_bytes(CRC_BYTES, "big")
+    value = binascii.crc_hqx(content, CRC_START) ^ CRC_INVERT
+    return value.to_bytes(CRC_BYTES, "big")
 
 
 def is_whole(content: bytes) -> bool:

@@ -102,8 +102,10 @@ async def _start(dut: Any) -> None:
 def _damaged(random: np.random.Generator, whole: bytes) -> tuple[bytes, int]:
     """A frame that arrives otherwise than it was sent, and how many broken ones are seen of it."""
     inner = bytearray(whole[1:-1])
-    kind = int(random.integers(5))
-    if kind == 0:
+    kind = int(random.integers(6))
+    if kind == 5:
+        inner.append(1)  # a disturbed delimiter, which stands for a zero at the content's end
+    elif kind == 0:
         inner[int(random.integers(len(inner)))] ^= 1 << int(random.integers(8))
     elif kind == 1:
         del inner[int(random.integers(len(inner)))]
