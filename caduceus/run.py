@@ -2,12 +2,15 @@
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from caduceus.deploy import DeviceRequest, ideal
 from caduceus.paths import BUILD
@@ -105,16 +108,31 @@ def _say(console: Console, sentence: str) -> None:
     console.print(sentence, highlight=False, soft_wrap=True)
 
 
+@contextmanager
+def _bar(console: Console, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Show how far something is, on a terminal; what to call with how much is done."""
+    columns = (
+        TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn(unit), TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
 def _drive(request: Request, chip: Chip, work: Work, console: Console) -> tuple[Target, _Done]:
     with opened(request.target, chip) as target:
         session, program = Session(target.port, chip), work.program
         before = time.monotonic()
-        finish(session.load(program, work.state))
+        with _bar(console, "loading", len(program.tiles), "tiles") as tell:
+            finish(session.load(program, work.state, tell))
         loaded = time.monotonic()
         _say(console, f"loaded in {loaded - before:.1f} s")
         if program.slices:
             finish(session.begin(program, work.count))
-        outputs = finish(session.run(program, work.x, len(work.expected)))
+        packets = len(work.x) * len(program.inputs)
+        with _bar(console, "running", packets, "packets") as tell:
+            outputs = finish(session.run(program, work.x, len(work.expected), tell))
         ran = time.monotonic()
         state = finish(session.host.state(program)) if program.slices else None
         errors = finish(session.host.errors())
