@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-export CHIP NET SIM READ_MODE IMAGES PCM SEED AGE SEEDS DEVICES
+export CHIP NET SIM READ_MODE IMAGES PCM SEED AGE SEEDS DEVICES TARGET
 
 # The first `verilator` that anything started from here finds is the one the set-up chose. The
 # variables that make leaves for a make below it would end up in the simulators' own makefiles.
@@ -34,7 +34,7 @@ DATA := case "$$NET" in \
 	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim compile test regress verilog waves calibrate program lint format formal bench peers accuracy mvm-error sweep train clean distclean
+.PHONY: help setup sim run compile test regress verilog waves calibrate program lint format formal bench peers accuracy mvm-error sweep train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,7 @@ help: ## List the targets and their options
 	@echo "Options: CHIP=hermes|caduceus|tiny  NET=<network>  SIM=verilator|icarus"
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
 	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
+	@echo "         TARGET=golden|sim|serial:<port>  (run)"
 	@echo "         SEEDS=<number>|<first>:<end>  (accuracy and sweep)  DEVICES=1|2  (program)"
 	@echo "         ARGS=<more options for the command>"
 
@@ -52,6 +53,9 @@ setup: ## Install what is missing (every other target does it too)
 
 sim: setup ## Run ResNet-9 and an LSTM on the 64-tile chip, or NET=, in RTL against golden
 	@$(CADUCEUS) sim $(RUN_OPTIONS) $(ARGS)
+
+run: setup ## Drive a chip: TARGET=golden, sim, or serial:<port> of a board
+	@$(CADUCEUS) run $${TARGET:+"--target=$$TARGET"} $(RUN_OPTIONS) $(ARGS)
 
 test: setup ## Run the tests
 	@$(PYTEST) $(ARGS)

@@ -12,6 +12,7 @@ from caduceus.calibrate_command import calibrate
 from caduceus.options import FiniteRange
 from caduceus.paths import BUILD
 from caduceus.program_command import program
+from caduceus.run_command import run as run_command
 from caduceus.sweep_command import read_seeds, sweep, workers_options
 from spec.errors import UserError
 from spec.formats import ReadMode
@@ -247,6 +248,7 @@ def bench() -> None:
 cli.add_command(sweep)
 cli.add_command(calibrate)
 cli.add_command(program)
+cli.add_command(run_command)
 
 
 def main() -> None:

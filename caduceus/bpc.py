@@ -19,11 +19,12 @@ from caduceus.accuracy import fingerprint
 from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from compiler.recurrent import compile_recurrent
-from golden.chip import LstmState, Machine
+from golden.chip import Machine
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
+from spec.gdpu import LstmState
 from spec.recurrent import RecurrentNetwork, RecurrentWeights
 from train import characters
 from train.streams import IGNORED, STREAMS, WARM_UP, streams

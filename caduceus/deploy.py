@@ -12,13 +12,13 @@ from compiler.calibrate import calibrated
 from compiler.compensate import compensated
 from golden import chip as golden_chip
 from golden import images as golden_images
-from golden.chip import LstmState
 from golden.tile import Tile
 from pcm import make
 from pcm.devices import INPUT_POWER, Inputs
 from pcm.settings import Settings, find
 from spec import formats, pcm_state
 from spec.chip import Chip
+from spec.gdpu import LstmState
 from spec.network import Network
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram, Program, TileConfig

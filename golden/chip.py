@@ -12,23 +12,11 @@ from golden.tile import Tap, Tile
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import GDPU, INPUT, RX
+from spec.gdpu import LstmState
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram
 from spec.program_check import check
 from spec.program_codes import computing, gathers
-
-
-@dataclass(frozen=True)
-class LstmState:
-    """What a chip's GDPU slices keep from step to step, slice after slice.
-
-    Attributes:
-        hidden: int8 [n, units of all slices].
-        cell: binary16 bits, uint16 [n, units of all slices].
-    """
-
-    hidden: NDArray[np.int8]
-    cell: NDArray[np.uint16]
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _deliver(
     rx_parts: Mapping[int, int] = MappingProxyType({}),
 ) -> None:
     """Note every end of the packet; `rx_parts` are the tiles whose RX packets come in turn."""
-    for tile, route in _arrivals(source, tables, chip):
+    for tile, route in arrivals(source, tables, chip):
         if HOST in route.sinks:
             _leave(left, tile, source)
         if GDPU in route.sinks:
@@ -172,7 +172,7 @@ def _renamed(source: Source, stream: int) -> Source:
     return Source(source.node, source.start, source.length, stream, source.enters)
 
 
-def _arrivals(
+def arrivals(
     source: Source, tables: dict[int, dict[int, Route]], chip: Chip
 ) -> Iterator[tuple[int, Route]]:
     """Every tile that the packet comes to, with what it does with it.

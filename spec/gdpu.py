@@ -6,6 +6,11 @@ contents, and what happens at infinities, are our choice: `tools/tanh_table.py` 
 it errs by at most 0.0027317 (a third of an INT8 step of 1/127).
 """
 
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
 GATES = ("i", "a", "f", "o")
 """Input, activation (the candidate), forget, output: the order of a unit's pre-activations."""
 
@@ -35,3 +40,16 @@ OFFSETS = (
 )  # fmt: skip
 TANH_ERROR = 0.0027317
 """The table, evaluated in binary16, is never farther than this from tanh, whatever its input."""
+
+
+@dataclass(frozen=True)
+class LstmState:
+    """What a chip's GDPU slices keep from step to step, slice after slice.
+
+    Attributes:
+        hidden: int8 [n, units of all slices].
+        cell: binary16 bits, uint16 [n, units of all slices].
+    """
+
+    hidden: NDArray[np.int8]
+    cell: NDArray[np.uint16]

@@ -22,20 +22,21 @@ from cocotbext.axi.axil_channels import (
 )
 from numpy.typing import NDArray
 
+from driver.chip import ChipHost
 from golden import chip as golden_chip
 from hdl.chip_sources import write_sources
 from spec import fabric, pcm_state, registers
 from spec.chip import Chip
+from spec.host_port import OKAY
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram
 from spec.program_codes import computing
 from tb.benches import Design, Variant
 from tb.chip_harness import CHIP_ARGUMENTS
-from tb.chip_host import ChipHost
 from tb.chips import sized
 from tb.scoreboard import Comparison, compare
 from tb.tile_bench import pauses
-from tb.tile_host import OKAY, RESET_NS, CocotbextPort, reset, start_clock
+from tb.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 
 STATES = Path("states")
 PATIENCE = (300, "us")

@@ -4,13 +4,14 @@ import numpy as np
 from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
+from driver.tile import TileHost
 from golden.programmer import Programmed
 from spec import programming, programming_registers
 from spec.chip import Chip
+from spec.host_port import OKAY
 from spec.programming import Procedure
 from spec.programming_registers import RESULT_BASE, TARGET_BASE
 from spec.registers import BY_NAME
-from tb.tile_host import OKAY, TileHost
 
 POLL_US = 5
 PATIENCE_US = 50_000

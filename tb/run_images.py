@@ -10,6 +10,7 @@ import numpy as np
 from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 
+from driver.chip import ChipHost
 from golden import images as golden_images
 from golden.images import TileTrace
 from spec import chip as chip_description
@@ -20,7 +21,6 @@ from spec.formats import ReadMode
 from spec.program import ChipProgram, TileProgram
 from spec.program_codes import computing
 from tb import recording
-from tb.chip_host import ChipHost
 from tb.chip_job import VARIABLE, ChipJob, peak_mib
 from tb.chip_player import LOOK_EVERY_CLOCKS, ChipPlayer
 from tb.image_job import RECORD, ImageOutcome, busiest, results

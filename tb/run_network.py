@@ -15,6 +15,7 @@ from cocotb.triggers import First, RisingEdge, Timer
 from numpy.typing import NDArray
 
 from compiler.one_tile import compile_network
+from driver.tile import TileHost
 from golden import host
 from golden import network as golden_network
 from spec import chip as chip_description
@@ -26,7 +27,7 @@ from spec.program import LayerProgram
 from tb import beats
 from tb.network_job import VARIABLE, Job, Outcome, Step, with_constants
 from tb.scoreboard import Mismatch, compare
-from tb.tile_host import EventPort, TileHost, reset, start_clock
+from tb.tile_host import EventPort, reset, start_clock
 
 LOOK_EVERY_CLOCKS = 20_000
 """Clocks of `sync` between two looks at how far the simulation is."""

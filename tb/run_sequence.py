@@ -7,10 +7,10 @@ from pathlib import Path
 import cocotb
 import numpy as np
 
+from driver.chip import ChipHost
 from golden import chip as golden_chip
 from spec import chip as chip_description
 from spec import pcm_state, program_image
-from tb.chip_host import ChipHost
 from tb.chip_job import VARIABLE, ChipJob, SequenceOutcome, peak_mib
 from tb.chip_player import ChipPlayer
 from tb.network_job import Step

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from driver.chip import ChipHost
 from golden.chip import Sequences
 from spec.program import ChipProgram
-from tb.chip_host import ChipHost
 from tb.chip_player import ChipPlayer, Played
 from tb.scoreboard import Comparisons
 

@@ -10,17 +10,18 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
+from driver.slice import SliceHost
 from golden import gdpu
 from hdl.axi_lite import RESP_OKAY, RESP_SLVERR
 from spec import formats
 from spec.chip import Chip
 from spec.fabric import NORTH, SOUTH
 from spec.gdpu_registers import BY_NAME
+from spec.host_port import RegisterPort
 from spec.program import GdpuConfig, SliceProgram
 from tb import benches
 from tb.chips import sized
 from tb.scoreboard import compare
-from tb.slice_host import SliceHost
 
 CLOCK_NS = 2
 SIDES = 2
@@ -38,7 +39,7 @@ class Beat:
     clock: int = 0
 
 
-class _Port:
+class _Port(RegisterPort):
     """The bench's register accesses, as a host's port."""
 
     def __init__(self, bench: "SliceBench") -> None:

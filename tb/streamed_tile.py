@@ -11,12 +11,13 @@ import numpy as np
 from cocotb.triggers import First, RisingEdge, Timer
 from numpy.typing import NDArray
 
+from driver.tile import TileHost
 from spec.chip import Chip
 from spec.measurement import Found, HostProcedure
 from spec.pcm_state import PcmState, write_image
 from spec.program import TileConfig
 from tb import beats
-from tb.tile_host import EventPort, TileHost, reset, start_clock
+from tb.tile_host import EventPort, reset, start_clock
 
 PLUSARGS = ("+pcm_state=states", "+streams=streams")
 """Folders in the simulation's working folder."""

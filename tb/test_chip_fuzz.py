@@ -9,6 +9,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
+from driver.chip import ChipHost
 from hdl.chip_sources import write_sources
 from spec.chip import Chip
 from spec.program import ChipProgram
@@ -16,7 +17,6 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import STATES, Work, place, write_states
 from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
-from tb.chip_host import ChipHost
 from tb.chip_player import expected_beats, read_outputs, write_inputs, write_pauses
 from tb.chips import sized
 from tb.random_programs import describe, hops, programs, random_devices, random_vectors

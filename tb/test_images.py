@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from compiler import image_flow
 from compiler.images import compile_images
+from driver.chip import ChipHost
 from golden import images as golden_images
 from golden.images import TileTrace
 from hdl.chip_sources import write_sources
@@ -25,7 +26,6 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import STATES, write_states
 from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
-from tb.chip_host import ChipHost
 from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
 from tb.image_job import RECORD

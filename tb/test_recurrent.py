@@ -12,13 +12,15 @@ from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
 from compiler.recurrent import compile_recurrent
-from golden.chip import LstmState, Sequences, run_sequences
+from driver.chip import ChipHost
+from golden.chip import Sequences, run_sequences
 from hdl.chip_sources import write_sources
 from spec import pcm_state, recurrent
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT
 from spec.formats import DEVICE_BITS, ReadMode
+from spec.gdpu import LstmState
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram, InputPart, TileProgram
 from spec.program_codes import computing, device_codes
@@ -27,7 +29,6 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import STATES, write_states
 from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
-from tb.chip_host import ChipHost
 from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
 from tb.random_networks import random_lstm

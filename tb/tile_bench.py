@@ -20,6 +20,7 @@ from cocotbext.axi import (
 )
 from numpy.typing import DTypeLike, NDArray
 
+from driver.tile import TileHost
 from golden.tile import Tile
 from spec import formats, pcm_state
 from spec.chip import Chip
@@ -28,7 +29,7 @@ from spec.formats import ReadMode
 from spec.pcm_state import PcmState
 from spec.program import InputPart, TileConfig
 from tb.scoreboard import Comparison, compare
-from tb.tile_host import RESET_NS, CocotbextPort, TileHost, reset, start_clock
+from tb.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 
 STATES = Path("states")
 FLIP_BITS = {

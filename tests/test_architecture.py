@@ -12,7 +12,8 @@ ROOMS = {
     "golden": {"spec"},
     "compiler": {"spec"},
     "pcm": {"spec"},
-    "tb": {"spec", "hdl", "golden", "compiler"},
+    "driver": {"spec"},
+    "tb": {"spec", "hdl", "golden", "compiler", "driver"},
 }
 """What each room may import of the others; `caduceus` may import all of them."""
 LINES = 400

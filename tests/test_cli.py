@@ -38,7 +38,9 @@ def test_without_a_command_there_is_help():
     assert run.returncode == 0 and run.stdout == caduceus("--help").stdout
 
 
-@pytest.mark.parametrize("command", [(), ("sim",), ("verilog",), ("accuracy",), ("bench",)])
+@pytest.mark.parametrize(
+    "command", [(), ("sim",), ("run",), ("verilog",), ("accuracy",), ("bench",)]
+)
 def test_every_command_has_help(command):
     run = caduceus(*command, "--help")
     assert run.returncode == 0

@@ -9,12 +9,13 @@ from recurrent_networks import random_network
 
 from compiler.recurrent import compile_recurrent
 from golden import gdpu
-from golden.chip import LstmState, run, run_sequences
+from golden.chip import run, run_sequences
 from golden.tile import Tile
 from spec import chip, fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
+from spec.gdpu import LstmState
 from spec.program import ChipProgram
 from spec.program_codes import computing
 

@@ -3,11 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from driver.access import ask, demand
+from driver.tile import PATIENCE
 from spec import gdpu_registers as registers
+from spec.errors import UserError
 from spec.fabric import NORTH, SOUTH
 from spec.gdpu import GATES
+from spec.host_port import RegisterPort
 from spec.program import SliceProgram
-from tb.tile_host import OKAY, PATIENCE, RegisterPort
 
 _CLEAR, _START = (registers.BY_NAME["CONTROL"].field(name).low for name in ("clear", "start"))
 _BYTE = 0xFF
@@ -21,20 +24,12 @@ class SliceHost:
 
     async def write(self, name: str, value: int) -> None:
         """Write a register by name."""
-        await self._write_at(registers.BY_NAME[name].address, value, name)
-
-    async def _write_at(self, address: int, value: int, what: str) -> None:
-        response = await self.port.write(address, value)
-        assert response == OKAY, f"{what} <- {value:#x} was answered with {response}"
+        response = await self.port.write(registers.BY_NAME[name].address, value)
+        demand(response, f"{name} <- {value:#x}")
 
     async def read(self, name: str) -> int:
         """Read a register by name."""
-        return await self._read_at(registers.BY_NAME[name].address, name)
-
-    async def _read_at(self, address: int, what: str) -> int:
-        value, response = await self.port.read(address)
-        assert response == OKAY, f"reading {what} was answered with {response}"
-        return value
+        return await ask(self.port, registers.BY_NAME[name].address, name)
 
     async def configure(self, program: SliceProgram) -> None:
         """Make the slice do what `program` says, once a sequence begins."""
@@ -75,18 +70,16 @@ class SliceHost:
         for base, values in (
             (registers.HIDDEN_BASE, hidden.view(np.uint8)), (registers.CELL_BASE, cell)
         ):  # fmt: skip
-            for unit, value in enumerate(values.tolist()):
-                address = base + unit * registers.STATE_STRIDE
-                await self._write_at(address, value, f"state of unit {unit}")
+            words = values.tolist()
+            response = await self.port.write_words(base, words, registers.STATE_STRIDE)
+            demand(response, "state of a slice")
 
     async def state(self, units: int) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
         """The state of the first `units` units, as `load_state` takes it."""
         found = []
         for base in (registers.HIDDEN_BASE, registers.CELL_BASE):
-            values = []
-            for unit in range(units):
-                address = base + unit * registers.STATE_STRIDE
-                values.append(await self._read_at(address, f"state of unit {unit}"))
+            values, response = await self.port.read_words(base, units, registers.STATE_STRIDE)
+            demand(response, "reading the state of a slice")
             found.append(values)
         hidden = np.array([value & _BYTE for value in found[0]], dtype=np.uint8).view(np.int8)
         return hidden, np.array(found[1], dtype=np.uint16)
@@ -97,4 +90,4 @@ class SliceHost:
         for _ in range(PATIENCE):
             if not await self.read("STATUS") >> bit & 1:
                 return
-        raise AssertionError(f"STATUS.{field} is still 1 after {PATIENCE} looks")
+        raise UserError(f"STATUS.{field} of a slice is still 1 after {PATIENCE} looks")

@@ -1,18 +1,24 @@
 """What a host does with a whole chip's registers, over any port that can read and write words."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from golden.chip import LstmState
+from driver.access import demand
+from driver.slice import SliceHost
+from driver.tile import TileHost
 from spec import fabric, registers
 from spec.chip import Chip
 from spec.formats import COLUMN_CONSTANTS
+from spec.gdpu import LstmState
+from spec.host_port import WORD_STEP, RegisterPort
+from spec.pcm_state import PcmState
 from spec.program import ChipProgram, Route, TileConfig, TileProgram
+from spec.program_codes import computing
 from spec.registers import BY_NAME
-from tb.slice_host import SliceHost
-from tb.tile_host import OKAY, RegisterPort, TileHost
 
 
-class _Window:
+class _Window(RegisterPort):
     """A tile's part of the chip's address space."""
 
     def __init__(self, port: RegisterPort, tile: int) -> None:
@@ -23,6 +29,14 @@ class _Window:
 
     async def read(self, address: int) -> tuple[int, int]:
         return await self._port.read(self._base + address)
+
+    async def write_words(self, address: int, words: Sequence[int], step: int = WORD_STEP) -> int:
+        return await self._port.write_words(self._base + address, words, step)
+
+    async def read_words(
+        self, address: int, count: int, step: int = WORD_STEP
+    ) -> tuple[list[int], int]:
+        return await self._port.read_words(self._base + address, count, step)
 
 
 class ChipHost:
@@ -43,23 +57,41 @@ class ChipHost:
             for number in range(chip.gdpu.slices)
         ]
 
-    async def load(self, program: ChipProgram) -> None:
-        """Configure the chip for `program`, whatever ran before; PCM states are as by tile number.
+    async def load(
+        self,
+        program: ChipProgram,
+        state: PcmState | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Configure the chip for `program`, whatever ran before.
 
         Waits for what is still inside. What most tiles have in common is broadcast first.
+
+        Args:
+            program: what the compiler made.
+            state: devices of the computing tiles, written word by word; without it a simulated
+                array finds its own by the tile's number.
+            progress: called with the number of tiles that are configured.
         """
         chip = self._chip
         for part in (*self.tiles, *self.slices):
             await part.until_clear("busy")
         for constant in COLUMN_CONSTANTS:
-            for column in range(chip.array.columns):
-                address = registers.column_address(column, constant.name)
-                response = await self.everyone.port.write(address, constant.reset)
-                assert response == OKAY, f"broadcast of {constant.name} of column {column}"
-        for stream in range(fabric.STREAMS):
-            await self._route(self.everyone, stream, 0, 0)
-        for tile in program.tiles:
-            await self._load_tile(tile)
+            response = await self.everyone.port.write_words(
+                registers.column_address(0, constant.name),
+                [constant.reset] * chip.array.columns,
+                registers.COLUMN_STRIDE,
+            )
+            demand(response, f"the broadcast of {constant.name}")
+        response = await self.everyone.port.write_words(
+            registers.ROUTE_BASE, [0] * fabric.STREAMS, registers.ROUTE_STRIDE
+        )
+        demand(response, "the broadcast of empty routes")
+        indices = {tile.tile: index for index, tile in enumerate(computing(program))}
+        for done, tile in enumerate(program.tiles, 1):
+            await self._load_tile(tile, state, indices.get(tile.tile))
+            if progress:
+                progress(done)
         for each in program.slices:
             await self.slices[each.slice].configure(each)
 
@@ -90,15 +122,24 @@ class ChipHost:
         hidden, cell = (np.concatenate(parts)[np.newaxis] for parts in zip(*found, strict=True))
         return LstmState(hidden, cell)
 
-    async def _load_tile(self, tile: TileProgram) -> None:
+    async def _load_tile(
+        self, tile: TileProgram, state: PcmState | None, index: int | None
+    ) -> None:
         host = self.tiles[tile.tile]
         for route in tile.routes:
             second = registers.route_word(route.start, route.length, route.part)
-            await self._route(host, route.stream, self._mask(route), second)
+            address = registers.ROUTE_BASE + route.stream * registers.ROUTE_STRIDE
+            # The second word must be there when the first one makes the entry.
+            response = await host.port.write_words(
+                address + WORD_STEP, [second, self._mask(route)], -WORD_STEP
+            )
+            demand(response, f"the route of stream {route.stream}")
         if tile.config is not None:
-            await host.write("STATE_SELECT", tile.tile)
+            if state is None:
+                await host.load_state(tile.tile)
+            else:
+                await host.write_state(state, index)
             await host.write("TX_STREAM", tile.tx_stream)
-            await host.until_clear("state_loading")
             await self._configure(host, tile.config)
 
     async def _configure(self, host: TileHost, config: TileConfig) -> None:
@@ -107,13 +148,6 @@ class ChipHost:
     def _mask(self, route: Route) -> int:
         names = fabric.sinks(self._chip)
         return sum(1 << names.index(sink) for sink in route.sinks)
-
-    async def _route(self, host: TileHost, stream: int, mask: int, second: int) -> None:
-        address = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
-        words = [(address + 4, second)] if mask else []
-        for at, value in [*words, (address, mask)]:
-            response = await host.port.write(at, value)
-            assert response == OKAY, f"route of stream {stream} was answered with {response}"
 
     async def errors(self) -> dict[int | str, int]:
         """ERROR of every tile, by its number, and of every GDPU slice where it is not 0."""

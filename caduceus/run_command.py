@@ -1,0 +1,75 @@
+"""The command `caduceus run`."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from caduceus.options import FiniteRange
+from caduceus.paths import BUILD
+from spec.formats import ReadMode
+
+_OUTPUT = BUILD / "run" / "result.json"
+
+
+@click.command("run")
+@click.option(
+    "--target", default="golden", show_default=True, metavar="golden|sim|serial:PORT",
+    help="The golden model, the RTL in a simulator, or a board at a serial port.",
+)  # fmt: skip
+@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
+@click.option("--net", "network", help="Network, by name or path; the chip's own if not given.")
+@click.option("--read-mode", type=click.Choice([str(mode) for mode in ReadMode]),
+              default="4-phase", show_default=True,
+              help="How signs are handled in the array.")  # fmt: skip
+@click.option("--images", type=click.IntRange(1, 100_000),
+              help="Images, input vectors, or characters.  [default: 2, 10, 20]")  # fmt: skip
+@click.option("--pcm", default="ideal", show_default=True,
+              help="PCM devices: ideal, generic, hermes_odp, hermes_tdp, or a settings file "
+              "(.yaml).")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=0, show_default=True,
+              help="Which devices of that kind.")  # fmt: skip
+@click.option("--age", type=FiniteRange(0, 1e10), default=0.0, show_default=True,
+              metavar="SECONDS", help="Time since the devices were programmed.")  # fmt: skip
+@click.option("--sim", "simulator", default="verilator", show_default=True,
+              help="Simulator of the target sim: verilator or icarus.")  # fmt: skip
+@click.option("--baud", type=click.IntRange(1, 100_000_000), default=1_000_000, show_default=True,
+              help="Bits a second of the serial port.")  # fmt: skip
+@click.option(
+    "--patience", type=FiniteRange(0.01, 3600), default=0.3, show_default=True, metavar="SECONDS",
+    help="Wait so long for an answer of the board, ten times.",
+)  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT,
+              show_default="build/run/result.json", help="Where the result goes.")  # fmt: skip
+def run(
+    target: str,
+    chip: str,
+    network: str | None,
+    read_mode: str,
+    images: int | None,
+    pcm: str,
+    seed: int,
+    age: float,
+    simulator: str,
+    baud: int,
+    patience: float,
+    output: Path,
+) -> None:
+    """Run a network on a chip and compare what leaves it with the golden model.
+
+    The same calls load the program and the devices' states, stream the inputs and read the results,
+    whatever the target is.
+    """
+    from caduceus.deploy import DeviceRequest
+    from caduceus.run import Request
+    from caduceus.run import run as run_network
+    from caduceus.run_target import TargetRequest
+    from driver.link import Patience
+    from pcm import settings
+
+    wanted = TargetRequest(target, chip, simulator, Patience(seconds=patience, baud=baud))
+    devices = DeviceRequest(settings.find(pcm), seed, age)
+    request = Request(wanted, network, ReadMode(read_mode), images, output, devices)
+    if not run_network(request, Console()):
+        sys.exit(1)

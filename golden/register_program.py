@@ -1,0 +1,278 @@
+"""What a host wrote to a chip's registers, put together again to a program and its devices."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.plan import Source, arrivals
+from spec import fabric, formats, registers
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.feature_map import Pooling, Window
+from spec.formats import ReadMode
+from spec.gdpu import GATES
+from spec.image_registers import POOL_KINDS
+from spec.pcm_state import IMAGE_COLUMN_WORDS, IMAGE_HEADER_WORDS, PcmState
+from spec.program import (
+    ChipProgram,
+    GdpuConfig,
+    HostStream,
+    InputPart,
+    Route,
+    SliceProgram,
+    TileConfig,
+    TileProgram,
+    chip_digest,
+)
+from spec.register import Register
+
+_NAME = "written"
+
+
+@dataclass
+class Written:
+    """What was written to a tile or slice.
+
+    Attributes:
+        registers: of its kind, by name.
+        values: of its registers, by name.
+        tables: words of its tables, by address.
+        words: of the PCM state that is being written; `image`: of the one that was loaded.
+    """
+
+    registers: Mapping[str, Register]
+    values: dict[str, int] = field(init=False)
+    tables: dict[int, int] = field(default_factory=dict)
+    words: list[int] = field(default_factory=list)
+    image: NDArray[np.uint32] | None = None
+
+    def __post_init__(self) -> None:
+        self.values = {name: register.reset for name, register in self.registers.items()}
+
+    def get(self, register: str, key: str = "value") -> int:
+        """A field of a register."""
+        part = self.registers[register].field(key)
+        value = self.values[register] >> part.low & (1 << part.width) - 1
+        return value - (1 << part.width) if part.signed and value >> part.width - 1 else value
+
+
+def program_of(
+    chip: Chip,
+    tiles: Sequence[Written],
+    slices: Sequence[Written],
+    inputs: tuple[HostStream, ...],
+) -> tuple[ChipProgram, PcmState]:
+    """The program that gets `inputs`, and the devices of its computing tiles.
+
+    Raises:
+        UserError: a tile computes whose devices were not written, or values do not fit together.
+    """
+    found = []
+    for number, tile in enumerate(tiles):
+        routes = _routes(chip, tile)
+        config = _config(chip, tile) if tile.get("CONTROL", "enable") else None
+        if config is not None and tile.image is None:
+            raise UserError(f"tile {number}: its PCM state was not written")
+        if routes or config is not None:
+            codes = None if config is None else _codes(chip, tile.image, config)
+            stream = None if config is None else tile.get("TX_STREAM")
+            found.append(TileProgram(number, routes, config, codes, stream))
+    computing = [tile for tile in found if tile.config is not None]
+    sequence = [
+        _slice(chip, number, each)
+        for number, each in enumerate(slices)
+        if each.get("MODE", "north") or each.get("MODE", "south")
+    ]
+    outputs = host_outputs(chip, found, sequence, inputs)
+    modes = {tile.config.read_mode for tile in computing} or {ReadMode.FOUR_PHASE}
+    (mode,) = modes
+    length = max((part.start + part.length for part in outputs), default=0)
+    program = ChipProgram(
+        chip=chip.name,
+        chip_digest=chip_digest(chip),
+        network=_NAME,
+        read_mode=mode,
+        tiles=tuple(found),
+        inputs=inputs,
+        outputs=outputs,
+        input_length=max(part.start + part.length for part in inputs),
+        output_length=length,
+        slices=tuple(sequence),
+        input_pixels=_input_pixels(chip, found, inputs),
+        output_pixels=_output_pixels(chip, found),
+    )
+    return program, _state(chip, [tiles[tile.tile].image for tile in computing])
+
+
+def _routes(chip: Chip, tile: Written) -> tuple[Route, ...]:
+    names = fabric.sinks(chip)
+    found = []
+    for stream in range(fabric.STREAMS):
+        address = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
+        mask = tile.tables.get(address, 0)
+        if mask:
+            second = tile.tables.get(address + 4, 0)
+            start, length, part = (
+                second >> each.low & (1 << each.width) - 1 for each in registers.ROUTE_FIELDS
+            )
+            sinks = tuple(name for bit, name in enumerate(names) if mask >> bit & 1)
+            found.append(Route(stream, sinks, start, length, part))
+    return tuple(found)
+
+
+def _config(chip: Chip, tile: Written) -> TileConfig:
+    mode = {each.name: bool(tile.get("MODE", each.name)) for each in tile.registers["MODE"].fields}
+    four_phase = mode.pop("four_phase")
+    columns = tile.get("COLUMNS")
+    constants = np.array(
+        [
+            [
+                tile.tables.get(registers.column_address(column, each.name), each.reset)
+                for each in sorted(formats.COLUMN_CONSTANTS, key=lambda each: each.index)
+            ]
+            for column in range(columns)
+        ],
+        np.uint16,
+    )
+    parts = []
+    for number in range(tile.get("PARTS") if tile.get("PARTS") > 1 else 0):
+        word = tile.tables[registers.PART_BASE + number * registers.PART_STRIDE]
+        parts.append(InputPart(word & 0xFFFF, word >> 16))
+    kind = POOL_KINDS[tile.get("POOL", "kind")]
+    pooling = kind and Pooling(
+        kind, tile.get("POOL", "size"), tile.get("POOL_MAP", "height"),
+        tile.get("POOL_MAP", "width"),
+    )  # fmt: skip
+    window = None
+    if tile.get("GATHER", "enable"):
+        kernel, stride, padding = (tile.get("GATHER", k) for k in ("kernel", "stride", "padding"))
+        group = tile.get("COLUMN", "group")
+        window = Window(
+            height=tile.get("MAP", "height"), width=tile.get("MAP", "width"),
+            channels=tile.get("PIXEL", "bytes"), kernel=kernel, stride=stride, padding=padding,
+            position=tile.get("POSITION", "y") * kernel + tile.get("POSITION", "x"),
+            channel=tile.get("POSITION", "channel"), group=group,
+            groups=tile.get("RESULTS", "groups"),
+            period=tile.get("COLUMN", "skip") // stride + group - 1,
+            first=(tile.get("COLUMN", "left") + padding) // stride,
+            packets=tile.get("PIXEL", "packets"),
+        )  # fmt: skip
+    return TileConfig(
+        read_mode=ReadMode.FOUR_PHASE if four_phase else ReadMode.ONE_PHASE,
+        rows=tile.get("ROWS"),
+        columns=columns,
+        constants=constants,
+        rx_scale=tile.get("RX_SCALE"),
+        parts=tuple(parts),
+        window=window,
+        pooling=pooling,
+        rx_parts=tile.get("RX_PARTS"),
+        **mode,
+    )
+
+
+def _slice(chip: Chip, number: int, each: Written) -> SliceProgram:
+    config = GdpuConfig(
+        units=each.get("UNITS"),
+        input_scale=tuple(each.get(f"INPUT_SCALE_{gate.upper()}") for gate in GATES),
+        input_offset=tuple(each.get(f"INPUT_OFFSET_{gate.upper()}") for gate in GATES),
+        output_scale=each.get("OUTPUT_SCALE"),
+        output_offset=each.get("OUTPUT_OFFSET"),
+    )
+    sides = tuple(side for side in (fabric.NORTH, fabric.SOUTH) if each.get("MODE", side))
+    streams = {key: each.get("STREAMS", key) for key in ("first", "stream", "last")}
+    return SliceProgram(number, config, sides, **streams)
+
+
+def host_outputs(
+    chip: Chip,
+    tiles: Sequence[TileProgram],
+    slices: Sequence[SliceProgram],
+    inputs: Sequence[HostStream],
+) -> tuple[HostStream, ...]:
+    """The packets that leave for the host, port by port: in the output vector one after another."""
+    tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in tiles}
+    entrances = fabric.host_tiles(chip, "inputs")
+    sources = [Source(None, 0, s.length, s.stream, (entrances[s.port],)) for s in inputs]
+    sources += [
+        Source(("tile", t.tile), 0, t.config.tx_bytes, t.tx_stream, (t.tile,))
+        for t in tiles
+        if t.config is not None
+    ]
+    for each in slices:
+        sides = fabric.gdpu_tiles(chip, each.slice)
+        enters = tuple(sides[side] for side in each.sides)
+        node = "slice", each.slice
+        sources.append(Source(node, 0, each.config.units, each.stream, enters))
+    ports = {tile: port for port, tile in enumerate(fabric.host_tiles(chip, "outputs"))}
+    left = sorted(
+        (ports[tile], source.stream, source.length)
+        for source in sources
+        for tile, route in arrivals(source, tables, chip)
+        if fabric.HOST in route.sinks
+    )
+    found, start = [], 0
+    for port, stream, length in left:
+        found.append(HostStream(port, stream, start, length))
+        start += length
+    return tuple(found)
+
+
+def _input_pixels(chip: Chip, tiles: Sequence[TileProgram], inputs: Sequence[HostStream]) -> int:
+    """Packets of an image on each of the host's streams."""
+    tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in tiles}
+    windows = {tile.tile: tile.config.window for tile in tiles if tile.config is not None}
+    entrances = fabric.host_tiles(chip, "inputs")
+    for part in inputs:
+        source = Source(None, 0, part.length, part.stream, (entrances[part.port],))
+        for tile, route in arrivals(source, tables, chip):
+            if fabric.INPUT in route.sinks and windows.get(tile):
+                return windows[tile].pixels
+    return 1
+
+
+def _output_pixels(chip: Chip, tiles: Sequence[TileProgram]) -> int:
+    """Packets of an image on each stream to the host."""
+    tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in tiles}
+    for tile in tiles:
+        config = tile.config
+        if config is None or not (config.window or config.pooling):
+            continue
+        source = Source(("tile", tile.tile), 0, config.tx_bytes, tile.tx_stream, (tile.tile,))
+        if any(fabric.HOST in route.sinks for _, route in arrivals(source, tables, chip)):
+            pooling = config.pooling
+            return pooling.down * pooling.across if pooling else config.window.results
+    return 1
+
+
+def _cells(chip: Chip, image: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    rows, columns = chip.array.rows, chip.array.columns
+    cells = image[IMAGE_HEADER_WORDS : IMAGE_HEADER_WORDS + rows * columns]
+    return cells.astype("<u4").view(np.uint8).reshape(rows, columns, len(formats.DEVICES))
+
+
+def _codes(chip: Chip, image: NDArray[np.uint32], config: TileConfig) -> NDArray[np.uint8]:
+    return _cells(chip, image)[: config.rows, : config.columns]
+
+
+def _state(chip: Chip, images: Sequence[NDArray[np.uint32]]) -> PcmState:
+    """The devices that images of tiles describe, laid out as `spec.pcm_state` says."""
+    rows, columns = chip.array.rows, chip.array.columns
+    if not images:
+        images = [np.zeros(IMAGE_HEADER_WORDS + (rows + IMAGE_COLUMN_WORDS) * columns, np.uint32)]
+    at = IMAGE_HEADER_WORDS + rows * columns
+    converters = np.stack(
+        [image[at:].reshape(columns, IMAGE_COLUMN_WORDS).astype(np.uint32) for image in images]
+    )
+    return PcmState(
+        chip=chip.name,
+        seed=int(images[0][2]) | int(images[0][3]) << 32,
+        codes=np.stack([_cells(chip, image) for image in images]),
+        gain_p=np.ascontiguousarray(converters[..., 0]),
+        gain_n=np.ascontiguousarray(converters[..., 1]),
+        offset_p=(converters[..., 2] & 0xFFFF).astype(np.uint16).view(np.int16),
+        offset_n=(converters[..., 2] >> 16).astype(np.uint16).view(np.int16),
+        noise=(converters[..., 3] & 0xFFFF).astype(np.uint16),
+    )
