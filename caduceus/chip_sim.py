@@ -17,7 +17,6 @@ from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from caduceus.progress import watch
 from compiler.whole_chip import compile_layer
-from hdl.chip_sources import write_sources
 from spec import pcm_state, program_image
 from spec.chip import Chip
 from spec.errors import UserError
@@ -69,6 +68,8 @@ def sources(run: ChipRun) -> list[Path]:
     Raises:
         UserError: they cannot be written.
     """
+    from hdl.chip_sources import write_sources  # Amaranth takes half a second.
+
     design = run.place / "design"
     design.mkdir(parents=True, exist_ok=True)
     return [

@@ -8,13 +8,14 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 
 import dask
-from distributed import Client, LocalCluster, as_completed
+from distributed import Client, Future, LocalCluster, as_completed
 from distributed.comm import connect
 from distributed.scheduler import KilledWorker
 
@@ -204,7 +205,7 @@ def measured(client: Client, points: Mapping[str, Point]) -> Iterator[tuple[str,
     }
     names = {future: key for key, future in futures.items()}
     given = set()
-    for future in as_completed(names, loop=client.loop):
+    for future in _interruptible(as_completed(names, loop=client.loop)):
         if future.status == "finished":
             given.add(names[future])
             yield names[future], future.result()
@@ -213,6 +214,32 @@ def measured(client: Client, points: Mapping[str, Point]) -> Iterator[tuple[str,
             if other.status == "finished" and key not in given:
                 yield key, other.result()
         _fail(future, points[names[future]])
+
+
+def _interruptible(futures: Iterator[Future]) -> Iterator[Future]:
+    """Have a Ctrl-C end the iteration at the next future at the latest.
+
+    The exception that it raises is lost where Python calls back, as into Dask's timing of its
+    garbage collector.
+    """
+    came = []
+
+    def interrupt(number: int, frame: object) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, interrupt) if here else None
+    try:
+        for future in futures:
+            if came:
+                break
+            yield future
+        if came:
+            raise KeyboardInterrupt
+    finally:
+        if here:
+            signal.signal(signal.SIGINT, before)
 
 
 def _fail(future: object, point: Point) -> None:

@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spec.files import write_whole
@@ -146,6 +145,8 @@ def write_picture(
     Raises:
         UserError: it cannot be written.
     """
+    from matplotlib.figure import Figure  # Takes a second to import, for what is done last.
+
     tiles = _by_layer(program, activities)
     edges = np.linspace(start_ps, end_ps, _BINS + 1).astype(np.int64)
     image = np.array([activities[tile.tile][ARRAY].between(edges) for tile in tiles])

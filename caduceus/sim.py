@@ -25,9 +25,6 @@ from caduceus.run_files import can_be_written, forget, only_run
 from caduceus.workload import Workload, workload
 from compiler.one_tile import compile_network
 from golden import network as golden_network
-from hdl import pcm_array
-from hdl.axi_tile import AxiTile
-from hdl.verilog import write_for
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import pcm_state, recurrent
@@ -70,6 +67,10 @@ class Request:
 
 def tile_sources(chip: Chip, folder: Path) -> list[Path]:
     """Verilog of the tile and its behavioural array, written to `folder`."""
+    from hdl import pcm_array  # Amaranth takes half a second to import.
+    from hdl.axi_tile import AxiTile
+    from hdl.verilog import write_for
+
     folder.mkdir(parents=True, exist_ok=True)
     return [
         *pcm_array.write_sources(folder, chip),

@@ -3,13 +3,13 @@
 import io
 from collections import defaultdict
 from math import isnan
-
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from caduceus.average import mean_deviation
 from caduceus.points import Measured, Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _WIDTH, _HEIGHT = 9.0, 4.5
 """Inches of the plot of one network."""
@@ -22,6 +22,10 @@ def picture(results: dict[Point, Measured]) -> bytes:
     A line is one kind of devices, read mode and compensation: mean over the seeds, and deviation.
     Points that have no age, and the network in floating point, are horizontal lines.
     """
+    # They take a second to import, for what is done last.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     networks = sorted({(point.network, measured.metric) for point, measured in results.items()})
     figure = Figure(figsize=(_WIDTH, _HEIGHT * len(networks)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -38,7 +42,7 @@ def picture(results: dict[Point, Measured]) -> bytes:
     return data.getvalue()
 
 
-def _plot(axes: Axes, network: str, metric: str, results: dict[Point, Measured]) -> None:
+def _plot(axes: "Axes", network: str, metric: str, results: dict[Point, Measured]) -> None:
     scale = 100.0 if metric == "accuracy" else 1.0
     lines: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     modes = {point.read_mode for point in results}

@@ -49,12 +49,14 @@ class Variant:
         parameters: whatever the bench's `prepare` and its cocotb tests want to know (JSON).
         simulators: where it runs; None for the bench's own list.
         regress: too slow for every run: only `make regress` runs it.
+        long: simulates for so long that it pays to compile for speed.
     """
 
     id: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     simulators: tuple[str, ...] | None = None
     regress: bool = False
+    long: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Design:
         top: name of the top module.
         parameters: integer parameters of the top module.
         plusargs, build_args, env: for the simulation, its compiler, and its environment.
-        build: variants of a bench that give the same name here share a build folder, and so one
-            build if their designs are the same; the variant's id if empty.
+        build: variants, of any bench, that give the same name here share a build folder, and so
+            one build if their designs are the same; if empty the variant has its own.
     """
 
     sources: Sequence[Path]
@@ -130,14 +132,17 @@ class Case:
         prepared = place / "design"
         prepared.mkdir(parents=True, exist_ok=True)
         design = self.bench.prepare(self.variant, prepared)
-        build = f"{design.build or self.variant.id}-{self.simulator}"
+        kept = folder / "shared" / design.build if design.build else folder / self.bench.name
+        build = kept / f"{self.variant.id}-{self.simulator}" / "build"
+        if design.build:
+            build = kept / f"{self.simulator}-{'fast' if self.variant.long else 'quick'}"
         return runner.run_bench(
             name=self.id,
             sources=design.sources,
             top=design.top,
             test_module=self.bench.test_module,
             simulator=self.simulator,
-            build_dir=folder / self.bench.name / build / "build",
+            build_dir=build,
             parameters=design.parameters,
             extra_env={**design.env, VARIABLE: json.dumps(dict(self.variant.parameters))},
             plusargs=design.plusargs,
@@ -146,6 +151,7 @@ class Case:
             testcase=testcase,
             seed=seed,
             waves=waves,
+            code=runner.FAST_CODE if self.variant.long else runner.QUICK_BUILD,
         )
 
 

@@ -24,40 +24,21 @@ from numpy.typing import NDArray
 
 from driver.chip import ChipHost
 from golden import chip as golden_chip
-from hdl.chip_sources import write_sources
 from spec import fabric, pcm_state, registers
 from spec.chip import Chip
 from spec.host_port import OKAY
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram
 from spec.program_codes import computing
-from tb.benches import Design, Variant
-from tb.chip_harness import CHIP_ARGUMENTS
-from tb.chips import sized
+from tb.chip_designs import STATES
 from tb.scoreboard import Comparison, compare
 from tb.tile_bench import pauses
 from tb.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 
-STATES = Path("states")
 PATIENCE = (300, "us")
 """Simulated time in which any packet must have come."""
 SLEEP_CLOCKS = 400
 """Clocks in which a chip without packets goes to sleep."""
-
-
-def design(variant: Variant, folder: Path) -> Design:
-    """The bare chip of a variant's parameters (see `tb.chips.sized`).
-
-    The variant runs on one kind of simulator, whose build arguments are given.
-    """
-    verilator = variant.simulators == ("verilator",)
-    return Design(
-        write_sources(folder, sized(variant.parameters)),
-        "chip",
-        plusargs=[f"+pcm_state={STATES}"],
-        build_args=CHIP_ARGUMENTS if verilator else (),
-        build=str(variant.parameters.get("build", "")),
-    )
 
 
 def write_states(program: ChipProgram, state: PcmState, folder: Path = STATES) -> None:

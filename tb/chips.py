@@ -24,6 +24,12 @@ _SIZES = {
 }
 
 
+def label(parameters: Mapping[str, Any]) -> str:
+    """The chip of a variant's parameters in a word: two with the same name are the same."""
+    sizes = [f"{size}_{parameters[size]}" for size in _SIZES if size in parameters]
+    return "-".join([parameters["chip"], *sizes])
+
+
 def sized(parameters: Mapping[str, Any]) -> Chip:
     """The chip that a variant's parameters describe.
 

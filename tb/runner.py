@@ -17,15 +17,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-
-from cocotb_tools import runner as cocotb_runner
+from typing import TYPE_CHECKING
 
 from spec.errors import UserError
 from tb import results
 from tb.results import Results, SimulationError
+
+if TYPE_CHECKING:
+    from cocotb_tools.runner import Runner
 
 SIMULATORS = ("verilator", "icarus")
 VERILATOR_OLDEST = (5, 36)
@@ -50,9 +52,11 @@ VERILATOR_ARGUMENTS = (
 Verilator's headers again, and where there are several, two precompiled headers of 70 MB come first.
 A compiler's time grows faster than the length of a function; functions of 1,000 nodes are not
 measurably slower than those of 20,000, but at 300 a simulation takes a tenth longer."""
-COMPILER_ARGUMENTS = "-O2 -march=native"
+FAST_CODE = "-O2 -march=native"
 """For the code that Verilator expects to run often. Builds are for the machine they run on, whose
 vector units double the speed of the behavioural array."""
+QUICK_BUILD = "-O1"
+"""Likewise, where a simulation is short: half the time to compile."""
 
 _GUARD = "setpriv --pdeathsig TERM timeout --kill-after=10 {limit} setpriv --pdeathsig KILL"
 """What a simulation is started under: it ends at its time limit, and with whoever started it."""
@@ -74,13 +78,14 @@ class _Build:
     folder: Path
     waves: bool
     includes: tuple[Path, ...] = field(default=())
+    code: str = FAST_CODE
 
     def fingerprint(self) -> str:
         """Hash over tools, arguments, and name and content of every source, wherever it lies."""
         digest = hashlib.sha256()
         options = [
             self.simulator, tool_version(self.simulator), self.top, dict(self.parameters),
-            self.arguments, self.waves, COMPILER_ARGUMENTS,
+            self.arguments, self.waves, self.code,
         ]  # fmt: skip
         digest.update(json.dumps(options, sort_keys=True, default=str).encode())
         for source in self.sources:
@@ -105,6 +110,7 @@ def run_bench(
     seed: int | None = None,
     waves: bool = False,
     time_limit: float = TIME_LIMIT_SECONDS,
+    code: str = FAST_CODE,
 ) -> Results:
     """Build `sources` for `simulator` if need be, and run the cocotb tests of `test_module`.
 
@@ -126,6 +132,7 @@ def run_bench(
         seed: random seed; if None, `COCOTB_RANDOM_SEED` of the environment or `DEFAULT_SEED`.
         waves: record every signal to `run_dir/waves.fst`.
         time_limit: seconds of wall-clock time after which the simulation is ended.
+        code: arguments for the compiler of Verilator's C++.
 
     Raises:
         UserError: the simulator is missing or too old.
@@ -137,6 +144,7 @@ def run_bench(
     run_dir = (run_dir or build_dir).resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
     build = _plan(simulator, top, sources, parameters or {}, build_args, build_dir, waves)
+    build = replace(build, code=code)
 
     started = time.monotonic()
     runner = _built(name, build)
@@ -246,10 +254,13 @@ def _plan(
     )
 
 
-def _built(name: str, build: _Build) -> cocotb_runner.Runner:
+def _built(name: str, build: _Build) -> "Runner":
     """A runner whose build is up to date."""
+    # Half a second to import, pytest included: not for whoever only tells a mistake.
+    from cocotb_tools.runner import get_runner
+
     build.folder.mkdir(parents=True, exist_ok=True)
-    runner = cocotb_runner.get_runner(build.simulator)
+    runner = get_runner(build.simulator)
     stamp = build.folder / "stamp"
     binary = build.folder / (build.top if build.simulator == "verilator" else "sim.vvp")
     with (build.folder / "lock").open("w", encoding="utf-8") as lock:
@@ -263,7 +274,7 @@ def _built(name: str, build: _Build) -> cocotb_runner.Runner:
     return runner
 
 
-def _compile(name: str, runner: cocotb_runner.Runner, build: _Build) -> None:
+def _compile(name: str, runner: "Runner", build: _Build) -> None:
     """Run the simulator's compiler, from an empty folder so that nothing stale is linked."""
     for old in build.folder.iterdir():
         if old.name != "lock":
@@ -278,7 +289,7 @@ def _compile(name: str, runner: cocotb_runner.Runner, build: _Build) -> None:
         # Verilator's make rules compile through it; a second build of the same C++ is then free.
         "OBJCACHE": "ccache" if shutil.which("ccache") else "",
         # Make reads it as if it were on its command line, which cocotb's runner composes.
-        "MAKEFLAGS": f"OPT_FAST={COMPILER_ARGUMENTS}".replace(" ", "\\ "),
+        "MAKEFLAGS": f"OPT_FAST={build.code}".replace(" ", "\\ "),
     }
     try:
         with _environment(**compiler, **_FOREIGN):

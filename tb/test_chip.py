@@ -15,7 +15,8 @@ from spec.program_codes import device_codes
 from spec.registers import BY_NAME, Error
 from tb import benches
 from tb.benches import Bench, Variant
-from tb.chip_bench import ChipBench, Work, design, place
+from tb.chip_bench import ChipBench, Work, place
+from tb.chip_designs import design
 from tb.chip_slices import check_slice
 from tb.chip_work import ASIDE, SLICED, VECTOR, change_tile, two_flows
 from tb.chips import sized

@@ -10,14 +10,13 @@ import numpy as np
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
 from driver.chip import ChipHost
-from hdl.chip_sources import write_sources
 from spec.chip import Chip
 from spec.program import ChipProgram
 from tb import benches
-from tb.benches import Bench, Design, Variant
-from tb.chip_bench import STATES, Work, place, write_states
-from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
-from tb.chip_player import expected_beats, read_outputs, write_inputs, write_pauses
+from tb.benches import Bench, Variant
+from tb.chip_bench import Work, place, write_states
+from tb.chip_designs import harnessed
+from tb.chip_player import STREAMS, expected_beats, read_outputs, write_inputs, write_pauses
 from tb.chips import sized
 from tb.random_programs import describe, hops, programs, random_devices, random_vectors
 from tb.scoreboard import compare
@@ -26,33 +25,14 @@ from tb.tile_host import EventPort, reset, start_clock
 HERMES_CLOCKS = (1250, 500)
 FAST_ARRAYS = (1250, 130)
 """Half periods of `sync` and `mvm` in ps: as published, and so that links limit the traffic."""
-STREAMS = Path("streams")
 LOOK_CLOCKS, PATIENCE = 2_000, 60
 """Clocks between two looks at the recorders, and looks without a beat until the chip hangs."""
 SLEEP_CLOCKS, LOOKS_FOR_SLEEP = 200, 2_000
 """Clocks between two looks at who is awake, and looks until someone counts as sleepless."""
 
 
-def _prepare(variant: Variant, folder: Path) -> Design:
-    chip = sized(variant.parameters)
-    sources = [
-        *write_sources(folder, chip),
-        *HARNESS_SOURCES,
-        write_harness(folder / "chip_harness.sv", chip),
-    ]
-    return Design(
-        sources,
-        "chip_harness",
-        parameters={"PAUSES": 1},
-        plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
-        build_args=CHIP_ARGUMENTS,
-        build=variant.parameters["build"],
-    )
-
-
 def _variant(
     name: str,
-    build: str,
     packets: int,
     clocks: tuple[int, int] = HERMES_CLOCKS,
     vectors: int = 60,
@@ -60,26 +40,24 @@ def _variant(
     **sizes: int | str,
 ) -> Variant:
     """At least `packets` go through link controllers, of up to `vectors` vectors a program."""
-    parameters = {"build": build, "packets": packets, "clocks": clocks, "vectors": vectors, **sizes}
-    return Variant(name, parameters, regress=regress)
+    parameters = {"packets": packets, "clocks": clocks, "vectors": vectors, **sizes}
+    return Variant(name, parameters, ("verilator",), regress)
 
 
 _GRID = {"chip": "hermes", "rows": 16, "columns": 16, "gdpu_units": 4}
 _UNITS = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 2, "units": 4,
-          "partial_sums": "binary16"}  # fmt: skip
+          "partial_sums": "binary16", "gdpu_lanes": 4}  # fmt: skip
 
 BENCH = Bench(
     name="chip_fuzz",
     variants=(
-        _variant("tiny", "tiny", 3_000, chip="tiny"),
-        _variant("grid_units4", "grid_units4", 6_000, **_UNITS),
-        _variant("tiny_long", "tiny", 100_000, FAST_ARRAYS, 400, regress=True, chip="tiny"),
-        _variant("grid_long", "grid", 100_000, HERMES_CLOCKS, 200, regress=True, **_GRID),
-        _variant(
-            "grid_units4_long", "grid_units4", 100_000, FAST_ARRAYS, 400, regress=True, **_UNITS
-        ),
+        _variant("tiny", 3_000, chip="tiny"),
+        _variant("grid_units4", 6_000, **_UNITS),
+        _variant("tiny_long", 100_000, FAST_ARRAYS, 400, regress=True, chip="tiny"),
+        _variant("grid_long", 100_000, HERMES_CLOCKS, 200, regress=True, **_GRID),
+        _variant("grid_units4_long", 100_000, FAST_ARRAYS, 400, regress=True, **_UNITS),
     ),
-    prepare=_prepare,
+    prepare=harnessed,
     simulators=("verilator",),
 )
 

@@ -12,7 +12,6 @@ from compiler.images import compile_images
 from driver.chip import ChipHost
 from golden import images as golden_images
 from golden.images import TileTrace
-from hdl.chip_sources import write_sources
 from spec import network, pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
@@ -24,11 +23,10 @@ from spec.program import ChipProgram
 from spec.program_codes import computing, device_codes
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.chip_bench import STATES, write_states
-from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
+from tb.chip_bench import write_states
+from tb.chip_designs import RECORD, harnessed, recorded
 from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
-from tb.image_job import RECORD
 from tb.random_networks import random_convolutions
 from tb.run_images import asleep, compare_tiles
 from tb.scoreboard import Comparisons
@@ -45,19 +43,7 @@ _PATIENCE = 400
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
-    chip = sized(variant.parameters)
-    verilator = variant.simulators == ("verilator",)
-    return Design(
-        [
-            *write_sources(folder, chip, record=True),
-            *HARNESS_SOURCES,
-            write_harness(folder / "chip_harness.sv", chip),
-        ],
-        "chip_harness",
-        parameters={"PAUSES": 1},
-        plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}", f"+record={RECORD}"],
-        build_args=CHIP_ARGUMENTS if verilator else (),
-    )
+    return recorded(harnessed(variant, folder))
 
 
 BENCH = Bench(
@@ -65,7 +51,7 @@ BENCH = Bench(
     variants=(
         Variant("tiny", {**_TINY, "networks": 12}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "networks": 1}, simulators=("icarus",)),
-        Variant("grid", {**_GRID, "networks": 12}, simulators=("verilator",)),
+        Variant("grid", {**_GRID, "networks": 12}, simulators=("verilator",), regress=True),
         Variant("wide", {**_WIDE, "networks": 6}, simulators=("verilator",), regress=True),
         Variant("grid_long", {**_GRID, "networks": 120}, simulators=("verilator",), regress=True),
         Variant(
@@ -133,7 +119,7 @@ class _Images:
         dut.aresetn.value = 0
         for clock, half in zip((dut.aclk, dut.mvm_clk), benches.current()["clocks"], strict=True):
             start_clock(clock, half)
-        for folder in (STREAMS, Path(RECORD)):
+        for folder in (STREAMS, RECORD):
             folder.mkdir(exist_ok=True)
         bench = cls(dut)
         await reset(dut)
@@ -171,7 +157,7 @@ class _Images:
         outputs, _ = await self.run(random, program, state, x)
         comparison = Comparisons()
         comparison.add(golden[0], outputs, lambda at: f"image {at[0]}, output {at[1:]}")
-        compare_tiles(program, Path(RECORD), golden[1], comparison)
+        compare_tiles(program, RECORD, golden[1], comparison)
         return comparison
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from compiler.recurrent import compile_recurrent
 from driver.chip import ChipHost
 from golden.chip import Sequences, run_sequences
-from hdl.chip_sources import write_sources
 from spec import pcm_state, recurrent
 from spec.chip import Chip
 from spec.errors import UserError
@@ -26,9 +24,9 @@ from spec.program import ChipProgram, InputPart, TileProgram
 from spec.program_codes import computing, device_codes
 from spec.recurrent import Lstm, RecurrentNetwork, RecurrentWeights
 from tb import benches
-from tb.benches import Bench, Design, Variant
-from tb.chip_bench import STATES, write_states
-from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
+from tb.benches import Bench, Variant
+from tb.chip_bench import write_states
+from tb.chip_designs import harnessed
 from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
 from tb.random_networks import random_lstm
@@ -48,34 +46,18 @@ _PLACE = re.compile(
 """Where a mismatch of a run is told to be."""
 
 
-def _prepare(variant: Variant, folder: Path) -> Design:
-    chip = sized(variant.parameters)
-    verilator = variant.simulators == ("verilator",)
-    return Design(
-        [
-            *write_sources(folder, chip),
-            *HARNESS_SOURCES,
-            write_harness(folder / "chip_harness.sv", chip),
-        ],
-        "chip_harness",
-        parameters={"PAUSES": 1},
-        plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
-        build_args=CHIP_ARGUMENTS if verilator else (),
-    )
-
-
 BENCH = Bench(
     name="recurrent",
     variants=(
         Variant("tiny", {**_TINY, "networks": 15, "text": 24}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "networks": 1, "text": 3}, simulators=("icarus",)),
-        Variant("grid", {**_GRID, "networks": 2, "text": 0}, simulators=("verilator",)),
+        Variant("grid", {**_GRID, "networks": 1, "text": 0}, simulators=("verilator",)),
         Variant(
             "grid_long", {**_GRID, "networks": 60, "text": 0}, simulators=("verilator",),
             regress=True,
         ),
     ),
-    prepare=_prepare,
+    prepare=harnessed,
 )  # fmt: skip
 
 

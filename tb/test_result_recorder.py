@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from compiler.whole_chip import compile_layer
 from golden import chip as golden_chip
-from hdl.chip_sources import write_sources
 from spec import network, pcm_state
 from spec.chip import Chip
 from spec.formats import PHASES, SLOTS, ReadMode
@@ -18,26 +17,19 @@ from spec.program import TileProgram
 from spec.program_codes import computing, device_codes
 from tb import benches, recording
 from tb.benches import Bench, Design, Variant
-from tb.chip_bench import SLEEP_CLOCKS, STATES, ChipBench, Work
-from tb.chip_harness import CHIP_ARGUMENTS
+from tb.chip_bench import SLEEP_CLOCKS, ChipBench, Work
+from tb.chip_designs import RECORD, STATES, design, recorded
 from tb.chips import sized
 from tb.random_programs import programs, random_devices, random_vectors
 from tb.scoreboard import compare
 
-RECORD = Path("record")
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 2, "columns": 12, "gdpu_units": 3,
          "units": 4, "partial_sums": "binary16"}  # fmt: skip
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
-    verilator = variant.simulators == ("verilator",)
-    return Design(
-        write_sources(folder, sized(variant.parameters), record=True),
-        "chip",
-        plusargs=[f"+pcm_state={STATES}", f"+record={RECORD}"],
-        build_args=CHIP_ARGUMENTS if verilator else (),
-    )
+    return recorded(design(variant, folder))
 
 
 BENCH = Bench(

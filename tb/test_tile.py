@@ -19,7 +19,7 @@ from spec.program import TileConfig
 from spec.registers import BY_NAME, Error
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.chips import sized
+from tb.chips import label, sized
 from tb.scoreboard import Mismatch, compare
 from tb.tile_bench import (
     FLIP_BITS,
@@ -44,11 +44,12 @@ def _prepare(variant: Variant, folder: Path) -> Design:
     chip = sized(variant.parameters)
     sources = [*pcm_array.write_sources(folder, chip), folder / "axi_tile.v"]
     write(AxiTile(chip), "axi_tile", sources[-1])
-    return Design(sources, "axi_tile", plusargs=["+pcm_state=states"])
+    build = f"axi_tile-{label(variant.parameters)}"
+    return Design(sources, "axi_tile", plusargs=["+pcm_state=states"], build=build)
 
 
 def _variant(
-    name: str,
+    variant: str,
     chip: str,
     clocks: tuple[int, int] = HERMES_CLOCKS,
     vectors: int = 4,
@@ -58,7 +59,7 @@ def _variant(
 ) -> Variant:
     """`clocks` are half periods of `sync` and `mvm` in ps."""
     parameters = {"chip": chip, "clocks": clocks, "vectors": vectors, **sizes}
-    return Variant(name, parameters, simulators, regress)
+    return Variant(variant, parameters, simulators, regress)
 
 
 BENCH = Bench(
@@ -68,7 +69,7 @@ BENCH = Bench(
         _variant("tiny_fast_sync", "tiny", clocks=(650, 1850)),
         _variant("tiny_odd_ratio", "tiny", clocks=(1370, 590), lanes=2, rows=24, columns=12,
                  gdpu_units=3),
-        _variant("tiny_slow_sync", "tiny", clocks=(9100, 500), lanes=4),
+        _variant("tiny_slow_sync", "tiny", clocks=(9100, 500)),
         _variant("hermes", "hermes", vectors=3),
         _variant("hermes_lanes8", "hermes", vectors=3, lanes=8, regress=True),
         _variant("tiny_binary16", "tiny", lanes=2, units=8, partial_sums="binary16"),

@@ -156,7 +156,9 @@ def test_damaged_weights_are_one_sentence(tmp_path):
     assert "weights.npz: not a weights file (.npz), or damaged" in run.stderr
 
 
-@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+@pytest.mark.parametrize(
+    "simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.regress)]
+)
 def test_one_inverted_bit_of_the_rtls_devices_is_reported(tmp_path, simulator):
     """The whole flow with one bit of one device inverted on the RTL's side only."""
     request = sim.Request(

@@ -232,16 +232,23 @@ def sizes(description, count, seed):
 
 @pytest.mark.parametrize(
     ("description", "count"),
-    [(HERMES, 30), (TINY, 150), (SMALL_ARRAYS, 200)],
-    ids=["hermes", "tiny", "small-arrays"],
+    [
+        (HERMES, 10),
+        (TINY, 100),
+        (SMALL_ARRAYS, 60),
+        pytest.param(HERMES, 100, marks=pytest.mark.regress),
+        pytest.param(SMALL_ARRAYS, 600, marks=pytest.mark.regress),
+    ],
+    ids=["hermes", "tiny", "small-arrays", "hermes-long", "small-arrays-long"],
 )
 def test_random_layers_compile_and_cover_their_matrix_once(description, count):
     for seed, (rows, outputs) in enumerate(sizes(description, count, 7)):
         check_layer(rows, outputs, description, seed)
 
 
-def test_every_number_of_blocks_runs_through_a_fabric_without_slack():
-    for row_blocks in range(1, 65):
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.regress)])
+def test_any_number_of_blocks_runs_through_a_fabric_without_slack(step):
+    for row_blocks in [*range(1, 64, step), 64]:
         for column_blocks in {1, 2, 64 // row_blocks // 2, 64 // row_blocks} - {0}:
             if row_blocks * column_blocks > 64:
                 continue

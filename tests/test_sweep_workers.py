@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -246,6 +246,22 @@ def test_what_became_of_a_point_without_a_result(future, sentence):
     point = Point("fashion_tiny", "tiny", "4-phase", "ideal", False, 0, 0.0, 20)
     with pytest.raises(UserError, match=f"^fashion_tiny on tiny, 4-phase, ideal: {sentence}"):
         farm._fail(future, point)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_interrupt_that_got_lost_counts_at_the_next_point(after):
+    def losing():
+        for number in range(3):
+            if number == after:
+                with suppress(KeyboardInterrupt):
+                    os.kill(os.getpid(), signal.SIGINT)
+            yield number
+
+    before, seen = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt):
+        for number in farm._interruptible(losing()):
+            seen.append(number)
+    assert seen == list(range(after)) and signal.getsignal(signal.SIGINT) is before
 
 
 def test_workers_of_both_kinds_or_none_are_refused():

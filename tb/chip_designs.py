@@ -1,0 +1,54 @@
+"""The chip as benches build it: one build for all benches of the same chip."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from hdl.chip_sources import write_sources
+from tb.benches import Design, Variant
+from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
+from tb.chip_player import STREAMS
+from tb.chips import label, sized
+
+STATES, RECORD = Path("states"), Path("record")
+"""Folders of PCM states, and of what tiles did."""
+
+
+def design(variant: Variant, folder: Path) -> Design:
+    """The bare chip of a variant's parameters (see `tb.chips.sized`), with recorders in its tiles.
+
+    The variant runs on one kind of simulator, whose build arguments are given. All benches of a
+    chip share one build of it: a chip takes as long to build as a hundred small blocks.
+    """
+    return Design(
+        write_sources(folder, sized(variant.parameters), record=True),
+        "chip",
+        plusargs=[f"+pcm_state={STATES}"],
+        build_args=_arguments(variant),
+        build=f"chip-{label(variant.parameters)}",
+    )
+
+
+def harnessed(variant: Variant, folder: Path) -> Design:
+    """Likewise, the chip between stream players and recorders, which pause at random."""
+    chip = sized(variant.parameters)
+    return Design(
+        [
+            *write_sources(folder, chip, record=True),
+            *HARNESS_SOURCES,
+            write_harness(folder / "chip_harness.sv", chip),
+        ],
+        "chip_harness",
+        parameters={"PAUSES": 1},
+        plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
+        build_args=_arguments(variant),
+        build=f"harness-{label(variant.parameters)}",
+    )
+
+
+def recorded(made: Design) -> Design:
+    """The same design, whose tiles are told to write down what they do, to `RECORD`."""
+    return replace(made, plusargs=[*made.plusargs, f"+record={RECORD}"])
+
+
+def _arguments(variant: Variant) -> tuple[str, ...]:
+    return CHIP_ARGUMENTS if variant.simulators == ("verilator",) else ()
