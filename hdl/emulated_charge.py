@@ -1,6 +1,6 @@
 """Charge of the emulated array's columns: block RAM and multiply-accumulate."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -105,14 +105,18 @@ class EmulatedCharge(wiring.Component):
                 device.eq(self.device),
                 window.eq(Mux(begun, window, 0) + 1),
             ]
-            for row, count in enumerate(slots):
-                m.d.mvm += count.eq(
-                    Mux(begun, count, 0) + self.pulse_add[row] - self.pulse_sub[row]
-                )
+        walking, summing = Signal(), Signal()
+        # Cleared when nobody needs them any more: of one adder and a synchronous reset each, they
+        # take half the room of counters that begin anew with the first slot.
+        for row, count in enumerate(slots):
+            add, sub = self.pulse_add[row], self.pulse_sub[row]
+            with m.If(self.integrate):
+                m.d.mvm += count.eq(count + Cat(add ^ sub, sub & ~add).as_signed())
+            with m.Elif(~begun & ~walking):
+                m.d.mvm += count.eq(0)
         ended = begun & ~self.integrate
 
         # The walk: for each group the reference current first, as one more row, then the rows.
-        walking, summing = Signal(), Signal()
         group = Signal(range(max(2, groups)))
         row = Signal(range(rows))
         on_reference = Signal(init=1)
