@@ -20,6 +20,8 @@ can decide the result:
 Bit 43 also takes the carry of an addition, as the addend's top bit is 42 there.
 """
 
+from collections.abc import Iterable
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -35,6 +37,8 @@ STICKY = 1
 WINDOW = STICKY + GUARD + DISTANCE + MANTISSA + 1
 SHIFT_MAX = DISTANCE + GUARD + MANTISSA
 """A right shift by this much leaves nothing of the addend but the sticky bit."""
+_LATE_LEVELS = 3
+"""Of the six steps of normalisation, those that share a clock with rounding."""
 
 
 class _Unpacked:
@@ -52,6 +56,28 @@ class _Unpacked:
         self.zero = ~bits[:-1].any()
         self.infinite = special & ~fraction.any()
         self.nan = special & fraction.any()
+
+
+def _normalise(
+    m: Module, levels: Iterable[int], value: Value, allowance: Value
+) -> tuple[Value, Value]:
+    """Shift `value` left by `2**level` for each level, if nothing is lost and `allowance` has it.
+
+    Returns:
+        The value, and what is left of the allowance.
+    """
+    for level in levels:
+        step = 1 << level
+        taken = Signal(name=f"shift_{step}")
+        shifted = Signal(len(value), name=f"normalised_{step}")
+        allowed = Signal(len(allowance), name=f"allowance_{step}")
+        m.d.comb += [
+            taken.eq(~value[-step:].any() & allowance[level:].any()),
+            shifted.eq(Mux(taken, Cat(Const(0, step), value[:-step]), value)),
+            allowed.eq(Mux(taken, allowance - step, allowance)),
+        ]
+        value, allowance = shifted, allowed
+    return value, allowance
 
 
 class Fp16Fma(wiring.Component):
@@ -126,58 +152,58 @@ class Fp16Fma(wiring.Component):
         subtract = product_sign ^ addend_sign
         placed = product << above
         m.d.comb += total.eq(Mux(subtract, placed - aligned, placed + aligned))
-        negative = subtract & total[-1]
-        magnitude = Signal(WINDOW, reset_less=True)
+        sum_2 = Signal.like(total, reset_less=True)
         base_2 = Signal.like(base, reset_less=True)
+        subtract_2 = Signal(reset_less=True)
         sign_2 = Signal(reset_less=True)
         nan_2 = Signal(reset_less=True)
         infinite_2 = Signal(reset_less=True)
         m.d.sync += [
-            magnitude.eq(Mux(negative, -total, total)),
+            sum_2.eq(total),
             base_2.eq(base),
+            subtract_2.eq(subtract),
             nan_2.eq(nan),
             infinite_2.eq(infinite),
-            sign_2.eq(Mux(infinite, infinite_sign, product_sign ^ negative)),
+            sign_2.eq(Mux(infinite, infinite_sign, product_sign)),
         ]
-        # Opposite signs that cancel give +0, as rounding to nearest demands.
-        with m.If(~infinite & subtract & ~total.any()):
-            m.d.sync += sign_2.eq(0)
 
-        # Stage 3: bring the highest one to the top, but not past the smallest exponent.
+        # Stage 3: take the magnitude, and bring its highest one near the top; stage 4 brings it
+        # there, but not past the smallest exponent.
         # With the window's bit 43 worth 2**(base - 14), a left shift by `base` makes it the
         # smallest normal, so the shift stops there and the result is subnormal.
         # Searching for the one and shifting share their steps: each step halves the shift that is
         # left to decide, and is taken if the bits it would lose are 0 and the exponent allows it.
-        value, allowance = magnitude, base_2
-        for level in reversed(range((WINDOW - 1).bit_length())):
-            step = 1 << level
-            taken = Signal(name=f"shift_{step}")
-            shifted = Signal(WINDOW, name=f"normalised_{step}")
-            allowed = Signal(len(base_2), name=f"allowance_{step}")
-            m.d.comb += [
-                taken.eq(~value[-step:].any() & (allowance >= step)),
-                shifted.eq(Mux(taken, Cat(Const(0, step), value[:-step]), value)),
-                allowed.eq(Mux(taken, allowance - step, allowance)),
-            ]
-            value, allowance = shifted, allowed
-        normalised = Signal(WINDOW, reset_less=True)
-        exponent = Signal(len(base_2), reset_less=True)
+        negative = subtract_2 & sum_2[-1]
+        magnitude = Signal(WINDOW)
+        m.d.comb += magnitude.eq(Mux(negative, -sum_2, sum_2))
+        levels = range((WINDOW - 1).bit_length())
+        value_3 = Signal(WINDOW, reset_less=True)
+        allowance_3 = Signal.like(base, reset_less=True)
         sign_3 = Signal(reset_less=True)
         nan_3 = Signal(reset_less=True)
         infinite_3 = Signal(reset_less=True)
+        value, allowance = _normalise(m, reversed(levels[_LATE_LEVELS:]), magnitude, base_2)
         m.d.sync += [
-            normalised.eq(value),
-            exponent.eq(allowance),
-            sign_3.eq(sign_2),
+            value_3.eq(value),
+            allowance_3.eq(allowance),
+            sign_3.eq(sign_2 ^ (negative & ~infinite_2)),
             nan_3.eq(nan_2),
             infinite_3.eq(infinite_2),
         ]
+        # Opposite signs that cancel give +0, as rounding to nearest demands.
+        with m.If(~infinite_2 & subtract_2 & ~sum_2.any()):
+            m.d.sync += sign_3.eq(0)
 
-        # Stage 4: round. The mantissa's top bit adds one to the exponent field, and a carry out
-        # of rounding does the same, so one addition packs every case.
+        # Stage 4: normalise and round. The mantissa's top bit adds one to the exponent field, and a
+        # carry out of rounding does the same, so one addition packs every case.
+        late = levels[:_LATE_LEVELS]
+        normalised, exponent = _normalise(m, reversed(late), value_3, allowance_3)
         mantissa = normalised[-MANTISSA:]
         half = normalised[-MANTISSA - 1]
-        rest = normalised[: -MANTISSA - 1].any()
+        # What is this far down stays below, however far it is shifted yet.
+        below = WINDOW - MANTISSA - 1
+        far = below - sum(1 << level for level in late)
+        rest = value_3[:far].any() | normalised[far:below].any()
         up = half & (rest | mantissa[0])
         packed = Signal(len(exponent) + formats.FP16_FRACTION_BITS + 1)
         overflow = Signal()
