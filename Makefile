@@ -34,12 +34,12 @@ DATA := case "$$NET" in \
 	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim run compile test regress verilog waves calibrate program lint format formal bench peers accuracy mvm-error sweep train clean distclean
+.PHONY: help setup sim run compile test regress verilog fpga waves calibrate program lint format formal bench peers accuracy mvm-error sweep train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "Options: CHIP=hermes|caduceus|tiny  NET=<network>  SIM=verilator|icarus"
+	@echo "Options: CHIP=hermes|caduceus|tiny|ulx3s  NET=<network>  SIM=verilator|icarus"
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
 	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
 	@echo "         TARGET=golden|sim|serial:<port>  (run)"
@@ -69,6 +69,10 @@ compile: setup ## Map a network (NET=) to a whole chip and show what goes where
 
 verilog: setup ## Write the chip and a tile alone as Verilog for other tools, and check it
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
+
+fpga: setup ## Build the reference board's bitstream (CHIP=ulx3s), tell its size and speed
+	@"$(PYTHON)" tools/setup.py --fpga
+	@$(CADUCEUS) fpga $(CHIP_OPTION) $(ARGS)
 
 waves: setup ## Run one image on the small chip and leave its waveforms as FST
 	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from caduceus.calibrate_command import calibrate
+from caduceus.fpga_command import fpga
 from caduceus.options import FiniteRange
 from caduceus.paths import BUILD
 from caduceus.program_command import program
@@ -249,6 +250,7 @@ cli.add_command(sweep)
 cli.add_command(calibrate)
 cli.add_command(program)
 cli.add_command(run_command)
+cli.add_command(fpga)
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def test_every_command_has_help(command):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sim", "--chip", "nope"), "unknown chip 'nope': there are caduceus, hermes, tiny"),
+        (("sim", "--chip", "nope"), "unknown chip 'nope': there are caduceus, hermes, tiny, ulx3s"),
         (("sim", "--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (
             ("sim", "--net", "nope"),
@@ -69,7 +69,10 @@ def test_every_command_has_help(command):
             "/dev/null: cannot write the result: ",
         ),
         (("sim", "--chip", "tiny", "--output", "README.md/x"), "README.md/x: cannot write the res"),
-        (("verilog", "--chip", "nope"), "unknown chip 'nope': there are caduceus, hermes, tiny"),
+        (
+            ("verilog", "--chip", "nope"),
+            "unknown chip 'nope': there are caduceus, hermes, tiny, ulx3s",
+        ),
         (("accuracy", "--net", "nope"), "unknown network 'nope'"),
     ],
 )

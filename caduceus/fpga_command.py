@@ -1,0 +1,32 @@
+"""The command `caduceus fpga`."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from caduceus.paths import BUILD
+
+
+@click.command("fpga")
+@click.option("--chip", default="ulx3s", show_default=True, help="Chip description.")
+@click.option("--seed", type=click.IntRange(1, 1 << 30), default=1, show_default=True,
+              help="Of the placement.")  # fmt: skip
+@click.option("--synthesis", type=click.Choice(["xc7", "xcup"]),
+              help="Only count what Xilinx's 7 series or UltraScale+ would need.")  # fmt: skip
+@click.option("--design", type=click.Choice(["tile", "chip"]), default="tile", show_default=True,
+              help="With --synthesis: one tile with its emulated array, or the chip without "
+              "arrays.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path),
+              help="Folder of the files.  [default: build/fpga/<chip>]")  # fmt: skip
+def fpga(chip: str, seed: int, synthesis: str | None, design: str, output: Path | None) -> None:
+    """Build the bitstream of a chip for the reference board, and tell what it takes.
+
+    The board is a ULX3S with an ECP5-85F. Steps whose inputs are as before are skipped.
+    """
+    from caduceus.fpga import Request, run
+
+    request = Request(chip, seed, synthesis, design, output, BUILD / "fpga")
+    if not run(request, Console()):
+        sys.exit(1)

@@ -1,0 +1,226 @@
+"""Bitstreams: clocks, the board's top, steps that are skipped, and reports that are read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fpga import build, pll, report
+from fpga.build import Step
+from fpga.report import Block, Resources
+from hdl.verilog import run_script
+from spec import chip
+from spec.errors import UserError
+
+pytest.importorskip("amaranth_boards", reason="the board's description is in an optional package")
+
+from fpga.board import board
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ULX3S = chip.find("ulx3s")
+SMALL = chip.find("tiny").model_copy(update={"clocks": ULX3S.clocks})
+
+
+def caduceus(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "caduceus", "fpga", *map(str, arguments)],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("megahertz", [20, 25, 40, 45, 50, 75, 100])
+def test_pll_makes_what_is_wanted(megahertz):
+    found = pll.dividers(megahertz)
+    oscillator = pll.INPUT_MHZ * found.feedback
+    assert 400 <= oscillator <= 800
+    assert oscillator == megahertz * found.output
+
+
+def test_pll_names_rates_that_it_can_make():
+    with pytest.raises(UserError, match=r"sync_mhz = 47: .*: near it are 40, 45, 50, 55$"):
+        pll.dividers(47)
+
+
+def test_board_has_one_clock():
+    with pytest.raises(UserError, match=r"mvm_mhz = 1000: allowed on the board is .*\(400\)"):
+        board(chip.find("hermes"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--chip", "nope"), "unknown chip 'nope'"),
+        (("--chip", "tiny"), "chip tiny: clocks.mvm_mhz = 1000: allowed on the board is"),
+        (("--synthesis", "nope"), "'nope' is not one of 'xc7', 'xcup'"),
+        (("--design", "nope"), "'nope' is not one of 'tile', 'chip'"),
+        (("--seed", "0"), "0 is not in the range"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, sentence, tmp_path):
+    run = caduceus(*arguments, "--output", tmp_path / "out")
+    assert run.returncode == 2
+    assert sentence in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not list(tmp_path.glob("out/*.bit"))
+
+
+def test_board_and_chip_are_one_design(tmp_path):
+    build.write_inputs(SMALL, tmp_path)
+    script = (tmp_path / "yosys.ys").read_text().splitlines()
+    reads = [line for line in script if line.startswith("read_")]
+    cells = "read_verilog -lib +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v"
+    checks = ["hierarchy -check -top top", "proc", "check -assert"]
+    (tmp_path / "script.ys").write_text("\n".join([*reads, cells, *checks]) + "\n")
+    run_script(tmp_path, "the board")
+    pins = (tmp_path / "top.lpf").read_text()
+    for pin in ("G2", "M1", "L4", "R1", "B2", "C2", "C1"):
+        assert f'SITE "{pin}"' in pins
+    assert "25000000" in pins
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+
+def copy(source: str) -> Step:
+    return Step("copy", "subprocess", "call", ("cp", source, build.part("b")), ("b",))
+
+
+def test_a_step_runs_once_for_the_same(tmp_path):
+    (tmp_path / "a").write_text("one")
+    spent, ran = build.once(tmp_path, copy("a"), "key")
+    assert ran and (tmp_path / "b").read_text() == "one" and spent.mebibytes > 0
+    (tmp_path / "a").write_text("two")
+    assert build.once(tmp_path, copy("a"), "key") == (spent, False)
+    assert build.once(tmp_path, copy("a"), "other key")[1]
+    assert (tmp_path / "b").read_text() == "two"
+
+
+@pytest.mark.parametrize("spoil", ["b", "copy.key.json"])
+def test_a_step_runs_again_if_what_it_left_changed(tmp_path, spoil):
+    (tmp_path / "a").write_text("one")
+    build.once(tmp_path, copy("a"), "key")
+    (tmp_path / spoil).write_text("spoilt")
+    assert build.once(tmp_path, copy("a"), "key")[1]
+    assert (tmp_path / "b").read_text() == "one"
+
+
+def test_a_failed_step_leaves_a_log_and_nothing_else(tmp_path):
+    with pytest.raises(UserError, match=r"copy failed with status 1, see .*copy\.log"):
+        build.once(tmp_path, copy("missing"), "key")
+    assert [path.name for path in tmp_path.iterdir()] == ["copy.log"]
+    assert "missing" in (tmp_path / "copy.log").read_text()
+
+
+def test_the_key_is_over_the_chip_and_what_else_is_said():
+    keys = {build.key(ULX3S), build.key(SMALL), build.key(ULX3S, "xc7"), build.key(ULX3S, "xcup")}
+    assert len(keys) == 4
+    assert build.key(ULX3S) == build.key(ULX3S)
+
+
+# --- reports -------------------------------------------------------------------------------------
+
+STATISTICS = {
+    "modules": {
+        "\\top": {
+            "num_cells_by_type": {"LUT4": 5, "TRELLIS_FF": 2, "caduceus_ldpu": 2, "EHXPLLL": 1}
+        },
+        "\\caduceus_ldpu": {
+            "num_cells_by_type": {
+                "LUT4": 10, "CCU2C": 3, "TRELLIS_DPR16X4": 1, "TRELLIS_FF": 7, "MULT18X18D": 4,
+                "DP16KD": 2, "helper": 2,
+            }
+        },
+        "\\helper": {"num_cells_by_type": {"LUT4": 1}},
+    }
+}  # fmt: skip
+
+
+def test_blocks_are_counted_without_what_is_within_them():
+    found = report.blocks(STATISTICS, "top")
+    ldpu = Resources(luts=10 + 2 * 3 + 6, flip_flops=7, ram=2, multipliers=4)
+    # What has no name of its own is with the rest: both LDPUs have two of them.
+    rest = Resources(luts=5 + 4, flip_flops=2)
+    assert found == [Block("tile: LDPU", 2, ldpu), Block(report.REST, 1, rest)]
+    assert report.total(found) == Resources(luts=53, flip_flops=16, ram=4, multipliers=8)
+
+
+def test_cells_of_other_parts():
+    xilinx = {
+        "LUT6": 3,
+        "CARRY4": 2,
+        "FDRE": 4,
+        "RAMB18E1": 3,
+        "DSP48E1": 2,
+        "RAM32M": 1,
+        "BUFG": 1,
+    }
+    assert report.resources(xilinx) == Resources(luts=7, flip_flops=4, ram=1.5, multipliers=2)
+
+
+def hop(kind: str, delay: float, cell: str) -> dict:
+    return {"type": kind, "delay": delay, "from": {"cell": "x"}, "to": {"cell": cell}}
+
+
+TIMING = {
+    "fmax": {
+        "$glbnet$clk25": {"constraint": 25.0, "achieved": 300.0},
+        "clock": {"constraint": 40.0, "achieved": 41.666},
+    },
+    "critical_paths": [
+        {"from": "<async>", "to": "posedge clock", "path": []},
+        {
+            "from": "posedge clock",
+            "to": "posedge clock",
+            "path": [
+                hop("clk-to-q", 0.5, "serial.chip.tile_0.tile.ldpu.add_rx_0.base_TRELLIS_FF_Q_3"),
+                hop("routing", 1.0, "serial.chip.tile_0.tile.ldpu.add_rx_0.total_LUT4_Z"),
+                hop("logic", 0.25, "serial.chip.tile_0.tile.ldpu.add_rx_0.total_LUT4_Z"),
+                hop("routing", 2.0, "serial.chip.tile_0.tile.ldpu.add_rx_0.total_CCU2C_S0"),
+                hop("setup", 0.0, "serial.chip.tile_0.tile.ldpu.add_rx_0.total_CCU2C_S0"),
+            ],
+        },
+    ],
+}
+
+
+def test_the_slowest_path_is_told_by_signals():
+    found = report.timing(TIMING)
+    assert (found.wanted, found.reached, found.met) == (40.0, 41.67, True)
+    assert (found.nanoseconds, found.routing, len(found.path)) == (3.75, 3.0, 3)
+    told = [(step.name, step.nanoseconds) for step in report.places(found.path)]
+    assert told == [
+        ("tile_0.tile.ldpu.add_rx_0.base", 0.5),
+        ("tile_0.tile.ldpu.add_rx_0.total", 3.75),
+    ]
+
+
+def test_a_clock_that_is_too_slow_is_not_met():
+    slow = json.loads(json.dumps(TIMING).replace("41.666", "39.9"))
+    assert not report.timing(slow).met
+
+
+@pytest.mark.parametrize("broken", [{}, {"fmax": {}}, {"fmax": {"a": {}}}, []])
+def test_reports_of_another_form_are_refused(broken):
+    with pytest.raises(UserError, match="nextpnr's report is not as expected"):
+        report.timing(broken)
+    with pytest.raises(UserError, match="Yosys's statistics are not as expected"):
+        report.blocks(broken, "top")
+
+
+@pytest.mark.regress
+def test_a_small_chip_becomes_a_bitstream(tmp_path):
+    text = (chip.CHIPS_DIR / "tiny.yaml").read_text()
+    text = text.replace("{mvm_mhz: 1000, sync_mhz: 400}", "{mvm_mhz: 25, sync_mhz: 25}")
+    description = tmp_path / "small.yaml"
+    description.write_text(text)
+    for expected in ("s, ", "as before"):
+        run = caduceus("--chip", description, "--output", tmp_path / "out")
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert f"nextpnr: {expected}" in run.stdout or expected in run.stdout
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert found["timing"]["met"] and found["timing"]["path"]
+    assert (tmp_path / "out" / found["bitstream"]).stat().st_size > 100_000
