@@ -151,7 +151,9 @@ class Fp16Fma(wiring.Component):
         ]
         subtract = product_sign ^ addend_sign
         placed = product << above
-        m.d.comb += total.eq(Mux(subtract, placed - aligned, placed + aligned))
+        # One adder for both: what is subtracted is inverted, and `subtract` carried in from below.
+        addend_2 = Cat(aligned ^ subtract.replicate(WINDOW), subtract)
+        m.d.comb += total.eq((Cat(subtract, placed) + Cat(subtract, addend_2))[1:])
         sum_2 = Signal.like(total, reset_less=True)
         base_2 = Signal.like(base, reset_less=True)
         subtract_2 = Signal(reset_less=True)
