@@ -207,24 +207,32 @@ class EmulatedAdc(wiring.Component):
             ("p", counts_p, self.read_p), ("n", ~counts_p, self.read_n),
         ):  # fmt: skip
             for port in range(ports):
-                memory = Memory(shape=formats.COUNT_BITS, depth=2 * depth, init=[])
-                m.submodules[f"counters_{name}_{port}"] = memory
-                write = memory.write_port(domain="mvm")
-                old = memory.read_port(domain="mvm")
-                read = memory.read_port(domain="sync")
+                # A copy for each reader: one memory with readers in two domains is no block RAM.
+                memories = {
+                    reader: Memory(shape=formats.COUNT_BITS, depth=2 * depth, init=[])
+                    for reader in ("counting", "reading")
+                }
+                for reader, memory in memories.items():
+                    m.submodules[f"{reader}_{name}_{port}"] = memory
+                writes = [memory.write_port(domain="mvm") for memory in memories.values()]
+                old = memories["counting"].read_port(domain="mvm")
+                read = memories["reading"].read_port(domain="sync")
                 own = column[:shift] == port if shift else 1
 
                 counter = Mux(fresh.bit_select(self.bank, 1), 0, old.data)
                 added = counter + Mux(chosen, counts, 0)
                 m.d.comb += [
                     old.addr.eq(self._place(next_column[shift:], self.bank)),
-                    write.addr.eq(self._place(column[shift:], self.bank)),
-                    write.data.eq(Mux(added > formats.COUNT_MAX, formats.COUNT_MAX, added)),
-                    write.en.eq(valid & own & (chosen | fresh.bit_select(self.bank, 1))),
                     read.en.eq(self.read_enable),
                     read.addr.eq(self._place(self.read_group, self.read_bank)),
                     output.word_select(port, formats.COUNT_BITS).eq(Mux(read_fresh, 0, read.data)),
                 ]
+                for write in writes:
+                    m.d.comb += [
+                        write.addr.eq(self._place(column[shift:], self.bank)),
+                        write.data.eq(Mux(added > formats.COUNT_MAX, formats.COUNT_MAX, added)),
+                        write.en.eq(valid & own & (chosen | fresh.bit_select(self.bank, 1))),
+                    ]
 
     def _place(self, group: Value, bank: Value) -> Value:
         """Where the counters of a group of columns are."""
