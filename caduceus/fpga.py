@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from caduceus.bitstream import build, report, xilinx
+from caduceus.bitstream.report import Block, Resources, Timing
 from caduceus.run_files import only_run
-from fpga import build, report, xilinx
-from fpga.report import Block, Resources, Timing
 from spec import chip as chip_description
 from spec.chip import Chip
 from spec.files import write_whole
@@ -59,21 +59,18 @@ def run(request: Request, console: Console) -> bool:
 def _count(chip: Chip, request: Request, folder: Path, console: Console) -> None:
     """Synthesis alone."""
     target = xilinx.DESIGNS[request.design]
-    step = build.yosys()
-    step = build.Step(step.name, step.package, step.function, step.arguments, ("statistics.json",))
+    command = xilinx.command(request.family)
+    step = replace(build.yosys(), gives=("statistics.json",))
 
     def prepare() -> None:
         files = build.write_verilog(chip, target.design, folder)
-        script = [
-            f"read_verilog -sv {' '.join(files)}",
-            *build.synthesis(target.top, xilinx.command(request.family)),
-        ]
+        kept = build.blocks_in(files, {**report.BLOCKS, **report.LINKS})
+        reads = f"read_verilog -sv {' '.join(files)}"
+        script = [reads, *build.synthesis(target.top, command, kept)]
         write_whole(folder / "yosys.ys", "\n".join(script) + "\n", "script")
 
     with console.status("synthesis"):
-        spent, _ = build.once(
-            folder, step, build.key(chip, request.family, request.design), prepare
-        )
+        spent, _ = build.once(folder, step, build.key(chip, command, request.design), prepare)
     found = report.blocks(build.read_json(folder / "statistics.json"), target.top)
     _print_blocks(found, None, console)
     result = {
@@ -85,7 +82,7 @@ def _count(chip: Chip, request: Request, folder: Path, console: Console) -> None
 
 def _build(chip: Chip, request: Request, folder: Path, console: Console) -> bool:
     """All the way to the bitstream."""
-    of = build.key(chip)
+    of = build.key(chip, build.ECP5)
     bitstream = f"{chip.name}.bit"
     placed = f"{of} {request.seed}"
     steps = (

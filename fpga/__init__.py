@@ -1,1 +1,1 @@
-"""The chip on an FPGA board: top level, and from the description to bitstream and report."""
+"""What a board adds to the chip: pins, clock, reset."""

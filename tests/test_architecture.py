@@ -13,6 +13,7 @@ ROOMS = {
     "compiler": {"spec"},
     "pcm": {"spec"},
     "driver": {"spec"},
+    "fpga": {"spec", "hdl"},
     "tb": {"spec", "hdl", "golden", "compiler", "driver"},
 }
 """What each room may import of the others; `caduceus` may import all of them."""

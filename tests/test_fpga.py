@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fpga import build, pll, report
-from fpga.build import Step
-from fpga.report import Block, Resources
+from caduceus.bitstream import build, report
+from caduceus.bitstream.build import Step
+from caduceus.bitstream.report import Block, Resources
+from fpga import pll
 from hdl.verilog import run_script
 from spec import chip
 from spec.errors import UserError

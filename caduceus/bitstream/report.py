@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase as fnmatch
 from typing import Any
 
 from spec.errors import UserError
@@ -11,14 +12,14 @@ from spec.errors import UserError
 REST = "links, bus, board"
 BLOCKS = {
     "caduceus_input_modulator": "tile: modulator",
-    "caduceus_tile_input_in_chip_tile": "tile: input",
-    "caduceus_gather_in_chip_tile": "tile: input, gathering",
-    "caduceus_input_assembler_in_chip_tile": "tile: input, assembly",
+    "caduceus_tile_input_*": "tile: input",
+    "caduceus_gather_*": "tile: input, gathering",
+    "caduceus_input_assembler_*": "tile: input, assembly",
     "caduceus_ldpu": "tile: LDPU",
     "caduceus_tile_rx": "tile: RX",
     "caduceus_tile_output": "tile: output",
     "caduceus_pool": "tile: output, pooling",
-    "caduceus_tile_registers_in_chip_tile": "tile: registers",
+    "caduceus_tile_registers_*": "tile: registers",
     "caduceus_programming": "tile: programming",
     "caduceus_emulated_charge": "array: charge",
     "caduceus_emulated_adc": "array: converters",
@@ -29,8 +30,17 @@ BLOCKS = {
     "caduceus_gdpu": "GDPU slice: units",
     "top.serial.bridge": "serial bridge",
 }
-"""Modules that keep their boundary in synthesis, and what they are called; what is in none of them
-is `REST`. The last is the board's, and so has Amaranth's name."""
+"""Modules that keep their boundary in synthesis, by the pattern of their names, and what they are
+called; what is in none of them is `REST`. The last one is not of the package, and so has the name
+that Amaranth gave it."""
+LINKS = {"caduceus_link_controller": "tile: links", "chip_tile": "tile: rest"}
+"""Likewise, in a chip of so many tiles that flattening link controllers takes too long."""
+
+
+def block_of(module: str, blocks: Mapping[str, str]) -> str | None:
+    """What a module is called, or None if it belongs to the rest."""
+    return next((name for pattern, name in blocks.items() if fnmatch(module, pattern)), None)
+
 
 _LUTS = re.compile(r"LUT[1-6]|INV")
 _CARRIES = {"CCU2C": 2, "CARRY4": 0, "CARRY8": 0}
@@ -122,12 +132,12 @@ def blocks(statistics: Mapping[str, Any], top: str) -> list[Block]:
         visit(top, 1)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"Yosys's statistics are not as expected: {error!r}") from None
-    names = {module: name for module, name in BLOCKS.items()}
     found: dict[str, Block] = {}
     for module, count in counts.items():
         each = resources(modules[module])
-        if module in names:
-            found[module] = Block(names[module], count, each)
+        name = block_of(module, {**BLOCKS, **LINKS})
+        if name:
+            found[module] = Block(name, count, each)
         else:
             rest = found.get("", Block(REST, 1, Resources()))
             found[""] = Block(REST, 1, rest.each + each.times(count))
