@@ -162,14 +162,14 @@ class EmulatedAdc(wiring.Component):
         total_7, total_8 = Signal(signed(width)), Signal(signed(width))
         noise_6 = disturbance_6 << _NOISE_SHIFT
         m.d.mvm += total_7.eq(Mux(negative_6, noise_6 - product, noise_6 + product))
-        offset_p = offsets_7[: formats.OFFSET_BITS].as_signed() << _OFFSET_SHIFT
-        offset_n = offsets_7[formats.OFFSET_BITS :].as_signed() << _OFFSET_SHIFT
         counts_p_7 = Mux(by_sign, total_7 >= 0, to_p)
+        offset_7 = Signal(signed(formats.OFFSET_BITS))
+        m.d.comb += offset_7.eq(
+            Mux(counts_p_7, offsets_7[: formats.OFFSET_BITS], offsets_7[formats.OFFSET_BITS :])
+        )
         counts_p_8, counts_p_9 = Signal(), Signal()
         m.d.mvm += [
-            total_8.eq(
-                Mux(counts_p_7, offset_p, offset_n) + Mux(by_sign & ~counts_p_7, -total_7, total_7)
-            ),
+            total_8.eq((offset_7 << _OFFSET_SHIFT) + Mux(by_sign & ~counts_p_7, -total_7, total_7)),
             counts_p_8.eq(counts_p_7),
             counts_p_9.eq(counts_p_8),
         ]
@@ -221,7 +221,11 @@ class EmulatedAdc(wiring.Component):
 
                 counter = Mux(fresh.bit_select(self.bank, 1), 0, old.data)
                 added = counter + Mux(chosen, counts, 0)
+                counted = Signal(formats.COUNT_BITS, name=f"counted_{name}_{port}")
+                counting = Signal(name=f"counting_{name}_{port}")
                 m.d.comb += [
+                    counted.eq(Mux(added > formats.COUNT_MAX, formats.COUNT_MAX, added)),
+                    counting.eq(valid & own & (chosen | fresh.bit_select(self.bank, 1))),
                     old.addr.eq(self._place(next_column[shift:], self.bank)),
                     read.en.eq(self.read_enable),
                     read.addr.eq(self._place(self.read_group, self.read_bank)),
@@ -230,8 +234,8 @@ class EmulatedAdc(wiring.Component):
                 for write in writes:
                     m.d.comb += [
                         write.addr.eq(self._place(column[shift:], self.bank)),
-                        write.data.eq(Mux(added > formats.COUNT_MAX, formats.COUNT_MAX, added)),
-                        write.en.eq(valid & own & (chosen | fresh.bit_select(self.bank, 1))),
+                        write.data.eq(counted),
+                        write.en.eq(counting),
                     ]
 
     def _place(self, group: Value, bank: Value) -> Value:
