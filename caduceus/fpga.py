@@ -126,7 +126,7 @@ def _print_blocks(
 ) -> None:
     """What a block of each kind takes, without the blocks within it, and all of them together."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("block")
+    table.add_column("block", no_wrap=True)
     for head in ("each of", *_HEADS, "all LUTs"):
         table.add_column(head, justify="right")
     for block in found:

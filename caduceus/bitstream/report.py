@@ -228,6 +228,8 @@ def places(path: tuple[Step, ...]) -> list[Step]:
     found: list[Step] = []
     for step in path:
         name = plain(step.name)
+        if not name:
+            continue  # a cell that only a tool knows
         if found and found[-1].name == name:
             found.pop()
         found.append(Step(name, step.nanoseconds))
