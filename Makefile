@@ -42,7 +42,7 @@ help: ## List the targets and their options
 	@echo "Options: CHIP=hermes|caduceus|tiny  NET=<network>  SIM=verilator|icarus"
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
 	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
-	@echo "         SEEDS=<number>|<first>:<end>  (accuracy and sweep)  DEVICES=1|2  (program)"
+	@echo "         SEEDS=<number>|<first>:<end>  (accuracy, mvm-error, sweep)  DEVICES=1|2  (program)"
 	@echo "         ARGS=<more options for the command>"
 
 setup: ## Install what is missing (every other target does it too)
@@ -100,7 +100,8 @@ accuracy: setup ## Measure the published table, or with PCM=, SEED= or AGE= once
 	fi
 
 mvm-error: setup ## Characterise one tile on every kind of devices
-	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(ARGS)
+	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(SEEDS_OPTION) \
+		$${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
 
 sweep: setup ## Measure networks on many devices: PCM, SEEDS and AGE may be several (installs data first)
 	@$(DATA)
