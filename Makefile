@@ -18,12 +18,12 @@ PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8
 # Each is nothing at all when its variable is empty, and one word otherwise.
 CHIP_OPTION := $${CHIP:+"--chip=$$CHIP"}
 NET_OPTION := $${NET:+"--net=$$NET"}
+READ_MODE_OPTION := $${READ_MODE:+"--read-mode=$$READ_MODE"}
 DEVICE_OPTIONS := $${PCM:+"--pcm=$$PCM"} $${SEED:+"--seed=$$SEED"} $${AGE:+"--age=$$AGE"}
 RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
-	$${READ_MODE:+"--read-mode=$$READ_MODE"} $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
+	$(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
 SEEDS_OPTION := $${SEEDS:+"--seeds=$$SEEDS"}
-SWEPT_OPTIONS := $(CHIP_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} \
-	$${IMAGES:+"--images=$$IMAGES"}
+SWEPT_OPTIONS := $(CHIP_OPTION) $(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"}
 
 # Test sets of the networks in NET.
 DATA := case "$$NET" in \
@@ -61,7 +61,7 @@ regress: setup ## Run the tests and the deeper ones, which take much longer and 
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
 compile: setup ## Map a network (NET=) to a whole chip and show what goes where
-	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
+	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 verilog: setup ## Write the Verilog of the chip and of a tile alone, and check it
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
@@ -100,8 +100,7 @@ accuracy: setup ## Measure the published table, or with PCM=, SEED= or AGE= once
 	fi
 
 mvm-error: setup ## Characterise one tile on every kind of devices
-	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(SEEDS_OPTION) \
-		$${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
+	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(SEEDS_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 sweep: setup ## Measure networks on many devices: PCM, SEEDS and AGE may be several (installs data first)
 	@$(DATA)

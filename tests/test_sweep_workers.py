@@ -217,7 +217,7 @@ def test_workers_without_this_project_are_told():
         process.communicate()
 
 
-def test_a_point_that_fails_ends_it_and_what_is_finished_is_told(tmp_path, scheduler):
+def test_a_point_that_fails_is_told_after_the_others_are_measured(tmp_path, scheduler):
     """The second point's key is not the worker's: as if it had other code."""
     asked = grid(different_converters(tmp_path, 0.05), range(3)).points()
     named = {key(asked[0]): asked[0], "0" * 32: asked[1], key(asked[2]): asked[2]}
