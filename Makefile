@@ -18,12 +18,12 @@ PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8
 # Each is nothing at all when its variable is empty, and one word otherwise.
 CHIP_OPTION := $${CHIP:+"--chip=$$CHIP"}
 NET_OPTION := $${NET:+"--net=$$NET"}
+READ_MODE_OPTION := $${READ_MODE:+"--read-mode=$$READ_MODE"}
 DEVICE_OPTIONS := $${PCM:+"--pcm=$$PCM"} $${SEED:+"--seed=$$SEED"} $${AGE:+"--age=$$AGE"}
 RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
-	$${READ_MODE:+"--read-mode=$$READ_MODE"} $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
+	$(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
 SEEDS_OPTION := $${SEEDS:+"--seeds=$$SEEDS"}
-SWEPT_OPTIONS := $(CHIP_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} \
-	$${IMAGES:+"--images=$$IMAGES"}
+SWEPT_OPTIONS := $(CHIP_OPTION) $(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"}
 
 # Test sets of the networks in NET.
 DATA := case "$$NET" in \
@@ -43,7 +43,7 @@ help: ## List the targets and their options
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
 	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
 	@echo "         TARGET=golden|sim|serial:<port>  (run)"
-	@echo "         SEEDS=<number>|<first>:<end>  (accuracy and sweep)  DEVICES=1|2  (program)"
+	@echo "         SEEDS=<number>|<first>:<end>  (accuracy, mvm-error, sweep)  DEVICES=1|2  (program)"
 	@echo "         ARGS=<more options for the command>"
 
 setup: ## Install what is missing (every other target does it too)
@@ -65,13 +65,12 @@ regress: setup ## Run the tests and the deeper ones, which take much longer and 
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
 compile: setup ## Map a network (NET=) to a whole chip and show what goes where
-	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $${READ_MODE:+"--read-mode=$$READ_MODE"} $(ARGS)
+	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 verilog: setup ## Write the chip and a tile alone as Verilog for other tools, and check it
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
 
 fpga: setup ## Build the reference board's bitstream (CHIP=ulx3s), tell its size and speed
-	@"$(PYTHON)" tools/setup.py --fpga
 	@$(CADUCEUS) fpga $(CHIP_OPTION) $(ARGS)
 
 waves: setup ## Run one image on the small chip and leave its waveforms as FST
@@ -108,7 +107,7 @@ accuracy: setup ## Measure the published table, or with PCM=, SEED= or AGE= once
 	fi
 
 mvm-error: setup ## Characterise one tile on every kind of devices
-	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(ARGS)
+	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(SEEDS_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 sweep: setup ## Measure networks on many devices: PCM, SEEDS and AGE may be several (installs data first)
 	@$(DATA)

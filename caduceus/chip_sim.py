@@ -87,7 +87,7 @@ def prepare(run: ChipRun) -> None:
     """
     chip, job = run.chip, run.job
     shutil.rmtree(job, ignore_errors=True)
-    for folder in (Path("states"), Path(RECORD)):
+    for folder in (Path("states"), RECORD):
         (job / folder).mkdir(parents=True)
     ChipJob(run.description, half_periods(chip)).save(job)
     program_image.save(run.program, job / "program.bin")

@@ -196,24 +196,22 @@ def measured(client: Client, points: Mapping[str, Point]) -> Iterator[tuple[str,
     """Measure points, by key, and yield the key and result of each one as it is finished.
 
     Raises:
-        UserError: of a point, after all results that were there by then; or a point's workers die
-            again and again, or the scheduler is gone.
+        UserError: of the first point that failed, after the results of all others; or a point's
+            workers die again and again, or the scheduler is gone.
     """
     futures = {
         key: client.submit(measure_as, point, key, key=f"point-{key}", pure=False)
         for key, point in points.items()
     }
     names = {future: key for key, future in futures.items()}
-    given = set()
+    failed = []
     for future in _interruptible(as_completed(names, loop=client.loop)):
         if future.status == "finished":
-            given.add(names[future])
             yield names[future], future.result()
-            continue
-        for key, other in futures.items():
-            if other.status == "finished" and key not in given:
-                yield key, other.result()
-        _fail(future, points[names[future]])
+        else:
+            failed.append(future)
+    if failed:
+        _fail(failed[0], points[names[failed[0]]])
 
 
 def _interruptible(futures: Iterator[Future]) -> Iterator[Future]:

@@ -220,11 +220,14 @@ def measure_as(point: Point, expected: str) -> Measured:
         expected: its `key` where it was asked for.
 
     Raises:
-        UserError: the key is another one here, or as `measure`.
+        UserError: the key is another one here, or as `measure`, with the point.
     """
     if key(point) != expected:
         raise UserError(
             f"{point}: code, networks or settings of a worker are not those of the command that "
             "asks: allowed are the same files on both sides, from start to end"
         )
-    return measure(point)
+    try:
+        return measure(point)
+    except UserError as error:
+        raise UserError(f"{point}: {error}") from None

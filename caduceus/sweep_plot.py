@@ -67,6 +67,7 @@ def _plot(axes: "Axes", network: str, metric: str, results: dict[Point, Measured
     if any(min(line) < 1 for name, line in lines.items() if name not in timeless):
         # 0 has no logarithm: linear up to a second.
         axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlim(left=0)
     else:
         axes.set_xscale("log")
     axes.set_xlabel("seconds since programming")

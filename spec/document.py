@@ -125,5 +125,9 @@ def load(path: Path | str, schema: type[Schema], what: str) -> Schema:
         raise UserError(f"{path}: a {what} is a mapping of keys, not {document!r:.40}")
     try:
         return schema.model_validate(_tuples(document))
+    except RecursionError:
+        raise UserError(
+            f"{path}: a value of the {what} contains itself: allowed is one that does not"
+        ) from None
     except ValidationError as error:
         raise UserError(_sentence(path, schema, error)) from None

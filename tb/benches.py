@@ -48,15 +48,14 @@ class Variant:
         id: short name, part of the test's name.
         parameters: whatever the bench's `prepare` and its cocotb tests want to know (JSON).
         simulators: where it runs; None for the bench's own list.
-        regress: too slow for every run: only `make regress` runs it.
-        long: simulates for so long that it pays to compile for speed.
+        regress: too slow for every run: only `make regress` runs it, compiled for speed and not,
+            as the others, in little time.
     """
 
     id: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     simulators: tuple[str, ...] | None = None
     regress: bool = False
-    long: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,10 +131,12 @@ class Case:
         prepared = place / "design"
         prepared.mkdir(parents=True, exist_ok=True)
         design = self.bench.prepare(self.variant, prepared)
-        kept = folder / "shared" / design.build if design.build else folder / self.bench.name
-        build = kept / f"{self.variant.id}-{self.simulator}" / "build"
+        speed, code = "quick", runner.QUICK_BUILD
+        if self.variant.regress:
+            speed, code = "fast", runner.FAST_CODE
+        build = place / "build"
         if design.build:
-            build = kept / f"{self.simulator}-{'fast' if self.variant.long else 'quick'}"
+            build = folder / "shared" / design.build / f"{self.simulator}-{speed}"
         return runner.run_bench(
             name=self.id,
             sources=design.sources,
@@ -151,7 +152,7 @@ class Case:
             testcase=testcase,
             seed=seed,
             waves=waves,
-            code=runner.FAST_CODE if self.variant.long else runner.QUICK_BUILD,
+            code=code,
         )
 
 

@@ -8,9 +8,10 @@ from tb.benches import Design, Variant
 from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
 from tb.chip_player import STREAMS
 from tb.chips import label, sized
+from tb.image_job import RECORD
 
-STATES, RECORD = Path("states"), Path("record")
-"""Folders of PCM states, and of what tiles did."""
+STATES = Path("states")
+"""Folder of PCM states."""
 
 
 def design(variant: Variant, folder: Path) -> Design:

@@ -1,6 +1,7 @@
 """Images through a whole chip in RTL: what came out."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from spec.program import ChipProgram, TileProgram
 from spec.program_codes import computing
@@ -9,7 +10,7 @@ from tb.job_file import JobFile
 
 PLUSARGS = (*CHIP_PLUSARGS, "+record=record")
 """Folders under the job's folder, the simulation's working folder."""
-RECORD = "record"
+RECORD = Path("record")
 """What every tile did, see `tb.recording`."""
 
 

@@ -147,7 +147,7 @@ async def run_images(dut: object) -> None:
     comparison = Comparisons()
     outputs = played.outputs.reshape(golden.shape)
     comparison.add(golden, outputs, lambda at: f"image {at[0]}, output {at[1:]}")
-    compare_tiles(program, Path(RECORD), traces, comparison)
+    compare_tiles(program, RECORD, traces, comparison)
 
     async def counter(name: str) -> dict[str, int]:
         return {str(tile): value for tile, value in (await host.count(name, program)).items()}

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,8 +77,8 @@ class _Build:
     arguments: tuple[str, ...]
     folder: Path
     waves: bool
-    includes: tuple[Path, ...] = field(default=())
-    code: str = FAST_CODE
+    includes: tuple[Path, ...]
+    code: str
 
     def fingerprint(self) -> str:
         """Hash over tools, arguments, and name and content of every source, wherever it lies."""
@@ -143,8 +143,7 @@ def run_bench(
         build_dir = build_dir.with_name(build_dir.name + "-waves")
     run_dir = (run_dir or build_dir).resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
-    build = _plan(simulator, top, sources, parameters or {}, build_args, build_dir, waves)
-    build = replace(build, code=code)
+    build = _plan(simulator, top, sources, parameters or {}, build_args, build_dir, waves, code)
 
     started = time.monotonic()
     runner = _built(name, build)
@@ -239,6 +238,7 @@ def _plan(
     build_args: Sequence[str],
     folder: Path,
     waves: bool,
+    code: str,
 ) -> _Build:
     """Sort out which source is what, and collect the arguments of the build."""
     tool_version(simulator)
@@ -250,8 +250,9 @@ def _plan(
     else:
         paths = [path for path in paths if path.suffix != ".vlt"]
     return _Build(
-        simulator, top, tuple(paths), dict(parameters), tuple(arguments), folder, waves, includes
-    )
+        simulator, top, tuple(paths), dict(parameters), tuple(arguments), folder, waves, includes,
+        code,
+    )  # fmt: skip
 
 
 def _built(name: str, build: _Build) -> "Runner":

@@ -24,9 +24,10 @@ from spec.program_codes import computing, device_codes
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import write_states
-from tb.chip_designs import RECORD, harnessed, recorded
+from tb.chip_designs import harnessed, recorded
 from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
+from tb.image_job import RECORD
 from tb.random_networks import random_convolutions
 from tb.run_images import asleep, compare_tiles
 from tb.scoreboard import Comparisons

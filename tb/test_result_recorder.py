@@ -18,8 +18,9 @@ from spec.program_codes import computing, device_codes
 from tb import benches, recording
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import SLEEP_CLOCKS, ChipBench, Work
-from tb.chip_designs import RECORD, STATES, design, recorded
+from tb.chip_designs import STATES, design, recorded
 from tb.chips import sized
+from tb.image_job import RECORD
 from tb.random_programs import programs, random_devices, random_vectors
 from tb.scoreboard import compare
 

@@ -69,7 +69,7 @@ BENCH = Bench(
         _variant("tiny_fast_sync", "tiny", clocks=(650, 1850)),
         _variant("tiny_odd_ratio", "tiny", clocks=(1370, 590), lanes=2, rows=24, columns=12,
                  gdpu_units=3),
-        _variant("tiny_slow_sync", "tiny", clocks=(9100, 500)),
+        _variant("tiny_slow_sync", "tiny", clocks=(9100, 500), lanes=4),
         _variant("hermes", "hermes", vectors=3),
         _variant("hermes_lanes8", "hermes", vectors=3, lanes=8, regress=True),
         _variant("tiny_binary16", "tiny", lanes=2, units=8, partial_sums="binary16"),

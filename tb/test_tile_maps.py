@@ -19,6 +19,7 @@ from tb import benches, recording
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
 from tb.gated_tile import GatedTile
+from tb.image_job import RECORD
 from tb.map_work import MapWork, random_map_work
 from tb.scoreboard import compare
 from tb.tile_bench import (
@@ -31,7 +32,6 @@ from tb.tile_bench import (
 )
 
 HERMES_CLOCKS = (1250, 500)
-RECORD = Path("record")
 REFUSED = 2
 
 

@@ -234,7 +234,7 @@ def sizes(description, count, seed):
     ("description", "count"),
     [
         (HERMES, 10),
-        (TINY, 100),
+        (TINY, 150),
         (SMALL_ARRAYS, 60),
         pytest.param(HERMES, 100, marks=pytest.mark.regress),
         pytest.param(SMALL_ARRAYS, 600, marks=pytest.mark.regress),

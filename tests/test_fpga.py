@@ -12,13 +12,10 @@ from caduceus.bitstream import build, report
 from caduceus.bitstream.build import Step
 from caduceus.bitstream.report import Block, Resources
 from fpga import pll
+from fpga.board import board
 from hdl.verilog import run_script
 from spec import chip
 from spec.errors import UserError
-
-pytest.importorskip("amaranth_boards", reason="the board's description is in an optional package")
-
-from fpga.board import board
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ULX3S = chip.find("ulx3s")

@@ -117,6 +117,7 @@ def test_a_missing_key_is_told(tmp_path, document):
         ("- 1", r"a chip description is a mapping of keys, not \[1\]"),
         ("", r"a chip description is a mapping of keys, not None"),
         ("[" * 5000, r"not a YAML file"),
+        ("a: &a [*a]", r"a value of the chip description contains itself: allowed is one that"),
     ],
 )
 def test_what_is_not_a_description_is_told(tmp_path, text, sentence):

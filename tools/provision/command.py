@@ -37,7 +37,6 @@ def run_command_line(arguments: list[str]) -> int:
     parser.add_argument(
         "--text", action="store_true", help="also install the Penn Treebank's characters"
     )
-    parser.add_argument("--fpga", action="store_true", help="also install what bitstreams need")
     parser.add_argument(
         "--peers", action="store_true", help="also install what `make bench` compares with"
     )
@@ -75,7 +74,6 @@ def set_up(
     train: bool = False,
     dataset: bool = False,
     text: bool = False,
-    fpga: bool = False,
     peers: bool = False,
 ) -> None:
     """Do what is missing of the set-up; nothing, and without a word, when nothing is.
@@ -85,7 +83,6 @@ def set_up(
         train: Whether to install what training needs, too; the data set is part of that.
         dataset: Whether to install the data set, too.
         text: Whether to install the Penn Treebank's characters, too.
-        fpga: Whether to install what bitstreams need, too.
         peers: Whether to make the environment of what `make bench` compares with, too.
 
     Raises:
@@ -102,9 +99,9 @@ def set_up(
                 places.log.write_text("")
                 _set_up_all(places)
                 say(f"done in {minutes(time.monotonic() - began)}")
-    if train or dataset or text or fpga or peers:
+    if train or dataset or text or peers:
         with only_one(places.root / "build" / "setup.lock"):
-            for extra, wanted in (("train", train), ("text", text), ("fpga", fpga)):
+            for extra, wanted in (("train", train), ("text", text)):
                 if wanted:
                     _set_up_extra(places, extra)
             if train or dataset:
