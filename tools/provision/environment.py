@@ -18,8 +18,8 @@ from provision.report import Progress, SetupError, minutes, say
 FORMAT = 1
 """Raised when the set-up makes environments differently, so that the old ones are made again."""
 
-VENV_MB = 1000
-"""Space for the environment: 450 MB installed, and as much again while its wheels are unpacked."""
+VENV_MB = 1800
+"""Space for the environment: 900 MB installed, and as much again while its wheels are unpacked."""
 
 
 @dataclass(frozen=True)
