@@ -64,12 +64,13 @@ class _Routes:
             )
             for stream in range(_STREAMS)
         ]
-        step = Signal(range(_STREAMS + 1))
-        self.ready = step == _STREAMS
+        # The last entry is there a clock after it was written.
+        step = Signal(range(_STREAMS + 2))
+        self.ready = step == _STREAMS + 1
         routes = controller.routes
         with h.m.If(~self.ready):
             h.m.d.sync += step.eq(step + 1)
-            h.m.d.comb += [routes.write.eq(1), routes.stream.eq(step)]
+            h.m.d.comb += [routes.write.eq(step < _STREAMS), routes.stream.eq(step)]
         entry = Mux(step == 0, Cat(*self.entries[0]), Cat(*self.entries[1]))
         h.m.d.comb += Cat(routes.mask, routes.start, routes.length, routes.part).eq(entry)
 

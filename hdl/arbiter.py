@@ -69,6 +69,7 @@ class Arbiter(wiring.Component):
             self.grant.eq(first[:count] | first[count:]),
         ]
 
-        with m.If(~held | (turn & self.grant).any()):
+        # Who has the turn is the first, if it fits at all.
+        with m.If(~held | (turn & fits).any()):
             m.d.sync += turn.eq(turn.rotate_left(1))
         return m

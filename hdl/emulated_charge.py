@@ -55,7 +55,7 @@ class EmulatedCharge(wiring.Component):
         cell_write, cell_address, cell: as `hdl.emulated_image` gives them.
     """
 
-    DRAIN = 4
+    DRAIN = 5
 
     def __init__(self, chip: Chip) -> None:
         self._chip, self._lanes = chip, lanes(chip)
@@ -157,13 +157,16 @@ class EmulatedCharge(wiring.Component):
             reference_1.eq(on_reference),
             length_1.eq(Mux(on_reference | verify, window, Array(slots)[row])),
         ]
-        # Two behind: what a slot adds. Three: the product. Four: the sum.
-        summing_2, summing_3, first_2, first_3 = Signal(), Signal(), Signal(), Signal()
-        length_2 = Signal.like(length_1)
-        m.d.mvm += [
-            summing_2.eq(summing_1), first_2.eq(reference_1), length_2.eq(length_1),
-            summing_3.eq(summing_2), first_3.eq(first_2),
-        ]  # fmt: skip
+        # Two behind: the cells again, as memories answer slowly, and which of them is meant. Three:
+        # what a slot adds. Four: the product. Five: the sum.
+        length_2, length_3 = Signal.like(length_1), Signal.like(length_1)
+        m.d.mvm += [length_2.eq(length_1), length_3.eq(length_2)]
+        summing_4, first_2, first_4 = (
+            self._later(m, value, clocks, name)
+            for value, clocks, name in (
+                (summing_1, 3, "summing"), (reference_1, 1, "first"), (reference_1, 3, "first_of"),
+            )
+        )  # fmt: skip
         group_1 = Signal.like(group)
         m.d.mvm += group_1.eq(group)
         for lane in range(self._lanes):
@@ -176,29 +179,37 @@ class EmulatedCharge(wiring.Component):
                 write.data.eq(self.cell),
                 read.addr.eq(address),
             ]
-            cell = read.data
+            cell = Signal(Cell, name=f"cell_{lane}")
             value = Signal(signed(_VALUE_BITS), name=f"value_{lane}")
-            product = Signal(signed(_VALUE_BITS + len(length_2)), name=f"product_{lane}")
+            product = Signal(signed(_VALUE_BITS + len(length_3)), name=f"product_{lane}")
             total = Signal(signed(charge_bits(chip)), name=f"total_{lane}")
             verified = Signal(signed(_VALUE_BITS), name=f"verified_{lane}")
             codes = Array([cell.g1_plus, cell.g2_plus, -cell.g1_minus, -cell.g2_minus])
-            here = crossing == group_1 * self._lanes + lane
-            m.d.comb += verified.eq(Mux(verify & here, codes[device], 0))
+            here = Signal(name=f"here_{lane}")
+            m.d.comb += verified.eq(Mux(here, codes[device], 0))
             m.d.mvm += [
+                cell.eq(read.data),
+                here.eq(verify & (crossing == group_1 * self._lanes + lane)),
                 value.eq(
                     Mux(plus, cell.g1_plus + cell.g2_plus, 0)
                     - Mux(minus, cell.g1_minus + cell.g2_minus, 0)
                     + verified
                 ),
-                product.eq(value * length_2),
+                product.eq(value * length_3),
             ]
-            with m.If(reference_1):
+            with m.If(first_2):
                 m.d.mvm += value.eq(reference)
-            with m.If(summing_3):
-                m.d.mvm += total.eq(Mux(first_3, 0, total) + product)
+            with m.If(summing_4):
+                m.d.mvm += total.eq(Mux(first_4, 0, total) + product)
             with m.If(hand_over):
                 m.d.mvm += self.charges[lane].eq(total)
         return m
+
+    def _later(self, m: Module, value: Value, clocks: int, name: str) -> Value:
+        """A bit so many clocks later."""
+        taps = Signal(clocks, name=name)
+        m.d.mvm += taps.eq(Cat(value, taps))
+        return taps[-1]
 
     def _crossing(self, m: Module, row: Value, columns: int, rows: int) -> Signal:
         """The column in which the diagonal crosses a row, a clock later; `columns` if none does."""

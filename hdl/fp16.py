@@ -29,7 +29,8 @@ from amaranth.lib.wiring import In, Out
 from spec import formats
 
 MANTISSA = formats.FP16_FRACTION_BITS + 1
-EXPONENT_MAX = (1 << formats.FP16_EXPONENT_BITS) - 1
+EXPONENT_BITS = formats.FP16_EXPONENT_BITS
+EXPONENT_MAX = (1 << EXPONENT_BITS) - 1
 PRODUCT = 2 * MANTISSA
 DISTANCE = 25
 GUARD = 6
@@ -155,6 +156,8 @@ class Fp16Fma(wiring.Component):
         addend_2 = Cat(aligned ^ subtract.replicate(WINDOW), subtract)
         m.d.comb += total.eq((Cat(subtract, placed) + Cat(subtract, addend_2))[1:])
         sum_2 = Signal.like(total, reset_less=True)
+        # The difference the other way round, so that a negative one need not be negated.
+        other_2 = Signal(WINDOW, reset_less=True)
         base_2 = Signal.like(base, reset_less=True)
         subtract_2 = Signal(reset_less=True)
         sign_2 = Signal(reset_less=True)
@@ -162,6 +165,7 @@ class Fp16Fma(wiring.Component):
         infinite_2 = Signal(reset_less=True)
         m.d.sync += [
             sum_2.eq(total),
+            other_2.eq(aligned - placed),
             base_2.eq(base),
             subtract_2.eq(subtract),
             nan_2.eq(nan),
@@ -177,7 +181,7 @@ class Fp16Fma(wiring.Component):
         # left to decide, and is taken if the bits it would lose are 0 and the exponent allows it.
         negative = subtract_2 & sum_2[-1]
         magnitude = Signal(WINDOW)
-        m.d.comb += magnitude.eq(Mux(negative, -sum_2, sum_2))
+        m.d.comb += magnitude.eq(Mux(negative, other_2, sum_2))
         levels = range((WINDOW - 1).bit_length())
         value_3 = Signal(WINDOW, reset_less=True)
         allowance_3 = Signal.like(base, reset_less=True)
@@ -208,10 +212,12 @@ class Fp16Fma(wiring.Component):
         rest = value_3[:far].any() | normalised[far:below].any()
         up = half & (rest | mantissa[0])
         packed = Signal(len(exponent) + formats.FP16_FRACTION_BITS + 1)
+        field = packed[formats.FP16_FRACTION_BITS :]
         overflow = Signal()
         m.d.comb += [
             packed.eq((exponent << formats.FP16_FRACTION_BITS) + mantissa + up),
-            overflow.eq(packed >= formats.FP16_INFINITY),
+            # The field of infinity, or more.
+            overflow.eq(field[:EXPONENT_BITS].all() | field[EXPONENT_BITS:].any()),
         ]
         with m.If(nan_3):
             m.d.sync += self.q.eq(formats.FP16_NAN)

@@ -100,6 +100,7 @@ class Gather(wiring.Component):
         self._group = Signal.like(config.groups)
         self._result_row = Signal.like(config.result_rows)
         self._top, self._left = Signal(self._coordinate), Signal(self._coordinate)
+        self._needed = Signal(self._coordinate)  # the first row that it needs: its top is above
         self._ring_result, self._ring_row, self._ring_map = (
             Signal(bits, name=f"in_ring_{name}") for name in ("result", "row", "map")
         )
@@ -129,21 +130,31 @@ class Gather(wiring.Component):
         return (self._ahead > 0) | ((self._ahead == 0) & before)
 
     def _next_result(self, m: Module, advance: Value) -> Value:
-        """Go on to the next result; returns whether the present one is its map's last."""
+        """Go on to the next result; returns whether the present one is its map's last.
+
+        A result lasts two clocks at least, so where the next one is has a clock of its own: what is
+        told and done is right from the second clock on.
+        """
         config = self.config
-        in_group = self._column != config.group - 1
-        in_row = in_group | (self._group != config.groups - 1)
-        in_map = in_row | (self._result_row != config.result_rows - 1)
+        in_group, in_row, in_map = (Signal(name=f"in_{name}") for name in ("group", "row", "map"))
+        other_column = self._column != config.group - 1
+        other_group = other_column | (self._group != config.groups - 1)
+        m.d.sync += [
+            in_group.eq(other_column),
+            in_row.eq(other_group),
+            in_map.eq(other_group | (self._result_row != config.result_rows - 1)),
+        ]
         step, base = Signal.like(config.ring_size), Signal.like(self._ring_result)
-        with m.If(in_group):
+        with m.If(other_column):
             m.d.comb += [base.eq(self._ring_result), step.eq(config.ring_result)]
-        with m.Elif(in_row):
+        with m.Elif(other_group):
             m.d.comb += [base.eq(self._ring_result), step.eq(config.ring_group)]
-        with m.Elif(in_map):
+        with m.Elif(self._result_row != config.result_rows - 1):
             m.d.comb += [base.eq(self._ring_row), step.eq(config.ring_row)]
         with m.Else():
             m.d.comb += [base.eq(self._ring_map), step.eq(config.ring_map)]
-        place = around(base, step, config.ring_size)
+        place = Signal.like(self._ring_result, name="next_place")
+        m.d.sync += place.eq(around(base, step, config.ring_size))
         with m.If(advance):
             m.d.sync += [
                 self._ring_result.eq(place),
@@ -158,6 +169,13 @@ class Gather(wiring.Component):
                     self._left.eq(config.left),
                     self._result_row.eq(Mux(in_map, self._result_row + 1, 0)),
                     self._top.eq(Mux(in_map, self._top + config.stride, -config.padding)),
+                    self._needed.eq(
+                        Mux(
+                            in_map,
+                            self._needed + config.stride,
+                            config.position_y - config.padding,
+                        )
+                    ),
                 ]
             with m.If(~in_map):
                 m.d.sync += self._ring_map.eq(place)
@@ -170,6 +188,7 @@ class Gather(wiring.Component):
         place = config.ring_origin - config.position_channel
         return [
             self._top.eq(-config.padding),
+            self._needed.eq(config.position_y - config.padding),
             self._left.eq(config.left),
             self._ring_result.eq(place),
             self._ring_row.eq(place),
@@ -184,8 +203,7 @@ class Gather(wiring.Component):
         """
         config, y, x = self.config, self._oldest_y, self._oldest_x
         # See `Window.oldest`; a window's left that is outside of the map is less than any x.
-        needed_y = self._top + config.position_y
-        passed = (y < needed_y) | ((y == needed_y) & (x < self._left))
+        passed = (y < self._needed) | ((y == self._needed) & (x < self._left))
         map_ends = y == config.height
         release = ~map_ends & holds & (self._behind | passed)
         row_ends = x == config.width - 1
@@ -231,16 +249,26 @@ class Gather(wiring.Component):
         y, x = Signal(self._coordinate), Signal(self._coordinate)
         pixel = Signal.like(self._ring_result)
         channel, row = Signal.like(config.position_channel), Signal.like(self.write_row)
+        # What is left of the pixel and of the vector.
+        in_pixel, in_vector = Signal.like(config.pixel_bytes), Signal.like(self.rows)
         outside = (y < 0) | (y >= config.height) | (x < 0) | (x >= config.width)
-        in_pixel, in_vector = config.pixel_bytes - channel, self.rows - row
         left = Mux(in_pixel < in_vector, in_pixel, in_vector)
         count = Signal(range(self._chip.array.rows + 1))
+        pixel_ends = (in_pixel <= in_vector) & (outside | (in_pixel <= lanes))
         m.d.comb += [
             count.eq(Mux(outside | (left < lanes), left, lanes)),
-            last_row.eq(count == in_vector),
+            last_row.eq((in_vector <= in_pixel) & (outside | (in_vector <= lanes))),
         ]
 
-        next_line = around(config.pixel_bytes, config.ring_line, config.ring_size)
+        # Of quasi-static values: the steps to the next pixel and to the first of the next line, and
+        # each less the ring's size, so that a step past the ring's end is one addition as well.
+        line = around(config.pixel_bytes, config.ring_line, config.ring_size)
+        steps = []
+        for name, step in (("line", line), ("pixel", config.pixel_bytes)):
+            ahead = Signal(len(pixel), name=f"to_{name}")
+            back = Signal(signed(len(pixel) + 1), name=f"back_to_{name}")
+            m.d.sync += [ahead.eq(step), back.eq(step - config.ring_size)]
+            steps.append((ahead, back))
 
         # Rows are written a clock after they were read.
         read, first = Signal(), Signal(init=1)
@@ -276,11 +304,13 @@ class Gather(wiring.Component):
                     m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.sync += [
-                    y.eq(self._top + config.position_y),
+                    y.eq(self._needed),
                     x.eq(self._left + config.position_x),
                     kernel_x.eq(config.position_x),
                     pixel.eq(self._ring_result),
                     channel.eq(config.position_channel),
+                    in_pixel.eq(config.pixel_bytes - config.position_channel),
+                    in_vector.eq(self.rows),
                     row.eq(0),
                 ]
                 m.d.comb += can_go.eq(1)
@@ -294,13 +324,20 @@ class Gather(wiring.Component):
                     going.eq(can_go & (~read | ~self.full)),
                 ]
                 with m.If(going):
-                    m.d.sync += [row.eq(row + count), channel.eq(channel + count)]
-                    with m.If(count == in_pixel):
+                    m.d.sync += [
+                        row.eq(row + count),
+                        channel.eq(channel + count),
+                        in_pixel.eq(in_pixel - count),
+                        in_vector.eq(in_vector - count),
+                    ]
+                    with m.If(pixel_ends):
                         line_ends = kernel_x == config.kernel - 1
-                        step = Mux(line_ends, next_line, config.pixel_bytes)
+                        ahead, back = (Mux(line_ends, *each) for each in zip(*steps, strict=True))
+                        within = pixel + back
                         m.d.sync += [
                             channel.eq(0),
-                            pixel.eq(around(pixel, step, config.ring_size)),
+                            in_pixel.eq(config.pixel_bytes),
+                            pixel.eq(Mux(within < 0, pixel + ahead, within)),
                             kernel_x.eq(Mux(line_ends, 0, kernel_x + 1)),
                             x.eq(Mux(line_ends, self._left, x + 1)),
                             y.eq(y + line_ends),

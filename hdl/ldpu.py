@@ -57,8 +57,8 @@ class Ldpu(wiring.Component):
     `ADD_LATENCY` clocks later. So RX values that come late cost only what is after them.
 
     Attributes (all in domain `sync`):
-        valid, group, last: a group of columns is here; `last` of its vector. Only a clock after
-            `room`.
+        group: which group of columns may come in the next clock.
+        valid, last: it is here; `last` of its vector. Only a clock after `room`.
         room: a group may come in the next clock.
         p, n: its ADC counts, 12 bits a lane.
         rx_valid, rx: RX values of the group that waits longest, `value_bits` a lane, INT8 in the
@@ -139,14 +139,16 @@ class Ldpu(wiring.Component):
                 write.en.eq(self.constant_write & chosen),
                 host.addr.eq(chosen_group),
                 host.en.eq(chosen),
-                # A memory answers one clock after it is asked.
+                # Asked two clocks before, as it answers after one, and slowly: a register follows.
                 read.addr.eq(group[_USED_AT[constant.name] - 1]),
             ]
             was_chosen = Signal(name=f"{constant.name}_{lane}_chosen")
             m.d.sync += was_chosen.eq(chosen)
             with m.If(was_chosen):
                 m.d.comb += self.constant_value.eq(host.data)
-            values[constant.name] = read.data
+            value = Signal(formats.FP16_BITS, name=f"{constant.name}_{lane}_used", reset_less=True)
+            m.d.sync += value.eq(read.data)
+            values[constant.name] = value
         return values
 
     def _scale(self, m: Module, lane: int, group: Delay) -> Value:

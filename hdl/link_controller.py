@@ -108,7 +108,7 @@ class LinkController(wiring.Component):
     Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
 
     Attributes (domain `sync`):
-        routes: table writes; quasi-static while packets are about.
+        routes: table writes, done two clocks later; quasi-static while packets are about.
         tx_stream: preamble of the tile's own results; quasi-static.
         inputs: one stream for each of `fabric.sources(chip)`; all but the last carry packets, the
             last one bare result vectors.
@@ -175,15 +175,15 @@ class LinkController(wiring.Component):
         m.submodules.table = table
         known = Signal(fabric.STREAMS)  # the memory itself outlives a reset
         write = table.write_port()
-        m.d.comb += [
+        # A clock of its own for a write: it comes from the end of the registers' longest path.
+        entry = Cat(self.routes.mask, self.routes.start, self.routes.length, self.routes.part)
+        m.d.sync += [
             write.en.eq(self.routes.write),
             write.addr.eq(self.routes.stream),
-            write.data.eq(
-                Cat(self.routes.mask, self.routes.start, self.routes.length, self.routes.part)
-            ),
+            write.data.eq(entry),
         ]
-        with m.If(self.routes.write):
-            m.d.sync += known.bit_select(self.routes.stream, 1).eq(self.routes.mask.any())
+        with m.If(write.en):
+            m.d.sync += known.bit_select(write.addr, 1).eq(write.data[:sinks].any())
 
         # Every sink has a buffer: outputs come from flip-flops, and what is ready for a beat stays
         # ready, so that a multicast can wait for all its branches.

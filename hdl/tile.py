@@ -242,6 +242,7 @@ class Tile(wiring.Component):
             credit.take.eq(ldpu.going),
             credit.give.eq(results.r_rdy & results.r_en),
             ldpu.result_room.eq(credit.available),
+            ldpu.group.eq(readout.read_group),
             ldpu.p.eq(array.read_p),
             ldpu.n.eq(array.read_n),
         ]
@@ -249,7 +250,6 @@ class Tile(wiring.Component):
         m.d.sync += [
             ldpu.valid.eq(readout.read_enable),
             ldpu.last.eq(readout.finished),
-            ldpu.group.eq(readout.read_group),
         ]
 
         m.d.comb += [

@@ -246,6 +246,9 @@ class TileRegisters(wiring.Component):
         m = Module()
         bus = self.bus
         asked = Signal()  # the second clock of an access: memories have answered
+        # A clock ago, as much hangs on both whether something is busy and whether a write is done.
+        # What has come only since then is at the tile's door.
+        was_busy = Signal()
         known = Signal()  # the address is in the map
         writable = Signal()
         in_range = Signal()
@@ -253,10 +256,10 @@ class TileRegisters(wiring.Component):
         value = Signal(DATA_BITS)
         done_write = Signal()
 
-        m.d.sync += asked.eq(bus.request & ~asked)
+        m.d.sync += [asked.eq(bus.request & ~asked), was_busy.eq(self.busy)]
         m.d.comb += [
             bus.done.eq(bus.request & asked),
-            bus.error.eq(~known | (bus.write & (~writable | ~in_range | (locked & self.busy)))),
+            bus.error.eq(~known | (bus.write & (~writable | ~in_range | (locked & was_busy)))),
             bus.read_data.eq(value),
             done_write.eq(bus.done & bus.write & ~bus.error),
         ]

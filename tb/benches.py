@@ -48,14 +48,14 @@ class Variant:
         id: short name, part of the test's name.
         parameters: whatever the bench's `prepare` and its cocotb tests want to know (JSON).
         simulators: where it runs; None for the bench's own list.
-        regress: too slow for every run: only `make regress` runs it, compiled for speed and not,
-            as the others, in little time.
+        regress: too slow for every run, everywhere or on these simulators: only `make regress` runs
+            it, compiled for speed and not, as the others, in little time.
     """
 
     id: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     simulators: tuple[str, ...] | None = None
-    regress: bool = False
+    regress: bool | tuple[str, ...] = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,12 @@ class Case:
         """For example `adc-tiny-icarus`."""
         return f"{self.bench.name}-{self.variant.id}-{self.simulator}"
 
+    @property
+    def regress(self) -> bool:
+        """Whether only `make regress` runs it."""
+        slow = self.variant.regress
+        return slow if isinstance(slow, bool) else self.simulator in slow
+
     def run(
         self,
         folder: Path,
@@ -132,7 +138,7 @@ class Case:
         prepared.mkdir(parents=True, exist_ok=True)
         design = self.bench.prepare(self.variant, prepared)
         speed, code = "quick", runner.QUICK_BUILD
-        if self.variant.regress:
+        if self.regress:
             speed, code = "fast", runner.FAST_CODE
         build = place / "build"
         if design.build:

@@ -184,6 +184,7 @@ class Testbed:
         dut.route_part.value = written.part
         await self.step()
         dut.route_write.value = 0
+        await self.step()  # it is in the table a clock later
 
     async def set_tx(self, stream: int, told: int | None = None) -> None:
         """Set the preamble of results, or tell the RTL of another one."""

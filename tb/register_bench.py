@@ -13,7 +13,7 @@ from spec.programming_registers import TARGET_BASE
 from spec.registers import BY_NAME
 from tb import benches
 from tb.chips import sized
-from tb.register_model import Model, mask, result_of, signed
+from tb.register_model import STATE_WORDS, Model, mask, result_of, signed
 
 CLOCK_NS = 2
 WORD = (1 << 32) - 1
@@ -116,6 +116,7 @@ class Testbed:
             if value != self.driven[name]:
                 self.driven[name] = value
                 getattr(self.dut, name).value = value
+        self.model.was_busy = self.model.busy
         self.model.busy = bool(self.driven["busy"])
         self.model.loading = bool(self.driven["state_loading"])
         self.model.programming = bool(self.driven["programming"])
@@ -134,6 +135,11 @@ class Testbed:
         address, data = write_done or (-1, 0)
         loads = address == BY_NAME["STATE_SELECT"].address
         assert bool(dut.state_load.value) == loads, "state_load is wrong"
+        words = [BY_NAME[name].address for name in STATE_WORDS]
+        assert bool(dut.state_write.value) == (address in words), "state_write is wrong"
+        if address in words:
+            assert bool(dut.state_first.value) == (address == words[0]), "state_first is wrong"
+            assert int(dut.state_data.value) == data, "state_data is wrong"
         if "state" in self.seen:
             assert int(dut.state_index.value) == self.seen["state"], "state_index is wrong"
         constant = model.constant(address)

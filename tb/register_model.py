@@ -41,6 +41,10 @@ class RouteWord:
     second: bool
 
 
+STATE_WORDS = ("STATE_FIRST", "STATE_NEXT")
+"""Registers that take the state's words."""
+
+
 class Model:
     """What the registers should do, from their table.
 
@@ -49,6 +53,7 @@ class Model:
         binary16: the chip's RX values and results may be binary16.
         error: the ERROR register.
         busy, loading, programming: inputs of the clock that is looked at.
+        was_busy: `busy` of the clock before, on which it depends whether a write is refused.
         error_stream: input of the clock that is looked at.
         constants: by column and index, what the LDPU holds.
         route_slice: start, length and part that go with the next entry; None if not known.
@@ -61,7 +66,7 @@ class Model:
         self.binary16 = chip.link.partial_sums == "binary16"
         self.values["FEATURES"] = self.binary16 << 16 | chip.link.units << 8 | chip.ldpu.lanes
         self.error = 0
-        self.busy = self.loading = self.programming = False
+        self.busy = self.was_busy = self.loading = self.programming = False
         self.error_stream = 0
         self.constants: dict[tuple[int, int], int] = {}
         self.route_slice: tuple[int, int, int] | None = None
@@ -98,11 +103,11 @@ class Model:
     def refuses(self, writes: bool, address: int, data: int) -> bool:
         """Whether an access is an error."""
         if self.constant(address) or self.route(address):
-            return writes and self.busy
+            return writes and self.was_busy
         if self.part(address) is not None:
-            return writes and (self.busy or not self._has_rows(data & 0xFFFF, data >> 16))
+            return writes and (self.was_busy or not self._has_rows(data & 0xFFFF, data >> 16))
         if self.line(address, TARGET_BASE) is not None:
-            return writes and (self.busy or abs(signed(data)) > programming.TARGET_MAX)
+            return writes and (self.was_busy or abs(signed(data)) > programming.TARGET_MAX)
         if self.line(address, RESULT_BASE) is not None:
             return writes
         register = self.register(address)
@@ -119,9 +124,9 @@ class Model:
         value = data & mask(register)
         return (
             register.access == "ro"
-            or (register.locked and self.busy)
+            or (register.locked and self.was_busy)
             or (register.name in largest and not 1 <= value <= largest[register.name])
-            or (register.name in ("STATE_SELECT", "PROGRAM") and self.loading)
+            or (register.name in (*STATE_WORDS, "STATE_SELECT", "PROGRAM") and self.loading)
             or (
                 register.name == "PROGRAM"
                 and (value & 0xFFFF >= programming.diagonals(self.chip) or value >> 16 & 3 == 3)
@@ -151,8 +156,7 @@ class Model:
         now = {
             "ERROR": self.error,
             "ERROR_STREAM": self.error_stream,
-            "STATE_SELECT": 0,
-            "PROGRAM": 0,
+            **dict.fromkeys((*STATE_WORDS, "STATE_SELECT", "PROGRAM"), 0),
         }
         return now.get(name, self.values[name])
 

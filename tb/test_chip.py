@@ -32,7 +32,7 @@ BENCH = Bench(
     name="chip",
     variants=(
         Variant("tiny", {**_TINY, "programs": 8}, simulators=("verilator",)),
-        Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",)),
+        Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",), regress=True),
         Variant("wide", {**_WIDE, "programs": 8}, simulators=("verilator",)),
     ),
     prepare=design,

@@ -41,7 +41,7 @@ BENCH = Bench(
         Variant("tiny", {"chip": "tiny", "steps": 6}, ("icarus",)),
         Variant("lanes2", _lanes(2, 3), ("icarus",)),
         Variant("lanes4", _lanes(4, 5), ("icarus",), regress=True),
-        Variant("lanes8", _lanes(8, 6), ("icarus",)),
+        Variant("lanes8", _lanes(8, 6), ("icarus",), regress=True),
         Variant("hermes", {"chip": "hermes", "steps": 12}, ("verilator",)),
         Variant("caduceus", {"chip": "caduceus", "steps": 300}, ("verilator",), regress=True),
     ),

@@ -43,7 +43,7 @@ BENCH = Bench(
     variants=(
         Variant("tiny", {"chip": "tiny", "rounds": 2}, ("icarus",)),
         Variant("wide_beat", _sizes(lanes=1, beat=16, units=5), ("icarus",)),
-        Variant("wide_both", _sizes(lanes=4, beat=4, units=7), ("icarus",)),
+        Variant("wide_both", _sizes(lanes=4, beat=4, units=7), ("icarus",), regress=True),
         Variant("wide_lanes", _sizes(lanes=8, beat=1, units=6), ("icarus",), regress=True),
         Variant("hermes", {"chip": "hermes", "rounds": 2}, ("verilator",)),
         Variant("long", {"chip": "hermes", "rounds": 40}, ("verilator",), regress=True),

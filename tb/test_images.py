@@ -51,7 +51,7 @@ BENCH = Bench(
     name="images",
     variants=(
         Variant("tiny", {**_TINY, "networks": 12}, simulators=("verilator",)),
-        Variant("tiny", {**_TINY, "networks": 1}, simulators=("icarus",)),
+        Variant("tiny", {**_TINY, "networks": 1}, simulators=("icarus",), regress=True),
         Variant("grid", {**_GRID, "networks": 12}, simulators=("verilator",), regress=True),
         Variant("wide", {**_WIDE, "networks": 6}, simulators=("verilator",), regress=True),
         Variant("grid_long", {**_GRID, "networks": 120}, simulators=("verilator",), regress=True),

@@ -40,7 +40,7 @@ BENCH = Bench(
         Variant("lanes4", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 60}, ("icarus",),
                 regress=True),
         Variant("binary16", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 150,
-                             "partial_sums": "binary16"}),
+                             "partial_sums": "binary16"}, regress=("icarus",)),
         Variant("one_group", {"chip": "tiny", "rows": 4, "columns": 4, "lanes": 4, "gdpu_units": 1,
                               "groups": 100}, ("icarus",)),
         Variant("hermes", {"chip": "hermes", "groups": 2000}, ("verilator",)),
@@ -228,6 +228,8 @@ class Testbed:
         fed, ended, results, room = 0, [], [], False
         added = 0
         clocks = 0
+        dut.group.value = int(group[0])
+        await self.edge
         while len(results) < len(rx):
             clocks += 1
             assert clocks < PATIENCE * (len(valid) + Ldpu.DEPTH), (
@@ -237,8 +239,10 @@ class Testbed:
             dut.valid.value = bool(comes and valid[fed])
             if comes:
                 dut.p.value, dut.n.value = words["p"][fed], words["n"][fed]
-                dut.group.value, dut.last.value = int(group[fed]), bool(last[fed])
+                dut.last.value = bool(last[fed])
                 fed += 1
+                if fed < len(valid):  # which group is next is told a clock before it comes
+                    dut.group.value = int(group[fed])
             here = added < len(rx) and not (slow and self.random.random() < 0.3)
             dut.rx_valid.value = here
             dut.rx.value = rx[added] if here else int(self.random.integers(1 << 8 * lanes - 1))

@@ -36,7 +36,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 BENCH = Bench(
     name="result_recorder",
     variants=(
-        Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",)),
+        Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",), regress=True),
         Variant("wide", {**_WIDE, "programs": 8}, simulators=("verilator",)),
     ),
     prepare=_prepare,

@@ -70,7 +70,6 @@ BENCH = Bench(
         _variant("tiny_odd_ratio", "tiny", clocks=(1370, 590), lanes=2, rows=24, columns=12,
                  gdpu_units=3),
         _variant("tiny_slow_sync", "tiny", clocks=(9100, 500), lanes=4),
-        _variant("hermes", "hermes", vectors=3),
         _variant("hermes_lanes8", "hermes", vectors=3, lanes=8, regress=True),
         _variant("tiny_binary16", "tiny", lanes=2, units=8, partial_sums="binary16"),
         _variant("tiny_narrow", "tiny", lanes=4, units=1, partial_sums="binary16"),

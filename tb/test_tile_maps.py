@@ -68,7 +68,7 @@ BENCH = Bench(
         _variant("tiny_binary16", "tiny", lanes=2, units=8, gather=8, pool=16,
                  partial_sums="binary16"),
         _variant("tiny_narrow", "tiny", lanes=4, units=1, rx=32, partial_sums="binary16"),
-        _variant("caduceus", "caduceus", works=4),
+        _variant("caduceus", "caduceus", works=4, regress=True),
         _variant("long", "tiny", works=300, regress=True),
     ),
     prepare=_prepare,

@@ -18,7 +18,7 @@ def _parameters() -> list:
     # By simulator, so that two workers seldom want the same Verilog at the same time.
     cases = sorted(benches.cases(benches.discover()), key=lambda case: case.simulator, reverse=True)
     return [
-        pytest.param(case, id=case.id, marks=[pytest.mark.regress] if case.variant.regress else [])
+        pytest.param(case, id=case.id, marks=[pytest.mark.regress] if case.regress else [])
         for case in cases
     ]
 
