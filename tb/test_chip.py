@@ -31,9 +31,10 @@ _WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 2, "columns": 12, "gdpu
 BENCH = Bench(
     name="chip",
     variants=(
-        Variant("tiny", {**_TINY, "programs": 8}, simulators=("verilator",)),
+        Variant("tiny", {**_TINY, "programs": 3}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",), regress=True),
-        Variant("wide", {**_WIDE, "programs": 8}, simulators=("verilator",)),
+        Variant("wide", {**_WIDE, "programs": 3}, simulators=("verilator",)),
+        Variant("wide_long", {**_WIDE, "programs": 40}, simulators=("verilator",), regress=True),
     ),
     prepare=design,
 )

@@ -51,7 +51,7 @@ _UNITS = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes":
 BENCH = Bench(
     name="chip_fuzz",
     variants=(
-        _variant("tiny", 3_000, chip="tiny"),
+        _variant("tiny", 1_000, chip="tiny"),
         _variant("grid_units4", 1_000, **_UNITS),
         _variant("tiny_long", 100_000, FAST_ARRAYS, 400, regress=True, chip="tiny"),
         _variant("grid_long", 100_000, HERMES_CLOCKS, 200, regress=True, **_GRID),

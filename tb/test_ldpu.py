@@ -34,7 +34,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 BENCH = Bench(
     name="ldpu",
     variants=(
-        Variant("tiny", {"chip": "tiny", "groups": 400}),
+        Variant("tiny", {"chip": "tiny", "groups": 200}),
         Variant("lanes2", {"chip": "tiny", "rows": 20, "columns": 20, "lanes": 2, "groups": 120},
                 ("icarus",)),
         Variant("lanes4", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 60}, ("icarus",),
@@ -43,7 +43,7 @@ BENCH = Bench(
                              "partial_sums": "binary16"}, regress=("icarus",)),
         Variant("one_group", {"chip": "tiny", "rows": 4, "columns": 4, "lanes": 4, "gdpu_units": 1,
                               "groups": 100}, ("icarus",)),
-        Variant("hermes", {"chip": "hermes", "groups": 2000}, ("verilator",)),
+        Variant("hermes", {"chip": "hermes", "groups": 800}, ("verilator",)),
         Variant("lanes16", {"chip": "hermes", "lanes": 16, "groups": 60_000}, ("verilator",),
                 regress=True),
     ),

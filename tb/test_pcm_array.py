@@ -68,7 +68,7 @@ BENCH = Bench(
         Variant("odd", sizes(36, 6, 2, phase_limit=formats.COUNT_MAX)),
         # The smallest array there can be, and one group of columns.
         Variant("least", sizes(4, 4, 4, phase_limit=300)),
-        Variant("hermes", sizes(256, 256, 1, mvms=60), simulators=("verilator",)),
+        Variant("hermes", sizes(256, 256, 1, mvms=20), simulators=("verilator",)),
         Variant(
             "large",
             sizes(256, 512, 2, phase_limit=4095, mvms=10),

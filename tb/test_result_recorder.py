@@ -37,7 +37,7 @@ BENCH = Bench(
     name="result_recorder",
     variants=(
         Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",), regress=True),
-        Variant("wide", {**_WIDE, "programs": 8}, simulators=("verilator",)),
+        Variant("wide", {**_WIDE, "programs": 3}, simulators=("verilator",)),
     ),
     prepare=_prepare,
 )

@@ -48,7 +48,7 @@ def _variant(
     name: str,
     chip: str,
     clocks: tuple[int, int] = HERMES_CLOCKS,
-    works: int = 12,
+    works: int = 6,
     simulators: tuple[str, ...] = ("verilator",),
     regress: bool = False,
     gated: bool = True,

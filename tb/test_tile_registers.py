@@ -25,8 +25,8 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 BENCH = Bench(
     name="tile_registers",
     variants=(
-        Variant("tiny", {"chip": "tiny", "accesses": 2000, "stride": 16}),
-        Variant("lanes2", {"chip": "tiny", "rows": 12, "columns": 20, "lanes": 2, "accesses": 1000,
+        Variant("tiny", {"chip": "tiny", "accesses": 1000, "stride": 16}),
+        Variant("lanes2", {"chip": "tiny", "rows": 12, "columns": 20, "lanes": 2, "accesses": 400,
                            "stride": 16}, ("icarus",)),
         Variant("hermes", {"chip": "hermes", "accesses": 2000, "stride": 4}, ("verilator",),
                 regress=True),

@@ -106,7 +106,7 @@ def test_sim_leaves_its_result(tmp_path):
     assert report["cycles"].keys() == {"sync", "mvm"}
 
 
-@pytest.mark.parametrize("outputs", [48, 64])
+@pytest.mark.parametrize("outputs", [pytest.param(48, marks=pytest.mark.regress), 64])
 def test_a_layer_whose_result_is_several_packets(tmp_path, outputs):
     """3 packets on 2 ports, and 2 on each: times are those of whole vectors."""
     made, arrays = random_layer("wide", size=1, channels=16, outputs=outputs, gmax=510)

@@ -42,7 +42,11 @@ def cifar10(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("layers", [ONE_TILE, END_TO_END], ids=["one tile", "end to end"])
+@pytest.mark.parametrize(
+    "layers",
+    [pytest.param(ONE_TILE, marks=pytest.mark.regress), END_TO_END],
+    ids=["one tile", "end to end"],
+)
 def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tuple) -> None:
     described = _write(tmp_path / "net", "cifar10", 3, layers)
     output = tmp_path / "result.json"
@@ -60,7 +64,11 @@ def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tupl
     assert "environment variable CIFAR10" in run.stderr and run.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("layers", [ONE_TILE, END_TO_END], ids=["one tile", "end to end"])
+@pytest.mark.parametrize(
+    "layers",
+    [pytest.param(ONE_TILE, marks=pytest.mark.regress), END_TO_END],
+    ids=["one tile", "end to end"],
+)
 def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
     what = ("--chip", "tiny", "--net", _write(tmp_path / "net", "random", 3, layers))
     # Nor are they made: so many would not fit the memory.
