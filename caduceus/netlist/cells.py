@@ -14,7 +14,7 @@ from spec.files import write_whole
 OURS = tuple(sorted((REPOSITORY / "fpga" / "cells").glob("*.v")))
 """Block RAM and multiplier, each a file of the cell's name."""
 _YOSYS = ("common_sim.vh", "ccu2c_sim.vh")
-"""Files of Yosys with all other cells that its synthesis for ECP5 makes, but for pins and clocks."""
+"""Files of Yosys with all other cells that its synthesis for ECP5 makes of what has no pins."""
 _SHARE = "share/lattice"
 
 

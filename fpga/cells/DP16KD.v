@@ -192,8 +192,8 @@ module DP16KD #(
     wire writes = on_a & WEA & ~(RESETMODE == "SYNC" & RSTA);
 
     // The last write and the last read. If their time and row are the same, they collide.
-    localparam [63:0] NEVER = 64'hFFFFFFFFFFFFFFFF;
-    reg [63:0] write_time, read_time;
+    localparam real NEVER = -1.0;
+    realtime write_time, read_time;
     reg [8:0] write_row, read_row;
     reg [35:0] write_bits;
     wire collide = write_time == read_time && write_row == read_row;
@@ -212,7 +212,7 @@ module DP16KD #(
         got_b = 0;
         shift_a = 0;
         shift_b = 0;
-        write_time = 0;
+        write_time = 0.0;
         write_row = 0;
         write_bits = 0;
         read_time = NEVER;
@@ -222,7 +222,7 @@ module DP16KD #(
     always @(posedge clk_a)
         if (writes) begin
             rows[ad_a[13:5]] <= new_a;
-            write_time <= $time;
+            write_time <= $realtime;
             write_row <= ad_a[13:5];
             write_bits <= written;
         end
@@ -255,7 +255,7 @@ module DP16KD #(
                 $fatal(1, "DP16KD: a write through port B: allowed is port A");
             got_b <= row_b;
             shift_b <= first_b;
-            read_time <= $time;
+            read_time <= $realtime;
             read_row <= ad_b[13:5];
         end
 
