@@ -16,15 +16,18 @@ from caduceus.netlist import alter, cells
 from caduceus.package.core_file import CHIP_TOP, TILE_TOP
 from hdl.chip import GDPU_MODULE, TILE_MODULE
 from spec.files import write_whole
+from tb import tally
 from tb.benches import Bench, Design, Variant
 from tb.chip_designs import STATES
 from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
 from tb.chip_player import STREAMS
-from tb.chips import sized
+from tb.chips import label, sized
 
 NETLIST, ALTERED, VERILOG = "netlist.json", "altered.json", "netlist.v"
 SUMMARY = "netlist_summary.json"
 """What is left for whoever tells about it, see `Netlist`."""
+COMPARED = "compared.txt"
+"""What the simulation found equal, see `tb.tally`."""
 _CONTROL = f"""`verilator_config
 // As in hdl/chip_sources.py: compiled once, linked as often as there are.
 hier_block -module "{TILE_MODULE}"
@@ -135,6 +138,13 @@ def _counts(statistics: Mapping[str, Any], top: str) -> dict[str, int]:
     return dict(within(top))
 
 
+def _counted(folder: Path) -> dict[str, str]:
+    """Environment of a simulation that counts what it compares, from 0 on."""
+    path = folder / COMPARED
+    path.unlink(missing_ok=True)
+    return {tally.VARIABLE: str(path.resolve())}
+
+
 def _leave(folder: Path, netlist: Netlist) -> None:
     summary = {
         "cells": dict(netlist.counts),
@@ -159,7 +169,7 @@ def of_bench(bench: Bench, altered_at: str | None = None) -> Bench:
 
         netlist = synthesized(folder, made.top, _hash(*texts), write, altered_at=altered_at)
         _leave(folder, netlist)
-        return replace(made, sources=netlist.sources, build="")
+        return replace(made, sources=netlist.sources, build="", env=_counted(folder))
 
     return replace(bench, prepare=prepare)
 
@@ -174,22 +184,27 @@ def of_tile(bench: Bench, altered_at: str | None = None) -> Bench:
             lambda: build.write_verilog(chip, TILE_TOP, folder), altered_at=altered_at,
         )  # fmt: skip
         _leave(folder, netlist)
-        return Design(netlist.sources, TILE_TOP)
+        return Design(netlist.sources, TILE_TOP, env=_counted(folder))
 
     return replace(bench, prepare=prepare)
 
 
-def of_chip(bench: Bench) -> Bench:
+def of_chip(bench: Bench, place: Path) -> Bench:
     """A bench of the chip between players and recorders around the netlist of the whole chip.
 
     Tiles keep their boundary, for simulators, which then compile one. On the board they do not.
+
+    Args:
+        bench: of the harnessed chip.
+        place: folder of the netlist, which benches of the same chip have in common.
     """
 
     def prepare(variant: Variant, folder: Path) -> Design:
         chip = sized(variant.parameters)
+        place.mkdir(parents=True, exist_ok=True)
         netlist = synthesized(
-            folder, CHIP_TOP, build.key(chip, CHIP_TOP),
-            lambda: build.write_verilog(chip, CHIP_TOP, folder), kept=(TILE_MODULE, GDPU_MODULE),
+            place, CHIP_TOP, build.key(chip, CHIP_TOP),
+            lambda: build.write_verilog(chip, CHIP_TOP, place), kept=(TILE_MODULE, GDPU_MODULE),
         )  # fmt: skip
         _leave(folder, netlist)
         control = folder / "hierarchy.vlt"
@@ -201,6 +216,8 @@ def of_chip(bench: Bench) -> Bench:
             parameters={"PAUSES": 1},
             plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
             build_args=CHIP_ARGUMENTS,
+            env=_counted(folder),
+            build=f"netlist-{label(variant.parameters)}",
         )
 
     return replace(bench, prepare=prepare)
