@@ -53,9 +53,7 @@ def write(netlist: Path, altered: Path, top: str, output: str) -> None:
 def sentence(netlist: Path, top: str, output: str) -> str:
     """Says what `write` changes."""
     place = find(read_json(netlist), top, output)
-    return (
-        f"bit {place.address} of INIT of look-up table {place.cell} in {place.module} is inverted"
-    )
+    return f"bit {place.address} of table {place.cell} of {place.module} is inverted"
 
 
 def find(design: Mapping[str, Any], top: str, output: str) -> Place:
