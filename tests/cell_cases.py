@@ -6,7 +6,7 @@ A bench has each of them twice, as it is and as a netlist of cells, with the sam
 import random
 from dataclasses import dataclass
 
-CLOCKS = 500
+CLOCKS = 250
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,7 @@ def bench() -> str:
     """Module `bench` around the netlist of `top` and the modules as they are, called `rtl_<name>`.
 
     It prints `<name> <values> <that differ>` for each. Addresses are of 64 words, so that reads and
-    writes meet often, yet each of their bits is 0 and 1. A bit that the module does not know, of
-    a word that has no content yet, says nothing.
+    writes meet often, yet each of their bits is 0 and 1. An unknown bit equals no other.
     """
     modules = "".join(case.module("rtl_") for case in CASES)
     wires = "\n".join(

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from cell_cases import CASES, MEMORIES, PRODUCTS
 
 from caduceus.netlist import cells
-from caduceus.netlist.design import NETLIST, synthesized
+from caduceus.netlist.design import NETLIST, VERILOG, synthesized
 from tb import runner
 
 BLOCK_RAM, MULTIPLIER = "DP16KD", "MULT18X18D"
@@ -21,6 +22,7 @@ BLOCK_RAM, MULTIPLIER = "DP16KD", "MULT18X18D"
 class Compared:
     """Cells by module, each with its parameters; and by module, values and those that differ."""
 
+    folder: Path
     cells: dict[str, list[tuple[str, dict[str, str]]]]
     counts: dict[str, tuple[int, int]]
 
@@ -45,23 +47,47 @@ def compared(tmp_path_factory) -> Compared:
         (folder / "cases.v").write_text(cell_cases.sources())
         return ["cases.v"]
 
-    made = synthesized(folder, "top", "cases", write, kept=names)
+    synthesized(folder, "top", "cases", write, kept=names)
     (folder / "bench.v").write_text(cell_cases.bench())
-    run = simulate(folder, folder / "bench.v", *made.sources)
-    assert run.returncode == 0, run.stdout + run.stderr
-    lines = (line.split() for line in run.stdout.splitlines() if line.count(" ") == 2)
-    counts = {name: (int(values), int(wrong)) for name, values, wrong in lines}
     modules = json.loads((folder / NETLIST).read_text())["modules"]
     found = {
         name: [(cell["type"], cell["parameters"]) for cell in modules[name]["cells"].values()]
         for name in names
     }
-    return Compared(found, counts)
+    return Compared(folder, found, counted(folder, cells.OURS))
+
+
+def counted(folder: Path, models: Sequence[Path]) -> dict[str, tuple[int, int]]:
+    """Simulate with these models: by case, values and those that differ."""
+    run = simulate(folder, folder / "bench.v", folder / VERILOG, *models)
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = (line.split() for line in run.stdout.splitlines() if line.count(" ") == 2)
+    return {name: (int(values), int(wrong)) for name, values, wrong in lines}
 
 
 @pytest.mark.parametrize("name", [case.name for case in CASES])
 def test_netlist_does_what_the_source_does(compared, name):
     assert compared.counts[name] == (2 * cell_cases.CLOCKS, 0)
+
+
+def test_mistakes_in_models_are_told(compared, tmp_path):
+    mistakes = {
+        BLOCK_RAM: ("{9{DATA_WIDTH_A < 18 | ad_a[0]}}", "{9{1'b1}}"),
+        MULTIPLIER: ("SIGNEDB & b[17]", "1'b0"),
+    }
+    models = []
+    for path in cells.OURS:
+        right, wrong = mistakes[path.stem]
+        text = path.read_text()
+        assert text.count(right) == 1
+        models.append(tmp_path / path.name)
+        models[-1].write_text(text.replace(right, wrong))
+    differ = {name for name, (_, wrong) in counted(compared.folder, models).items() if wrong}
+    # The low 18 bits of a product are the same whatever the sign of an 18-bit factor.
+    signed = {case.name for case in PRODUCTS if case.signed and case.width > 18}
+    enabled = {case.name for case in MEMORIES if case.lanes > 1 and case.width >= 18}
+    assert signed | enabled <= differ
+    assert not differ & {case.name for case in PRODUCTS if not case.signed}
 
 
 def test_every_case_is_in_the_cells_that_it_is_about(compared):
