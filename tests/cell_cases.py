@@ -6,7 +6,7 @@ A bench has each of them twice, as it is and as a netlist of cells, with the sam
 import random
 from dataclasses import dataclass
 
-CLOCKS = 250
+CLOCKS = 1000
 
 
 @dataclass(frozen=True)

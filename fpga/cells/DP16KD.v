@@ -204,10 +204,19 @@ module DP16KD #(
     wire clears_a = RESETMODE == "ASYNC" && RSTA;
     wire clears_b = RESETMODE == "ASYNC" && RSTB;
 
-    integer row;
+    // In pieces: simulators take long over many parts of one long constant.
+    genvar piece;
+    generate
+        for (piece = 0; piece < 64; piece = piece + 1) begin : content
+            localparam [319:0] WORDS = INITIAL[piece*320 +: 320];
+            integer row;
+            initial
+                for (row = 0; row < 8; row = row + 1)
+                    rows[piece*8+row] = {WORDS[row*40+20 +: 18], WORDS[row*40 +: 18]};
+        end
+    endgenerate
+
     initial begin
-        for (row = 0; row < 512; row = row + 1)
-            rows[row] = {INITIAL[row*40+20 +: 18], INITIAL[row*40 +: 18]};
         got_a = 0;
         got_b = 0;
         shift_a = 0;
