@@ -69,20 +69,20 @@ ALTERED = Job(
 """The check of the check."""
 IMAGES = Job(
     "images",
-    "a chip of 2x2 tiles with emulated arrays, network resnet_tiny",
+    "a chip of 2x2 tiles with emulated arrays, networks: resnet_tiny and two at random",
     test_images.BENCH,
     _chip,
-    {**_CHIP, "named": ["resnet_tiny"]},
-    ("networks_of_the_project",),
+    {**_CHIP, "named": ["resnet_tiny"], "networks": 2},
+    ("random_networks", "networks_of_the_project"),
 )
-"""A convolutional network."""
+"""Convolutional networks."""
 RECURRENT = Job(
     "recurrent",
-    "the same chip, network lstm_tiny and one at random",
+    "the same chip, networks: lstm_tiny and one at random",
     test_recurrent.BENCH,
     _chip,
     {**_CHIP, "networks": 1, "text": 3},
     ("random_networks", "a_trained_network"),
 )
-"""A recurrent network, its states included."""
+"""Recurrent networks, their states included."""
 JOBS = (TILE, IMAGES, RECURRENT)
