@@ -34,10 +34,10 @@ DATA := case "$$NET" in \
 	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim run compile test regress verilog fpga waves calibrate program lint format formal bench peers accuracy mvm-error sweep train clean distclean
+.PHONY: help setup sim run compile test regress verilog fpga netlist-test waves calibrate program lint format formal bench peers accuracy mvm-error sweep train clean distclean
 
 help: ## List the targets and their options
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Options: CHIP=hermes|caduceus|tiny|ulx3s  NET=<network>  SIM=verilator|icarus"
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
@@ -72,6 +72,9 @@ verilog: setup ## Write the chip and a tile alone as Verilog for other tools, an
 
 fpga: setup ## Build the reference board's bitstream (CHIP=ulx3s), tell its size and speed
 	@$(CADUCEUS) fpga $(CHIP_OPTION) $(ARGS)
+
+netlist-test: setup ## Simulate the board's netlist, cell by cell, against golden
+	@$(CADUCEUS) netlist-test $(ARGS)
 
 waves: setup ## Run one image on the small chip and leave its waveforms as FST
 	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)

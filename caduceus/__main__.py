@@ -10,6 +10,7 @@ from rich.console import Console
 
 from caduceus.calibrate_command import calibrate
 from caduceus.fpga_command import fpga
+from caduceus.netlist_command import netlist_test
 from caduceus.options import FiniteRange
 from caduceus.paths import BUILD
 from caduceus.program_command import program
@@ -251,6 +252,7 @@ cli.add_command(calibrate)
 cli.add_command(program)
 cli.add_command(run_command)
 cli.add_command(fpga)
+cli.add_command(netlist_test)
 
 
 def main() -> None:

@@ -48,6 +48,15 @@ def write_states(program: ChipProgram, state: PcmState, folder: Path = STATES) -
         pcm_state.write_image(state, index, folder / f"state_{tile.tile}.hex")
 
 
+async def load_program(
+    host: ChipHost, program: ChipProgram, state: PcmState, by_words: bool = False
+) -> None:
+    """Load program and devices, these from files that arrays find, or over their registers."""
+    if not by_words:
+        write_states(program, state)
+    await host.load(program, state if by_words else None)
+
+
 @dataclass(frozen=True)
 class Work:
     """A program, the devices of its computing tiles, and input vectors, int8 [n, input_length]."""

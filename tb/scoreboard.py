@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tb import tally
+
 
 class Mismatch(AssertionError):
     """Got something else than expected.
@@ -73,6 +75,7 @@ def compare(
             f"({len(wrong)} of {left.size} values differ)",
             left.size, len(wrong), index,
         )  # fmt: skip
+    tally.add(left.size)
     return Comparison(compared=left.size)
 
 

@@ -25,7 +25,7 @@ from spec.program_codes import computing, device_codes
 from spec.recurrent import Lstm, RecurrentNetwork, RecurrentWeights
 from tb import benches
 from tb.benches import Bench, Variant
-from tb.chip_bench import write_states
+from tb.chip_bench import load_program
 from tb.chip_designs import harnessed
 from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
@@ -85,8 +85,7 @@ class _RecurrentBench:
         self, random: np.random.Generator, program: ChipProgram, state: PcmState
     ) -> ChipPlayer:
         """Load the program; a player for it, whose streams pause at random."""
-        write_states(program, state)
-        await self.host.load(program)
+        await load_program(self.host, program, state, benches.current().get("by_words", False))
         write_pauses(random, self.chip, STREAMS)
         return ChipPlayer(self.dut, self.chip, program, self._half_ps)
 

@@ -82,7 +82,8 @@ BENCH = Bench(
 
 async def _bench(dut: object) -> TileBench:
     parameters = benches.current()
-    return await TileBench.start(dut, sized(parameters), *parameters["clocks"])
+    by_words = parameters.get("by_words", False)
+    return await TileBench.start(dut, sized(parameters), *parameters["clocks"], by_words)
 
 
 @cocotb.test()

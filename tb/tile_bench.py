@@ -158,8 +158,9 @@ class TileBench:
         states: how many were loaded, which is the number of the last one.
     """
 
-    def __init__(self, dut: object, chip: Chip) -> None:
-        self.dut, self.chip = dut, chip
+    def __init__(self, dut: object, chip: Chip, by_words: bool = False) -> None:
+        """Put models around `dut`; with `by_words` states are written over its registers."""
+        self.dut, self.chip, self._by_words = dut, chip, by_words
         axi = AxiLiteBus.from_prefix(dut, "s_axil")
         low = {"reset": dut.aresetn, "reset_active_level": False}
         self.host = TileHost(CocotbextPort(AxiLiteMaster(axi, dut.aclk, **low)), chip)
@@ -175,9 +176,9 @@ class TileBench:
 
     @classmethod
     async def start(
-        cls, dut: object, chip: Chip, sync_half_ps: int, mvm_half_ps: int
+        cls, dut: object, chip: Chip, sync_half_ps: int, mvm_half_ps: int, by_words: bool = False
     ) -> "TileBench":
-        """Start the clocks and reset the tile."""
+        """Start the clocks and reset the tile; `by_words` as for the constructor."""
         start_clock(dut.aclk, sync_half_ps)
         start_clock(dut.mvm_clk, mvm_half_ps)
         # The models read the tile's outputs from their first clock on, and Icarus knows of no
@@ -188,13 +189,16 @@ class TileBench:
         for name in ("s_axis_tvalid", "s_axis_rx_tvalid", "m_axis_tready"):
             getattr(dut, name).value = 0
         await Timer(RESET_NS, "ns")
-        bench = cls(dut, chip)
+        bench = cls(dut, chip, by_words)
         await reset(dut)
         return bench
 
     async def load(self, state: PcmState) -> None:
-        """Write the state's file and have the array load it."""
+        """Have the array load the state, from a file or word by word."""
         self.states += 1
+        if self._by_words:
+            await self.host.write_state(state, 0)
+            return
         pcm_state.write_image(state, 0, STATES / f"state_{self.states}.hex")
         await self.host.load_state(self.states)
 

@@ -1,0 +1,88 @@
+"""What is run on netlists: benches of the regression, and which of their tests."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from caduceus.netlist import design
+from tb import test_images, test_recurrent, test_tile
+from tb.benches import Bench, Case, Variant
+
+SIMULATOR = "verilator"
+_CHIP = {"chip": "tiny", "clocks": (1000, 1000), "by_words": True, "recorded": False}
+"""One rate for both clocks, as on the board; states are written over registers."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A bench around a netlist.
+
+    Attributes:
+        name: of the job.
+        what: is told.
+        bench: as it is for RTL.
+        around: puts the netlist in the place of what the bench makes; gets the folder of all jobs.
+        parameters: of the variant.
+        tests: of the bench; None for all.
+    """
+
+    name: str
+    what: str
+    bench: Bench
+    around: Callable[[Bench, Path], Bench]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tests: tuple[str, ...] | None = None
+
+    def case(self, folder: Path) -> Case:
+        """The case to run, everything under `folder`."""
+        variant = Variant(f"netlist_{self.name}", self.parameters, (SIMULATOR,))
+        return Case(self.around(self.bench, folder), variant, SIMULATOR)
+
+
+def _chip(bench: Bench, folder: Path) -> Bench:
+    return design.of_chip(bench, folder / "chip")
+
+
+TILE = Job(
+    "tile",
+    "one tile of 16x16 with its array emulated, the tile's bench",
+    test_tile.BENCH,
+    lambda bench, folder: design.of_tile(bench, folder / "axi_tile"),
+    {**_CHIP, "vectors": 2},
+    # All but `mvms_overlap`, which is about how fast the behavioural array is.
+    (
+        "random_programs", "full_size", "vectors_in_parts", "every_flipped_bit_is_reported",
+        "malformed_vectors", "reset_at_any_moment", "locked_while_busy",
+        "reference_currents", "a_blank_array_gives_the_bias",
+    ),
+)  # fmt: skip
+"""A tile behind AXI."""
+ALTERED = Job(
+    "altered",
+    "the same with a bit of a look-up table inverted, which must be told",
+    test_tile.BENCH,
+    lambda bench, folder: design.of_tile(bench, folder / "axi_tile", "m_axis_tdata"),
+    TILE.parameters,
+    ("random_programs",),
+)
+"""The check of the check."""
+IMAGES = Job(
+    "images",
+    "a chip of 2x2 tiles with emulated arrays, networks: resnet_tiny and two at random",
+    test_images.BENCH,
+    _chip,
+    {**_CHIP, "named": ["resnet_tiny"], "networks": 2},
+    ("random_networks", "networks_of_the_project"),
+)
+"""Convolutional networks."""
+RECURRENT = Job(
+    "recurrent",
+    "the same chip, networks: lstm_tiny and one at random",
+    test_recurrent.BENCH,
+    _chip,
+    {**_CHIP, "networks": 1, "text": 3},
+    ("random_networks", "a_trained_network"),
+)
+"""Recurrent networks, their states included."""
+JOBS = (TILE, IMAGES, RECURRENT)

@@ -1,0 +1,112 @@
+"""`caduceus netlist-test`: the netlist of the board's synthesis in benches, in RTL's place."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from caduceus.netlist import design, jobs
+from caduceus.netlist.jobs import Job
+from caduceus.run_files import only_run
+from spec.files import write_whole
+from tb import runner, tally
+from tb.results import Results
+
+_DIFFER = re.compile(r"\((\d+) of (\d+) values differ\)")
+_TOLD = ("LUT4", "TRELLIS_FF", "CCU2C", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        job: its name.
+        compared: values, the mismatched ones included.
+        mismatches: those of them that differ.
+        tests, failed: cocotb tests, and those of them that failed.
+        cells: of the netlist, by type.
+        seconds: by step, what it took when it ran last; `build` next to nothing if it was there.
+        altered: what was changed in the netlist on purpose.
+    """
+
+    job: str
+    compared: int
+    mismatches: int
+    tests: int
+    failed: int
+    cells: dict[str, int]
+    seconds: dict[str, float]
+    altered: str
+
+
+def run(folder: Path, alter: bool, console: Console) -> bool:
+    """Synthesize, simulate, tell, leave `result.json`; returns whether every value was equal.
+
+    Args:
+        folder: where everything goes.
+        alter: only run the job whose netlist has one bit inverted, and must so come out unequal.
+        console: where it is told.
+
+    Raises:
+        UserError: a tool is missing or failed, or `folder` cannot be written.
+    """
+    runner.tool_version(jobs.SIMULATOR)
+    chosen: Sequence[Job] = (jobs.ALTERED,) if alter else jobs.JOBS
+    with only_run(folder, console):
+        found = [_run(job, folder, console) for job in chosen]
+    totals = {
+        name: sum(getattr(each, name) for each in found)
+        for name in ("compared", "mismatches", "tests", "failed")
+    }
+    result = totals | {"jobs": [vars(each) for each in found]}
+    path = folder / "result.json"
+    write_whole(path, json.dumps(result, indent=2) + "\n", "result")
+    console.print(
+        f"{totals['compared']} values compared in all, {totals['mismatches']} mismatches; "
+        f"{totals['tests']} tests, {totals['failed']} failed\n{path}",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    return totals["failed"] == 0 and totals["compared"] > 0
+
+
+def _run(job: Job, folder: Path, console: Console) -> Outcome:
+    console.print(f"{job.name}: {job.what}", highlight=False, soft_wrap=True)
+    with console.status("synthesis, build, simulation"):
+        results = job.case(folder).run(folder, testcase=job.tests)
+    outcome = outcome_of(job, results, folder)
+    counts = ", ".join(f"{outcome.cells[kind]:,} {kind}" for kind in _TOLD if kind in outcome.cells)
+    seconds = ", ".join(f"{step} {spent:.0f} s" for step, spent in outcome.seconds.items())
+    console.print(
+        f"  {counts}\n  {seconds}\n  {outcome.compared} values compared, "
+        f"{outcome.mismatches} mismatches",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    if outcome.altered:
+        console.print(f"  {outcome.altered}", highlight=False, soft_wrap=True)
+    if not results.ok:
+        console.print(f"MISMATCH: {results.report}", style="bold red", soft_wrap=True)
+    return outcome
+
+
+def outcome_of(job: Job, results: Results, folder: Path) -> Outcome:
+    """What a run of a job left."""
+    place = folder / job.bench.name / f"netlist_{job.name}-{jobs.SIMULATOR}" / "design"
+    summary = json.loads((place / design.SUMMARY).read_text(encoding="utf-8"))
+    differ = [match for each in results.failures for match in _DIFFER.finditer(each.message)]
+    mismatches = sum(int(match[1]) for match in differ)
+    equal = tally.total(place / design.COMPARED)
+    return Outcome(
+        job=job.name,
+        compared=equal + sum(int(match[2]) for match in differ),
+        mismatches=mismatches,
+        tests=results.passed + results.failed,
+        failed=results.failed,
+        cells=summary["cells"],
+        seconds=summary["seconds"]
+        | {"build": results.build_seconds, "simulation": results.run_seconds},
+        altered=summary["altered"],
+    )
