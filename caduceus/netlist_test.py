@@ -70,7 +70,7 @@ def run(folder: Path, alter: bool, console: Console) -> bool:
         f"{totals['tests']} tests, {totals['failed']} failed\n{path}",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    return totals["failed"] == 0 and totals["compared"] > 0
+    return all(each.failed == 0 and each.compared > 0 for each in found)
 
 
 def _run(job: Job, folder: Path, console: Console) -> Outcome:

@@ -135,6 +135,8 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
                     raise UserError(f"the simulation failed: {results.report}")
             except UserError as error:
                 failures.append(error)
+            except Exception as error:  # it would end this thread alone
+                failures.append(UserError(f"the simulation could not run: {error!r}"))
 
         thread = threading.Thread(target=simulate, daemon=True)
         thread.start()
@@ -150,6 +152,11 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
         line = SocketLine(connection, "the simulation")
         try:
             yield line
+        except UserError as error:
+            # That the line ended is told only if nothing better is known.
+            line.close()
+            thread.join()
+            raise (failures[0] if failures else error) from None
         finally:
             line.close()
             thread.join()

@@ -1,12 +1,16 @@
 """What carries bytes between a host and a board: a serial port, or a socket in its place."""
 
+import select
 import socket
+import termios
 import time
 from typing import Protocol
 
 import serial
 
 from spec.errors import UserError
+
+_WRITE_SECONDS = 10
 
 
 class Line(Protocol):
@@ -57,11 +61,17 @@ class SerialLine(_RealTime):
     def __init__(self, port: str, baud: int) -> None:
         self._port = port
         try:
-            self._serial = serial.Serial(port, baud, timeout=0, write_timeout=10, exclusive=True)
+            self._serial = serial.Serial(
+                port, baud, timeout=0, write_timeout=_WRITE_SECONDS, exclusive=True
+            )
+        except (OSError, ValueError) as error:
+            raise self._closed(error) from None
+        try:
             # What an earlier session left is not for this one.
             self._serial.reset_input_buffer()
-        except (OSError, ValueError) as error:
-            raise UserError(f"{port}: cannot open the serial port: {_reason(error)}") from None
+        except (OSError, termios.error) as error:
+            self._serial.close()
+            raise self._closed(error) from None
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
@@ -73,11 +83,18 @@ class SerialLine(_RealTime):
     def read(self, seconds: float) -> bytes:
         """Bytes that have come."""
         try:
-            self._serial.timeout = seconds
-            first = self._serial.read(1)
-            return first + self._serial.read(self._serial.in_waiting) if first else b""
-        except (OSError, TypeError) as error:
+            # To set the port's own timeout would configure it anew each time.
+            if not select.select([self._serial], [], [], seconds)[0]:
+                return b""
+            data = self._serial.read(max(1, self._serial.in_waiting))
+        except (OSError, TypeError, ValueError) as error:
             raise self._lost(error) from None
+        if not data:
+            raise UserError(f"{self._port}: the serial port was lost")
+        return data
+
+    def _closed(self, error: Exception) -> UserError:
+        return UserError(f"{self._port}: cannot open the serial port: {_reason(error)}")
 
     def _lost(self, error: Exception) -> UserError:
         return UserError(f"{self._port}: the serial port was lost: {_reason(error)}")
@@ -95,6 +112,8 @@ class SocketLine(_RealTime):
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
+        # A read leaves what it had left of its time.
+        self._socket.settimeout(_WRITE_SECONDS)
         try:
             self._socket.sendall(data)
         except OSError:

@@ -1,7 +1,7 @@
 """The host's end of the serial link (`spec.serial_protocol`), and a chip's port made of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cobs import cobs
@@ -58,9 +58,10 @@ class SerialLink:
             UserError: nobody answers, or another chip, or a board that speaks another version.
         """
         nonce = os.urandom(4)
-        reply = self._ask(Operation.HELLO, nonce)
+        # An answer to an earlier session's may still be on its way: the nonce tells them apart.
+        reply = self._ask(Operation.HELLO, nonce, lambda payload: payload[:4] == nonce)
         fixed, digest = reply.payload[:_HELLO_FIXED], reply.payload[_HELLO_FIXED:]
-        if reply.status != Status.DONE or len(fixed) < _HELLO_FIXED or fixed[:4] != nonce:
+        if reply.status != Status.DONE or len(fixed) < _HELLO_FIXED:
             raise UserError(f"{self._where}: what answers is no board of this project")
         if fixed[4] != protocol.VERSION:
             raise UserError(
@@ -86,11 +87,20 @@ class SerialLink:
             raise UserError(f"{self._where}: the board refused operation {operation.name}")
         return reply
 
+    def odd(self, payload: bytes, least: int) -> UserError:
+        """What to raise over a reply that is whole and yet too short."""
+        return UserError(
+            f"{self._where}: the board answered with {len(payload)} bytes: at least {least} are due"
+        )
+
     def close(self) -> None:
         """Give the line back."""
         self._line.close()
 
-    def _ask(self, operation: Operation, payload: bytes) -> Reply:
+    def _ask(
+        self, operation: Operation, payload: bytes, mine: Callable[[bytes], bool] = lambda _: True
+    ) -> Reply:
+        """The reply whose payload is `mine`."""
         self._sequence = (self._sequence + 1) % protocol.SEQUENCES
         content = Request(self._sequence, operation, payload).content()
         frame = _ZERO + cobs.encode(content) + _ZERO
@@ -99,7 +109,7 @@ class SerialLink:
             self.retries += attempt > 0
             self._line.write(frame)
             until = self._line.now() + self._patience.wait(len(frame))
-            reply = self._reply(operation, until)
+            reply = self._reply(operation, until, mine)
             if reply is not None:
                 return reply
         raise UserError(
@@ -107,7 +117,9 @@ class SerialLink:
             f"{self._patience.tries} tries"
         )
 
-    def _reply(self, operation: Operation, until: float) -> Reply | None:
+    def _reply(
+        self, operation: Operation, until: float, mine: Callable[[bytes], bool]
+    ) -> Reply | None:
         """The reply to the request at hand, if it comes in time; all else is dropped."""
         while (seconds := until - self._line.now()) > 0:
             *frames, self._rest = (self._rest + self._line.read(seconds)).split(_ZERO)
@@ -117,7 +129,9 @@ class SerialLink:
                 except cobs.DecodeError:
                     continue
                 reply = Reply.parse(content) if protocol.is_whole(content) else None
-                if reply and (reply.sequence, reply.operation) == (self._sequence, operation):
+                if reply is None or reply.sequence != self._sequence:
+                    continue
+                if reply.operation == operation and mine(reply.payload):
                     return reply
         return None
 
@@ -158,6 +172,8 @@ class LinkPort(HostPort):
             at = address + len(found) * step
             payload = protocol.arguments(Operation.READ, address=at, step=step, count=some)
             reply = self._link.request(Operation.READ, payload)
+            if reply.status == Status.DONE and len(reply.payload) != some * protocol.WORD_BYTES:
+                raise self._link.odd(reply.payload, some * protocol.WORD_BYTES)
             found += [
                 int.from_bytes(reply.payload[at : at + protocol.WORD_BYTES], "little")
                 for at in range(0, len(reply.payload), protocol.WORD_BYTES)
@@ -174,9 +190,11 @@ class LinkPort(HostPort):
         return int.from_bytes(self._link.request(Operation.SEND, head + some).payload, "little")
 
     async def receive(self, port: int, most: int) -> tuple[bytes, bool]:
-        """Take what waits at a host output: the board's own limit is the one that counts."""
+        """Take what waits at a host output: not `most` but the board's own limit counts."""
         payload = protocol.arguments(Operation.RECEIVE, port=port)
         found = self._link.request(Operation.RECEIVE, payload).payload
+        if not found:
+            raise self._link.odd(found, 1)
         return found[:-1], bool(found[-1])
 
     async def reset(self) -> None:

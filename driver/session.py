@@ -100,6 +100,11 @@ class _Exchange:
                 raise UserError(
                     f"the chip stopped after {self._came} of {self._wanted} output packets"
                 )
+        # What still comes is a packet too many.
+        await self._receive()
+        for number, rest in enumerate(self._open):
+            if rest:
+                raise UserError(f"host output {number}: more came than the program's outputs")
         return self._result
 
     async def _send(self) -> int:
@@ -131,12 +136,14 @@ class _Exchange:
                 if ended:
                     self._take(number, self._open[number])
                     self._open[number] = b""
-                if not data or self._came == self._wanted:
+                if not data:
                     break
         return moved
 
     def _take(self, number: int, packet: bytes) -> None:
         where = f"host output {number}"
+        if len(packet) < self._units:
+            raise UserError(f"{where}: a packet of {len(packet)} bytes came, without its preamble")
         part = self._streams[number].get(packet[0])
         if part is None:
             raise UserError(f"{where}: a packet of stream {packet[0]} came, which is not expected")

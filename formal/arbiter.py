@@ -176,7 +176,7 @@ _LIVE = (
     ),
     Mutant(
         "leaves the turn with those who want nothing",
-        ("~held | (turn & self.grant)", "(turn & self.grant)"),
+        ("~held | (turn & fits)", "(turn & fits)"),
         ("served_in_time",),
     ),
 )

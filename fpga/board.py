@@ -11,6 +11,8 @@ from spec.chip import Chip
 from spec.errors import UserError
 
 PLATFORM = ULX3S_85F_Platform
+PART = ("--85k", "--package", "CABGA381")
+"""The FPGA, as nextpnr's options say it."""
 BAUD = 1_000_000
 """Bits a second of the serial port; `caduceus run` takes the same if not told otherwise."""
 

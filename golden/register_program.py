@@ -87,6 +87,8 @@ def program_of(
     ]
     outputs = host_outputs(chip, found, sequence, inputs)
     modes = {tile.config.read_mode for tile in computing} or {ReadMode.FOUR_PHASE}
+    if len(modes) > 1:
+        raise UserError("tiles of both read modes: the golden model allows one for all")
     (mode,) = modes
     length = max((part.start + part.length for part in outputs), default=0)
     program = ChipProgram(
@@ -138,9 +140,14 @@ def _config(chip: Chip, tile: Written) -> TileConfig:
     )
     parts = []
     for number in range(tile.get("PARTS") if tile.get("PARTS") > 1 else 0):
-        word = tile.tables[registers.PART_BASE + number * registers.PART_STRIDE]
+        word = tile.tables.get(registers.PART_BASE + number * registers.PART_STRIDE)
+        if word is None:
+            raise UserError(f"part {number} of {tile.get('PARTS')} was not written")
         parts.append(InputPart(word & 0xFFFF, word >> 16))
-    kind = POOL_KINDS[tile.get("POOL", "kind")]
+    number = tile.get("POOL", "kind")
+    if number not in range(len(POOL_KINDS)):
+        raise UserError(f"POOL.kind = {number}: allowed is 0 to {len(POOL_KINDS) - 1}")
+    kind = POOL_KINDS[number]
     pooling = kind and Pooling(
         kind, tile.get("POOL", "size"), tile.get("POOL_MAP", "height"),
         tile.get("POOL_MAP", "width"),

@@ -99,8 +99,8 @@ class Gather(wiring.Component):
         self._column = Signal.like(config.group)
         self._group = Signal.like(config.groups)
         self._result_row = Signal.like(config.result_rows)
-        self._top, self._left = Signal(self._coordinate), Signal(self._coordinate)
-        self._needed = Signal(self._coordinate)  # the first row that it needs: its top is above
+        self._left = Signal(self._coordinate)
+        self._needed = Signal(self._coordinate)  # the row of its first kernel position
         self._ring_result, self._ring_row, self._ring_map = (
             Signal(bits, name=f"in_ring_{name}") for name in ("result", "row", "map")
         )
@@ -132,8 +132,8 @@ class Gather(wiring.Component):
     def _next_result(self, m: Module, advance: Value) -> Value:
         """Go on to the next result; returns whether the present one is its map's last.
 
-        A result lasts two clocks at least, so where the next one is has a clock of its own: what is
-        told and done is right from the second clock on.
+        Between two results there is always a clock in which nothing is read (state BEGIN), so where
+        the next one is has that clock of its own: what is told here is right after it.
         """
         config = self.config
         in_group, in_row, in_map = (Signal(name=f"in_{name}") for name in ("group", "row", "map"))
@@ -168,7 +168,6 @@ class Gather(wiring.Component):
                     self._ring_row.eq(place),
                     self._left.eq(config.left),
                     self._result_row.eq(Mux(in_map, self._result_row + 1, 0)),
-                    self._top.eq(Mux(in_map, self._top + config.stride, -config.padding)),
                     self._needed.eq(
                         Mux(
                             in_map,
@@ -187,7 +186,6 @@ class Gather(wiring.Component):
         # The steps are the same from a pixel as from one of its bytes.
         place = config.ring_origin - config.position_channel
         return [
-            self._top.eq(-config.padding),
             self._needed.eq(config.position_y - config.padding),
             self._left.eq(config.left),
             self._ring_result.eq(place),

@@ -108,7 +108,8 @@ class LinkController(wiring.Component):
     Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
 
     Attributes (domain `sync`):
-        routes: table writes, done two clocks later; quasi-static while packets are about.
+        routes: table writes, done two clocks later, before a host's next access can be;
+            quasi-static while packets are about.
         tx_stream: preamble of the tile's own results; quasi-static.
         inputs: one stream for each of `fabric.sources(chip)`; all but the last carry packets, the
             last one bare result vectors.

@@ -264,6 +264,7 @@ class Tile(wiring.Component):
         m.d.sync += vectors.eq(vectors + accepted - processed)
         m.d.comb += [
             # A beat that waits or is taken now counts: the configuration must not change with it.
+            regs.arriving.eq((self.input.tvalid & accepting) | (self.rx.tvalid & self.rx.tready)),
             regs.busy.eq(
                 (vectors != 0)
                 | (self.input.tvalid & accepting)

@@ -43,6 +43,8 @@ class TileRegisters(wiring.Component):
         state_load, state_index: one clock, and which: the array is to load its state.
         state_write, state_first, state_data: one clock: a word of a state, and whether its first.
         state_loading, busy: status.
+        arriving: a beat is being taken; locked registers are not written now, nor in a clock after
+            one in which the tile was `busy`.
         mvm_finished, stalled, vector_accepted, vector_sent, packet_in, packet_out, pulsed,
             verified: counted in every clock that they are 1.
         error: some bit of ERROR is set.
@@ -86,6 +88,7 @@ class TileRegisters(wiring.Component):
                 "state_data": Out(DATA_BITS),
                 "state_loading": In(1),
                 "busy": In(1),
+                "arriving": In(1),
                 "mvm_finished": In(1),
                 "stalled": In(1),
                 "vector_accepted": In(1),
@@ -246,8 +249,8 @@ class TileRegisters(wiring.Component):
         m = Module()
         bus = self.bus
         asked = Signal()  # the second clock of an access: memories have answered
-        # A clock ago, as much hangs on both whether something is busy and whether a write is done.
-        # What has come only since then is at the tile's door.
+        # Of a clock ago: whether something is busy comes late, and much hangs on a write's being
+        # done. What is busy only since then is what arrives.
         was_busy = Signal()
         known = Signal()  # the address is in the map
         writable = Signal()
@@ -257,9 +260,10 @@ class TileRegisters(wiring.Component):
         done_write = Signal()
 
         m.d.sync += [asked.eq(bus.request & ~asked), was_busy.eq(self.busy)]
+        refused = locked & (was_busy | self.arriving)
         m.d.comb += [
             bus.done.eq(bus.request & asked),
-            bus.error.eq(~known | (bus.write & (~writable | ~in_range | (locked & was_busy)))),
+            bus.error.eq(~known | (bus.write & (~writable | ~in_range | refused))),
             bus.read_data.eq(value),
             done_write.eq(bus.done & bus.write & ~bus.error),
         ]

