@@ -39,7 +39,7 @@ def test_netlist_of_a_buffer_passes_its_bench(tmp_path):
 
 
 def test_one_inverted_bit_of_a_table_is_reported(tmp_path):
-    bench = design.of_bench(test_rx_buffer.BENCH, altered_at="output_tdata")
+    bench = design.of_bench(test_rx_buffer.BENCH, altered_at=("rx_buffer", "output_tdata"))
     results = run(bench, "units1", "icarus", tmp_path)
     assert results.failed, "a look-up table has another content, and nothing tells"
     place = tmp_path / "rx_buffer" / "units1-icarus" / "design"
@@ -101,13 +101,13 @@ def around(inner: dict) -> dict:
 
 
 def test_the_table_in_front_of_an_output_is_found_through_modules_and_flip_flops(tmp_path):
-    place = Place("inner", "lut", 0b0010)
+    place = Place("inner", "lut", 0b1011)
     assert alter.find(around(INNER), "top", "z") == place
     (tmp_path / "a").write_text(json.dumps(around(INNER)))
     alter.write(tmp_path / "a", tmp_path / "b", "top", "z")
     changed = json.loads((tmp_path / "b").read_text())["modules"]["inner"]["cells"]["lut"]
-    assert changed["parameters"]["INIT"] == "0000000000000100"
-    assert alter.sentence(tmp_path / "a", "top", "z") == "bit 2 of table lut of inner is inverted"
+    assert changed["parameters"]["INIT"] == "0000100000000000"
+    assert alter.sentence(tmp_path / "a", "top", "z") == "bit 11 of table lut of inner is inverted"
 
 
 @pytest.mark.parametrize("cells_in_it", [{}, {"ff": FLIP_FLOP}, {"ff": {**FLIP_FLOP, "connections":
@@ -118,7 +118,7 @@ def test_an_output_without_a_table_is_told(cells_in_it):
 
 
 def test_a_port_that_is_not_there_is_told():
-    with pytest.raises(UserError, match="module top has no port q"):
+    with pytest.raises(UserError, match="the netlist has no module top with a port q"):
         alter.find(around(INNER), "top", "q")
 
 

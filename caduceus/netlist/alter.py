@@ -1,6 +1,6 @@
 """One bit of one look-up table of a netlist, another than synthesis says: a check must tell.
 
-The table is the one in front of an output of the top module, and the bit the one of the lowest
+The table is the one in front of an output of some module, and the bit the one of the highest
 address that its constant inputs allow, so that it is the same for the same netlist.
 """
 
@@ -28,20 +28,20 @@ class Place:
     address: int
 
 
-def write(netlist: Path, altered: Path, top: str, output: str) -> None:
+def write(netlist: Path, altered: Path, module: str, output: str) -> None:
     """Write a netlist with one bit changed.
 
     Args:
         netlist: JSON of Yosys.
         altered: what to write.
-        top: its top module.
+        module: a module of it.
         output: port of that; its lowest bit is looked at.
 
     Raises:
         UserError: no look-up table drives it, or a file cannot be read or written.
     """
     design = read_json(netlist)
-    place = find(design, top, output)
+    place = find(design, module, output)
     parameters = design["modules"][place.module]["cells"][place.cell]["parameters"]
     bits = list(parameters["INIT"])
     index = len(bits) - 1 - place.address
@@ -50,24 +50,24 @@ def write(netlist: Path, altered: Path, top: str, output: str) -> None:
     write_whole(altered, json.dumps(design), "netlist")
 
 
-def sentence(netlist: Path, top: str, output: str) -> str:
+def sentence(netlist: Path, module: str, output: str) -> str:
     """Says what `write` changes."""
-    place = find(read_json(netlist), top, output)
+    place = find(read_json(netlist), module, output)
     return f"bit {place.address} of table {place.cell} of {place.module} is inverted"
 
 
-def find(design: Mapping[str, Any], top: str, output: str) -> Place:
+def find(design: Mapping[str, Any], module: str, output: str) -> Place:
     """The bit to change; arguments as of `write`.
 
     Raises:
         UserError: no look-up table drives the output.
     """
     modules = design["modules"]
-    name = top
+    name = module
     try:
-        bit = modules[top]["ports"][output]["bits"][0]
+        bit = modules[module]["ports"][output]["bits"][0]
     except KeyError:
-        raise UserError(f"module {top} has no port {output}") from None
+        raise UserError(f"the netlist has no module {module} with a port {output}") from None
     seen = set()
     while (name, bit) not in seen:
         seen.add((name, bit))
@@ -77,14 +77,14 @@ def find(design: Mapping[str, Any], top: str, output: str) -> Place:
             break
         kind = found["type"]
         if kind == "LUT4":
-            return Place(name, cell, _lowest_address(found["connections"]))
+            return Place(name, cell, _highest_address(found["connections"]))
         if kind in _CARRIERS and port == _CARRIERS[kind][0]:
             bit = found["connections"][_CARRIERS[kind][1]][0]
         elif kind in modules and modules[kind]["cells"]:
             name, bit = kind, modules[kind]["ports"][port]["bits"][index]
         else:
             break
-    raise UserError(f"no look-up table drives port {output} of module {top}")
+    raise UserError(f"no look-up table drives port {output} of module {module}")
 
 
 def _driver(module: Mapping[str, Any], bit: int | str) -> tuple[str, str, int]:
@@ -103,6 +103,6 @@ def _outputs(module: Mapping[str, Any]) -> Iterator[tuple[str, str, int, int | s
                     yield name, port, index, bit
 
 
-def _lowest_address(connections: Mapping[str, list[int | str]]) -> int:
-    """Of a table, with every input that is no constant at 0."""
-    return sum((connections[port][0] == "1") << index for index, port in enumerate(_INPUTS))
+def _highest_address(connections: Mapping[str, list[int | str]]) -> int:
+    """Of a table, with every input that is no constant at 1."""
+    return sum((connections[port][0] != "0") << index for index, port in enumerate(_INPUTS))

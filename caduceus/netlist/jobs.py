@@ -62,7 +62,7 @@ ALTERED = Job(
     "altered",
     "the same with a bit of a look-up table inverted, which must be told",
     test_tile.BENCH,
-    lambda bench, folder: design.of_tile(bench, folder / "axi_tile", "m_axis_tdata"),
+    lambda bench, folder: design.of_tile(bench, folder / "axi_tile", ("caduceus_ldpu", "result")),
     TILE.parameters,
     ("random_programs",),
 )
