@@ -153,7 +153,7 @@ class _Images:
         x: NDArray[np.int8],
         golden: tuple[NDArray[np.int8], dict[int, TileTrace]],
     ) -> Comparisons:
-        """Run, and compare everything with what golden made, if there are recorders in tiles."""
+        """Run, and compare what left the chip and, where tiles have recorders, what they did."""
         outputs, _ = await self.run(random, program, state, x)
         comparison = Comparisons()
         comparison.add(golden[0], outputs, lambda at: f"image {at[0]}, output {at[1:]}")
