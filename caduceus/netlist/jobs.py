@@ -53,7 +53,7 @@ TILE = Job(
     # All but `mvms_overlap`, which is about how fast the behavioural array is.
     (
         "random_programs", "full_size", "vectors_in_parts", "every_flipped_bit_is_reported",
-        "malformed_vectors", "reset_at_any_moment", "locked_while_busy",
+        "malformed_vectors", "reset_at_any_moment", "locked_while_busy", "a_write_meets_a_vector",
         "reference_currents", "a_blank_array_gives_the_bias",
     ),
 )  # fmt: skip
