@@ -151,15 +151,14 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
             raise failures[0] if failures else UserError("the simulation ended at once")
         line = SocketLine(connection, "the simulation")
         try:
-            yield line
+            try:
+                yield line
+            finally:
+                line.close()
+                thread.join()
         except UserError as error:
             # That the line ended is told only if nothing better is known.
-            line.close()
-            thread.join()
             raise (failures[0] if failures else error) from None
-        finally:
-            line.close()
-            thread.join()
         if failures:
             raise failures[0]
 
