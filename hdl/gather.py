@@ -139,17 +139,18 @@ class Gather(wiring.Component):
         in_group, in_row, in_map = (Signal(name=f"in_{name}") for name in ("group", "row", "map"))
         other_column = self._column != config.group - 1
         other_group = other_column | (self._group != config.groups - 1)
+        other_row = other_group | (self._result_row != config.result_rows - 1)
         m.d.sync += [
             in_group.eq(other_column),
             in_row.eq(other_group),
-            in_map.eq(other_group | (self._result_row != config.result_rows - 1)),
+            in_map.eq(other_row),
         ]
         step, base = Signal.like(config.ring_size), Signal.like(self._ring_result)
         with m.If(other_column):
             m.d.comb += [base.eq(self._ring_result), step.eq(config.ring_result)]
         with m.Elif(other_group):
             m.d.comb += [base.eq(self._ring_result), step.eq(config.ring_group)]
-        with m.Elif(self._result_row != config.result_rows - 1):
+        with m.Elif(other_row):
             m.d.comb += [base.eq(self._ring_row), step.eq(config.ring_row)]
         with m.Else():
             m.d.comb += [base.eq(self._ring_map), step.eq(config.ring_map)]
