@@ -3,10 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from driver.access import ask, demand
-from driver.tile import PATIENCE
+from driver.access import RegisterHost, demand
 from spec import gdpu_registers as registers
-from spec.errors import UserError
 from spec.fabric import NORTH, SOUTH
 from spec.gdpu import GATES
 from spec.host_port import RegisterPort
@@ -16,20 +14,11 @@ _CLEAR, _START = (registers.BY_NAME["CONTROL"].field(name).low for name in ("cle
 _BYTE = 0xFF
 
 
-class SliceHost:
+class SliceHost(RegisterHost):
     """The calls a driver makes to one slice, each checked for its response."""
 
     def __init__(self, port: RegisterPort) -> None:
-        self.port = port
-
-    async def write(self, name: str, value: int) -> None:
-        """Write a register by name."""
-        response = await self.port.write(registers.BY_NAME[name].address, value)
-        demand(response, f"{name} <- {value:#x}")
-
-    async def read(self, name: str) -> int:
-        """Read a register by name."""
-        return await ask(self.port, registers.BY_NAME[name].address, name)
+        super().__init__(port, registers.BY_NAME, "a GDPU slice")
 
     async def configure(self, program: SliceProgram) -> None:
         """Make the slice do what `program` says, once a sequence begins."""
@@ -83,11 +72,3 @@ class SliceHost:
             found.append(values)
         hidden = np.array([value & _BYTE for value in found[0]], dtype=np.uint8).view(np.int8)
         return hidden, np.array(found[1], dtype=np.uint16)
-
-    async def until_clear(self, field: str) -> None:
-        """Wait until a field of STATUS is 0."""
-        bit = registers.BY_NAME["STATUS"].field(field).low
-        for _ in range(PATIENCE):
-            if not await self.read("STATUS") >> bit & 1:
-                return
-        raise UserError(f"STATUS.{field} of a slice is still 1 after {PATIENCE} looks")

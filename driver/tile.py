@@ -5,36 +5,22 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from driver.access import ask, demand
+from driver.access import RegisterHost, demand
 from spec import formats, image_registers, pcm_state, registers
 from spec.chip import Chip
-from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.host_port import RegisterPort
 from spec.pcm_state import PcmState
 from spec.program import TileConfig
 from spec.registers import BY_NAME
 
-PATIENCE = 10_000
-"""Looks at a status bit after which something is taken to hang."""
 
-
-class TileHost:
+class TileHost(RegisterHost):
     """The calls a driver makes, each checked for its response."""
 
     def __init__(self, port: RegisterPort, chip: Chip) -> None:
-        self.port, self._chip = port, chip
-
-    async def write(self, name: str, value: int) -> None:
-        """Write a register by name."""
-        await self._write_at(BY_NAME[name].address, value, name)
-
-    async def _write_at(self, address: int, value: int, what: str) -> None:
-        demand(await self.port.write(address, value), f"{what} <- {value:#x}")
-
-    async def read(self, name: str) -> int:
-        """Read a register by name."""
-        return await ask(self.port, BY_NAME[name].address, name)
+        super().__init__(port, BY_NAME, "a tile")
+        self._chip = chip
 
     async def configure(self, config: TileConfig, assume_reset_constants: bool = False) -> None:
         """Make the tile do what `config` says, and accept vectors.
@@ -109,14 +95,6 @@ class TileHost:
     async def wait_idle(self) -> None:
         """Wait until no vector is inside the tile."""
         await self.until_clear("busy")
-
-    async def until_clear(self, field: str) -> None:
-        """Wait until a field of STATUS is 0."""
-        bit = BY_NAME["STATUS"].field(field).low
-        for _ in range(PATIENCE):
-            if not await self.read("STATUS") >> bit & 1:
-                return
-        raise UserError(f"STATUS.{field} of a tile is still 1 after {PATIENCE} looks")
 
 
 def _runs(values: list[int], known: NDArray[np.uint16] | None) -> Iterator[tuple[int, int]]:

@@ -120,8 +120,12 @@ class SerialBridge:
     async def _send(self, data: bytes, port: int, last: int) -> tuple[bytes, Status]:
         if port >= self._inputs or not data:
             return b"", Status.REFUSED
-        taken = await self._port.send(port, data, bool(last & 1))
-        return taken.to_bytes(2, "little"), Status.DONE
+        ends = bool(last & 1)
+        part = 0 if ends else len(data) % self._units
+        whole = data[: len(data) - part]
+        taken = await self._port.send(port, whole, ends) if whole else 0
+        refused = part and taken == len(whole)
+        return taken.to_bytes(2, "little"), Status.REFUSED if refused else Status.DONE
 
     async def _receive(self, _data: bytes, port: int) -> tuple[bytes, Status]:
         if port >= self._outputs:

@@ -10,10 +10,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl.axi_lite import DATA_BITS, RESP_OKAY, AxiLite
 from hdl.axi_stream import AxiStream
 from hdl.serial_link import BYTE, FrameReceiver, FrameSender
+from hdl.serial_request import SerialRequest
 from spec import registers
 from spec import serial_protocol as protocol
 from spec.chip import Chip
-from spec.serial_protocol import ARGUMENTS, Operation, Status
+from spec.serial_protocol import Operation, Status
 
 CONTROL = Path(__file__).resolve().with_suffix(".vlt")
 """Goes with the Verilog of whatever contains a bridge, for Verilator."""
@@ -21,7 +22,6 @@ RESET_CLOCKS = 64
 """Clocks of `sync` for which a RESET holds the chip: enough for an `mvm` clock 16 times slower."""
 FIFO_BYTES = 2048
 """Of a packet or several, at each of the chip's streams."""
-_ARGUMENT_BYTES = max(protocol.arguments_length(operation) for operation in Operation)
 _WORD = protocol.WORD_BYTES
 
 
@@ -76,60 +76,58 @@ class SerialBridge(wiring.Component):
         m.submodules.sender = sender = FrameSender()
         connect(m, flipped(self.input), receiver.input)
         connect(m, sender.output, flipped(self.output))
-        asked, reply = receiver.output, sender.input
-        packets = AxiStream(self._units)
-        ins = [packets.create(path=(f"in_{p}",)) for p in range(self._inputs)]
-        outs = [packets.create(path=(f"out_{p}",)) for p in range(self._outputs)]
-        for p, each in enumerate(ins):
+        request = SerialRequest(m, receiver.output, sender)
+        beats, bus = self._streams(m, request), self._bus(m)
+        m.d.sync += self.chip_reset.eq(0)  # but while RESET is at work
+        with m.FSM():
+            request.begin_states()
+            self._chip_states(m, request, receiver)
+            self._register_states(m, request, *bus)
+            self._packet_states(m, request, *beats)
+            request.end_states()
+        return m
+
+    def _streams(self, m: Module, request: SerialRequest) -> tuple[Signal, AxiStream, AxiStream]:
+        """FIFOs at the chip's streams.
+
+        Returns:
+            Bytes of a beat so far, and the beats into and out of the streams that the request is
+            about.
+        """
+        units = self._units
+        packets, count = AxiStream(units), Signal(range(units + 1))
+        into, out_of = packets.create(path=("into",)), packets.create(path=("out_of",))
+        into_port = request.arguments(Operation.SEND)["port"]
+        out_port = request.arguments(Operation.RECEIVE)["port"]
+        m.d.comb += [
+            into.tkeep.eq(Array(Const((1 << n) - 1, units) for n in range(units + 1))[count]),
+            into.tlast.eq(request.ended & request.arguments(Operation.SEND)["last"][0]),
+        ]
+        for p in range(self._inputs):
+            each = packets.create(path=(f"in_{p}",))
             self._fifo(m, f"fifo_in_{p}", each, getattr(self, f"to_chip_{p}"))
-        for p, each in enumerate(outs):
-            self._fifo(m, f"fifo_out_{p}", getattr(self, f"from_chip_{p}"), each)
-
-        # --- the request at hand -----------------------------------------------------------------
-        sequence, operation = Signal(BYTE), Signal(BYTE)
-        previous, in_session = Signal(BYTE), Signal()
-        argument = Signal(_ARGUMENT_BYTES * BYTE)
-        missing = Signal(range(_ARGUMENT_BYTES + 1))  # bytes of arguments
-        status = Signal(BYTE)
-        ended = Signal()  # the request's last byte has been taken
-        repeats, counts = Signal(), Signal()  # how the reply goes on when it has
-        done = Signal(16)  # words or bytes
-        place = Signal(range(max(protocol.CONTENT_MAX, protocol.DIGEST_BYTES)))
-        word, word_bytes = Signal(DATA_BITS), Signal(range(_WORD + 1))
-        rest = Signal(range(RESET_CLOCKS))
-
-        def arguments(kind: Operation) -> dict[str, Signal]:
-            """An operation's, once all are there: the last one came in at the top."""
-            low = (_ARGUMENT_BYTES - protocol.arguments_length(kind)) * BYTE
-            found = {}
-            for name, length in ARGUMENTS[kind]:
-                found[name] = argument[low : low + length * BYTE]
-                low += length * BYTE
-            return found
-
-        def take() -> None:
-            """Take a byte of the request in this clock, if there is one."""
-            m.d.comb += asked.ready.eq(1)
-            with m.If(asked.valid):
-                m.d.sync += ended.eq(asked.payload.last)
-
-        def say(byte: object, last: object = 0) -> None:
-            """Append a byte to the reply in this clock."""
             m.d.comb += [
-                reply.valid.eq(1),
-                reply.payload.byte.eq(byte),
-                reply.payload.last.eq(last),
+                Cat(each.tdata, each.tkeep, each.tlast).eq(Cat(into.tdata, into.tkeep, into.tlast)),
+                each.tvalid.eq(into.tvalid & (into_port == p)),
             ]
+            with m.If(into_port == p):
+                m.d.comb += into.tready.eq(each.tready)
+        for p in range(self._outputs):
+            each = packets.create(path=(f"out_{p}",))
+            self._fifo(m, f"fifo_out_{p}", getattr(self, f"from_chip_{p}"), each)
+            with m.If(out_port == p):
+                m.d.comb += [
+                    *(
+                        getattr(out_of, name).eq(getattr(each, name))
+                        for name in ("tdata", "tkeep", "tlast", "tvalid")
+                    ),
+                    each.tready.eq(out_of.tready),
+                ]
+        return count, into, out_of
 
-        def finish(outcome: object = Status.DONE, count: bool = False) -> None:
-            """Take what is left of the request, then say `done` if wanted, and the status."""
-            m.d.sync += [status.eq(outcome), counts.eq(count)]
-            m.next = "DRAIN"
-
-        # --- registers ---------------------------------------------------------------------------
-        axil = self.axil
-        address = Signal(self._address_bits)
-        full_address = Signal(32)
+    def _bus(self, m: Module) -> tuple[Signal, Signal]:
+        """Address and word of the register access at hand, as the bus sees them."""
+        axil, address, word = self.axil, Signal(32), Signal(DATA_BITS)
         m.d.comb += [
             axil.awaddr.eq(address),
             axil.araddr.eq(address),
@@ -139,229 +137,153 @@ class SerialBridge(wiring.Component):
         for channel in ("aw", "w", "ar"):
             with m.If(getattr(axil, f"{channel}ready")):
                 m.d.sync += getattr(axil, f"{channel}valid").eq(0)
-        beyond = (full_address >> self._address_bits).any()
-        step = Signal(16)
-        m.d.comb += address.eq(full_address)
+        return address, word
 
-        def advance() -> None:
-            m.d.sync += [
-                full_address.eq(full_address + step.as_signed()),
-                done.eq(done + 1),
-            ]
+    def _chip_states(self, m: Module, request: SerialRequest, receiver: FrameReceiver) -> None:
+        """HELLO and RESET."""
+        rest = Signal(range(RESET_CLOCKS))
+        place = Signal(range(protocol.DIGEST_BYTES + 8))
+        with m.State("HELLO"):
+            greeting = Cat(
+                request.arguments(Operation.HELLO)["nonce"],
+                Const(protocol.VERSION, BYTE),
+                receiver.broken,
+                *(Const(byte, BYTE) for byte in self._digest),
+            )
+            request.say(greeting.word_select(place, BYTE))
+            m.d.sync += place.eq(place + 1)
+            with m.If(place == len(greeting) // BYTE - 1):
+                m.d.sync += place.eq(0)
+                request.finish()
+        with m.State("RESET"):
+            m.d.sync += [self.chip_reset.eq(1), rest.eq(RESET_CLOCKS - 1)]
+            m.next = "RESETTING"
+        with m.State("RESETTING"):
+            m.d.sync += [self.chip_reset.eq(rest != 0), rest.eq(rest - 1)]
+            with m.If(rest == 0):
+                request.finish()
 
-        # --- packets: the stream that the request is about ---------------------------------------
-        units = self._units
-        into, out_of = packets.create(path=("into",)), packets.create(path=("out_of",))
-        into_port = arguments(Operation.SEND)["port"]
-        out_port = arguments(Operation.RECEIVE)["port"]
-        count = Signal(range(units + 1))  # bytes of a beat
-        packet_ended = Signal()
-        for number, each in enumerate(ins):
-            chosen = into_port == number
-            m.d.comb += [
-                Cat(each.tdata, each.tkeep, each.tlast).eq(Cat(into.tdata, into.tkeep, into.tlast)),
-                each.tvalid.eq(into.tvalid & chosen),
-            ]
-            with m.If(chosen):
-                m.d.comb += into.tready.eq(each.tready)
-        for number, each in enumerate(outs):
-            with m.If(out_port == number):
-                m.d.comb += [
-                    *(
-                        getattr(out_of, name).eq(getattr(each, name))
-                        for name in ("tdata", "tkeep", "tlast", "tvalid")
-                    ),
-                    each.tready.eq(out_of.tready),
+    def _register_states(
+        self, m: Module, request: SerialRequest, address: Signal, word: Signal
+    ) -> None:
+        """WRITE and READ; the signals of `_bus`."""
+        axil, done, ended = self.axil, request.done, request.ended
+        word_bytes, step = Signal(range(_WORD + 1)), Signal(16)
+        beyond = (address >> self._address_bits).any()
+
+        def begin(kind: Operation) -> dict[str, Signal]:
+            given = request.arguments(kind)
+            m.d.sync += [address.eq(given["address"]), step.eq(given["step"]), word_bytes.eq(0)]
+            m.next = f"{kind.name} WORD"
+            return given
+
+        def advance(kind: Operation) -> None:
+            m.d.sync += [address.eq(address + step.as_signed()), done.eq(done + 1)]
+            m.next = f"{kind.name} WORD"
+
+        with m.State("WRITE"):
+            begin(Operation.WRITE)
+        with m.State("WRITE WORD"):
+            with m.If(word_bytes == _WORD):
+                m.d.sync += word_bytes.eq(0)
+                with m.If(beyond):
+                    request.finish(Status.BUS_ERROR, count=True)
+                with m.Else():
+                    m.d.sync += [axil.awvalid.eq(1), axil.wvalid.eq(1), axil.bready.eq(1)]
+                    m.next = "WRITTEN"
+            with m.Elif(ended):
+                # Some bytes too many are no word.
+                request.finish(Mux(word_bytes == 0, Status.DONE, Status.REFUSED), count=True)
+            with m.Else(), m.If(request.take()):
+                m.d.sync += [
+                    word.eq(Cat(word[BYTE:], request.byte)),
+                    word_bytes.eq(word_bytes + 1),
                 ]
-        m.d.comb += [
-            into.tkeep.eq(Array(Const((1 << n) - 1, units) for n in range(units + 1))[count]),
-            into.tlast.eq(ended & arguments(Operation.SEND)["last"][0]),
-        ]
+        with m.State("WRITTEN"), m.If(axil.bvalid):
+            m.d.sync += axil.bready.eq(0)
+            advance(Operation.WRITE)
+            with m.If(axil.bresp != RESP_OKAY):
+                m.d.sync += done.eq(done)
+                request.finish(Status.BUS_ERROR, count=True)
 
-        with m.FSM():
-            with m.State("SEQUENCE"):
-                m.d.sync += [done.eq(0), place.eq(0), word_bytes.eq(0)]
-                m.d.sync += [self.chip_reset.eq(0), repeats.eq(0), counts.eq(0)]
-                m.d.comb += asked.ready.eq(~sender.busy)
-                with m.If(asked.valid & ~sender.busy):
-                    m.d.sync += sequence.eq(asked.payload.byte)
-                    m.next = "OPERATION"
-            with m.State("OPERATION"):
-                take()
-                m.d.sync += operation.eq(asked.payload.byte)
-                with m.If(asked.valid):
-                    m.next = "DECIDE"
-            with m.State("DECIDE"):
-                next_one = sequence == (previous + 1)[:BYTE]
-                m.d.sync += status.eq(Status.REFUSED)
-                with m.If((operation != Operation.HELLO) & in_session & (sequence == previous)):
-                    m.d.sync += repeats.eq(1)
-                    m.next = "DRAIN"
-                with m.Else():
-                    say(sequence)
-                    m.d.sync += [previous.eq(sequence), in_session.eq(1)]
-                    m.next = "HEAD"
-                    with m.If((operation != Operation.HELLO) & ~(in_session & next_one)):
-                        m.d.sync += [in_session.eq(0), status.eq(Status.LOST)]
-            with m.State("HEAD"):
-                say(operation | protocol.REPLY)
-                m.next = "DRAIN"
-                with m.Switch(operation):
-                    for kind in Operation:
-                        with m.Case(kind):
-                            m.d.sync += missing.eq(protocol.arguments_length(kind))
-                            with m.If(status != Status.LOST):
-                                m.next = "ARGUMENTS"
-            with m.State("ARGUMENTS"):
-                with m.If(missing == 0), m.Switch(operation):
-                    for kind in Operation:
-                        with m.Case(kind):
-                            m.next = kind.name
-                with m.Elif(ended):
-                    m.next = "STATUS"
-                with m.Else():
-                    take()
-                    with m.If(asked.valid):
-                        m.d.sync += [
-                            missing.eq(missing - 1),
-                            argument.eq(Cat(argument[BYTE:], asked.payload.byte)),
-                        ]
+        with m.State("READ"):
+            given = begin(Operation.READ)
+            with m.If(given["count"] > protocol.READ_MAX):
+                request.finish(Status.REFUSED)
+        with m.State("READ WORD"):
+            with m.If(done == request.arguments(Operation.READ)["count"]):
+                request.finish()
+            with m.Elif(beyond):
+                request.finish(Status.BUS_ERROR)
+            with m.Else():
+                m.d.sync += [axil.arvalid.eq(1), axil.rready.eq(1)]
+                m.next = "READING"
+        with m.State("READING"), m.If(axil.rvalid):
+            m.d.sync += [axil.rready.eq(0), word.eq(axil.rdata)]
+            m.next = "SAY WORD"
+            with m.If(axil.rresp != RESP_OKAY):
+                request.finish(Status.BUS_ERROR)
+        with m.State("SAY WORD"):
+            request.say(word[:BYTE])
+            m.d.sync += [word.eq(word >> BYTE), word_bytes.eq(word_bytes + 1)]
+            with m.If(word_bytes == _WORD - 1):
+                m.d.sync += word_bytes.eq(0)
+                advance(Operation.READ)
 
-            with m.State("DRAIN"):
-                with m.If(~ended):
-                    take()
-                with m.Elif(repeats):
-                    m.d.comb += sender.again.eq(1)
-                    m.next = "SEQUENCE"
-                with m.Elif(counts):
-                    say(done[:BYTE])
-                    m.next = "DONE HIGH"
-                with m.Else():
-                    m.next = "STATUS"
-            with m.State("DONE HIGH"):
-                say(done[BYTE:])
-                m.next = "STATUS"
-            with m.State("STATUS"):
-                say(status, last=1)
-                m.next = "SEQUENCE"
+    def _packet_states(
+        self,
+        m: Module,
+        request: SerialRequest,
+        count: Signal,
+        into: AxiStream,
+        out_of: AxiStream,
+    ) -> None:
+        """SEND and RECEIVE; the signals of `_streams`."""
+        units, done, ended = self._units, request.done, request.ended
+        given = request.arguments(Operation.SEND)
+        last = given["last"][0]
+        with m.State("SEND"):
+            m.d.sync += [count.eq(0), into.tdata.eq(0)]
+            m.next = "SEND BEAT"
+            with m.If((given["port"] >= self._inputs) | ended):
+                request.finish(Status.REFUSED)
+        with m.State("SEND BEAT"):
+            whole = count == units
+            with m.If(ended & ~whole & ~last):
+                # A part of a beat within a packet.
+                request.finish(Status.REFUSED, count=True)
+            with m.Elif(whole | ended):
+                m.d.comb += into.tvalid.eq(1)
+                with m.If(into.tready):
+                    m.d.sync += [count.eq(0), into.tdata.eq(0), done.eq(done + count)]
+                # What is left finds no room.
+                with m.If(~into.tready | ended):
+                    request.finish(count=True)
+            with m.Else(), m.If(request.take()):
+                m.d.sync += [
+                    into.tdata.word_select(count, BYTE).eq(request.byte),
+                    count.eq(count + 1),
+                ]
 
-            with m.State("HELLO"):
-                greeting = Cat(
-                    arguments(Operation.HELLO)["nonce"],
-                    Const(protocol.VERSION, BYTE),
-                    receiver.broken,
-                    *(Const(byte, BYTE) for byte in self._digest),
-                )
-                say(greeting.word_select(place, BYTE))
-                m.d.sync += place.eq(place + 1)
-                with m.If(place == len(greeting) // BYTE - 1):
-                    finish()
-
-            with m.State("RESET"):
-                m.d.sync += [self.chip_reset.eq(1), rest.eq(RESET_CLOCKS - 1)]
-                m.next = "RESETTING"
-            with m.State("RESETTING"):
-                m.d.sync += rest.eq(rest - 1)
-                with m.If(rest == 0):
-                    m.d.sync += self.chip_reset.eq(0)
-                    finish()
-
-            with m.State("WRITE"):
-                given = arguments(Operation.WRITE)
-                m.d.sync += [full_address.eq(given["address"]), step.eq(given["step"])]
-                m.next = "WRITE WORD"
-            with m.State("WRITE WORD"):
-                with m.If(word_bytes == _WORD):
-                    m.d.sync += word_bytes.eq(0)
-                    with m.If(beyond):
-                        finish(Status.BUS_ERROR, count=True)
-                    with m.Else():
-                        m.d.sync += [axil.awvalid.eq(1), axil.wvalid.eq(1), axil.bready.eq(1)]
-                        m.next = "WRITTEN"
-                with m.Elif(ended):
-                    # Some bytes too many are no word.
-                    finish(Mux(word_bytes == 0, Status.DONE, Status.REFUSED), count=True)
-                with m.Else():
-                    take()
-                    with m.If(asked.valid):
-                        m.d.sync += [
-                            word.eq(Cat(word[BYTE:], asked.payload.byte)),
-                            word_bytes.eq(word_bytes + 1),
-                        ]
-            with m.State("WRITTEN"), m.If(axil.bvalid):
-                m.d.sync += axil.bready.eq(0)
-                with m.If(axil.bresp != RESP_OKAY):
-                    finish(Status.BUS_ERROR, count=True)
-                with m.Else():
-                    advance()
-                    m.next = "WRITE WORD"
-
-            with m.State("READ"):
-                given = arguments(Operation.READ)
-                m.d.sync += [full_address.eq(given["address"]), step.eq(given["step"])]
-                m.next = "READ WORD"
-                with m.If(given["count"] > protocol.READ_MAX):
-                    finish(Status.REFUSED)
-            with m.State("READ WORD"):
-                with m.If(done == arguments(Operation.READ)["count"]):
-                    finish()
-                with m.Elif(beyond):
-                    finish(Status.BUS_ERROR)
-                with m.Else():
-                    m.d.sync += [axil.arvalid.eq(1), axil.rready.eq(1)]
-                    m.next = "READING"
-            with m.State("READING"), m.If(axil.rvalid):
-                m.d.sync += [axil.rready.eq(0), word.eq(axil.rdata)]
-                m.next = "SAY WORD"
-                with m.If(axil.rresp != RESP_OKAY):
-                    finish(Status.BUS_ERROR)
-            with m.State("SAY WORD"):
-                say(word[:BYTE])
-                m.d.sync += [word.eq(word >> BYTE), word_bytes.eq(word_bytes + 1)]
-                with m.If(word_bytes == _WORD - 1):
-                    m.d.sync += word_bytes.eq(0)
-                    advance()
-                    m.next = "READ WORD"
-
-            with m.State("SEND"):
-                m.d.sync += [count.eq(0), into.tdata.eq(0)]
-                m.next = "SEND BEAT"
-                with m.If((into_port >= self._inputs) | ended):
-                    finish(Status.REFUSED)
-            with m.State("SEND BEAT"):
-                with m.If((count == units) | ended):
-                    m.d.comb += into.tvalid.eq(1)
-                    with m.If(into.tready):
-                        m.d.sync += [count.eq(0), into.tdata.eq(0), done.eq(done + count)]
-                    # What is left finds no room.
-                    with m.If(~into.tready | ended):
-                        finish(count=True)
-                with m.Else():
-                    take()
-                    with m.If(asked.valid):
-                        m.d.sync += [
-                            into.tdata.word_select(count, BYTE).eq(asked.payload.byte),
-                            count.eq(count + 1),
-                        ]
-
-            with m.State("RECEIVE"):
-                m.d.sync += [count.eq(0), packet_ended.eq(0)]
-                m.next = "RECEIVE BYTE"
-                with m.If(out_port >= self._outputs):
-                    finish(Status.REFUSED)
-            with m.State("RECEIVE BYTE"):
-                full = (count == 0) & (place == protocol.receive_max(units))
-                with m.If(~out_of.tvalid | packet_ended | full):
-                    m.next = "RECEIVED"
-                with m.Else():
-                    with m.If(out_of.tkeep.bit_select(count, 1)):
-                        say(out_of.tdata.word_select(count, BYTE))
-                        m.d.sync += place.eq(place + 1)
-                    m.d.sync += count.eq(count + 1)
-                    with m.If(count == units - 1):
-                        m.d.comb += out_of.tready.eq(1)
-                        m.d.sync += [count.eq(0), packet_ended.eq(out_of.tlast)]
-            with m.State("RECEIVED"):
-                say(packet_ended)
-                finish()
-        return m
+        place = Signal(range(protocol.CONTENT_MAX))
+        packet_ended = Signal()
+        with m.State("RECEIVE"):
+            m.d.sync += [count.eq(0), place.eq(0), packet_ended.eq(0)]
+            m.next = "RECEIVE BYTE"
+            with m.If(request.arguments(Operation.RECEIVE)["port"] >= self._outputs):
+                request.finish(Status.REFUSED)
+        with m.State("RECEIVE BYTE"):
+            full = (count == 0) & (place == protocol.receive_max(units))
+            with m.If(~out_of.tvalid | packet_ended | full):
+                m.next = "RECEIVED"
+            with m.Else():
+                with m.If(out_of.tkeep.bit_select(count, 1)):
+                    request.say(out_of.tdata.word_select(count, BYTE))
+                    m.d.sync += place.eq(place + 1)
+                m.d.sync += count.eq(count + 1)
+                with m.If(count == units - 1):
+                    m.d.comb += out_of.tready.eq(1)
+                    m.d.sync += [count.eq(0), packet_ended.eq(out_of.tlast)]
+        with m.State("RECEIVED"):
+            request.say(packet_ended)
+            request.finish()

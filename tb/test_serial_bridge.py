@@ -250,7 +250,8 @@ def _drawn(bed: Testbed, operation: Operation) -> bytes:
         case Operation.SEND:
             port, last = int(random.integers(3)), int(random.integers(2))
             length = int(random.integers(1, 300))
-            length = length if last else -(-length // units) * units
+            if not last and random.random() < 0.9:
+                length = -(-length // units) * units
             return protocol.arguments(operation, port=port, last=last) + random.bytes(length)
         case Operation.RECEIVE:
             return protocol.arguments(operation, port=int(random.choice([0, 1, 1, 2])))
@@ -276,9 +277,6 @@ async def any_requests(dut: Any) -> None:
         kind = random.random()
         if kind < 0.05:
             payload = payload[: int(random.integers(len(payload) + 1))]
-            # A packet's rest is whole beats unless it ends with it.
-            if operation is Operation.SEND:
-                payload = payload[:2]
         elif kind < 0.1:
             operation = int(random.choice([0, 7, 127, 200]))
         if operation == Operation.RESET:
@@ -341,6 +339,26 @@ async def no_room(dut: Any) -> None:
     assert refused > 3
     got = await bed.sinks[0].recv()
     assert bytes(got.tdata) == packet and bed.sinks[0].empty()
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def part_of_a_beat(dut: Any) -> None:
+    """Only a packet's end may be less than a beat: within it, beats before the part are sent."""
+    bed = await Testbed.start(dut)
+    await bed.hello()
+    data = bed.random.bytes(5 * bed.units)
+    sent = b""
+    for length in range(1, 3 * bed.units):
+        payload = protocol.arguments(Operation.SEND, port=0, last=0) + data[:length]
+        reply = await bed.request(Operation.SEND, payload)
+        part = length % bed.units
+        assert reply.status == (Status.REFUSED if part else Status.DONE)
+        assert int.from_bytes(reply.payload, "little") == length - part
+        sent += data[: length - part]
+    payload = protocol.arguments(Operation.SEND, port=0, last=1) + data[:-1]
+    assert (await bed.request(Operation.SEND, payload)).status == Status.DONE
+    assert bed.memory.got[0] == [sent + data[:-1]]
+    await bed.check_packets()
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
