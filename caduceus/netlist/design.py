@@ -175,6 +175,25 @@ def of_bench(bench: Bench, altered_at: tuple[str, str] | None = None) -> Bench:
     return replace(bench, prepare=prepare)
 
 
+def _of_package(
+    variant: Variant,
+    design: str,
+    place: Path,
+    folder: Path,
+    kept: Iterable[str] = (),
+    altered_at: tuple[str, str] | None = None,
+) -> Netlist:
+    """Netlist of a design of the variant's package, made at `place`; its summary is in `folder`."""
+    chip = sized(variant.parameters)
+    place.mkdir(parents=True, exist_ok=True)
+    netlist = synthesized(
+        place, design, build.key(chip, design),
+        lambda: build.write_verilog(chip, design, place), kept, altered_at,
+    )  # fmt: skip
+    _leave(folder, netlist)
+    return netlist
+
+
 def of_tile(bench: Bench, place: Path, altered_at: tuple[str, str] | None = None) -> Bench:
     """A bench of a tile behind AXI around the netlist of the tile with its array emulated.
 
@@ -185,13 +204,7 @@ def of_tile(bench: Bench, place: Path, altered_at: tuple[str, str] | None = None
     """
 
     def prepare(variant: Variant, folder: Path) -> Design:
-        chip = sized(variant.parameters)
-        place.mkdir(parents=True, exist_ok=True)
-        netlist = synthesized(
-            place, TILE_TOP, build.key(chip, TILE_TOP),
-            lambda: build.write_verilog(chip, TILE_TOP, place), altered_at=altered_at,
-        )  # fmt: skip
-        _leave(folder, netlist)
+        netlist = _of_package(variant, TILE_TOP, place, folder, altered_at=altered_at)
         return Design(netlist.sources, TILE_TOP, env=_counted(folder))
 
     return replace(bench, prepare=prepare)
@@ -208,16 +221,10 @@ def of_chip(bench: Bench, place: Path) -> Bench:
     """
 
     def prepare(variant: Variant, folder: Path) -> Design:
-        chip = sized(variant.parameters)
-        place.mkdir(parents=True, exist_ok=True)
-        netlist = synthesized(
-            place, CHIP_TOP, build.key(chip, CHIP_TOP),
-            lambda: build.write_verilog(chip, CHIP_TOP, place), kept=(TILE_MODULE, GDPU_MODULE),
-        )  # fmt: skip
-        _leave(folder, netlist)
+        netlist = _of_package(variant, CHIP_TOP, place, folder, (TILE_MODULE, GDPU_MODULE))
         control = folder / "hierarchy.vlt"
         write_whole(control, _CONTROL, "control file")
-        harness = write_harness(folder / "chip_harness.sv", chip)
+        harness = write_harness(folder / "chip_harness.sv", sized(variant.parameters))
         return Design(
             [control, *HARNESS_SOURCES, harness, *netlist.sources],
             "chip_harness",
