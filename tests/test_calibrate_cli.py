@@ -1,28 +1,18 @@
 """`caduceus calibrate` as a user meets it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import caduceus, here
 
 pytestmark = pytest.mark.xdist_group("calibrate")
 """One worker for all of them: runs wait for each other."""
 
 
-def caduceus(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "caduceus", "calibrate", *map(str, arguments)],
-        cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
-        env=os.environ.copy(),
-    )  # fmt: skip
-
-
 def test_the_error_shrinks_and_nothing_differs(tmp_path: Path) -> None:
     output = tmp_path / "result.json"
-    run = caduceus("--chip", "tiny", "--seed", 3, "--output", output)
+    run = caduceus("calibrate", "--chip", "tiny", "--seed", 3, "--output", output)
     assert run.returncode == 0, run.stderr
     assert " 0 mismatches" in run.stdout and "ideal converters" in run.stdout
     report = json.loads(output.read_text(encoding="utf-8"))
@@ -52,14 +42,16 @@ def test_the_error_shrinks_and_nothing_differs(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
-    run = caduceus(*arguments)
+    run = here("calibrate", *arguments)
     assert run.returncode == 2
     assert run.stderr == f"caduceus: {sentence}\n" and not run.stdout
 
 
 def test_converters_that_cannot_be_calibrated_are_told(tmp_path: Path) -> None:
     """With the column, and what is allowed."""
-    run = caduceus("--chip", "tiny", "--offset", 40, "--output", tmp_path / "result.json")
+    run = caduceus(
+        "calibrate", "--chip", "tiny", "--offset", 40, "--output", tmp_path / "result.json"
+    )
     assert run.returncode == 2
     assert run.stderr.startswith("caduceus: ") and run.stderr.count("\n") == 1
     assert "column" in run.stderr and "allowed is 1 to" in run.stderr

@@ -1,13 +1,10 @@
 """The command line as a user meets it: results, exit statuses, one sentence for each mistake."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from command_line import caduceus, here
 from rich.console import Console
 
 from caduceus import sim
@@ -25,24 +22,22 @@ FIELDS = {
 }  # fmt: skip
 
 
-def caduceus(*arguments: object, **environment: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "caduceus", *map(str, arguments)],
-        cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
-        env=os.environ | {key: str(value) for key, value in environment.items()},
-    )  # fmt: skip
-
-
 def test_without_a_command_there_is_help():
     run = caduceus()
-    assert run.returncode == 0 and run.stdout == caduceus("--help").stdout
+    assert run.returncode == 0 and run.stdout == here("--help").stdout
+
+
+def test_a_mistake_is_one_sentence_of_a_process_too():
+    run = caduceus("sim", "--chip", "nope")
+    assert run.returncode == 2 and not run.stdout
+    assert run.stderr == here("sim", "--chip", "nope").stderr and run.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     "command", [(), ("sim",), ("run",), ("verilog",), ("accuracy",), ("bench",)]
 )
 def test_every_command_has_help(command):
-    run = caduceus(*command, "--help")
+    run = here(*command, "--help")
     assert run.returncode == 0
     assert run.stdout.startswith("Usage: caduceus")
 
@@ -77,7 +72,7 @@ def test_every_command_has_help(command):
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, sentence):
-    run = caduceus(*arguments)
+    run = here(*arguments)
     assert run.returncode == 2
     assert run.stderr.startswith(f"caduceus: {sentence}"[:10]) and sentence in run.stderr
     assert run.stderr.count("\n") == 1
@@ -86,7 +81,7 @@ def test_a_mistake_is_one_sentence(arguments, sentence):
 
 @pytest.mark.parametrize("arguments", [("--images", "0"), ("--read-mode", "2-phase")])
 def test_an_option_out_of_range_is_refused(arguments):
-    run = caduceus("sim", *arguments)
+    run = here("sim", *arguments)
     assert run.returncode == 2
     assert run.stderr.startswith("caduceus: Invalid value for '--") and run.stderr.count("\n") == 1
 
@@ -145,7 +140,7 @@ def test_a_chip_of_the_users_own(tmp_path):
 def test_a_chip_without_a_network_asks_for_one(tmp_path):
     text = (chip.CHIPS_DIR / "tiny.yaml").read_text().replace("name: tiny", "name: mine")
     (tmp_path / "mine.yaml").write_text(text)
-    run = caduceus("sim", "--chip", tmp_path / "mine.yaml")
+    run = here("sim", "--chip", tmp_path / "mine.yaml")
     assert run.returncode == 2
     assert "chip mine has no network of its own: name one of conv_2016x224" in run.stderr
 
@@ -154,7 +149,7 @@ def test_damaged_weights_are_one_sentence(tmp_path):
     shutil.copytree(network.NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
     weights = tmp_path / "net" / "weights.npz"
     weights.write_bytes(weights.read_bytes()[:99])
-    run = caduceus("sim", "--chip", "tiny", "--net", tmp_path / "net" / "network.yaml")
+    run = here("sim", "--chip", "tiny", "--net", tmp_path / "net" / "network.yaml")
     assert run.returncode == 2
     assert "weights.npz: not a weights file (.npz), or damaged" in run.stderr
 
@@ -183,6 +178,6 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported(tmp_path, simulator):
 
 
 def test_accuracy_of_a_few_images(tmp_path):
-    run = caduceus("accuracy", "--chip", "tiny", "--images", 20)
+    run = here("accuracy", "--chip", "tiny", "--images", 20)
     assert run.returncode == 0, run.stderr
     assert "of 20 images" in run.stdout

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from test_cli import caduceus
+from command_line import caduceus, here
 
 from caduceus import images, text
 from caduceus.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
@@ -205,7 +205,7 @@ def test_faulty_devices_and_converters_in_rtl(tmp_path) -> None:
     ],
 )  # fmt: skip
 def test_impossible_devices_are_refused(options, sentence) -> None:
-    run = caduceus("sim", "--chip", "tiny", "--net", "resnet_tiny", *options)
+    run = here("sim", "--chip", "tiny", "--net", "resnet_tiny", *options)
     assert run.returncode == 2 and run.stderr.count("\n") == 1
     assert run.stderr.startswith("caduceus: ") and sentence in run.stderr, run.stderr
 
@@ -213,7 +213,7 @@ def test_impossible_devices_are_refused(options, sentence) -> None:
 def test_a_yield_above_one_is_refused(tmp_path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("format: 1\nmodel: hermes_tdp\ndevice_yield: 1.5\n")
-    run = caduceus("sim", "--chip", "tiny", "--net", "resnet_tiny", "--pcm", file)
+    run = here("sim", "--chip", "tiny", "--net", "resnet_tiny", "--pcm", file)
     assert run.returncode == 2 and run.stderr.count("\n") == 1
     assert "device_yield" in run.stderr and "1.5" in run.stderr, run.stderr
 

@@ -1,12 +1,10 @@
 """Bitstreams: clocks, the board's top, steps that are skipped, and reports that are read."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import caduceus, here
 
 from caduceus.bitstream import build, report
 from caduceus.bitstream.build import Step
@@ -20,14 +18,6 @@ from spec.errors import UserError
 REPOSITORY = Path(__file__).resolve().parent.parent
 ULX3S = chip.find("ulx3s")
 SMALL = chip.find("tiny").model_copy(update={"clocks": ULX3S.clocks})
-
-
-def caduceus(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "caduceus", "fpga", *map(str, arguments)],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("megahertz", [20, 25, 40, 45, 50, 75, 100])
@@ -59,7 +49,7 @@ def test_board_has_one_clock():
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence, tmp_path):
-    run = caduceus(*arguments, "--output", tmp_path / "out")
+    run = here("fpga", *arguments, "--output", tmp_path / "out")
     assert run.returncode == 2
     assert sentence in run.stderr
     assert "Traceback" not in run.stderr
@@ -217,7 +207,7 @@ def test_a_small_chip_becomes_a_bitstream(tmp_path):
     description = tmp_path / "small.yaml"
     description.write_text(text)
     for expected in ("s, ", "as before"):
-        run = caduceus("--chip", description, "--output", tmp_path / "out")
+        run = caduceus("fpga", "--chip", description, "--output", tmp_path / "out")
         assert run.returncode == 0, run.stdout + run.stderr
         assert f"nextpnr: {expected}" in run.stdout or expected in run.stdout
     found = json.loads((tmp_path / "out" / "report.json").read_text())

@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from command_line import caduceus, here
 from image_networks import conv, written
 from rich.console import Console
-from test_cli import caduceus
 
 from caduceus import chip_sim, images, pipeline, sim
 from caduceus.image_sim import ImageOutcome
@@ -115,9 +115,9 @@ def test_no_trace_of_an_earlier_run_passes_for_this_ones(tmp_path) -> None:
     for file in left:
         file.write_text("earlier")
     what = "sim", "--chip", "tiny", "--net", "resnet_tiny", "--output", tmp_path / "out.png"
-    run = caduceus(*what, "--images", 10_000_000)
+    run = here(*what, "--images", 10_000_000)
     assert run.returncode == 2 and all(file.exists() for file in left)
-    run = caduceus(*what, "--replicas", "dense=2")
+    run = here(*what, "--replicas", "dense=2")
     assert run.returncode == 2 and not any(file.exists() for file in left)
     run = caduceus(*what, "--images", 1)
     assert run.returncode == 0, run.stderr
@@ -191,15 +191,15 @@ def test_what_remains_of_an_image_may_take_its_time(tmp_path, shape: tuple, laye
 
 
 def test_replicas_that_do_not_help(tmp_path) -> None:
-    run = caduceus("compile", "--chip", "tiny", "--net", "resnet_tiny", "--replicas", "auto",
-                   "--output", tmp_path / "a.program")  # fmt: skip
+    run = here("compile", "--chip", "tiny", "--net", "resnet_tiny", "--replicas", "auto",
+               "--output", tmp_path / "a.program")  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("replicas: none help\n")
 
 
 def test_compile_shows_placement_and_buffers(tmp_path) -> None:
     output = tmp_path / "a.program"
-    run = caduceus("compile", "--net", "resnet9", "--replicas", "auto", "--output", output)
+    run = here("compile", "--net", "resnet9", "--replicas", "auto", "--output", output)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("replicas: conv0=2,conv1=2\n")
     assert "1024 pixels in, 10 values out an image" in run.stdout
@@ -211,7 +211,7 @@ def test_compile_shows_placement_and_buffers(tmp_path) -> None:
 
 
 def test_accuracy_of_a_few_images() -> None:
-    run = caduceus("accuracy", "--net", "resnet9", "--images", 20, "--read-mode", "1-phase")
+    run = here("accuracy", "--net", "resnet9", "--images", 20, "--read-mode", "1-phase")
     assert run.returncode == 0, run.stderr
     assert "of 20 images" in run.stdout
 
@@ -233,7 +233,7 @@ def test_accuracy_of_a_few_images() -> None:
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
-    run = caduceus(*arguments)
+    run = here(*arguments)
     assert run.returncode == 2
     assert sentence in run.stderr and run.stderr.count("\n") == 1
     assert "Traceback" not in run.stdout + run.stderr
@@ -246,7 +246,7 @@ def test_a_buffer_that_is_too_small_is_told_in_bytes(tmp_path) -> None:
         assert old in text
         text = text.replace(old, new)
     (tmp_path / "small.yaml").write_text(text)
-    run = caduceus("compile", "--chip", tmp_path / "small.yaml", "--net", "resnet9")
+    run = here("compile", "--chip", tmp_path / "small.yaml", "--net", "resnet9")
     assert run.returncode == 2
     # conv1 needs two rows of 32 pixels and two pixels of the third, of 56 bytes.
     assert "buffers are too small: " in run.stderr and "(conv1) by 112 bytes" in run.stderr

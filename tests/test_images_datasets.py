@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import caduceus, here
 from image_networks import conv, dense, written
-from test_cli import caduceus
 
 from caduceus import images
 from golden import host
@@ -72,7 +72,7 @@ def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tupl
 def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
     what = ("--chip", "tiny", "--net", _write(tmp_path / "net", "random", 3, layers))
     # Nor are they made: so many would not fit the memory.
-    run = caduceus("accuracy", *what, "--images", 100_000_000)
+    run = here("accuracy", *what, "--images", 100_000_000)
     assert run.returncode == 2
     assert "takes random images: allowed is one with a data set" in run.stderr
     assert run.stderr.count("\n") == 1

@@ -1,13 +1,11 @@
 """Netlists in the place of RTL: benches take them, and tell when one bit of one is another."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command_line import here
 
 from caduceus import netlist_test
 from caduceus.netlist import alter, cells, design, jobs
@@ -156,9 +154,6 @@ def test_mismatches_are_counted(tmp_path, monkeypatch):
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence):
-    run = subprocess.run(
-        [sys.executable, "-m", "caduceus", "netlist-test", *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False, env=os.environ,
-    )  # fmt: skip
+    run = here("netlist-test", *arguments)
     assert run.returncode == 2
     assert sentence in run.stderr and "Traceback" not in run.stderr

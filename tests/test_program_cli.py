@@ -1,13 +1,12 @@
 """`caduceus program` as a user meets it, and that a difference would be seen."""
 
 import json
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import caduceus, here
 from rich.console import Console
 
 from caduceus import program_array
@@ -20,16 +19,9 @@ pytestmark = pytest.mark.xdist_group("program")
 """One worker for all of them: runs wait for each other."""
 
 
-def _caduceus(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "caduceus", "program", *map(str, arguments)],
-        cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
 def test_a_small_array(tmp_path: Path):
     output = tmp_path / "result.json"
-    run = _caduceus("--chip", "tiny", "--devices", 2, "--output", output)
+    run = caduceus("program", "--chip", "tiny", "--devices", 2, "--output", output)
     assert run.returncode == 0, run.stderr
     report = json.loads(output.read_text(encoding="utf-8"))
     # Four fields of every line, two counters, the array's words, and products.
@@ -45,7 +37,7 @@ def test_a_small_array(tmp_path: Path):
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_whole_array_of_hermes(tmp_path: Path, devices: int):
     output = tmp_path / "result.json"
-    run = _caduceus("--devices", devices, "--seed", 2, "--output", output)
+    run = caduceus("program", "--devices", devices, "--seed", 2, "--output", output)
     assert run.returncode == 0, run.stderr
     report = json.loads(output.read_text(encoding="utf-8"))
     assert report["diagonals"] == 256 and report["cells"] == 256 * 256
@@ -101,6 +93,6 @@ def test_a_final_state_that_is_missing_is_told(tmp_path: Path):
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str):
-    run = _caduceus(*arguments)
+    run = here("program", *arguments)
     assert run.returncode == 2
     assert run.stderr == f"caduceus: {sentence}\n"

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from test_cli import caduceus
+from command_line import caduceus, here
 
 from caduceus import text
 from spec import recurrent
@@ -42,7 +42,7 @@ def test_sim_compares_every_output_and_state(tmp_path) -> None:
 
 
 def test_compile_shows_the_placement(tmp_path) -> None:
-    run = caduceus("compile", "--net", "lstm_ptb", "--output", tmp_path / "a.program")
+    run = here("compile", "--net", "lstm_ptb", "--output", tmp_path / "a.program")
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     assert lines[3] == "x0 x1 x2 x3 x4 x5 x6 x7"
@@ -54,7 +54,7 @@ def test_compile_shows_the_placement(tmp_path) -> None:
 
 
 def test_accuracy_is_in_bits_per_character() -> None:
-    run = caduceus("accuracy", "--chip", "tiny", "--net", "lstm_tiny", "--read-mode", "1-phase")
+    run = here("accuracy", "--chip", "tiny", "--net", "lstm_tiny", "--read-mode", "1-phase")
     assert run.returncode == 0, run.stderr
     written = (NETWORKS_DIR / "lstm_tiny" / "text.txt").read_text(encoding="utf-8")
     assert f"bits a character over {len(written) - 1} in" in run.stdout
@@ -77,7 +77,7 @@ def test_accuracy_is_in_bits_per_character() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:
-    run = caduceus(*arguments)
+    run = here(*arguments)
     assert run.returncode == 2
     assert sentence in run.stderr and run.stderr.count("\n") == 1
     assert "Traceback" not in run.stdout + run.stderr
@@ -89,11 +89,11 @@ def test_a_network_of_the_users_own_runs_on_its_own_text(tmp_path) -> None:
     network, weights = recurrent.load(tmp_path / "mine" / "network.yaml")
     _, following = text.inputs(network, weights, 9)
     assert "".join(network.input.symbols[number] for number in following) == " red tin\n"
-    run = caduceus("accuracy", "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
+    run = here("accuracy", "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
     assert run.returncode == 0 and "a character over 9 in" in run.stdout
     (tmp_path / "mine" / "text.txt").unlink()
     for command in ("sim", "accuracy"):
-        run = caduceus(command, "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
+        run = here(command, "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
         assert run.returncode == 2
         assert "lstm_tiny: there is no text.txt beside its description" in run.stderr
 

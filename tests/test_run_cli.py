@@ -1,13 +1,11 @@
 """`caduceus run` as a user meets it: all targets, and boards at pseudo-terminals."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import caduceus, here
 from serial_board import board, bridge, damaged, terminal
 
 from caduceus.run_target import simulation
@@ -22,17 +20,9 @@ TINY = chip.find("tiny")
 SECONDS = 400
 
 
-def caduceus(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "caduceus", "run", *map(str, arguments)],
-        cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False,
-        timeout=SECONDS, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-
-
 def ran(output: Path, *arguments: object) -> dict:
     """The result of a run that must succeed on the tiny chip."""
-    run = caduceus("--chip", "tiny", "--output", output, *arguments)
+    run = caduceus("run", "--chip", "tiny", "--output", output, *arguments)
     assert run.returncode == 0, run.stdout + run.stderr
     result = json.loads(output.read_text())
     assert result["mismatches"] == 0 and result["values_compared"] > 0
@@ -42,7 +32,7 @@ def ran(output: Path, *arguments: object) -> dict:
 
 def refused(*arguments: object) -> str:
     """The one sentence of a run that must fail."""
-    run = caduceus("--chip", "tiny", "--net", "conv_32x16", *arguments)
+    run = here("run", "--chip", "tiny", "--net", "conv_32x16", *arguments)
     assert run.returncode == 2, run.stdout + run.stderr
     assert run.stderr.startswith("caduceus: ") and run.stderr.count("\n") == 1, run.stderr
     assert "Traceback" not in run.stdout + run.stderr
