@@ -31,7 +31,7 @@ BENCH = Bench(
                 ("icarus",)),
         Variant("units4", {"chip": "tiny", "rows": 64, "lanes": 4, "gather": 8, "activation": 120,
                            "clocks": 3000}, ("icarus",)),
-        Variant("caduceus", {"chip": "caduceus", "clocks": 10_000}, ("verilator",)),
+        Variant("caduceus", {"chip": "caduceus", "clocks": 10_000}, ("verilator",), True),
     ),
     prepare=_prepare,
 )  # fmt: skip

@@ -49,7 +49,7 @@ BENCH = Bench(
         Variant("tiny", {"chip": "tiny"}, ("verilator",)),
         # The smallest array there can be: what is compared with golden are the procedures.
         Variant("least", {"chip": "tiny", "rows": 4, "columns": 4, "gdpu_units": 1}, ("icarus",)),
-        Variant("hermes", {"chip": "hermes"}, ("verilator",)),
+        Variant("hermes", {"chip": "hermes"}, ("verilator",), True),
     ),
     prepare=_prepare,
 )

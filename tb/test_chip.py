@@ -33,7 +33,7 @@ BENCH = Bench(
     variants=(
         Variant("tiny", {**_TINY, "programs": 3}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",), regress=True),
-        Variant("wide", {**_WIDE, "programs": 3}, simulators=("verilator",)),
+        Variant("wide", {**_WIDE, "programs": 2}, simulators=("verilator",)),
         Variant("wide_long", {**_WIDE, "programs": 40}, simulators=("verilator",), regress=True),
     ),
     prepare=design,

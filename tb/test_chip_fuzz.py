@@ -52,7 +52,7 @@ BENCH = Bench(
     name="chip_fuzz",
     variants=(
         _variant("tiny", 1_000, chip="tiny"),
-        _variant("grid_units4", 1_000, **_UNITS),
+        _variant("grid_units4", 1_000, regress=True, **_UNITS),
         _variant("tiny_long", 100_000, FAST_ARRAYS, 400, regress=True, chip="tiny"),
         _variant("grid_long", 100_000, HERMES_CLOCKS, 200, regress=True, **_GRID),
         _variant("grid_units4_long", 100_000, FAST_ARRAYS, 400, regress=True, **_UNITS),

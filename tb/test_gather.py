@@ -29,11 +29,11 @@ BENCH = Bench(
     name="gather",
     variants=(
         Variant("tiny", {"chip": "tiny", "jobs": 4}),
-        Variant("gather1", {"chip": "tiny", "gather": 1, "jobs": 2}, ("icarus",)),
+        Variant("gather1", {"chip": "tiny", "gather": 1, "jobs": 2}, ("icarus",), True),
         Variant("units4", {"chip": "tiny", "rows": 64, "lanes": 4, "gather": 8, "activation": 520,
                            "jobs": 4}, ("icarus",)),
         Variant("hermes", {"chip": "hermes", "jobs": 3}, ("verilator",)),
-        Variant("caduceus", {"chip": "caduceus", "jobs": 6}, ("verilator",)),
+        Variant("caduceus", {"chip": "caduceus", "jobs": 6}, ("verilator",), True),
         Variant("long", {"chip": "tiny", "rows": 96, "lanes": 2, "gather": 8, "jobs": 80},
                 ("verilator",), regress=True),
     ),

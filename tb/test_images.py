@@ -50,7 +50,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 BENCH = Bench(
     name="images",
     variants=(
-        Variant("tiny", {**_TINY, "networks": 5}, simulators=("verilator",)),
+        Variant("tiny", {**_TINY, "networks": 3}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "networks": 1}, simulators=("icarus",), regress=True),
         Variant("grid", {**_GRID, "networks": 12}, simulators=("verilator",), regress=True),
         Variant("wide", {**_WIDE, "networks": 6}, simulators=("verilator",), regress=True),

@@ -42,7 +42,7 @@ BENCH = Bench(
         Variant("binary16", {"chip": "tiny", "columns": 48, "lanes": 4, "groups": 150,
                              "partial_sums": "binary16"}, regress=("icarus",)),
         Variant("one_group", {"chip": "tiny", "rows": 4, "columns": 4, "lanes": 4, "gdpu_units": 1,
-                              "groups": 100}, ("icarus",)),
+                              "groups": 100}, ("icarus",), True),
         Variant("hermes", {"chip": "hermes", "groups": 800}, ("verilator",)),
         Variant("lanes16", {"chip": "hermes", "lanes": 16, "groups": 60_000}, ("verilator",),
                 regress=True),

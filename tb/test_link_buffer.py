@@ -25,7 +25,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 BENCH = Bench(
     name="link_buffer",
     variants=(
-        Variant("units1", {"units": 1, "user": 0, "beats": 3000}),
+        Variant("units1", {"units": 1, "user": 0, "beats": 3000}, regress=("verilator",)),
         Variant("units4", {"units": 4, "user": 3, "beats": 3000}),
         Variant("long", {"units": 4, "user": 4, "beats": 200_000}, ("verilator",), regress=True),
     ),

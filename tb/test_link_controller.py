@@ -30,9 +30,9 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 BENCH = Bench(
     name="link_controller",
     variants=(
-        Variant("units1", {"chip": "tiny", "packets": 300}, ("verilator",)),
+        Variant("units1", {"chip": "tiny", "packets": 200}, ("verilator",)),
         Variant("units1", {"chip": "tiny", "packets": 500}, ("icarus",), regress=True),
-        Variant("units4", {"chip": "tiny", "lanes": 4, "packets": 300}, ("verilator",)),
+        Variant("units4", {"chip": "tiny", "lanes": 4, "packets": 200}, ("verilator",)),
         Variant("hermes", {"chip": "hermes", "packets": 1000}, ("verilator",), regress=True),
         Variant("caduceus", {"chip": "caduceus", "packets": 1000}, ("verilator",), regress=True),
         Variant("long", {"chip": "tiny", "lanes": 4, "packets": 30_000}, ("verilator",),

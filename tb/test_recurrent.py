@@ -49,7 +49,7 @@ _PLACE = re.compile(
 BENCH = Bench(
     name="recurrent",
     variants=(
-        Variant("tiny", {**_TINY, "networks": 5, "text": 12}, simulators=("verilator",)),
+        Variant("tiny", {**_TINY, "networks": 3, "text": 6}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "networks": 1, "text": 3}, simulators=("icarus",), regress=True),
         Variant(
             "grid_long", {**_GRID, "networks": 60, "text": 0}, simulators=("verilator",),

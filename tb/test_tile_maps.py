@@ -64,9 +64,9 @@ BENCH = Bench(
     variants=(
         _variant("tiny", "tiny", simulators=("verilator",)),
         _variant("tiny_ungated", "tiny", works=3, simulators=("icarus",), gated=False),
-        _variant("tiny_fast_sync", "tiny", clocks=(650, 1850)),
+        _variant("tiny_fast_sync", "tiny", clocks=(650, 1850), regress=True),
         _variant("tiny_binary16", "tiny", lanes=2, units=8, gather=8, pool=16,
-                 partial_sums="binary16"),
+                 partial_sums="binary16", regress=True),
         _variant("tiny_narrow", "tiny", lanes=4, units=1, rx=32, partial_sums="binary16"),
         _variant("caduceus", "caduceus", works=4, regress=True),
         _variant("long", "tiny", works=300, regress=True),

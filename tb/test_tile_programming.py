@@ -67,10 +67,10 @@ BENCH = Bench(
         _variant("wide", rows=12, columns=20, lanes=2, gdpu_units=3, heads=5, clocks=(1370, 590),
                  gated=True),
         _variant("tall", rows=24, columns=12, lanes=4, gdpu_units=3, heads=8, clocks=(650, 1850),
-                 diagonals=8),
+                 diagonals=8, regress=True),
         _variant("tall_icarus", rows=24, columns=12, lanes=4, gdpu_units=3, heads=8, diagonals=2,
                  resets=1, simulators=("icarus",), regress=True),
-        _variant("hermes", "hermes", diagonals=3),
+        _variant("hermes", "hermes", diagonals=3, regress=True),
     ),
     prepare=_prepare,
 )  # fmt: skip
