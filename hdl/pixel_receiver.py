@@ -111,22 +111,40 @@ class PixelReceiver(wiring.Component):
         config, credit = self.config, self.credit
         taken = Signal()
         m.d.comb += taken.eq(credit.take & config.enable)
-        part, packet, _ = self._turn(m, "next", taken)
-
+        part, packet, last = self._turn(m, "next", taken)
         held = Signal(range(self._chip.buffers.activation + 1))
-        first = packet == 0
-        m.d.sync += held.eq(held + (taken & first) - self.release)
+        underway = Signal(range(UNDERWAY_MAX + 1))
+        drop, admits = Signal(), Signal(init=1)
         m.d.comb += self.holds.eq(held != 0)
 
-        underway = Signal(range(UNDERWAY_MAX + 1))
-        m.d.sync += underway.eq(underway + taken - (here | dropped))
-        drop = Signal()
-        with m.If(credit.drop & config.enable):
-            m.d.sync += drop.eq(1)
-        with m.Elif(dropped):
-            m.d.sync += drop.eq(0)
-
-        admits = ~drop & (underway != UNDERWAY_MAX) & (~first | (held < config.ring_pixels))
+        dropping = Signal()
+        m.d.comb += dropping.eq((credit.drop & config.enable) | (drop & ~dropped))
+        m.d.sync += drop.eq(dropping)
+        # What takes a place is told at the end of the switch's longest path, which begins at what
+        # there is room for: either way is worked out before, and the next clock's answer is kept.
+        first = packet == 0
+        with_it, without = Signal.like(held), Signal.like(held)
+        held_fits, fits = Signal(), Signal()
+        m.d.comb += [
+            without.eq(held - self.release),
+            with_it.eq(held + first - self.release),
+            fits.eq(~first | (without < config.ring_pixels)),
+            held_fits.eq(~last | (with_it < config.ring_pixels)),
+        ]
+        gone = Signal()
+        m.d.comb += gone.eq(here | dropped)
+        m.d.sync += [
+            held.eq(Mux(taken, with_it, without)),
+            underway.eq(Mux(taken, underway + ~gone, underway - gone)),
+            admits.eq(
+                ~dropping
+                & Mux(
+                    taken,
+                    held_fits & (gone | (underway != UNDERWAY_MAX - 1)),
+                    fits & (gone | (underway != UNDERWAY_MAX)),
+                )
+            ),
+        ]
         m.d.comb += credit.room.eq(
             Mux(config.enable, Mux(admits, Const(1, fabric.PARTS) << part, 0), ~0)
         )
