@@ -57,8 +57,10 @@ sim: setup ## Run ResNet-9 and an LSTM on the 64-tile chip, or NET=, in RTL agai
 run: setup ## Drive a chip: TARGET=golden, sim, or serial:<port> of a board
 	@$(CADUCEUS) run $${TARGET:+"--target=$$TARGET"} $(RUN_OPTIONS) $(ARGS)
 
+# Runs of the command line are short there: -O1 compiles in half the time, and what the benches of
+# the same chip have compiled so is not compiled again.
 test: setup ## Run the tests
-	@$(PYTEST) $(ARGS)
+	@CADUCEUS_CODE="$${CADUCEUS_CODE:--O1}" $(PYTEST) $(ARGS)
 
 regress: setup ## Run the tests and the deeper ones, which take much longer and want PyTorch
 	@"$(PYTHON)" tools/setup.py --train

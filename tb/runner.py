@@ -57,6 +57,8 @@ FAST_CODE = "-O2 -march=native"
 vector units double the speed of the behavioural array."""
 QUICK_BUILD = "-O1"
 """Likewise, where a simulation is short: half the time to compile."""
+CODE_VARIABLE = "CADUCEUS_CODE"
+"""Environment variable: what is in it takes the place of `FAST_CODE`, as for many short runs."""
 
 _GUARD = "setpriv --pdeathsig TERM timeout --kill-after=10 {limit} setpriv --pdeathsig KILL"
 """What a simulation is started under: it ends at its time limit, and with whoever started it."""
@@ -110,7 +112,7 @@ def run_bench(
     seed: int | None = None,
     waves: bool = False,
     time_limit: float = TIME_LIMIT_SECONDS,
-    code: str = FAST_CODE,
+    code: str | None = None,
 ) -> Results:
     """Build `sources` for `simulator` if need be, and run the cocotb tests of `test_module`.
 
@@ -132,7 +134,8 @@ def run_bench(
         seed: random seed; if None, `COCOTB_RANDOM_SEED` of the environment or `DEFAULT_SEED`.
         waves: record every signal to `run_dir/waves.fst`.
         time_limit: seconds of wall-clock time after which the simulation is ended.
-        code: arguments for the compiler of Verilator's C++.
+        code: arguments for the compiler of Verilator's C++; if None, what `CADUCEUS_CODE` in the
+            environment says, or `FAST_CODE`.
 
     Raises:
         UserError: the simulator is missing or too old.
@@ -143,6 +146,8 @@ def run_bench(
         build_dir = build_dir.with_name(build_dir.name + "-waves")
     run_dir = (run_dir or build_dir).resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
+    if code is None:
+        code = os.environ.get(CODE_VARIABLE) or FAST_CODE
     build = _plan(simulator, top, sources, parameters or {}, build_args, build_dir, waves, code)
 
     started = time.monotonic()
