@@ -103,6 +103,26 @@ def test_a_failed_step_leaves_a_log_and_nothing_else(tmp_path):
     assert "missing" in (tmp_path / "copy.log").read_text()
 
 
+def test_a_step_without_hope_is_stopped(tmp_path):
+    def hopeless(log: str) -> str:
+        return "it said so" if "iter=7" in log else ""
+
+    command = ("sh", "-c", "echo iter=7; touch b.part; sleep 5")
+    step = Step("loop", "subprocess", "call", command, ("b",), hopeless)
+    with pytest.raises(UserError, match=r"^loop was stopped: it said so, see .*loop\.log$"):
+        build.run_step(step, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["loop.log"]
+
+
+def test_routing_that_does_not_end_is_told():
+    line = "Info:     iter={} wires=930429 overused={} overuse=1 archfail=NA\n"
+    assert not build.no_end_of_routing("")
+    rounds = "".join(line.format(number, 3) for number in range(9))
+    assert not build.no_end_of_routing(rounds)
+    end = line.format(build.ROUNDS_MAX, 2)
+    assert "2 wires are still wanted twice" in build.no_end_of_routing(rounds + end)
+
+
 def test_the_key_is_over_the_chip_and_what_else_is_said():
     keys = {build.key(ULX3S), build.key(SMALL), build.key(ULX3S, "xc7"), build.key(ULX3S, "xcup")}
     assert len(keys) == 4

