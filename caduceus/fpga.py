@@ -17,7 +17,7 @@ from spec import chip as chip_description
 from spec.chip import Chip
 from spec.files import write_whole
 
-_HEADS = ("LUTs", "flip-flops", "block RAM", "multipliers")
+_HEADS = ("LUTs", "FFs", "BRAM", "DSPs")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _print_blocks(
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("block", no_wrap=True)
     for head in ("each of", *_HEADS, "all LUTs"):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", no_wrap=True)
     for block in found:
         every = block.each.times(block.count)
         table.add_row(block.name, str(block.count), *_row(block.each), f"{every.luts:,}")
