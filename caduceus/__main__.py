@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
-from rich.console import Console
 
 from caduceus.calibrate_command import calibrate
 from caduceus.fpga_command import fpga
 from caduceus.netlist_command import netlist_test
-from caduceus.options import FiniteRange
+from caduceus.options import FiniteRange, OutputPath, only, plain_console
 from caduceus.paths import BUILD
 from caduceus.program_command import program
 from caduceus.run_command import run as run_command
@@ -63,7 +61,7 @@ def cli() -> None:
     """An open, bit-exact reproduction of a 64-core phase-change-memory compute chip.
 
     Exit status: 0 if all is well, 1 if something compared did not match, 2 if the command could
-    not do what it was asked.
+    not do what it was asked, 130 if it was interrupted.
     """
 
 
@@ -89,7 +87,7 @@ def cli() -> None:
 @_SEED
 @_AGE
 @click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
-@click.option("--output", type=click.Path(path_type=Path),
+@click.option("--output", type=OutputPath(),
               default=BUILD / "sim" / "result.json", show_default="build/sim/result.json",
               help="Where the result goes.")  # fmt: skip
 def sim(
@@ -120,7 +118,7 @@ def sim(
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices
     )
-    if not run(request, Console()):
+    if not run(request, plain_console()):
         sys.exit(1)
 
 
@@ -128,14 +126,14 @@ def sim(
 @click.option("--chip", default="hermes", show_default=True, help="Chip description.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     help="Folder of the files.  [default: build/verilog/<chip>]",
 )
 def verilog(chip: str, output: Path | None) -> None:
     """Write a chip, and a tile alone, as Verilog for other tools, and check it."""
     from caduceus.verilog import run
 
-    if not run(chip, output, Console()):
+    if not run(chip, output, plain_console()):
         sys.exit(1)
 
 
@@ -186,13 +184,13 @@ def accuracy(
     from caduceus import accuracy_command as command
 
     several = table or mvm_error
-    _only("--table or --mvm-error", several, context, "seeds")
-    _only("--table", table, context, "scheduler", "workers")
-    _only("one measurement, without --table and --mvm-error", not several, context,
+    only("--table or --mvm-error", several, context, "seeds")
+    only("--table", table, context, "scheduler", "workers")
+    only("one measurement, without --table and --mvm-error", not several, context,
           "pcm", "seed", "age")  # fmt: skip
-    _only("images of a network, not --mvm-error", not mvm_error, context, "images", "network")
+    only("images of a network, not --mvm-error", not mvm_error, context, "images", "network")
     request = command.Request(chip, network, ReadMode(read_mode), images)
-    console = Console()
+    console = plain_console()
     if table and mvm_error:
         raise click.UsageError("--table and --mvm-error: allowed is one of the two")
     if mvm_error:
@@ -201,14 +199,6 @@ def accuracy(
         command.table(request, seeds or range(10), scheduler, workers, console)
     else:
         command.single(request, pcm, seed, age, console)
-
-
-def _only(what: str, asked: bool, context: click.Context, *names: str) -> None:
-    """Refuse options that were given although `what` they belong to was not asked for."""
-    for name in names:
-        if not asked and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            option = next(each for each in context.command.params if each.name == name)
-            raise click.UsageError(f"{option.opts[0]}: allowed with {what}")
 
 
 @cli.command("compile")
@@ -226,7 +216,7 @@ def _only(what: str, asked: bool, context: click.Context, *names: str) -> None:
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     help="File of the image.  [default: build/programs/<net>-<chip>-<read-mode>.program]",
 )
 @_REPLICAS
@@ -236,7 +226,7 @@ def compile_program(
     """Map a network to many tiles: write the program image, show what is where."""
     from caduceus.compile import run
 
-    run(chip, network, ReadMode(read_mode), output, Console(), replicas)
+    run(chip, network, ReadMode(read_mode), output, plain_console(), replicas)
 
 
 @cli.command()
@@ -244,7 +234,7 @@ def bench() -> None:
     """Measure the speed of the golden model and of the RTL on this machine."""
     from caduceus.bench import run
 
-    run(Console())
+    run(plain_console())
 
 
 cli.add_command(sweep)

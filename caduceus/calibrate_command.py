@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from caduceus.options import FiniteRange
+from caduceus.options import FiniteRange, OutputPath, plain_console
 from caduceus.paths import BUILD
 
 _OUTPUT = BUILD / "calibrate" / "result.json"
@@ -26,7 +25,7 @@ _OUTPUT = BUILD / "calibrate" / "result.json"
               help="Standard deviation of a read, in counts.")  # fmt: skip
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     default=_OUTPUT,
     show_default="build/calibrate/result.json",
     help="Where the result goes.",
@@ -49,5 +48,5 @@ def calibrate(
     from caduceus.calibrate_tile import Request, run
 
     request = Request(chip, simulator, seed, gain_spread, offset, noise, output)
-    if not run(request, Console()):
+    if not run(request, plain_console()):
         sys.exit(1)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from caduceus.bitstream import build, report, xilinx
 from caduceus.bitstream.report import Block, Resources, Timing
-from caduceus.run_files import only_run
+from caduceus.run_files import demand_own, only_run
 from spec import chip as chip_description
 from spec.chip import Chip
 from spec.files import write_whole
@@ -47,6 +47,7 @@ def run(request: Request, console: Console) -> bool:
     folder = request.output or request.builds / chip.name
     if request.family:
         folder /= f"{request.family}-{request.design}"
+    demand_own(folder, "lock", "build")
     with only_run(folder, console):
         if request.family:
             _count(chip, request, folder, console)

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from caduceus.options import OutputPath, only, plain_console
 from caduceus.paths import BUILD
 
 
@@ -18,15 +18,25 @@ from caduceus.paths import BUILD
 @click.option("--design", type=click.Choice(["tile", "chip"]), default="tile", show_default=True,
               help="With --synthesis: one tile with its emulated array, or the chip without "
               "arrays.")  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path),
+@click.option("--output", type=OutputPath(),
               help="Folder of the files.  [default: build/fpga/<chip>]")  # fmt: skip
-def fpga(chip: str, seed: int, synthesis: str | None, design: str, output: Path | None) -> None:
+@click.pass_context
+def fpga(
+    context: click.Context,
+    chip: str,
+    seed: int,
+    synthesis: str | None,
+    design: str,
+    output: Path | None,
+) -> None:
     """Build the bitstream of a chip for the reference board, and tell what it takes.
 
     The board is a ULX3S with an ECP5-85F. Steps whose inputs are as before are skipped.
     """
     from caduceus.fpga import Request, run
 
+    only("--synthesis", synthesis is not None, context, "design")
+    only("place and route, without --synthesis", synthesis is None, context, "seed")
     request = Request(chip, seed, synthesis, design, output, BUILD / "fpga")
-    if not run(request, Console()):
+    if not run(request, plain_console()):
         sys.exit(1)

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from caduceus.options import OutputPath, plain_console
 from caduceus.paths import BUILD
 
 
@@ -13,7 +13,7 @@ from caduceus.paths import BUILD
 @click.option("--altered", is_flag=True,
               help="Only run a netlist with one bit of a look-up table inverted: the comparison "
               "must tell, with exit status 1.")  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path), default=BUILD / "netlist",
+@click.option("--output", type=OutputPath(), default=BUILD / "netlist",
               show_default="build/netlist", help="Folder of the files.")  # fmt: skip
 def netlist_test(altered: bool, output: Path) -> None:
     """Simulate the board's netlist, cell by cell, and compare it with the golden model.
@@ -22,5 +22,5 @@ def netlist_test(altered: bool, output: Path) -> None:
     """
     from caduceus.netlist_test import run
 
-    if not run(output, altered, Console()):
+    if not run(output, altered, plain_console()):
         sys.exit(1)

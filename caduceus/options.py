@@ -1,8 +1,11 @@
 """Types of options that several commands have."""
 
 import math
+from pathlib import Path
 
 import click
+from click.core import ParameterSource
+from rich.console import Console
 
 
 class FiniteRange(click.FloatRange):
@@ -23,3 +26,39 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(found):
             self.fail(f"{found}: allowed is {self.min:g} to {self.max:g}.", param, ctx)
         return found
+
+
+class OutputPath(click.Path):
+    """Where something is written: any path but an empty one, which would be the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """The path that was given.
+
+        Raises:
+            click.BadParameter: it is empty.
+        """
+        if value == "":
+            self.fail("it is empty: allowed is a path.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def plain_console() -> Console:
+    """A console that prints a user's text as it is: no markup, no emoji in it."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def only(what: str, asked: bool, context: click.Context, *names: str) -> None:
+    """Refuse options that were given although `what` they belong to was not asked for.
+
+    Raises:
+        click.UsageError: one was.
+    """
+    for name in names:
+        if not asked and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(each for each in context.command.params if each.name == name)
+            raise click.UsageError(f"{option.opts[0]}: allowed with {what}")

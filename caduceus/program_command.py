@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from caduceus.options import FiniteRange
+from caduceus.options import FiniteRange, OutputPath, plain_console
 from caduceus.paths import BUILD
 
 _OUTPUT = BUILD / "program" / "result.json"
@@ -23,7 +22,7 @@ _OUTPUT = BUILD / "program" / "result.json"
 @click.option("--noise", type=FiniteRange(0, 40), default=1.0, show_default=True,
               help="Standard deviation of a read, in counts.")  # fmt: skip
 @click.option("--diagonals", type=click.IntRange(1), help="Only the first so many.  [default: all]")
-@click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT,
+@click.option("--output", type=OutputPath(), default=_OUTPUT,
               show_default="build/program/result.json", help="Where the result goes.")  # fmt: skip
 def program(
     chip: str,
@@ -43,5 +42,5 @@ def program(
     from caduceus.program_array import Request, run
 
     request = Request(chip, devices, simulator, seed, noise, diagonals, output)
-    if not run(request, Console()):
+    if not run(request, plain_console()):
         sys.exit(1)

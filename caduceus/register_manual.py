@@ -142,13 +142,17 @@ def _slices() -> list[str]:
     ]
 
 
+ORIGIN = "Made from `spec/registers.py` by `python -m caduceus.register_manual`: change the table."
+"""What the page says of itself."""
+
+
 def render(chip: Chip | None = None) -> str:
     """The page's text, with `chip` as the example of sizes; `hermes` if None."""
     chip = chip or chips.find(_EXAMPLE)
     lines = [
         "# Registers",
         "",
-        "Made from `spec/registers.py` by `python -m caduceus.register_manual`: change the table.",
+        ORIGIN,
         "",
         _SUMMARY,
         "",

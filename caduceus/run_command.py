@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from caduceus.options import FiniteRange
+from caduceus.options import FiniteRange, OutputPath, only, plain_console
 from caduceus.paths import BUILD
 from spec.formats import ReadMode
 
@@ -40,9 +39,11 @@ _OUTPUT = BUILD / "run" / "result.json"
     "--patience", type=FiniteRange(0.01, 3600), default=0.3, show_default=True, metavar="SECONDS",
     help="Wait so long for an answer of the board, ten times.",
 )  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path), default=_OUTPUT,
+@click.option("--output", type=OutputPath(), default=_OUTPUT,
               show_default="build/run/result.json", help="Where the result goes.")  # fmt: skip
+@click.pass_context
 def run(
+    context: click.Context,
     target: str,
     chip: str,
     network: str | None,
@@ -68,8 +69,10 @@ def run(
     from driver.link import Patience
     from pcm import settings
 
+    only("--target sim", target == "sim", context, "simulator")
+    only("--target serial:PORT", target.startswith("serial:"), context, "baud", "patience")
     wanted = TargetRequest(target, chip, simulator, Patience(seconds=patience, baud=baud))
     devices = DeviceRequest(settings.find(pcm), seed, age)
     request = Request(wanted, network, ReadMode(read_mode), images, output, devices)
-    if not run_network(request, Console()):
+    if not run_network(request, plain_console()):
         sys.exit(1)

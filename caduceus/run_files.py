@@ -29,6 +29,25 @@ def only_run(folder: Path, console: Console) -> Iterator[None]:
         yield
 
 
+def demand_own(folder: Path, marks: str, what: str) -> None:
+    """Demand that files in `folder` may be replaced, by what an earlier run left there.
+
+    Args:
+        folder: may be missing or empty.
+        marks: pattern of names, one of which any such run leaves.
+        what: what such a run makes.
+
+    Raises:
+        UserError: there is something, and no such name.
+    """
+    with working_files(folder):
+        if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob(marks)):
+            raise UserError(
+                f"{folder}: there is something else: allowed is a new or empty folder, or that of "
+                f"an earlier {what}"
+            )
+
+
 def _lock(folder: Path) -> TextIO:
     with working_files(folder):
         folder.mkdir(parents=True, exist_ok=True)

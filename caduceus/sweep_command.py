@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from caduceus.ages import AGES
+from caduceus.options import OutputPath, plain_console
 from caduceus.paths import BUILD
 from spec.formats import ReadMode
 
@@ -107,7 +107,7 @@ def workers_options(command: Callable) -> Callable:
 )
 @workers_options
 @click.option(
-    "--output", type=click.Path(path_type=Path), default=BUILD / "sweep",
+    "--output", type=OutputPath(), default=BUILD / "sweep",
     show_default="build/sweep", help="Folder of points.csv and accuracy.png.",
 )  # fmt: skip
 def sweep(
@@ -136,4 +136,4 @@ def sweep(
         networks or (own_network(chip_description.find(chip)),), chip, read_modes, pcm, seeds, ages,
         _COMPENSATE[compensate], images,
     )  # fmt: skip
-    run(grid, Workers(scheduler, workers), output, Console())
+    run(grid, Workers(scheduler, workers), output, plain_console())

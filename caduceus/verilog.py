@@ -11,7 +11,9 @@ from pathlib import Path, PurePosixPath
 from rich.console import Console
 
 from caduceus.package.contents import Design, Package, package
+from caduceus.package.core_file import CORE_PREFIX
 from caduceus.paths import BUILD
+from caduceus.run_files import demand_own
 from hdl.verilog import YOSYS
 from spec import chip as chip_description
 from spec.chip import Chip
@@ -180,10 +182,12 @@ def run(chip_name: str, folder: Path | None, console: Console) -> bool:
         console: where the verdicts are told.
 
     Raises:
-        UserError: there is no such chip, a tool is missing, or `folder` cannot be written.
+        UserError: there is no such chip, a tool is missing, `folder` cannot be written, or has
+            something else in it.
     """
     chip = chip_description.find(chip_name)
     folder = folder or BUILD / "verilog" / chip.name
+    demand_own(folder, f"{CORE_PREFIX}*.core", "package")
     with console.status("writing"):
         made = write_files(chip, folder)
     console.print(f"{len(made.files)} files in {folder}", highlight=False, soft_wrap=True)

@@ -43,13 +43,14 @@ class SerialLink:
     Attributes:
         sent: requests, those that were sent again included.
         retries: how many of them were sent again.
+        damaged: frames that came and were not whole.
     """
 
     def __init__(self, line: Line, where: str, patience: Patience) -> None:
         self._line, self._where, self._patience = line, where, patience
         self._sequence = 0
         self._rest = b""
-        self.sent = self.retries = 0
+        self.sent = self.retries = self.damaged = 0
 
     def hello(self, chip: Chip) -> None:
         """Begin a session with a board that has `chip`.
@@ -104,6 +105,7 @@ class SerialLink:
         self._sequence = (self._sequence + 1) % protocol.SEQUENCES
         content = Request(self._sequence, operation, payload).content()
         frame = _ZERO + cobs.encode(content) + _ZERO
+        damaged = self.damaged
         for attempt in range(self._patience.tries):
             self.sent += 1
             self.retries += attempt > 0
@@ -114,7 +116,7 @@ class SerialLink:
                 return reply
         raise UserError(
             f"{self._where}: no answer from the board to operation {operation.name} in "
-            f"{self._patience.tries} tries"
+            f"{self._patience.tries} tries, in which {self.damaged - damaged} damaged ones came"
         )
 
     def _reply(
@@ -127,8 +129,10 @@ class SerialLink:
                 try:
                     content = cobs.decode(frame)
                 except cobs.DecodeError:
-                    continue
-                reply = Reply.parse(content) if protocol.is_whole(content) else None
+                    content = b""
+                whole = protocol.is_whole(content)
+                self.damaged += bool(frame) and not whole
+                reply = Reply.parse(content) if whole else None
                 if reply is None or reply.sequence != self._sequence:
                     continue
                 if reply.operation == operation and mine(reply.payload):

@@ -75,5 +75,8 @@ def board(chip: Chip) -> Board:
             f"chip {chip.name}: clocks.mvm_mhz = {clocks.mvm_mhz}: allowed on the board is "
             f"that of clocks.sync_mhz ({clocks.sync_mhz})"
         )
-    dividers(clocks.sync_mhz)
+    try:
+        dividers(clocks.sync_mhz)
+    except UserError as error:
+        raise UserError(f"chip {chip.name}: {error}") from None
     return Board(chip)

@@ -11,7 +11,7 @@ def write_whole(path: Path | str, content: bytes | str, what: str) -> None:
     """Write `content` to `path` by way of a temporary file: never half of it, and no leftovers.
 
     Args:
-        path: replaced if it exists; its folder is made if it does not.
+        path: replaced if it exists, or what it links to; its folder is made if it does not.
         content: text is written as UTF-8.
         what: what the file is, for the error's sentence.
 
@@ -19,6 +19,8 @@ def write_whole(path: Path | str, content: bytes | str, what: str) -> None:
         UserError: the file cannot be written.
     """
     path = Path(path)
+    if path.is_symlink():
+        path = path.resolve()
     data = content.encode() if isinstance(content, str) else content
     temporary = None
     if path.exists() and not path.is_file():

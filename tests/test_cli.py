@@ -68,6 +68,15 @@ def test_every_command_has_help(command):
             ("verilog", "--chip", "nope"),
             "unknown chip 'nope': there are caduceus, hermes, tiny, ulx3s",
         ),
+        (
+            ("verilog", "--output", ""),
+            "Invalid value for '--output': it is empty: allowed",
+        ),
+        (("verilog", "--output", "hdl"), "hdl: there is something else: allowed is a new or empty"),
+        (
+            ("fpga", "--output", "hdl"),
+            "hdl: there is something else: allowed is a new",
+        ),
         (("accuracy", "--net", "nope"), "unknown network 'nope'"),
     ],
 )

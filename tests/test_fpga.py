@@ -46,6 +46,8 @@ def test_board_has_one_clock():
         (("--synthesis", "nope"), "'nope' is not one of 'xc7', 'xcup'"),
         (("--design", "nope"), "'nope' is not one of 'tile', 'chip'"),
         (("--seed", "0"), "0 is not in the range"),
+        (("--design", "tile"), "--design: allowed with --synthesis"),
+        (("--synthesis", "xc7", "--seed", "2"), "--seed: allowed with place and route"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence, tmp_path):

@@ -1,6 +1,7 @@
 """`caduceus run` as a user meets it: all targets, and boards at pseudo-terminals."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,25 @@ def test_a_target_that_is_none(target: str, sentence: str) -> None:
 def test_nobody_answers() -> None:
     with terminal(lambda data: b"") as port:
         sentence = refused("--target", f"serial:{port}", "--patience", 0.02)
-    assert sentence == f"{port}: no answer from the board to operation HELLO in 10 tries"
+    assert sentence == (
+        f"{port}: no answer from the board to operation HELLO in 10 tries, in which 0 damaged ones "
+        "came"
+    )
+
+
+def test_rubbish_is_counted() -> None:
+    with terminal(lambda data: b"\0\x55\xaa\0") as port:
+        sentence = refused("--target", f"serial:{port}", "--patience", 0.02)
+    assert int(re.search(r"in which (\d+) damaged ones came$", sentence)[1]) > 5
+
+
+def test_a_users_text_is_no_markup() -> None:
+    assert refused("--target", "serial:/dev/[/b]:smile:").startswith("/dev/[/b]:smile:: cannot")
+
+
+@pytest.mark.parametrize("option", [("--sim", "icarus"), ("--baud", 9600), ("--patience", 1)])
+def test_options_of_another_target_are_refused(option: tuple) -> None:
+    assert refused(*option).startswith(f"{option[0]}: allowed with --target s")
 
 
 def test_a_line_that_leads_back_to_itself() -> None:

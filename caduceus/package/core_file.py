@@ -34,9 +34,12 @@ _TARGETS = {
 }  # fmt: skip
 
 
+CORE_PREFIX = "caduceus_"
+
+
 def core_name(chip: Chip) -> str:
     """The core's name, and that of its file without suffix."""
-    return f"caduceus_{chip.name}"
+    return f"{CORE_PREFIX}{chip.name}"
 
 
 def render(chip: Chip, filesets: Mapping[str, Sequence[str]]) -> str:

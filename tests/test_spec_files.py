@@ -1,0 +1,26 @@
+"""Files are written whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from spec.errors import UserError
+from spec.files import write_whole
+
+
+def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="folder: cannot write the thing: it is no regular file"):
+        write_whole(tmp_path / "folder", "text", "thing")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path, there: bool) -> None:
+    target, link = tmp_path / "deep" / "target", tmp_path / "link"
+    if there:
+        target.parent.mkdir()
+        target.write_text("earlier")
+    link.symlink_to(target)
+    write_whole(link, "text", "thing")
+    assert link.is_symlink() and target.read_text() == "text"
