@@ -108,7 +108,7 @@ class LinkController(wiring.Component):
     Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
 
     Attributes (domain `sync`):
-        routes: table writes, done two clocks later, before a host's next access can be;
+        routes: table writes, done three clocks later, before a host's next access can be;
             quasi-static while packets are about.
         tx_stream: preamble of the tile's own results; quasi-static.
         inputs: one stream for each of `fabric.sources(chip)`; all but the last carry packets, the
@@ -215,7 +215,10 @@ class LinkController(wiring.Component):
 
             # The table is read with the beat that is about to come, in case it is a preamble.
             read = table.read_port()
-            m.d.comb += read.addr.eq(buffer.next_data[:STREAM_BITS])
+            coming = buffer.next_data[:STREAM_BITS]
+            entry_known = signal("entry_known")
+            m.d.comb += read.addr.eq(coming)
+            m.d.sync += entry_known.eq(known.bit_select(coming, 1))
             entry_mask = read.data[:sinks]
             entry_start = read.data[sinks : sinks + bits]
             entry_length = read.data[sinks + bits :][:bits]
@@ -231,7 +234,6 @@ class LinkController(wiring.Component):
             number, part = signal("number", STREAM_BITS), signal("part", PART_BITS)
             unknown, empty, too_long = signal("unknown"), signal("empty"), signal("too_long")
             head = beat.tvalid & ~moving & ~discarding
-            entry_known = known.bit_select(stream, 1)
             # Room may go while a packet waits, to one of the same part: then it asks no longer.
             admitted = reduce(
                 and_,

@@ -30,7 +30,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 BENCH = Bench(
     name="link_controller",
     variants=(
-        Variant("units1", {"chip": "tiny", "packets": 200}, ("verilator",)),
+        Variant("units1", {"chip": "tiny", "packets": 300}, ("verilator",)),
         Variant("units1", {"chip": "tiny", "packets": 500}, ("icarus",), regress=True),
         Variant("units4", {"chip": "tiny", "lanes": 4, "packets": 200}, ("verilator",)),
         Variant("hermes", {"chip": "hermes", "packets": 1000}, ("verilator",), regress=True),
