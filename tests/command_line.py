@@ -11,7 +11,8 @@ from unittest import mock
 from caduceus.__main__ import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SECONDS = 400
+SECONDS = 1800
+"""Far more than anything takes: so that what hangs is told."""
 
 
 def caduceus(*arguments: object, **environment: object) -> subprocess.CompletedProcess:
