@@ -26,7 +26,7 @@ BENCH = Bench(
     variants=(
         Variant("tiny", {"chip": "tiny", "packets": 300}),
         Variant("units4", {"chip": "tiny", "rows": 80, "lanes": 4, "packets": 300}, ("icarus",)),
-        Variant("hermes", {"chip": "hermes", "packets": 60}, ("verilator",)),
+        Variant("hermes", {"chip": "hermes", "packets": 60}, ("verilator",), True),
         Variant("caduceus", {"chip": "caduceus", "packets": 180}, ("verilator",), True),
         Variant("long", {"chip": "tiny", "rows": 48, "lanes": 2, "packets": 20_000},
                 ("verilator",), regress=True),

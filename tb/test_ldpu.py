@@ -43,7 +43,7 @@ BENCH = Bench(
                              "partial_sums": "binary16"}, regress=("icarus",)),
         Variant("one_group", {"chip": "tiny", "rows": 4, "columns": 4, "lanes": 4, "gdpu_units": 1,
                               "groups": 100}, ("icarus",), True),
-        Variant("hermes", {"chip": "hermes", "groups": 800}, ("verilator",)),
+        Variant("hermes", {"chip": "hermes", "groups": 800}, ("verilator",), True),
         Variant("lanes16", {"chip": "hermes", "lanes": 16, "groups": 60_000}, ("verilator",),
                 regress=True),
     ),

@@ -39,7 +39,7 @@ BENCH = Bench(
                            "overhead_1phase": 2, "overhead_4phase": 7}, ("icarus",)),
         Variant("units4", {"chip": "tiny", "rows": 4, "lanes": 4, "columns": 4, "gdpu_units": 1,
                            "vectors": 1, "overhead_1phase": 9, "overhead_4phase": 3}, ("icarus",)),
-        Variant("hermes", {"chip": "hermes", "vectors": 3}, ("verilator",)),
+        Variant("hermes", {"chip": "hermes", "vectors": 3}, ("verilator",), True),
         Variant("hermes_units4", {"chip": "hermes", "lanes": 4, "vectors": 100}, ("verilator",),
                 regress=True),
         Variant("tiny_long", {"chip": "tiny", "vectors": 150}, regress=True),

@@ -45,7 +45,7 @@ BENCH = Bench(
         Variant("lanes4", {"chip": "tiny", "lanes": 4, "pool": 16, "jobs": 30}, ("icarus",)),
         Variant("binary16", {"chip": "tiny", "lanes": 2, "partial_sums": "binary16", "jobs": 30},
                 ("icarus",)),
-        Variant("hermes", {"chip": "hermes", "jobs": 30}, ("verilator",)),
+        Variant("hermes", {"chip": "hermes", "jobs": 30}, ("verilator",), True),
         Variant("long", {"chip": "tiny", "lanes": 2, "jobs": 2000}, ("verilator",), regress=True),
     ),
     prepare=_prepare,

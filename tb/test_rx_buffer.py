@@ -28,7 +28,7 @@ BENCH = Bench(
         Variant("units1", {"chip": "tiny", "rx": 24, "beats": 2000}),
         Variant("units16", {"chip": "tiny", "lanes": 16, "gather": 16, "rx": 16, "beats": 2000},
                 ("icarus",)),
-        Variant("hermes", {"chip": "hermes", "beats": 3000}, ("verilator",)),
+        Variant("hermes", {"chip": "hermes", "beats": 3000}, ("verilator",), True),
     ),
     prepare=_prepare,
 )  # fmt: skip

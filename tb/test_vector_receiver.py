@@ -64,7 +64,7 @@ BENCH = Bench(
         Variant("units4", _parameters(units=4, groups=4), ("icarus",)),
         Variant("raw", _parameters(units=4, groups=5, raw=True), ("icarus",)),
         Variant("one_group", _parameters(units=4, groups=1), ("icarus",)),
-        Variant("hermes", _parameters(units=1, groups=256, vectors=30), ("verilator",)),
+        Variant("hermes", _parameters(units=1, groups=256, vectors=30), ("verilator",), True),
         Variant(
             "long", _parameters(units=4, groups=8, vectors=20_000), ("verilator",), regress=True
         ),
