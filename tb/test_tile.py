@@ -25,6 +25,7 @@ from tb.tile_bench import (
     FLIP_BITS,
     PATIENCE,
     TileBench,
+    Work,
     pauses,
     place,
     random_config,
@@ -260,14 +261,22 @@ async def reset_at_any_moment(dut: object) -> None:
         await bench.check(work, f"after reset {moment}")
 
 
+async def _prepared(
+    dut: object, random: np.random.Generator, mode: ReadMode, vectors: int
+) -> tuple[TileBench, TileConfig, Work]:
+    """The tile with a random configuration of plain results, and so many vectors for it."""
+    bench = await _bench(dut)
+    config = random_config(random, bench.chip, mode, False, False, False)
+    work = random_work(random, bench.chip, config, vectors)
+    await bench.prepare(work)
+    return bench, config, work
+
+
 @cocotb.test()
 async def locked_while_busy(dut: object) -> None:
     """While vectors are inside, the configuration cannot change, and nothing is disturbed."""
     random = benches.generator()
-    bench = await _bench(dut)
-    config = random_config(random, bench.chip, ReadMode.FOUR_PHASE, False, False, False)
-    work = random_work(random, bench.chip, config, 3)
-    await bench.prepare(work)
+    bench, config, work = await _prepared(dut, random, ReadMode.FOUR_PHASE, 3)
     bench.output.pause = True
     bench.send(work)
     await bench.input.wait()
@@ -307,10 +316,7 @@ async def locked_while_busy(dut: object) -> None:
 async def a_write_meets_a_vector(dut: object) -> None:
     """PARTS is written in any clock around a vector's first beat: it is done before, or refused."""
     random = benches.generator()
-    bench = await _bench(dut)
-    config = random_config(random, bench.chip, ReadMode.ONE_PHASE, False, False, False)
-    work = random_work(random, bench.chip, config, 24)
-    await bench.prepare(work)
+    bench, config, work = await _prepared(dut, random, ReadMode.ONE_PHASE, 24)
     want, refused = work.expected(bench.chip), []
     address = BY_NAME["PARTS"].address
     parts = await bench.host.read("PARTS")
