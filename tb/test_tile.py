@@ -25,7 +25,6 @@ from tb.tile_bench import (
     FLIP_BITS,
     PATIENCE,
     TileBench,
-    Work,
     pauses,
     place,
     random_config,
@@ -261,22 +260,13 @@ async def reset_at_any_moment(dut: object) -> None:
         await bench.check(work, f"after reset {moment}")
 
 
-async def _prepared(
-    dut: object, random: np.random.Generator, mode: ReadMode, vectors: int
-) -> tuple[TileBench, TileConfig, Work]:
-    """The tile with a random configuration of plain results, and so many vectors for it."""
-    bench = await _bench(dut)
-    config = random_config(random, bench.chip, mode, False, False, False)
-    work = random_work(random, bench.chip, config, vectors)
-    await bench.prepare(work)
-    return bench, config, work
-
-
 @cocotb.test()
 async def locked_while_busy(dut: object) -> None:
     """While vectors are inside, the configuration cannot change, and nothing is disturbed."""
     random = benches.generator()
-    bench, config, work = await _prepared(dut, random, ReadMode.FOUR_PHASE, 3)
+    bench = await _bench(dut)
+    work = await bench.prepare_plain(random, ReadMode.FOUR_PHASE, 3)
+    config = work.config
     bench.output.pause = True
     bench.send(work)
     await bench.input.wait()
@@ -316,7 +306,9 @@ async def locked_while_busy(dut: object) -> None:
 async def a_write_meets_a_vector(dut: object) -> None:
     """PARTS is written in any clock around a vector's first beat: it is done before, or refused."""
     random = benches.generator()
-    bench, config, work = await _prepared(dut, random, ReadMode.ONE_PHASE, 24)
+    bench = await _bench(dut)
+    work = await bench.prepare_plain(random, ReadMode.ONE_PHASE, 24)
+    config = work.config
     want, refused = work.expected(bench.chip), []
     address = BY_NAME["PARTS"].address
     parts = await bench.host.read("PARTS")

@@ -207,6 +207,15 @@ class TileBench:
         await self.load(work.state)
         await self.host.configure(work.config)
 
+    async def prepare_plain(
+        self, random: np.random.Generator, mode: ReadMode, vectors: int
+    ) -> Work:
+        """Draw a configuration of plain results, and so many vectors for it; prepare for them."""
+        config = random_config(random, self.chip, mode, False, False, False)
+        work = random_work(random, self.chip, config, vectors)
+        await self.prepare(work)
+        return work
+
     def send(self, work: Work, random: np.random.Generator | None = None) -> None:
         """Queue the work's vectors on the streams; their parts come in a `random` order."""
         parts = work.config.input_parts
