@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from caduceus.calibrate_command import calibrate
+from caduceus.console import plain_console
 from caduceus.fpga_command import fpga
 from caduceus.netlist_command import netlist_test
-from caduceus.options import FiniteRange, OutputPath, only, plain_console
+from caduceus.options import FiniteRange, OutputPath, only
 from caduceus.paths import BUILD
 from caduceus.program_command import program
 from caduceus.run_command import run as run_command

@@ -45,9 +45,10 @@ def run(request: Request, console: Console) -> bool:
     """
     chip = chip_description.find(request.chip)
     folder = request.output or request.builds / chip.name
+    # A count has a folder of its own in it, with a lock of its own.
+    demand_own(folder, "build", "lock", *(f"{family}-*/lock" for family in xilinx.FAMILIES))
     if request.family:
         folder /= f"{request.family}-{request.design}"
-    demand_own(folder, "lock", "build")
     with only_run(folder, console):
         if request.family:
             _count(chip, request, folder, console)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from caduceus.options import OutputPath, plain_console
+from caduceus.console import plain_console
+from caduceus.options import OutputPath
 from caduceus.paths import BUILD
 
 

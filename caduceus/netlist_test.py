@@ -10,7 +10,7 @@ from rich.console import Console
 
 from caduceus.netlist import design, jobs
 from caduceus.netlist.jobs import Job
-from caduceus.run_files import only_run
+from caduceus.run_files import demand_own, only_run
 from spec.files import write_whole
 from tb import runner, tally
 from tb.results import Results
@@ -52,10 +52,12 @@ def run(folder: Path, alter: bool, console: Console) -> bool:
         console: where it is told.
 
     Raises:
-        UserError: a tool is missing or failed, or `folder` cannot be written.
+        UserError: a tool is missing or failed, or `folder` cannot be written, or has something
+            else in it.
     """
     runner.tool_version(jobs.SIMULATOR)
     chosen: Sequence[Job] = (jobs.ALTERED,) if alter else jobs.JOBS
+    demand_own(folder, "check", "lock")
     with only_run(folder, console):
         found = [_run(job, folder, console) for job in chosen]
     totals = {

@@ -1,11 +1,10 @@
-"""Types of options that several commands have."""
+"""Options of commands: types that several have, and which belong to what."""
 
 import math
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
 
 class FiniteRange(click.FloatRange):
@@ -45,11 +44,6 @@ class OutputPath(click.Path):
         if value == "":
             self.fail("it is empty: allowed is a path.", param, ctx)
         return super().convert(value, param, ctx)
-
-
-def plain_console() -> Console:
-    """A console that prints a user's text as it is: no markup, no emoji in it."""
-    return Console(markup=False, emoji=False, highlight=False)
 
 
 def only(what: str, asked: bool, context: click.Context, *names: str) -> None:

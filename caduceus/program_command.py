@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from caduceus.options import FiniteRange, OutputPath, plain_console
+from caduceus.console import plain_console
+from caduceus.options import FiniteRange, OutputPath
 from caduceus.paths import BUILD
 
 _OUTPUT = BUILD / "program" / "result.json"

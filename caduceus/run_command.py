@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from caduceus.options import FiniteRange, OutputPath, only, plain_console
+from caduceus.console import plain_console
+from caduceus.options import FiniteRange, OutputPath, only
 from caduceus.paths import BUILD
 from spec.formats import ReadMode
 

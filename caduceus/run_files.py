@@ -1,4 +1,4 @@
-"""Files of commands that simulate: their folders in `build/`, and where the result goes."""
+"""Files of commands: the folder that one works in, and where its result goes."""
 
 import fcntl
 import tempfile
@@ -10,6 +10,7 @@ from typing import TextIO
 from rich.console import Console
 
 from spec.errors import UserError
+from spec.files import followed
 
 
 @contextmanager
@@ -29,19 +30,21 @@ def only_run(folder: Path, console: Console) -> Iterator[None]:
         yield
 
 
-def demand_own(folder: Path, marks: str, what: str) -> None:
+def demand_own(folder: Path, what: str, *marks: str) -> None:
     """Demand that files in `folder` may be replaced, by what an earlier run left there.
 
     Args:
         folder: may be missing or empty.
-        marks: pattern of names, one of which any such run leaves.
         what: what such a run makes.
+        marks: patterns of names, one of which any such run leaves.
 
     Raises:
-        UserError: there is something, and no such name.
+        UserError: there is something, and no such name; or the folder cannot be read.
     """
     with working_files(folder):
-        if folder.is_dir() and any(folder.iterdir()) and not any(folder.glob(marks)):
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return
+        if not any(any(folder.glob(mark)) for mark in marks):
             raise UserError(
                 f"{folder}: there is something else: allowed is a new or empty folder, or that of "
                 f"an earlier {what}"
@@ -66,7 +69,7 @@ def working_files(folder: Path) -> Iterator[None]:
     except OSError as error:
         place = error.filename or folder
         reason = error.strerror or error
-        raise UserError(f"{place}: cannot make a file of the run: {reason}") from None
+        raise UserError(f"{place}: cannot make or read a file of the run: {reason}") from None
 
 
 def can_be_written(output: Path) -> None:
@@ -75,25 +78,28 @@ def can_be_written(output: Path) -> None:
     Raises:
         UserError: the result would be no regular file, or its folder cannot be written.
     """
+    target = followed(output, "result")
     with _result(output):
-        if output.is_dir():
+        if target.is_dir():
             raise UserError(f"{output}: is a folder: allowed is a file")
-        if output.exists() and not output.is_file():
+        if target.exists() and not target.is_file():
             raise UserError(f"{output}: cannot write the result: it is no regular file")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
             pass
 
 
 def forget(output: Path, *beside: Path) -> None:
     """Remove an old result and what is beside it: they must not pass for this run's if it fails.
 
+    A link stays, and what it leads to goes: there `write_whole` will write.
+
     Raises:
         UserError: one cannot be removed, or as `can_be_written`.
     """
     can_be_written(output)
     with _result(output):
-        for file in (output, *beside):
+        for file in (followed(output, "result"), *beside):
             file.unlink(missing_ok=True)
 
 

@@ -44,6 +44,7 @@ MAIN_JOB = {
     "hermes": ("resnet9", "lstm_ptb"),
     "caduceus": ("resnet9", "lstm_ptb"),
     "tiny": ("resnet_tiny", "lstm_tiny"),
+    "ulx3s": ("conv_32x16", "lstm_tiny"),
 }
 """Networks of each chip, when none is named; the others need one by name."""
 IMAGES, STEPS = 10, 20

@@ -115,7 +115,8 @@ def write_files(chip: Chip, folder: Path) -> Package:
             for name, text in made.files.items():
                 write_whole(place / name, text, "Verilog package")
             stale = _listed(folder) - set(made.files)
-            for name in made.files:
+            # First what `run` knows the folder by, should this be ended in between.
+            for name in sorted(made.files, key=lambda name: not name.endswith(".core")):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (place / name).replace(folder / name)
             for name in stale:
@@ -187,7 +188,7 @@ def run(chip_name: str, folder: Path | None, console: Console) -> bool:
     """
     chip = chip_description.find(chip_name)
     folder = folder or BUILD / "verilog" / chip.name
-    demand_own(folder, f"{CORE_PREFIX}*.core", "package")
+    demand_own(folder, "package", f"{CORE_PREFIX}*.core")
     with console.status("writing"):
         made = write_files(chip, folder)
     console.print(f"{len(made.files)} files in {folder}", highlight=False, soft_wrap=True)

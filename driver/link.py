@@ -116,7 +116,7 @@ class SerialLink:
                 return reply
         raise UserError(
             f"{self._where}: no answer from the board to operation {operation.name} in "
-            f"{self._patience.tries} tries, in which {self.damaged - damaged} damaged ones came"
+            f"{self._patience.tries} tries; {self.damaged - damaged} damaged frames came"
         )
 
     def _reply(

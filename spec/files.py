@@ -7,6 +7,18 @@ from pathlib import Path
 from spec.errors import UserError
 
 
+def followed(path: Path, what: str) -> Path:
+    """The path itself, or what it links to.
+
+    Raises:
+        UserError: its links lead to themselves.
+    """
+    try:
+        return path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError):  # which of them differs between versions of Python
+        raise UserError(f"{path}: cannot write the {what}: it links to itself") from None
+
+
 def write_whole(path: Path | str, content: bytes | str, what: str) -> None:
     """Write `content` to `path` by way of a temporary file: never half of it, and no leftovers.
 
@@ -18,9 +30,7 @@ def write_whole(path: Path | str, content: bytes | str, what: str) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    path = Path(path)
-    if path.is_symlink():
-        path = path.resolve()
+    path = followed(Path(path), what)
     data = content.encode() if isinstance(content, str) else content
     temporary = None
     if path.exists() and not path.is_file():

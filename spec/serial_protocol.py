@@ -82,7 +82,8 @@ class Status(IntEnum):
     """The chip answered a register access with an error; nothing after it was done."""
     REFUSED = 2
     """There is no such operation or port, or the arguments were too short: nothing was done. Or the
-    data ended in the middle of a WRITE's word, or of a beat within a packet: only that was not."""
+    data ended in the middle of a WRITE's word, or of a beat within a packet: what came before that
+    word or beat was done."""
     LOST = 3
     """No session, or a sequence number that is neither the last one nor the next: say HELLO."""
 

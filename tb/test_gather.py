@@ -29,7 +29,7 @@ BENCH = Bench(
     name="gather",
     variants=(
         Variant("tiny", {"chip": "tiny", "jobs": 4}),
-        Variant("gather1", {"chip": "tiny", "gather": 1, "jobs": 2}, ("icarus",), True),
+        Variant("gather1", {"chip": "tiny", "gather": 1, "jobs": 2}, ("verilator",)),
         Variant("units4", {"chip": "tiny", "rows": 64, "lanes": 4, "gather": 8, "activation": 520,
                            "jobs": 4}, ("icarus",)),
         Variant("hermes", {"chip": "hermes", "jobs": 3}, ("verilator",)),

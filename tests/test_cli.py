@@ -72,11 +72,6 @@ def test_every_command_has_help(command):
             ("verilog", "--output", ""),
             "Invalid value for '--output': it is empty: allowed",
         ),
-        (("verilog", "--output", "hdl"), "hdl: there is something else: allowed is a new or empty"),
-        (
-            ("fpga", "--output", "hdl"),
-            "hdl: there is something else: allowed is a new",
-        ),
         (("accuracy", "--net", "nope"), "unknown network 'nope'"),
     ],
 )
@@ -86,6 +81,15 @@ def test_a_mistake_is_one_sentence(arguments, sentence):
     assert run.stderr.startswith(f"caduceus: {sentence}"[:10]) and sentence in run.stderr
     assert run.stderr.count("\n") == 1
     assert "Traceback" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("command", ["verilog", "fpga", "netlist-test"])
+def test_a_folder_of_something_else_is_left_alone(tmp_path, command):
+    (tmp_path / "mine").touch()
+    run = here(command, "--output", tmp_path)
+    assert run.returncode == 2
+    assert f"{tmp_path}: there is something else: allowed is a new or empty folder" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize("arguments", [("--images", "0"), ("--read-mode", "2-phase")])

@@ -149,7 +149,7 @@ def test_mismatches_are_counted(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--output", "/dev/null/x"), "cannot make a file of the run"),
+        (("--output", "/dev/null/x"), "cannot make or read a file of the run"),
         (("--chip", "tiny"), "No such option"),
     ],
 )

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from caduceus.paths import absolute
-from caduceus.run_files import forget, only_run, working_files
+from caduceus.run_files import demand_own, forget, only_run, working_files
 from spec.errors import UserError
+from spec.files import write_whole
 
 
 def test_a_second_run_says_that_it_waits(tmp_path: Path):
@@ -37,7 +38,7 @@ def test_a_second_run_says_that_it_waits(tmp_path: Path):
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
     (tmp_path / "file").touch()
     with (
-        pytest.raises(UserError, match=r"file/a: cannot make a file of the run: Not a directory$"),
+        pytest.raises(UserError, match=r"file/a: cannot make or read a file of the run: Not a dir"),
         only_run(tmp_path / "file" / "a", Console(quiet=True)),
     ):
         pytest.fail("there is no such folder")
@@ -50,7 +51,7 @@ def test_what_fails_within_a_run_is_not_about_its_files(tmp_path: Path):
 
 def test_a_working_file_that_cannot_be_made_is_told(tmp_path: Path):
     with (
-        pytest.raises(UserError, match=r"none/x: cannot make a file of the run: No such file"),
+        pytest.raises(UserError, match=r"none/x: cannot make or read a file of the run: No such"),
         working_files(tmp_path),
     ):
         (tmp_path / "none" / "x").write_text("")
@@ -73,6 +74,38 @@ def test_a_result_that_cannot_be_written_is_told(tmp_path: Path):
     for place in (tmp_path / "file" / "x.json", Path("/proc/x.json")):
         with pytest.raises(UserError, match=rf"^{place}: cannot write the result: "):
             forget(place)
+
+
+def test_a_links_result_goes_and_comes_where_it_leads(tmp_path: Path):
+    link, target = tmp_path / "result.json", tmp_path / "there" / "mine.json"
+    link.symlink_to(target)
+    forget(link)
+    for content in ("old", "new"):
+        write_whole(link, content, "result")
+        assert (link.readlink(), target.read_text()) == (target, content)
+        forget(link)
+        assert link.is_symlink() and not target.exists()
+
+
+def test_a_link_to_where_nothing_can_be_written_is_told(tmp_path: Path):
+    (tmp_path / "proc").symlink_to("/proc/x.json")
+    with pytest.raises(UserError, match=r"/proc: cannot write the result: "):
+        forget(tmp_path / "proc")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    for write in (forget, lambda path: write_whole(path, "", "result")):
+        with pytest.raises(UserError, match=r"/round: cannot write the result: it links to itself"):
+            write(tmp_path / "round")
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path):
+    demand_own(tmp_path / "none", "build", "lock")
+    demand_own(tmp_path, "build", "lock")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError, match=rf"^{tmp_path}: there is something else: .*earlier build$"):
+        demand_own(tmp_path, "build", "lock", "a-*/lock")
+    (tmp_path / "a-b").mkdir()
+    (tmp_path / "a-b" / "lock").touch()
+    demand_own(tmp_path, "build", "lock", "a-*/lock")
 
 
 def test_paths_are_made_whole_and_names_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -252,9 +252,9 @@ def yosys() -> Step:
 def no_end_of_routing(log: str) -> str:
     """Why nextpnr's router is to be stopped, from its log, or "" if it is not."""
     rounds = _ROUND.findall(log)
-    if not rounds or int(rounds[-1][0]) < ROUNDS_MAX:
+    number, wanted = map(int, rounds[-1]) if rounds else (0, 0)
+    if number < ROUNDS_MAX or not wanted:
         return ""
-    number, wanted = rounds[-1]
     return (
         f"after {number} rounds of routing {wanted} wires are still wanted twice: another --seed, "
         "or a smaller chip, may be routed"
