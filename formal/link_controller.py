@@ -64,7 +64,7 @@ class _Routes:
             )
             for stream in range(_STREAMS)
         ]
-        # The last entry is there a clock after it was written.
+        # What comes two clocks after the last entry was written finds it.
         step = Signal(range(_STREAMS + 2))
         self.ready = step == _STREAMS + 1
         routes = controller.routes

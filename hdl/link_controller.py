@@ -108,8 +108,8 @@ class LinkController(wiring.Component):
     Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
 
     Attributes (domain `sync`):
-        routes: table writes, done three clocks later, before a host's next access can be;
-            quasi-static while packets are about.
+        routes: table writes, found by a packet that comes two clocks later, before a host's next
+            access can be; quasi-static while packets are about.
         tx_stream: preamble of the tile's own results; quasi-static.
         inputs: one stream for each of `fabric.sources(chip)`; all but the last carry packets, the
             last one bare result vectors.
@@ -203,22 +203,33 @@ class LinkController(wiring.Component):
         came, went = [], []
         parts, takes, drops, turns = [], [], [], []
         for index in range(sources):
-            m.submodules[f"from_{fabric.sources(chip)[index]}"] = buffer = LinkBuffer(units)
-            if index == sources - 1:
-                self._insert_preamble(m, buffer)
-            else:
-                connect(m, flipped(self.inputs[index]), buffer.input)
-            beat = buffer.output
+            results = index == sources - 1
 
             def signal(name: str, width: int = 1, *, index: int = index) -> Signal:
                 return Signal(width, name=f"{name}_{index}")
 
+            # Whether there is an entry goes along with the beat that it was looked up for; the one
+            # of the tile's own results is always the same.
+            buffer = LinkBuffer(units, user=int(not results))
+            m.submodules[f"from_{fabric.sources(chip)[index]}"] = buffer
+            entry_known = signal("entry_known")
+            if results:
+                self._insert_preamble(m, buffer)
+                coming = self.tx_stream
+                m.d.sync += entry_known.eq(known.bit_select(coming, 1))
+            else:
+                connect(m, flipped(self.inputs[index]), buffer.input)
+                coming = buffer.next_data[:STREAM_BITS]
+                arriving = self.inputs[index].tdata[:STREAM_BITS]
+                m.d.comb += [
+                    buffer.input_user.eq(known.bit_select(arriving, 1)),
+                    entry_known.eq(buffer.output_user),
+                ]
+            beat = buffer.output
+
             # The table is read with the beat that is about to come, in case it is a preamble.
             read = table.read_port()
-            coming = buffer.next_data[:STREAM_BITS]
-            entry_known = signal("entry_known")
             m.d.comb += read.addr.eq(coming)
-            m.d.sync += entry_known.eq(known.bit_select(coming, 1))
             entry_mask = read.data[:sinks]
             entry_start = read.data[sinks : sinks + bits]
             entry_length = read.data[sinks + bits :][:bits]

@@ -201,10 +201,10 @@ class SerialBridge(wiring.Component):
                 ]
         with m.State("WRITTEN"), m.If(axil.bvalid):
             m.d.sync += axil.bready.eq(0)
-            advance(Operation.WRITE)
             with m.If(axil.bresp != RESP_OKAY):
-                m.d.sync += done.eq(done)
                 request.finish(Status.BUS_ERROR, count=True)
+            with m.Else():
+                advance(Operation.WRITE)
 
         with m.State("READ"):
             given = begin(Operation.READ)
