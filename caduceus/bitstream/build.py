@@ -44,7 +44,7 @@ ECP5 = "\n".join(
 """Yosys's commands for the board's FPGA, up to the top module's name."""
 BRIDGE = "top.serial.bridge"
 ROUNDS_MAX = 200
-"""Rounds of routing after which nextpnr is stopped. What gets routed took up to 73; a router that
+"""Rounds of routing after which nextpnr is stopped. What gets routed took up to 98; a router that
 moves the same few wires to and fro never ends by itself."""
 _ROUND = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
 _LOOK_SECONDS, _LOG_END = 0.2, 4096
