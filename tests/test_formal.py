@@ -38,6 +38,12 @@ def test_every_property_can_fail():
     assert unrefuted(PROOFS, outcomes) == []
 
 
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.name)
+def test_every_seeded_bug_fits_its_source(proof):
+    for mutant in proof.mutants:
+        altered(proof.component, (mutant.change,), proof.reductions)
+
+
 def test_the_arbiters_bound_is_tight():
     within = arbiter.bound(3, 3)
     Model(arbiter.live(Arbiter, 3, 2, 3, within)).check(20, ["served_in_time"])
