@@ -18,6 +18,7 @@ from spec.chip import Chip
 from spec.files import write_whole
 
 _HEADS = ("LUTs", "FFs", "BRAM", "DSPs")
+_LOCK = "fpga.lock"
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,17 @@ def run(request: Request, console: Console) -> bool:
         UserError: there is no such chip, it does not go with the board, a tool is missing or
             failed, or the folder cannot be written.
     """
+    from fpga.board import demand_clocks
+
     chip = chip_description.find(request.chip)
     folder = request.output or request.builds / chip.name
     # A count has a folder of its own in it, with a lock of its own.
-    demand_own(folder, "build", "lock", *(f"{family}-*/lock" for family in xilinx.FAMILIES))
+    demand_own(folder, "build", _LOCK, *(f"{family}-*/{_LOCK}" for family in xilinx.FAMILIES))
     if request.family:
         folder /= f"{request.family}-{request.design}"
-    with only_run(folder, console):
+    else:
+        demand_clocks(chip)
+    with only_run(folder, console, _LOCK):
         if request.family:
             _count(chip, request, folder, console)
             return True

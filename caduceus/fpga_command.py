@@ -15,7 +15,8 @@ from caduceus.paths import BUILD
 @click.option("--seed", type=click.IntRange(1, 1 << 30), default=1, show_default=True,
               help="Of the placement.")  # fmt: skip
 @click.option("--synthesis", type=click.Choice(["xc7", "xcup"]),
-              help="Only count what Xilinx's 7 series or UltraScale+ would need.")  # fmt: skip
+              help="Only count what Xilinx's 7 series or UltraScale+ would need, in a folder "
+              "<synthesis>-<design> of the output.")  # fmt: skip
 @click.option("--design", type=click.Choice(["tile", "chip"]), default="tile", show_default=True,
               help="With --synthesis: one tile with its emulated array, or the chip without "
               "arrays.")  # fmt: skip

@@ -15,6 +15,7 @@ from spec.files import write_whole
 from tb import runner, tally
 from tb.results import Results
 
+_LOCK = "netlist.lock"
 _DIFFER = re.compile(r"\((\d+) of (\d+) values differ\)")
 _TOLD = ("LUT4", "TRELLIS_FF", "CCU2C", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
 
@@ -57,8 +58,8 @@ def run(folder: Path, alter: bool, console: Console) -> bool:
     """
     runner.tool_version(jobs.SIMULATOR)
     chosen: Sequence[Job] = (jobs.ALTERED,) if alter else jobs.JOBS
-    demand_own(folder, "check", "lock")
-    with only_run(folder, console):
+    demand_own(folder, "check", _LOCK)
+    with only_run(folder, console, _LOCK):
         found = [_run(job, folder, console) for job in chosen]
     totals = {
         name: sum(getattr(each, name) for each in found)

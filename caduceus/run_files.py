@@ -1,6 +1,8 @@
 """Files of commands: the folder that one works in, and where its result goes."""
 
+import errno
 import fcntl
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +16,15 @@ from spec.files import followed
 
 
 @contextmanager
-def only_run(folder: Path, console: Console) -> Iterator[None]:
+def only_run(folder: Path, console: Console, lock_name: str = "lock") -> Iterator[None]:
     """Runs share `folder`, so a second one says that it waits for the first, and does.
+
+    The file of that name is what `demand_own` can know the folder by.
 
     Raises:
         UserError: the folder cannot be made or written.
     """
-    with _lock(folder) as lock:
+    with _lock(folder / lock_name) as lock:
         with working_files(folder):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,10 +43,13 @@ def demand_own(folder: Path, what: str, *marks: str) -> None:
         marks: patterns of names, one of which any such run leaves.
 
     Raises:
-        UserError: there is something, and no such name; or the folder cannot be read.
+        UserError: there is something, and no such name; or it is no folder, or cannot be read.
     """
     with working_files(folder):
-        if not folder.is_dir() or not any(folder.iterdir()):
+        if not folder.is_dir() and (folder.exists() or folder.is_symlink()):
+            what = "link that leads to no folder" if folder.is_symlink() else "file"
+            raise UserError(f"{folder}: is a {what}: allowed is a folder, or a new name")
+        if not folder.exists() or not any(folder.iterdir()):
             return
         if not any(any(folder.glob(mark)) for mark in marks):
             raise UserError(
@@ -51,10 +58,10 @@ def demand_own(folder: Path, what: str, *marks: str) -> None:
             )
 
 
-def _lock(folder: Path) -> TextIO:
-    with working_files(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        return (folder / "lock").open("w", encoding="utf-8")
+def _lock(path: Path) -> TextIO:
+    with working_files(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8")
 
 
 @contextmanager
@@ -68,8 +75,15 @@ def working_files(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = error.filename or folder
-        reason = error.strerror or error
-        raise UserError(f"{place}: cannot make or read a file of the run: {reason}") from None
+        raise UserError(
+            f"{place}: cannot make or read a file of the run: {_reason(error)}"
+        ) from None
+
+
+def _reason(error: OSError) -> str:
+    # A folder that is to be made where there is a file "exists": that is not what is wrong.
+    wrong = errno.ENOTDIR if isinstance(error, FileExistsError) else error.errno
+    return os.strerror(wrong) if wrong else str(error)
 
 
 def can_be_written(output: Path) -> None:
@@ -108,4 +122,4 @@ def _result(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{output}: cannot write the result: {error.strerror}") from None
+        raise UserError(f"{output}: cannot write the result: {_reason(error)}") from None

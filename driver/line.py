@@ -1,5 +1,6 @@
 """What carries bytes between a host and a board: a serial port, or a socket in its place."""
 
+import errno
 import select
 import socket
 import termios
@@ -44,6 +45,8 @@ class _RealTime:
 def _reason(error: Exception) -> str:
     """What the system says, without what the library says about it."""
     for found in (error.__context__, error):
+        if found and found.args[:1] == (errno.ENOTTY,):  # asked for a line's settings
+            return "it is none"
         # `termios.error` has number and sentence, and no name for either.
         sentence = getattr(found, "strerror", None) or (found.args[1:] if found else None)
         if sentence:

@@ -63,8 +63,8 @@ class Board(Elaboratable):
         return m
 
 
-def board(chip: Chip) -> Board:
-    """The board with `chip`.
+def demand_clocks(chip: Chip) -> None:
+    """Demand that the board can give `chip` its clocks.
 
     Raises:
         UserError: the chip's clocks differ, or the PLL cannot make them.
@@ -79,4 +79,13 @@ def board(chip: Chip) -> Board:
         dividers(clocks.sync_mhz)
     except UserError as error:
         raise UserError(f"chip {chip.name}: {error}") from None
+
+
+def board(chip: Chip) -> Board:
+    """The board with `chip`.
+
+    Raises:
+        UserError: as of `demand_clocks`.
+    """
+    demand_clocks(chip)
     return Board(chip)

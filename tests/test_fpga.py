@@ -161,6 +161,12 @@ def test_a_count_and_a_build_may_come_in_any_order(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "ulx3s").iterdir()] == ["mine"]
 
 
+def test_a_chip_that_does_not_go_with_the_board_leaves_nothing(tmp_path):
+    with pytest.raises(UserError, match=r"chip hermes: clocks\.mvm_mhz = 1000: allowed on the"):
+        fpga.run(fpga.Request("hermes", 1, None, "chip", None, tmp_path), Console(quiet=True))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_key_is_over_the_chip_and_what_else_is_said():
     keys = {build.key(ULX3S), build.key(SMALL), build.key(ULX3S, "xc7"), build.key(ULX3S, "xcup")}
     assert len(keys) == 4

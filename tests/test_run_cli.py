@@ -70,7 +70,7 @@ def test_the_simulated_rtl(tmp_path: Path) -> None:
         ("nope", "unknown target 'nope': allowed is golden, sim, or serial:PORT"),
         ("serial:", "unknown target 'serial:': allowed is golden, sim, or serial:PORT"),
         ("serial:/dev/none", "/dev/none: cannot open the serial port: No such file or directory"),
-        ("serial:README.md", "README.md: cannot open the serial port: Inappropriate ioctl for dev"),
+        ("serial:README.md", "README.md: cannot open the serial port: it is none"),
     ],
 )
 def test_a_target_that_is_none(target: str, sentence: str) -> None:

@@ -103,9 +103,23 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match=rf"^{tmp_path}: there is something else: .*earlier build$"):
         demand_own(tmp_path, "build", "lock", "a-*/lock")
-    (tmp_path / "a-b").mkdir()
-    (tmp_path / "a-b" / "lock").touch()
-    demand_own(tmp_path, "build", "lock", "a-*/lock")
+    with only_run(tmp_path / "a-b", Console(quiet=True), "one.lock"):
+        pass
+    demand_own(tmp_path, "build", "a-*/one.lock")
+    with pytest.raises(UserError, match="there is something else"):
+        demand_own(tmp_path / "a-b", "check", "other.lock")
+
+
+def test_what_is_no_folder_is_told(tmp_path: Path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "none")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    for name, what in (("file", "file"), ("link", "link that leads to no folder"),
+                       ("round", "link that leads to no folder")):  # fmt: skip
+        with pytest.raises(UserError, match=rf"/{name}: is a {what}: allowed is a folder"):
+            demand_own(tmp_path / name, "build", "lock")
+    with pytest.raises(UserError, match=r"x\.json: cannot write the result: Not a directory$"):
+        forget(tmp_path / "file" / "x.json")
 
 
 def test_paths_are_made_whole_and_names_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
