@@ -245,7 +245,8 @@ class Testbed:
                     dut.group.value = int(group[fed])
             here = added < len(rx) and not (slow and self.random.random() < 0.3)
             dut.rx_valid.value = here
-            dut.rx.value = rx[added] if here else int(self.random.integers(1 << 8 * lanes - 1))
+            rubbish = int.from_bytes(self.random.bytes(lanes), "little")
+            dut.rx.value = rx[added] if here else rubbish
             dut.result_room.value = not (slow and self.random.random() < 0.2)
             await self.edge
             room = bool(dut.room.value)
