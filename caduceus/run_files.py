@@ -46,16 +46,16 @@ def demand_own(folder: Path, what: str, *marks: str) -> None:
         UserError: there is something, and no such name; or it is no folder, or cannot be read.
     """
     with working_files(folder):
-        if not folder.is_dir() and (folder.exists() or folder.is_symlink()):
-            what = "link that leads to no folder" if folder.is_symlink() else "file"
-            raise UserError(f"{folder}: is a {what}: allowed is a folder, or a new name")
-        if not folder.exists() or not any(folder.iterdir()):
-            return
-        if not any(any(folder.glob(mark)) for mark in marks):
-            raise UserError(
-                f"{folder}: there is something else: allowed is a new or empty folder, or that of "
-                f"an earlier {what}"
-            )
+        if folder.is_dir():
+            own = any(any(folder.glob(mark)) for mark in marks)
+            if not own and any(folder.iterdir()):
+                raise UserError(
+                    f"{folder}: there is something else: allowed is a new or empty folder, or that "
+                    f"of an earlier {what}"
+                )
+        elif folder.is_symlink() or folder.exists():
+            found = "link that leads to no folder" if folder.is_symlink() else "file"
+            raise UserError(f"{folder}: is a {found}: allowed is a folder, or a new name")
 
 
 def _lock(path: Path) -> TextIO:

@@ -1,6 +1,7 @@
 """What carries bytes between a host and a board: a serial port, or a socket in its place."""
 
 import errno
+import os
 import select
 import socket
 import termios
@@ -45,8 +46,6 @@ class _RealTime:
 def _reason(error: Exception) -> str:
     """What the system says, without what the library says about it."""
     for found in (error.__context__, error):
-        if found and found.args[:1] == (errno.ENOTTY,):  # asked for a line's settings
-            return "it is none"
         # `termios.error` has number and sentence, and no name for either.
         sentence = getattr(found, "strerror", None) or (found.args[1:] if found else None)
         if sentence:
@@ -97,7 +96,10 @@ class SerialLine(_RealTime):
         return data
 
     def _closed(self, error: Exception) -> UserError:
-        return UserError(f"{self._port}: cannot open the serial port: {_reason(error)}")
+        reason = _reason(error)
+        if reason == os.strerror(errno.ENOTTY):  # a file was asked for a line's settings
+            reason = "it is none"
+        return UserError(f"{self._port}: cannot open the serial port: {reason}")
 
     def _lost(self, error: Exception) -> UserError:
         return UserError(f"{self._port}: the serial port was lost: {_reason(error)}")

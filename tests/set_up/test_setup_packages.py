@@ -93,7 +93,7 @@ def test_candidate_is_what_apt_would_install(only_fakes, policy, version):
 
 
 def test_python_that_no_package_can_mend_is_refused(monkeypatch):
-    monkeypatch.setattr(sys, "base_prefix", "/opt/python")
+    monkeypatch.setattr(sys, "base_prefix", "/elsewhere")
     monkeypatch.setattr(packages, "_python_is_shared", lambda: False)
     with pytest.raises(SetupError, match="built without its shared library") as caught:
         packages.check_interpreter()
