@@ -34,7 +34,7 @@ DATA := case "$$NET" in \
 	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim run compile test regress verilog fpga netlist-test waves calibrate program lint format formal bench peers accuracy mvm-error sweep train clean distclean
+.PHONY: help setup sim run compile test regress verilog fpga netlist-test waves calibrate program lint format formal speed peers accuracy mvm-error sweep train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -97,10 +97,10 @@ format: setup ## Format the code and sort its imports
 formal: setup ## Prove properties of FIFOs, credits, arbiter and packet switch; find seeded bugs
 	@$(IN_VENV) python -m formal $(ARGS)
 
-bench: setup ## Measure speed, of the peers as well once make peers has installed them
-	@$(CADUCEUS) bench $(ARGS)
+speed: setup ## Measure speed, of the peers as well once make peers has installed them
+	@$(IN_VENV) python -m benchmarks $(ARGS)
 
-peers: setup ## Install aihwkit and PyTorch in .venv-peers for make bench (compiles for minutes)
+peers: setup ## Install aihwkit and PyTorch in .venv-peers for make speed (compiles for minutes)
 	@"$(PYTHON)" tools/setup.py --peers
 
 accuracy: setup ## Measure the published table, or with PCM=, SEED= or AGE= once (installs data first)

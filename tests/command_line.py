@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from caduceus.__main__ import main
+from caduceus.cli.main import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECONDS = 1800

@@ -8,7 +8,7 @@ import pytest
 from golden_reference import tiny
 from rich.console import Console
 
-from bench import golden, memory, peers, rate, speed
+from benchmarks import golden, memory, peers, rate, speed
 from spec.formats import ReadMode
 
 ROW = {"name": "aihwkit 9, C++ tile", "noise": "output", "computes": "a product",
@@ -42,7 +42,7 @@ def test_peers_are_measured_with_one_thread_in_this_repository(python) -> None:
     row = ROW | {"name": "$OMP_NUM_THREADS $MKL_NUM_THREADS $PWD $*"}
     text = json.dumps({"rows": [row], "missing": []})
     (found,) = peers.run(0.5, python(f"cat <<END\n{text}\nEND")).rows
-    assert found["name"] == f"1 1 {peers.REPOSITORY} -m bench.peer_tiles --seconds 0.5"
+    assert found["name"] == f"1 1 {peers.REPOSITORY} -m benchmarks.peer_tiles --seconds 0.5"
 
 
 def test_missing_peers_are_a_line_that_says_how_to_get_them(tmp_path: Path) -> None:

@@ -33,9 +33,7 @@ def test_a_mistake_is_one_sentence_of_a_process_too():
     assert run.stderr == here("sim", "--chip", "nope").stderr and run.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "command", [(), ("sim",), ("run",), ("verilog",), ("accuracy",), ("bench",)]
-)
+@pytest.mark.parametrize("command", [(), ("sim",), ("run",), ("verilog",), ("accuracy",)])
 def test_every_command_has_help(command):
     run = here(*command, "--help")
     assert run.returncode == 0

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 from fabric_model import runs_through
 
-from caduceus.__main__ import cli
+from caduceus.cli.main import cli
 from compiler import quantise
 from compiler.place import place
 from compiler.route import Router

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from caduceus import __main__, accuracy, bpc, collect, farm, points
+from caduceus import accuracy, bpc, collect, farm, points
+from caduceus.cli.main import main
 from caduceus.deploy import ideal
 from caduceus.points import Point
 from spec import chip as chips
@@ -15,7 +16,7 @@ from spec.formats import ReadMode
 def command(monkeypatch, capsys, *arguments: object) -> tuple[int, str]:
     monkeypatch.setattr("sys.argv", ["caduceus", *map(str, arguments)])
     with pytest.raises(SystemExit) as end:
-        __main__.main()
+        main()
     return end.value.code, capsys.readouterr().err
 
 
@@ -63,7 +64,7 @@ def test_a_mistake_is_one_sentence_before_any_work(
 def test_help(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["caduceus", "sweep", "--help"])
     with pytest.raises(SystemExit) as end:
-        __main__.main()
+        main()
     told = capsys.readouterr().out
     assert not end.value.code and told.startswith("Usage: caduceus sweep")
     assert "ideal,hermes_odp,hermes_tdp" in told and "25,3600,86400,2592000" in told
@@ -106,7 +107,7 @@ def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
         ["caduceus", "accuracy", *TINY, "--pcm", "hermes_tdp", "--seed", "7", "--age", "3600"],
     )
     with pytest.raises(SystemExit) as end:
-        __main__.main()
+        main()
     assert not end.value.code
     told = capsys.readouterr().out
     assert "hermes_tdp devices, seed 7, 3600 s old: golden" in told and "of 20 images" in told

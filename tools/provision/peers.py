@@ -60,7 +60,7 @@ def set_up(places: Places) -> None:
         say(f"{places.peers.name} is incomplete or outdated: making it again")
         shutil.rmtree(places.peers)
     require_space(places.root, PEERS_MB, "the peers")
-    say(f"making {places.peers.name}, for what `make bench` measures beside the golden model")
+    say(f"making {places.peers.name}, for what `make speed` measures beside the golden model")
     command = [sys._base_executable, "-m", "venv", places.peers]
     run(command, f"making {places.peers.name}", places.log, places.root)
     _install_torch(places)
@@ -142,7 +142,7 @@ def _pip(places: Places, arguments: list[str | Path], step: str, **variables: st
 
 def _prove(places: Places) -> None:
     """Have every peer compute, or say which does not."""
-    command = [places.peers / "bin" / "python", "-m", "bench.peer_tiles", "--seconds", "0"]
+    command = [places.peers / "bin" / "python", "-m", "benchmarks.peer_tiles", "--seconds", "0"]
     output = run(command, "trying the peers", places.log, places.root, None, places.root)
     printed = next(line for line in reversed(output.splitlines()) if line.startswith("{"))
     missing = json.loads(printed)["missing"]

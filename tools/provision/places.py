@@ -48,7 +48,7 @@ class Places:
 
     @property
     def peers(self) -> Path:
-        """The virtual environment of what `make bench` measures beside the golden model."""
+        """The virtual environment of what `make speed` measures beside the golden model."""
         return self.root / ".venv-peers"
 
     @property

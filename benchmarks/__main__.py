@@ -1,4 +1,4 @@
-"""`caduceus bench`: speed of the golden model and of the RTL, beside the machine it ran on."""
+"""`make speed`: speed of the golden model and of the RTL, beside the machine it ran on."""
 
 import json
 import os
@@ -10,10 +10,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import images as golden_images
-from bench import memory as golden_memory
-from bench import speed as tile_speed
-from caduceus import chip_bench, sim
+from benchmarks import chip as chip_speed
+from benchmarks import images as golden_images
+from benchmarks import memory as golden_memory
+from benchmarks import speed as tile_speed
+from caduceus import sim
+from caduceus.cli.console import plain_console
+from caduceus.cli.main import reported
 from caduceus.paths import BUILD
 from spec.errors import UserError
 from spec.files import write_whole
@@ -57,7 +60,7 @@ def _rtl(console: Console) -> list[dict]:
     """One row a simulation: how fast, how long its build took."""
     rows = []
     for chip, network, simulator, mode, images in RTL_RUNS:
-        output = BUILD / "bench" / f"{chip}-{simulator}-{mode}.json"
+        output = BUILD / "speed" / f"{chip}-{simulator}-{mode}.json"
         request = sim.Request(chip, network, simulator, mode, images, False, output)
         if not sim.run(request, console):
             raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
@@ -72,7 +75,7 @@ def _networks(console: Console) -> list[dict]:
     """One row a read mode: ResNet-9 from image to logits on the whole chip."""
     rows = []
     for chip, mode in NETWORK_RUNS:
-        output = BUILD / "bench" / f"{NETWORK}-{chip}-{mode}.json"
+        output = BUILD / "speed" / f"{NETWORK}-{chip}-{mode}.json"
         if not sim.run(sim.Request(chip, NETWORK, "verilator", mode, 2, False, output), console):
             raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
         report = json.loads(output.read_text(encoding="utf-8"))
@@ -98,14 +101,14 @@ def _table(title: str, rows: list[dict], keys: Sequence[str] | None = None) -> T
 
 
 def run(console: Console) -> Path:
-    """Measure, print tables, write `build/bench.json`; returns its path."""
+    """Measure, print tables, write `build/speed.json`; returns its path."""
     machine = _machine()
     with console.status("measuring the golden model and its peers"):
         tiles = tile_speed.run()
         image_rows = golden_images.run()
         memory_rows = golden_memory.run()
     rtl_rows = _rtl(console)
-    chip_rows = chip_bench.run(console)
+    chip_rows = chip_speed.run(console)
     network_rows = _networks(console)
     memory = {
         "this process, MiB": round(peak_mib(), 1),
@@ -137,7 +140,12 @@ def run(console: Console) -> Path:
     console.print(_table("RTL, whole chip: the chip's own", chip_rows, (*run, *figures)))
     console.print(_table(f"RTL, whole chip: {NETWORK} end to end, 2 images", network_rows))
     console.print(_table("peak memory", [memory]))
-    path = BUILD / "bench.json"
+    path = BUILD / "speed.json"
     write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")
     console.print(str(path), highlight=False, soft_wrap=True)
     return path
+
+
+if __name__ == "__main__":
+    with reported("speed"):
+        run(plain_console())

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench.one_thread import measured
-from bench.rate import rate
+from benchmarks.one_thread import measured
+from benchmarks.rate import rate
 from golden.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError

@@ -13,8 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.golden import BATCHES, plain_config, random_inputs
-from bench.one_thread import measured
+from benchmarks.golden import BATCHES, plain_config, random_inputs
+from benchmarks.one_thread import measured
 from golden.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError

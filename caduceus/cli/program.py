@@ -5,26 +5,19 @@ from pathlib import Path
 
 import click
 
-from caduceus.console import plain_console
-from caduceus.options import FiniteRange, OutputPath
-from caduceus.paths import BUILD
-
-_OUTPUT = BUILD / "program" / "result.json"
+from caduceus.cli import options
+from caduceus.cli.console import plain_console
 
 
 @click.command("program")
-@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
+@options.chip()
 @click.option("--devices", type=click.IntRange(1, 2), default=1, show_default=True,
               help="Devices of a cell in use: 1 (ODP) or 2 (TDP).")  # fmt: skip
-@click.option("--sim", "simulator", default="verilator", show_default=True,
-              help="Simulator: verilator or icarus.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=1, show_default=True,
-              help="Which devices, targets and inputs.")  # fmt: skip
-@click.option("--noise", type=FiniteRange(0, 40), default=1.0, show_default=True,
-              help="Standard deviation of a read, in counts.")  # fmt: skip
+@options.SIMULATOR
+@options.seed("Which devices, targets and inputs.", default=1)
+@options.noise
 @click.option("--diagonals", type=click.IntRange(1), help="Only the first so many.  [default: all]")
-@click.option("--output", type=OutputPath(), default=_OUTPUT,
-              show_default="build/program/result.json", help="Where the result goes.")  # fmt: skip
+@options.output("program/result.json", "Where the result goes.")
 def program(
     chip: str,
     devices: int,

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.one_thread import measured_elsewhere
+from benchmarks.one_thread import measured_elsewhere
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = REPOSITORY / ".venv-peers" / "bin" / "python"
@@ -46,8 +46,13 @@ def run(seconds: float = 0.1, python: Path | None = None) -> Peers:
         return Peers(missing=[NOT_INSTALLED])
     try:
         found = measured_elsewhere(
-            python, REPOSITORY, "bench.peer_tiles", "--seconds", str(seconds), timeout=60 * MINUTES
-        )
+            python,
+            REPOSITORY,
+            "benchmarks.peer_tiles",
+            "--seconds",
+            str(seconds),
+            timeout=60 * MINUTES,
+        )  # fmt: skip
         return _checked(found)
     except subprocess.CalledProcessError as error:
         lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]

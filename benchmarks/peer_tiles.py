@@ -1,7 +1,8 @@
 """Speed of the peers' tiles, measured by an interpreter that has the peers, and nothing of ours.
 
-`python -m bench.peer_tiles` prints JSON as its last line: `rows`, and a sentence in `missing` for
-what cannot be measured. All is 256x256 with inputs in -1 to 1, one thread, nothing for gradients.
+`python -m benchmarks.peer_tiles` prints JSON as its last line: `rows`, and a sentence in `missing`
+for what cannot be measured. All is 256x256 with inputs in -1 to 1, one thread, nothing for
+gradients.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from importlib.metadata import version
 
 import torch
 
-from bench.rate import rate
+from benchmarks.rate import rate
 
 SIZE = 256
 BATCHES = (1, 1024)

@@ -5,32 +5,21 @@ from pathlib import Path
 
 import click
 
-from caduceus.console import plain_console
-from caduceus.options import FiniteRange, OutputPath
-from caduceus.paths import BUILD
-
-_OUTPUT = BUILD / "calibrate" / "result.json"
+from caduceus.cli import options
+from caduceus.cli.console import plain_console
+from caduceus.cli.options import FiniteRange
 
 
 @click.command()
-@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
-@click.option("--sim", "simulator", default="verilator", show_default=True,
-              help="Simulator: verilator or icarus.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=1, show_default=True,
-              help="Which weights, inputs and converters.")  # fmt: skip
+@options.chip()
+@options.SIMULATOR
+@options.seed("Which weights, inputs and converters.", default=1)
 @click.option("--gain-spread", type=FiniteRange(0, 0.3), default=0.0709, show_default=True,
               help="Relative standard deviation of the converters' gains.")  # fmt: skip
 @click.option("--offset", type=FiniteRange(0, 40), default=2.0, show_default=True,
               help="Standard deviation of their offsets, in counts.")  # fmt: skip
-@click.option("--noise", type=FiniteRange(0, 40), default=1.0, show_default=True,
-              help="Standard deviation of a read, in counts.")  # fmt: skip
-@click.option(
-    "--output",
-    type=OutputPath(),
-    default=_OUTPUT,
-    show_default="build/calibrate/result.json",
-    help="Where the result goes.",
-)
+@options.noise
+@options.output("calibrate/result.json", "Where the result goes.")
 def calibrate(
     chip: str,
     simulator: str,

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import click
 
-from caduceus.console import plain_console
-from caduceus.options import FiniteRange, OutputPath, only
-from caduceus.paths import BUILD
+from caduceus.cli import options
+from caduceus.cli.console import plain_console
+from caduceus.cli.options import FiniteRange, only
 from spec.formats import ReadMode
-
-_OUTPUT = BUILD / "run" / "result.json"
 
 
 @click.command("run")
@@ -18,20 +16,12 @@ _OUTPUT = BUILD / "run" / "result.json"
     "--target", default="golden", show_default=True, metavar="golden|sim|serial:PORT",
     help="The golden model, the RTL in a simulator, or a board at a serial port.",
 )  # fmt: skip
-@click.option("--chip", default="hermes", show_default=True, help="Chip description.")
-@click.option("--net", "network", help="Network, by name or path; the chip's own if not given.")
-@click.option("--read-mode", type=click.Choice([str(mode) for mode in ReadMode]),
-              default="4-phase", show_default=True,
-              help="How signs are handled in the array.")  # fmt: skip
+@options.chip()
+@options.NETWORK
+@options.READ_MODE
 @click.option("--images", type=click.IntRange(1, 100_000),
               help="Images, input vectors, or characters.  [default: 2, 10, 20]")  # fmt: skip
-@click.option("--pcm", default="ideal", show_default=True,
-              help="PCM devices: ideal, generic, hermes_odp, hermes_tdp, or a settings file "
-              "(.yaml).")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), default=0, show_default=True,
-              help="Which devices of that kind.")  # fmt: skip
-@click.option("--age", type=FiniteRange(0, 1e10), default=0.0, show_default=True,
-              metavar="SECONDS", help="Time since the devices were programmed.")  # fmt: skip
+@options.devices
 @click.option("--sim", "simulator", default="verilator", show_default=True,
               help="Simulator of the target sim: verilator or icarus.")  # fmt: skip
 @click.option("--baud", type=click.IntRange(1, 100_000_000), default=1_000_000, show_default=True,
@@ -40,8 +30,7 @@ _OUTPUT = BUILD / "run" / "result.json"
     "--patience", type=FiniteRange(0.01, 3600), default=0.3, show_default=True, metavar="SECONDS",
     help="Wait so long for an answer of the board, ten times.",
 )  # fmt: skip
-@click.option("--output", type=OutputPath(), default=_OUTPUT,
-              show_default="build/run/result.json", help="Where the result goes.")  # fmt: skip
+@options.output("run/result.json", "Where the result goes.")
 @click.pass_context
 def run(
     context: click.Context,

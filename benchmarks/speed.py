@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import golden, peers
+from benchmarks import golden, peers
 
 PARTS = {"counts": "counts, exact", "run": "INT8, exact"}
 TITLE = "tiles of 256x256, MVM/s on one thread"

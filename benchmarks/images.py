@@ -15,8 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.one_thread import measured
-from bench.rate import rate
+from benchmarks.one_thread import measured
+from benchmarks.rate import rate
 from compiler.images import compile_images
 from golden.images import IMAGES_PER_BLOCK, Machine
 from spec import chip, formats, network, pcm_state

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
-from caduceus.console import plain_console
-from caduceus.options import OutputPath, only
+from caduceus.cli import options
+from caduceus.cli.console import plain_console
+from caduceus.cli.options import OutputPath, only
 from caduceus.paths import BUILD
 
 
 @click.command("fpga")
-@click.option("--chip", default="ulx3s", show_default=True, help="Chip description.")
+@options.chip("ulx3s")
 @click.option("--seed", type=click.IntRange(1, 1 << 30), default=1, show_default=True,
               help="Of the placement.")  # fmt: skip
 @click.option("--synthesis", type=click.Choice(["xc7", "xcup"]),

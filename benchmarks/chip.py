@@ -52,7 +52,7 @@ def run(console: Console) -> list[dict]:
     rows: list[dict] = []
     for name, mode, (size, channels, outputs) in RUNS:
         chip = chip_description.find(name)
-        place = BUILD / "bench" / f"{name}-chip"
+        place = BUILD / "speed" / f"{name}-chip"
         earlier = next((row for row in rows if row["chip"] == name), None)
         if earlier is None:
             shutil.rmtree(place, ignore_errors=True)

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import click
 
-from caduceus.console import plain_console
-from caduceus.options import OutputPath
-from caduceus.paths import BUILD
+from caduceus.cli import options
+from caduceus.cli.console import plain_console
 
 
 @click.command("netlist-test")
 @click.option("--altered", is_flag=True,
               help="Only run a netlist with one bit of a look-up table inverted: the comparison "
               "must tell, with exit status 1.")  # fmt: skip
-@click.option("--output", type=OutputPath(), default=BUILD / "netlist",
-              show_default="build/netlist", help="Folder of the files.")  # fmt: skip
+@options.output("netlist", "Folder of the files.")
 def netlist_test(altered: bool, output: Path) -> None:
     """Simulate the board's netlist, cell by cell, and compare it with the golden model.
 

@@ -1,0 +1,58 @@
+"""The command `caduceus sim`."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from caduceus.cli import options
+from caduceus.cli.console import plain_console
+from spec.formats import ReadMode
+
+
+@click.command()
+@options.chip()
+@options.NETWORK
+@options.SIMULATOR
+@options.READ_MODE
+@click.option(
+    "--images", type=click.IntRange(1, 100_000),
+    help="Test images, input vectors, or characters, to run.  [default: 2 images end to end, 10 "
+    "through one tile, 10 vectors, 20 characters]",
+)  # fmt: skip
+@options.REPLICAS
+@options.devices
+@click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
+@options.output("sim/result.json", "Where the result goes.")
+def sim(
+    chip: str,
+    network: str | None,
+    simulator: str,
+    read_mode: str,
+    images: int | None,
+    replicas: Mapping[str, int] | Literal["auto"] | None,
+    pcm: str,
+    seed: int,
+    age: float,
+    waves: bool,
+    output: Path,
+) -> None:
+    """Run in RTL and compare with the golden model.
+
+    A convolutional network runs on the whole chip, image in and logits out, with every output of
+    every tile compared; so does a recurrent network, with every hidden and cell state, and a layer
+    that is larger than a tile. A chain of layers that each fit one tile goes through one, layer by
+    layer, and every activation is compared. Without --net the chip runs one network of either kind.
+    """
+    from caduceus.deploy import DeviceRequest
+    from caduceus.sim import Request, run
+    from pcm import settings
+
+    devices = DeviceRequest(settings.find(pcm), seed, age)
+    request = Request(
+        chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices
+    )
+    if not run(request, plain_console()):
+        sys.exit(1)
