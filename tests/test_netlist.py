@@ -1,15 +1,19 @@
 """Netlists in the place of RTL: benches take them, and tell when one bit of one is another."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command_line import here
+from netlists import design, jobs
+from netlists import run as netlist_test
 
-from caduceus import netlist_test
-from caduceus.netlist import alter, cells, design, jobs
+from caduceus.netlist import alter, cells
 from caduceus.netlist.alter import Place
+from caduceus.netlist.design import ALTERED, NETLIST, VERILOG
 from spec.errors import UserError
 from tb import tally, test_emulated_array, test_rx_buffer
 from tb.benches import Bench, Case
@@ -32,7 +36,7 @@ def test_netlist_of_a_buffer_passes_its_bench(tmp_path):
     assert found["cells"]["LUT4"] > 0 and found["cells"]["TRELLIS_FF"] > 0
     assert not found["altered"]
     # A synthesis that left the source as it is would pass, too.
-    text = (place / design.VERILOG).read_text()
+    text = (place / VERILOG).read_text()
     assert "caduceus" not in text and text.count(".s3 ") >= found["cells"]["LUT4"]
 
 
@@ -43,7 +47,7 @@ def test_one_inverted_bit_of_a_table_is_reported(tmp_path):
     place = tmp_path / "rx_buffer" / "units1-icarus" / "design"
     told = json.loads((place / design.SUMMARY).read_text())["altered"]
     assert told.startswith("bit ") and told.endswith(" of rx_buffer is inverted")
-    one, other = ((place / name).read_text() for name in (design.NETLIST, design.ALTERED))
+    one, other = ((place / name).read_text() for name in (NETLIST, ALTERED))
     tables = [
         [cell["parameters"]["INIT"] for module in json.loads(text)["modules"].values()
          for cell in module["cells"].values() if cell["type"] == "LUT4"]
@@ -154,6 +158,9 @@ def test_mismatches_are_counted(tmp_path, monkeypatch):
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence):
-    run = here("netlist-test", *arguments)
+    run = subprocess.run(
+        [sys.executable, "-m", "netlists", *arguments], cwd=REPOSITORY, capture_output=True,
+        text=True, check=False, env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/tests"},
+    )  # fmt: skip
     assert run.returncode == 2
     assert sentence in run.stderr and "Traceback" not in run.stderr

@@ -10,7 +10,6 @@ from caduceus.cli.accuracy import accuracy
 from caduceus.cli.calibrate import calibrate
 from caduceus.cli.compile import compile_program
 from caduceus.cli.fpga import fpga
-from caduceus.cli.netlist_test import netlist_test
 from caduceus.cli.program import program
 from caduceus.cli.run import run
 from caduceus.cli.sim import sim
@@ -30,7 +29,7 @@ def cli() -> None:
 
 
 for _command in (
-    accuracy, calibrate, compile_program, fpga, netlist_test, program, run, sim, sweep, verilog,
+    accuracy, calibrate, compile_program, fpga, program, run, sim, sweep, verilog,
 ):  # fmt: skip
     cli.add_command(_command)
 

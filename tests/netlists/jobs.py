@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from caduceus.netlist import design
+from netlists import design
 from tb import test_images, test_recurrent, test_tile
 from tb.benches import Bench, Case, Variant
 

@@ -1,4 +1,4 @@
-"""`caduceus netlist-test`: the netlist of the board's synthesis in benches, in RTL's place."""
+"""`make netlist-test`: the netlist of the board's synthesis in benches, in RTL's place."""
 
 import json
 import re
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus.netlist import design, jobs
-from caduceus.netlist.jobs import Job
 from caduceus.run_files import demand_own, only_run
+from netlists import design, jobs
+from netlists.jobs import Job
 from spec.files import write_whole
 from tb import runner, tally
 from tb.results import Results

@@ -1,0 +1,1 @@
+"""Netlists of the board's synthesis in the benches of the RTL: `make netlist-test`."""
