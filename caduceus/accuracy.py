@@ -20,7 +20,7 @@ from caduceus.sources import sources
 from caduceus.workload import Workload, workload
 from compiler.images import compile_images
 from compiler.one_tile import compile_network
-from golden import images as golden_images
+from golden import machine
 from golden import network as golden_network
 from spec.chip import Chip
 from spec.errors import UserError
@@ -176,8 +176,8 @@ def _run(
             whole = compile_images(network, weights, chip, read_mode)
             whole, state = deployed(whole, chip, devices, typical.images(network))
             started = time.monotonic()
-            outputs = golden_images.run(whole, chip, state, x, progress=advance)
-            return outputs.reshape(len(images), -1), time.monotonic() - started
+            found = machine.run(whole, chip, state, x, progress=advance)
+            return found.outputs.reshape(len(images), -1), time.monotonic() - started
         program = compile_network(network, weights, chip, read_mode)
         program, states = deployed_layers(program, chip, devices)
         started = time.monotonic()

@@ -10,19 +10,17 @@ from numpy.typing import NDArray
 from caduceus.calibration import drift_factor, measured
 from compiler.calibrate import calibrated
 from compiler.compensate import compensated
-from golden import chip as golden_chip
-from golden import images as golden_images
+from golden.machine import Machine
 from golden.tile import Tile
 from pcm import make
 from pcm.devices import INPUT_POWER, Inputs
 from pcm.settings import Settings, find
 from spec import formats, pcm_state
 from spec.chip import Chip
-from spec.gdpu import LstmState
 from spec.network import Network
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram, Program, TileConfig
-from spec.program_codes import computing, device_codes, gathers
+from spec.program_codes import computing, device_codes
 from spec.recurrent import RecurrentNetwork
 
 AnyNetwork = TypeVar("AnyNetwork", Network, RecurrentNetwork)
@@ -181,15 +179,7 @@ def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
         signs[number][1] |= bool((vectors < 0).any())
 
     state = pcm_state.ideal(chip, device_codes(program, chip))
-    if gathers(program):
-        golden_images.Machine(program, chip, state, tap).run(x)
-    else:
-        machine = golden_chip.Machine(program, chip, state, tap)
-        if program.slices:
-            machine.run_sequences(x[np.newaxis])
-        else:
-            nothing = LstmState(np.zeros((len(x), 0), np.int8), np.zeros((len(x), 0), np.uint16))
-            machine.step(x, nothing, np.arange(len(x)))
+    Machine(program, chip, state, tap).run(x[np.newaxis] if program.slices else x)
     largest = formats.INT8_MAX**2
     return [
         Inputs(sums[tile.tile] / (max(counts[tile.tile], 1) * largest), not all(signs[tile.tile]))

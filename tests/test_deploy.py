@@ -13,7 +13,7 @@ from compiler.calibrate import INDEX
 from compiler.images import compile_images
 from compiler.one_tile import compile_network
 from compiler.recurrent import compile_recurrent
-from golden import images as golden_images
+from golden import machine
 from pcm import make, settings
 from spec import chip, network, pcm_state, recurrent
 from spec.formats import ReadMode
@@ -91,23 +91,16 @@ def test_what_is_corrected_comes_closer_to_ideal_results() -> None:
     errors = {}
     quiet = TDP.model_copy(update={"programming_noise": False, "read_noise": False})
     program, x = compiled(quiet)
-    _, traces = golden_images.Machine(
-        program, TINY, pcm_state.ideal(TINY, device_codes(program, TINY))
-    ).run(x)
+    ideal_state = pcm_state.ideal(TINY, device_codes(program, TINY))
+    traces = machine.run(program, TINY, ideal_state, x, capture=True).tiles
     first = next(tile for tile in computing(program) if tile.block.layer == "conv0")
     for corrected in (False, True):
         how = quiet.model_copy(update={"calibrate": corrected, "compensate": corrected})
-        _, found = golden_images.Machine(
-            *_on(deployed(program, TINY, DeviceRequest(how, 2, 86400.0), x))
-        ).run(x)
+        changed, state = deployed(program, TINY, DeviceRequest(how, 2, 86400.0), x)
+        found = machine.run(changed, TINY, state, x, capture=True).tiles
         difference = found[first.tile].results.astype(int) - traces[first.tile].results
         errors[corrected] = float(np.sqrt((difference**2).mean()))
     assert errors[True] < 0.75 * errors[False], errors
-
-
-def _on(pair):
-    program, state = pair
-    return program, TINY, state
 
 
 def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:

@@ -145,7 +145,7 @@ def test_compiled_without_a_place_to_keep_it(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_golden_model_loads_without_compiler() -> None:
     """Commands that compute nothing do not wait for numba."""
-    code = "import sys, golden.tile, golden.chip, golden.images; print('numba' in sys.modules)"
+    code = "import sys, golden.tile, golden.machine; print('numba' in sys.modules)"
     root = Path(__file__).resolve().parent.parent
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert run.stdout.strip() == "False", run.stderr
