@@ -20,9 +20,10 @@ from spec import recurrent as recurrent_description
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
+from spec.paths import Stream
 from spec.program import ChipProgram, TileProgram
 from spec.program_codes import computing
-from spec.streams import Stream, trace
+from spec.streams import trace
 
 _EMPTY, _FORWARDS = ".", "+"
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from caduceus.calibration import drift_factor, measured
 from compiler.calibrate import calibrated
 from compiler.compensate import compensated
+from golden.fast.tile import Tile
 from golden.machine import Machine
-from golden.tile import Tile
 from pcm import make
 from pcm.devices import INPUT_POWER, Inputs
 from pcm.settings import Settings, find

@@ -25,7 +25,7 @@ from caduceus.average import mean_deviation
 from caduceus.deploy import DeviceRequest, deployed_layers
 from caduceus.published import ZEROS
 from compiler.one_tile import compile_network
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from pcm import settings
 from pcm.settings import Settings
 from spec import formats

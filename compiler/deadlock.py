@@ -53,8 +53,9 @@ from compiler.orders import Dataflow, Orders
 from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
+from spec.paths import Hop, Stream, channel, demand_one_source
 from spec.program import ChipProgram
-from spec.streams import Hop, Stream, channel, demand_one_source, trace
+from spec.streams import trace
 
 PACKET, QUEUE, TURN, END, TAKE, ARRIVAL = "packet", "queue", "turn", "end", "take", "arrival"
 _Node = tuple

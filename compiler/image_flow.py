@@ -19,9 +19,10 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT, RX
 from spec.feature_map import Window
+from spec.paths import Stream, demand_one_source
 from spec.program import ChipProgram, TileProgram
 from spec.program_codes import computing
-from spec.streams import Stream, demand_one_source, trace
+from spec.streams import trace
 
 IMAGES_MAX = 64
 """Images after which the state must have come back: buffers hold parts of a few."""

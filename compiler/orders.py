@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from spec import fabric
 from spec.chip import Chip
-from spec.streams import Stream
+from spec.paths import Stream
 
 
 class Dataflow:

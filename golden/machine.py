@@ -10,20 +10,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import gather
-from golden.fast_gdpu import FastGdpu
+from golden.fast.gdpu import FastGdpu
+from golden.fast.tile import Tap, Tile
 from golden.payload import Values, from_bytes, to_bytes
-from golden.pool import pool
-from golden.tile import Tap, Tile
+from golden.reference import gather
+from golden.reference.pool import pool
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import GDPU, INPUT, RX
 from spec.gdpu import LstmState
+from spec.paths import Node, Stream
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram, TileProgram
 from spec.program_check import check
 from spec.program_codes import computing, gathers
-from spec.streams import End, Node, Part, Stream, order, trace
+from spec.streams import End, Part, order, trace
 
 IMAGES_PER_BLOCK = 16
 """Images that go through the chip together: bounds memory, and fills the processor's cache well."""

@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import host
-from golden.tile import Tile
+from golden.fast.tile import Tile
+from golden.reference import host
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.network import Input

@@ -13,6 +13,7 @@ from spec.feature_map import Pooling, Window
 from spec.formats import ReadMode
 from spec.gdpu import GATES
 from spec.image_registers import POOL_KINDS
+from spec.paths import Stream, follow, hidden_state, sources
 from spec.pcm_state import IMAGE_COLUMN_WORDS, IMAGE_HEADER_WORDS, PcmState
 from spec.program import (
     ChipProgram,
@@ -27,7 +28,6 @@ from spec.program import (
 )
 from spec.program_codes import computing
 from spec.register import Register
-from spec.streams import Stream, follow, hidden_state, sources
 
 _NAME = "written"
 

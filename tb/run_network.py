@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from compiler.one_tile import compile_network
 from driver.tile import TileHost
-from golden import host
 from golden import network as golden_network
+from golden.reference import host
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import pcm_state

@@ -10,7 +10,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 
-from golden.programmer import Programmed
+from golden.reference.programmer import Programmed
 from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode

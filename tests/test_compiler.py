@@ -5,7 +5,7 @@ import pytest
 
 from compiler import quantise
 from compiler.one_tile import compile_network
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec import chip, network, pcm_state
 from spec.errors import UserError
 from spec.formats import CELL_MAX, DEVICE_MAX, ReadMode

@@ -12,8 +12,9 @@ from spec import chip, fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
+from spec.paths import Hop, Stream
 from spec.program import ChipProgram, Route, SliceProgram, TileProgram
-from spec.streams import Hop, Stream, trace
+from spec.streams import trace
 
 TINY = chip.find("tiny")
 FAR = sized(

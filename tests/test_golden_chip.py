@@ -23,7 +23,7 @@ from golden_reference import random_state
 
 from compiler import quantise
 from golden import machine
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError
 from spec.formats import GAIN_FRACTION, ReadMode

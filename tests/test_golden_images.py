@@ -23,9 +23,10 @@ from recurrent_networks import TALL, random_network
 
 from compiler.images import compile_images
 from compiler.recurrent import compile_recurrent
-from golden import gather, machine
+from golden import machine
+from golden.fast.tile import Tile
 from golden.feature_maps import layers
-from golden.tile import Tile
+from golden.reference import gather
 from spec import pcm_state
 from spec.chip import Chip, find
 from spec.errors import UserError

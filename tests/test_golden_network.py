@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from golden_reference import random_config, random_state
 
-from golden import host, network
-from golden.tile import Tile
+from golden import network
+from golden.fast.tile import Tile
+from golden.reference import host
 from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode

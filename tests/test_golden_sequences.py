@@ -8,9 +8,9 @@ from golden_reference import random_state
 from recurrent_networks import random_network
 
 from compiler.recurrent import compile_recurrent
-from golden import gdpu
+from golden.fast.tile import Tile
 from golden.machine import run
-from golden.tile import Tile
+from golden.reference import gdpu
 from spec import chip, fabric
 from spec.chip import Chip
 from spec.errors import UserError

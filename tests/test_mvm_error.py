@@ -11,7 +11,7 @@ from caduceus import mvm_error
 from caduceus.deploy import DeviceRequest
 from caduceus.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task
 from compiler.one_tile import compile_network
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from pcm import settings
 from spec import chip as chip_description
 from spec import pcm_state
