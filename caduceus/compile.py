@@ -57,7 +57,7 @@ def run(
         output = BUILD / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
-    layer = not lstm and workload(found[0], description) is Workload.LAYER
+    layer = not lstm and workload(found[0]) is Workload.LAYER
     if replicas and (lstm or layer):
         raise refused(found[0].name)
     if not (lstm or layer):

@@ -82,7 +82,7 @@ def prepared(
         )  # fmt: skip
     network, weights = network_description.find(name)
     asked = within(network, devices.settings)
-    if workload(network, chip) is Workload.LAYER:
+    if workload(network) is Workload.LAYER:
         x, _ = test_images.inputs(network, inputs or VECTORS)
         x = x.reshape(len(x), -1)
         program = compile_layer(asked, weights, chip, mode)

@@ -13,8 +13,8 @@ from spec import chip as chip_description
 from spec import pcm_state, program_image
 from tb.chip_job import VARIABLE, ChipJob, ChipOutcome, peak_mib
 from tb.chip_player import ChipPlayer
-from tb.network_job import Step
 from tb.scoreboard import Comparisons
+from tb.step import Step
 from tb.tile_host import EventPort, reset, start_clock
 
 

@@ -24,8 +24,8 @@ from tb import recording
 from tb.chip_job import VARIABLE, ChipJob, peak_mib
 from tb.chip_player import LOOK_EVERY_CLOCKS, ChipPlayer
 from tb.image_job import RECORD, ImageOutcome, busiest, results
-from tb.network_job import Step
 from tb.scoreboard import Comparisons
+from tb.step import Step
 from tb.tile_host import EventPort, reset, start_clock
 
 SLEEP_LOOKS = 1000
