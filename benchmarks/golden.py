@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.one_thread import measured
 from benchmarks.rate import rate
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode

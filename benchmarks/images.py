@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks.one_thread import measured
 from benchmarks.rate import rate
 from compiler.images import compile_images
-from golden.images import IMAGES_PER_BLOCK, Machine
+from golden.machine import IMAGES_PER_BLOCK, Machine
 from spec import chip, formats, network, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.golden import BATCHES, plain_config, random_inputs
 from benchmarks.one_thread import measured
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode

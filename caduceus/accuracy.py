@@ -14,14 +14,13 @@ from rich.progress import Progress
 
 from caduceus import images as test_images
 from caduceus import typical
-from caduceus.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
+from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from caduceus.sources import sources
 from caduceus.workload import Workload, workload
 from compiler.images import compile_images
-from compiler.one_tile import compile_network
-from golden import images as golden_images
-from golden import network as golden_network
+from compiler.whole_chip import compile_layer
+from golden import machine
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
@@ -171,15 +170,15 @@ def _run(
         def advance(done: int) -> None:
             bar.advance(task, done)
 
-        if workload(network, chip) is Workload.IMAGES:
-            x = test_images.vectors(network, images)
-            whole = compile_images(network, weights, chip, read_mode)
-            whole, state = deployed(whole, chip, devices, typical.images(network))
-            started = time.monotonic()
-            outputs = golden_images.run(whole, chip, state, x, progress=advance)
-            return outputs.reshape(len(images), -1), time.monotonic() - started
-        program = compile_network(network, weights, chip, read_mode)
-        program, states = deployed_layers(program, chip, devices)
+        x = test_images.vectors(network, images)
+        if workload(network) is Workload.LAYER:
+            x = x.reshape(len(x), -1)
+            program = compile_layer(network, weights, chip, read_mode)
+            typically = typical.vectors(network)
+        else:
+            program = compile_images(network, weights, chip, read_mode)
+            typically = typical.images(network)
+        program, state = deployed(program, chip, devices, typically)
         started = time.monotonic()
-        outputs = golden_network.run(program, chip, images, states, progress=advance)
-        return outputs, time.monotonic() - started
+        found = machine.run(program, chip, state, x, progress=advance)
+        return found.outputs.reshape(len(images), -1), time.monotonic() - started

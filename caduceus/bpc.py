@@ -19,7 +19,7 @@ from caduceus.accuracy import fingerprint
 from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from caduceus.paths import BUILD
 from compiler.recurrent import compile_recurrent
-from golden.chip import Machine
+from golden.machine import Machine
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
@@ -129,7 +129,7 @@ def measure(
                 now.hidden[0], now.cell[0] = 0, 0
             # Reads are numbered on from chunk to chunk, so that each has noise of its own.
             read = start * cut.numbers.shape[1]
-            run = machine.run_sequences(weights.embedding[cut.numbers[here].T], now, read)
+            run = machine.run(weights.embedding[cut.numbers[here].T], initial=now, first=read)
             now = LstmState(run.state.hidden.copy(), run.state.cell.copy())
             targets = cut.targets[here].T
             counted = targets != IGNORED

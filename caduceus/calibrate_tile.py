@@ -21,7 +21,7 @@ from caduceus.run_files import can_be_written, forget, only_run, working_files
 from caduceus.sim import tile_sources
 from compiler.calibrate import INDEX
 from compiler.quantise import binary16, device_codes
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from pcm import make, settings
 from spec import chip as chip_description
 from spec import formats, pcm_state

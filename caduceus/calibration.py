@@ -7,7 +7,7 @@ The procedures are those of `compiler`, which drive the RTL as well
 from compiler import calibrate, compensate
 from compiler.calibrate import Calibration
 from golden import measure
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec.formats import ReadMode
 from spec.program import TileConfig
 

@@ -12,7 +12,6 @@ from compiler import recurrent
 from compiler.image_flow import needs
 from compiler.images import compile_images
 from compiler.recurrent_plan import Plan as RecurrentPlan
-from compiler.streams import Stream, trace
 from compiler.whole_chip import Plan, planned
 from spec import chip as chip_description
 from spec import fabric, program_image
@@ -21,8 +20,10 @@ from spec import recurrent as recurrent_description
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
+from spec.paths import Stream
 from spec.program import ChipProgram, TileProgram
 from spec.program_codes import computing
+from spec.streams import trace
 
 _EMPTY, _FORWARDS = ".", "+"
 
@@ -56,7 +57,7 @@ def run(
         output = BUILD / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
-    layer = not lstm and workload(found[0], description) is Workload.LAYER
+    layer = not lstm and workload(found[0]) is Workload.LAYER
     if replicas and (lstm or layer):
         raise refused(found[0].name)
     if not (lstm or layer):
@@ -86,7 +87,7 @@ def report(program: ChipProgram, where: Plan, chip: Chip) -> str:
             *_grid(program, {tile: f"{k}.{j}" for (k, j), tile in where.tiles.items()}, chip),
             f"k.j: rows block k, columns block j; {_FORWARDS} only forwards",
             "",
-            *(_line(stream, program) for stream in trace(program, chip)),
+            *(_line(stream, program) for stream in trace(program, chip).streams),
             "",
             f"{len(where.tiles)} of {chip.tiles} tiles compute, {forwarding} only forward; "
             f"{len(program.inputs)} packets in and {len(program.outputs)} out a vector",
@@ -119,7 +120,7 @@ def report_recurrent(program: ChipProgram, where: RecurrentPlan, chip: Chip) -> 
             "x input, h hidden state, both for the gates of GDPU slice j (g); d dense layer; "
             f"{_FORWARDS} only forwards",
             "",
-            *(_line(stream, program) for stream in trace(program, chip)),
+            *(_line(stream, program) for stream in trace(program, chip).streams),
             "",
             f"{len(where.tiles)} of {chip.tiles} tiles compute, {forwarding} only forward; "
             f"{len(program.slices)} of {chip.gdpu.slices} GDPU slices with {units} units; "
@@ -164,7 +165,7 @@ def report_images(program: ChipProgram, chip: Chip) -> str:
             "",
             *lines,
             "",
-            *(_line(stream, program) for stream in trace(program, chip)),
+            *(_line(stream, program) for stream in trace(program, chip).streams),
             "",
             f"{len(tiles)} of {chip.tiles} tiles compute, {len(program.tiles) - len(tiles)} only "
             "forward",

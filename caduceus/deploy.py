@@ -10,19 +10,17 @@ from numpy.typing import NDArray
 from caduceus.calibration import drift_factor, measured
 from compiler.calibrate import calibrated
 from compiler.compensate import compensated
-from golden import chip as golden_chip
-from golden import images as golden_images
-from golden.tile import Tile
+from golden.fast.tile import Tile
+from golden.machine import Machine
 from pcm import make
-from pcm.devices import INPUT_POWER, Inputs
+from pcm.devices import Inputs
 from pcm.settings import Settings, find
 from spec import formats, pcm_state
 from spec.chip import Chip
-from spec.gdpu import LstmState
 from spec.network import Network
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, Program, TileConfig
-from spec.program_codes import computing, device_codes, gathers
+from spec.program import ChipProgram, TileConfig
+from spec.program_codes import computing, device_codes
 from spec.recurrent import RecurrentNetwork
 
 AnyNetwork = TypeVar("AnyNetwork", Network, RecurrentNetwork)
@@ -86,10 +84,18 @@ def deployed(
         UserError: seed or age are out of range, targets are too large for the devices, or a
             constant of a correction does not fit binary16.
     """
+    if request.settings.device_model is None and plain(request.settings):
+        return program, pcm_state.ideal(chip, device_codes(program, chip), request.seed)
+    return deployed_for(program, chip, request, seen(program, chip, x))
+
+
+def deployed_for(
+    program: ChipProgram, chip: Chip, request: DeviceRequest, inputs: Sequence[Inputs]
+) -> tuple[ChipProgram, PcmState]:
+    """Likewise, where it is known what the inputs of each computing tile are like."""
     targets = device_codes(program, chip)
     if request.settings.device_model is None and plain(request.settings):
         return program, pcm_state.ideal(chip, targets, request.seed)
-    inputs = seen(program, chip, x)
     configs = [tile.config for tile in computing(program)]
     state, corrected = _corrected(configs, chip, request, targets, inputs)
     found = dict(zip((tile.tile for tile in computing(program)), corrected, strict=True))
@@ -98,29 +104,6 @@ def deployed(
         for tile in program.tiles
     )
     return replace(program, tiles=tiles), state
-
-
-def deployed_layers(
-    program: Program, chip: Chip, request: DeviceRequest
-) -> tuple[Program, list[PcmState]]:
-    """Likewise for a network that goes through one tile, programmed anew for each layer.
-
-    Returns:
-        the program, and a state of one tile for each layer.
-    """
-    layers, states = [], []
-    for index, layer in enumerate(program.layers):
-        targets = layer.codes[np.newaxis]
-        if request.settings.device_model is None and plain(request.settings):
-            layers.append(layer)
-            states.append(pcm_state.ideal(chip, targets, request.seed))
-            continue
-        driven = np.arange(chip.array.rows) < layer.config.rows
-        inputs = Inputs(np.where(driven, INPUT_POWER, 0.0))
-        state, (config,) = _corrected([layer.config], chip, request, targets, [inputs], index)
-        layers.append(replace(layer, config=config))
-        states.append(state)
-    return replace(program, layers=tuple(layers)), states
 
 
 def plain(settings: Settings) -> bool:
@@ -139,15 +122,14 @@ def _corrected(
     request: DeviceRequest,
     targets: NDArray[np.uint8],
     inputs: Sequence[Inputs],
-    programming: int = 0,
 ) -> tuple[PcmState, list[TileConfig]]:
     """State of all tiles, and each tile's configuration with what the host corrects."""
     settings = request.settings
     mode = configs[0].read_mode if configs else formats.ReadMode.FOUR_PHASE
-    made = make.state(chip, targets, settings, request.seed, request.age, mode, inputs, programming)
+    made = make.state(chip, targets, settings, request.seed, request.age, mode, inputs)
     fresh = None
     if settings.compensate and settings.drift and request.age > 0:
-        fresh = make.state(chip, targets, settings, request.seed, 0.0, mode, inputs, programming)
+        fresh = make.state(chip, targets, settings, request.seed, 0.0, mode, inputs)
     corrected = []
     for index, config in enumerate(configs):
         tile = Tile(chip, made, index)
@@ -181,15 +163,7 @@ def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
         signs[number][1] |= bool((vectors < 0).any())
 
     state = pcm_state.ideal(chip, device_codes(program, chip))
-    if gathers(program):
-        golden_images.Machine(program, chip, state, tap).run(x)
-    else:
-        machine = golden_chip.Machine(program, chip, state, tap)
-        if program.slices:
-            machine.run_sequences(x[np.newaxis])
-        else:
-            nothing = LstmState(np.zeros((len(x), 0), np.int8), np.zeros((len(x), 0), np.uint16))
-            machine.step(x, nothing, np.arange(len(x)))
+    Machine(program, chip, state, tap).run(x[np.newaxis] if program.slices else x)
     largest = formats.INT8_MAX**2
     return [
         Inputs(sums[tile.tile] / (max(counts[tile.tile], 1) * largest), not all(signs[tile.tile]))

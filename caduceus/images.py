@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.paths import TEST_IMAGES
-from golden import host
+from golden.reference import host
 from spec.errors import UserError
 from spec.network import Network
 from train import cifar10, fashion_mnist

@@ -22,16 +22,18 @@ from rich.table import Table
 
 from caduceus.ages import AGES
 from caduceus.average import mean_deviation
-from caduceus.deploy import DeviceRequest, deployed_layers
+from caduceus.deploy import DeviceRequest, deployed_for
 from caduceus.published import ZEROS
-from compiler.one_tile import compile_network
-from golden.tile import Tile
+from compiler.whole_chip import compile_layer
+from golden.fast.tile import Tile
 from pcm import settings
+from pcm.devices import INPUT_POWER, Inputs
 from pcm.settings import Settings
 from spec import formats
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode
 from spec.network import Input, Layer, Network, Weights
+from spec.program_codes import computing
 
 VECTORS = 2048
 MODELS = ("ideal", "hermes_odp", "hermes_tdp", "generic")
@@ -121,9 +123,12 @@ def results(
     )  # fmt: skip
     bias = np.zeros(columns, dtype=np.float32)
     weights = {"mvm": Weights(work.weight.astype(np.float32), bias)}
-    program = compile_network(network, weights, chip, mode)
-    program, states = deployed_layers(program, chip, request)
-    given = Tile(chip, states[0]).run(program.layers[0].config, work.x)
+    program = compile_layer(network, weights, chip, mode)
+    driven = np.arange(chip.array.rows) < rows
+    inputs = [Inputs(np.where(driven, INPUT_POWER, 0.0))]
+    program, state = deployed_for(program, chip, request, inputs)
+    (tile,) = computing(program)
+    given = Tile(chip, state).run(tile.config, work.x)
     return given.astype(np.float64) * work.step
 
 

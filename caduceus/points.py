@@ -12,8 +12,8 @@ from caduceus import images as test_images
 from caduceus.deploy import DeviceRequest, within
 from caduceus.workload import Workload, workload
 from compiler.images import compile_images
-from compiler.one_tile import compile_network
 from compiler.recurrent import compile_recurrent
+from compiler.whole_chip import compile_layer
 from pcm import settings
 from pcm.devices import OLDEST
 from spec import chip as chip_description
@@ -183,8 +183,8 @@ def check(point: Point) -> None:
     accuracy.demand_data_set(network)
     test_images.pictures(network, point.count or accuracy.TEST_SET)
     network = within(network, devices.settings)
-    whole = workload(network, chip) is Workload.IMAGES
-    (compile_images if whole else compile_network)(network, weights, chip, mode)
+    layer = workload(network) is Workload.LAYER
+    (compile_layer if layer else compile_images)(network, weights, chip, mode)
 
 
 def measure(point: Point) -> Measured:

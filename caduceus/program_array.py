@@ -20,8 +20,8 @@ from caduceus.progress import watch
 from caduceus.published import ZEROS
 from caduceus.run_files import can_be_written, forget, only_run, working_files
 from caduceus.sim import tile_sources
-from golden.programmer import Programmed, Programmer
-from golden.tile import Tile
+from golden.fast.tile import Tile
+from golden.reference.programmer import Programmed, Programmer
 from spec import chip as chip_description
 from spec import formats, pcm_state, programming
 from spec.chip import Chip

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tb.network_job import Step
+from tb.step import Step
 
 LOOK_EVERY_SECONDS = 0.2
 

@@ -12,8 +12,7 @@ from caduceus.workload import Workload, workload
 from compiler.images import compile_images
 from compiler.recurrent import compile_recurrent
 from compiler.whole_chip import compile_layer
-from golden import chip as golden_chip
-from golden import images as golden_images
+from golden import machine
 from spec import network as network_description
 from spec import recurrent
 from spec.chip import Chip
@@ -75,7 +74,7 @@ def prepared(
         x, following = text.inputs(network, weights, inputs or STEPS)
         program = compile_recurrent(within(network, devices.settings), weights, chip, mode)
         program, state = deployed(program, chip, devices, typical.steps(network, weights))
-        golden = golden_chip.run_sequences(program, chip, state, x[np.newaxis])
+        golden = machine.run(program, chip, state, x[np.newaxis])
         scale = network.dense.output_scale if network.dense else 1.0
         return Work(
             program, state, "steps", len(x), x, golden.outputs[0], golden.state,
@@ -83,15 +82,16 @@ def prepared(
         )  # fmt: skip
     network, weights = network_description.find(name)
     asked = within(network, devices.settings)
-    if workload(network, chip) is Workload.LAYER:
+    if workload(network) is Workload.LAYER:
         x, _ = test_images.inputs(network, inputs or VECTORS)
         x = x.reshape(len(x), -1)
         program = compile_layer(asked, weights, chip, mode)
         program, state = deployed(program, chip, devices, typical.vectors(network))
-        return Work(program, state, "vectors", len(x), x, golden_chip.run(program, chip, state, x))
+        expected = machine.run(program, chip, state, x).outputs[:, 0]
+        return Work(program, state, "vectors", len(x), x, expected)
     x, labels = test_images.inputs(network, inputs or IMAGES)
     program = compile_images(asked, weights, chip, mode)
     program, state = deployed(program, chip, devices, typical.images(network))
-    expected = golden_images.run(program, chip, state, x).reshape(-1, program.output_length)
+    expected = machine.run(program, chip, state, x).outputs.reshape(-1, program.output_length)
     vectors = x.reshape(-1, x.shape[-1])
     return Work(program, state, "images", len(x), vectors, expected, labels=labels)

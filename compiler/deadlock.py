@@ -50,11 +50,12 @@ from enum import IntEnum
 import networkx as nx
 
 from compiler.orders import Dataflow, Orders
-from compiler.streams import Hop, Stream, channel, source_name, trace
 from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
+from spec.paths import Hop, Stream, channel, demand_one_source
 from spec.program import ChipProgram
+from spec.streams import trace
 
 PACKET, QUEUE, TURN, END, TAKE, ARRIVAL = "packet", "queue", "turn", "end", "take", "arrival"
 _Node = tuple
@@ -80,9 +81,10 @@ def check(program: ChipProgram, chip: Chip) -> None:
 
     Raises:
         Deadlock: it could; the sentence gives the cycle.
-        UserError: its streams are not as `compiler.streams.trace` demands.
+        UserError: its streams are not as `spec.streams.trace` demands, or share a number.
     """
-    graph = _Waits(program, trace(program, chip), chip).graph
+    demand_one_source(program, chip)
+    graph = _Waits(program, trace(program, chip).streams, chip).graph
     cycle = _cycle(graph)
     if cycle is not None:
         raise Deadlock(
@@ -155,7 +157,7 @@ class _Tree:
     """
 
     def __init__(self, stream: Stream) -> None:
-        self.stream, self.source = stream, source_name(stream)
+        self.stream, self.source = stream, stream.source
         self.ways: dict[str, tuple[str, ...]] = {self.source: (self.source,)}
         self.fork: dict[str, Hop] = {}
         for hop in stream.hops:

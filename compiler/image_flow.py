@@ -15,13 +15,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 
-from compiler.streams import Stream, trace
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT, RX
 from spec.feature_map import Window
+from spec.paths import Stream, demand_one_source
 from spec.program import ChipProgram, TileProgram
 from spec.program_codes import computing
+from spec.streams import trace
 
 IMAGES_MAX = 64
 """Images after which the state must have come back: buffers hold parts of a few."""
@@ -55,9 +56,10 @@ def check(program: ChipProgram, chip: Chip) -> None:
 
     Raises:
         TooSmall: buffers are too small; the sentence says which, and by how many bytes.
-        UserError: streams share a link, or the program is not as `compiler.streams.trace` demands.
+        UserError: streams share a link, or the program is not as `spec.streams.trace` demands.
     """
-    _check_links(trace(program, chip))
+    demand_one_source(program, chip)
+    _check_links(trace(program, chip).streams)
     flow = _Flow(program, chip, {})
     if not flow.blocked():
         return
@@ -257,7 +259,8 @@ class _Flow:
         }
         self._senders: dict[tuple[int, str, int], int | None] = {}
         self._ends: dict[int | None, list[list[tuple[int, str, int]]]] = defaultdict(list)
-        for stream in trace(program, chip):
+        streams = trace(program, chip).streams
+        for stream in streams:
             ends = [
                 (tile, sink, tables[tile][stream.number])
                 for sink in (INPUT, RX)
@@ -269,7 +272,7 @@ class _Flow:
                 self._senders[tile, sink, part if turns else 0] = stream.producer
         (last,) = {
             stream.producer
-            for stream in trace(program, chip)
+            for stream in streams
             for output in program.outputs[:1]
             if stream.number == output.stream
         }

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from compiler.streams import Stream, source_name
 from spec import fabric
 from spec.chip import Chip
+from spec.paths import Stream
 
 
 class Dataflow:
@@ -88,7 +88,7 @@ def _root(stream: Stream) -> object:
 
     A stream that enters the fabric at two tiles forks in its slice: it shares no order with others.
     """
-    source = source_name(stream)
+    source = stream.source
     if sum(hop.entered == source for hop in stream.hops) > 1:
         return source
     trunk = 0

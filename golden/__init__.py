@@ -1,1 +1,1 @@
-"""The chip in numpy, bit for bit: the reference that the RTL is compared with."""
+"""The chip in numpy, bit for bit: `reference` defines it, `fast` computes it, `machine` runs it."""

@@ -1,6 +1,6 @@
 """A host's procedure, driven on the golden model of a tile."""
 
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec.measurement import Found, HostProcedure
 
 

@@ -10,9 +10,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import chip as golden_chip
-from golden import images as golden_images
-from golden.plan import plan
+from golden.machine import Machine
 from golden.register_program import Written, program_of
 from spec import fabric, formats, gdpu_registers, pcm_state, registers
 from spec.chip import Chip
@@ -20,7 +18,7 @@ from spec.errors import UserError
 from spec.gdpu import LstmState
 from spec.host_port import OKAY, SLVERR, HostPort
 from spec.program import ChipProgram, HostStream
-from spec.program_codes import gathers
+from spec.streams import trace
 
 _CLEAR, _START = (gdpu_registers.BY_NAME["CONTROL"].field(n).low for n in ("clear", "start"))
 
@@ -179,11 +177,10 @@ class RegisterChip(HostPort):
                 start += len(packets[0])
             program, state = program_of(self._chip, self._tiles, self._slices, tuple(inputs))
             try:
-                plan(program, self._chip)
+                trace(program, self._chip)
             except UserError:
                 return  # a stream is missing as yet
-            make = golden_images.Machine if gathers(program) else golden_chip.Machine
-            self._program, self._machine = program, make(program, self._chip, state)
+            self._program, self._machine = program, Machine(program, self._chip, state)
         program = self._program
         (count,) = waiting
         if count % program.input_pixels:
@@ -194,15 +191,12 @@ class RegisterChip(HostPort):
 
     def _run(self, program: ChipProgram, x: NDArray[np.int8]) -> NDArray[np.int8]:
         """Output vectors of input vectors, int8 [n, output_length]."""
-        machine, first = self._machine, self._vectors
+        first = self._vectors
         self._vectors += len(x)
-        if gathers(program):
-            pixels = program.input_pixels
-            outputs, _ = machine.run(x.reshape(-1, pixels, x.shape[1]), first // pixels)
-            return outputs.reshape(-1, program.output_length)
         if not program.slices:
-            nothing = LstmState(np.zeros((len(x), 0), np.int8), np.zeros((len(x), 0), np.uint16))
-            return machine.step(x, nothing, first + np.arange(len(x)))[0]
+            images = x.reshape(-1, program.input_pixels, program.input_length)
+            found = self._machine.run(images, first=first // program.input_pixels)
+            return found.outputs.reshape(-1, program.output_length)
         units = [(each.slice, each.config.units) for each in program.slices]
         before = LstmState(
             *(
@@ -210,7 +204,7 @@ class RegisterChip(HostPort):
                 for array in (self._hidden, self._cell)
             )
         )
-        found = machine.run_sequences(x[np.newaxis], before, first_read=first)
+        found = self._machine.run(x[np.newaxis], initial=before, first=first)
         start = 0
         for number, count in units:
             self._hidden[number, :count] = found.state.hidden[0, start : start + count]

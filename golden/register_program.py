@@ -1,12 +1,11 @@
 """What a host wrote to a chip's registers, put together again to a program and its devices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.plan import Source, arrivals
 from spec import fabric, formats, registers
 from spec.chip import Chip
 from spec.errors import UserError
@@ -14,6 +13,7 @@ from spec.feature_map import Pooling, Window
 from spec.formats import ReadMode
 from spec.gdpu import GATES
 from spec.image_registers import POOL_KINDS
+from spec.paths import Stream, follow, hidden_state, sources
 from spec.pcm_state import IMAGE_COLUMN_WORDS, IMAGE_HEADER_WORDS, PcmState
 from spec.program import (
     ChipProgram,
@@ -26,6 +26,7 @@ from spec.program import (
     TileProgram,
     chip_digest,
 )
+from spec.program_codes import computing
 from spec.register import Register
 
 _NAME = "written"
@@ -79,18 +80,15 @@ def program_of(
             codes = None if config is None else _codes(chip, tile.image, config)
             stream = None if config is None else tile.get("TX_STREAM")
             found.append(TileProgram(number, routes, config, codes, stream))
-    computing = [tile for tile in found if tile.config is not None]
     sequence = [
         _slice(chip, number, each)
         for number, each in enumerate(slices)
         if each.get("MODE", "north") or each.get("MODE", "south")
     ]
-    outputs = host_outputs(chip, found, sequence, inputs)
-    modes = {tile.config.read_mode for tile in computing} or {ReadMode.FOUR_PHASE}
+    modes = {tile.config.read_mode for tile in found if tile.config} or {ReadMode.FOUR_PHASE}
     if len(modes) > 1:
         raise UserError("tiles of both read modes: the golden model allows one for all")
     (mode,) = modes
-    length = max((part.start + part.length for part in outputs), default=0)
     program = ChipProgram(
         chip=chip.name,
         chip_digest=chip_digest(chip),
@@ -98,14 +96,21 @@ def program_of(
         read_mode=mode,
         tiles=tuple(found),
         inputs=inputs,
-        outputs=outputs,
+        outputs=(),
         input_length=max(part.start + part.length for part in inputs),
-        output_length=length,
+        output_length=0,
         slices=tuple(sequence),
-        input_pixels=_input_pixels(chip, found, inputs),
-        output_pixels=_output_pixels(chip, found),
     )
-    return program, _state(chip, [tiles[tile.tile].image for tile in computing])
+    streams = _followed(program, chip)
+    outputs = _host_outputs(chip, streams)
+    program = replace(
+        program,
+        outputs=outputs,
+        output_length=max((part.start + part.length for part in outputs), default=0),
+        input_pixels=_input_pixels(program, streams),
+        output_pixels=_output_pixels(program, streams),
+    )
+    return program, _state(chip, [tiles[tile.tile].image for tile in computing(program)])
 
 
 def _routes(chip: Chip, tile: Written) -> tuple[Route, ...]:
@@ -193,32 +198,23 @@ def _slice(chip: Chip, number: int, each: Written) -> SliceProgram:
     return SliceProgram(number, config, sides, **streams)
 
 
-def host_outputs(
-    chip: Chip,
-    tiles: Sequence[TileProgram],
-    slices: Sequence[SliceProgram],
-    inputs: Sequence[HostStream],
-) -> tuple[HostStream, ...]:
-    """The packets that leave for the host, port by port: in the output vector one after another."""
-    tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in tiles}
-    entrances = fabric.host_tiles(chip, "inputs")
-    sources = [Source(None, 0, s.length, s.stream, (entrances[s.port],)) for s in inputs]
-    sources += [
-        Source(("tile", t.tile), 0, t.config.tx_bytes, t.tx_stream, (t.tile,))
-        for t in tiles
-        if t.config is not None
+def _followed(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
+    """The streams of the program, and where they go."""
+    tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in program.tiles}
+    found = [follow(stream, tables, chip) for stream in sources(program, chip)]
+    found += [
+        follow(hidden_state(each, each.stream), tables, chip, each.sides) for each in program.slices
     ]
-    for each in slices:
-        sides = fabric.gdpu_tiles(chip, each.slice)
-        enters = tuple(sides[side] for side in each.sides)
-        node = "slice", each.slice
-        sources.append(Source(node, 0, each.config.units, each.stream, enters))
+    return tuple(found)
+
+
+def _host_outputs(chip: Chip, streams: Sequence[Stream]) -> tuple[HostStream, ...]:
+    """The packets that leave for the host, port by port: in the output vector one after another."""
     ports = {tile: port for port, tile in enumerate(fabric.host_tiles(chip, "outputs"))}
     left = sorted(
-        (ports[tile], source.stream, source.length)
-        for source in sources
-        for tile, route in arrivals(source, tables, chip)
-        if fabric.HOST in route.sinks
+        (ports[tile], stream.number, stream.length)
+        for stream in streams
+        for tile in stream.ends(fabric.HOST)
     )
     found, start = [], 0
     for port, stream, length in left:
@@ -227,30 +223,28 @@ def host_outputs(
     return tuple(found)
 
 
-def _input_pixels(chip: Chip, tiles: Sequence[TileProgram], inputs: Sequence[HostStream]) -> int:
+def _input_pixels(program: ChipProgram, streams: Sequence[Stream]) -> int:
     """Packets of an image on each of the host's streams."""
-    tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in tiles}
-    windows = {tile.tile: tile.config.window for tile in tiles if tile.config is not None}
-    entrances = fabric.host_tiles(chip, "inputs")
-    for part in inputs:
-        source = Source(None, 0, part.length, part.stream, (entrances[part.port],))
-        for tile, route in arrivals(source, tables, chip):
-            if fabric.INPUT in route.sinks and windows.get(tile):
-                return windows[tile].pixels
+    windows = {tile.tile: tile.config.window for tile in computing(program)}
+    for stream in streams:
+        if stream.node is None:
+            for tile in stream.ends(fabric.INPUT):
+                if windows.get(tile):
+                    return windows[tile].pixels
     return 1
 
 
-def _output_pixels(chip: Chip, tiles: Sequence[TileProgram]) -> int:
+def _output_pixels(program: ChipProgram, streams: Sequence[Stream]) -> int:
     """Packets of an image on each stream to the host."""
-    tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in tiles}
-    for tile in tiles:
-        config = tile.config
-        if config is None or not (config.window or config.pooling):
+    configs = {tile.tile: tile.config for tile in computing(program)}
+    for stream in streams:
+        config = configs.get(stream.producer)
+        if config is None or not stream.ends(fabric.HOST):
             continue
-        source = Source(("tile", tile.tile), 0, config.tx_bytes, tile.tx_stream, (tile.tile,))
-        if any(fabric.HOST in route.sinks for _, route in arrivals(source, tables, chip)):
-            pooling = config.pooling
-            return pooling.down * pooling.across if pooling else config.window.results
+        if config.pooling:
+            return config.pooling.down * config.pooling.across
+        if config.window:
+            return config.window.results
     return 1
 
 

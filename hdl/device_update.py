@@ -42,8 +42,8 @@ _RESULT = {
     "within": 1,
 }
 RESULT = data.StructLayout(_RESULT)
-"""What a host is told of a line, as `golden.programmer.Programmed` says; of a read, only the count,
-as `error`, and the device."""
+"""What a host is told of a line, as `golden.reference.programmer.Programmed` says; of a read, only
+the count, as `error`, and the device."""
 
 RECORD = data.StructLayout(
     {

@@ -11,7 +11,6 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.feature_map import Pooling, Window
 from spec.formats import ReadMode
-from spec.network import Geometry, Layer, Network
 
 
 @dataclass(frozen=True)
@@ -89,31 +88,6 @@ class TileConfig:
 
 
 @dataclass(frozen=True)
-class LayerProgram:
-    """A layer as one tile runs it.
-
-    Attributes:
-        layer, geometry: what the layer is, for the host's im2col and pooling.
-        config: the tile's configuration while it runs the layer.
-        codes: uint8 [array rows, array columns, 4], target conductance codes.
-    """
-
-    layer: Layer
-    geometry: Geometry
-    config: TileConfig
-    codes: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Program:
-    """A network, layer by layer, for a chip description."""
-
-    chip: str
-    network: Network
-    layers: tuple[LayerProgram, ...]
-
-
-@dataclass(frozen=True)
 class Route:
     """What a tile does with the packets of a stream.
 
@@ -156,8 +130,8 @@ class TileProgram:
     Attributes:
         tile: number of the tile.
         routes: entries of its route table.
-        config, codes: as in `LayerProgram`, `codes` only as large as config.rows x config.columns;
-            None for a tile that only forwards.
+        config: its configuration; None for a tile that only forwards.
+        codes: uint8 [config.rows, config.columns, 4], target conductance codes; None likewise.
         tx_stream: preamble of its results; None for a tile that only forwards.
         block: what it holds, where the compiler says it.
     """

@@ -33,7 +33,7 @@ _SINK = re.compile(r"(?:east|west|south|north)_[1-9][0-9]?|gdpu|host|input|rx")
 def check(program: ChipProgram, chip: Chip | None = None) -> None:
     """Demand that every value of `program` is within its limits; with `chip`, within the chip's.
 
-    Where packets go is not followed here; `golden.plan` does that.
+    Where packets go is not followed here; `spec.streams` does that.
 
     Raises:
         UserError: a value is not; the sentence names the tile and the key.

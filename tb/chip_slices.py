@@ -3,7 +3,7 @@
 import numpy as np
 from cocotb.triggers import ClockCycles
 
-from golden import gdpu
+from golden.reference import gdpu
 from spec import fabric
 from spec.gdpu import GATES
 from spec.program import SliceProgram

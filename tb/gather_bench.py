@@ -13,7 +13,7 @@ import numpy as np
 from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
-from golden import gather
+from golden.reference import gather
 from hdl.gather_config import FIELDS
 from hdl.pixel_receiver import UNDERWAY_MAX
 from spec.fabric import PARTS

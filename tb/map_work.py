@@ -8,8 +8,8 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import gather, pool
-from golden.tile import Tile
+from golden.fast.tile import Tile
+from golden.reference import gather, pool
 from spec.chip import Chip
 from spec.fabric import PARTS
 from spec.feature_map import Pooling

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import adc
-from golden.pcm_array import Crossbar
+from golden.reference import adc
+from golden.reference.pcm_array import Crossbar
 from spec import formats, pcm_state
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode, Steer

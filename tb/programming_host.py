@@ -5,7 +5,7 @@ from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
 from driver.tile import TileHost
-from golden.programmer import Programmed
+from golden.reference.programmer import Programmed
 from spec import programming, programming_registers
 from spec.chip import Chip
 from spec.host_port import OKAY

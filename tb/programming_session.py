@@ -10,9 +10,9 @@ from amaranth.hdl import Shape
 from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
 from numpy.typing import ArrayLike, NDArray
 
-from golden import adc
-from golden.pcm_array import Crossbar
-from golden.programmer import Programmed, Programmer
+from golden.reference import adc
+from golden.reference.pcm_array import Crossbar
+from golden.reference.programmer import Programmed, Programmer
 from hdl.device_update import RESULT
 from spec import formats, pcm_state, programming
 from spec.chip import Chip

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import modulator
+from golden.reference import modulator
 from spec.chip import Chip
 from spec.formats import PHASES, SLOTS, ReadMode
 from tb.scoreboard import compare

@@ -8,7 +8,6 @@ import numpy as np
 
 from compiler import deadlock
 from compiler.route import Link, Router
-from compiler.streams import trace
 from spec import fabric, formats
 from spec.chip import Chip
 from spec.errors import UserError
@@ -17,6 +16,7 @@ from spec.formats import ReadMode
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram, chip_digest
 from spec.program_codes import computing, device_codes
+from spec.streams import trace
 from tb.tile_bench import random_config, random_state
 
 _ALSO_OUT, _STRAIGHT, _WANDER = 0.2, 0.2, 0.3
@@ -241,7 +241,7 @@ def random_vectors(random: np.random.Generator, program: ChipProgram, count: int
 
 def hops(program: ChipProgram, chip: Chip) -> int:
     """Packets that enter a tile's link controller for one input vector, over whatever source."""
-    return sum(len(stream.hops) for stream in trace(program, chip))
+    return sum(len(stream.hops) for stream in trace(program, chip).streams)
 
 
 def describe(program: ChipProgram) -> str:

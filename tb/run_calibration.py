@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from compiler import calibrate
 from compiler.calibrate import Calibration
 from golden import measure
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode

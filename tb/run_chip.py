@@ -8,13 +8,13 @@ import cocotb
 import numpy as np
 
 from driver.chip import ChipHost
-from golden import chip as golden_chip
+from golden import machine
 from spec import chip as chip_description
 from spec import pcm_state, program_image
 from tb.chip_job import VARIABLE, ChipJob, ChipOutcome, peak_mib
 from tb.chip_player import ChipPlayer
-from tb.network_job import Step
 from tb.scoreboard import Comparisons
+from tb.step import Step
 from tb.tile_host import EventPort, reset, start_clock
 
 
@@ -27,7 +27,7 @@ async def run_chip(dut: object) -> None:
     program = program_image.load(folder / "program.bin", chip)
     state = pcm_state.load(folder / "state.pcm", chip)
     x = np.load(folder / "inputs.npy")
-    golden = golden_chip.run(program, chip, state, x)
+    golden = machine.run(program, chip, state, x).outputs[:, 0]
     start_clock(dut.aclk, job.clock_half_periods_ps[0])
     start_clock(dut.mvm_clk, job.clock_half_periods_ps[1])
     host = ChipHost(EventPort(dut, dut.aclk), chip)

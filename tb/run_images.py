@@ -11,8 +11,8 @@ from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 
 from driver.chip import ChipHost
-from golden import images as golden_images
-from golden.images import TileTrace
+from golden import machine
+from golden.machine import TileTrace
 from spec import chip as chip_description
 from spec import pcm_state, program_image
 from spec.chip import Chip
@@ -24,8 +24,8 @@ from tb import recording
 from tb.chip_job import VARIABLE, ChipJob, peak_mib
 from tb.chip_player import LOOK_EVERY_CLOCKS, ChipPlayer
 from tb.image_job import RECORD, ImageOutcome, busiest, results
-from tb.network_job import Step
 from tb.scoreboard import Comparisons
+from tb.step import Step
 from tb.tile_host import EventPort, reset, start_clock
 
 SLEEP_LOOKS = 1000
@@ -111,7 +111,7 @@ async def run_images(dut: object) -> None:
     state = pcm_state.load(folder / "state.pcm", chip)
     x = np.load(folder / "inputs.npy")
     before = time.monotonic()
-    golden, traces = golden_images.run(program, chip, state, x, capture=True)
+    golden = machine.run(program, chip, state, x, capture=True)
     golden_seconds = time.monotonic() - before
     start_clock(dut.aclk, job.clock_half_periods_ps[0])
     start_clock(dut.mvm_clk, job.clock_half_periods_ps[1])
@@ -145,9 +145,9 @@ async def run_images(dut: object) -> None:
     assert not errors, f"ERROR registers by tile: {errors}"
 
     comparison = Comparisons()
-    outputs = played.outputs.reshape(golden.shape)
-    comparison.add(golden, outputs, lambda at: f"image {at[0]}, output {at[1:]}")
-    compare_tiles(program, RECORD, traces, comparison)
+    outputs = played.outputs.reshape(golden.outputs.shape)
+    comparison.add(golden.outputs, outputs, lambda at: f"image {at[0]}, output {at[1:]}")
+    compare_tiles(program, RECORD, golden.tiles, comparison)
 
     async def counter(name: str) -> dict[str, int]:
         return {str(tile): value for tile, value in (await host.count(name, program)).items()}

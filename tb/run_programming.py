@@ -10,12 +10,11 @@ from pathlib import Path
 import cocotb
 import numpy as np
 
-from golden.programmer import Programmed
+from golden.reference.programmer import Programmed
 from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode
 from spec.programming import Procedure
-from tb.network_job import Step
 from tb.programming_host import ProgrammingHost
 from tb.programming_job import (
     DIAGONALS,
@@ -29,6 +28,7 @@ from tb.programming_job import (
     products_config,
     products_file,
 )
+from tb.step import Step
 from tb.streamed_tile import StreamedTile
 
 

@@ -8,13 +8,13 @@ import cocotb
 import numpy as np
 
 from driver.chip import ChipHost
-from golden import chip as golden_chip
+from golden import machine
 from spec import chip as chip_description
 from spec import pcm_state, program_image
 from tb.chip_job import VARIABLE, ChipJob, SequenceOutcome, peak_mib
 from tb.chip_player import ChipPlayer
-from tb.network_job import Step
 from tb.sequence_run import SequenceRun
+from tb.step import Step
 from tb.tile_host import EventPort, reset, start_clock
 
 
@@ -29,8 +29,7 @@ async def run_sequence(dut: object) -> None:
     x = np.load(folder / "inputs.npy")
     # The same text twice: reads go on being counted.
     expected = tuple(
-        golden_chip.run_sequences(program, chip, state, x[np.newaxis], first_read=first)
-        for first in (0, len(x))
+        machine.run(program, chip, state, x[np.newaxis], first=first) for first in (0, len(x))
     )
     start_clock(dut.aclk, job.clock_half_periods_ps[0])
     start_clock(dut.mvm_clk, job.clock_half_periods_ps[1])

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driver.chip import ChipHost
-from golden.chip import Sequences
+from golden.machine import Outcome
 from spec.program import ChipProgram
 from tb.chip_player import ChipPlayer, Played
 from tb.scoreboard import Comparisons
@@ -26,7 +26,7 @@ class SequenceRun:
         player: ChipPlayer,
         program: ChipProgram,
         x: NDArray[np.int8],
-        expected: tuple[Sequences, Sequences],
+        expected: tuple[Outcome, Outcome],
         progress: Callable[[int], None] | None = None,
     ) -> None:
         """The sequence goes through twice: `expected` of either time; `progress` is told steps."""

@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
 from driver.slice import SliceHost
-from golden import gdpu
+from golden.reference import gdpu
 from hdl.axi_lite import RESP_OKAY, RESP_SLVERR
 from spec import formats
 from spec.chip import Chip

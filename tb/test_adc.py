@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from numpy.typing import NDArray
 
-from golden import adc
+from golden.reference import adc
 from hdl import pcm_array
 from spec import formats, pcm_state
 from spec.formats import PHASES, ReadMode, Steer

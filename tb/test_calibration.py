@@ -14,7 +14,7 @@ import numpy as np
 from compiler import calibrate, compensate
 from compiler.calibrate import Calibration
 from golden import measure
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.verilog import write

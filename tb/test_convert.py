@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 
-from golden import convert
+from golden.reference import convert
 from hdl.convert import Fp16ToInt8, Int8ToFp16, Uint12ToFp16
 from hdl.verilog import write
 from tb import benches

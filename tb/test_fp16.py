@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 
-from golden import fp16
+from golden.reference import fp16
 from hdl.fp16 import Fp16Fma
 from hdl.verilog import write
 from tb import benches

@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 from cocotb.clock import Clock
 
-from golden import gdpu
+from golden.reference import gdpu
 from hdl.fp16_tanh import Fp16Tanh
 from hdl.verilog import write
 from spec import formats

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from golden import gdpu
+from golden.reference import gdpu
 from hdl.gdpu import Gdpu, units_per_group
 from hdl.verilog import write
 from spec import formats

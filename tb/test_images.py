@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from compiler import image_flow
 from compiler.images import compile_images
 from driver.chip import ChipHost
-from golden import images as golden_images
-from golden.images import TileTrace
+from golden import machine
+from golden.machine import Outcome
 from spec import network, pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
@@ -151,14 +151,14 @@ class _Images:
         program: ChipProgram,
         state: PcmState,
         x: NDArray[np.int8],
-        golden: tuple[NDArray[np.int8], dict[int, TileTrace]],
+        golden: Outcome,
     ) -> Comparisons:
         """Run, and compare what left the chip and, where tiles have recorders, what they did."""
         outputs, _ = await self.run(random, program, state, x)
         comparison = Comparisons()
-        comparison.add(golden[0], outputs, lambda at: f"image {at[0]}, output {at[1:]}")
+        comparison.add(golden.outputs, outputs, lambda at: f"image {at[0]}, output {at[1:]}")
         if benches.current().get("recorded", True):
-            compare_tiles(program, RECORD, golden[1], comparison)
+            compare_tiles(program, RECORD, golden.tiles, comparison)
         return comparison
 
 
@@ -190,13 +190,13 @@ async def random_networks(dut: object) -> None:
         count = int(random.integers(1, 4))
         shape = (count, program.input_pixels, program.input_length)
         x = random.integers(-127, 128, shape, dtype=np.int8)
-        golden = golden_images.run(program, bench.chip, state, x, capture=True)
+        golden = machine.run(program, bench.chip, state, x, capture=True)
         comparison = await bench.compared(random, program, state, x, golden)
         assert not comparison.mismatches, comparison.first
         assert not await bench.host.errors()
         counted = await bench.host.count("MVMS", program)
         for tile in computing(program):
-            made = golden[1][tile.tile].results
+            made = golden.tiles[tile.tile].results
             assert counted[tile.tile] >= made.shape[0] * made.shape[1]
         layers += len({tile.block.layer for tile in computing(program)})
         results += comparison.compared
@@ -213,11 +213,11 @@ async def networks_of_the_project(dut: object) -> None:
         state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
         shape = (2, program.input_pixels, program.input_length)
         x = random.integers(0, 128, shape, dtype=np.int8)
-        golden = golden_images.run(program, bench.chip, state, x, capture=True)
+        golden = machine.run(program, bench.chip, state, x, capture=True)
         comparison = await bench.compared(random, program, state, x, golden)
         assert not comparison.mismatches, comparison.first
         assert not await bench.host.errors()
-        cocotb.log.info("%s: %d tiles, %d values", name, len(golden[1]), comparison.compared)
+        cocotb.log.info("%s: %d tiles, %d values", name, len(golden.tiles), comparison.compared)
 
 
 @cocotb.test()
@@ -229,15 +229,15 @@ async def one_inverted_bit_is_reported(dut: object) -> None:
     bench.describe(chip)
     state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
     x = random.integers(90, 128, (1, program.input_pixels, program.input_length), dtype=np.int8)
-    golden = golden_images.run(program, chip, state, x, capture=True)
+    golden = machine.run(program, chip, state, x, capture=True)
     tiles = computing(program)
     first = next(i for i, tile in enumerate(tiles) if tile.block.layer == "conv0")
     # The bit of some columns is lost in rounding or a ReLU, of some it is not.
     for column in range(tiles[first].config.columns):
         wrong = replace(state, codes=flipped(state.codes, (first, 0, column, 0), DEVICE_BITS - 1))
-        _, traces = golden_images.run(program, chip, wrong, x, capture=True)
+        traces = machine.run(program, chip, wrong, x, capture=True).tiles
         number = tiles[first].tile
-        if (traces[number].results != golden[1][number].results).any():
+        if (traces[number].results != golden.tiles[number].results).any():
             break
     else:
         raise AssertionError("no column shows the bit")

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from golden import ldpu
+from golden.reference import ldpu
 from hdl.ldpu import Ldpu, value_bits
 from hdl.verilog import write
 from spec import formats

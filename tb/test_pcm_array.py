@@ -1,7 +1,8 @@
 """Bench of the PCM macro: random and corner pulses, states and readouts, against the golden twin.
 
-Charges come from `golden.pcm_array` where an MVM is played as the modulator would, and from their
-definition (`Window.charge`) where pulses are arbitrary; counts always from `golden.adc`.
+Charges come from `golden.reference.pcm_array` where an MVM is played as the modulator would, and
+from their definition (`Window.charge`) where pulses are arbitrary; counts always from
+`golden.reference.adc`.
 """
 
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles, Timer
 from numpy.typing import NDArray
 
-from golden.pcm_array import reference_charges
+from golden.reference.pcm_array import reference_charges
 from hdl import pcm_array, verilog
 from hdl.pcm_array import PcmArray
 from spec import formats, pcm_state

@@ -7,8 +7,8 @@ import numpy as np
 from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
-from golden.pcm_devices import PcmDevices
-from golden.programmer import places
+from golden.reference.pcm_devices import PcmDevices
+from golden.reference.programmer import places
 from hdl import pcm_array
 from spec import formats, programming
 from spec.formats import Steer

@@ -11,7 +11,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
-from golden import pool
+from golden.reference import pool
 from hdl.ldpu import value_bits
 from hdl.pool import FIELDS, Pool
 from hdl.verilog import write

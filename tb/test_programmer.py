@@ -6,7 +6,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 
-from golden.programmer import Programmer
+from golden.reference.programmer import Programmer
 from hdl import pcm_array
 from hdl.verilog import write
 from spec import programming

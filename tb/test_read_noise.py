@@ -8,7 +8,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
-from golden import read_noise
+from golden.reference import read_noise
 from hdl import pcm_array
 from spec import chip as chips
 from spec import read_noise as spec

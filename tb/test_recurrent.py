@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from compiler.recurrent import compile_recurrent
 from driver.chip import ChipHost
-from golden.chip import Sequences, run_sequences
+from golden import machine
+from golden.machine import Outcome
 from spec import pcm_state, recurrent
 from spec.chip import Chip
 from spec.errors import UserError
@@ -91,17 +92,17 @@ class _RecurrentBench:
 
     def expected(
         self, program: ChipProgram, state: PcmState, x: NDArray[np.int8]
-    ) -> tuple[Sequences, Sequences]:
+    ) -> tuple[Outcome, Outcome]:
         """What golden makes of a sequence that goes through twice."""
         first, second = (
-            run_sequences(program, self.chip, state, x[np.newaxis], first_read=read)
+            machine.run(program, self.chip, state, x[np.newaxis], first=read)
             for read in (0, len(x))
         )
         return first, second
 
     async def run(
         self, random: np.random.Generator, program: ChipProgram, state: PcmState,
-        x: NDArray[np.int8], expected: tuple[Sequences, Sequences],
+        x: NDArray[np.int8], expected: tuple[Outcome, Outcome],
     ) -> Comparisons:  # fmt: skip
         """A sequence, step by step and then at full speed; every value compared."""
         player = await self.load(random, program, state)
@@ -198,7 +199,7 @@ async def a_trained_network(dut: object) -> None:
 
 @cocotb.test()
 async def several_sequences(dut: object) -> None:
-    """Sequences of any lengths follow each other, each from an empty state or from a given one."""
+    """Outcome of any lengths follow each other, each from an empty state or from a given one."""
     random = benches.generator()
     bench = await _RecurrentBench.start(dut)
     program = next(_programs(random, bench.chip))
@@ -213,7 +214,9 @@ async def several_sequences(dut: object) -> None:
             hidden = random.integers(-127, 128, (1, units), dtype=np.int8)
             cell = random.normal(0, 1, (1, units)).astype(np.float16).view(np.uint16)
             initial = LstmState(hidden, cell)
-        expected = run_sequences(program, bench.chip, state, x[np.newaxis], initial, reads)
+        expected = machine.run(
+            program, bench.chip, state, x[np.newaxis], initial=initial, first=reads
+        )
         await bench.host.begin(program, steps, initial)
         played = await player.play(x)
         compare(expected.outputs[0], played.outputs, lambda at: f"step {at[0]}, output {at[1:]}")
@@ -225,7 +228,7 @@ async def several_sequences(dut: object) -> None:
     await bench.until_asleep()
 
 
-async def _compare_state(bench: _RecurrentBench, program: ChipProgram, expected: Sequences) -> None:
+async def _compare_state(bench: _RecurrentBench, program: ChipProgram, expected: Outcome) -> None:
     got = await bench.host.state(program)
     for what in ("hidden", "cell"):
         compare(
@@ -266,7 +269,7 @@ async def every_alteration_is_reported(dut: object) -> None:
     expected = bench.expected(program, state, x)
 
     def matters(given: PcmState) -> bool:
-        got = run_sequences(program, bench.chip, given, x[np.newaxis])
+        got = machine.run(program, bench.chip, given, x[np.newaxis])
         return any(
             (getattr(got, each) != getattr(expected[0], each)).any()
             for each in ("outputs", "hidden", "cell")
@@ -287,7 +290,7 @@ async def every_alteration_of_a_state_is_reported(dut: object) -> None:
     program = next(_programs(random, bench.chip))
     state = random_devices(random, program, bench.chip)
     x = _vectors(random, program, 2)
-    expected = run_sequences(program, bench.chip, state, x[np.newaxis])
+    expected = machine.run(program, bench.chip, state, x[np.newaxis])
     for what, bit in (("cell", 13), ("hidden", 6)):
         initial = LstmState(
             np.zeros_like(expected.hidden[:, 0]), np.zeros_like(expected.cell[:, 0])

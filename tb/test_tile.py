@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles, Timer, with_timeout
 from cocotbext.axi import AxiStreamFrame
 
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.tile import RESULT_DEPTH

@@ -7,8 +7,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import Timer
 
-from golden.programmer import Programmer
-from golden.tile import Tile
+from golden.fast.tile import Tile
+from golden.reference.programmer import Programmer
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.chip_sources import GATE

@@ -21,7 +21,7 @@ from cocotbext.axi import (
 from numpy.typing import DTypeLike, NDArray
 
 from driver.tile import TileHost
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec import formats, pcm_state
 from spec.chip import Chip
 from spec.fabric import PARTS

@@ -1,7 +1,8 @@
 """A chip's fabric as coarsely as deadlocks allow: packets that hold channels, and nothing else.
 
-Written without the compiler's analysis, to see whether what that accepts gets through. Packets for
-an RX come in turn where the tile's program says so.
+An independent third model, beside RTL and golden: it follows routes by itself, without
+`spec.streams` and without the compiler's analysis, to see whether what those accept gets through.
+Packets for an RX come in turn where the tile's program says so.
 """
 
 from collections import deque

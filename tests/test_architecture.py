@@ -50,9 +50,16 @@ def test_a_file_is_one_room(path):
 
 
 def test_every_block_of_arithmetic_has_its_three_files():
-    blocks = {path.stem for path in (REPOSITORY / "golden").glob("*.py")} & {
+    blocks = {path.stem for path in (REPOSITORY / "golden" / "reference").glob("*.py")} & {
         path.stem for path in (REPOSITORY / "hdl").glob("*.*")
     } - {"__init__"}
     assert {"fp16", "convert", "modulator", "pcm_array", "adc", "ldpu", "tile"} <= blocks
     for block in blocks:
         assert (REPOSITORY / "tb" / f"test_{block}.py").is_file(), f"{block} has no bench"
+
+
+def test_the_authority_needs_nothing_that_is_only_fast():
+    for path in sorted((REPOSITORY / "golden" / "reference").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("golden.fast"), path

@@ -12,7 +12,7 @@ from caduceus.calibration import measured
 from compiler import calibrate
 from compiler.calibrate import INDEX, Calibration, calibrated
 from compiler.quantise import device_codes
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec import chip as chips
 from spec import pcm_state
 from spec.chip import Chip

@@ -11,7 +11,7 @@ from compiler.calibrate import INDEX, calibrated
 from compiler.compensate import Baseline, compensated
 from compiler.quantise import device_codes
 from golden import measure
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from spec import chip as chips
 from spec import pcm_state
 from spec.errors import UserError

@@ -11,8 +11,8 @@ from compiler.place import place
 from compiler.route import Router
 from compiler.split import split
 from compiler.whole_chip import compile_layer
-from golden import host
-from golden.tile import Tile
+from golden.fast.tile import Tile
+from golden.reference import host
 from spec import chip, fabric, formats, network, pcm_state, program_image
 from spec.chip import Array, Host
 from spec.errors import UserError

@@ -14,13 +14,13 @@ from compiler.image_place import placements
 from compiler.image_plan import NetworkPlan
 from compiler.images import compile_images
 from compiler.replicas import best_replicas, clocks
-from compiler.streams import trace
 from spec import chip, fabric, network
 from spec.errors import UserError
 from spec.fabric import INPUT, RX
 from spec.feature_map import Window
 from spec.formats import ReadMode
 from spec.program_codes import computing
+from spec.streams import trace
 from tb.random_networks import random_convolutions
 
 HERMES, TINY = chip.find("hermes"), chip.find("tiny")
@@ -58,7 +58,7 @@ def test_resnet9_takes_the_published_tiles(resnet9) -> None:
 def test_no_two_streams_share_a_link(description, name: str, replicas: dict) -> None:
     program = compile_images(*network.find(name), description, ReadMode.FOUR_PHASE, replicas)
     taken = set()
-    for stream in trace(program, description):
+    for stream in trace(program, description).streams:
         for hop in stream.hops:
             for sink in set(hop.sinks) - {INPUT, RX}:
                 assert (hop.tile, sink) not in taken
@@ -150,7 +150,7 @@ def test_an_rx_packet_takes_whole_beats() -> None:
 
 def test_streams_that_share_a_link_are_refused() -> None:
     program = compile_images(*network.find("resnet_tiny"), TINY, ReadMode.ONE_PHASE)
-    _, pixels, *_, output = trace(program, TINY)
+    _, pixels, *_, output = trace(program, TINY).streams
     assert (pixels.hops[0].channels, output.producer) == (("tile 0 east_1",), 2)
     # The output goes around the grid the other way, and so along the first tile's pixels' link.
     (known,) = (r for r in program.tiles[2].routes if r.stream == output.number)

@@ -7,7 +7,7 @@ from recurrent_networks import TALL, TALL_BINARY16, random_network, sized
 
 from compiler import deadlock
 from compiler.recurrent import compile_recurrent, planned
-from golden.chip import run_sequences
+from golden import machine
 from spec import chip, pcm_state, program_image, recurrent
 from spec.chip import Chip
 from spec.errors import UserError
@@ -24,7 +24,7 @@ def _run(shape: tuple[int, int, int], description: Chip, mode: ReadMode, x: np.n
     network, weights = random_network(*shape)
     program = compile_recurrent(network, weights, description, mode)
     state = pcm_state.ideal(description, device_codes(program, description))
-    return network, weights, run_sequences(program, description, state, x)
+    return network, weights, machine.run(program, description, state, x)
 
 
 def test_the_published_network_is_where_it_was_published() -> None:

@@ -8,12 +8,13 @@ from recurrent_networks import random_network, sized
 from compiler import deadlock
 from compiler.orders import Orders
 from compiler.recurrent import compile_recurrent
-from compiler.streams import Hop, Stream, trace
 from spec import chip, fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
+from spec.paths import Hop, Stream
 from spec.program import ChipProgram, Route, SliceProgram, TileProgram
+from spec.streams import trace
 
 TINY = chip.find("tiny")
 FAR = sized(
@@ -41,7 +42,7 @@ def _led(program: ChipProgram, description: Chip, number: int, way: str) -> Chip
     `way` names each tile and the link that it leaves by, as in `18 south_1`.
     """
     each = program.slices[number]
-    (stream,) = (s for s in trace(program, description) if s.slice == number)
+    (stream,) = (s for s in trace(program, description).streams if s.slice == number)
     steps = {int(tile): sink for tile, sink in (step.split() for step in way.split(", "))}
     root = next(hop.tile for hop in stream.hops if len(hop.sinks) > 1)
     trunk = [hop.tile for hop in stream.hops][: [h.tile for h in stream.hops].index(root)]
@@ -131,20 +132,22 @@ ONE, TWO = PROGRAM.slices
     ("changed", "sentence"),
     [
         (replace(PROGRAM, slices=PROGRAM.slices[:1]),
-         "tile 0 input gets 2 streams|stream 1 goes to slice 1: allowed is the program's slices"),
+         "tile 0: no stream goes to part 2 of 'input': allowed is one"),
         (_with_slice(PROGRAM, 1, first=ONE.first),
          f"stream {ONE.first} comes from slice 0 tx and slice 1 tx: allowed is one source"),
         (_with_slice(PROGRAM, 1, first=ONE.stream),
          f"stream {ONE.stream} comes from slice 0 tx and slice 1 tx: allowed is one source"),
         (_with_route(PROGRAM, ONE.first, 0, part=2),
-         r"slice 0: tile 0 keeps \(0, 4, 2\) of stream 2 .*: allowed is what it keeps of stream 3"),
+         "slice 0: tile 0 keeps bytes 0 to 4 of stream 2 as part 2 of 'input': allowed is what it "
+         "keeps of stream 3"),
         (_with_route(PROGRAM, ONE.last, 3, start=1),
-         r"slice 0: tile 3 keeps \(1, 4, 0\) of stream 4"),
+         r"tile 3: stream 4: start \+ length = 5: allowed is the packet's length, 4"),
         (_with_route(PROGRAM, ONE.first, 3, sinks=("north_1", fabric.INPUT)),
-         "streams 2 and 4 both go to input of tiles"),
+         "slice 0: streams 2 and 4 both go to 'input' of tile 3: allowed is one of them"),
         (_with_route(PROGRAM, ONE.last, 2, sinks=("north_1",)),
-         "stream 4 reaches tile 0|stream 4 goes to north_1 at tile 2: allowed is only where"),
-        (_with_route(PROGRAM, 0, 0, sinks=(fabric.HOST,)), "slice 0 gets 0 streams: allowed is 1"),
+         "tile 0: stream 4 comes, and has no route there: allowed are"),
+        (_with_route(PROGRAM, 0, 0, sinks=(fabric.HOST,)),
+         "tile 0: stream 0 leaves for the host, and is none of the program's outputs"),
     ],
 )  # fmt: skip
 def test_streams_that_do_not_fit_are_told(changed: ChipProgram, sentence: str):

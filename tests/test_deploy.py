@@ -1,6 +1,5 @@
 """Programs on real devices: what the host corrects, what runs in RTL, and what is refused."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -8,12 +7,11 @@ import pytest
 from command_line import caduceus, here
 
 from caduceus import images, text
-from caduceus.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
+from caduceus.deploy import DeviceRequest, deployed, ideal, within
 from compiler.calibrate import INDEX
 from compiler.images import compile_images
-from compiler.one_tile import compile_network
 from compiler.recurrent import compile_recurrent
-from golden import images as golden_images
+from golden import machine
 from pcm import make, settings
 from spec import chip, network, pcm_state, recurrent
 from spec.formats import ReadMode
@@ -91,23 +89,16 @@ def test_what_is_corrected_comes_closer_to_ideal_results() -> None:
     errors = {}
     quiet = TDP.model_copy(update={"programming_noise": False, "read_noise": False})
     program, x = compiled(quiet)
-    _, traces = golden_images.Machine(
-        program, TINY, pcm_state.ideal(TINY, device_codes(program, TINY))
-    ).run(x)
+    ideal_state = pcm_state.ideal(TINY, device_codes(program, TINY))
+    traces = machine.run(program, TINY, ideal_state, x, capture=True).tiles
     first = next(tile for tile in computing(program) if tile.block.layer == "conv0")
     for corrected in (False, True):
         how = quiet.model_copy(update={"calibrate": corrected, "compensate": corrected})
-        _, found = golden_images.Machine(
-            *_on(deployed(program, TINY, DeviceRequest(how, 2, 86400.0), x))
-        ).run(x)
+        changed, state = deployed(program, TINY, DeviceRequest(how, 2, 86400.0), x)
+        found = machine.run(changed, TINY, state, x, capture=True).tiles
         difference = found[first.tile].results.astype(int) - traces[first.tile].results
         errors[corrected] = float(np.sqrt((difference**2).mean()))
     assert errors[True] < 0.75 * errors[False], errors
-
-
-def _on(pair):
-    program, state = pair
-    return program, TINY, state
 
 
 def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:
@@ -123,17 +114,14 @@ def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:
     assert np.allclose(quiet / loud, 0.5, atol=0.05)
 
 
-def test_every_layer_finds_one_tiles_devices_programmed_anew() -> None:
-    found, weights = network.find("fashion_tiny")
-    program = compile_network(found, weights, TINY, ReadMode.ONE_PHASE)
-    blank = dataclasses.replace(
-        program,
-        layers=tuple(
-            dataclasses.replace(layer, codes=np.zeros_like(layer.codes)) for layer in program.layers
-        ),
-    )
-    _, states = deployed_layers(blank, TINY, DeviceRequest(TDP, 5, 60.0))
-    assert len({state.codes.tobytes() for state in states}) == len(program.layers)
+def test_devices_that_are_programmed_anew_are_others() -> None:
+    """The same converters, and other devices each time."""
+    blank = np.zeros((1, TINY.array.rows, TINY.array.columns, 4), np.uint8)
+    states = [
+        make.state(TINY, blank, TDP, 5, 60.0, ReadMode.ONE_PHASE, programming=number)
+        for number in range(4)
+    ]
+    assert len({state.codes.tobytes() for state in states}) == len(states)
     assert len({state.gain_p.tobytes() for state in states}) == 1  # the same converters
     assert len({state.seed for state in states}) == 1
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from golden import gdpu
+from golden.reference import gdpu
 from spec.gdpu import GATES, TANH_ERROR, THRESHOLDS
 from spec.program import GdpuConfig
 

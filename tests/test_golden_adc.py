@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from golden_reference import random_state
 
-from golden import adc, read_noise
+from golden.reference import adc, read_noise
 from spec import chip, formats, pcm_state
 from spec.formats import ReadMode, Steer
 from spec.pcm_state import PcmState

@@ -22,8 +22,8 @@ from chip_programs import (
 from golden_reference import random_state
 
 from compiler import quantise
-from golden import chip as golden_chip
-from golden.tile import Tile
+from golden import machine
+from golden.fast.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError
 from spec.formats import GAIN_FRACTION, ReadMode
@@ -36,6 +36,17 @@ VECTORS = 40
 def _vectors(program: ChipProgram, count: int = VECTORS, largest: int = 60) -> np.ndarray:
     random = np.random.default_rng(9)
     return random.integers(-largest, largest + 1, (count, program.input_length)).astype(np.int8)
+
+
+def _outputs(program, description, state, x, **options) -> np.ndarray:
+    """Output vectors of input vectors."""
+    return machine.run(program, description, state, x, **options).outputs[:, 0]
+
+
+def _captured(program, description, state, x, **options) -> tuple[np.ndarray, dict]:
+    """Output vectors, and every tile's result vectors."""
+    found = machine.run(program, description, state, x, capture=True, **options)
+    return found.outputs[:, 0], {tile: made.results[:, 0] for tile, made in found.tiles.items()}
 
 
 def _ideal(program: ChipProgram) -> pcm_state.PcmState:
@@ -51,7 +62,7 @@ def test_a_chip_is_its_tiles_in_order(mode: ReadMode) -> None:
     side = Tile(TINY, state, 1).run(config[2], x[:, 4 : 4 + ROWS], first_read=5)
     total = Tile(TINY, state, 2).run(config[3], x[:, 1 + ROWS :], partial, first_read=5)
 
-    final, results = golden_chip.run(program, TINY, state, x, capture=True, first_read=5)
+    final, results = _captured(program, TINY, state, x, first=5)
     assert (final.dtype, final.shape) == (np.int8, (VECTORS, 2 * COLUMNS))
     np.testing.assert_array_equal(final, np.concatenate([side, total], axis=1))
     assert list(results) == [0, 2, 3]
@@ -59,7 +70,7 @@ def test_a_chip_is_its_tiles_in_order(mode: ReadMode) -> None:
         np.testing.assert_array_equal(results[tile], expected)
     # The comparison means something: results differ, and the state's read noise is in them.
     assert len(np.unique(final)) > 20
-    assert not np.array_equal(final, golden_chip.run(program, TINY, state, x))
+    assert not np.array_equal(final, _outputs(program, TINY, state, x))
 
 
 @pytest.mark.parametrize("mode", ReadMode)
@@ -71,7 +82,7 @@ def test_partial_sums_over_a_link_are_the_matrix_product(mode: ReadMode) -> None
     gain = np.full((3, TINY.array.columns), 1 << GAIN_FRACTION - 9, dtype=np.uint32)
     state = replace(_ideal(program), gain_p=gain, gain_n=gain)
     values = random.integers(-10, 11, (VECTORS, program.input_length))
-    final = golden_chip.run(program, TINY, state, (2 * values).astype(np.int8))
+    final = _outputs(program, TINY, state, (2 * values).astype(np.int8))
     product = values[:, 1:] @ np.concatenate([first, second])
     assert np.abs(product).max() > 30
     np.testing.assert_array_equal(final[:, COLUMNS:], product)
@@ -102,38 +113,41 @@ def test_partial_sums_in_binary16_are_not_rounded_and_do_not_saturate(mode: Read
     left = random.integers(20, 61, (VECTORS, ROWS))
     values = np.concatenate([np.zeros((VECTORS, 1), int), left, left - 3], axis=1)
     x = (2 * values).astype(np.int8)
-    final, results = golden_chip.run(wide, TINY_BINARY16, state, x, capture=True)
+    final, results = _captured(wide, TINY_BINARY16, state, x)
     assert results[0].dtype == np.uint16
     sums = results[0].view(np.float16)
     np.testing.assert_array_equal(sums, left @ first)
     assert sums.max() > 2 * formats.INT8_MAX
     np.testing.assert_array_equal(final[:, COLUMNS:], np.tile(3 * first.sum(axis=0), (VECTORS, 1)))
-    _, results = golden_chip.run(eighths, TINY_BINARY16, state, x, capture=True)
+    _, results = _captured(eighths, TINY_BINARY16, state, x)
     np.testing.assert_array_equal(results[0].view(np.float16), left @ first / 8)
 
 
 def test_binary16_is_refused_where_the_chip_has_none() -> None:
     program = replace(_binary16(partial_sums()), chip_digest=chip_digest(TINY))
     with pytest.raises(UserError, match=r"^tile 0: tx_binary16 = True: allowed where link.partial"):
-        golden_chip.run(program, TINY, _ideal(program), _vectors(program))
+        _outputs(program, TINY, _ideal(program), _vectors(program))
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [0, 7, 7, 39]])
 def test_batches_may_be_split(cuts: list[int]) -> None:
     program, state = partial_sums(), random_state(TINY, seed=3, tiles=3)
     x = _vectors(program)
-    whole = golden_chip.run(program, TINY, state, x, first_read=11)
+    whole = _outputs(program, TINY, state, x, first=11)
     parts, start = [], 0
     for part in np.split(x, cuts):
-        parts.append(golden_chip.run(program, TINY, state, part, first_read=11 + start))
+        parts.append(_outputs(program, TINY, state, part, first=11 + start))
         start += len(part)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_no_vectors_give_empty_results() -> None:
     program = partial_sums()
-    final, results = golden_chip.run(
-        program, TINY, _ideal(program), np.empty((0, program.input_length), np.int8), capture=True
+    final, results = _captured(
+        program,
+        TINY,
+        _ideal(program),
+        np.empty((0, program.input_length), np.int8),
     )
     assert (final.dtype, final.shape) == (np.int8, (0, 2 * COLUMNS))
     assert {result.shape for result in results.values()} == {(0, COLUMNS)}
@@ -159,7 +173,7 @@ def test_a_packet_may_pass_through_without_any_tile_computing() -> None:
         output_length=4,
     )
     x = _vectors(program)
-    final = golden_chip.run(program, TINY, _ideal(program), x)
+    final = _outputs(program, TINY, _ideal(program), x)
     np.testing.assert_array_equal(final, x[:, :4])
 
 
@@ -174,8 +188,8 @@ def test_streams_of_one_number_that_do_not_meet_are_two() -> None:
         outputs=(*program.outputs, HostStream(0, PARTIAL, 2 * COLUMNS, 3)),
         output_length=2 * COLUMNS + 3,
     )
-    final = golden_chip.run(both, TINY, state, x)
-    np.testing.assert_array_equal(final[:, : 2 * COLUMNS], golden_chip.run(program, TINY, state, x))
+    final = _outputs(both, TINY, state, x)
+    np.testing.assert_array_equal(final[:, : 2 * COLUMNS], _outputs(program, TINY, state, x))
     np.testing.assert_array_equal(final[:, 2 * COLUMNS :], x[:, 2:5])
 
 
@@ -337,7 +351,7 @@ def _also(program: ChipProgram, tile: int, route: Route) -> ChipProgram:
 def test_what_cannot_work_is_told(change, sentence: str) -> None:
     program = change(partial_sums())
     with pytest.raises(UserError, match=f"^{sentence}") as told:
-        golden_chip.run(program, TINY, _ideal(program), _vectors(program))
+        _outputs(program, TINY, _ideal(program), _vectors(program))
     assert "\n" not in str(told.value)
 
 
@@ -345,11 +359,11 @@ def test_what_does_not_fit_is_told() -> None:
     program = partial_sums()
     state, x = _ideal(program), _vectors(program)
     with pytest.raises(UserError, match=r"^program: made for chip 'tiny': allowed is 'hermes'"):
-        golden_chip.run(program, chip.find("hermes"), state, x)
+        _outputs(program, chip.find("hermes"), state, x)
     with pytest.raises(UserError, match=r"^PCM state has 2 tiles: the program allows 3"):
-        golden_chip.run(program, TINY, random_state(TINY, seed=1, tiles=2), x)
+        _outputs(program, TINY, random_state(TINY, seed=1, tiles=2), x)
     for wrong in (x.astype(np.int16), x[:, 1:], x[0]):
-        with pytest.raises(UserError, match=r"^input vectors: .*: allowed is int8 \[n, 13\]"):
-            golden_chip.run(program, TINY, state, wrong)
+        with pytest.raises(UserError, match=r"^inputs: .*: allowed is int8 \[n, 1, 13\]"):
+            _outputs(program, TINY, state, wrong)
     with pytest.raises(UserError, match=r"^tile 0: rows = 17"):
-        golden_chip.run(change_config(program, 0, rows=17), TINY, state, x)
+        _outputs(change_config(program, 0, rows=17), TINY, state, x)

@@ -4,7 +4,7 @@ import numpy as np
 import softfloatpy
 from golden_reference import SIGN, every_operand, from_softfloat
 
-from golden import convert
+from golden.reference import convert
 from spec import formats
 
 

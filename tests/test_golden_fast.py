@@ -1,4 +1,4 @@
-"""The fast way through a tile gives the bits of the parts that define them, whatever it is told."""
+"""`golden.fast` gives the bits of `golden.reference`, whatever a tile is told."""
 
 import dataclasses
 from itertools import product
@@ -9,11 +9,11 @@ from golden_reference import SIGN, random_config, random_int8, random_state, tin
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from golden import adc, ldpu
-from golden import tile as golden_tile
-from golden.fast_tile import FastConverters, FastLdpu
-from golden.pcm_array import Crossbar
-from golden.tile import Tile
+from golden.fast import tile as golden_tile
+from golden.fast.tile import FastConverters, FastLdpu, Tile
+from golden.reference import adc, ldpu
+from golden.reference import tile as reference_tile
+from golden.reference.pcm_array import Crossbar
 from spec import formats, pcm_state
 from spec.chip import Chip
 from spec.formats import FP16_ONE, ReadMode
@@ -53,36 +53,10 @@ def _bits(real: np.ndarray) -> np.ndarray:
     return np.asarray(real).astype(np.float16).view(np.uint16)
 
 
-def _counts(
-    chip: Chip, state: PcmState, config: TileConfig, x: np.ndarray, first_read: int | np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Counters as the tile's parts define them."""
-    charges = Crossbar(state, 0).charges(x, config.read_mode, config.columns)
-    return adc.convert(charges, state, 0, config.read_mode, chip.adc.phase_limit, first_read)
-
-
-def _plain(
-    chip: Chip,
-    state: PcmState,
-    config: TileConfig,
-    x: np.ndarray,
-    rx: np.ndarray | None,
-    first_read: int | np.ndarray = 0,
-) -> np.ndarray:
-    """Results as the tile's parts define them."""
-    p, n = _counts(chip, state, config, x, first_read)
-    if rx is not None and rx.dtype == np.int8:
-        rx = np.maximum(rx, -127)
-    return ldpu.process(
-        p, n, config.constants, config.relu_1, config.relu_2, rx, config.rx_scale,
-        config.tx_binary16,
-    )  # fmt: skip
-
-
 def _compare(
     state: PcmState, config: TileConfig, x: np.ndarray, rx: np.ndarray | None, chip: Chip = TINY
 ) -> np.ndarray:
-    expected = _plain(chip, state, config, x, rx)
+    expected = reference_tile.run(chip, state, 0, config, x, rx)
     got = Tile(chip, state).run(config, x, rx)
     assert got.dtype == expected.dtype
     np.testing.assert_array_equal(got, expected)
@@ -246,7 +220,9 @@ def test_one_tile_takes_any_configuration() -> None:
     def check(config: TileConfig, count: int = len(x)) -> None:
         added = rx[:count] if config.rx_enable else None
         got = tile.run(config, x[:count], added)
-        np.testing.assert_array_equal(got, _plain(TINY, state, config, x[:count], added))
+        np.testing.assert_array_equal(
+            got, reference_tile.run(TINY, state, 0, config, x[:count], added)
+        )
 
     config = base
     for change in (
@@ -325,10 +301,10 @@ def test_any_tile_any_configuration_any_vectors(data: some.DataObject) -> None:
         bits = rng.integers(0, 1 << 16, (count, columns)).astype(np.uint16)
         rx = bits if rx_binary16 else random_int8(rng, count, columns)
     tile = Tile(chip, state)
-    wanted = _plain(chip, state, config, x, rx, first)
+    wanted = reference_tile.run(chip, state, 0, config, x, rx, first)
     np.testing.assert_array_equal(tile.run(config, x, rx, first), wanted)
     np.testing.assert_array_equal(
-        tile.counts(config, x, first), _counts(chip, state, config, x, first)
+        tile.counts(config, x, first), reference_tile.counts(chip, state, 0, config, x, first)
     )
 
 
@@ -340,7 +316,7 @@ def test_any_memory_layout(mode: ReadMode) -> None:
     state, rows = _state("noise"), TINY.array.rows
     x, rx = random_int8(rng, 40, rows), random_int8(rng, 40, COLUMNS)
     x[0], rx[0] = -128, -128
-    expected = _plain(TINY, state, config, x, rx)
+    expected = reference_tile.run(TINY, state, 0, config, x, rx)
     tile = Tile(TINY, state)
     wide = np.zeros((2, 40, rows + COLUMNS), dtype=np.int8)
     wide[1, :, :rows], wide[1, :, rows:] = x, rx

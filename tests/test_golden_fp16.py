@@ -8,7 +8,7 @@ import pytest
 import softfloatpy
 from golden_reference import SIGN, softfloat
 
-from golden import fp16
+from golden.reference import fp16
 from spec import formats
 
 FRACTION = 1 << formats.FP16_FRACTION_BITS

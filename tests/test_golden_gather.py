@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from golden import gather
+from golden.reference import gather
 from spec.feature_map import Window
 
 

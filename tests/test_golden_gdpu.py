@@ -11,7 +11,7 @@ import softfloatpy
 from golden_reference import every_operand, from_softfloat
 from onnx import TensorProto, helper
 
-from golden import convert, gdpu
+from golden.reference import convert, gdpu
 from spec import formats
 from spec import gdpu as tables
 from spec.errors import UserError

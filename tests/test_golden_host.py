@@ -7,7 +7,7 @@ import pytest
 from golden_reference import onnx, random_int8
 from onnx import TensorProto
 
-from golden import host
+from golden.reference import host
 
 
 @pytest.mark.parametrize(

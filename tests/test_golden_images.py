@@ -23,13 +23,16 @@ from recurrent_networks import TALL, random_network
 
 from compiler.images import compile_images
 from compiler.recurrent import compile_recurrent
-from golden import chip as golden_chip
-from golden import images
+from golden import machine
+from golden.fast.tile import Tile
+from golden.feature_maps import layers
+from golden.reference import gather
 from spec import pcm_state
 from spec.chip import Chip, find
 from spec.errors import UserError
 from spec.feature_map import Pooling
 from spec.formats import ReadMode
+from spec.gdpu import LstmState
 from spec.network import Network
 from spec.program import ChipProgram
 from spec.program_codes import computing, device_codes
@@ -77,17 +80,23 @@ def _ideal(program: ChipProgram, chip: Chip) -> pcm_state.PcmState:
     return pcm_state.ideal(chip, device_codes(program, chip))
 
 
+def _captured(program, chip, state, x, **options) -> tuple[np.ndarray, dict]:
+    """Outputs, and every tile's trace."""
+    found = machine.run(program, chip, state, x, capture=True, **options)
+    return found.outputs, found.tiles
+
+
 @pytest.mark.parametrize("mode", ReadMode)
 @pytest.mark.parametrize("case", CASES)
 def test_every_layer_is_as_the_reference_has_it(case: str, mode: ReadMode) -> None:
     described, chip, _ = CASES[case]
     program, _ = _compiled(case, mode)
     x = random_images(described, 5)
-    final, traces = images.run(program, chip, _ideal(program, chip), x, capture=True)
+    final, traces = _captured(program, chip, _ideal(program, chip), x)
     expected = reference(described, random_weights(described), chip, mode, x)
 
-    made = images.layers(program, traces, pooled=False)
-    left = images.layers(program, traces)
+    made = layers(program, traces, pooled=False)
+    left = layers(program, traces)
     assert set(made) == set(left) == set(expected)
     for name, maps in expected.items():
         for got, wanted in ((made[name], maps.results), (left[name], maps.pooled)):
@@ -111,22 +120,20 @@ def test_batches_may_be_split_at_will(
     program, chip = _compiled(case, mode)
     state = random_state(chip, seed=3, tiles=len(computing(program)))
     x = random_images(CASES[case][0], 7)
-    whole, traces = images.run(program, chip, state, x, capture=True, first_image=9)
-    monkeypatch.setattr(images, "IMAGES_PER_BLOCK", 2)
+    whole, traces = _captured(program, chip, state, x, first=9)
+    monkeypatch.setattr(machine, "IMAGES_PER_BLOCK", 2)
     done: list[int] = []
-    blocks, pieces = images.run(
-        program, chip, state, x, capture=True, first_image=9, progress=done.append
-    )
+    blocks, pieces = _captured(program, chip, state, x, first=9, progress=done.append)
     np.testing.assert_array_equal(blocks, whole)
     assert done == [2, 2, 2, 1]
     for tile, trace in traces.items():
         np.testing.assert_array_equal(pieces[tile].results, trace.results)
         np.testing.assert_array_equal(pieces[tile].sent, trace.sent)
-    machine = images.Machine(program, chip, state)
+    again = machine.Machine(program, chip, state)
     for start, end in ((4, 7), (0, 3), (3, 4)):  # in any order
-        part, _ = machine.run(x[start:end], 9 + start)
+        part = again.run(x[start:end], first=9 + start).outputs
         np.testing.assert_array_equal(part, whole[start:end])
-    assert (images.run(program, chip, state, x, first_image=10) != whole).any()
+    assert (machine.run(program, chip, state, x, first=10).outputs != whole).any()
 
 
 @pytest.mark.parametrize("replicas", [{}, {"conv0": 2}])
@@ -138,13 +145,13 @@ def test_a_vector_s_read_index_is_its_place_in_all_images(replicas: dict[str, in
     )
     state = random_state(ROOMY, seed=5, tiles=len(computing(program)))
     x = np.repeat(random_images(described, 1), 3, axis=0)
-    _, traces = images.run(program, ROOMY, state, x, capture=True, first_image=20)
+    _, traces = _captured(program, ROOMY, state, x, first=20)
     for number, tile in enumerate(computing(program)):
         if tile.block.layer != "conv0":
             continue
         window = tile.config.window
-        vectors = images.gather.vectors(window, 9, x.reshape(3, 4, 4, 1))
-        unit = images.Tile(ROOMY, state, number)
+        vectors = gather.vectors(window, 9, x.reshape(3, 4, 4, 1))
+        unit = Tile(ROOMY, state, number)
         expected = unit.run(tile.config, vectors, None, 20 * window.results)
         got = traces[tile.tile].results
         np.testing.assert_array_equal(got.reshape(expected.shape), expected)
@@ -154,17 +161,17 @@ def test_a_vector_s_read_index_is_its_place_in_all_images(replicas: dict[str, in
 def test_no_images() -> None:
     program, chip = _compiled("residual", ReadMode.ONE_PHASE)
     x = random_images(RESIDUAL, 1)[:0]
-    final, traces = images.run(program, chip, _ideal(program, chip), x, capture=True)
+    final, traces = _captured(program, chip, _ideal(program, chip), x)
     assert final.shape == (0, 1, 5)
-    assert images.layers(program, traces)["conv2"].shape == (0, 4, 20)
+    assert layers(program, traces)["conv2"].shape == (0, 4, 20)
 
 
 def test_tiles_without_windows_take_a_vector_an_image() -> None:
     program, state = partial_sums(ReadMode.FOUR_PHASE), random_state(TINY, seed=3, tiles=3)
     x = np.random.default_rng(4).integers(-60, 61, (9, program.input_length)).astype(np.int8)
-    got = images.run(program, TINY, state, x[:, np.newaxis], first_image=3)
-    expected = golden_chip.run(program, TINY, state, x, first_read=3)
-    np.testing.assert_array_equal(got[:, 0], expected)
+    got = machine.run(program, TINY, state, x[:, np.newaxis], first=3).outputs
+    expected = machine.run(program, TINY, state, x, first=3).outputs
+    np.testing.assert_array_equal(got, expected)
 
 
 def _refused(sentence: str, call: Callable[[], object]) -> None:
@@ -177,21 +184,26 @@ def test_what_does_not_fit_is_told() -> None:
     state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
     _refused(
         "PCM state has 20 tiles: the program allows 19",
-        lambda: images.run(program, chip, random_state(chip, 1, tiles=20), x),
+        lambda: machine.run(program, chip, random_state(chip, 1, tiles=20), x),
     )
     for bad, told in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
         _refused(
-            f"images: {told}: allowed is int8 [n, 64, 2]",
-            lambda bad=bad: images.run(program, chip, state, bad),
+            f"inputs: {told}: allowed is int8 [n, 64, 2]",
+            lambda bad=bad: machine.run(program, chip, state, bad),
         )
     _refused(
-        "program: gathers from feature maps: allowed are images",
-        lambda: golden_chip.run(program, chip, state, x[0]),
+        "inputs: int8 [64, 2]: allowed is int8 [n, 64, 2]",
+        lambda: machine.run(program, chip, state, x[0]),
     )
     lstm = compile_recurrent(*random_network(6, 3, 0), TALL, ReadMode.ONE_PHASE)
     _refused(
-        "program: has GDPU slices: allowed are sequences of vectors",
-        lambda: images.Machine(lstm, TALL, state),
+        "program: has GDPU slices, and tiles that gather from feature maps: allowed is one of them",
+        lambda: machine.Machine(replace(program, slices=lstm.slices), chip, state),
+    )
+    nothing = LstmState(np.zeros((2, 0), np.int8), np.zeros((2, 0), np.uint16))
+    _refused(
+        "initial state: given: allowed for a program with GDPU slices only",
+        lambda: machine.run(program, chip, state, x, initial=nothing),
     )
 
 
@@ -211,19 +223,19 @@ def test_maps_of_another_size_than_told() -> None:
     first = _tile_of(program, "conv0")
     larger = replace(tiles[first].config.window, height=9)
     _refused(
-        f"tile {first}: 'input': 64 packets come for an image: allowed are 72",
-        lambda: images.run(change_config(program, first, window=larger), chip, state, x),
+        f"tile {first}: 'input': 64 packets come for an input: allowed are 72",
+        lambda: machine.run(change_config(program, first, window=larger), chip, state, x),
     )
     second = _tile_of(program, "conv0", 1)
     smaller = replace(tiles[second].config.window, groups=4, period=2)
     half = change_config(program, second, window=smaller, pooling=Pooling("max", 2, 8, 4))
     _refused(
-        f"tile {second}: 'rx': 64 packets come for an image: allowed are 32",
-        lambda: images.run(half, chip, state, x),
+        f"tile {second}: 'rx': 64 packets come for an input: allowed are 32",
+        lambda: machine.run(half, chip, state, x),
     )
     _refused(
-        f"outputs: stream {program.outputs[0].stream}: 1 packets come for an image: allowed are 2",
-        lambda: images.run(replace(program, output_pixels=2), chip, state, x),
+        f"outputs: stream {program.outputs[0].stream}: 1 packets come for an input: allowed are 2",
+        lambda: machine.run(replace(program, output_pixels=2), chip, state, x),
     )
 
 
@@ -240,7 +252,7 @@ def test_replicas_that_do_not_send_as_many() -> None:
                 fewer["pooling"] = replace(config.pooling, width=config.pooling.width // 2)
             changed = change_config(changed, tile.tile, **fewer)
     with pytest.raises(UserError) as refusal:
-        images.run(changed, chip, state, x)
+        machine.run(changed, chip, state, x)
     # Which of the tiles is computed first is not said.
-    sentence = r"tile \d+: '(input|rx)': 4 packets come for an image: allowed are 8"
+    sentence = r"tile \d+: '(input|rx)': 4 packets come for an input: allowed are 8"
     assert re.fullmatch(sentence, str(refusal.value))

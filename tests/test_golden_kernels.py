@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from golden_reference import SIGN
 
-from golden import convert, fp16, gdpu, kernels
-from golden.fast_gdpu import FastGdpu
+from golden.fast import kernels
+from golden.fast.gdpu import FastGdpu
+from golden.reference import convert, fp16, gdpu
 from spec import formats
 from spec.errors import UserError
 from spec.program import GdpuConfig
@@ -145,7 +146,7 @@ def test_compiled_without_a_place_to_keep_it(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_golden_model_loads_without_compiler() -> None:
     """Commands that compute nothing do not wait for numba."""
-    code = "import sys, golden.tile, golden.chip, golden.images; print('numba' in sys.modules)"
+    code = "import sys, golden.fast.tile, golden.machine; print('numba' in sys.modules)"
     root = Path(__file__).resolve().parent.parent
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert run.stdout.strip() == "False", run.stderr

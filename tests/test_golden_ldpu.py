@@ -5,7 +5,7 @@ import pytest
 import softfloatpy
 from golden_reference import every_operand
 
-from golden import ldpu
+from golden.reference import ldpu
 from spec import formats
 
 Float16 = softfloatpy.Float16

@@ -8,8 +8,9 @@ import pytest
 from golden_reference import random_config, random_int8, random_state
 from numpy.typing import NDArray
 
-from golden import ldpu, measure
-from golden.tile import Tile
+from golden import measure
+from golden.fast.tile import Tile
+from golden.reference import ldpu
 from spec import chip
 from spec.errors import UserError
 from spec.formats import ReadMode

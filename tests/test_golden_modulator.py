@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from golden import modulator
+from golden.reference import modulator
 from spec import formats
 from spec.formats import ReadMode
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from golden_reference import onnx_integer, random_int8, random_state
 
-from golden import host
-from golden.pcm_array import Crossbar
+from golden.reference import host
+from golden.reference.pcm_array import Crossbar
 from spec import chip, formats, pcm_state
 from spec.formats import ReadMode
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from golden.pool import pool
+from golden.reference.pool import pool
 from spec.feature_map import Pooling
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_golden_read_noise import _philox
 
-from golden.pcm_devices import PcmDevices
-from golden.programmer import Programmer, places
+from golden.reference.pcm_devices import PcmDevices
+from golden.reference.programmer import Programmer, places
 from spec import chip, formats, pcm_state, programming, read_noise
 from spec.chip import Chip
 from spec.errors import UserError

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from noise_statistics import demand_distribution, demand_independence, sample_distribution
 
-from golden import read_noise
+from golden.reference import read_noise
 from spec import formats
 from spec import read_noise as spec
 

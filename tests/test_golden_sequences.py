@@ -8,9 +8,9 @@ from golden_reference import random_state
 from recurrent_networks import random_network
 
 from compiler.recurrent import compile_recurrent
-from golden import gdpu
-from golden.chip import run, run_sequences
-from golden.tile import Tile
+from golden.fast.tile import Tile
+from golden.machine import run
+from golden.reference import gdpu
 from spec import chip, fabric
 from spec.chip import Chip
 from spec.errors import UserError
@@ -42,7 +42,7 @@ def test_a_step_is_its_tiles_and_slices_in_order() -> None:
     tiles = [Tile(TINY, state, index) for index in range(3)]
     hidden = [np.zeros((SEQUENCES, 4), np.int8) for _ in slices]
     cell = [np.zeros((SEQUENCES, 4), np.uint16) for _ in slices]
-    got = run_sequences(program, TINY, state, x, first_read=11)
+    got = run(program, TINY, state, x, first=11)
     for t in range(STEPS):
         reads = 11 + np.arange(SEQUENCES) * STEPS + t
         inputs = np.concatenate([x[:, t], *hidden], axis=1)
@@ -61,14 +61,14 @@ def test_a_step_is_its_tiles_and_slices_in_order() -> None:
 def test_a_sequence_may_be_stopped_and_resumed(cut: int) -> None:
     program, x = _program(), _vectors(_program())
     state = random_state(TINY, seed=4, tiles=3, noise=False)
-    whole = run_sequences(program, TINY, state, x)
-    start = run_sequences(program, TINY, state, x[:, :cut])
-    rest = run_sequences(program, TINY, state, x[:, cut:], start.state)
+    whole = run(program, TINY, state, x)
+    start = run(program, TINY, state, x[:, :cut])
+    rest = run(program, TINY, state, x[:, cut:], initial=start.state)
     for key in ("outputs", "hidden", "cell"):
         parts = getattr(start, key), getattr(rest, key)
         np.testing.assert_array_equal(getattr(whole, key), np.concatenate(parts, axis=1))
     # Without the state it would be another sequence.
-    anew = run_sequences(program, TINY, state, x[:, cut:])
+    anew = run(program, TINY, state, x[:, cut:])
     assert (anew.outputs != rest.outputs).any()
 
 
@@ -76,14 +76,12 @@ def test_sequences_are_as_if_one_after_another() -> None:
     """Read noise is by read index, so that also what was read before counts."""
     program, x = _program(), _vectors(_program())
     state = random_state(TINY, seed=6, tiles=3)
-    together = run_sequences(program, TINY, state, x, first_read=100)
+    together = run(program, TINY, state, x, first=100)
     for number, one in enumerate(x):
-        alone = run_sequences(
-            program, TINY, state, one[np.newaxis], first_read=100 + number * STEPS
-        )
+        alone = run(program, TINY, state, one[np.newaxis], first=100 + number * STEPS)
         np.testing.assert_array_equal(together.outputs[number], alone.outputs[0])
         np.testing.assert_array_equal(together.cell[number], alone.cell[0])
-    other = run_sequences(program, TINY, state, x, first_read=101)
+    other = run(program, TINY, state, x, first=101)
     assert (other.outputs != together.outputs).any()
 
 
@@ -131,9 +129,11 @@ FIRST = PROGRAM.slices[0]
         (_slice(PROGRAM, last=77), "stream 77 comes, and has no route there"),
         (replace(PROGRAM, slices=PROGRAM.slices[1:]), "no stream goes to part 1 of 'input'"),
         (_turn(PROGRAM, FIRST.stream, 3, sinks=("north_1",)),
-         "slice 0: stream 3 goes to other ends than streams 2 and 4 together"),
-        (_turn(PROGRAM, FIRST.stream, 0, part=2), "stream 3 goes to other ends than"),
-        (_turn(PROGRAM, FIRST.first, 0, part=2), "stream 3 goes to other ends than"),
+         "slice 0: stream 4 goes to input at tile 3: allowed is only where stream 3 goes, too"),
+        (_turn(PROGRAM, FIRST.stream, 0, part=2),
+         "tile 0 keeps bytes 0 to 4 of stream 2 as part 1 of 'input': allowed is what it keeps"),
+        (_turn(PROGRAM, FIRST.first, 0, part=2),
+         "tile 0 keeps bytes 0 to 4 of stream 2 as part 2 of 'input': allowed is what it keeps"),
         (_turn(PROGRAM, 0, 0, sinks=("host",)), "sinks has 'host': allowed on tiles 1, 3"),
         (_turn(PROGRAM, 1, 1, sinks=("host",)), "stream 1 leaves for the host, and is none"),
         (_turn(PROGRAM, FIRST.stream, 0, part=16), "part = 16: allowed is 0 to 15"),
@@ -144,20 +144,22 @@ FIRST = PROGRAM.slices[0]
 def test_what_cannot_work_is_told(changed: ChipProgram, sentence: str) -> None:
     state = random_state(TINY, seed=3, tiles=3)
     with pytest.raises(UserError, match=sentence):
-        run_sequences(changed, TINY, state, _vectors(PROGRAM))
+        run(changed, TINY, state, _vectors(PROGRAM))
 
 
 def test_what_does_not_fit_is_told() -> None:
     state, x = random_state(TINY, seed=3, tiles=3), _vectors(PROGRAM)
-    with pytest.raises(UserError, match="has GDPU slices: allowed are sequences"):
+    with pytest.raises(
+        UserError, match=r"inputs: int8 \[7, 8\]: allowed is int8 \[n, steps >= 1, 8\]"
+    ):
         run(PROGRAM, TINY, state, x[0])
     with pytest.raises(UserError, match=r"allowed is int8 \[n, steps >= 1, 8\]"):
-        run_sequences(PROGRAM, TINY, state, x[:, :0])
-    with pytest.raises(UserError, match=r"input vectors: int8 \[3, 7, 7\]"):
-        run_sequences(PROGRAM, TINY, state, x[..., :7])
+        run(PROGRAM, TINY, state, x[:, :0])
+    with pytest.raises(UserError, match=r"inputs: int8 \[3, 7, 7\]"):
+        run(PROGRAM, TINY, state, x[..., :7])
     bad = LstmState(np.zeros((3, 8), np.int8), np.zeros((3, 7), np.uint16))
     with pytest.raises(UserError, match=r"initial cell state: uint16 \[3, 7\]: allowed is uint16"):
-        run_sequences(PROGRAM, TINY, state, x, bad)
+        run(PROGRAM, TINY, state, x, initial=bad)
 
 
 def test_gates_for_no_slice_are_told() -> None:
@@ -176,5 +178,5 @@ def test_gates_for_no_slice_are_told() -> None:
     alone = replace(PROGRAM, tiles=tuple(tiles), slices=PROGRAM.slices[:1])
     state = random_state(TINY, seed=3, tiles=3)
     with pytest.raises(UserError, match="slice 1: gates come, and the program has no such slice"):
-        run_sequences(alone, TINY, state, _vectors(PROGRAM))
+        run(alone, TINY, state, _vectors(PROGRAM))
     assert fabric.gdpu_tiles(TINY, 1) == {"north": 1, "south": 3}

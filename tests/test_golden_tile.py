@@ -11,10 +11,11 @@ from golden_reference import random_config, random_int8, random_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden import adc, ldpu
-from golden import tile as golden_tile
-from golden.pcm_array import Crossbar
-from golden.tile import Tile
+from golden.fast import tile as golden_tile
+from golden.fast.tile import Tile
+from golden.reference import adc, ldpu
+from golden.reference import tile as reference_tile
+from golden.reference.pcm_array import Crossbar
 from spec import chip
 from spec.errors import UserError
 from spec.formats import FP16_ONE, INT8_MAX, ReadMode
@@ -62,6 +63,9 @@ def test_a_tile_is_its_parts_in_order(
         np.testing.assert_array_equal(got, expected)
     added = None if rx is None else np.where(rx == -128, np.int8(-127), rx)
     expected = ldpu.process(p, n, config.constants, True, False, added, HALF)
+    np.testing.assert_array_equal(
+        reference_tile.run(description, state, 1, config, x, rx, first_read=77), expected
+    )
     got = tile.run(config, x, rx, first_read=77)
     assert (got.dtype, got.shape) == (np.int8, (len(x), config.columns))
     np.testing.assert_array_equal(got, expected)

@@ -13,7 +13,7 @@ from caduceus import chip_sim, images, pipeline, sim
 from caduceus.image_sim import ImageOutcome
 from caduceus.paths import BUILD
 from compiler.images import compile_images
-from golden import images as golden_images
+from golden import machine
 from spec import chip, network, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
@@ -86,7 +86,7 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     place = BUILD / "sim" / "tiny-chip-verilator"
     run = chip_sim.ChipRun(description, "tiny", program, x, "verilator", place)
     state = pcm_state.ideal(description, device_codes(program, description))
-    _, traces = golden_images.run(program, description, state, x, capture=True)
+    traces = machine.run(program, description, state, x, capture=True).tiles
     # The tile of conv1: some bit of its first row shows in its results.
     index = next(i for i, tile in enumerate(computing(program)) if tile.block.layer == "conv1")
     tile = computing(program)[index]
@@ -94,7 +94,7 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
         codes = state.codes.copy()
         codes[index, 0, column, 0] ^= 0x80
         wrong = pcm_state.ideal(description, codes)
-        _, others = golden_images.run(program, description, wrong, x, capture=True)
+        others = machine.run(program, description, wrong, x, capture=True).tiles
         if (others[tile.tile].results != traces[tile.tile].results).any():
             break
     else:

@@ -9,7 +9,7 @@ from command_line import caduceus, here
 from image_networks import conv, dense, written
 
 from caduceus import images
-from golden import host
+from golden.reference import host
 from spec import network
 from spec.errors import UserError
 from spec.network import Layer, Pool

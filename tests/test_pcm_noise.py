@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pcm_reference import REFERENCES
 
-from golden.tile import Tile
+from golden.fast.tile import Tile
 from pcm import make
 from pcm.devices import INPUT_POWER, Ageing, Inputs, column_noise
 from pcm.settings import Settings

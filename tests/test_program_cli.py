@@ -11,7 +11,7 @@ from rich.console import Console
 
 from caduceus import program_array
 from caduceus.program_array import Request
-from golden.programmer import Programmed
+from golden.reference.programmer import Programmed
 from spec.errors import UserError
 from spec.programming import Procedure
 

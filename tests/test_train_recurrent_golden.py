@@ -8,7 +8,7 @@ import pytest
 from recurrent_reference import RecurrentReference
 
 from compiler.recurrent import compile_recurrent
-from golden.chip import run_sequences
+from golden import machine
 from spec import chip, formats, pcm_state, recurrent
 from spec.program_codes import device_codes
 
@@ -36,7 +36,7 @@ def test_golden_gives_the_references_bits(
         x = random.integers(-limit, limit + 1, (*size, network.input.size), dtype=np.int8)
     else:
         x = weights.embedding[random.integers(0, len(weights.embedding), size)]
-    outputs = run_sequences(program, description, state, x).outputs
+    outputs = machine.run(program, description, state, x).outputs
     reference = RecurrentReference(network, weights, description, mode, batch=3)
     for t in range(steps):
         np.testing.assert_array_equal(outputs[:, t], reference.step(x[:, t]), f"step {t}")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from golden import fp16
+from golden.reference import fp16
 from spec import formats, gdpu
 
 LINES = gdpu.BINS // 2 - 1

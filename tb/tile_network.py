@@ -1,4 +1,9 @@
-"""A whole network, layer by layer on one tile, with the host's part in between."""
+"""A network through one tile, layer by layer: compiled for it, and what golden makes of it.
+
+Published (Le Gallo et al. 2023): the chip's host does im2col, max-pooling and transport between
+layers. Here one tile is programmed anew for each layer, so that a whole network, with every size
+that its layers have, goes through the tile's own RTL (`tb.test_tile_network`).
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,16 +12,105 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import host
-from golden.tile import Tile
+from compiler import quantise
+from golden.fast.tile import Tile
+from golden.reference import host
+from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.network import Input
+from spec.formats import ReadMode
+from spec.network import Geometry, Input, Layer, Network, Weights, geometries
 from spec.pcm_state import PcmState
-from spec.program import LayerProgram, Program
+from spec.program import TileConfig
 
 IMAGES_PER_BLOCK = 64
 """Images that go through all layers together: bounds the memory of a run over a data set."""
+
+
+@dataclass(frozen=True)
+class LayerProgram:
+    """A layer as one tile runs it.
+
+    Attributes:
+        layer, geometry: what the layer is, for the host's im2col and pooling.
+        config: the tile's configuration while it runs the layer.
+        codes: uint8 [array rows, array columns, 4], target conductance codes.
+    """
+
+    layer: Layer
+    geometry: Geometry
+    config: TileConfig
+    codes: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TileNetwork:
+    """A network, layer by layer, for one tile of the chip called `chip`."""
+
+    chip: str
+    network: Network
+    layers: tuple[LayerProgram, ...]
+
+
+def compile_network(
+    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+) -> TileNetwork:
+    """Map every layer of `network` to the tile of `chip`.
+
+    Raises:
+        UserError: a layer does not fit the array, a constant does not fit binary16, or the layers
+            are not a chain with max-pooling, which is what the host can do between them.
+    """
+    if network.graph or any(layer.pool and layer.pool.kind != "max" for layer in network.layers):
+        raise UserError(
+            f"network {network.name} has residuals, branches or averages: allowed on one tile is a "
+            "chain of layers with max-pooling"
+        )
+    layers = []
+    input_scale = network.input.scale
+    for layer, geometry in zip(network.layers, geometries(network), strict=True):
+        _check_fit(network, layer, geometry, chip)
+        parameters = weights[layer.name]
+        layers.append(_compile_layer(layer, geometry, parameters, input_scale, chip, read_mode))
+        input_scale = layer.output_scale
+    return TileNetwork(chip.name, network, tuple(layers))
+
+
+def _check_fit(network: Network, layer: Layer, geometry: Geometry, chip: Chip) -> None:
+    for what, size, limit in (
+        ("rows", geometry.rows, chip.array.rows),
+        ("columns", layer.outputs, chip.array.columns),
+    ):
+        if size > limit:
+            raise UserError(
+                f"network {network.name}: layer {layer.name} has {size} {what}: "
+                f"chip {chip.name} allows {limit} on one tile"
+            )
+
+
+def _compile_layer(
+    layer: Layer,
+    geometry: Geometry,
+    parameters: Weights,
+    input_scale: float,
+    chip: Chip,
+    read_mode: ReadMode,
+) -> LayerProgram:
+    cells = quantise.cell_codes(parameters.weight, layer.gmax)
+    codes = np.zeros((chip.array.rows, chip.array.columns, len(formats.DEVICES)), dtype=np.uint8)
+    codes[: geometry.rows, : layer.outputs] = quantise.device_codes(cells)
+
+    largest = quantise.largest_weight(parameters.weight)
+    steps = quantise.Steps(layer.name, layer.gmax, largest, input_scale, layer.output_scale)
+    constants = quantise.column_constants(steps, parameters.bias, chip)
+    config = TileConfig(
+        read_mode=read_mode,
+        rows=geometry.rows,
+        columns=layer.outputs,
+        constants=constants,
+        relu_2=layer.relu,
+    )
+    return LayerProgram(layer, geometry, config, codes)
 
 
 @dataclass(frozen=True)
@@ -35,7 +129,7 @@ class LayerTrace:
 
 
 def run(
-    program: Program,
+    program: TileNetwork,
     chip: Chip,
     images: NDArray[np.uint8],
     states: Sequence[PcmState],
@@ -135,7 +229,7 @@ def _joined(traces: list[LayerTrace]) -> LayerTrace:
 
 
 def _check(
-    program: Program, chip: Chip, images: NDArray[np.uint8], states: Sequence[PcmState]
+    program: TileNetwork, chip: Chip, images: NDArray[np.uint8], states: Sequence[PcmState]
 ) -> None:
     if program.chip != chip.name:
         raise UserError(f"program is for chip '{program.chip}': chip '{chip.name}' was given")

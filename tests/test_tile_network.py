@@ -1,4 +1,4 @@
-"""Golden network run: layers in order on one tile, read indices, capture, splitting, refusals."""
+"""A network through one tile: compiled, and golden: layers in order, read indices, refusals."""
 
 import re
 
@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from golden_reference import random_config, random_state
 
-from golden import host, network
-from golden.tile import Tile
-from spec import chip, pcm_state
+from golden.fast.tile import Tile
+from golden.reference import host
+from spec import chip, network, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Input, Layer, Network, Pool, geometries
-from spec.program import LayerProgram, Program
+from tb import tile_network
+from tb.tile_network import LayerProgram, TileNetwork, compile_network
 
 TINY = chip.find("tiny")
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 10, 10, 1)).astype(np.uint8)
@@ -21,10 +22,10 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (7, 10, 10, 1)).astype(np.uin
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three images a block, so that seven images cross block edges."""
-    monkeypatch.setattr(network, "IMAGES_PER_BLOCK", 3)
+    monkeypatch.setattr(tile_network, "IMAGES_PER_BLOCK", 3)
 
 
-def _program(mode: ReadMode) -> tuple[Program, list[pcm_state.PcmState]]:
+def _program(mode: ReadMode) -> tuple[TileNetwork, list[pcm_state.PcmState]]:
     """Two convolutions and a dense layer with random devices: 9x8, 8x4 and 16x5."""
     common = {"relu": True, "gmax": 510, "output_scale": 0.1}
     layers = (
@@ -50,7 +51,7 @@ def _program(mode: ReadMode) -> tuple[Program, list[pcm_state.PcmState]]:
         )
         for layer, geometry, state in zip(layers, geometries(description), states, strict=True)
     )
-    return Program("tiny", description, programs), states
+    return TileNetwork("tiny", description, programs), states
 
 
 @pytest.mark.parametrize("mode", ReadMode)
@@ -58,7 +59,7 @@ def _program(mode: ReadMode) -> tuple[Program, list[pcm_state.PcmState]]:
 def test_layer_after_layer_vector_after_vector(mode: ReadMode) -> None:
     """The same network, one vector at a time through each tile."""
     program, states = _program(mode)
-    final, traces = network.run(program, TINY, IMAGES, states, capture=True)
+    final, traces = tile_network.run(program, TINY, IMAGES, states, capture=True)
     assert [trace.name for trace in traces] == ["wide", "narrow", "last"]
     x = host.quantise_input(IMAGES, 0.02)
     for layer, state, trace in zip(program.layers, states, traces, strict=True):
@@ -82,34 +83,34 @@ def test_layer_after_layer_vector_after_vector(mode: ReadMode) -> None:
 @pytest.mark.usefixtures("small_blocks")
 def test_data_sets_may_be_split() -> None:
     program, states = _program(ReadMode.FOUR_PHASE)
-    whole = network.run(program, TINY, IMAGES, states)
+    whole = tile_network.run(program, TINY, IMAGES, states)
     halves = [
-        network.run(program, TINY, IMAGES[:2], states),
-        network.run(program, TINY, IMAGES[2:], states, first_image=2),
+        tile_network.run(program, TINY, IMAGES[:2], states),
+        tile_network.run(program, TINY, IMAGES[2:], states, first_image=2),
     ]
     np.testing.assert_array_equal(np.concatenate(halves), whole)
-    assert (network.run(program, TINY, IMAGES[2:], states) != whole[2:]).any()
+    assert (tile_network.run(program, TINY, IMAGES[2:], states) != whole[2:]).any()
 
 
 @pytest.mark.usefixtures("small_blocks")
 def test_progress_adds_up() -> None:
     program, states = _program(ReadMode.ONE_PHASE)
     done: list[int] = []
-    network.run(program, TINY, IMAGES, states, progress=done.append)
+    tile_network.run(program, TINY, IMAGES, states, progress=done.append)
     assert done == [3, 3, 1]
 
 
 def test_grey_images_need_no_channel_axis() -> None:
     program, states = _program(ReadMode.ONE_PHASE)
     np.testing.assert_array_equal(
-        network.run(program, TINY, IMAGES[..., 0], states),
-        network.run(program, TINY, IMAGES, states),
+        tile_network.run(program, TINY, IMAGES[..., 0], states),
+        tile_network.run(program, TINY, IMAGES, states),
     )
 
 
 def test_no_images() -> None:
     program, states = _program(ReadMode.ONE_PHASE)
-    final, traces = network.run(program, TINY, IMAGES[:0], states, capture=True)
+    final, traces = tile_network.run(program, TINY, IMAGES[:0], states, capture=True)
     assert final.shape == (0, 5)
     assert [trace.vectors.shape for trace in traces] == [(0, 9), (0, 8), (0, 16)]
 
@@ -132,4 +133,41 @@ def test_what_does_not_fit_is_refused() -> None:
         ),
     ):
         with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
-            network.run(program, *arguments)
+            tile_network.run(program, *arguments)
+
+
+@pytest.mark.parametrize("read_mode", list(ReadMode))
+def test_a_compiled_layer_computes_the_real_layer(read_mode):
+    """Against the matrix product in binary64, within what codes, counts and INT8 can resolve."""
+    hermes = chip.find("hermes")
+    description, weights = network.find("fashion_small")
+    program = compile_network(description, weights, hermes, read_mode)
+    layer = program.layers[1]
+    random = np.random.default_rng(3)
+    # Sparse like real feature maps, so that no conversion saturates.
+    x = random.integers(0, 60, (50, layer.geometry.rows)) * (random.random((50, 252)) < 0.2)
+    state = pcm_state.ideal(hermes, layer.codes[np.newaxis])
+    got = Tile(hermes, state).run(layer.config, x.astype(np.int8)).astype(int)
+    scale_in, scale_out = description.layers[0].output_scale, description.layers[1].output_scale
+    real = x * scale_in @ weights["conv2"].weight.astype(np.float64) + weights["conv2"].bias
+    wanted = np.clip(np.rint(np.maximum(real, 0) / scale_out), -127, 127)
+    step = np.float16(layer.config.constants[0, 3:4].view(np.float16)[0])
+    # Each of up to four conversions loses up to one count; rounding adds half an INT8 step.
+    assert np.abs(got - wanted).max() <= 4 * float(step) + 1.5
+    assert (got > 0).any()
+
+
+def test_what_does_not_fit_the_array_is_told():
+    description, weights = network.find("fashion_small")
+    sentence = r"layer conv1 has 28 columns: chip tiny allows 16 on one tile"
+    with pytest.raises(UserError, match=sentence):
+        compile_network(description, weights, chip.find("tiny"), ReadMode.ONE_PHASE)
+
+
+def test_unused_cells_hold_nothing():
+    tiny = chip.find("tiny")
+    description, weights = network.find("fashion_tiny")
+    for layer in compile_network(description, weights, tiny, ReadMode.FOUR_PHASE).layers:
+        assert layer.codes.shape == (16, 16, 4)
+        assert not layer.codes[layer.geometry.rows :].any()
+        assert not layer.codes[:, layer.layer.outputs :].any()

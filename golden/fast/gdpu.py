@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import fp16, gdpu
-from golden.fast_tile import ready
+from golden.fast.tile import ready
+from golden.reference import fp16, gdpu
 from spec import formats
 from spec.gdpu import GATES
 from spec.program import GdpuConfig
@@ -21,7 +21,7 @@ class FastGdpu:
     """
 
     def __init__(self, config: GdpuConfig) -> None:
-        from golden import kernels
+        from golden.fast import kernels
 
         self._lstm = kernels.lstm
         gdpu.check(config)

@@ -1,14 +1,14 @@
-"""A tile: modulator, PCM array, converters and LDPU, for batches of vectors."""
+"""A tile in compiled loops: the bits of `adc`, `read_noise` and `ldpu`, many times sooner."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from golden.fast_tile import Counters, FastConverters, FastLdpu, ready
 from golden.payload import Values
-from golden.pcm_array import Crossbar
-from spec import formats
+from golden.reference import fp16
+from golden.reference.pcm_array import Crossbar, reference_charges
+from spec import formats, read_noise
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode, Steer
@@ -18,8 +18,144 @@ from spec.program import TileConfig
 BLOCK_VALUES = 128 * 256
 """Inputs or results processed together: their temporaries stay in the processor's cache."""
 
+_WHOLE = 1 << formats.FP16_FRACTION_BITS + 1
+"""All integers up to this are binary16 numbers."""
+
+_VECTOR = 16
+"""Columns are filled up to a multiple of this: the loops take so many at a time."""
+
+Counters = tuple[NDArray[np.uint16], NDArray[np.uint16]]
+"""P and N, [n, columns or more] each; what is beyond the columns means nothing."""
+
+
 Tap = Callable[[int, NDArray[np.int8]], None]
 """Who is shown a tile's input vectors: called with the tile's number and int8 [n, rows]."""
+
+
+def ready(values: Values) -> Values:
+    """The same values as the loops are compiled for: contiguous, aligned, and not read-only."""
+    return values if values.flags.carray else values.copy()
+
+
+def _filled_up(columns: NDArray) -> NDArray:
+    """Columns of zeros added to [..., columns], in contiguous memory."""
+    missing = -columns.shape[-1] % _VECTOR
+    return np.ascontiguousarray(np.pad(columns, ((0, 0), (0, missing))) if missing else columns)
+
+
+class FastConverters:
+    """Modulator, crossbar and converters of tile number `tile` of `state` in this read mode."""
+
+    def __init__(
+        self,
+        crossbar: Crossbar,
+        state: PcmState,
+        tile: int,
+        mode: ReadMode,
+        columns: int,
+        phase_limit: int,
+    ) -> None:
+        # Here, because numba takes longer to load than all else together.
+        from golden.fast import kernels
+
+        self._pulses, self._convert = kernels.pulses, kernels.convert
+        here = (tile, slice(columns))
+        phases = formats.PHASES[mode]
+        self._mode = mode
+        self._by_sign = phases[0].steer == Steer.BY_SIGN
+        self._weights = [_filled_up(crossbar.weights(phase)[:, :columns]) for phase in phases]
+        self._from_negative = [phase.drive_negative and not self._by_sign for phase in phases]
+        gains = np.array([state.gain_p[here], state.gain_n[here]]) * 2.0**-formats.GAIN_FRACTION
+        offsets = np.array([state.offset_p[here], state.offset_n[here]])
+        offsets = offsets * 2.0**-formats.OFFSET_FRACTION
+        noise = state.noise[here] * 2.0 ** -(formats.NOISE_FRACTION + formats.SAMPLE_FRACTION)
+        key = state.seed & 0xFFFFFFFF, state.seed >> 32
+        philox = *key, *read_noise.PHILOX_WEYL, *read_noise.PHILOX_MULTIPLIERS, tile
+        self._told = (
+            np.array([phase.steer for phase in phases], dtype=np.int64),
+            _filled_up(np.array([*gains, *offsets, noise])),
+            float(phase_limit),
+            formats.COUNT_MAX,
+            bool(noise.any()),
+            np.array(philox, dtype=np.uint32),
+            np.array(read_noise.QUANTILES, dtype=np.int32),
+        )
+
+    def counts(
+        self, x: NDArray[np.int8], reads: NDArray[np.uint32], reference: int = 0
+    ) -> Counters:
+        """Counters after each of a batch of MVMs.
+
+        Args:
+            x: int8 [n, rows], of contiguous memory.
+            reads: read index of each, [n].
+            reference: charge of a slot, if it is not the cells that are read.
+        """
+        vectors, rows = x.shape
+        columns = self._weights[0].shape[1]
+        if reference:
+            charges = reference_charges(reference, self._mode, vectors, columns)
+            return self.convert(charges.astype(np.float32), -1, reads)
+        pulses = np.empty((1 if self._by_sign else 2, vectors, rows), dtype=np.float32)
+        some = self._pulses(x, self._by_sign, formats.INT8_MAX, pulses)
+        charges = np.empty((len(self._weights), vectors, columns), dtype=np.float32)
+        driven = 0
+        for window, (weights, negative) in enumerate(
+            zip(self._weights, self._from_negative, strict=True)
+        ):
+            # A window without a pulse needs no product, but its noise and offsets count.
+            if any(some) if self._by_sign else some[negative]:
+                driven |= 1 << window
+                np.matmul(pulses[int(negative)], weights[:rows], out=charges[window])
+        return self.convert(charges, driven, reads)
+
+    def convert(
+        self, charges: NDArray[np.float32], driven: int, reads: NDArray[np.uint32]
+    ) -> Counters:
+        """Counters after each of a batch of MVMs.
+
+        Args:
+            charges: float32 [windows, n, columns filled up], whole numbers.
+            driven: bit w says whether window w has charges; what is there for others is not read.
+            reads: read index of each MVM, [n].
+        """
+        p, n = np.empty((2, *charges.shape[1:]), dtype=np.uint16)
+        self._convert(charges, driven, *self._told, reads, p, n)
+        return p, n
+
+
+class FastLdpu:
+    """The LDPU with this configuration, of counters that are at most `most`.
+
+    Attributes:
+        kind: of results: int8, or uint16 for binary16 bits.
+    """
+
+    def __init__(self, config: TileConfig, most: int) -> None:
+        from golden.fast import kernels
+
+        self._process = kernels.process
+        self.kind = np.uint16 if config.tx_binary16 else np.int8
+        constants = _filled_up(fp16.values(config.constants.T).astype(np.float64))
+        self._told = (
+            constants, most <= _WHOLE, config.relu_1, config.relu_2,
+            float(fp16.values(config.rx_scale)), formats.INT8_MAX,
+        )  # fmt: skip
+        self._no_int8 = np.empty((0, config.columns), dtype=np.int8)
+        self._no_binary16 = np.empty((0, config.columns), dtype=np.uint16)
+
+    def process(
+        self, p: NDArray[np.uint16], n: NDArray[np.uint16], rx: Values | None, results: Values
+    ) -> None:
+        """Fill in the results of a batch; counters and RX as for `ldpu.process`."""
+        rx_int8, rx_binary16 = int8, binary16 = self._no_int8, self._no_binary16
+        if rx is not None:
+            rx_int8, rx_binary16 = (rx, binary16) if rx.dtype == np.int8 else (int8, rx)
+        if self.kind == np.int8:
+            int8 = results
+        else:
+            binary16 = results
+        self._process(p, n, *self._told, rx_int8, rx_binary16, int8, binary16)
 
 
 class Tile:

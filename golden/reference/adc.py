@@ -13,7 +13,7 @@ offset and saturation). With q the charge of a window and z the column's noise:
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import read_noise
+from golden.reference import read_noise
 from spec import formats
 from spec.formats import ReadMode, Steer
 from spec.pcm_state import PcmState

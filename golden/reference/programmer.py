@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import adc
-from golden.pcm_devices import PcmDevices
+from golden.reference import adc
+from golden.reference.pcm_devices import PcmDevices
 from spec import formats
 from spec import programming as spec
 from spec.chip import Chip

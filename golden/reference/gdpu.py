@@ -7,7 +7,7 @@ published (Le Gallo et al. 2023), their roundings and the table of tanh are our 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from golden import convert, fp16
+from golden.reference import convert, fp16
 from spec import formats, gdpu
 from spec.errors import UserError
 from spec.gdpu import GATES

@@ -15,7 +15,7 @@ what was before (melt and quench). All products are rounded towards minus infini
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden import read_noise
+from golden.reference import read_noise
 from spec import formats
 from spec import programming as spec
 from spec.programming import Pulse

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import modulator
+from golden.reference import modulator
 from spec import formats
 from spec.formats import Phase, ReadMode, Steer
 from spec.pcm_state import PcmState

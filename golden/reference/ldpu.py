@@ -8,7 +8,7 @@ so are RX values and results in binary16.
 import numpy as np
 from numpy.typing import NDArray
 
-from golden import convert, fp16
+from golden.reference import convert, fp16
 from spec import formats
 
 _INDEX = {constant.name: constant.index for constant in formats.COLUMN_CONSTANTS}

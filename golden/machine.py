@@ -1,0 +1,379 @@
+"""The whole chip: packets follow their routes; tiles and GDPU slices compute when they have them.
+
+One machine for every program. An input is an image, of `program.input_pixels` vectors, or a
+sequence of vectors where the program has GDPU slices, whose state goes from step to step.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.fast.gdpu import FastGdpu
+from golden.fast.tile import Tap, Tile
+from golden.payload import Values, from_bytes, to_bytes
+from golden.reference import gather
+from golden.reference.pool import pool
+from spec.chip import Chip
+from spec.errors import UserError
+from spec.fabric import GDPU, INPUT, RX
+from spec.gdpu import LstmState
+from spec.paths import Node, Stream
+from spec.pcm_state import PcmState
+from spec.program import ChipProgram, TileProgram
+from spec.program_check import check
+from spec.program_codes import computing, gathers
+from spec.streams import End, Part, order, trace
+
+IMAGES_PER_BLOCK = 16
+"""Images that go through the chip together: bounds memory, and fills the processor's cache well."""
+VECTORS_PER_BLOCK = 4096
+"""Inputs that go through together where an input is one vector."""
+
+Progress = Callable[[int], None]
+"""Called now and then with the number of images, vectors or steps done since the last call."""
+_Packets = NDArray[np.int8]
+"""What a source sends, int8 [n, packets of an input, bytes]."""
+
+
+@dataclass(frozen=True)
+class TileTrace:
+    """What a tile computed and sent, for a batch of inputs.
+
+    Attributes:
+        results: [n, results of an input, columns]: int8, or binary16 bits as uint16.
+        sent: [n, packets of an input, columns]: the same, pooled if the tile pools.
+    """
+
+    results: Values
+    sent: Values
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch of inputs.
+
+    Attributes:
+        outputs: int8 [n, vectors of an input, program.output_length]: output pixels of an image, or
+            steps of a sequence.
+        tiles: of each computing tile by its number, where asked for; of sequences each result is
+            one step's.
+        hidden: int8 [n, steps, units of all slices], after every step; None without slices.
+        cell: uint16, binary16 bits, likewise.
+    """
+
+    outputs: NDArray[np.int8]
+    tiles: dict[int, TileTrace] = field(default_factory=dict)
+    hidden: NDArray[np.int8] | None = None
+    cell: NDArray[np.uint16] | None = None
+
+    @property
+    def state(self) -> LstmState | None:
+        """The state after the last step; None without slices."""
+        if self.hidden is None or self.cell is None:
+            return None
+        return LstmState(self.hidden[:, -1], self.cell[:, -1])
+
+
+def run(
+    program: ChipProgram,
+    chip: Chip,
+    state: PcmState,
+    x: NDArray[np.int8],
+    *,
+    initial: LstmState | None = None,
+    first: int = 0,
+    capture: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run a batch of inputs once; arguments and errors as for `Machine` and its `run`."""
+    machine = Machine(program, chip, state)
+    return machine.run(x, initial=initial, first=first, capture=capture, progress=progress)
+
+
+class Machine:
+    """A program on a chip, ready to compute.
+
+    Args:
+        program: what the compiler made for `chip`.
+        chip: the chip description.
+        state: devices of the computing tiles, in the order of `spec.program_codes.computing`.
+        tap: called with each computing tile's number and its input vectors, int8 [n, rows].
+
+    Raises:
+        UserError: they do not fit each other; a packet goes wrong (`spec.streams.trace`); tiles
+            wait for each other; the program has GDPU slices and gathers from feature maps.
+    """
+
+    def __init__(
+        self, program: ChipProgram, chip: Chip, state: PcmState, tap: Tap | None = None
+    ) -> None:
+        check(program, chip)
+        if program.slices and gathers(program):
+            raise UserError(
+                "program: has GDPU slices, and tiles that gather from feature maps: allowed is one "
+                "of them"
+            )
+        tiles = computing(program)
+        if state.tiles != max(1, len(tiles)):
+            raise UserError(
+                f"PCM state has {state.tiles} tiles: the program allows {max(1, len(tiles))}"
+            )
+        self._program = program
+        self._tap = tap
+        traced = trace(program, chip)
+        self._kept, self._outputs = traced.kept, traced.outputs
+        self._order = order(program, traced)
+        self._tiles = {
+            tile.tile: (tile, Tile(chip, state, index)) for index, tile in enumerate(tiles)
+        }
+        self._slices = {}
+        self._units = 0
+        for each in program.slices:
+            start, self._units = self._units, self._units + each.config.units
+            self._slices[each.slice] = FastGdpu(each.config), slice(start, self._units)
+
+    def run(
+        self,
+        x: NDArray[np.int8],
+        *,
+        initial: LstmState | None = None,
+        first: int = 0,
+        capture: bool = False,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Run a batch of inputs.
+
+        A tile's read index counts its vectors, input after input, and in a sequence step after
+        step; results depend on an input and its read indices alone: batches may be split at will.
+
+        Args:
+            x: int8 [n, program.input_pixels, program.input_length], of one pixel also [n,
+                program.input_length]; with GDPU slices [n, steps, program.input_length] of at least
+                one step, sequences of equal length as if one after another.
+            initial: hidden and cell state of every sequence before its first step; all 0 if None.
+            first: images or vectors, in sequences steps, that came before since the state was
+                loaded.
+            capture: whether to give every tile's results, too.
+            progress: told how far it is.
+
+        Raises:
+            UserError: the inputs or the initial state do not fit; a map has another size than the
+                tile that gathers from it is told.
+        """
+        x = self._checked(x)
+        if self._program.slices:
+            return self._run_sequences(x, initial, first, capture, progress)
+        if initial is not None:
+            raise UserError("initial state: given: allowed for a program with GDPU slices only")
+        size = IMAGES_PER_BLOCK if gathers(self._program) else VECTORS_PER_BLOCK
+        outputs, traces = [], []
+        # At least one block, so that no inputs give empty arrays of the right shapes.
+        for start in range(0, max(len(x), 1), size):
+            block = x[start : start + size]
+            batch = _Batch(block, first + start, _nothing(len(block)), capture)
+            outputs.append(self._run_batch(batch))
+            traces.append(batch.traces)
+            if progress:
+                progress(len(block))
+        return Outcome(np.concatenate(outputs), _joined(traces, 0))
+
+    def _checked(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """The inputs with all three axes."""
+        program = self._program
+        wanted = ["n", program.input_pixels, program.input_length]
+        if program.slices:
+            wanted[1] = "steps >= 1"
+        elif program.input_pixels == 1 and x.ndim == 2:
+            x = x[:, np.newaxis]
+        fits = x.ndim == 3 and x.shape[2] == program.input_length
+        fits = fits and (x.shape[1] > 0 if program.slices else x.shape[1] == wanted[1])
+        if x.dtype != np.int8 or not fits:
+            raise UserError(
+                f"inputs: {x.dtype} {list(x.shape)}: allowed is int8 "
+                f"[{', '.join(map(str, wanted))}]"
+            )
+        return x
+
+    def _run_sequences(
+        self,
+        x: NDArray[np.int8],
+        initial: LstmState | None,
+        first: int,
+        capture: bool,
+        progress: Progress | None,
+    ) -> Outcome:
+        count, steps, _ = x.shape
+        now = initial or _nothing(count, self._units)
+        _check_state(now, (count, self._units))
+        reads = first + np.arange(count) * steps
+        outputs = np.empty((count, steps, self._program.output_length), dtype=np.int8)
+        hidden = np.empty((count, steps, self._units), dtype=np.int8)
+        cell = np.empty((count, steps, self._units), dtype=np.uint16)
+        traces = []
+        for t in range(steps):
+            batch = _Batch(x[:, t : t + 1], reads + t, now, capture)
+            outputs[:, t] = self._run_batch(batch)[:, 0]
+            now = batch.after
+            hidden[:, t], cell[:, t] = now.hidden, now.cell
+            traces.append(batch.traces)
+            if progress:
+                progress(count)
+        return Outcome(outputs, _joined(traces, 1), hidden, cell)
+
+    def _run_batch(self, batch: "_Batch") -> NDArray[np.int8]:
+        """Outputs of inputs that go through together, one vector or one image of each."""
+        program = self._program
+        for node in self._order:
+            kind, number = node
+            if kind == "slice":
+                self._run_slice(batch, node)
+            else:
+                self._run_tile(batch, node, *self._tiles[number])
+        count, pixels = len(batch.x), program.output_pixels
+        final = np.empty((count, pixels, program.output_length), dtype=np.int8)
+        for output, stream in zip(program.outputs, self._outputs, strict=True):
+            sent = self._sent(batch, stream)
+            _demand_packets(sent, pixels, f"outputs: stream {output.stream}")
+            final[..., output.start : output.start + output.length] = sent
+        return final
+
+    def _run_slice(self, batch: "_Batch", node: Node) -> None:
+        """One step of a GDPU slice's units."""
+        unit, units = self._slices[node[1]]
+        gates = self._payload(batch, (node, GDPU, 0))
+        before, after = batch.before, batch.after
+        hidden, cell = unit.step(gates[:, 0], before.cell[:, units])
+        after.hidden[:, units], after.cell[:, units] = hidden, cell
+        batch.packets[node] = hidden[:, np.newaxis]
+
+    def _run_tile(self, batch: "_Batch", node: Node, tile: TileProgram, unit: Tile) -> None:
+        """What one tile makes of what was sent to it."""
+        config, window = tile.config, tile.config.window
+        where = f"tile {tile.tile}"
+        parts = [
+            self._payload(batch, (node, INPUT, part)) for part in range(len(config.input_parts))
+        ]
+        if window is None:
+            inputs = _side_by_side(tile, parts)
+            count, vectors = inputs.shape[1], inputs.reshape(-1, config.rows)
+        else:
+            maps = _map(tile, parts).reshape(-1, window.height, window.width, window.channels)
+            count, vectors = window.results, gather.vectors(window, config.rows, maps)
+        if self._tap:
+            self._tap(tile.tile, vectors)
+        rx = None
+        if config.rx_enable:
+            turns = [self._payload(batch, (node, RX, part)) for part in range(config.rx_parts)]
+            rx = _in_turn(turns, f"{where}: 'rx'")
+            _demand_packets(rx, count, f"{where}: 'rx'")
+            rx = from_bytes(config, rx.reshape(len(vectors), rx.shape[-1]))
+        values = unit.run(config, vectors, rx, batch.first * count)
+        results = sent = values.reshape(len(batch.x), count, config.columns)
+        if config.pooling is not None:
+            pooling = config.pooling
+            maps = results.reshape(-1, pooling.height, pooling.width, config.columns)
+            shape = len(batch.x), pooling.down * pooling.across, config.columns
+            sent = pool(pooling, maps).reshape(shape)
+        batch.packets[node] = to_bytes(sent)
+        if batch.capture:
+            batch.traces[tile.tile] = TileTrace(results, sent)
+
+    def _payload(self, batch: "_Batch", end: End) -> _Packets:
+        """What an end gets."""
+        part: Part = self._kept[end]
+        if part.before:
+            sent = batch.before.hidden[:, np.newaxis, self._slices[part.stream.slice][1]]
+        else:
+            sent = self._sent(batch, part.stream)
+        return sent[..., part.start : part.end]
+
+    def _sent(self, batch: "_Batch", stream: Stream) -> _Packets:
+        """Packets of a source."""
+        node = stream.node
+        if node is None:
+            return batch.x[..., stream.start : stream.start + stream.length]
+        return batch.packets[node]
+
+
+class _Batch:
+    """Inputs that go through the chip together, and what came of them so far.
+
+    Attributes:
+        x: int8 [n, vectors of an input, input_length].
+        first: inputs that came before, since the state was loaded; or that number for each, [n].
+        before, after: state of the GDPU slices.
+        packets: by node, what it sent; traces: by tile, if they are to be kept (`capture`).
+    """
+
+    def __init__(
+        self, x: NDArray[np.int8], first: int | NDArray[np.int64], before: LstmState, capture: bool
+    ) -> None:
+        self.x, self.first, self.before, self.capture = x, first, before, capture
+        self.after = LstmState(np.empty_like(before.hidden), np.empty_like(before.cell))
+        self.packets: dict[Node, _Packets] = {}
+        self.traces: dict[int, TileTrace] = {}
+
+
+def _nothing(count: int, units: int = 0) -> LstmState:
+    return LstmState(np.zeros((count, units), np.int8), np.zeros((count, units), np.uint16))
+
+
+def _check_state(state: LstmState, shape: tuple[int, int]) -> None:
+    for key, kind in (("hidden", np.int8), ("cell", np.uint16)):
+        given = getattr(state, key)
+        if given.dtype != kind or given.shape != shape:
+            raise UserError(
+                f"initial {key} state: {given.dtype} {list(given.shape)}: allowed is "
+                f"{np.dtype(kind)} {list(shape)}"
+            )
+
+
+def _joined(traces: Sequence[Mapping[int, TileTrace]], axis: int) -> dict[int, TileTrace]:
+    """Traces of blocks as one: of inputs (axis 0), or of steps (axis 1)."""
+    return {
+        tile: TileTrace(
+            np.concatenate([trace[tile].results for trace in traces], axis=axis),
+            np.concatenate([trace[tile].sent for trace in traces], axis=axis),
+        )
+        for tile in sorted(traces[0])
+    }
+
+
+def _side_by_side(tile: TileProgram, parts: Sequence[_Packets]) -> _Packets:
+    """Input vectors of a tile that is sent its vectors; rows in no part are 0."""
+    vectors = np.zeros((*parts[0].shape[:2], tile.config.rows), dtype=np.int8)
+    for part, sent in zip(tile.config.input_parts, parts, strict=True):
+        _demand_packets(sent, parts[0].shape[1], f"tile {tile.tile}: 'input'")
+        vectors[..., part.start : part.start + part.length] = sent
+    return vectors
+
+
+def _map(tile: TileProgram, parts: Sequence[_Packets]) -> _Packets:
+    """Pixels of a tile that gathers: a pixel's parts side by side, pixels of senders in turn."""
+    where, window = f"tile {tile.tile}: 'input'", tile.config.window
+    step = window.packets
+    pixels = [
+        np.concatenate(parts[first : first + step], axis=-1) for first in range(0, len(parts), step)
+    ]
+    maps = _in_turn(pixels, where)
+    _demand_packets(maps, window.pixels, where)
+    return maps
+
+
+def _in_turn(parts: Sequence[_Packets], where: str) -> _Packets:
+    """Packets of several sources, one of each in turn."""
+    if len(parts) == 1:
+        return parts[0]
+    for part in parts:
+        _demand_packets(part, parts[0].shape[1], where)
+    count, packets, length = parts[0].shape
+    return np.stack(parts, axis=2).reshape(count, packets * len(parts), length)
+
+
+def _demand_packets(packets: _Packets, wanted: int, where: str) -> None:
+    if packets.shape[1] != wanted:
+        raise UserError(
+            f"{where}: {packets.shape[1]} packets come for an input: allowed are {wanted}"
+        )

@@ -1,0 +1,1 @@
+"""What the chip computes, one readable file per block: the authority for every bit."""
