@@ -14,12 +14,12 @@ from caduceus.options import FiniteRange, OutputPath, only
 from caduceus.paths import BUILD
 from caduceus.program_command import program
 from caduceus.run_command import run as run_command
-from caduceus.sweep_command import read_seeds, sweep, workers_options
 from spec.errors import UserError
 from spec.formats import ReadMode
+from study.sweep_command import read_seeds, sweep, workers_options
 
 if TYPE_CHECKING:
-    from caduceus.replicas import Replicas
+    from compiler.network import Replicas
 
 
 def _replicas(_context: click.Context, _option: click.Parameter, value: str | None) -> "Replicas":
@@ -182,7 +182,7 @@ def accuracy(
     With --table all devices and ages of the published comparison are measured, on all cores or a
     cluster. What was measured is stored, in build/points: a run that was stopped goes on there.
     """
-    from caduceus import accuracy_command as command
+    from study import accuracy_command as command
 
     several = table or mvm_error
     only("--table or --mvm-error", several, context, "seeds")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +9,16 @@ from numpy.typing import NDArray
 from caduceus.calibration import drift_factor, measured
 from compiler.calibrate import calibrated
 from compiler.compensate import compensated
-from golden import chip as golden_chip
-from golden import images as golden_images
+from golden.machine import Machine
 from golden.tile import Tile
 from pcm import make
 from pcm.devices import INPUT_POWER, Inputs
 from pcm.settings import Settings, find
 from spec import formats, pcm_state
 from spec.chip import Chip
-from spec.gdpu import LstmState
-from spec.network import Network
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, Program, TileConfig
-from spec.program_codes import computing, device_codes, gathers
-from spec.recurrent import RecurrentNetwork
-
-AnyNetwork = TypeVar("AnyNetwork", Network, RecurrentNetwork)
+from spec.program import Program, TileConfig, TileNetworkProgram
+from spec.program_codes import computing, device_codes
 
 
 @dataclass(frozen=True)
@@ -53,34 +46,14 @@ def ideal() -> DeviceRequest:
     return DeviceRequest(find("ideal"))
 
 
-def within(network: AnyNetwork, settings: Settings) -> AnyNetwork:
-    """The network with no layer's largest code above what the devices can be."""
-    most = settings.largest_code
-    if isinstance(network, RecurrentNetwork):
-        lstm, dense = network.lstm, network.dense
-        lstm = lstm.model_copy(
-            update={key: min(getattr(lstm, key), most) for key in ("input_gmax", "hidden_gmax")}
-        )
-        dense = dense and dense.model_copy(update={"gmax": min(dense.gmax, most)})
-        return network.model_copy(update={"lstm": lstm, "dense": dense})
-    layers = tuple(
-        layer.model_copy(update={"gmax": min(layer.gmax, most)}) for layer in network.layers
-    )
-    return network.model_copy(update={"layers": layers})
-
-
-def deployed(
-    program: ChipProgram, chip: Chip, request: DeviceRequest, x: NDArray[np.int8]
-) -> tuple[ChipProgram, PcmState]:
+def deployed(program: Program, chip: Chip, request: DeviceRequest) -> tuple[Program, PcmState]:
     """The program as the host corrects it for the devices, and their state.
 
     Args:
-        program: of a whole chip.
+        program: of a whole chip; its sample says how large the inputs of every tile are. Without
+            one they are `pcm.devices.INPUT_POWER`.
         chip: the chip description.
         request: which devices.
-        x: typical inputs, which say how large those of every tile are: int8 [images, pixels,
-            channels], or [n, values], which are steps of one sequence where the program has a
-            state.
 
     Raises:
         UserError: seed or age are out of range, targets are too large for the devices, or a
@@ -89,7 +62,7 @@ def deployed(
     targets = device_codes(program, chip)
     if request.settings.device_model is None and plain(request.settings):
         return program, pcm_state.ideal(chip, targets, request.seed)
-    inputs = seen(program, chip, x)
+    inputs = seen(program, chip)
     configs = [tile.config for tile in computing(program)]
     state, corrected = _corrected(configs, chip, request, targets, inputs)
     found = dict(zip((tile.tile for tile in computing(program)), corrected, strict=True))
@@ -101,8 +74,8 @@ def deployed(
 
 
 def deployed_layers(
-    program: Program, chip: Chip, request: DeviceRequest
-) -> tuple[Program, list[PcmState]]:
+    program: TileNetworkProgram, chip: Chip, request: DeviceRequest
+) -> tuple[TileNetworkProgram, list[PcmState]]:
     """Likewise for a network that goes through one tile, programmed anew for each layer.
 
     Returns:
@@ -163,12 +136,15 @@ def _corrected(
     return made, corrected
 
 
-def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
-    """What the input vectors of each computing tile are like, for the inputs `x`.
+def seen(program: Program, chip: Chip) -> list[Inputs]:
+    """What the input vectors of each computing tile are like, for the program's sample.
 
-    On ideal devices, so that it depends on the program and `x` alone.
+    On ideal devices, so that it depends on the program alone.
     """
     tiles = computing(program)
+    if program.sample is None:
+        driven = (np.arange(chip.array.rows) < tile.config.rows for tile in tiles)
+        return [Inputs(np.where(rows, INPUT_POWER, 0.0)) for rows in driven]
     sums = {tile.tile: np.zeros(chip.array.rows, dtype=np.int64) for tile in tiles}
     counts = dict.fromkeys(sums, 0)
     signs = {number: [False, False] for number in sums}
@@ -181,15 +157,7 @@ def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
         signs[number][1] |= bool((vectors < 0).any())
 
     state = pcm_state.ideal(chip, device_codes(program, chip))
-    if gathers(program):
-        golden_images.Machine(program, chip, state, tap).run(x)
-    else:
-        machine = golden_chip.Machine(program, chip, state, tap)
-        if program.slices:
-            machine.run_sequences(x[np.newaxis])
-        else:
-            nothing = LstmState(np.zeros((len(x), 0), np.int8), np.zeros((len(x), 0), np.uint16))
-            machine.step(x, nothing, np.arange(len(x)))
+    Machine(program, chip, state, tap).run(program.sample)
     largest = formats.INT8_MAX**2
     return [
         Inputs(sums[tile.tile] / (max(counts[tile.tile], 1) * largest), not all(signs[tile.tile]))

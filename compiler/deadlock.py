@@ -54,7 +54,7 @@ from compiler.streams import Hop, Stream, channel, source_name, trace
 from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.program import ChipProgram
+from spec.program import Program
 
 PACKET, QUEUE, TURN, END, TAKE, ARRIVAL = "packet", "queue", "turn", "end", "take", "arrival"
 _Node = tuple
@@ -75,7 +75,7 @@ class Deadlock(UserError):
     """A program could deadlock."""
 
 
-def check(program: ChipProgram, chip: Chip) -> None:
+def check(program: Program, chip: Chip) -> None:
     """Refuse a program of `chip` that could deadlock.
 
     Raises:
@@ -188,7 +188,7 @@ class _Tree:
 class _Waits:
     """Builds the graph; only what can be waited for is in it."""
 
-    def __init__(self, program: ChipProgram, streams: tuple[Stream, ...], chip: Chip) -> None:
+    def __init__(self, program: Program, streams: tuple[Stream, ...], chip: Chip) -> None:
         self.graph = nx.DiGraph()
         self._trees = {stream.number: _Tree(stream) for stream in streams}
         self._users: dict[str, list[int]] = defaultdict(list)

@@ -1,5 +1,7 @@
 """A network whose every matrix fits one array, compiled to run layer by layer on one tile."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from compiler import quantise
@@ -7,35 +9,36 @@ from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Geometry, Layer, Network, Weights, geometries
-from spec.program import LayerProgram, Program, TileConfig
+from spec.network import Geometry, Graph, Layer, Weights, geometries
+from spec.program import LayerProgram, TileConfig, TileNetworkProgram
 
 
 def compile_network(
-    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
-) -> Program:
+    network: Graph, weights: Mapping[str, Weights], chip: Chip, read_mode: ReadMode
+) -> TileNetworkProgram:
     """Map every layer of `network` to the tile of `chip`.
 
     Raises:
         UserError: a layer does not fit the array, a constant does not fit binary16, or the layers
             are not a chain with max-pooling, which is what the host can do between them.
     """
-    if network.graph or any(layer.pool and layer.pool.kind != "max" for layer in network.layers):
+    branches = any(layer.input or layer.residual for layer in network.nodes)
+    if branches or any(layer.pool and layer.pool.kind != "max" for layer in network.nodes):
         raise UserError(
             f"network {network.name} has residuals, branches or averages: allowed on one tile is a "
             "chain of layers with max-pooling"
         )
     layers = []
     input_scale = network.input.scale
-    for layer, geometry in zip(network.layers, geometries(network), strict=True):
+    for layer, geometry in zip(network.nodes, geometries(network), strict=True):
         _check_fit(network, layer, geometry, chip)
         parameters = weights[layer.name]
         layers.append(_compile_layer(layer, geometry, parameters, input_scale, chip, read_mode))
         input_scale = layer.output_scale
-    return Program(chip.name, network, tuple(layers))
+    return TileNetworkProgram(chip.name, network, tuple(layers))
 
 
-def _check_fit(network: Network, layer: Layer, geometry: Geometry, chip: Chip) -> None:
+def _check_fit(network: Graph, layer: Layer, geometry: Geometry, chip: Chip) -> None:
     for what, size, limit in (
         ("rows", geometry.rows, chip.array.rows),
         ("columns", layer.outputs, chip.array.columns),

@@ -6,7 +6,7 @@ from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.gdpu import GATES
-from spec.program import ChipProgram, Route, SliceProgram, TileProgram
+from spec.program import Program, Route, SliceProgram, TileProgram
 
 
 def channel(tile: int, port: str) -> str:
@@ -62,7 +62,7 @@ class Stream:
         return tuple(hop.tile for hop in self.hops if sink in hop.sinks)
 
 
-def trace(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
+def trace(program: Program, chip: Chip) -> tuple[Stream, ...]:
     """Every stream of `program`, in the order of their numbers, with all that must hold of them.
 
     Raises:
@@ -108,7 +108,7 @@ def _demand(condition: bool, what: str, allowed: str) -> None:
         raise UserError(f"program: {what}: allowed is {allowed}")
 
 
-def _sources(program: ChipProgram, chip: Chip) -> list[Stream]:
+def _sources(program: Program, chip: Chip) -> list[Stream]:
     """The streams as their sources declare them, without hops."""
     edges = fabric.host_tiles(chip, "inputs")
     found = []
@@ -142,7 +142,7 @@ def source_name(stream: Stream) -> str:
     return channel(stream.producer, fabric.TX)
 
 
-def _enters(stream: Stream, program: ChipProgram, chip: Chip) -> list[int]:
+def _enters(stream: Stream, program: Program, chip: Chip) -> list[int]:
     """Tiles at which a stream enters the fabric."""
     if stream.slice is not None:
         sides = fabric.gdpu_tiles(chip, stream.slice)
@@ -154,7 +154,7 @@ def _enters(stream: Stream, program: ChipProgram, chip: Chip) -> list[int]:
 
 
 def _follow(
-    stream: Stream, program: ChipProgram, tiles: dict[int, TileProgram], chip: Chip
+    stream: Stream, program: Program, tiles: dict[int, TileProgram], chip: Chip
 ) -> tuple[Hop, ...]:
     """The hops of a stream, from its source on, nearer tiles first."""
     directions = {direction.name: direction for direction in fabric.directions(chip)}
@@ -277,7 +277,7 @@ def _slice(stream: int, tile: TileProgram) -> tuple[int, int, int]:
     return route.start, route.length, route.part
 
 
-def _check_gates(program: ChipProgram, chip: Chip, streams: tuple[Stream, ...]) -> None:
+def _check_gates(program: Program, chip: Chip, streams: tuple[Stream, ...]) -> None:
     """A slice gets one gate vector a step, of the length that it takes; no other gets any."""
     ends: dict[int, list[Stream]] = {each.slice: [] for each in program.slices}
     for stream in streams:
@@ -300,7 +300,7 @@ def _check_gates(program: ChipProgram, chip: Chip, streams: tuple[Stream, ...]) 
         )
 
 
-def _check_outputs(program: ChipProgram, chip: Chip, streams: tuple[Stream, ...]) -> None:
+def _check_outputs(program: Program, chip: Chip, streams: tuple[Stream, ...]) -> None:
     """What leaves the chip is what the host expects: stream, port, length."""
     edges = fabric.host_tiles(chip, "outputs")
     leaving = [

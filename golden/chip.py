@@ -14,7 +14,7 @@ from spec.errors import UserError
 from spec.fabric import GDPU, INPUT, RX
 from spec.gdpu import LstmState
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram
+from spec.program import Program
 from spec.program_check import check
 from spec.program_codes import computing, gathers
 
@@ -40,7 +40,7 @@ class Sequences:
 
 
 def run(
-    program: ChipProgram,
+    program: Program,
     chip: Chip,
     state: PcmState,
     x: NDArray[np.int8],
@@ -79,7 +79,7 @@ def run(
 
 
 def run_sequences(
-    program: ChipProgram,
+    program: Program,
     chip: Chip,
     state: PcmState,
     x: NDArray[np.int8],
@@ -106,7 +106,7 @@ def _nothing(count: int, units: int) -> LstmState:
     return LstmState(np.zeros((count, units), np.int8), np.zeros((count, units), np.uint16))
 
 
-def _demand_vectors(x: NDArray[np.int8], dimensions: int, program: ChipProgram) -> None:
+def _demand_vectors(x: NDArray[np.int8], dimensions: int, program: Program) -> None:
     allowed = ["n", program.input_length] if dimensions == 2 else ["n", "steps >= 1"]
     allowed = allowed if dimensions == 2 else [*allowed, program.input_length]
     fits = x.ndim == dimensions and x.shape[-1] == program.input_length
@@ -127,7 +127,7 @@ class Machine:
     """
 
     def __init__(
-        self, program: ChipProgram, chip: Chip, state: PcmState, tap: Tap | None = None
+        self, program: Program, chip: Chip, state: PcmState, tap: Tap | None = None
     ) -> None:
         check(program, chip)
         self._tap = tap

@@ -15,7 +15,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT, RX
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, TileProgram
+from spec.program import Program, TileProgram
 from spec.program_check import check
 from spec.program_codes import computing
 
@@ -37,7 +37,7 @@ class TileTrace:
 
 
 def run(
-    program: ChipProgram,
+    program: Program,
     chip: Chip,
     state: PcmState,
     x: NDArray[np.int8],
@@ -92,7 +92,7 @@ def run(
 
 
 def layers(
-    program: ChipProgram, traces: Mapping[int, TileTrace], pooled: bool = True
+    program: Program, traces: Mapping[int, TileTrace], pooled: bool = True
 ) -> dict[str, NDArray[np.int8]]:
     """Every layer's feature map, put together from what its tiles computed.
 
@@ -151,7 +151,7 @@ class Machine:
     """
 
     def __init__(
-        self, program: ChipProgram, chip: Chip, state: PcmState, tap: Tap | None = None
+        self, program: Program, chip: Chip, state: PcmState, tap: Tap | None = None
     ) -> None:
         check(program, chip)
         self._tap = tap

@@ -13,7 +13,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.network import Input
 from spec.pcm_state import PcmState
-from spec.program import LayerProgram, Program
+from spec.program import LayerProgram, TileNetworkProgram
 
 IMAGES_PER_BLOCK = 64
 """Images that go through all layers together: bounds the memory of a run over a data set."""
@@ -35,7 +35,7 @@ class LayerTrace:
 
 
 def run(
-    program: Program,
+    program: TileNetworkProgram,
     chip: Chip,
     images: NDArray[np.uint8],
     states: Sequence[PcmState],
@@ -96,7 +96,7 @@ def vectors(program: LayerProgram, x: NDArray[np.int8]) -> NDArray[np.int8]:
     """
     layer = program.layer
     x = x.reshape(-1, *program.geometry.input)
-    if layer.kind == "conv":
+    if layer.op == "conv":
         x = host.im2col(x, layer.kernel, layer.stride, layer.padding)
     return x.reshape(-1, program.geometry.rows)
 
@@ -135,7 +135,7 @@ def _joined(traces: list[LayerTrace]) -> LayerTrace:
 
 
 def _check(
-    program: Program, chip: Chip, images: NDArray[np.uint8], states: Sequence[PcmState]
+    program: TileNetworkProgram, chip: Chip, images: NDArray[np.uint8], states: Sequence[PcmState]
 ) -> None:
     if program.chip != chip.name:
         raise UserError(f"program is for chip '{program.chip}': chip '{chip.name}' was given")

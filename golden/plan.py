@@ -10,7 +10,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import GDPU, HOST, INPUT, RX
 from spec.gdpu import GATES
-from spec.program import ChipProgram, Route, SliceProgram, TileProgram
+from spec.program import Program, Route, SliceProgram, TileProgram
 from spec.program_codes import computing
 
 Node = tuple[str, int]
@@ -67,7 +67,7 @@ class Plan:
     outputs: tuple[Source, ...]
 
 
-def plan(program: ChipProgram, chip: Chip) -> Plan:
+def plan(program: Program, chip: Chip) -> Plan:
     """Follow every packet of a vector, and put what computes in order.
 
     Raises:
@@ -93,7 +93,7 @@ def plan(program: ChipProgram, chip: Chip) -> Plan:
     return Plan(_order(program, kept), kept, outputs)
 
 
-def _sources(program: ChipProgram, chip: Chip) -> Iterator[Source]:
+def _sources(program: Program, chip: Chip) -> Iterator[Source]:
     entrances = fabric.host_tiles(chip, "inputs")
     for sent in program.inputs:
         yield Source(None, sent.start, sent.length, sent.stream, (entrances[sent.port],))
@@ -234,7 +234,7 @@ def _leave(left: dict[tuple[int, int], Source], tile: int, source: Source) -> No
 
 
 def _outputs(
-    program: ChipProgram, chip: Chip, left: dict[tuple[int, int], Source]
+    program: Program, chip: Chip, left: dict[tuple[int, int], Source]
 ) -> tuple[Source, ...]:
     """Sources of the program's outputs; each packet that leaves is one of them."""
     exits = fabric.host_tiles(chip, "outputs")
@@ -294,7 +294,7 @@ def _demand_gates(program: SliceProgram, kept: dict[End, Part]) -> None:
         )
 
 
-def _order(program: ChipProgram, kept: dict[End, Part]) -> tuple[Node, ...]:
+def _order(program: Program, kept: dict[End, Part]) -> tuple[Node, ...]:
     """What computes, each after that whose results of the same vector it gets."""
     needs: dict[Node, set[Node]] = {("tile", tile.tile): set() for tile in computing(program)}
     needs |= {("slice", each.slice): set() for each in program.slices}

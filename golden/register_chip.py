@@ -19,7 +19,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.gdpu import LstmState
 from spec.host_port import OKAY, SLVERR, HostPort
-from spec.program import ChipProgram, HostStream
+from spec.program import HostStream, Program
 from spec.program_codes import gathers
 
 _CLEAR, _START = (gdpu_registers.BY_NAME["CONTROL"].field(n).low for n in ("clear", "start"))
@@ -48,7 +48,7 @@ class RegisterChip(HostPort):
         self._open = [b""] * len(chip.host.inputs)
         self._came: dict[tuple[int, int], deque[bytes]] = {}
         self._out: list[deque[bytes]] = [deque() for _ in chip.host.outputs]
-        self._program: ChipProgram | None = None
+        self._program: Program | None = None
         self._vectors = 0
 
     async def reset(self) -> None:
@@ -192,7 +192,7 @@ class RegisterChip(HostPort):
         x = np.frombuffer(b"".join(packets), np.int8).reshape(count, program.input_length)
         self._send_out(self._run(program, x))
 
-    def _run(self, program: ChipProgram, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    def _run(self, program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
         """Output vectors of input vectors, int8 [n, output_length]."""
         machine, first = self._machine, self._vectors
         self._vectors += len(x)

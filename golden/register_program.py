@@ -16,10 +16,10 @@ from spec.gdpu import GATES
 from spec.image_registers import POOL_KINDS
 from spec.pcm_state import IMAGE_COLUMN_WORDS, IMAGE_HEADER_WORDS, PcmState
 from spec.program import (
-    ChipProgram,
     GdpuConfig,
     HostStream,
     InputPart,
+    Program,
     Route,
     SliceProgram,
     TileConfig,
@@ -63,7 +63,7 @@ def program_of(
     tiles: Sequence[Written],
     slices: Sequence[Written],
     inputs: tuple[HostStream, ...],
-) -> tuple[ChipProgram, PcmState]:
+) -> tuple[Program, PcmState]:
     """The program that gets `inputs`, and the devices of its computing tiles.
 
     Raises:
@@ -91,7 +91,7 @@ def program_of(
         raise UserError("tiles of both read modes: the golden model allows one for all")
     (mode,) = modes
     length = max((part.start + part.length for part in outputs), default=0)
-    program = ChipProgram(
+    program = Program(
         chip=chip.name,
         chip_digest=chip_digest(chip),
         network=_NAME,

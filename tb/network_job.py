@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spec.program import Program
+from spec.program import TileNetworkProgram
 from tb.job_file import JobFile
 
 VARIABLE = "CADUCEUS_JOB"
@@ -35,13 +35,13 @@ class Job(JobFile, name="job.json"):
     clock_half_periods_ps: Sequence[int]
 
 
-def save_constants(program: Program, folder: Path) -> None:
+def save_constants(program: TileNetworkProgram, folder: Path) -> None:
     """Write what `with_constants` reads."""
     for layer in program.layers:
         np.save(folder / f"{layer.layer.name}.constants.npy", layer.config.constants)
 
 
-def with_constants(program: Program, folder: Path) -> Program:
+def with_constants(program: TileNetworkProgram, folder: Path) -> TileNetworkProgram:
     """The program with the column constants of the job in `folder`."""
     layers = tuple(
         replace(

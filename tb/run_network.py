@@ -19,10 +19,10 @@ from driver.tile import TileHost
 from golden import host
 from golden import network as golden_network
 from spec import chip as chip_description
-from spec import network as network_description
 from spec import pcm_state
 from spec.chip import Chip
 from spec.formats import ReadMode
+from spec.network import Network
 from spec.program import LayerProgram
 from tb import beats
 from tb.network_job import VARIABLE, Job, Outcome, Step, with_constants
@@ -100,8 +100,8 @@ async def run_network(dut: object) -> None:
     folder = Path(os.environ[VARIABLE])
     job = Job.load(folder)
     chip = chip_description.find(job.chip)
-    network, weights = network_description.find(job.network)
-    program = compile_network(network, weights, chip, ReadMode(job.read_mode))
+    network = Network.find(job.network)
+    program = compile_network(network.graph, network.weights, chip, ReadMode(job.read_mode))
     program = with_constants(program, folder)
     images = np.load(folder / "images.npy")
     states = [pcm_state.load(folder / f"{layer.layer.name}.pcm", chip) for layer in program.layers]
@@ -117,7 +117,7 @@ async def run_network(dut: object) -> None:
     first = ""
     tile = _Tile(dut, chip, sync_ps)
     await reset(dut)
-    x = host.quantise_input(images, network.input.scale)
+    x = host.quantise_input(images, network.graph.input.scale)
     for index, (layer, trace) in enumerate(zip(program.layers, traces, strict=True)):
         await tile.host.load_state(index)
         await tile.host.configure(layer.config)

@@ -6,9 +6,10 @@ import pytest
 from compiler import quantise
 from compiler.one_tile import compile_network
 from golden.tile import Tile
-from spec import chip, network, pcm_state
+from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import CELL_MAX, DEVICE_MAX, ReadMode
+from spec.network import Network
 
 
 def test_device_codes_give_the_cells_back_and_fill_one_device_first():
@@ -40,7 +41,8 @@ def test_constants_beyond_binary16_are_refused():
 def test_a_compiled_layer_computes_the_real_layer(read_mode):
     """Against the matrix product in binary64, within what codes, counts and INT8 can resolve."""
     hermes = chip.find("hermes")
-    description, weights = network.find("fashion_small")
+    found = Network.find("fashion_small")
+    description, weights = found.graph, found.weights
     program = compile_network(description, weights, hermes, read_mode)
     layer = program.layers[1]
     random = np.random.default_rng(3)
@@ -48,7 +50,7 @@ def test_a_compiled_layer_computes_the_real_layer(read_mode):
     x = random.integers(0, 60, (50, layer.geometry.rows)) * (random.random((50, 252)) < 0.2)
     state = pcm_state.ideal(hermes, layer.codes[np.newaxis])
     got = Tile(hermes, state).run(layer.config, x.astype(np.int8)).astype(int)
-    scale_in, scale_out = description.layers[0].output_scale, description.layers[1].output_scale
+    scale_in, scale_out = description.nodes[0].output_scale, description.nodes[1].output_scale
     real = x * scale_in @ weights["conv2"].weight.astype(np.float64) + weights["conv2"].bias
     wanted = np.clip(np.rint(np.maximum(real, 0) / scale_out), -127, 127)
     step = np.float16(layer.config.constants[0, 3:4].view(np.float16)[0])
@@ -58,7 +60,8 @@ def test_a_compiled_layer_computes_the_real_layer(read_mode):
 
 
 def test_what_does_not_fit_the_array_is_told():
-    description, weights = network.find("fashion_small")
+    found = Network.find("fashion_small")
+    description, weights = found.graph, found.weights
     sentence = r"layer conv1 has 28 columns: chip tiny allows 16 on one tile"
     with pytest.raises(UserError, match=sentence):
         compile_network(description, weights, chip.find("tiny"), ReadMode.ONE_PHASE)
@@ -66,7 +69,8 @@ def test_what_does_not_fit_the_array_is_told():
 
 def test_unused_cells_hold_nothing():
     tiny = chip.find("tiny")
-    description, weights = network.find("fashion_tiny")
+    found = Network.find("fashion_tiny")
+    description, weights = found.graph, found.weights
     for layer in compile_network(description, weights, tiny, ReadMode.FOUR_PHASE).layers:
         assert layer.codes.shape == (16, 16, 4)
         assert not layer.codes[layer.geometry.rows :].any()

@@ -12,7 +12,7 @@ from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Input, Layer, Network, Pool, geometries
-from spec.program import LayerProgram, Program
+from spec.program import LayerProgram, TileNetworkProgram
 
 TINY = chip.find("tiny")
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 10, 10, 1)).astype(np.uint8)
@@ -24,7 +24,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "IMAGES_PER_BLOCK", 3)
 
 
-def _program(mode: ReadMode) -> tuple[Program, list[pcm_state.PcmState]]:
+def _program(mode: ReadMode) -> tuple[TileNetworkProgram, list[pcm_state.PcmState]]:
     """Two convolutions and a dense layer with random devices: 9x8, 8x4 and 16x5."""
     common = {"relu": True, "gmax": 510, "output_scale": 0.1}
     layers = (
@@ -50,7 +50,7 @@ def _program(mode: ReadMode) -> tuple[Program, list[pcm_state.PcmState]]:
         )
         for layer, geometry, state in zip(layers, geometries(description), states, strict=True)
     )
-    return Program("tiny", description, programs), states
+    return TileNetworkProgram("tiny", description, programs), states
 
 
 @pytest.mark.parametrize("mode", ReadMode)

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from caduceus import mvm_error
 from caduceus.deploy import DeviceRequest
-from caduceus.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task
 from compiler.one_tile import compile_network
 from golden.tile import Tile
 from pcm import settings
@@ -17,6 +15,8 @@ from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode
 from spec.network import Input, Layer, Network, Weights
+from study import mvm_error
+from study.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task
 
 HERMES, TINY = chip_description.find("hermes"), chip_description.find("tiny")
 FOUR, ONE = ReadMode.FOUR_PHASE, ReadMode.ONE_PHASE
