@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from caduceus import images as test_images
 from caduceus.chip_sim import ChipRun, execute, sources, timing
 from caduceus.paths import BUILD
-from compiler.whole_chip import compile_layer
+from compiler.network import compile_network
+from data import inputs
 from spec import chip as chip_description
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Weights
+from spec.network import Network, Weights
 from spec.program_codes import computing
 from tb.chip_job import ChipOutcome
 from train.random_layer import random_layer
@@ -56,10 +56,11 @@ def run(console: Console) -> list[dict]:
         earlier = next((row for row in rows if row["chip"] == name), None)
         if earlier is None:
             shutil.rmtree(place, ignore_errors=True)
-        network, arrays = random_layer("bench", size, channels, outputs, gmax=320)
+        graph, arrays = random_layer("bench", size, channels, outputs, gmax=320)
         weights = {"conv": Weights(arrays["conv.weight"].astype("f4"), arrays["conv.bias"])}
-        program = compile_layer(network, weights, chip, mode)
-        x, _ = test_images.inputs(network, CLOCKS // CLOCKS_PER_VECTOR[name, mode])
+        network = Network(graph, weights)
+        program = compile_network(network, chip, mode)
+        x = inputs(network, CLOCKS // CLOCKS_PER_VECTOR[name, mode]).x
         x = x.reshape(len(x), -1)
         job = ChipRun(chip, name, program, x, "verilator", place, record=False)
         began = time.monotonic()

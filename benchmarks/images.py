@@ -17,12 +17,12 @@ from rich.table import Table
 
 from benchmarks.one_thread import measured
 from benchmarks.rate import rate
-from compiler.images import compile_images
+from compiler.network import compile_network
 from golden.machine import IMAGES_PER_BLOCK, Machine
-from spec import chip, formats, network, pcm_state
+from spec import chip, formats, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Network, Weights
+from spec.network import Network
 from spec.program_codes import computing, device_codes
 
 NETWORK = "resnet9"
@@ -43,22 +43,20 @@ def run(name: str = NETWORK, chip_name: str = "hermes") -> list[dict]:
     Raises:
         UserError: there is no such network or chip description.
     """
-    network.place(name)  # a mistake is told here, not in the other process
+    Network.find(name)  # a mistake is told here, not in the other process
     chip.find(chip_name)
     return measured("bench.images", name, chip_name)
 
 
-def measure(
-    described: Network, weights: dict[str, Weights], description: chip.Chip, seconds: float = 1.0
-) -> list[dict]:
+def measure(network: Network, description: chip.Chip, seconds: float = 1.0) -> list[dict]:
     """The figures of `run`, in this process with as many threads as it has."""
     rng = np.random.default_rng(0)
-    size = described.input
+    size = network.graph.input
     shape = (IMAGES_PER_BLOCK, size.height * size.width, size.channels)
     x = rng.integers(0, formats.INT8_MAX + 1, shape).astype(np.int8)
     figures = []
     for mode, noisy in product(ReadMode, (False, True)):
-        program = compile_images(described, weights, description, mode)
+        program = compile_network(network, description, mode)
         state = pcm_state.ideal(description, device_codes(program, description))
         if noisy:
             noise = np.full_like(state.noise, 1 << formats.NOISE_FRACTION)
@@ -66,7 +64,7 @@ def measure(
         machine = Machine(program, description, state)
         figures.append(
             {
-                "network": described.name,
+                "network": network.name,
                 "chip": description.name,
                 "tiles": len(computing(program)),
                 "mode": mode.value,
@@ -85,7 +83,7 @@ def main(name: str, chip_name: str, as_json: bool) -> None:
     """Measure the golden model's speed with network NAME on chip description CHIP_NAME."""
     try:
         if as_json:
-            print(json.dumps(measure(*network.find(name), chip.find(chip_name))))
+            print(json.dumps(measure(Network.find(name), chip.find(chip_name))))
             return
         with Console(stderr=True).status("measuring"):
             figures = run(name, chip_name)

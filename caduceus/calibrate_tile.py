@@ -16,7 +16,6 @@ from rich.console import Console
 
 from caduceus.calibration import measured
 from caduceus.paths import BUILD, absolute
-from caduceus.published import ZEROS
 from caduceus.run_files import can_be_written, forget, only_run, working_files
 from caduceus.sim import tile_sources
 from compiler.calibrate import INDEX
@@ -31,6 +30,7 @@ from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.pcm_state import PcmState
 from spec.program import TileConfig
+from study.published import ZEROS
 from tb import runner
 from tb.calibration_job import (
     STATE,

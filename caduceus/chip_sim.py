@@ -11,20 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from caduceus import images as test_images
-from caduceus import typical
-from caduceus.deploy import DeviceRequest, deployed, ideal, within
+from caduceus.deploy import DeviceRequest, deployed, ideal
 from caduceus.paths import BUILD
 from caduceus.progress import watch
-from compiler.whole_chip import compile_layer
+from data import Inputs
 from spec import pcm_state, program_image
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
-from spec.formats import ReadMode
-from spec.network import Network, Weights
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram
+from spec.program import Program
 from spec.program_codes import computing, device_codes
 from tb import runner
 from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
@@ -48,7 +44,7 @@ class ChipRun:
 
     chip: Chip
     description: str
-    program: ChipProgram
+    program: Program
     x: NDArray[np.int8]
     simulator: str
     place: Path
@@ -166,43 +162,39 @@ def timing(chip: Chip, outcome: ChipOutcome) -> dict[str, float | None]:
 
 
 def run_network(
-    network: Network,
-    weights: dict[str, Weights],
+    program: Program,
+    given: Inputs,
     chip: Chip,
     description: str,
     simulator: str,
-    read_mode: ReadMode,
-    inputs: int,
     waves: bool,
     output: Path,
     console: Console,
     devices: DeviceRequest | None = None,
 ) -> bool:
-    """Compile, build, run, compare, report; returns whether every output was equal.
+    """Build, run, compare, report; returns whether every output was equal.
 
     Raises:
-        UserError: the network does not fit the chip, a build or simulation failed, or the result
-            cannot be written.
+        UserError: a build or simulation failed, or the result cannot be written.
     """
     started = time.monotonic()
     devices = devices or ideal()
-    x, _ = test_images.inputs(network, inputs)
-    x = x.reshape(inputs, -1)
-    program = compile_layer(within(network, devices.settings), weights, chip, read_mode)
-    program, state = deployed(program, chip, devices, typical.vectors(network))
+    inputs, read_mode = given.count, program.read_mode
+    x = program.vectors(given.x).reshape(inputs, -1)
+    program, state = deployed(program, chip, devices)
     tiles = computing(program)
     console.print(
-        f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles, {simulator}, "
+        f"{program.network} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles, {simulator}, "
         f"{read_mode} reads, {devices}, {inputs} input vectors",
         highlight=False,
         soft_wrap=True,
     )
     place = BUILD / "sim" / f"{chip.name}-chip-{simulator}"
     run = ChipRun(chip, description, program, x, simulator, place, waves, state=state)
-    results = execute(run, console, "tb.run_chip", {network.name: inputs})
+    results = execute(run, console, "tb.run_chip", {program.network: inputs})
     outcome = ChipOutcome.load(run.job)
     report = {
-        "network": network.name,
+        "network": program.network,
         "chip": chip.name,
         "simulator": simulator,
         "simulator_version": runner.tool_version(simulator),

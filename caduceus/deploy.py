@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +12,13 @@ from compiler.compensate import compensated
 from golden.fast.tile import Tile
 from golden.machine import Machine
 from pcm import make
-from pcm.devices import Inputs
+from pcm.devices import INPUT_POWER, Inputs
 from pcm.settings import Settings, find
 from spec import formats, pcm_state
 from spec.chip import Chip
-from spec.network import Network
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, TileConfig
+from spec.program import Program, TileConfig
 from spec.program_codes import computing, device_codes
-from spec.recurrent import RecurrentNetwork
-
-AnyNetwork = TypeVar("AnyNetwork", Network, RecurrentNetwork)
 
 
 @dataclass(frozen=True)
@@ -51,51 +46,23 @@ def ideal() -> DeviceRequest:
     return DeviceRequest(find("ideal"))
 
 
-def within(network: AnyNetwork, settings: Settings) -> AnyNetwork:
-    """The network with no layer's largest code above what the devices can be."""
-    most = settings.largest_code
-    if isinstance(network, RecurrentNetwork):
-        lstm, dense = network.lstm, network.dense
-        lstm = lstm.model_copy(
-            update={key: min(getattr(lstm, key), most) for key in ("input_gmax", "hidden_gmax")}
-        )
-        dense = dense and dense.model_copy(update={"gmax": min(dense.gmax, most)})
-        return network.model_copy(update={"lstm": lstm, "dense": dense})
-    layers = tuple(
-        layer.model_copy(update={"gmax": min(layer.gmax, most)}) for layer in network.layers
-    )
-    return network.model_copy(update={"layers": layers})
-
-
-def deployed(
-    program: ChipProgram, chip: Chip, request: DeviceRequest, x: NDArray[np.int8]
-) -> tuple[ChipProgram, PcmState]:
+def deployed(program: Program, chip: Chip, request: DeviceRequest) -> tuple[Program, PcmState]:
     """The program as the host corrects it for the devices, and their state.
 
     Args:
-        program: of a whole chip.
+        program: of a whole chip; its sample says how large the inputs of every tile are. Without
+            one they are `pcm.devices.INPUT_POWER`.
         chip: the chip description.
         request: which devices.
-        x: typical inputs, which say how large those of every tile are: int8 [images, pixels,
-            channels], or [n, values], which are steps of one sequence where the program has a
-            state.
 
     Raises:
         UserError: seed or age are out of range, targets are too large for the devices, or a
             constant of a correction does not fit binary16.
     """
-    if request.settings.device_model is None and plain(request.settings):
-        return program, pcm_state.ideal(chip, device_codes(program, chip), request.seed)
-    return deployed_for(program, chip, request, seen(program, chip, x))
-
-
-def deployed_for(
-    program: ChipProgram, chip: Chip, request: DeviceRequest, inputs: Sequence[Inputs]
-) -> tuple[ChipProgram, PcmState]:
-    """Likewise, where it is known what the inputs of each computing tile are like."""
     targets = device_codes(program, chip)
     if request.settings.device_model is None and plain(request.settings):
         return program, pcm_state.ideal(chip, targets, request.seed)
+    inputs = seen(program, chip)
     configs = [tile.config for tile in computing(program)]
     state, corrected = _corrected(configs, chip, request, targets, inputs)
     found = dict(zip((tile.tile for tile in computing(program)), corrected, strict=True))
@@ -145,12 +112,15 @@ def _corrected(
     return made, corrected
 
 
-def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
-    """What the input vectors of each computing tile are like, for the inputs `x`.
+def seen(program: Program, chip: Chip) -> list[Inputs]:
+    """What the input vectors of each computing tile are like, for the program's sample.
 
-    On ideal devices, so that it depends on the program and `x` alone.
+    On ideal devices, so that it depends on the program alone.
     """
     tiles = computing(program)
+    if program.sample is None:
+        driven = (np.arange(chip.array.rows) < tile.config.rows for tile in tiles)
+        return [Inputs(np.where(rows, INPUT_POWER, 0.0)) for rows in driven]
     sums = {tile.tile: np.zeros(chip.array.rows, dtype=np.int64) for tile in tiles}
     counts = dict.fromkeys(sums, 0)
     signs = {number: [False, False] for number in sums}
@@ -163,7 +133,7 @@ def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
         signs[number][1] |= bool((vectors < 0).any())
 
     state = pcm_state.ideal(chip, device_codes(program, chip))
-    Machine(program, chip, state, tap).run(x[np.newaxis] if program.slices else x)
+    Machine(program, chip, state, tap).run(program.sample)
     largest = formats.INT8_MAX**2
     return [
         Inputs(sums[tile.tile] / (max(counts[tile.tile], 1) * largest), not all(signs[tile.tile]))

@@ -11,24 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from caduceus import images as test_images
-from caduceus import pipeline, typical
-from caduceus.accuracy import TEST_SET, known
+from caduceus import pipeline
 from caduceus.chip_sim import ChipRun, execute
-from caduceus.deploy import DeviceRequest, deployed, ideal, within
+from caduceus.deploy import DeviceRequest, deployed, ideal
 from caduceus.paths import BUILD
-from compiler.images import compile_images
+from data import Inputs
 from spec.chip import Chip
 from spec.files import write_whole
-from spec.formats import ReadMode
-from spec.network import Network, Weights
-from spec.program import ChipProgram
+from spec.network import Network
+from spec.program import Program
 from spec.program_codes import computing
+from study import metrics
+from study.measure import known
+from study.placement import replicas
 from tb import image_job, runner
 from tb.image_job import ImageOutcome
-
-IMAGES = 2
-"""Images when their number is not given."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +33,19 @@ class ImageRequest:
     """What to run.
 
     Attributes:
+        network, program: what, compiled.
+        given: its inputs.
         description: name or path of the chip description, as the simulation finds it.
-        images: how many.
-        replicas: by layer, how many chains of tiles take its results in turn.
     """
 
     network: Network
-    weights: Mapping[str, Weights]
+    program: Program
+    given: Inputs
     chip: Chip
     description: str
     simulator: str
-    read_mode: ReadMode
-    images: int
     waves: bool
     output: Path
-    replicas: Mapping[str, int] = field(default_factory=dict)
     devices: DeviceRequest = field(default_factory=ideal)
 
 
@@ -77,7 +72,7 @@ def timing(chip: Chip, outcome: ImageOutcome) -> dict[str, float]:
     }
 
 
-def bottleneck(program: ChipProgram, outcome: ImageOutcome, shares: Mapping[int, dict]) -> str:
+def bottleneck(program: Program, outcome: ImageOutcome, shares: Mapping[int, dict]) -> str:
     """The layer whose tiles' arrays and LDPUs have the least time to spare."""
 
     def load(number: int) -> float:
@@ -98,17 +93,14 @@ def run_network(request: ImageRequest, console: Console) -> bool:
     """
     started = time.monotonic()
     network, chip = request.network, request.chip
-    x, labels = test_images.inputs(network, request.images)
+    labels = request.given.labels
     devices = request.devices
-    program = compile_images(
-        within(network, devices.settings), request.weights, chip, request.read_mode,
-        request.replicas,
-    )  # fmt: skip
-    program, state = deployed(program, chip, devices, typical.images(network))
+    x = request.program.vectors(request.given.x)
+    program, state = deployed(request.program, chip, devices)
     tiles = computing(program)
     console.print(
         f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles, "
-        f"{request.simulator}, {request.read_mode} reads, {devices}, {len(x)} images",
+        f"{request.simulator}, {program.read_mode} reads, {devices}, {len(x)} images",
         highlight=False,
         soft_wrap=True,
     )
@@ -116,8 +108,8 @@ def run_network(request: ImageRequest, console: Console) -> bool:
     run = ChipRun(
         chip, request.description, program, x, request.simulator, place, request.waves, state=state
     )
-    watched, replicas = image_job.busiest(program)
-    pixels = len(x) * image_job.results(watched) * replicas
+    watched, turns = image_job.busiest(program)
+    pixels = len(x) * image_job.results(watched) * turns
     steps = {"pixels": pixels, "images": len(x)}
     results = execute(run, console, "tb.run_images", steps, image_job.PLUSARGS)
     outcome = ImageOutcome.load(run.job)
@@ -132,11 +124,11 @@ def run_network(request: ImageRequest, console: Console) -> bool:
         "chip": chip.name,
         "simulator": request.simulator,
         "simulator_version": runner.tool_version(request.simulator),
-        "read_mode": str(request.read_mode),
+        "read_mode": str(program.read_mode),
         "devices": str(devices),
         "inputs": len(x),
         "tiles": len(tiles),
-        "replicas": dict(request.replicas),
+        "replicas": replicas(program),
         "values_compared": outcome.values_compared,
         "mismatches": outcome.mismatches,
         "first_mismatch": outcome.first_mismatch,
@@ -173,15 +165,16 @@ def _accuracy(
         return {}
     network = request.network
     predicted = [int(np.argmax(values)) for values in outcome.outputs]
-    golden = known(network, dict(request.weights), request.chip, request.read_mode, request.devices)
+    program = request.program
+    golden = known(network, request.chip, program.read_mode, request.devices)
     found = {
         "predictions": predicted,
         "labels": labels.tolist(),
         "rtl_accuracy": float(np.mean(predicted == labels)),
-        "float_accuracy": network.float_accuracy,
+        "float_accuracy": metrics.float_metric(network),
     }
     if golden is not None:
-        found |= {"golden_accuracy": golden, "golden_accuracy_images": TEST_SET}
+        found |= {"golden_accuracy": golden["value"], "golden_accuracy_images": golden["count"]}
     return found
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUILD = REPOSITORY / "build"
 """Everything that commands make; `make clean` removes it."""
-TEST_IMAGES = REPOSITORY / "tests" / "data" / "fashion_mnist_test20.npz"
 HARNESS = REPOSITORY / "tb" / "sv"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spec.files import write_whole
-from spec.program import ChipProgram, TileProgram
+from spec.program import Program, TileProgram
 from spec.program_codes import computing
 from tb import recording
 
@@ -54,7 +54,7 @@ def label(tile: TileProgram) -> str:
     return f"{block.layer}[{block.rows}{columns}]{replica}"
 
 
-def read(program: ChipProgram, folder: Path, end_ps: int) -> dict[int, tuple[Activity, ...]]:
+def read(program: Program, folder: Path, end_ps: int) -> dict[int, tuple[Activity, ...]]:
     """Activities of every computing tile, in the order of `UNITS`; open spans end at `end_ps`."""
     found = {}
     for tile in computing(program):
@@ -83,7 +83,7 @@ def shares(
 
 def write_trace(
     path: Path,
-    program: ChipProgram,
+    program: Program,
     activities: Mapping[int, tuple[Activity, ...]],
     start_ps: int,
 ) -> None:
@@ -117,7 +117,7 @@ def write_trace(
 
 
 def _by_layer(
-    program: ChipProgram, activities: Mapping[int, tuple[Activity, ...]]
+    program: Program, activities: Mapping[int, tuple[Activity, ...]]
 ) -> list[TileProgram]:
     """The computing tiles, layers in the order in which they begin to work."""
     begins: dict[str, int] = {}
@@ -135,7 +135,7 @@ def _by_layer(
 
 def write_picture(
     path: Path,
-    program: ChipProgram,
+    program: Program,
     activities: Mapping[int, tuple[Activity, ...]],
     start_ps: int,
     end_ps: int,

@@ -17,7 +17,6 @@ from rich.console import Console
 
 from caduceus.paths import BUILD, absolute
 from caduceus.progress import watch
-from caduceus.published import ZEROS
 from caduceus.run_files import can_be_written, forget, only_run, working_files
 from caduceus.sim import tile_sources
 from golden.fast.tile import Tile
@@ -30,6 +29,7 @@ from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.pcm_state import PcmState
 from spec.programming import Procedure
+from study.published import ZEROS
 from tb import programming_job, runner
 from tb.programming_job import (
     DIAGONALS,

@@ -17,7 +17,7 @@ from caduceus.paths import BUILD
 from caduceus.run_files import can_be_written, forget, only_run
 from caduceus.run_target import Target, TargetRequest, opened
 from caduceus.run_work import Work, prepared
-from caduceus.sim import networks_of
+from data import networks_of
 from driver.session import Session
 from spec import chip as chip_description
 from spec.chip import Chip

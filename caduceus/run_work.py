@@ -5,24 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus import images as test_images
-from caduceus import text, typical
-from caduceus.deploy import DeviceRequest, deployed, within
-from caduceus.workload import Workload, workload
-from compiler.images import compile_images
-from compiler.recurrent import compile_recurrent
-from compiler.whole_chip import compile_layer
-from golden import machine
-from spec import network as network_description
-from spec import recurrent
+from caduceus.deploy import DeviceRequest, deployed
+from compiler.network import compile_network
+from data import Inputs, inputs, sample
+from golden.machine import Machine
 from spec.chip import Chip
 from spec.formats import ReadMode
 from spec.gdpu import LstmState
+from spec.network import Network
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram
-
-IMAGES, VECTORS, STEPS = 2, 10, 20
-"""When their number is not given."""
+from spec.program import Program
+from study import metrics
 
 
 @dataclass(frozen=True)
@@ -30,68 +23,55 @@ class Work:
     """A program on devices, its inputs, and what ought to come of them.
 
     Attributes:
-        what: what an input is called.
-        count: how many of those.
+        given: the inputs.
         x: int8 [n, program.input_length].
         expected: int8 [m, program.output_length].
+        metric: of the network; None where nothing is expected of the inputs.
         state_after: of the GDPU's slices, for a sequence.
-        labels: of images that have any; `following`: symbols that ought to follow, of a text that
-            has any; `scale`: value of a step of its logits.
     """
 
-    program: ChipProgram
+    program: Program
     state: PcmState
-    what: str
-    count: int
+    given: Inputs
     x: NDArray[np.int8]
     expected: NDArray[np.int8]
+    metric: str | None
     state_after: LstmState | None = None
-    labels: NDArray[np.uint8] | None = None
-    following: NDArray[np.uint8] | None = None
-    scale: float = 1.0
+
+    @property
+    def what(self) -> str:
+        """What an input is called."""
+        return self.given.unit
+
+    @property
+    def count(self) -> int:
+        """How many of those there are."""
+        return self.given.count
 
     def quality(self, outputs: NDArray[np.int8]) -> dict[str, float]:
         """How well outputs do, where there is something to recognise or to predict."""
-        if self.labels is not None:
-            answers = outputs.reshape(self.count, -1).argmax(axis=1)
-            return {"accuracy": float(np.mean(answers == self.labels))}
-        if self.following is not None:
-            return {"bpc": float(np.mean(text.bits(outputs, self.scale, self.following)))}
-        return {}
+        shaped = outputs.reshape(1 if self.what == "steps" else self.count, -1, outputs.shape[-1])
+        value = metrics.value(self.program, self.given, shaped)
+        return {} if value is None or self.metric is None else {self.metric: value}
 
 
 def prepared(
-    name: str, chip: Chip, mode: ReadMode, inputs: int | None, devices: DeviceRequest
+    name: str, chip: Chip, mode: ReadMode, count: int | None, devices: DeviceRequest
 ) -> Work:
     """Compile network `name` for `chip`, and have the golden model run it.
 
     Raises:
         UserError: there is no such network, it does not fit, or there are not so many inputs.
     """
-    found = recurrent.find(name)
-    if found is not None:
-        network, weights = found
-        x, following = text.inputs(network, weights, inputs or STEPS)
-        program = compile_recurrent(within(network, devices.settings), weights, chip, mode)
-        program, state = deployed(program, chip, devices, typical.steps(network, weights))
-        golden = machine.run(program, chip, state, x[np.newaxis])
-        scale = network.dense.output_scale if network.dense else 1.0
-        return Work(
-            program, state, "steps", len(x), x, golden.outputs[0], golden.state,
-            following=following, scale=scale,
-        )  # fmt: skip
-    network, weights = network_description.find(name)
-    asked = within(network, devices.settings)
-    if workload(network) is Workload.LAYER:
-        x, _ = test_images.inputs(network, inputs or VECTORS)
-        x = x.reshape(len(x), -1)
-        program = compile_layer(asked, weights, chip, mode)
-        program, state = deployed(program, chip, devices, typical.vectors(network))
-        expected = machine.run(program, chip, state, x).outputs[:, 0]
-        return Work(program, state, "vectors", len(x), x, expected)
-    x, labels = test_images.inputs(network, inputs or IMAGES)
-    program = compile_images(asked, weights, chip, mode)
-    program, state = deployed(program, chip, devices, typical.images(network))
-    expected = machine.run(program, chip, state, x).outputs.reshape(-1, program.output_length)
-    vectors = x.reshape(-1, x.shape[-1])
-    return Work(program, state, "images", len(x), vectors, expected, labels=labels)
+    network = Network.find(name)
+    given = inputs(network, count)
+    program = compile_network(
+        network, chip, mode, largest_code=devices.settings.largest_code, sample=sample(network)
+    )
+    program, state = deployed(program, chip, devices)
+    x = program.vectors(given.x)
+    golden = Machine(program, chip, state).run(x)
+    return Work(
+        program, state, given, x.reshape(-1, program.input_length),
+        golden.outputs.reshape(-1, program.output_length), metrics.metric_of(network), golden.state,
+    )  # fmt: skip

@@ -8,43 +8,42 @@ from statistics import median
 import numpy as np
 from rich.console import Console
 
-from caduceus import bpc, chip_sim, text, typical
-from caduceus.deploy import DeviceRequest, deployed, ideal, within
+from caduceus import chip_sim
+from caduceus.deploy import DeviceRequest, deployed, ideal
 from caduceus.paths import BUILD
-from compiler.recurrent import compile_recurrent
+from data import Inputs
 from spec.chip import Chip
 from spec.files import write_whole
-from spec.formats import ReadMode
+from spec.network import Network
+from spec.program import Program
 from spec.program_codes import computing
-from spec.recurrent import RecurrentNetwork, RecurrentWeights
+from study import metrics
+from study.measure import known
 from tb import runner
 from tb.chip_job import SequenceOutcome
 
 
 def run_network(
-    network: RecurrentNetwork,
-    weights: RecurrentWeights,
+    network: Network,
+    program: Program,
+    given: Inputs,
     chip: Chip,
     description: str,
     simulator: str,
-    read_mode: ReadMode,
-    steps: int,
     waves: bool,
     output: Path,
     console: Console,
     devices: DeviceRequest | None = None,
 ) -> bool:
-    """Compile, build, run, compare, report; returns whether every value was equal.
+    """Build, run, compare, report; returns whether every value was equal.
 
     Raises:
-        UserError: the network does not fit the chip, there is not so much text, a build or
-            simulation failed, or the result cannot be written.
+        UserError: a build or simulation failed, or the result cannot be written.
     """
     started = time.monotonic()
     devices = devices or ideal()
-    x, following = text.inputs(network, weights, steps)
-    program = compile_recurrent(within(network, devices.settings), weights, chip, read_mode)
-    program, state = deployed(program, chip, devices, typical.steps(network, weights))
+    x, following, steps, read_mode = given.x[0], given.following, given.count, program.read_mode
+    program, state = deployed(program, chip, devices)
     tiles = computing(program)
     console.print(
         f"{network.name} on chip {chip.name}, {len(tiles)} of {chip.tiles} tiles and "
@@ -87,13 +86,14 @@ def run_network(
         "wall_seconds": time.monotonic() - started,
         "bpc": None,
         "golden_bpc_whole_text": None,
-        "float_bpc": network.float_bpc,
+        "float_bpc": metrics.float_metric(network),
     }
     if following is not None:
         logits = np.array(outcome.outputs, dtype=np.int8)
-        bits = text.bits(logits, network.dense.output_scale, following)
+        bits = metrics.bits(logits, program.output.scale, following)
         report["bpc"] = float(np.mean(bits))
-        report["golden_bpc_whole_text"] = bpc.known(network, weights, chip, read_mode, devices)
+        whole = known(network, chip, read_mode, devices)
+        report["golden_bpc_whole_text"] = whole and whole["value"]
     write_whole(output, json.dumps(report, indent=2) + "\n", "result")
     _show(report, output, console)
     if results.waves:

@@ -13,27 +13,18 @@ from caduceus.chip_sim import run_network
 from caduceus.deploy import DeviceRequest, ideal
 from caduceus.image_sim import ImageRequest
 from caduceus.paths import BUILD, HARNESS, absolute
-from caduceus.replicas import Replicas, chosen, refused
 from caduceus.run_files import can_be_written, forget, only_run
-from caduceus.workload import Workload, workload
+from compiler.network import Replicas, compile_network
+from data import inputs, networks_of, sample
 from spec import chip as chip_description
-from spec import network as network_description
-from spec import recurrent
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
+from spec.network import Network
+from spec.program_codes import gathers
+from study import placement
 from tb import runner
-
-MAIN_JOB = {
-    "hermes": ("resnet9", "lstm_ptb"),
-    "caduceus": ("resnet9", "lstm_ptb"),
-    "tiny": ("resnet_tiny", "lstm_tiny"),
-    "ulx3s": ("conv_32x16", "lstm_tiny"),
-}
-"""Networks of each chip, when none is named; the others need one by name."""
-IMAGES, STEPS = 10, 20
-"""Input vectors, and characters, when their number is not given."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +54,6 @@ def tile_sources(chip: Chip, folder: Path) -> list[Path]:
         write_for(chip, AxiTile, "axi_tile", folder / "axi_tile.v"),
         *sorted(HARNESS.glob("*.sv")),
     ]
-
-
-def networks_of(chip: Chip, name: str | None) -> tuple[str, ...]:
-    """The networks that are meant by `name`: it, or the chip's own if None.
-
-    Raises:
-        UserError: there is none.
-    """
-    names = (name,) if name else MAIN_JOB.get(chip.name)
-    if names is None:
-        raise UserError(
-            f"chip {chip.name} has no network of its own: name one of "
-            f"{', '.join(network_description.available())}"
-        )
-    return names
 
 
 def run(request: Request, console: Console) -> bool:
@@ -141,30 +117,25 @@ def _forget(output: Path) -> None:
 
 def _run(request: Request, chip: Chip, console: Console, started: float) -> bool:
     """The run itself, with the folders to itself."""
-    what = chip, absolute(request.chip), request.simulator, request.read_mode
-    how = request.waves, request.output, console
-    found = recurrent.find(request.network)
-    if found is not None:
-        if request.replicas:
-            raise refused(found[0].name)
-        _forget(request.output)
-        return sequence_sim.run_network(
-            *found, *what, request.images or STEPS, *how, request.devices
+    if request.simulator not in runner.SIMULATORS:
+        raise UserError(
+            f"unknown simulator '{request.simulator}': there are {', '.join(runner.SIMULATORS)}"
         )
-    network, weights = network_description.find(request.network)
-    kind = workload(network)
-    if request.replicas and kind is not Workload.IMAGES:
-        raise refused(network.name)
-    if kind is Workload.LAYER:
-        _forget(request.output)
-        return run_network(network, weights, *what, request.images or IMAGES, *how, request.devices)
-    _forget(request.output)
-    images = request.images or image_sim.IMAGES
-    replicas = chosen(request.replicas, network, weights, chip, request.read_mode, console)
-    return image_sim.run_network(
-        ImageRequest(
-            network, weights, *what, images, request.waves, request.output, replicas,
-            request.devices,
-        ),
-        console,
+    network = Network.find(request.network)
+    given = inputs(network, request.images)
+    program = compile_network(
+        network, chip, request.read_mode, request.replicas,
+        largest_code=request.devices.settings.largest_code, sample=sample(network),
     )  # fmt: skip
+    if request.replicas == "auto":
+        several = placement.replicas(program)
+        told = ",".join(f"{layer}={count}" for layer, count in several.items())
+        console.print(f"replicas: {told or 'none help'}", highlight=False, soft_wrap=True)
+    _forget(request.output)
+    what = program, given, chip, absolute(request.chip), request.simulator
+    how = request.waves, request.output
+    if program.sequences:
+        return sequence_sim.run_network(network, *what, *how, console, request.devices)
+    if gathers(program):
+        return image_sim.run_network(ImageRequest(network, *what, *how, request.devices), console)
+    return run_network(*what, *how, console, request.devices)

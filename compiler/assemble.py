@@ -2,20 +2,15 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spec.program import Block, Route, TileConfig, TileProgram
-
-Content = tuple[TileConfig, NDArray[np.uint8]]
-"""Configuration and device codes of a tile."""
+from compiler.content import Content
+from spec.program import Block, Route, TileProgram
 
 
 def tile_programs(
     contents: Mapping[int, Content],
     routes: Mapping[int, list[Route]],
     results: Mapping[int, int],
-    blocks: Mapping[int, Block] | None = None,
+    blocks: Mapping[int, Block],
 ) -> tuple[TileProgram, ...]:
     """Programs of all tiles that have routes, in order.
 
@@ -23,7 +18,7 @@ def tile_programs(
         contents: of the computing tiles.
         routes: of every tile that does something.
         results: stream of each computing tile's results.
-        blocks: what of the network they hold, where that is to be told.
+        blocks: what of the network they hold.
     """
     return tuple(
         TileProgram(
@@ -31,7 +26,7 @@ def tile_programs(
             tuple(sorted(routes[tile], key=lambda route: route.stream)),
             *contents.get(tile, (None, None)),
             results.get(tile),
-            (blocks or {}).get(tile),
+            blocks.get(tile),
         )
         for tile in sorted(routes)
     )

@@ -54,7 +54,7 @@ from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.paths import Hop, Stream, channel, demand_one_source
-from spec.program import ChipProgram
+from spec.program import Program
 from spec.streams import trace
 
 PACKET, QUEUE, TURN, END, TAKE, ARRIVAL = "packet", "queue", "turn", "end", "take", "arrival"
@@ -76,7 +76,7 @@ class Deadlock(UserError):
     """A program could deadlock."""
 
 
-def check(program: ChipProgram, chip: Chip) -> None:
+def check(program: Program, chip: Chip) -> None:
     """Refuse a program of `chip` that could deadlock.
 
     Raises:
@@ -190,7 +190,7 @@ class _Tree:
 class _Waits:
     """Builds the graph; only what can be waited for is in it."""
 
-    def __init__(self, program: ChipProgram, streams: tuple[Stream, ...], chip: Chip) -> None:
+    def __init__(self, program: Program, streams: tuple[Stream, ...], chip: Chip) -> None:
         self.graph = nx.DiGraph()
         self._trees = {stream.number: _Tree(stream) for stream in streams}
         self._users: dict[str, list[int]] = defaultdict(list)

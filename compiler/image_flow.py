@@ -20,7 +20,7 @@ from spec.errors import UserError
 from spec.fabric import INPUT, RX
 from spec.feature_map import Window
 from spec.paths import Stream, demand_one_source
-from spec.program import ChipProgram, TileProgram
+from spec.program import Program, TileProgram
 from spec.program_codes import computing
 from spec.streams import trace
 
@@ -51,7 +51,7 @@ class TooSmall(UserError):
     """Buffers do not suffice."""
 
 
-def check(program: ChipProgram, chip: Chip) -> None:
+def check(program: Program, chip: Chip) -> None:
     """Refuse a program that could stop because a buffer is full, or whose streams share links.
 
     Raises:
@@ -76,7 +76,7 @@ def check(program: ChipProgram, chip: Chip) -> None:
     )
 
 
-def needs(program: ChipProgram, chip: Chip) -> tuple[Need, ...]:
+def needs(program: Program, chip: Chip) -> tuple[Need, ...]:
     """What every buffer that pixels or RX packets wait in must hold for the program not to stop.
 
     Found as Parks did (1995): with the least room that each tile can work with, and a place more
@@ -99,7 +99,7 @@ def needs(program: ChipProgram, chip: Chip) -> tuple[Need, ...]:
     )
 
 
-def _name(program: ChipProgram, number: int) -> str:
+def _name(program: Program, number: int) -> str:
     (tile,) = (tile for tile in program.tiles if tile.tile == number)
     return tile.block.layer if tile.block else "no layer"
 
@@ -119,7 +119,7 @@ def _check_links(streams: tuple[Stream, ...]) -> None:
                 taken[name] = stream.number
 
 
-def _sizes(program: ChipProgram, chip: Chip) -> dict[Place, int]:
+def _sizes(program: Program, chip: Chip) -> dict[Place, int]:
     """Bytes that a pixel, or an RX packet, takes, by buffer."""
     found = {}
     for tile in computing(program):
@@ -130,7 +130,7 @@ def _sizes(program: ChipProgram, chip: Chip) -> dict[Place, int]:
     return found
 
 
-def _least(program: ChipProgram) -> dict[Place, int]:
+def _least(program: Program) -> dict[Place, int]:
     """Room without which a tile could make nothing: a window's pixels, and one RX packet."""
     found = {}
     for tile in computing(program):
@@ -251,7 +251,7 @@ class _Tile:
 class _Flow:
     """A program's packets. `room` overrides capacities, in pixels and RX packets."""
 
-    def __init__(self, program: ChipProgram, chip: Chip, room: dict[Place, int]) -> None:
+    def __init__(self, program: Program, chip: Chip, room: dict[Place, int]) -> None:
         self._program = program
         self._tiles = {tile.tile: _Tile(tile, room, chip) for tile in computing(program)}
         tables = {

@@ -13,7 +13,7 @@ from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.feature_map import Pooling, Window
-from spec.network import Geometry, Layer, Network, geometries
+from spec.network import Geometry, Graph, Layer, geometries
 from spec.program import Block, InputPart
 
 
@@ -38,7 +38,7 @@ class LayerPlan:
     @property
     def kernel(self) -> int:
         """Height and width of the kernel."""
-        return self.geometry.input[0] if self.layer.kind == "dense" else self.layer.kernel
+        return self.geometry.input[0] if self.layer.op == "dense" else self.layer.kernel
 
     @property
     def pool(self) -> int:
@@ -79,7 +79,7 @@ class NetworkPlan:
     """All layers of a network, cut for a chip.
 
     Args:
-        network: the network.
+        graph: the network's graph.
         chip: the chip description.
         replicas: by layer, how many chains take its results in turn; 1 for those not named.
 
@@ -88,20 +88,20 @@ class NetworkPlan:
             replicas; there is no such layer.
     """
 
-    def __init__(self, network: Network, chip: Chip, replicas: Mapping[str, int]) -> None:
-        self.network, self.chip = network, chip
+    def __init__(self, graph: Graph, chip: Chip, replicas: Mapping[str, int]) -> None:
+        self.graph, self.chip = graph, chip
         self.layers: dict[str, LayerPlan] = {}
-        shapes = geometries(network)
-        for layer, geometry, source in zip(network.layers, shapes, network.inputs, strict=True):
+        shapes = geometries(graph)
+        for layer, geometry, source in zip(graph.nodes, shapes, graph.inputs, strict=True):
             self.layers[layer.name] = self._planned(
                 layer, geometry, source, replicas.get(layer.name, 1)
             )
-        used = {network.layers[-1].name, *network.inputs}
-        used |= {layer.residual for layer in network.layers}
+        used = {graph.nodes[-1].name, *graph.inputs}
+        used |= {layer.residual for layer in graph.nodes}
         for name in self.layers:
             if name not in used:
                 raise UserError(
-                    f"network {network.name}: layer {name}: nobody takes its output: allowed is "
+                    f"network {graph.name}: layer {name}: nobody takes its output: allowed is "
                     "the last layer, or one that another is given the output of"
                 )
         for layer in self.layers.values():
@@ -110,14 +110,14 @@ class NetworkPlan:
         unknown = sorted(set(replicas) - set(self.layers))
         if unknown:
             raise UserError(
-                f"replicas of layer {unknown[0]}: network {network.name} has none of that name: "
+                f"replicas of layer {unknown[0]}: network {graph.name} has none of that name: "
                 f"allowed are {', '.join(self.layers)}"
             )
 
     def _planned(
         self, layer: Layer, geometry: Geometry, source: str | None, replicas: int
     ) -> LayerPlan:
-        where = f"network {self.network.name}: layer {layer.name}"
+        where = f"network {self.graph.name}: layer {layer.name}"
         array, most = self.chip.array, fabric.PAYLOAD_MAX
         planned = LayerPlan(
             layer,
@@ -128,7 +128,7 @@ class NetworkPlan:
             replicas,
         )
         height, width, channels = geometry.input
-        if layer.kind == "dense" and height != width:
+        if layer.op == "dense" and height != width:
             raise UserError(
                 f"{where}: its input has {height}x{width} pixels: allowed on a whole chip are as "
                 "many rows as columns"
@@ -161,7 +161,7 @@ class NetworkPlan:
             if gathered.get(feed.block, feed) != feed:
                 layer = self.layers[block.layer].layer
                 raise UserError(
-                    f"network {self.network.name}: layer {layer.name}: residual {layer.residual} "
+                    f"network {self.graph.name}: layer {layer.name}: residual {layer.residual} "
                     "is its input, too, and a tile would keep some channels of it to gather from "
                     "and others to add: allowed is the output of another layer, or where both are "
                     "the same channels"
@@ -175,7 +175,7 @@ class NetworkPlan:
     @property
     def last(self) -> LayerPlan:
         """The layer whose output is the network's."""
-        return self.layers[self.network.layers[-1].name]
+        return self.layers[self.graph.nodes[-1].name]
 
     def senders(self, layer: str | None) -> list[list[tuple[Block | None, range]]]:
         """Who sends a layer's pixels, or the image's: by replica, a packet for each column block.
@@ -183,7 +183,7 @@ class NetworkPlan:
         Each with the channels that it has.
         """
         if layer is None:
-            return [[(None, range(self.network.input.channels))]]
+            return [[(None, range(self.graph.input.channels))]]
         plan = self.layers[layer]
         end = len(plan.rows) - 1
         return [

@@ -12,46 +12,47 @@ from itertools import pairwise
 import numpy as np
 
 from compiler import image_flow, quantise
-from compiler.assemble import Content, tile_programs
+from compiler.assemble import tile_programs
 from compiler.circuits import Crowded, Demand, Tree, route
+from compiler.content import Content, Matrix, Place, content
 from compiler.image_place import placements
 from compiler.image_plan import Feed, LayerPlan, NetworkPlan
-from spec import fabric, formats, program_check
+from spec import fabric, formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.image_check import check_images
 from spec.network import Network, Weights
-from spec.program import Block, ChipProgram, HostStream, Route, TileConfig, chip_digest
+from spec.program import Block, HostStream, Program, Route, chip_digest
 
 
 def compile_images(
     network: Network,
-    weights: Mapping[str, Weights],
     chip: Chip,
     read_mode: ReadMode,
+    largest_code: int,
     replicas: Mapping[str, int] | None = None,
-) -> ChipProgram:
+) -> Program:
     """Map all layers of `network` to tiles of `chip`.
 
     Args:
         network: the network; it takes images, and gives its last layer's output.
-        weights: by layer.
         chip: the chip description.
         read_mode: of every tile.
+        largest_code: of a cell.
         replicas: by layer, how many chains of tiles take its results in turn.
 
     Raises:
         UserError: a layer cannot be run so, the network does not fit the chip, a constant does not
             fit binary16, no routes are found, or a buffer is too small.
     """
-    plan = NetworkPlan(network, chip, replicas or {})
+    plan = NetworkPlan(network.graph, chip, replicas or {})
     if plan.tiles > chip.tiles:
         raise UserError(
             f"network {network.name} takes {plan.tiles} tiles of {chip.array.rows}x"
             f"{chip.array.columns}: chip {chip.name} allows {chip.tiles}"
         )
-    contents = _contents(plan, weights, read_mode)
+    contents = _contents(plan, network.weights, read_mode, largest_code)
     chains = [chain for layer in plan.layers.values() for chain in layer.chains()]
     refusal: UserError | None = None
     for tiles in placements(chains, chip):
@@ -60,7 +61,6 @@ def compile_images(
         except Crowded as error:
             refusal = refusal or error
             continue
-        program_check.check(program, chip)
         image_flow.check(program, chip)
         return program
     raise UserError(
@@ -70,64 +70,52 @@ def compile_images(
 
 
 def _contents(
-    plan: NetworkPlan, weights: Mapping[str, Weights], read_mode: ReadMode
+    plan: NetworkPlan, weights: Mapping[str, Weights], read_mode: ReadMode, largest_code: int
 ) -> dict[Block, Content]:
     """What every block's tile is told, wherever it is."""
-    scales = {None: plan.network.input.scale}
-    scales |= {layer.name: layer.output_scale for layer in plan.network.layers}
+    scales = plan.graph.scales
     found = {}
-    for layer in plan.layers.values():
-        parameters = weights[layer.layer.name]
-        largest = quantise.largest_weight(parameters.weight)
-        cells = quantise.cell_codes(parameters.weight, layer.layer.gmax, largest)
-        codes = quantise.device_codes(cells)
-        steps = quantise.Steps(
-            layer.layer.name, layer.layer.gmax, largest, scales[layer.source],
-            layer.layer.output_scale,
+    for planned in plan.layers.values():
+        layer = planned.layer
+        parameters = weights[layer.name]
+        matrix = Matrix(
+            layer.name, parameters.weight, parameters.bias, min(layer.gmax, largest_code),
+            scales[planned.source], layer.output_scale,
         )  # fmt: skip
-        for chain in layer.chains():
+        for chain in planned.chains():
             for block in chain:
-                rows, columns = layer.rows[block.rows], layer.columns[block.columns]
-                config = _config(plan, layer, block, parameters, steps, scales, read_mode)
-                found[block] = config, codes[rows.start : rows.stop, columns.start : columns.stop]
+                found[block] = _content(plan, planned, block, matrix, read_mode)
     return found
 
 
-def _config(
-    plan: NetworkPlan,
-    layer: LayerPlan,
-    block: Block,
-    parameters: Weights,
-    steps: quantise.Steps,
-    scales: Mapping[str | None, float],
-    read_mode: ReadMode,
-) -> TileConfig:
-    columns = layer.columns[block.columns]
-    last = block.rows == len(layer.rows) - 1
-    bias = parameters.bias[columns.start : columns.stop]
-    binary16 = plan.chip.link.partial_sums == "binary16"
+def _content(
+    plan: NetworkPlan, planned: LayerPlan, block: Block, matrix: Matrix, read_mode: ReadMode
+) -> Content:
+    layer = planned.layer
+    place = Place(
+        np.array(planned.columns[block.columns]), [planned.rows[block.rows]],
+        block.rows == 0, block.rows == len(planned.rows) - 1,
+    )  # fmt: skip
     residuals = plan.residuals(block)
     rx_scale = formats.FP16_ONE
     if residuals:
-        ratio = np.array(scales[layer.layer.residual] / layer.layer.output_scale)
-        rx_scale = int(quantise.binary16(ratio, f"layer {layer.layer.name}: residual's scale"))
-    config = TileConfig(
-        read_mode=read_mode,
-        rows=len(layer.rows[block.rows]),
-        columns=len(columns),
-        constants=quantise.column_constants(steps, bias if last else 0 * bias, plan.chip),
-        relu_2=layer.layer.relu and last,
-        rx_enable=block.rows > 0 or bool(residuals),
+        ratio = np.array(plan.graph.scales[layer.residual] / layer.output_scale)
+        rx_scale = int(quantise.binary16(ratio, f"layer {layer.name}: residual's scale"))
+    found = content(
+        matrix,
+        place,
+        plan.chip,
+        read_mode,
+        relu_2=layer.relu,
+        rx_enable=bool(residuals),
         rx_scale=rx_scale,
-        rx_binary16=binary16 and block.rows > 0,
-        tx_binary16=binary16 and not last,
         parts=plan.parts(block),
         window=plan.window(block),
         pooling=plan.pooling(block),
         rx_parts=max(1, len(residuals)),
     )
-    check_images(config, plan.chip, f"network {plan.network.name}: layer {layer.layer.name}")
-    return config
+    check_images(found[0], plan.chip, f"network {plan.graph.name}: layer {layer.name}")
+    return found
 
 
 class _Mapping:
@@ -160,7 +148,7 @@ class _Mapping:
             range(len(edges)), key=lambda port: (_apart(self._chip, edges[port], tile), port)
         )
 
-    def program(self, contents: Mapping[Block, Content], read_mode: ReadMode) -> ChipProgram:
+    def program(self, contents: Mapping[Block, Content], read_mode: ReadMode) -> Program:
         """The program of this placement.
 
         Raises:
@@ -174,13 +162,13 @@ class _Mapping:
         free = list(range(len(exits)))
         if len(last.columns) > len(exits):
             raise UserError(
-                f"network {plan.network.name}: layer {last.layer.name}: its {length} outputs take "
+                f"network {plan.graph.name}: layer {last.layer.name}: its {length} outputs take "
                 f"{len(last.columns)} tiles side by side: allowed for the last layer are as many "
                 f"as chip {chip.name} has host outputs, {len(exits)}"
             )
         if last.replicas > 1:
             raise UserError(
-                f"network {plan.network.name}: layer {last.layer.name}: {last.replicas} replicas: "
+                f"network {plan.graph.name}: layer {last.layer.name}: {last.replicas} replicas: "
                 "allowed for the last layer is 1"
             )
         for block, columns in plan.senders(last.layer.name)[0]:
@@ -194,7 +182,7 @@ class _Mapping:
         sources = list(self._feeds)
         if len(sources) > fabric.STREAMS:
             raise UserError(
-                f"network {plan.network.name} needs {len(sources)} streams: allowed are "
+                f"network {plan.graph.name} needs {len(sources)} streams: allowed are "
                 f"{fabric.STREAMS}"
             )
         demands = [
@@ -208,7 +196,7 @@ class _Mapping:
         trees = route(demands, chip)
         numbers = {source: number for number, source in enumerate(sources)}
         routes = self._routes(sources, trees, plan)
-        height, width, channels = plan.layers[plan.network.layers[0].name].geometry.input
+        height, width, channels = plan.layers[plan.graph.nodes[0].name].geometry.input
         down, across, _ = last.geometry.pooled
         programs = tile_programs(
             {self._tiles[block]: content for block, content in contents.items()},
@@ -216,10 +204,10 @@ class _Mapping:
             {self._tiles[block]: numbers[block] for block in contents},
             {tile: block for block, tile in self._tiles.items()},
         )
-        return ChipProgram(
+        return Program(
             chip=chip.name,
             chip_digest=chip_digest(chip),
-            network=plan.network.name,
+            network=plan.graph.name,
             read_mode=read_mode,
             tiles=programs,
             inputs=(HostStream(entrance, numbers[None], 0, channels),),

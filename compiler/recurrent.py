@@ -9,74 +9,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler import deadlock, quantise
-from compiler.assemble import Content, tile_programs
+from compiler.assemble import tile_programs
+from compiler.content import Content, Matrix, Place, content
+from compiler.lower import Recurrent, recurrent
 from compiler.recurrent_plan import Block, Plan, padded, plan
 from compiler.recurrent_streams import Streams
+from spec import program
 from spec.chip import Chip
 from spec.fabric import SOUTH
 from spec.formats import ReadMode
 from spec.gdpu import GATES
-from spec.program import (
-    ChipProgram,
-    GdpuConfig,
-    InputPart,
-    SliceProgram,
-    TileConfig,
-    chip_digest,
-)
-from spec.recurrent import RecurrentNetwork, RecurrentWeights
+from spec.network import Network
+from spec.program import GdpuConfig, InputPart, Program, SliceProgram, chip_digest
 
 _SIGMOID = 0.5
 """sigmoid(x) = 1/2 + 1/2 tanh(x/2): the tanh of such a gate is given half its pre-activation."""
 
 
 def compile_recurrent(
-    network: RecurrentNetwork, weights: RecurrentWeights, chip: Chip, read_mode: ReadMode
-) -> ChipProgram:
-    """Map `network` to `chip`; arguments and errors as `planned`."""
-    return planned(network, weights, chip, read_mode)[1]
+    network: Network, chip: Chip, read_mode: ReadMode, largest_code: int
+) -> Program:
+    """Map `network` to `chip`.
 
-
-def planned(
-    network: RecurrentNetwork, weights: RecurrentWeights, chip: Chip, read_mode: ReadMode
-) -> tuple[Plan, ChipProgram]:
-    """Where `network` goes on `chip`, and the program.
+    Args:
+        network: an LSTM, with or without a dense layer after it.
+        chip: the chip description.
+        read_mode: of every tile.
+        largest_code: of a cell.
 
     Raises:
-        UserError: the network does not fit the chip, a constant does not fit binary16, or the
-            program could deadlock.
+        UserError: the network is another one, it does not fit the chip, a constant does not fit
+            binary16, or the program could deadlock.
     """
-    where = plan(network, chip)
+    where = plan(network.graph, chip)
     streams = Streams(where, chip)
+    parts = recurrent(network.graph)
+    matrices = _Matrices(parts, network, largest_code)
     contents = {
-        tile: _Content(network, weights, where, block).compiled(chip, read_mode)
+        tile: _content(matrices, where, block, chip, read_mode)
         for tile, block in where.tiles.items()
     }
-    program = ChipProgram(
+    compiled = Program(
         chip=chip.name,
         chip_digest=chip_digest(chip),
         network=network.name,
         read_mode=read_mode,
-        tiles=tile_programs(contents, streams.routes, streams.results),
+        tiles=tile_programs(contents, streams.routes, streams.results, _blocks(parts, where)),
         inputs=tuple(streams.inputs),
         outputs=tuple(streams.outputs),
-        input_length=network.input.size,
-        output_length=network.outputs,
+        input_length=parts.size,
+        output_length=network.graph.outputs,
         slices=tuple(
             SliceProgram(
                 number,
-                _gdpu(network, len(where.units[number])),
+                _gdpu(parts, len(where.units[number])),
                 (SOUTH,),
                 *streams.hidden[number],
             )
             for number in range(len(where.units))
         ),
     )
-    deadlock.check(program, chip)
-    return where, program
+    deadlock.check(compiled, chip)
+    return compiled
 
 
-def _gdpu(network: RecurrentNetwork, units: int) -> GdpuConfig:
+def _blocks(network: Recurrent, where: Plan) -> dict[int, program.Block]:
+    """What the tiles hold, by the network's names."""
+    found = {}
+    for tile, block in where.tiles.items():
+        name = network.dense.name if block.layer == "dense" else network.lstm.name
+        chain = where.chain(block.layer, block.columns)
+        found[tile] = program.Block(name, chain.index(tile), block.columns)
+    return found
+
+
+def _gdpu(network: Recurrent, units: int) -> GdpuConfig:
     """What a slice is told: pre-activations in real units, and the hidden state in INT8 steps."""
     scales = np.array(network.lstm.gate_scales)
     factors = np.array([1.0 if gate == "a" else _SIGMOID for gate in GATES])
@@ -93,95 +100,73 @@ def _gdpu(network: RecurrentNetwork, units: int) -> GdpuConfig:
     )
 
 
-class _Content:
-    """What a tile is told: its matrix in codes, and how its counts become INT8 steps."""
+class _Matrices:
+    """The matrices of a network of which tiles hold blocks."""
 
-    def __init__(
-        self, network: RecurrentNetwork, weights: RecurrentWeights, plan: Plan, block: Block
-    ) -> None:
-        self._network, self._weights, self._plan, self._block = network, weights, plan, block
+    def __init__(self, parts: Recurrent, network: Network, largest_code: int) -> None:
+        self._parts, self._network, self._most = parts, network, largest_code
+        self._made: dict[tuple[str, bool, bool], Matrix] = {}
 
-    def compiled(self, chip: Chip, read_mode: ReadMode) -> Content:
-        """Configuration and device codes for `chip`.
+    def of(self, block: Block) -> Matrix:
+        """The whole matrix of which a tile has a block."""
+        kind = block.layer, bool(block.inputs), bool(block.slices)
+        if kind not in self._made:
+            self._made[kind] = self._matrix(*kind)
+        return self._made[kind]
 
-        Raises:
-            UserError: a constant does not fit binary16.
-        """
-        block = self._block
-        matrix, steps = self._matrix()
-        columns, output_scale, bias = self._columns()
-        parts, rows = self._parts(chip)
-        cells = np.zeros((rows, len(columns)), dtype=np.int16)
-        codes = quantise.cell_codes(matrix, steps.gmax, steps.largest)[:, columns]
-        for part, source in zip(parts, self._sources(), strict=True):
-            cells[part.start : part.start + part.length] = codes[source.start : source.stop]
-        first = self._first()
-        binary16 = chip.link.partial_sums == "binary16"
-        config = TileConfig(
-            read_mode=read_mode,
-            rows=rows,
-            columns=len(columns),
-            constants=quantise.column_constants(
-                quantise.Steps(
-                    steps.name, steps.gmax, steps.largest, steps.input_scale, output_scale
-                ),
-                bias[columns] if block.last else np.zeros(len(columns), dtype=np.float32),
-                chip,
-            ),
-            rx_enable=not first,
-            rx_binary16=binary16 and not first,
-            tx_binary16=binary16 and not block.last,
-            parts=parts if len(parts) > 1 else (),
-        )
-        return config, quantise.device_codes(cells)
+    @property
+    def hidden(self) -> int:
+        """Hidden units."""
+        return self._parts.lstm.hidden
 
-    def _first(self) -> bool:
-        """Whether the tile begins its chain."""
-        chain = self._plan.chain(self._block.layer, self._block.columns)
-        return self._plan.tiles[chain[0]] == self._block
+    def rows_before(self, block: Block) -> int:
+        """Rows of the block's matrix before those of the hidden state."""
+        return self._parts.size if block.inputs and block.slices else 0
 
-    def _matrix(self) -> tuple[NDArray[np.float32], quantise.Steps]:
-        """The whole matrix of which the tile has a block, and its scales (no output scale yet)."""
-        network, weights, block = self._network, self._weights, self._block
-        lstm, step = network.lstm, network.input.scale
-        if block.layer == "dense":
-            matrix, gmax, scale = weights.dense, network.dense.gmax, lstm.output_scale
-        elif not block.inputs:
+    def _matrix(self, layer: str, inputs: bool, hidden: bool) -> Matrix:
+        lstm, dense, name = self._parts.lstm, self._parts.dense, f"{layer} of {self._parts.name}"
+        if layer == "dense":
+            weights = self._network.weights[dense.name]
+            return Matrix(
+                name, weights.weight, weights.bias, min(dense.gmax, self._most),
+                lstm.output_scale, dense.output_scale,
+            )  # fmt: skip
+        weights = self._network.weights[lstm.name]
+        if not inputs:
             matrix, gmax, scale = weights.hidden, lstm.hidden_gmax, lstm.output_scale
-        elif not block.slices:
-            matrix, gmax, scale = weights.input, lstm.input_gmax, step
+        elif not hidden:
+            matrix, gmax, scale = weights.input, lstm.input_gmax, self._parts.scale
         else:
             # Input and hidden state have steps of their own: the rows are scaled to one of them.
-            rows = weights.input * np.float32(step / lstm.output_scale)
+            rows = weights.input * np.float32(self._parts.scale / lstm.output_scale)
             matrix = np.concatenate([rows, weights.hidden])
             gmax, scale = lstm.hidden_gmax, lstm.output_scale
-        largest = quantise.largest_weight(matrix)
-        return matrix, quantise.Steps(f"{block.layer} of {network.name}", gmax, largest, scale, 1.0)
+        steps = np.repeat(lstm.gate_scales, lstm.hidden)
+        return Matrix(name, matrix, weights.bias, min(gmax, self._most), scale, steps)
 
-    def _columns(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
-        """Columns of the matrix, in the tile's order, their output scales, and all biases."""
-        network, block = self._network, self._block
-        if block.layer == "dense":
-            columns = np.array(self._plan.outputs[block.columns])
-            scales = np.full(len(columns), network.dense.output_scale)
-            return columns, scales, self._weights.dense_bias
-        units = np.array(self._plan.units[block.columns])
-        gates = np.arange(len(GATES))
-        columns = (gates * network.lstm.hidden + units[:, np.newaxis]).reshape(-1)
-        return columns, np.tile(network.lstm.gate_scales, len(units)), self._weights.bias
 
-    def _sources(self) -> list[range]:
-        """Rows of the matrix that each part of the input vector multiplies."""
-        block = self._block
-        shift = self._network.input.size if block.inputs and block.slices else 0
-        units = (self._plan.units[number] for number in block.slices)
-        hidden = [range(each.start + shift, each.stop + shift) for each in units]
-        return [block.inputs, *hidden] if block.inputs else hidden
+def _content(
+    matrices: _Matrices, plan: Plan, block: Block, chip: Chip, read_mode: ReadMode
+) -> Content:
+    """What a tile is told: its matrix in codes, and how its counts become INT8 steps."""
+    shift = matrices.rows_before(block)
+    units = (plan.units[number] for number in block.slices)
+    sources = [range(each.start + shift, each.stop + shift) for each in units]
+    if block.inputs:
+        sources.insert(0, block.inputs)
+    parts, end = [], 0
+    for source in sources:
+        parts.append(InputPart(end, len(source)))
+        end += padded(len(source), chip)
+    first = plan.tiles[plan.chain(block.layer, block.columns)[0]] == block
+    place = Place(_columns(matrices, plan, block), sources, first, block.last, parts)
+    packets = tuple(parts) if len(parts) > 1 else ()
+    return content(matrices.of(block), place, chip, read_mode, parts=packets)
 
-    def _parts(self, chip: Chip) -> tuple[tuple[InputPart, ...], int]:
-        """Where each part goes in the input vector, and the vector's length."""
-        parts, end = [], 0
-        for source in self._sources():
-            parts.append(InputPart(end, len(source)))
-            end += padded(len(source), chip)
-        return tuple(parts), parts[-1].start + parts[-1].length
+
+def _columns(matrices: _Matrices, plan: Plan, block: Block) -> NDArray[np.intp]:
+    """Columns of the matrix, in the tile's order: a unit's gates side by side."""
+    if block.layer == "dense":
+        return np.array(plan.outputs[block.columns])
+    units = np.array(plan.units[block.columns])
+    return (np.arange(len(GATES)) * matrices.hidden + units[:, np.newaxis]).reshape(-1)

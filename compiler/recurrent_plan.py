@@ -7,11 +7,12 @@ Where the rows of input and hidden state fit one array together, they share it (
 
 from dataclasses import dataclass
 
+from compiler.lower import Recurrent, recurrent
 from compiler.split import cut, split
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import PARTS, PAYLOAD_MAX
-from spec.recurrent import RecurrentNetwork
+from spec.network import Graph
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,15 @@ def padded(length: int, chip: Chip) -> int:
     return -(-length // units) * units
 
 
-def plan(network: RecurrentNetwork, chip: Chip) -> Plan:
-    """Cut the matrices of `network` into blocks, and give each a tile.
+def plan(graph: Graph, chip: Chip) -> Plan:
+    """Cut the matrices of a recurrent graph into blocks, and give each a tile.
 
     Raises:
-        UserError: there are not enough slices, or not enough tiles where they are needed.
+        UserError: the graph is no LSTM with or without a dense layer, or there are not enough
+            slices, or not enough tiles where they are needed.
     """
-    hidden, size, grid = network.lstm.hidden, network.input.size, chip.grid
+    network = recurrent(graph)
+    hidden, size, grid = network.lstm.hidden, network.size, chip.grid
     most = chip.gdpu.slices * chip.gdpu.units
     _demand(
         hidden <= most, network, f"has {hidden} hidden units", chip,
@@ -128,8 +131,6 @@ def plan(network: RecurrentNetwork, chip: Chip) -> Plan:
     return Plan(units, groups, inputs, outputs, tiles, roots)
 
 
-def _demand(
-    condition: bool, network: RecurrentNetwork, what: str, chip: Chip, allowed: str
-) -> None:
+def _demand(condition: bool, network: Recurrent, what: str, chip: Chip, allowed: str) -> None:
     if not condition:
         raise UserError(f"network {network.name} {what}: chip {chip.name} allows {allowed}")

@@ -1,13 +1,11 @@
 """Which layers of a convolutional network to replicate on tiles that are left over."""
 
-from collections.abc import Mapping
-
 from compiler.image_plan import LayerPlan, NetworkPlan
 from compiler.images import compile_images
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import PHASES, SLOTS, ReadMode
-from spec.network import Network, Weights
+from spec.network import Network
 
 
 def clocks(plan: LayerPlan, chip: Chip, read_mode: ReadMode) -> float:
@@ -33,7 +31,7 @@ def clocks(plan: LayerPlan, chip: Chip, read_mode: ReadMode) -> float:
 
 
 def best_replicas(
-    network: Network, weights: Mapping[str, Weights], chip: Chip, read_mode: ReadMode
+    network: Network, chip: Chip, read_mode: ReadMode, largest_code: int
 ) -> dict[str, int]:
     """Replicas that make the slowest layers as fast as free tiles and links allow.
 
@@ -41,13 +39,13 @@ def best_replicas(
     """
     found: dict[str, int] = {}
     while True:
-        plan = NetworkPlan(network, chip, found)
+        plan = NetworkPlan(network.graph, chip, found)
         slowest = max(plan.layers.values(), key=lambda layer: clocks(layer, chip, read_mode))
         name = slowest.layer.name
         more = found | {name: 2 * found.get(name, 1)}
         try:
-            compile_images(network, weights, chip, read_mode, more)
-            faster = NetworkPlan(network, chip, more).layers[name]
+            compile_images(network, chip, read_mode, largest_code, more)
+            faster = NetworkPlan(network.graph, chip, more).layers[name]
         except UserError:
             return found
         if clocks(faster, chip, read_mode) >= clocks(slowest, chip, read_mode):

@@ -13,8 +13,9 @@ from itertools import product
 
 import numpy as np
 
-from compiler import deadlock, quantise
-from compiler.assemble import Content, tile_programs
+from compiler import deadlock
+from compiler.assemble import tile_programs
+from compiler.content import Content, Matrix, Place, content
 from compiler.place import placements
 from compiler.route import Router
 from compiler.split import Split, split
@@ -22,16 +23,11 @@ from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Layer, Network, Weights, geometries
-from spec.program import (
-    ChipProgram,
-    HostStream,
-    Route,
-    TileConfig,
-    chip_digest,
-)
+from spec.network import Network
+from spec.program import Block, HostStream, Program, Route, chip_digest
 
-Block = tuple[int, int]
+At = tuple[int, int]
+"""Row block and column block."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +40,25 @@ class Plan:
     """
 
     split: Split
-    tiles: dict[Block, int]
+    tiles: dict[At, int]
 
 
-def compile_layer(
-    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
-) -> ChipProgram:
-    """Map the one layer of `network` to the tiles of `chip`; arguments and errors as `planned`."""
-    return planned(network, weights, chip, read_mode)[1]
+def compile_layer(network: Network, chip: Chip, read_mode: ReadMode, largest_code: int) -> Program:
+    """Map the one layer of `network` to the tiles of `chip`.
 
-
-def planned(
-    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
-) -> tuple[Plan, ChipProgram]:
-    """Where the blocks of the one layer of `network` go on `chip`, and the program.
+    Args:
+        network: one layer whose rows are its whole input.
+        chip: the chip description.
+        read_mode: of every tile.
+        largest_code: of a cell.
 
     Raises:
-        UserError: the network is no single layer of one output pixel, does not fit the chip, a
-            constant does not fit binary16, or the program could deadlock in every placement.
+        UserError: the network does not fit the chip, a constant does not fit binary16, or the
+            program could deadlock in every placement.
     """
-    shapes = geometries(network)
-    if len(shapes) != 1 or shapes[0].output[:2] != (1, 1):
-        height, width, _ = shapes[-1].output
-        raise UserError(
-            f"network {network.name} has {len(shapes)} layers and {height}x{width} output pixels: "
-            "allowed on a whole chip is one layer with one output pixel"
-        )
-    layer = network.layers[0]
-    parts = split(shapes[0].rows, layer.outputs, chip)
-    contents = _contents(layer, weights[layer.name], network.input.scale, parts, chip, read_mode)
+    layer = network.graph.nodes[0]
+    parts = split(network.graph.input.size, layer.outputs, chip)
+    contents = _contents(network, parts, chip, read_mode, largest_code)
     refusal = None
     for tiles, edge in placements(len(parts.rows), len(parts.columns), chip):
         where = Plan(parts, tiles)
@@ -83,7 +69,7 @@ def planned(
         except deadlock.Deadlock as error:
             refusal = refusal or error
         else:
-            return where, program
+            return program
     raise UserError(
         f"network {network.name} in {len(parts.rows)}x{len(parts.columns)} blocks on chip "
         f"{chip.name} in every placement tried, the first of them: {refusal}"
@@ -92,19 +78,21 @@ def planned(
 
 def _program(
     network: Network,
-    contents: dict[Block, Content],
+    contents: dict[At, Content],
     chip: Chip,
     read_mode: ReadMode,
     where: Plan,
     streams: "_Streams",
-) -> ChipProgram:
-    tiles = {tile: contents[block] for block, tile in where.tiles.items()}
-    return ChipProgram(
+) -> Program:
+    tiles = {tile: contents[at] for at, tile in where.tiles.items()}
+    name = network.graph.nodes[0].name
+    blocks = {tile: Block(name, *at) for at, tile in where.tiles.items()}
+    return Program(
         chip=chip.name,
         chip_digest=chip_digest(chip),
         network=network.name,
         read_mode=read_mode,
-        tiles=tile_programs(tiles, streams.routes, streams.results),
+        tiles=tile_programs(tiles, streams.routes, streams.results, blocks),
         inputs=tuple(streams.inputs),
         outputs=tuple(streams.outputs),
         input_length=where.split.rows[-1].stop,
@@ -113,36 +101,26 @@ def _program(
 
 
 def _contents(
-    layer: Layer,
-    parameters: Weights,
-    input_scale: float,
-    parts: Split,
-    chip: Chip,
-    read_mode: ReadMode,
-) -> dict[Block, Content]:
+    network: Network, parts: Split, chip: Chip, read_mode: ReadMode, largest_code: int
+) -> dict[At, Content]:
     """What every block's tile is told, wherever it is."""
-    largest = quantise.largest_weight(parameters.weight)
-    codes = quantise.device_codes(quantise.cell_codes(parameters.weight, layer.gmax, largest))
-    steps = quantise.Steps(layer.name, layer.gmax, largest, input_scale, layer.output_scale)
+    layer = network.graph.nodes[0]
+    parameters = network.weights[layer.name]
+    matrix = Matrix(
+        layer.name, parameters.weight, parameters.bias, min(layer.gmax, largest_code),
+        network.graph.input.scale, layer.output_scale,
+    )  # fmt: skip
     ends = len(parts.rows) - 1
-    binary16 = chip.link.partial_sums == "binary16"
-    found = {}
-    for k, j in product(range(len(parts.rows)), range(len(parts.columns))):
-        rows, columns = parts.rows[k], parts.columns[j]
-        bias = parameters.bias[columns.start : columns.stop]
-        bias = bias if k == ends else np.zeros_like(bias)
-        config = TileConfig(
-            read_mode=read_mode,
-            rows=len(rows),
-            columns=len(columns),
-            constants=quantise.column_constants(steps, bias, chip),
-            relu_2=layer.relu and k == ends,
-            rx_enable=k > 0,
-            rx_binary16=binary16 and k > 0,
-            tx_binary16=binary16 and k < ends,
+    return {
+        (k, j): content(
+            matrix,
+            Place(np.array(parts.columns[j]), [parts.rows[k]], k == 0, k == ends),
+            chip,
+            read_mode,
+            relu_2=layer.relu,
         )
-        found[k, j] = config, codes[rows.start : rows.stop, columns.start : columns.stop]
-    return found
+        for k, j in product(range(len(parts.rows)), range(len(parts.columns)))
+    }
 
 
 class _Streams:

@@ -13,7 +13,7 @@ from spec.formats import COLUMN_CONSTANTS
 from spec.gdpu import LstmState
 from spec.host_port import WORD_STEP, RegisterPort
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, Route, TileConfig, TileProgram
+from spec.program import Program, Route, TileConfig, TileProgram
 from spec.program_codes import computing
 from spec.registers import BY_NAME
 
@@ -59,7 +59,7 @@ class ChipHost:
 
     async def load(
         self,
-        program: ChipProgram,
+        program: Program,
         state: PcmState | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
@@ -95,13 +95,13 @@ class ChipHost:
         for each in program.slices:
             await self.slices[each.slice].configure(each)
 
-    async def begin(self, program: ChipProgram, steps: int, state: LstmState | None = None) -> None:
+    async def begin(self, program: Program, steps: int, state: LstmState | None = None) -> None:
         """Begin a sequence of `steps` steps with `state` (of one sequence), or with all 0."""
         await self.load_state(program, state)
         for each in program.slices:
             await self.slices[each.slice].begin(steps)
 
-    async def load_state(self, program: ChipProgram, state: LstmState | None) -> None:
+    async def load_state(self, program: Program, state: LstmState | None) -> None:
         """Give all slices a state, or all 0, once their last sequence's last packet has left."""
         end = 0
         for each in program.slices:
@@ -112,7 +112,7 @@ class ChipHost:
             if state is not None:
                 await host.load_state(state.hidden[0, start:end], state.cell[0, start:end])
 
-    async def state(self, program: ChipProgram) -> LstmState:
+    async def state(self, program: Program) -> LstmState:
         """The state of all slices after the step that they did last."""
         found = []
         for each in program.slices:
@@ -158,7 +158,7 @@ class ChipHost:
             values[f"slice {number}"] = await host.read("ERROR")
         return {where: value for where, value in values.items() if value}
 
-    async def count(self, register: str, program: ChipProgram) -> dict[int, int]:
+    async def count(self, register: str, program: Program) -> dict[int, int]:
         """A counter of every tile that computes."""
         assert register in BY_NAME
         return {

@@ -13,7 +13,7 @@ from spec.errors import UserError
 from spec.gdpu import LstmState
 from spec.host_port import HostPort
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, HostStream
+from spec.program import HostStream, Program
 
 PATIENCE = 2_000
 """Looks at all outputs in which nothing moves, after which a chip is taken to hang."""
@@ -33,7 +33,7 @@ class Session:
         self.host = ChipHost(port, chip)
 
     async def load(
-        self, program: ChipProgram, state: PcmState, progress: Callable[[int], None] | None = None
+        self, program: Program, state: PcmState, progress: Callable[[int], None] | None = None
     ) -> None:
         """Reset the chip, and have it do what `program` says on devices as in `state`.
 
@@ -42,13 +42,13 @@ class Session:
         await self._port.reset()
         await self.host.load(program, state, progress)
 
-    async def begin(self, program: ChipProgram, steps: int, state: LstmState | None = None) -> None:
+    async def begin(self, program: Program, steps: int, state: LstmState | None = None) -> None:
         """Begin a sequence, of a program that has states; see `ChipHost.begin`."""
         await self.host.begin(program, steps, state)
 
     async def run(
         self,
-        program: ChipProgram,
+        program: Program,
         x: NDArray[np.int8],
         outputs: int,
         progress: Callable[[int], None] | None = None,
@@ -71,7 +71,7 @@ class _Exchange:
         self,
         port: HostPort,
         chip: Chip,
-        program: ChipProgram,
+        program: Program,
         x: NDArray[np.int8],
         outputs: int,
         progress: Callable[[int], None] | None,
@@ -160,7 +160,7 @@ class _Exchange:
         self._came += 1
 
 
-def _streams_of(program: ChipProgram, port: int) -> dict[int, HostStream]:
+def _streams_of(program: Program, port: int) -> dict[int, HostStream]:
     """What the packets of a host output are, by their preambles; a sequence's last has its own."""
     last = {each.stream: each.last for each in program.slices}
     found = {}

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.machine import TileTrace
-from spec.program import ChipProgram, TileProgram
+from spec.program import Program, TileProgram
 from spec.program_codes import computing
 
 
 def layers(
-    program: ChipProgram, traces: Mapping[int, TileTrace], pooled: bool = True
+    program: Program, traces: Mapping[int, TileTrace], pooled: bool = True
 ) -> dict[str, NDArray[np.int8]]:
     """Every layer's feature map, put together from what its tiles computed.
 

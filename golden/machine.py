@@ -21,7 +21,7 @@ from spec.fabric import GDPU, INPUT, RX
 from spec.gdpu import LstmState
 from spec.paths import Node, Stream
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, TileProgram
+from spec.program import Program, TileProgram
 from spec.program_check import check
 from spec.program_codes import computing, gathers
 from spec.streams import End, Part, order, trace
@@ -77,7 +77,7 @@ class Outcome:
 
 
 def run(
-    program: ChipProgram,
+    program: Program,
     chip: Chip,
     state: PcmState,
     x: NDArray[np.int8],
@@ -107,7 +107,7 @@ class Machine:
     """
 
     def __init__(
-        self, program: ChipProgram, chip: Chip, state: PcmState, tap: Tap | None = None
+        self, program: Program, chip: Chip, state: PcmState, tap: Tap | None = None
     ) -> None:
         check(program, chip)
         if program.slices and gathers(program):

@@ -17,7 +17,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.gdpu import LstmState
 from spec.host_port import OKAY, SLVERR, HostPort
-from spec.program import ChipProgram, HostStream
+from spec.program import HostStream, Program
 from spec.streams import trace
 
 _CLEAR, _START = (gdpu_registers.BY_NAME["CONTROL"].field(n).low for n in ("clear", "start"))
@@ -46,7 +46,7 @@ class RegisterChip(HostPort):
         self._open = [b""] * len(chip.host.inputs)
         self._came: dict[tuple[int, int], deque[bytes]] = {}
         self._out: list[deque[bytes]] = [deque() for _ in chip.host.outputs]
-        self._program: ChipProgram | None = None
+        self._program: Program | None = None
         self._vectors = 0
 
     async def reset(self) -> None:
@@ -189,7 +189,7 @@ class RegisterChip(HostPort):
         x = np.frombuffer(b"".join(packets), np.int8).reshape(count, program.input_length)
         self._send_out(self._run(program, x))
 
-    def _run(self, program: ChipProgram, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    def _run(self, program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
         """Output vectors of input vectors, int8 [n, output_length]."""
         first = self._vectors
         self._vectors += len(x)

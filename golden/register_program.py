@@ -16,10 +16,10 @@ from spec.image_registers import POOL_KINDS
 from spec.paths import Stream, follow, hidden_state, sources
 from spec.pcm_state import IMAGE_COLUMN_WORDS, IMAGE_HEADER_WORDS, PcmState
 from spec.program import (
-    ChipProgram,
     GdpuConfig,
     HostStream,
     InputPart,
+    Program,
     Route,
     SliceProgram,
     TileConfig,
@@ -64,7 +64,7 @@ def program_of(
     tiles: Sequence[Written],
     slices: Sequence[Written],
     inputs: tuple[HostStream, ...],
-) -> tuple[ChipProgram, PcmState]:
+) -> tuple[Program, PcmState]:
     """The program that gets `inputs`, and the devices of its computing tiles.
 
     Raises:
@@ -89,7 +89,7 @@ def program_of(
     if len(modes) > 1:
         raise UserError("tiles of both read modes: the golden model allows one for all")
     (mode,) = modes
-    program = ChipProgram(
+    program = Program(
         chip=chip.name,
         chip_digest=chip_digest(chip),
         network=_NAME,
@@ -198,7 +198,7 @@ def _slice(chip: Chip, number: int, each: Written) -> SliceProgram:
     return SliceProgram(number, config, sides, **streams)
 
 
-def _followed(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
+def _followed(program: Program, chip: Chip) -> tuple[Stream, ...]:
     """The streams of the program, and where they go."""
     tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in program.tiles}
     found = [follow(stream, tables, chip) for stream in sources(program, chip)]
@@ -223,7 +223,7 @@ def _host_outputs(chip: Chip, streams: Sequence[Stream]) -> tuple[HostStream, ..
     return tuple(found)
 
 
-def _input_pixels(program: ChipProgram, streams: Sequence[Stream]) -> int:
+def _input_pixels(program: Program, streams: Sequence[Stream]) -> int:
     """Packets of an image on each of the host's streams."""
     windows = {tile.tile: tile.config.window for tile in computing(program)}
     for stream in streams:
@@ -234,7 +234,7 @@ def _input_pixels(program: ChipProgram, streams: Sequence[Stream]) -> int:
     return 1
 
 
-def _output_pixels(program: ChipProgram, streams: Sequence[Stream]) -> int:
+def _output_pixels(program: Program, streams: Sequence[Stream]) -> int:
     """Packets of an image on each stream to the host."""
     configs = {tile.tile: tile.config for tile in computing(program)}
     for stream in streams:

@@ -51,22 +51,41 @@ def _tuples(node: Any) -> Any:
     return node
 
 
-def _known_keys(schema: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    """Keys that the section holding `location` allows; empty where the schema does not tell."""
-    model: Any = schema
-    for part in location[:-1]:
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The schemas that a field of this type can hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for arg in get_args(annotation) for found in _sections(arg)]
+
+
+def _located(
+    schema: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[list[int | str], type[BaseModel] | None]:
+    """The keys of an error's location as the document has them, and the section that holds it.
+
+    Where a section is one of several kinds, a location names the kind, which no document does.
+    """
+    names: list[int | str] = []
+    holder: type[BaseModel] | None = None
+    models: list[type[BaseModel]] = [schema]
+    for part in location:
+        if len(models) > 1 and not isinstance(part, int):
+            kinds = [model for model in models if _is_kind(model, part)]
+            if kinds:
+                models = kinds
+                continue
+        names.append(part)
         if isinstance(part, int):
             continue
-        if part not in getattr(model, "model_fields", {}):
-            return ""
-        annotation: Any = model.model_fields[part].annotation
-        while not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
-            inner = [arg for arg in get_args(annotation) if arg not in (Ellipsis, type(None))]
-            if not inner:
-                return ""
-            annotation = inner[0]
-        model = annotation
-    return ", ".join(model.model_fields)
+        holder = models[0] if len(models) == 1 else None
+        field = holder.model_fields.get(part) if holder else None
+        models = _sections(field.annotation) if field else []
+    return names, holder
+
+
+def _is_kind(model: type[BaseModel], kind: str) -> bool:
+    """Whether a section of this kind is described by `model`."""
+    return any(kind in get_args(field.annotation) for field in model.model_fields.values())
 
 
 def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> str:
@@ -77,28 +96,26 @@ def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> st
     errors = error.errors()
     unknown = [entry for entry in errors if entry["type"] == "extra_forbidden"]
     first = (unknown or errors)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    inner = first.get("ctx", {}).get("error")
+    names, section = _located(schema, first["loc"])
+    key = ".".join(map(str, names))
+    context = first.get("ctx", {})
+    inner = context.get("error")
     if isinstance(inner, Inconsistent):
         prefix = f"{key}." if key else ""
         return f"{path}: {prefix}{inner}"
+    if first["type"].startswith("union_tag"):
+        key += "." + context["discriminator"].strip("'")
+        if first["type"] == "union_tag_not_found":
+            return f"{path}: {key} is missing"
+        return f"{path}: {key} = {context['tag']!r}: allowed is {context['expected_tags']}"
     if first["type"] == "extra_forbidden":
-        known = _known_keys(schema, first["loc"])
+        known = ", ".join(section.model_fields) if section else ""
         allowed = f", allowed are {known}" if known else ""
         return f"{path}: {key} = {first['input']!r}: unknown key{allowed}"
     if first["type"] == "missing":
         return f"{path}: {key} is missing"
     allowed = first["msg"].removeprefix("Input should be ")
     return f"{path}: {key} = {first['input']!r}: allowed is {allowed}"
-
-
-def keys(path: Path) -> tuple[str, ...]:
-    """Keys of the YAML mapping at `path`; none if it cannot be read or is no mapping."""
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
-        return ()
-    return tuple(map(str, found)) if isinstance(found, dict) else ()
 
 
 Schema = TypeVar("Schema", bound=BaseModel)

@@ -1,35 +1,92 @@
-"""The network description: a YAML file of layers, and the weights that go with it.
+"""The network description: a YAML file of a graph, and the weights that go with it.
 
-Activations are INT8 with one scale a tensor (real = int8 * scale). Weights are real numbers; the
-compiler turns them into conductance codes.
+One schema for images, vectors and sequences. Tensors are INT8 with one scale each (real = int8 *
+scale). Weights are real numbers; the compiler turns them into conductance codes. A graph with an
+LSTM takes sequences: one input vector is one step.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
-from spec import document, formats, weights
+from spec import document, formats
+from spec import weights as weights_file
 from spec.document import Section, demand
 from spec.errors import UserError
+from spec.gdpu import GATES
 
 NETWORKS_DIR = Path(__file__).resolve().parent.parent / "networks"
+TEXT = "text.txt"
+"""Name of a network's own text, beside its description."""
+DATASETS = {"fashion_mnist": "images", "cifar10": "images", "penn_treebank": "texts",
+            "text": "texts", "random": "random values"}  # fmt: skip
+"""What the data sets hold; `text` is the network's own text, `random` has nothing to learn."""
+METRICS = {"images": "accuracy", "texts": "bpc"}
+"""How well a network does: share of images recognized, or bits per character of a text."""
 
 Extent = Annotated[int, Field(ge=1, le=65_536)]
 Scale = Annotated[float, Field(gt=0, lt=1e6)]
+Gmax = Annotated[int, Field(ge=1, le=formats.CELL_MAX)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Input(Section):
-    """The network's input: height x width x channels of INT8, and its scale."""
+    """The network's input.
 
-    height: Extent
-    width: Extent
-    channels: Extent
+    Attributes:
+        shape: height, width, channels of an image, or the size of a vector.
+        scale: real value of one INT8 step.
+        symbols: what the vectors of a sequence stand for, one character each; None without.
+    """
+
+    shape: tuple[Extent, ...]
     scale: Scale
+    symbols: Annotated[str, Field(min_length=2, max_length=256)] | None = None
+
+    @model_validator(mode="after")
+    def _an_image_or_a_vector(self) -> Self:
+        fits = len(self.shape) in (1, 3)
+        demand(fits, "shape", list(self.shape), "[height, width, channels] or [size]")
+        return self
+
+    @model_validator(mode="after")
+    def _symbols_differ(self) -> Self:
+        if self.symbols is not None:
+            distinct = len(set(self.symbols)) == len(self.symbols)
+            demand(distinct, "symbols", self.symbols, "characters that are all different")
+        return self
+
+    @property
+    def map(self) -> tuple[int, int, int]:
+        """Height, width, channels; a vector is one pixel."""
+        height, width, channels = self.shape if len(self.shape) == 3 else (1, 1, *self.shape)
+        return height, width, channels
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.map[0]
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.map[1]
+
+    @property
+    def channels(self) -> int:
+        """Values of a pixel."""
+        return self.map[2]
+
+    @property
+    def size(self) -> int:
+        """Values in all."""
+        return prod(self.shape)
 
 
 class Pool(Section):
@@ -41,21 +98,21 @@ class Pool(Section):
 
 
 class Layer(Section):
-    """One matrix and what happens to its result.
+    """A node with one matrix, and what happens to its result.
 
     Attributes:
-        kind: `conv` (square kernel, zero padding) or `dense` (input flattened as y, x, channel).
+        op: `conv` (square kernel, zero padding) or `dense` (input flattened as y, x, channel).
         gmax: cell code that the layer's largest weight is mapped to (published: Gmax per core).
         output_scale: real value of one INT8 step of the output.
-        input: layer whose (pooled) output it is given; None for the one before.
-        residual: layer whose (pooled) output is added to the matrix's result, before the ReLU.
+        input: node whose (pooled) output it is given; None for the one before.
+        residual: node whose (pooled) output is added to the matrix's result, before the ReLU.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    kind: Literal["conv", "dense"]
+    name: Name
+    op: Literal["conv", "dense"]
     outputs: Extent
     relu: bool
-    gmax: Annotated[int, Field(ge=1, le=formats.CELL_MAX)]
+    gmax: Gmax
     output_scale: Scale
     kernel: Extent = 1
     stride: Extent = 1
@@ -66,75 +123,156 @@ class Layer(Section):
 
     @model_validator(mode="after")
     def _dense_has_no_window(self) -> Self:
-        if self.kind == "dense":
+        if self.op == "dense":
             for key, default in (("kernel", 1), ("stride", 1), ("padding", 0), ("pool", None)):
                 value = getattr(self, key)
                 demand(value == default, key, value, "nothing: a dense layer has none")
         return self
 
 
-class Network(Section):
-    """A whole network description.
+class Lstm(Section):
+    """A node that is an LSTM: its output is the hidden state after a step.
 
     Attributes:
-        dataset: where images come from; `random` has uniformly random pixels and nothing to learn.
-        float_accuracy: what training measured; only where there is a data set to measure it on.
+        hidden: hidden units.
+        input_gmax, hidden_gmax: cell code that the largest weight of the input's and of the hidden
+            state's matrix is mapped to. Where both share a tile, `hidden_gmax` counts.
+        gate_scales: real value of one INT8 step of a pre-activation, by gate (I, A, F, O).
+        output_scale: real value of one INT8 step of the hidden state.
+        input: as for `Layer`.
     """
 
-    format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    dataset: Literal["fashion_mnist", "cifar10", "random"]
-    input: Input
-    weights: str
-    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]
-    float_accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, validate_default=True
-    )
+    name: Name
+    op: Literal["lstm"]
+    hidden: Extent
+    input_gmax: Gmax
+    hidden_gmax: Gmax
+    gate_scales: tuple[Scale, ...]
+    output_scale: Scale
+    input: str | None = None
 
-    @field_validator("float_accuracy")
-    @classmethod
-    def _a_data_set_has_an_accuracy(cls, value: float | None, info: ValidationInfo) -> float | None:
-        if value is None and info.data.get("dataset") in ("fashion_mnist", "cifar10"):
-            # The type of error of a required key, so that the sentence is the same.
-            raise PydanticCustomError("missing", "Field required")
-        return value
+    @property
+    def outputs(self) -> int:
+        """Values of its output."""
+        return self.hidden
+
+    @property
+    def residual(self) -> None:
+        """Nothing is added to an LSTM's result."""
+        return None
 
     @model_validator(mode="after")
-    def _random_images_have_no_accuracy(self) -> Self:
-        if self.dataset == "random":
-            value = self.float_accuracy
-            allowed = "nothing: dataset random has no labels"
-            demand(value is None, "float_accuracy", value, allowed)
+    def _a_scale_a_gate(self) -> Self:
+        count = len(self.gate_scales)
+        demand(count == len(GATES), "gate_scales", list(self.gate_scales), f"{len(GATES)} numbers")
         return self
+
+
+Node = Annotated[Layer | Lstm, Field(discriminator="op")]
+
+
+class Metric(Section):
+    """How well the network does in floating point on the whole test set, as training measured it.
+
+    Attributes:
+        name: `accuracy` (0 to 1, more is better) or `bpc` (bits per character, less is better).
+        float: the value.
+    """
+
+    name: Literal["accuracy", "bpc"]
+    float: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _a_share_is_at_most_one(self) -> Self:
+        if self.name == "accuracy":
+            demand(self.float <= 1, "float", self.float, "0 to 1 for an accuracy")
+        return self
+
+
+class Graph(Section):
+    """A whole description.
+
+    Attributes:
+        dataset: where inputs come from; `random` has uniformly random ones and nothing to learn.
+        weights: the weights' file, relative to the description.
+        nodes: each gives one tensor, which has its name; the last one's is the output.
+        metric: what training measured; None where it did not.
+    """
+
+    format: Literal[2]
+    name: Name
+    dataset: Literal["fashion_mnist", "cifar10", "penn_treebank", "text", "random"]
+    input: Input
+    weights: str
+    nodes: Annotated[tuple[Node, ...], Field(min_length=1)]
+    metric: Metric | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        names = [layer.name for layer in self.layers]
-        demand(len(set(names)) == len(names), "layers", names, "distinct layer names")
+        names = [node.name for node in self.nodes]
+        demand(len(set(names)) == len(names), "nodes", names, "distinct node names")
         return self
 
     @model_validator(mode="after")
-    def _layers_refer_to_earlier_ones(self) -> Self:
+    def _nodes_refer_to_earlier_ones(self) -> Self:
         earlier: list[str] = []
-        for layer in self.layers:
+        for node in self.nodes:
             for key in ("input", "residual"):
-                value = getattr(layer, key)
+                value = getattr(node, key)
                 known = value is None or value in earlier
                 allowed = "one of " + ", ".join(earlier) if earlier else "nothing: there is none"
-                demand(known, f"layers.{layer.name}.{key}", value, f"an earlier layer, {allowed}")
-            earlier.append(layer.name)
+                demand(known, f"nodes.{node.name}.{key}", value, f"an earlier node, {allowed}")
+            earlier.append(node.name)
+        return self
+
+    @model_validator(mode="after")
+    def _the_input_suits_the_data_set(self) -> Self:
+        holds, symbols, shape = DATASETS[self.dataset], self.input.symbols, self.input.shape
+        if self.recurrent:
+            demand(len(shape) == 1, "input.shape", list(shape), "[size]: an LSTM takes vectors")
+        if holds == "images":
+            demand(len(shape) == 3, "input.shape", list(shape), f"an image's for {self.dataset}")
+        if holds == "texts":
+            demand(self.recurrent, "dataset", self.dataset, "one of images: there is no LSTM")
+            demand(symbols is not None, "input.symbols", symbols, "the symbols of the text")
+            last = self.nodes[-1]
+            demand(
+                last.outputs == len(symbols or ""), f"nodes.{last.name}.outputs", last.outputs,
+                f"as many as input.symbols has ({len(symbols or '')})",
+            )  # fmt: skip
+        else:
+            demand(symbols is None, "input.symbols", symbols, f"nothing: {self.dataset} has none")
+        return self
+
+    @model_validator(mode="after")
+    def _the_metric_suits_the_data_set(self) -> Self:
+        if self.metric is not None:
+            found = self.metric.name
+            wanted = METRICS.get(DATASETS[self.dataset])
+            allowed = wanted or f"nothing: dataset {self.dataset} has nothing to learn"
+            demand(found == wanted, "metric.name", found, allowed)
         return self
 
     @property
-    def inputs(self) -> tuple[str | None, ...]:
-        """By layer, the layer whose output it is given; None for the network's input."""
-        before = (None, *(layer.name for layer in self.layers))
-        return tuple(layer.input or name for layer, name in zip(self.layers, before, strict=False))
+    def recurrent(self) -> bool:
+        """Whether it takes sequences: there is an LSTM."""
+        return any(isinstance(node, Lstm) for node in self.nodes)
 
     @property
-    def graph(self) -> bool:
-        """Whether the layers are more than a chain."""
-        return any(layer.input or layer.residual for layer in self.layers)
+    def outputs(self) -> int:
+        """Values of an output vector: channels of the last node's output."""
+        return self.nodes[-1].outputs
+
+    @property
+    def inputs(self) -> tuple[str | None, ...]:
+        """By node, the node whose output it is given; None for the network's input."""
+        before = (None, *(node.name for node in self.nodes))
+        return tuple(node.input or name for node, name in zip(self.nodes, before, strict=False))
+
+    @property
+    def scales(self) -> Mapping[str | None, float]:
+        """Real value of an INT8 step of every tensor, by node; None for the network's input."""
+        return {None: self.input.scale} | {node.name: node.output_scale for node in self.nodes}
 
 
 @dataclass(frozen=True)
@@ -151,10 +289,26 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """Shapes of a layer in its place in the network: height, width, channels.
+class LstmWeights:
+    """An LSTM's real-valued parameters; gates are blocks of `hidden` columns: I, A, F, O.
 
-    `input` enters the layer, `output` leaves its matrix, `pooled` leaves its pooling.
+    Attributes:
+        input: float32 [size, 4 * hidden].
+        hidden: float32 [hidden, 4 * hidden].
+        bias: float32 [4 * hidden].
+    """
+
+    input: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Shapes of a node in its place in the network: height, width, channels.
+
+    `input` enters the node, `output` leaves its matrix, `pooled` leaves its pooling. `rows` are
+    those of its matrix, of an LSTM's both matrices together.
     """
 
     input: tuple[int, int, int]
@@ -167,26 +321,25 @@ def _windows(extent: int, size: int, stride: int) -> int:
     return (extent - size) // stride + 1
 
 
-def geometries(network: Network) -> list[Geometry]:
-    """Shapes of every layer.
+def geometries(graph: Graph) -> list[Geometry]:
+    """Shapes of every node.
 
     Raises:
         UserError: a kernel or pool is larger than what it is given, or a residual has another shape
             than the result that it is added to.
     """
-    image = (network.input.height, network.input.width, network.input.channels)
-    pooled: dict[str | None, tuple[int, int, int]] = {None: image}
+    pooled: dict[str | None, tuple[int, int, int]] = {None: graph.input.map}
     result = []
-    for layer, source in zip(network.layers, network.inputs, strict=True):
-        where = f"network {network.name}: layer {layer.name}"
-        geometry = _geometry(layer, pooled[source], where)
-        if layer.residual and pooled[layer.residual] != geometry.output:
+    for node, source in zip(graph.nodes, graph.inputs, strict=True):
+        where = f"network {graph.name}: node {node.name}"
+        geometry = _geometry(node, pooled[source], where)
+        if node.residual and pooled[node.residual] != geometry.output:
             raise UserError(
-                f"{where}: residual = {layer.residual}: allowed is a layer whose output is "
-                f"{_shape(geometry.output)}, not {_shape(pooled[layer.residual])}"
+                f"{where}: residual = {node.residual}: allowed is a node whose output is "
+                f"{_shape(geometry.output)}, not {_shape(pooled[node.residual])}"
             )
         result.append(geometry)
-        pooled[layer.name] = geometry.pooled
+        pooled[node.name] = geometry.pooled
     return result
 
 
@@ -194,20 +347,22 @@ def _shape(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
 
 
-def _geometry(layer: Layer, shape: tuple[int, int, int], where: str) -> Geometry:
+def _geometry(node: Layer | Lstm, shape: tuple[int, int, int], where: str) -> Geometry:
     height, width, channels = shape
-    if layer.kind == "dense":
-        output = (1, 1, layer.outputs)
-        return Geometry(shape, output, output, height * width * channels)
-    padded = min(height, width) + 2 * layer.padding
-    if layer.kernel > padded:
+    output = (1, 1, node.outputs)
+    if isinstance(node, Lstm):
+        return Geometry(shape, output, output, prod(shape) + node.hidden)
+    if node.op == "dense":
+        return Geometry(shape, output, output, prod(shape))
+    padded = min(height, width) + 2 * node.padding
+    if node.kernel > padded:
         raise UserError(
-            f"{where}: kernel = {layer.kernel}: allowed is at most its padded input ({padded})"
+            f"{where}: kernel = {node.kernel}: allowed is at most its padded input ({padded})"
         )
-    out_height = _windows(height + 2 * layer.padding, layer.kernel, layer.stride)
-    out_width = _windows(width + 2 * layer.padding, layer.kernel, layer.stride)
-    output = pooled = (out_height, out_width, layer.outputs)
-    pool = layer.pool
+    out_height = _windows(height + 2 * node.padding, node.kernel, node.stride)
+    out_width = _windows(width + 2 * node.padding, node.kernel, node.stride)
+    output = pooled = (out_height, out_width, node.outputs)
+    pool = node.pool
     if pool:
         if pool.size > min(out_height, out_width):
             raise UserError(
@@ -222,67 +377,125 @@ def _geometry(layer: Layer, shape: tuple[int, int, int], where: str) -> Geometry
         pooled = (
             _windows(out_height, pool.size, pool.stride),
             _windows(out_width, pool.size, pool.stride),
-            layer.outputs,
+            node.outputs,
         )
-    return Geometry(shape, output, pooled, layer.kernel**2 * channels)
+    return Geometry(shape, output, pooled, node.kernel**2 * channels)
 
 
-def load(path: Path | str) -> tuple[Network, dict[str, Weights]]:
-    """Read a network description and its weights (a path relative to the description).
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network with all its numbers.
 
-    A layer's weights are the array `<layer>.weight`, in steps of `<layer>.weight_step` where there
-    is one, and its biases `<layer>.bias`.
-
-    Raises:
-        UserError: a file cannot be read, breaks the schema, or the weights do not fit the layers.
+    Attributes:
+        graph: its description.
+        weights: by node.
+        embedding: int8 [symbols, size], the symbols' input vectors; None without symbols.
+        text: what `text.txt` beside the description holds, in its symbols; None without that file.
     """
-    path = Path(path)
-    network = document.load(path, Network, "network description")
-    shapes: dict[str, tuple[int, ...]] = {}
-    steps: dict[str, tuple[int, ...]] = {}
-    for layer, geometry in zip(network.layers, geometries(network), strict=True):
-        shapes[f"{layer.name}.weight"] = (geometry.rows, layer.outputs)
-        shapes[f"{layer.name}.bias"] = (layer.outputs,)
-        steps[f"{layer.name}.weight_step"] = ()
-    file = path.parent / network.weights
-    arrays = weights.load(file, shapes, optional=steps)
-    found = {}
-    for name in (layer.name for layer in network.layers):
-        weight, step = arrays[f"{name}.weight"], arrays.get(f"{name}.weight_step")
-        if step is not None:
-            with np.errstate(over="ignore"):
-                weight = weight * step
-            if not np.isfinite(weight).all():
-                raise UserError(
-                    f"{file}: {name}.weight times {name}.weight_step = {step:g} holds a value that "
-                    "is not finite in binary32"
-                )
-        found[name] = Weights(weight, arrays[f"{name}.bias"])
-    return network, found
+
+    graph: Graph
+    weights: Mapping[str, Weights | LstmWeights]
+    embedding: NDArray[np.int8] | None = None
+    text: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.graph.name
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it takes sequences."""
+        return self.graph.recurrent
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Network":
+        """Read a description and its weights (a path relative to the description).
+
+        A layer's weights are the array `<node>.weight`, in steps of `<node>.weight_step` where
+        there is one, and its biases `<node>.bias`; an LSTM's `<node>.input`, `<node>.hidden` and
+        `<node>.bias`; the symbols' vectors `embedding`.
+
+        Raises:
+            UserError: a file cannot be read, breaks the schema, or the weights do not fit the
+                nodes.
+        """
+        path = Path(path)
+        graph = document.load(path, Graph, "network description")
+        file = path.parent / graph.weights
+        shapes: dict[str, tuple[int, ...]] = {}
+        steps: dict[str, tuple[int, ...]] = {}
+        if graph.input.symbols:
+            shapes["embedding"] = (len(graph.input.symbols), graph.input.size)
+        for node, geometry in zip(graph.nodes, geometries(graph), strict=True):
+            if isinstance(node, Lstm):
+                gates = len(GATES) * node.hidden
+                shapes[f"{node.name}.input"] = (geometry.rows - node.hidden, gates)
+                shapes[f"{node.name}.hidden"] = (node.hidden, gates)
+                shapes[f"{node.name}.bias"] = (gates,)
+            else:
+                shapes[f"{node.name}.weight"] = (geometry.rows, node.outputs)
+                shapes[f"{node.name}.bias"] = (node.outputs,)
+                steps[f"{node.name}.weight_step"] = ()
+        arrays = weights_file.load(file, shapes, {"embedding": np.int8}, optional=steps)
+        found = {node.name: _weights(node, arrays, file) for node in graph.nodes}
+        return cls(graph, found, arrays.get("embedding"), _text(path.parent / TEXT, graph))
+
+    @classmethod
+    def find(cls, name: str) -> "Network":
+        """The network called `name` in `networks/`, or at the path `name` if it ends in .yaml.
+
+        Raises:
+            UserError: there is none of that name (the sentence lists those there are), or it is
+                bad.
+        """
+        if name.endswith((".yaml", ".yml")):
+            return cls.load(name)
+        if name not in cls.available():
+            raise UserError(f"unknown network '{name}': there are {', '.join(cls.available())}")
+        return cls.load(NETWORKS_DIR / name / "network.yaml")
+
+    @classmethod
+    def available(cls) -> list[str]:
+        """Names of the networks that ship with the project."""
+        return sorted(path.parent.name for path in NETWORKS_DIR.glob("*/network.yaml"))
 
 
-def available() -> list[str]:
-    """Names of the networks that ship with the project."""
-    return sorted(path.parent.name for path in NETWORKS_DIR.glob("*/network.yaml"))
+def _weights(
+    node: Layer | Lstm, arrays: Mapping[str, NDArray], file: Path
+) -> Weights | LstmWeights:
+    """A node's arrays among those of its file, in real units."""
+    name = node.name
+    if isinstance(node, Lstm):
+        return LstmWeights(*(arrays[f"{name}.{key}"] for key in ("input", "hidden", "bias")))
+    weight, step = arrays[f"{name}.weight"], arrays.get(f"{name}.weight_step")
+    if step is not None:
+        with np.errstate(over="ignore"):
+            weight = weight * step
+        if not np.isfinite(weight).all():
+            raise UserError(
+                f"{file}: {name}.weight times {name}.weight_step = {step:g} holds a value that "
+                "is not finite in binary32"
+            )
+    return Weights(weight, arrays[f"{name}.bias"])
 
 
-def find(name: str) -> tuple[Network, dict[str, Weights]]:
-    """The network called `name` in `networks/`, or at the path `name` if it ends in .yaml.
-
-    Raises:
-        UserError: there is none of that name (the sentence lists those there are), or it is bad.
-    """
-    return load(place(name))
-
-
-def place(name: str) -> Path:
-    """Where the description called `name` is, in `networks/`, or `name` itself if it is a path.
-
-    Raises:
-        UserError: there is none of that name (the sentence lists those there are).
-    """
-    if name.endswith((".yaml", ".yml")):
-        return Path(name)
-    if name not in available():
-        raise UserError(f"unknown network '{name}': there are {', '.join(available())}")
-    return NETWORKS_DIR / name / "network.yaml"
+def _text(file: Path, graph: Graph) -> str | None:
+    """The text that ships with a network, checked."""
+    symbols = graph.input.symbols
+    if symbols is None or not file.exists():
+        return None
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserError(f"{file}: cannot read the text: {reason}") from None
+    if len(text) < 2:
+        raise UserError(f"{file}: {len(text)} characters: allowed are two or more")
+    strange = next((at for at, character in enumerate(text) if character not in symbols), None)
+    if strange is not None:
+        raise UserError(
+            f"{file}: character {strange} is {text[strange]!r}: allowed are the network's "
+            f"input.symbols, {symbols!r}"
+        )
+    return text

@@ -10,7 +10,7 @@ from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import TX
-from spec.program import ChipProgram, Route, SliceProgram
+from spec.program import Program, Route, SliceProgram
 from spec.program_codes import computing
 
 Node = tuple[str, int]
@@ -90,7 +90,7 @@ class Stream:
         return tuple(hop.tile for hop in self.hops if sink in hop.sinks)
 
 
-def sources(program: ChipProgram, chip: Chip) -> tuple[Stream, ...]:
+def sources(program: Program, chip: Chip) -> tuple[Stream, ...]:
     """The streams of the host and of tiles as their sources declare them, not followed yet.
 
     Raises:
@@ -164,7 +164,7 @@ def follow(
     return replace(stream, hops=tuple(hops))
 
 
-def demand_one_source(program: ChipProgram, chip: Chip) -> None:
+def demand_one_source(program: Program, chip: Chip) -> None:
     """Demand that no two sources use one number, for an analysis that names streams by it.
 
     A chip can do otherwise: a number is looked up at each tile, and two streams that do not meet

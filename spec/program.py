@@ -203,7 +203,20 @@ class HostStream:
 
 
 @dataclass(frozen=True)
-class ChipProgram:
+class ProgramTensor:
+    """What the numbers of a network's input or output stand for.
+
+    Attributes:
+        shape: height, width, channels, or the size of a vector.
+        scale: real value of one INT8 step.
+    """
+
+    shape: tuple[int, ...]
+    scale: float
+
+
+@dataclass(frozen=True)
+class Program:
     """What a whole chip is told to do: one input vector makes one output vector.
 
     Where tiles gather their vectors from feature maps, an input vector is a pixel, `input_pixels`
@@ -220,6 +233,14 @@ class ChipProgram:
         slices: the GDPU slices that do something, by number. With any, an input vector is one step
             of a sequence.
         input_pixels, output_pixels: vectors of an image.
+        input, output: the network's tensors, all their vectors together. None for a program of no
+            network, made by hand or read back from a chip's registers.
+        symbols, embedding: what input vectors stand for, one character each, and the vectors, int8
+            [symbols, input_length]; both None without.
+        sample: typical inputs, for which a host reckons read noise and calibrates: int8
+            [n, input_pixels, input_length], of sequences [1, steps, input_length]; None where none
+            were at hand.
+        largest_code: the largest code of a cell that the compiler used, as the devices can hold.
     """
 
     chip: str
@@ -234,6 +255,29 @@ class ChipProgram:
     slices: tuple[SliceProgram, ...] = ()
     input_pixels: int = 1
     output_pixels: int = 1
+    input: ProgramTensor | None = None
+    output: ProgramTensor | None = None
+    symbols: str | None = None
+    embedding: NDArray[np.int8] | None = None
+    sample: NDArray[np.int8] | None = None
+    largest_code: int = formats.CELL_MAX
+
+    @property
+    def sequences(self) -> bool:
+        """Whether inputs are sequences, of which an input vector is one step."""
+        return bool(self.slices)
+
+    def vectors(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """A network's inputs as the program takes them.
+
+        Args:
+            x: int8, inputs one after another in any shape; steps of one sequence.
+
+        Returns:
+            int8 [n, input_pixels, input_length], or [1, steps, input_length] for sequences.
+        """
+        pixels = x.size // self.input_length if self.sequences else self.input_pixels
+        return x.reshape(-1, pixels, self.input_length)
 
 
 def chip_digest(chip: Chip) -> str:

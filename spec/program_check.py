@@ -2,8 +2,10 @@
 
 import re
 from itertools import pairwise
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spec import fabric, formats
 from spec.chip import Chip
@@ -12,8 +14,8 @@ from spec.fabric import PARTS, PAYLOAD_MAX, STREAMS, payload_max
 from spec.gdpu import GATES
 from spec.image_check import check_images
 from spec.program import (
-    ChipProgram,
     HostStream,
+    Program,
     Route,
     SliceProgram,
     TileConfig,
@@ -25,12 +27,15 @@ LENGTH_LIMIT = 1 << 31
 """Input and output vectors of a program are shorter than this (our choice)."""
 BYTES_MAX = 2 * PAYLOAD_MAX
 """Bytes in a packet of any chip: all values binary16."""
+SCALE_LIMIT = 1_000_000
+"""Steps of a tensor stand for less than this."""
+SYMBOLS_MAX = 256
 NAME_MAX = 200
 """Characters in the name of a chip or network."""
 _SINK = re.compile(r"(?:east|west|south|north)_[1-9][0-9]?|gdpu|host|input|rx")
 
 
-def check(program: ChipProgram, chip: Chip | None = None) -> None:
+def check(program: Program, chip: Chip | None = None) -> None:
     """Demand that every value of `program` is within its limits; with `chip`, within the chip's.
 
     Where packets go is not followed here; `spec.streams` does that.
@@ -73,9 +78,10 @@ def check(program: ChipProgram, chip: Chip | None = None) -> None:
         for index, stream in enumerate(getattr(program, side)):
             _check_host_stream(program, side, index, stream, chip)
     _check_outputs(program)
+    _check_network(program)
 
 
-def check_chip(program: ChipProgram, chip: Chip) -> None:
+def check_chip(program: Program, chip: Chip) -> None:
     """Demand that `program` was made for this very description.
 
     Raises:
@@ -101,7 +107,7 @@ def check_size(tile: int, rows: int, columns: int, chip: Chip | None) -> None:
         demand_range(1, size, limit, f"tile {tile}", key)
 
 
-def _check_tile(program: ChipProgram, tile: TileProgram, chip: Chip | None) -> None:
+def _check_tile(program: Program, tile: TileProgram, chip: Chip | None) -> None:
     where = f"tile {tile.tile}"
     parts = {"config": tile.config, "codes": tile.codes, "tx_stream": tile.tx_stream}
     missing = [key for key, part in parts.items() if part is None]
@@ -258,7 +264,7 @@ def _check_edge(tile: TileProgram, route: Route, chip: Chip, where: str) -> None
 
 
 def _check_host_stream(
-    program: ChipProgram, side: str, index: int, stream: HostStream, chip: Chip | None
+    program: Program, side: str, index: int, stream: HostStream, chip: Chip | None
 ) -> None:
     where = f"{side}[{index}]"
     ports = len(getattr(chip.host, side)) if chip else STREAMS * STREAMS
@@ -269,7 +275,7 @@ def _check_host_stream(
     demand_range(0, stream.start, whole - stream.length, where, "start")
 
 
-def _check_outputs(program: ChipProgram) -> None:
+def _check_outputs(program: Program) -> None:
     """Every value of the output vector comes from one packet."""
     end = 0
     for stream in sorted(program.outputs, key=lambda stream: stream.start):
@@ -283,3 +289,55 @@ def _check_outputs(program: ChipProgram) -> None:
         f"outputs: value {end} of the {program.output_length} comes from no packet or from two: "
         "allowed is one"
     )
+
+
+def _check_network(program: Program) -> None:
+    """What a host needs to feed the program and to read its answer fits the program's vectors."""
+    demand_range(1, program.largest_code, formats.CELL_MAX, "program", "largest_code")
+    pixels = {"input": program.input_pixels, "output": program.output_pixels}
+    for key, count in pixels.items():
+        tensor = getattr(program, key)
+        if tensor is None:
+            continue
+        values = count * getattr(program, f"{key}_length")
+        if prod(tensor.shape) != values or min(tensor.shape, default=0) < 1:
+            raise UserError(
+                f"program: {key}.shape = {list(tensor.shape)!s:.80}: allowed is a shape of "
+                f"{values} values"
+            )
+        if not 0 < tensor.scale < SCALE_LIMIT:
+            raise UserError(
+                f"program: {key}.scale = {tensor.scale:g}: allowed is above 0, below {SCALE_LIMIT}"
+            )
+    symbols = program.symbols
+    if (symbols is None) != (program.embedding is None):
+        raise UserError(
+            "program: symbols without embedding or the reverse: allowed is both or none"
+        )
+    if symbols is not None:
+        distinct = len(set(symbols)) == len(symbols)
+        if not (distinct and 2 <= len(symbols) <= SYMBOLS_MAX):
+            raise UserError(
+                f"program: symbols = {symbols!a:.40}: allowed are 2 to {SYMBOLS_MAX} characters "
+                "that are all different"
+            )
+        _check_array(program.embedding, "embedding", (len(symbols), program.input_length))
+    if program.sample is not None:
+        shape = program.sample.shape
+        count, steps = shape[:2] if len(shape) == 3 else (1, 1)
+        pixels = steps if program.sequences else program.input_pixels
+        count = 1 if program.sequences else count
+        _check_array(program.sample, "sample", (max(1, count), pixels, program.input_length))
+
+
+def _check_array(array: NDArray, key: str, shape: tuple[int, ...]) -> None:
+    """Activations of that shape."""
+    if array.dtype != np.int8 or array.shape != shape or not array.size:
+        raise UserError(
+            f"program: {key} is {array.dtype} {list(array.shape)}: allowed is int8 {list(shape)}"
+        )
+    if array.min() < -formats.INT8_MAX:
+        raise UserError(
+            f"program: {key} holds {array.min()}: allowed is -{formats.INT8_MAX} to "
+            f"{formats.INT8_MAX}"
+        )

@@ -5,20 +5,20 @@ from numpy.typing import NDArray
 
 from spec import formats
 from spec.chip import Chip
-from spec.program import ChipProgram, TileProgram
+from spec.program import Program, TileProgram
 
 
-def computing(program: ChipProgram) -> tuple[TileProgram, ...]:
+def computing(program: Program) -> tuple[TileProgram, ...]:
     """The tiles that have an array to load; tile `i` of the PCM state belongs to the i-th."""
     return tuple(tile for tile in program.tiles if tile.config is not None)
 
 
-def gathers(program: ChipProgram) -> bool:
+def gathers(program: Program) -> bool:
     """Whether tiles gather their vectors from feature maps, so that the program takes images."""
     return any(tile.config.window is not None for tile in computing(program))
 
 
-def device_codes(program: ChipProgram, chip: Chip) -> NDArray[np.uint8]:
+def device_codes(program: Program, chip: Chip) -> NDArray[np.uint8]:
     """Target conductance codes of the computing tiles, 0 outside their matrices.
 
     Returns:

@@ -14,7 +14,7 @@ from spec.errors import UserError
 from spec.fabric import GDPU, HOST, INPUT, RX
 from spec.gdpu import GATES
 from spec.paths import Node, Stream, Tables, demand, follow, hidden_state, sources
-from spec.program import ChipProgram, Route, SliceProgram, TileProgram
+from spec.program import Program, Route, SliceProgram, TileProgram
 from spec.program_codes import computing
 
 End = tuple[Node, str, int]
@@ -51,7 +51,7 @@ class Trace:
     outputs: tuple[Stream, ...]
 
 
-def trace(program: ChipProgram, chip: Chip) -> Trace:
+def trace(program: Program, chip: Chip) -> Trace:
     """Follow every stream of a program.
 
     Raises:
@@ -84,7 +84,7 @@ def trace(program: ChipProgram, chip: Chip) -> Trace:
     return Trace(tuple(sorted(found, key=lambda stream: stream.number)), kept, outputs)
 
 
-def order(program: ChipProgram, traced: Trace) -> tuple[Node, ...]:
+def order(program: Program, traced: Trace) -> tuple[Node, ...]:
     """What computes, each after that whose results of the same vector it gets.
 
     Raises:
@@ -107,7 +107,7 @@ def order(program: ChipProgram, traced: Trace) -> tuple[Node, ...]:
         raise UserError(f"{chain} {waits} results: allowed is a program without loops") from None
 
 
-def _tables(program: ChipProgram) -> dict[int, dict[int, Route]]:
+def _tables(program: Program) -> dict[int, dict[int, Route]]:
     tables: dict[int, dict[int, Route]] = {}
     for tile in program.tiles:
         demand(tile.tile not in tables, f"two programs for tile {tile.tile}", "one a tile")
@@ -271,7 +271,7 @@ def _check_ways(program: SliceProgram, whole: Stream, first: Stream, last: Strea
 
 
 def _outputs(
-    program: ChipProgram, chip: Chip, left: Mapping[tuple[int, int], Stream]
+    program: Program, chip: Chip, left: Mapping[tuple[int, int], Stream]
 ) -> tuple[Stream, ...]:
     """Streams of the program's outputs; each packet that leaves is one of them."""
     exits = fabric.host_tiles(chip, "outputs")

@@ -28,7 +28,7 @@ from spec import fabric, pcm_state, registers
 from spec.chip import Chip
 from spec.host_port import OKAY
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram
+from spec.program import Program
 from spec.program_codes import computing
 from tb.chip_designs import STATES
 from tb.scoreboard import Comparison, compare
@@ -41,7 +41,7 @@ SLEEP_CLOCKS = 400
 """Clocks in which a chip without packets goes to sleep."""
 
 
-def write_states(program: ChipProgram, state: PcmState, folder: Path = STATES) -> None:
+def write_states(program: Program, state: PcmState, folder: Path = STATES) -> None:
     """Write the state of every computing tile to where `ChipHost.load` has its array look."""
     folder.mkdir(exist_ok=True)
     for index, tile in enumerate(computing(program)):
@@ -49,7 +49,7 @@ def write_states(program: ChipProgram, state: PcmState, folder: Path = STATES) -
 
 
 async def load_program(
-    host: ChipHost, program: ChipProgram, state: PcmState, by_words: bool = False
+    host: ChipHost, program: Program, state: PcmState, by_words: bool = False
 ) -> None:
     """Load program and devices, these from files that arrays find, or over their registers."""
     if not by_words:
@@ -61,7 +61,7 @@ async def load_program(
 class Work:
     """A program, the devices of its computing tiles, and input vectors, int8 [n, input_length]."""
 
-    program: ChipProgram
+    program: Program
     state: PcmState
     x: NDArray[np.int8]
 

@@ -14,7 +14,7 @@ from cocotb.triggers import First, RisingEdge, Timer
 from numpy.typing import NDArray
 
 from spec.chip import Chip
-from spec.program import ChipProgram, HostStream
+from spec.program import HostStream, Program
 from tb import beats
 
 STREAMS = Path("streams")
@@ -35,7 +35,7 @@ def packets(vectors: NDArray[np.int8], stream: int, units: int) -> NDArray[np.in
     return np.concatenate([preamble.view(np.int8), vectors], axis=1)
 
 
-def write_inputs(folder: Path, program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> None:
+def write_inputs(folder: Path, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
     """Write what the host sends on each of its streams: for every vector its parts, in order."""
     units = chip.link.units
     for port in range(len(chip.host.inputs)):
@@ -66,7 +66,7 @@ def write_pauses(random: np.random.Generator, chip: Chip, folder: Path) -> None:
             path.write_text(f"{share:x} {longest:x} {seed:x}\n", encoding="ascii")
 
 
-def expected_beats(program: ChipProgram, chip: Chip, vectors: int) -> list[int]:
+def expected_beats(program: Program, chip: Chip, vectors: int) -> list[int]:
     """Beats that each host output gives for a number of input vectors."""
     units = chip.link.units
     return [
@@ -80,7 +80,7 @@ def expected_beats(program: ChipProgram, chip: Chip, vectors: int) -> list[int]:
     ]
 
 
-def streams_of(program: ChipProgram, port: int) -> dict[int, HostStream]:
+def streams_of(program: Program, port: int) -> dict[int, HostStream]:
     """What the packets of a host output are, by their preambles.
 
     A GDPU slice's after the last step of a sequence has one of its own.
@@ -93,7 +93,7 @@ def streams_of(program: ChipProgram, port: int) -> dict[int, HostStream]:
     return found
 
 
-def read_outputs(folder: Path, program: ChipProgram, chip: Chip, vectors: int) -> NDArray[np.int8]:
+def read_outputs(folder: Path, program: Program, chip: Chip, vectors: int) -> NDArray[np.int8]:
     """The output vectors from what was recorded, int8 [vectors, output_length].
 
     Raises:
@@ -118,7 +118,7 @@ def read_outputs(folder: Path, program: ChipProgram, chip: Chip, vectors: int) -
     return result
 
 
-def vector_ends(folder: Path, program: ChipProgram, chip: Chip, vectors: int) -> list[int]:
+def vector_ends(folder: Path, program: Program, chip: Chip, vectors: int) -> list[int]:
     """For every vector, the clock in which the last beat of its last output packet left."""
     latest = [0] * vectors
     for port in sorted({part.port for part in program.outputs}):
@@ -160,7 +160,7 @@ class Played:
 class ChipPlayer:
     """The harness, ready to play to a chip that is loaded with `program`."""
 
-    def __init__(self, dut: object, chip: Chip, program: ChipProgram, sync_half_ps: int) -> None:
+    def __init__(self, dut: object, chip: Chip, program: Program, sync_half_ps: int) -> None:
         self._dut, self._chip, self._program = dut, chip, program
         self._look_ps = LOOK_EVERY_CLOCKS * 2 * sync_half_ps
         self._folder = STREAMS

@@ -6,7 +6,7 @@ import numpy as np
 
 from spec.chip import Chip
 from spec.formats import ReadMode
-from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram, chip_digest
+from spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 from tb.tile_bench import random_config, random_state
 
 VECTOR, RESULT, OTHER, OTHER_RESULT, SLICED = 10, 200, 255, 0, 31
@@ -17,7 +17,7 @@ SPARE = 8
 """Values that the first flow's packet has beyond what its tile keeps."""
 
 
-def two_flows(random: np.random.Generator, chip: Chip) -> ChipProgram:
+def two_flows(random: np.random.Generator, chip: Chip) -> Program:
     """Host input 0, tiles 0, 2 and 3, host output 1; and host input 1, tile 1, host output 0.
 
     Tiles 0 and 1 compute. Of the first flow's packet the tile keeps the beginning. There is a route
@@ -30,7 +30,7 @@ def two_flows(random: np.random.Generator, chip: Chip) -> ChipProgram:
     def codes(config: TileConfig) -> np.ndarray:
         return random_state(random, chip).codes[0, : config.rows, : config.columns]
 
-    return ChipProgram(
+    return Program(
         chip=chip.name,
         chip_digest=chip_digest(chip),
         network="two_flows",
@@ -85,7 +85,7 @@ def _config(random: np.random.Generator, chip: Chip) -> TileConfig:
     )
 
 
-def change_tile(program: ChipProgram, number: int, /, **changes: object) -> ChipProgram:
+def change_tile(program: Program, number: int, /, **changes: object) -> Program:
     """The program with fields of one tile replaced."""
     tiles = tuple(
         replace(tile, **changes) if tile.tile == number else tile for tile in program.tiles

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from spec.program import ChipProgram, TileProgram
+from spec.program import Program, TileProgram
 from spec.program_codes import computing
 from tb.chip_job import PLUSARGS as CHIP_PLUSARGS
 from tb.job_file import JobFile
@@ -19,7 +19,7 @@ def results(tile: TileProgram) -> int:
     return tile.config.window.results if tile.config.window else 1
 
 
-def busiest(program: ChipProgram) -> tuple[TileProgram, int]:
+def busiest(program: Program) -> tuple[TileProgram, int]:
     """The tile that makes the most results of an image, and how many take its layer's in turn.
 
     Progress is told in the pixels of its layer's results.

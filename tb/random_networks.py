@@ -3,14 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spec import network as feed_forward
-from spec.network import Layer, Network, Pool, Weights, geometries
-from spec.recurrent import Dense, Input, Lstm, RecurrentNetwork, RecurrentWeights
+from spec.network import Graph, Input, Layer, Lstm, LstmWeights, Network, Pool, Weights, geometries
 
 
 def random_lstm(
     random: np.random.Generator, lstm: Lstm, size: int, outputs: int, spread: float
-) -> tuple[RecurrentNetwork, RecurrentWeights]:
+) -> Network:
     """A network with this LSTM, `size` inputs and `outputs` logits, or none if 0.
 
     `spread` is the deviation of a gate's sum of all weights of one kind, and four times that of its
@@ -21,22 +19,28 @@ def random_lstm(
         return random.normal(0, deviation, shape).astype(np.float32)
 
     hidden = lstm.hidden
-    network = RecurrentNetwork(
-        format=1, name="random", dataset="random", input=Input(size=size, scale=1 / 127),
-        weights="weights.npz", lstm=lstm,
-        dense=Dense(outputs=outputs, gmax=400, output_scale=0.02) if outputs else None,
-    )  # fmt: skip
-    return network, RecurrentWeights(
-        embedding=None,
-        input=normal(spread / np.sqrt(size), size, 4 * hidden),
-        hidden=normal(spread / np.sqrt(hidden), hidden, 4 * hidden),
-        bias=normal(spread / 4, 4 * hidden),
-        dense=normal(spread / np.sqrt(hidden), hidden, outputs) if outputs else None,
-        dense_bias=normal(0.1, outputs) if outputs else None,
+    dense = Layer(
+        name="dense", op="dense", outputs=outputs or 1, relu=False, gmax=400, output_scale=0.02
     )
+    graph = Graph(
+        format=2, name="random", dataset="random", input=Input(shape=(size,), scale=1 / 127),
+        weights="weights.npz", nodes=(lstm, dense) if outputs else (lstm,),
+    )  # fmt: skip
+    weights: dict[str, Weights | LstmWeights] = {
+        lstm.name: LstmWeights(
+            input=normal(spread / np.sqrt(size), size, 4 * hidden),
+            hidden=normal(spread / np.sqrt(hidden), hidden, 4 * hidden),
+            bias=normal(spread / 4, 4 * hidden),
+        )
+    }
+    if outputs:
+        weights["dense"] = Weights(
+            normal(spread / np.sqrt(hidden), hidden, outputs), normal(0.1, outputs)
+        )
+    return Network(graph, weights)
 
 
-def random_convolutions(random: np.random.Generator) -> tuple[Network, dict[str, Weights]]:
+def random_convolutions(random: np.random.Generator) -> Network:
     """A small network of convolutions with pools, strides and residuals, perhaps a dense layer.
 
     Not every one can be run on a chip; the compiler says.
@@ -45,11 +49,9 @@ def random_convolutions(random: np.random.Generator) -> tuple[Network, dict[str,
     def draw(least: int, most: int) -> int:
         return int(random.integers(least, most + 1))
 
-    image = feed_forward.Input(
-        height=draw(3, 9), width=draw(3, 9), channels=draw(1, 3), scale=1 / 127
-    )
+    image = Input(shape=(draw(3, 9), draw(3, 9), draw(1, 3)), scale=1 / 127)
     layers: list[Layer] = []
-    shape = (image.height, image.width, image.channels)
+    shape = image.map
     shapes: dict[str, tuple[int, int, int]] = {}
     for number in range(draw(1, 4)):
         kernel = draw(1, min(3, *shape[:2]))
@@ -70,7 +72,7 @@ def random_convolutions(random: np.random.Generator) -> tuple[Network, dict[str,
             pool = Pool(kind=kind, size=size, stride=size)
         layers.append(
             Layer(
-                name=f"conv{number}", kind="conv", outputs=outputs, relu=draw(0, 3) > 0, gmax=400,
+                name=f"conv{number}", op="conv", outputs=outputs, relu=draw(0, 3) > 0, gmax=400,
                 output_scale=float(random.uniform(0.005, 0.02)), kernel=kernel, stride=stride,
                 padding=padding, pool=pool, residual=residual,
             )
@@ -80,17 +82,17 @@ def random_convolutions(random: np.random.Generator) -> tuple[Network, dict[str,
         shapes[layers[-1].name] = shape
     if shape[0] == shape[1] and random.random() < 0.6:
         layers.append(
-            Layer(name="dense", kind="dense", outputs=draw(1, 12), relu=False, gmax=400,
+            Layer(name="dense", op="dense", outputs=draw(1, 12), relu=False, gmax=400,
                   output_scale=0.02)
         )  # fmt: skip
-    network = Network(
-        format=1, name="random", dataset="random", input=image, weights="weights.npz",
-        layers=tuple(layers),
+    graph = Graph(
+        format=2, name="random", dataset="random", input=image, weights="weights.npz",
+        nodes=tuple(layers),
     )  # fmt: skip
     weights = {}
-    for layer, geometry in zip(network.layers, geometries(network), strict=True):
+    for layer, geometry in zip(graph.nodes, geometries(graph), strict=True):
         size = (geometry.rows, layer.outputs)
         weight = random.normal(0, 1 / np.sqrt(geometry.rows), size).astype(np.float32)
         bias = random.normal(0, 0.1, layer.outputs).astype(np.float32)
         weights[layer.name] = Weights(weight, bias)
-    return network, weights
+    return Network(graph, weights)

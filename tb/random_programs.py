@@ -14,7 +14,7 @@ from spec.errors import UserError
 from spec.fabric import HOST, INPUT, RX, payload_max
 from spec.formats import ReadMode
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram, chip_digest
+from spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 from spec.program_codes import computing, device_codes
 from spec.streams import trace
 from tb.tile_bench import random_config, random_state
@@ -141,7 +141,7 @@ class _Draft:
         packet.takes[tile] = sink, min(start, (self._most - 1) // units * units), length
 
 
-def draw(random: np.random.Generator, chip: Chip, tiles: int) -> ChipProgram:
+def draw(random: np.random.Generator, chip: Chip, tiles: int) -> Program:
     """A random program in which `tiles` tiles compute. It might deadlock.
 
     Raises:
@@ -176,7 +176,7 @@ def draw(random: np.random.Generator, chip: Chip, tiles: int) -> ChipProgram:
         tile: random_state(random, chip).codes[0, : config.rows, : config.columns]
         for tile, config in draft.configs.items()
     }
-    return ChipProgram(
+    return Program(
         chip=chip.name,
         chip_digest=chip_digest(chip),
         network="random",
@@ -198,9 +198,7 @@ def draw(random: np.random.Generator, chip: Chip, tiles: int) -> ChipProgram:
     )
 
 
-def programs(
-    random: np.random.Generator, chip: Chip, most: int | None = None
-) -> Iterator[ChipProgram]:
+def programs(random: np.random.Generator, chip: Chip, most: int | None = None) -> Iterator[Program]:
     """Endless random programs for `chip`, of up to `most` computing tiles, that cannot deadlock."""
     most = min(most or chip.tiles, chip.tiles)
     while True:
@@ -213,7 +211,7 @@ def programs(
                 break
 
 
-def _accepted(program: ChipProgram, chip: Chip) -> bool:
+def _accepted(program: Program, chip: Chip) -> bool:
     """Whether the compiler's check would let it through."""
     try:
         deadlock.check(program, chip)
@@ -222,7 +220,7 @@ def _accepted(program: ChipProgram, chip: Chip) -> bool:
     return True
 
 
-def random_devices(random: np.random.Generator, program: ChipProgram, chip: Chip) -> PcmState:
+def random_devices(random: np.random.Generator, program: Program, chip: Chip) -> PcmState:
     """The program's codes on converters of random gain and offset, with read noise."""
     drawn = [random_state(random, chip) for _ in computing(program)]
     parts = {
@@ -232,19 +230,19 @@ def random_devices(random: np.random.Generator, program: ChipProgram, chip: Chip
     return PcmState(chip=chip.name, seed=drawn[0].seed, codes=device_codes(program, chip), **parts)
 
 
-def random_vectors(random: np.random.Generator, program: ChipProgram, count: int) -> np.ndarray:
+def random_vectors(random: np.random.Generator, program: Program, count: int) -> np.ndarray:
     """Input vectors, int8 [count, program.input_length]; every value occurs, -128 included."""
     lowest = -formats.INT8_MAX - 1
     shape = (count, program.input_length)
     return random.integers(lowest, formats.INT8_MAX + 1, shape, dtype=np.int8)
 
 
-def hops(program: ChipProgram, chip: Chip) -> int:
+def hops(program: Program, chip: Chip) -> int:
     """Packets that enter a tile's link controller for one input vector, over whatever source."""
     return sum(len(stream.hops) for stream in trace(program, chip).streams)
 
 
-def describe(program: ChipProgram) -> str:
+def describe(program: Program) -> str:
     """The program's streams and sizes in words, to look at when it fails."""
     lines = [f"{program.read_mode} reads"]
     for side in ("inputs", "outputs"):

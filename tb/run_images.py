@@ -18,7 +18,7 @@ from spec import pcm_state, program_image
 from spec.chip import Chip
 from spec.fabric import PAYLOAD_MAX
 from spec.formats import ReadMode
-from spec.program import ChipProgram, TileProgram
+from spec.program import Program, TileProgram
 from spec.program_codes import computing
 from tb import recording
 from tb.chip_job import VARIABLE, ChipJob, peak_mib
@@ -49,7 +49,7 @@ def clocks_per_image(tile: TileProgram, chip: Chip) -> int:
     return taken + results(tile) * clocks_per_result(tile, chip)
 
 
-def clocks_to_the_end(program: ChipProgram, chip: Chip) -> int:
+def clocks_to_the_end(program: Program, chip: Chip) -> int:
     """Clocks of `sync` that what remains of an image may take, once its outputs have left.
 
     Rows that no output needs, because strides and pooling windows leave them over, are sent and
@@ -60,7 +60,7 @@ def clocks_to_the_end(program: ChipProgram, chip: Chip) -> int:
 
 
 def compare_tiles(
-    program: ChipProgram, folder: Path, golden: Mapping[int, TileTrace], comparison: Comparisons
+    program: Program, folder: Path, golden: Mapping[int, TileTrace], comparison: Comparisons
 ) -> None:
     """Compare all that every tile computed and sent, as recorded in `folder`, with golden."""
     for tile in computing(program):

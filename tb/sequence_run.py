@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from driver.chip import ChipHost
 from golden.machine import Outcome
-from spec.program import ChipProgram
+from spec.program import Program
 from tb.chip_player import ChipPlayer, Played
 from tb.scoreboard import Comparisons
 
@@ -24,7 +24,7 @@ class SequenceRun:
         self,
         host: ChipHost,
         player: ChipPlayer,
-        program: ChipProgram,
+        program: Program,
         x: NDArray[np.int8],
         expected: tuple[Outcome, Outcome],
         progress: Callable[[int], None] | None = None,

@@ -7,10 +7,11 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, Timer
 
-from compiler.whole_chip import compile_layer
-from spec import fabric, gdpu_registers, network, pcm_state, registers
+from compiler.network import compile_network
+from spec import fabric, gdpu_registers, pcm_state, registers
 from spec.formats import COLUMN_CONSTANTS, DEVICE_BITS, FP16_BITS, ReadMode
-from spec.program import ChipProgram
+from spec.network import Network
+from spec.program import Program
 from spec.program_codes import device_codes
 from spec.registers import BY_NAME, Error
 from tb import benches
@@ -50,7 +51,7 @@ async def _bench(dut: object) -> ChipBench:
     return await ChipBench.start(dut, sized(parameters), parameters["clocks"])
 
 
-def _work(random: np.random.Generator, bench: ChipBench, program: ChipProgram, count: int) -> Work:
+def _work(random: np.random.Generator, bench: ChipBench, program: Program, count: int) -> Work:
     state = random_devices(random, program, bench.chip)
     return Work(program, state, random_vectors(random, program, count))
 
@@ -67,7 +68,7 @@ async def a_compiled_layer(dut: object) -> None:
     random = benches.generator()
     bench = await _bench(dut)
     for mode in ReadMode:
-        program = compile_layer(*network.find("conv_32x16"), bench.chip, mode)
+        program = compile_network(Network.find("conv_32x16"), bench.chip, mode)
         state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
         work = Work(program, state, random_vectors(random, program, 6))
         bench.set_pauses(random, (0, 0.3, 0.8))
@@ -218,7 +219,7 @@ async def a_bad_packet_in_a_chain(dut: object) -> None:
     """Partial sums and input vectors stay in step, whichever tile gets too little or too much."""
     random = benches.generator()
     bench = await _bench(dut)
-    program = compile_layer(*network.find("conv_32x16"), bench.chip, ReadMode.ONE_PHASE)
+    program = compile_network(Network.find("conv_32x16"), bench.chip, ReadMode.ONE_PHASE)
     state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
     work = Work(program, state, random_vectors(random, program, 8))
     await bench.load(work)

@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
 from driver.chip import ChipHost
 from spec.chip import Chip
-from spec.program import ChipProgram
+from spec.program import Program
 from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import Work, place, write_states
@@ -104,7 +104,7 @@ class FuzzBench:
             assert idle < PATIENCE, f"the chip hangs after {now} of {sum(expected)} beats"
         return read_outputs(STREAMS, program, self.chip, vectors)
 
-    async def counters(self, program: ChipProgram) -> dict[str, dict[int, int]]:
+    async def counters(self, program: Program) -> dict[str, dict[int, int]]:
         """What tiles counted, by register and computing tile."""
         names = ("VECTORS_IN", "MVMS", "VECTORS_OUT")
         return {name: await self.host.count(name, program) for name in names}

@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler import image_flow
-from compiler.images import compile_images
+from compiler.network import compile_network
 from driver.chip import ChipHost
 from golden import machine
 from golden.machine import Outcome
-from spec import network, pcm_state
+from spec import pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT
 from spec.formats import DEVICE_BITS, ReadMode
-from spec.network import geometries
+from spec.network import Network, geometries
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram
+from spec.program import Program
 from spec.program_codes import computing, device_codes
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -73,22 +73,22 @@ BENCH = Bench(
 )
 
 
-def random_program(random: np.random.Generator, chip: Chip) -> tuple[ChipProgram, Chip]:
+def random_program(random: np.random.Generator, chip: Chip) -> tuple[Program, Chip]:
     """A network that the compiler accepts, with replicas if it can have them.
 
     Half of the time for a chip with hardly more of an activation buffer than the network needs: the
     description that is returned. The RTL has more, and is told to use as much as that.
     """
     while True:
-        made, weights = random_convolutions(random)
+        made = random_convolutions(random)
         replicas = {}
-        for layer, geometry in zip(made.layers[:-1], geometries(made), strict=False):
+        for layer, geometry in zip(made.graph.nodes[:-1], geometries(made.graph), strict=False):
             pool = layer.pool.size if layer.pool else 1
             if geometry.output[1] % (2 * pool) == 0 and random.random() < 0.4:
                 replicas[layer.name] = 2
         mode = list(ReadMode)[int(random.integers(2))]
         try:
-            program = compile_images(made, weights, chip, mode, replicas)
+            program = compile_network(made, chip, mode, replicas)
             if random.random() < 0.5:
                 return program, chip
             least = max(n.bytes for n in image_flow.needs(program, chip) if n.sink == INPUT)
@@ -96,7 +96,7 @@ def random_program(random: np.random.Generator, chip: Chip) -> tuple[ChipProgram
             enough = max(16, -(-least // gather) * gather)
             buffers = chip.buffers.model_copy(update={"activation": enough})
             small = chip.model_copy(update={"buffers": buffers})
-            return compile_images(made, weights, small, mode, replicas), small
+            return compile_network(made, small, mode, replicas), small
         except UserError:
             continue
 
@@ -129,7 +129,7 @@ class _Images:
     async def run(
         self,
         random: np.random.Generator,
-        program: ChipProgram,
+        program: Program,
         state: PcmState,
         x: NDArray[np.int8],
     ) -> tuple[NDArray[np.int8], list[int]]:
@@ -148,7 +148,7 @@ class _Images:
     async def compared(
         self,
         random: np.random.Generator,
-        program: ChipProgram,
+        program: Program,
         state: PcmState,
         x: NDArray[np.int8],
         golden: Outcome,
@@ -162,7 +162,7 @@ class _Images:
         return comparison
 
 
-def _devices(random: np.random.Generator, program: ChipProgram, chip: Chip) -> PcmState:
+def _devices(random: np.random.Generator, program: Program, chip: Chip) -> PcmState:
     """The program's devices, with noise and imperfect converters half of the time."""
     state = pcm_state.ideal(chip, device_codes(program, chip), int(random.integers(1 << 32)))
     if random.random() < 0.5:
@@ -209,7 +209,7 @@ async def networks_of_the_project(dut: object) -> None:
     random = benches.generator()
     bench = await _Images.start(dut)
     for name in benches.current().get("named", ()):
-        program = compile_images(*network.find(name), bench.chip, ReadMode.ONE_PHASE)
+        program = compile_network(Network.find(name), bench.chip, ReadMode.ONE_PHASE)
         state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
         shape = (2, program.input_pixels, program.input_length)
         x = random.integers(0, 128, shape, dtype=np.int8)

@@ -10,20 +10,20 @@ import numpy as np
 from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
-from compiler.recurrent import compile_recurrent
+from compiler.network import compile_network
 from driver.chip import ChipHost
 from golden import machine
 from golden.machine import Outcome
-from spec import pcm_state, recurrent
+from spec import pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT
 from spec.formats import DEVICE_BITS, ReadMode
 from spec.gdpu import LstmState
+from spec.network import Lstm, Network
 from spec.pcm_state import PcmState
-from spec.program import ChipProgram, InputPart, TileProgram
+from spec.program import InputPart, Program, TileProgram
 from spec.program_codes import computing, device_codes
-from spec.recurrent import Lstm, RecurrentNetwork, RecurrentWeights
 from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import load_program
@@ -83,7 +83,7 @@ class _RecurrentBench:
         return bench
 
     async def load(
-        self, random: np.random.Generator, program: ChipProgram, state: PcmState
+        self, random: np.random.Generator, program: Program, state: PcmState
     ) -> ChipPlayer:
         """Load the program; a player for it, whose streams pause at random."""
         await load_program(self.host, program, state, benches.current().get("by_words", False))
@@ -91,7 +91,7 @@ class _RecurrentBench:
         return ChipPlayer(self.dut, self.chip, program, self._half_ps)
 
     def expected(
-        self, program: ChipProgram, state: PcmState, x: NDArray[np.int8]
+        self, program: Program, state: PcmState, x: NDArray[np.int8]
     ) -> tuple[Outcome, Outcome]:
         """What golden makes of a sequence that goes through twice."""
         first, second = (
@@ -101,7 +101,7 @@ class _RecurrentBench:
         return first, second
 
     async def run(
-        self, random: np.random.Generator, program: ChipProgram, state: PcmState,
+        self, random: np.random.Generator, program: Program, state: PcmState,
         x: NDArray[np.int8], expected: tuple[Outcome, Outcome],
     ) -> Comparisons:  # fmt: skip
         """A sequence, step by step and then at full speed; every value compared."""
@@ -114,7 +114,7 @@ class _RecurrentBench:
         return run.comparison
 
     async def check(
-        self, random: np.random.Generator, program: ChipProgram, state: PcmState,
+        self, random: np.random.Generator, program: Program, state: PcmState,
         x: NDArray[np.int8],
     ) -> None:  # fmt: skip
         """Run a sequence twice, and demand every value of golden's, no error, and then sleep."""
@@ -138,9 +138,7 @@ class _RecurrentBench:
         raise AssertionError(f"tiles {awake[0]:#x}, slices {awake[1]:#x} do not go to sleep")
 
 
-def _networks(
-    random: np.random.Generator, chip: Chip
-) -> Iterator[tuple[RecurrentNetwork, RecurrentWeights]]:
+def _networks(random: np.random.Generator, chip: Chip) -> Iterator[Network]:
     """Random networks, some of which may not fit; large ones more often than small ones."""
     most = chip.gdpu.slices * chip.gdpu.units
     while True:
@@ -148,24 +146,24 @@ def _networks(
         size = int(random.integers(1, 2 * chip.array.rows))
         outputs = int(random.choice([0, random.integers(1, 2 * chip.array.columns)]))
         lstm = Lstm(
-            hidden=hidden, input_gmax=400, hidden_gmax=510,
+            name="lstm", op="lstm", hidden=hidden, input_gmax=400, hidden_gmax=510,
             gate_scales=tuple(random.uniform(0.02, 0.08, 4).tolist()),
             output_scale=float(random.uniform(0.3, 1.2) / 127),
         )  # fmt: skip
         yield random_lstm(random, lstm, size, outputs, spread=2)
 
 
-def _programs(random: np.random.Generator, chip: Chip) -> Iterator[ChipProgram]:
+def _programs(random: np.random.Generator, chip: Chip) -> Iterator[Program]:
     """Programs of random networks, in either read mode."""
-    for network, weights in _networks(random, chip):
+    for network in _networks(random, chip):
         mode = ReadMode.FOUR_PHASE if random.random() < 0.3 else ReadMode.ONE_PHASE
         try:
-            yield compile_recurrent(network, weights, chip, mode)
+            yield compile_network(network, chip, mode)
         except UserError as error:
             assert f"chip {chip.name} allows" in str(error), error
 
 
-def _vectors(random: np.random.Generator, program: ChipProgram, steps: int) -> NDArray[np.int8]:
+def _vectors(random: np.random.Generator, program: Program, steps: int) -> NDArray[np.int8]:
     return random.integers(-127, 128, (steps, program.input_length), dtype=np.int8)
 
 
@@ -189,12 +187,12 @@ async def a_trained_network(dut: object) -> None:
         return
     random = benches.generator()
     bench = await _RecurrentBench.start(dut)
-    network, weights = recurrent.find("lstm_tiny")
+    network = Network.find("lstm_tiny")
     mode = ReadMode(benches.current().get("read_mode", ReadMode.FOUR_PHASE))
-    program = compile_recurrent(network, weights, bench.chip, mode)
+    program = compile_network(network, bench.chip, mode)
     state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
-    chosen = random.integers(len(network.input.symbols), size=steps)
-    await bench.check(random, program, state, weights.embedding[chosen])
+    chosen = random.integers(len(program.symbols), size=steps)
+    await bench.check(random, program, state, program.embedding[chosen])
 
 
 @cocotb.test()
@@ -228,7 +226,7 @@ async def several_sequences(dut: object) -> None:
     await bench.until_asleep()
 
 
-async def _compare_state(bench: _RecurrentBench, program: ChipProgram, expected: Outcome) -> None:
+async def _compare_state(bench: _RecurrentBench, program: Program, expected: Outcome) -> None:
     got = await bench.host.state(program)
     for what in ("hidden", "cell"):
         compare(
@@ -309,10 +307,10 @@ async def every_alteration_of_a_state_is_reported(dut: object) -> None:
 
 def _alterations(
     random: np.random.Generator,
-    program: ChipProgram,
+    program: Program,
     state: PcmState,
     matters: Callable[[PcmState], bool],
-) -> Iterator[tuple[str, ChipProgram, PcmState]]:
+) -> Iterator[tuple[str, Program, PcmState]]:
     """One thing altered: its name, and the program and devices that the RTL gets.
 
     Half of a device's range may be lost in rounding: one is drawn that `matters` to golden.
@@ -346,7 +344,7 @@ def _alterations(
     yield "routes", _with_tile(program, replace(tile, routes=routes)), state
 
 
-def _alike(program: ChipProgram) -> list[tuple[int, InputPart, InputPart]]:
+def _alike(program: Program) -> list[tuple[int, InputPart, InputPart]]:
     """Pairs of parts of equal length that a tile has, with its place among those that compute."""
     return [
         (index, *pair)
@@ -356,13 +354,13 @@ def _alike(program: ChipProgram) -> list[tuple[int, InputPart, InputPart]]:
     ]
 
 
-def _with_tile(program: ChipProgram, changed: TileProgram) -> ChipProgram:
+def _with_tile(program: Program, changed: TileProgram) -> Program:
     """The program with one tile changed."""
     tiles = (changed if tile.tile == changed.tile else tile for tile in program.tiles)
     return replace(program, tiles=tuple(tiles))
 
 
-def _with_last(program: ChipProgram, **changes: object) -> ChipProgram:
+def _with_last(program: Program, **changes: object) -> Program:
     """The program with the configuration of its last slice changed."""
     last = program.slices[-1]
     changed = replace(last, config=replace(last.config, **changes))

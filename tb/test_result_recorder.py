@@ -8,11 +8,12 @@ import numpy as np
 from cocotb.triggers import ClockCycles
 from numpy.typing import NDArray
 
-from compiler.whole_chip import compile_layer
+from compiler.network import compile_network
 from golden import machine
-from spec import network, pcm_state
+from spec import pcm_state
 from spec.chip import Chip
 from spec.formats import PHASES, SLOTS, ReadMode
+from spec.network import Network
 from spec.program import TileProgram
 from spec.program_codes import computing, device_codes
 from tb import benches, recording
@@ -100,7 +101,7 @@ async def every_activity(dut: object) -> None:
     sync_half, mvm_half = benches.current()["clocks"]
     vectors = 4
     for mode in ReadMode:
-        program = compile_layer(*network.find("conv_32x16"), bench.chip, mode)
+        program = compile_network(Network.find("conv_32x16"), bench.chip, mode)
         state = pcm_state.ideal(bench.chip, device_codes(program, bench.chip))
         await _run(bench, Work(program, state, random_vectors(random, program, vectors)), mode)
         sums = 0

@@ -8,7 +8,7 @@ import numpy as np
 from cocotb.task import bridge
 from cocotb.triggers import Timer
 
-from compiler.whole_chip import compile_layer
+from compiler.network import compile_network
 from driver.link import LinkPort, Patience, SerialLink
 from driver.session import Session
 from golden import machine
@@ -16,11 +16,12 @@ from hdl.chip_sources import write_sources
 from hdl.serial_bridge import CONTROL
 from hdl.serial_chip import SerialChip
 from hdl.verilog import write
-from spec import network, pcm_state, registers
+from spec import pcm_state, registers
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.host_port import OKAY, SLVERR, finish
+from spec.network import Network
 from spec.program_codes import device_codes
 from spec.registers import BY_NAME
 from tb import benches
@@ -135,7 +136,7 @@ async def a_program(dut: Any, share: float) -> None:
     """Loaded, streamed and read over the pins; all equal to golden, whatever happens to bytes."""
     pins = await Pins.start(dut, share)
     random, chip = benches.generator(), pins.chip
-    program = compile_layer(*network.find("conv_32x16"), chip, ReadMode.ONE_PHASE)
+    program = compile_network(Network.find("conv_32x16"), chip, ReadMode.ONE_PHASE)
     state = pcm_state.ideal(chip, device_codes(program, chip))
     count = benches.current()["vectors"]
     x = random.integers(-128, 128, (count, program.input_length)).astype(np.int8)

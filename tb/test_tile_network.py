@@ -14,10 +14,10 @@ from golden.reference import host
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.verilog import write
-from spec import network as network_description
 from spec import pcm_state
 from spec.chip import Chip
 from spec.formats import ReadMode
+from spec.network import Network
 from spec.pcm_state import PcmState
 from tb import benches, tile_network
 from tb.benches import Bench, Design, Variant
@@ -29,7 +29,7 @@ from tb.tile_host import half_periods
 from tb.tile_network import LayerProgram, LayerTrace, TileNetwork
 
 HARNESS = ("stream_pauses", "stream_player", "stream_recorder", "tile_harness")
-TEST_IMAGES = Path(__file__).parent.parent / "tests" / "data" / "fashion_mnist_test20.npz"
+TEST_IMAGES = Path(__file__).parent.parent / "data" / "fashion_mnist_test20.npz"
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -62,8 +62,9 @@ class _Run:
 
     def __init__(self, chip: Chip, tile: StreamedTile, mode: ReadMode) -> None:
         self.chip, self.tile = chip, tile
-        self.network, weights = network_description.find(benches.current()["network"])
-        self.program = tile_network.compile_network(self.network, weights, chip, mode)
+        found = Network.find(benches.current()["network"])
+        self.network = found.graph
+        self.program = tile_network.compile_network(found.graph, found.weights, chip, mode)
         with np.load(TEST_IMAGES) as shipped:
             self.images: NDArray[np.uint8] = shipped["images"][:1]
 

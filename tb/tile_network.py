@@ -5,7 +5,7 @@ layers. Here one tile is programmed anew for each layer, so that a whole network
 that its layers have, goes through the tile's own RTL (`tb.test_tile_network`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -19,7 +19,7 @@ from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Geometry, Input, Layer, Network, Weights, geometries
+from spec.network import Geometry, Graph, Input, Layer, Weights, geometries
 from spec.pcm_state import PcmState
 from spec.program import TileConfig
 
@@ -48,12 +48,12 @@ class TileNetwork:
     """A network, layer by layer, for one tile of the chip called `chip`."""
 
     chip: str
-    network: Network
+    network: Graph
     layers: tuple[LayerProgram, ...]
 
 
 def compile_network(
-    network: Network, weights: dict[str, Weights], chip: Chip, read_mode: ReadMode
+    network: Graph, weights: Mapping[str, Weights], chip: Chip, read_mode: ReadMode
 ) -> TileNetwork:
     """Map every layer of `network` to the tile of `chip`.
 
@@ -61,14 +61,15 @@ def compile_network(
         UserError: a layer does not fit the array, a constant does not fit binary16, or the layers
             are not a chain with max-pooling, which is what the host can do between them.
     """
-    if network.graph or any(layer.pool and layer.pool.kind != "max" for layer in network.layers):
+    branches = any(layer.input or layer.residual for layer in network.nodes)
+    if branches or any(layer.pool and layer.pool.kind != "max" for layer in network.nodes):
         raise UserError(
             f"network {network.name} has residuals, branches or averages: allowed on one tile is a "
             "chain of layers with max-pooling"
         )
     layers = []
     input_scale = network.input.scale
-    for layer, geometry in zip(network.layers, geometries(network), strict=True):
+    for layer, geometry in zip(network.nodes, geometries(network), strict=True):
         _check_fit(network, layer, geometry, chip)
         parameters = weights[layer.name]
         layers.append(_compile_layer(layer, geometry, parameters, input_scale, chip, read_mode))
@@ -76,7 +77,7 @@ def compile_network(
     return TileNetwork(chip.name, network, tuple(layers))
 
 
-def _check_fit(network: Network, layer: Layer, geometry: Geometry, chip: Chip) -> None:
+def _check_fit(network: Graph, layer: Layer, geometry: Geometry, chip: Chip) -> None:
     for what, size, limit in (
         ("rows", geometry.rows, chip.array.rows),
         ("columns", layer.outputs, chip.array.columns),
@@ -190,7 +191,7 @@ def vectors(program: LayerProgram, x: NDArray[np.int8]) -> NDArray[np.int8]:
     """
     layer = program.layer
     x = x.reshape(-1, *program.geometry.input)
-    if layer.kind == "conv":
+    if layer.op == "conv":
         x = host.im2col(x, layer.kernel, layer.stride, layer.padding)
     return x.reshape(-1, program.geometry.rows)
 

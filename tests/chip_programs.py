@@ -7,7 +7,7 @@ import numpy as np
 from compiler import quantise
 from spec import chip, formats
 from spec.formats import ReadMode
-from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram, chip_digest
+from spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 
 TINY = chip.find("tiny")
 """Tiles 0 1 / 2 3 of 16x16; the host sends to tiles 0 and 1 and receives from 1 and 3."""
@@ -41,7 +41,7 @@ def partial_sums(
     mode: ReadMode = ReadMode.ONE_PHASE,
     first: np.ndarray | None = None,
     second: np.ndarray | None = None,
-) -> ChipProgram:
+) -> Program:
     """Two products: of 2 * ROWS rows on tiles 0 and 3, and of ROWS rows on tile 2.
 
     The host sends values 1 to 2 * ROWS of the input vector in one packet, to tile 0, which keeps
@@ -52,7 +52,7 @@ def partial_sums(
     half = configuration(ROWS, COLUMNS, mode)
     first = cells(1) if first is None else first
     second = cells(2) if second is None else second
-    return ChipProgram(
+    return Program(
         chip="tiny",
         chip_digest=chip_digest(TINY),
         network="by_hand",
@@ -100,7 +100,7 @@ def partial_sums(
     )
 
 
-def change_tile(program: ChipProgram, number: int, /, **changes) -> ChipProgram:
+def change_tile(program: Program, number: int, /, **changes) -> Program:
     """The program with fields of one tile replaced."""
     tiles = tuple(
         replace(tile, **changes) if tile.tile == number else tile for tile in program.tiles
@@ -108,7 +108,7 @@ def change_tile(program: ChipProgram, number: int, /, **changes) -> ChipProgram:
     return replace(program, tiles=tiles)
 
 
-def change_route(program: ChipProgram, number: int, stream: int, /, **changes) -> ChipProgram:
+def change_route(program: Program, number: int, stream: int, /, **changes) -> Program:
     """The program with fields of one route replaced."""
     (tile,) = (tile for tile in program.tiles if tile.tile == number)
     routes = tuple(
@@ -117,7 +117,7 @@ def change_route(program: ChipProgram, number: int, stream: int, /, **changes) -
     return change_tile(program, number, routes=routes)
 
 
-def change_config(program: ChipProgram, number: int, /, **changes) -> ChipProgram:
+def change_config(program: Program, number: int, /, **changes) -> Program:
     """The program with fields of one tile's configuration replaced."""
     (tile,) = (tile for tile in program.tiles if tile.tile == number)
     return change_tile(program, number, config=replace(tile.config, **changes))

@@ -12,7 +12,7 @@ import numpy as np
 
 from spec import fabric
 from spec.chip import Chip
-from spec.program import ChipProgram
+from spec.program import Program
 
 
 @dataclass(eq=False)
@@ -25,7 +25,7 @@ class Packet:
 
 
 def runs_through(
-    program: ChipProgram, chip: Chip, vectors: int, seed: int, long_packets: bool, buffers: int
+    program: Program, chip: Chip, vectors: int, seed: int, long_packets: bool, buffers: int
 ) -> bool:
     """Whether `vectors` input vectors give all their results, with one random order of events.
 

@@ -5,43 +5,44 @@ from pathlib import Path
 
 import numpy as np
 
-from spec.network import Input, Layer, Network, Weights, geometries
+from spec.network import Graph, Input, Layer, Network, Weights, geometries
 from train.export import export
 
 _SETTINGS = {"gmax": 400, "output_scale": 0.05}
 
 
 def conv(name: str, outputs: int, **shape: object) -> Layer:
-    return Layer(name=name, kind="conv", outputs=outputs, relu=True, **_SETTINGS, **shape)
+    return Layer(name=name, op="conv", outputs=outputs, relu=True, **_SETTINGS, **shape)
 
 
 def dense(outputs: int) -> Layer:
-    return Layer(name="dense", kind="dense", outputs=outputs, relu=False, **_SETTINGS)
+    return Layer(name="dense", op="dense", outputs=outputs, relu=False, **_SETTINGS)
 
 
 def described(
     shape: tuple[int, int, int], layers: Sequence[Layer], dataset: str = "random"
-) -> Network:
+) -> Graph:
     """A network for images of `shape`: height, width, channels."""
-    height, width, channels = shape
-    return Network(
-        format=1, name="mine", dataset=dataset, weights="weights.npz", layers=tuple(layers),
-        input=Input(height=height, width=width, channels=channels, scale=1 / 127),
-        **({} if dataset == "random" else {"float_accuracy": 0.1}),
+    return Graph(
+        format=2, name="mine", dataset=dataset, weights="weights.npz", nodes=tuple(layers),
+        input=Input(shape=shape, scale=1 / 127),
+        **({} if dataset == "random" else {"metric": {"name": "accuracy", "float": 0.1}}),
     )  # fmt: skip
 
 
-def with_ones(
-    shape: tuple[int, int, int], layers: Sequence[Layer]
-) -> tuple[Network, dict[str, Weights]]:
+def with_ones(shape: tuple[int, int, int], layers: Sequence[Layer]) -> Network:
     """A network whose weights are all 1, where they do not matter."""
-    network = described(shape, layers)
-    return network, {
-        layer.name: Weights(
-            np.ones((geometry.rows, layer.outputs), np.float32), np.zeros(layer.outputs, np.float32)
-        )
-        for layer, geometry in zip(layers, geometries(network), strict=True)
-    }
+    graph = described(shape, layers)
+    return Network(
+        graph,
+        {
+            layer.name: Weights(
+                np.ones((geometry.rows, layer.outputs), np.float32),
+                np.zeros(layer.outputs, np.float32),
+            )
+            for layer, geometry in zip(layers, geometries(graph), strict=True)
+        },
+    )
 
 
 def written(
@@ -49,11 +50,11 @@ def written(
 ) -> Path:
     """Write a network with random weights; its description."""
     random = np.random.default_rng(0)
-    network = described(shape, layers, dataset)
+    graph = described(shape, layers, dataset)
     arrays = {}
-    for layer, geometry in zip(layers, geometries(network), strict=True):
+    for layer, geometry in zip(layers, geometries(graph), strict=True):
         size = (geometry.rows, layer.outputs)
         arrays[f"{layer.name}.weight"] = random.normal(0, 0.3, size).astype(np.float16)
         arrays[f"{layer.name}.bias"] = np.zeros(layer.outputs, np.float32)
-    export(network, arrays, folder)
+    export(graph, arrays, folder)
     return folder / "network.yaml"

@@ -15,7 +15,7 @@ from recurrent_networks import sized
 
 from spec.chip import Chip
 from spec.formats import ReadMode
-from spec.network import Geometry, Input, Layer, Network, Pool, Weights, geometries
+from spec.network import Geometry, Graph, Input, Layer, Pool, Weights, geometries
 
 ROOMY = sized(
     "tiny",
@@ -49,13 +49,13 @@ BINARY16 = sized(
 def conv(name: str, outputs: int, **options) -> Layer:
     """A 3x3 convolution with ReLU, unless told otherwise."""
     defaults = {"kernel": 3, "padding": 1, "relu": True, "gmax": 400, "output_scale": 0.05}
-    return Layer(name=name, kind="conv", outputs=outputs, **(defaults | options))
+    return Layer(name=name, op="conv", outputs=outputs, **(defaults | options))
 
 
 def dense(name: str, outputs: int, **options) -> Layer:
     """A dense layer without ReLU."""
     defaults = {"relu": False, "gmax": 300, "output_scale": 0.04}
-    return Layer(name=name, kind="dense", outputs=outputs, **(defaults | options))
+    return Layer(name=name, op="dense", outputs=outputs, **(defaults | options))
 
 
 def pooling(kind: str, size: int) -> Pool:
@@ -63,19 +63,19 @@ def pooling(kind: str, size: int) -> Pool:
     return Pool(kind=kind, size=size, stride=size)
 
 
-def network(height: int, width: int, channels: int, *layers: Layer) -> Network:
-    """A network with random images as its input."""
-    shape = Input(height=height, width=width, channels=channels, scale=1 / 127)
-    return Network(
-        format=1, name="small", dataset="random", input=shape, weights="none", layers=layers
+def network(height: int, width: int, channels: int, *layers: Layer) -> Graph:
+    """A graph with random images as its input."""
+    image = Input(shape=(height, width, channels), scale=1 / 127)
+    return Graph(
+        format=2, name="small", dataset="random", input=image, weights="none", nodes=layers
     )
 
 
-def random_weights(described: Network, seed: int = 1) -> dict[str, Weights]:
+def random_weights(described: Graph, seed: int = 1) -> dict[str, Weights]:
     """Such that results use much of their range and rarely leave it."""
     rng = np.random.default_rng(seed)
     found = {}
-    for layer, geometry in zip(described.layers, geometries(described), strict=True):
+    for layer, geometry in zip(described.nodes, geometries(described), strict=True):
         deviation = 40 * layer.output_scale / (1.2 * np.sqrt(geometry.rows))
         weight = rng.normal(0, deviation, (geometry.rows, layer.outputs))
         bias = rng.normal(0, 5 * layer.output_scale, layer.outputs)
@@ -83,7 +83,7 @@ def random_weights(described: Network, seed: int = 1) -> dict[str, Weights]:
     return found
 
 
-def random_images(described: Network, count: int, seed: int = 2) -> np.ndarray:
+def random_images(described: Graph, count: int, seed: int = 2) -> np.ndarray:
     """INT8 of both signs, [count, pixels, channels]."""
     shape = described.input
     rng = np.random.default_rng(seed)
@@ -100,15 +100,14 @@ class Maps:
 
 
 def reference(
-    described: Network, weights: Mapping[str, Weights], chip: Chip, mode: ReadMode, x: np.ndarray
+    described: Graph, weights: Mapping[str, Weights], chip: Chip, mode: ReadMode, x: np.ndarray
 ) -> dict[str, Maps]:
     """Every layer's maps of images x, int8 [n, pixels, channels]."""
-    image = (described.input.height, described.input.width, described.input.channels)
-    maps = {None: x.reshape(len(x), *image).astype(np.int64)}
+    maps = {None: x.reshape(len(x), *described.input.map).astype(np.int64)}
     scales = {None: described.input.scale}
     found = {}
     for layer, source, geometry in zip(
-        described.layers, described.inputs, geometries(described), strict=True
+        described.nodes, described.inputs, geometries(described), strict=True
     ):
         unit = _Layer(layer, geometry, weights[layer.name], scales[source], chip, mode)
         added = None
@@ -132,7 +131,7 @@ class _Layer:
         self._layer, self._chip, self._mode = layer, chip, mode
         largest = float(np.abs(weights.weight).max())
         self._cells = np.rint(weights.weight.astype(np.float64) * (layer.gmax / largest))
-        self._kernel = geometry.input[0] if layer.kind == "dense" else layer.kernel
+        self._kernel = geometry.input[0] if layer.op == "dense" else layer.kernel
         self._channels = geometry.input[2]
         count = scale * largest / layer.gmax / (chip.nominal_gain / 2**32)
         self._scale = np.float64(np.float16(count / layer.output_scale))

@@ -3,16 +3,14 @@
 import numpy as np
 
 from spec.chip import Chip, find
-from spec.recurrent import Lstm, RecurrentNetwork, RecurrentWeights
+from spec.network import Lstm, Network
 from tb.random_networks import random_lstm
 
 
-def random_network(
-    hidden: int, size: int, outputs: int, seed: int = 1
-) -> tuple[RecurrentNetwork, RecurrentWeights]:
+def random_network(hidden: int, size: int, outputs: int, seed: int = 1) -> Network:
     """A network with `outputs` logits, or none if 0, whose gates and states use their ranges."""
     lstm = Lstm(
-        hidden=hidden, input_gmax=400, hidden_gmax=400, gate_scales=(0.05, 0.03, 0.05, 0.04),
+        name="lstm", op="lstm", hidden=hidden, input_gmax=400, hidden_gmax=400, gate_scales=(0.05, 0.03, 0.05, 0.04),
         output_scale=1 / 127,
     )  # fmt: skip
     return random_lstm(np.random.default_rng(seed), lstm, size, outputs, spread=1.5)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from spec import formats, gdpu
 from spec.chip import Chip
 from spec.gdpu import GATES
-from spec.recurrent import RecurrentNetwork, RecurrentWeights
 
 Array = NDArray[np.float64]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-from caduceus import collect
-from caduceus.points import Measured, Point
+from study import collect
+from study.points import Measured, Point
 
 
 def made_up(point: Point) -> Measured:

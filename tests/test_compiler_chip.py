@@ -7,34 +7,36 @@ from fabric_model import runs_through
 
 from caduceus.cli.main import cli
 from compiler import quantise
+from compiler.lower import Way, way
+from compiler.network import compile_network
 from compiler.place import place
 from compiler.route import Router
 from compiler.split import split
-from compiler.whole_chip import compile_layer
 from golden.fast.tile import Tile
+from golden.machine import run
 from golden.reference import host
-from spec import chip, fabric, formats, network, pcm_state, program_image
+from spec import chip, fabric, formats, pcm_state, program_image
 from spec.chip import Array, Host
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Input, Layer, Network, Weights
+from spec.network import Graph, Input, Layer, Network, Weights, geometries
+from spec.program_codes import device_codes
 
 HERMES, TINY = chip.find("hermes"), chip.find("tiny")
 SMALL_ARRAYS = HERMES.model_copy(update={"array": Array(rows=16, columns=16)})
 """The published grid, with little to compute."""
 
 
-def dense(rows: int, outputs: int, seed: int = 0) -> tuple[Network, dict[str, Weights]]:
+def dense(rows: int, outputs: int, seed: int = 0) -> Network:
     random = np.random.default_rng(seed)
-    layer = Layer(
-        name="dense", kind="dense", outputs=outputs, relu=True, gmax=510, output_scale=0.1
-    )
-    description = Network(
-        format=1, name="made", dataset="random", weights="none", layers=(layer,),
-        input=Input(height=1, width=1, channels=rows, scale=1 / 127),
+    layer = Layer(name="dense", op="dense", outputs=outputs, relu=True, gmax=510, output_scale=0.1)
+    graph = Graph(
+        format=2, name="made", dataset="random", weights="none", nodes=(layer,),
+        input=Input(shape=(rows,), scale=1 / 127),
     )  # fmt: skip
     weight = random.normal(size=(rows, outputs)).astype(np.float32)
-    return description, {"dense": Weights(weight, random.normal(size=outputs).astype(np.float32))}
+    bias = random.normal(size=outputs).astype(np.float32)
+    return Network(graph, {"dense": Weights(weight, bias)})
 
 
 # --- split and place -----------------------------------------------------------------------------
@@ -92,15 +94,14 @@ def test_the_placement_turns_to_where_the_host_is(side, row_blocks, column_block
     description = SMALL_ARRAYS.model_copy(
         update={"host": Host(inputs=tuple(edge[side]), outputs=tuple(away[side]))}
     )
-    program = compile_layer(
-        *dense(16 * row_blocks, 16 * column_blocks), description, ReadMode.ONE_PHASE
-    )
+    made = dense(16 * row_blocks, 16 * column_blocks)
+    program = compile_network(made, description, ReadMode.ONE_PHASE)
     assert all(runs_through(program, description, 3, seed, True, buffers=1) for seed in range(3))
 
 
 def test_too_many_blocks_are_refused():
     with pytest.raises(UserError, match=r"^the layer makes 3 x 2 = 6 blocks .*tiny allows 4$"):
-        compile_layer(*dense(48, 32), TINY, ReadMode.ONE_PHASE)
+        compile_network(dense(48, 32), TINY, ReadMode.ONE_PHASE)
 
 
 # --- routes --------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ def test_no_way_and_no_stream_left_are_told():
     with pytest.raises(UserError, match=r"^chip tiny has no links from tile 0 to tile 2: allowed"):
         Router(apart).tree(0, [(2, fabric.INPUT)], "a")
     with pytest.raises(UserError, match=r"^chip tiny has no links between tile 2 and the host's"):
-        compile_layer(*dense(20, 20), apart, ReadMode.ONE_PHASE)
+        compile_network(dense(20, 20), apart, ReadMode.ONE_PHASE)
     router = Router(TINY)
     assert [router.stream() for _ in range(256)] == list(range(256))
     with pytest.raises(UserError, match=r"more than 256 streams on chip tiny: allowed are 256$"):
@@ -169,8 +170,9 @@ def test_no_way_and_no_stream_left_are_told():
 
 def check_layer(rows, outputs, description, seed):
     """Put the matrix together again from what the program sends where."""
-    made, weights = dense(rows, outputs, seed)
-    program = compile_layer(made, weights, description, ReadMode.FOUR_PHASE)
+    made = dense(rows, outputs, seed)
+    weights = made.weights
+    program = compile_network(made, description, ReadMode.FOUR_PHASE)
     routes = {(tile.tile, r.stream): r.sinks for tile in program.tiles for r in tile.routes}
     tiles = {tile.tile: tile for tile in program.tiles if tile.config is not None}
     blocks = -(-rows // description.array.rows) * -(-outputs // description.array.columns)
@@ -266,8 +268,9 @@ LARGE_LAYERS = [
 @pytest.mark.parametrize(("name", "description"), LARGE_LAYERS)
 def test_a_compiled_layer_computes_the_real_layer(name, description, read_mode):
     """Against the matrix product in binary64, within what codes, counts and INT8 can resolve."""
-    made, weights = network.find(name)
-    program = compile_layer(made, weights, description, read_mode)
+    found = Network.find(name)
+    made, weights = found.graph, found.weights
+    program = compile_network(found, description, read_mode)
     pixels = np.random.default_rng(3).integers(0, 256, (50, program.input_length), np.uint8)
     x = host.quantise_input(pixels, made.input.scale)
     sums = None
@@ -278,7 +281,7 @@ def test_a_compiled_layer_computes_the_real_layer(name, description, read_mode):
         part = x[:, stream.start : stream.start + stream.length]
         state = pcm_state.ideal(description, codes)
         sums = Tile(description, state).run(tile.config, part, sums)
-    layer = made.layers[0]
+    layer = made.nodes[0]
     real = x * made.input.scale @ weights["conv"].weight.astype(np.float64) + weights["conv"].bias
     wanted = np.clip(np.rint(np.maximum(real, 0) / layer.output_scale), -127, 127)
     # A tile's counts and its rounding lose about a step, in either direction; in binary16 there is
@@ -288,16 +291,43 @@ def test_a_compiled_layer_computes_the_real_layer(name, description, read_mode):
     assert np.mean(wanted == formats.INT8_MAX) < 1e-3 and wanted.max() > 80
 
 
-def test_other_networks_are_refused():
-    sentence = r"^network fashion_small has 3 layers and 1x1 output pixels: allowed on a whole chip"
-    with pytest.raises(UserError, match=sentence):
-        compile_layer(*network.find("fashion_small"), HERMES, ReadMode.ONE_PHASE)
-    made, weights = network.find("conv_2016x224")
-    wide = made.model_copy(
-        update={"input": made.input.model_copy(update={"width": 4, "height": 5})}
-    )
-    with pytest.raises(UserError, match=r"has 1 layers and 3x2 output pixels: allowed"):
-        compile_layer(wide, weights, HERMES, ReadMode.ONE_PHASE)
+# Input, then kernel, stride and padding of one layer with one output pixel.
+ONE_PIXEL = {
+    "exact": ((3, 3, 4), 3, 1, 0, Way.VECTORS),
+    "padded": ((1, 1, 4), 3, 1, 1, Way.MAPS),
+    "smaller kernel": ((2, 2, 4), 1, 2, 0, Way.MAPS),
+    "as many rows, elsewhere": ((2, 2, 4), 2, 3, 1, Way.MAPS),
+}
+
+
+@pytest.mark.parametrize("case", ONE_PIXEL)
+def test_one_output_pixel_is_not_enough_to_be_a_layer_of_vectors(case):
+    """Its rows must be its whole input, too; whichever way it takes, golden computes it."""
+    shape, kernel, stride, padding, wanted = ONE_PIXEL[case]
+    random = np.random.default_rng(5)
+    layer = Layer(
+        name="conv", op="conv", outputs=3, relu=False, gmax=400, output_scale=0.02, kernel=kernel,
+        stride=stride, padding=padding,
+    )  # fmt: skip
+    graph = Graph(
+        format=2, name="one_pixel", dataset="random", weights="none", nodes=(layer,),
+        input=Input(shape=shape, scale=1 / 127),
+    )  # fmt: skip
+    (geometry,) = geometries(graph)
+    assert geometry.output == (1, 1, 3) and way(graph) is wanted
+    weight = random.normal(0, 0.3, (geometry.rows, 3)).astype(np.float32)
+    network = Network(graph, {"conv": Weights(weight, np.zeros(3, np.float32))})
+    roomy = TINY.model_copy(update={"array": Array(rows=64, columns=16)})
+    program = compile_network(network, roomy, ReadMode.FOUR_PHASE)
+    assert (program.input.shape, program.output.shape) == (shape, (1, 1, 3))
+    images = random.integers(-127, 128, (20, *shape), dtype=np.int8)
+    state = pcm_state.ideal(roomy, device_codes(program, roomy))
+    got = run(program, roomy, state, program.vectors(images)).outputs
+    vectors = host.im2col(images, kernel, stride, padding).reshape(20, -1)
+    real = vectors / 127 @ weight.astype(np.float64)
+    wanted_steps = np.clip(np.rint(real / layer.output_scale), -127, 127)
+    # Codes, counts and rounding lose about a step each.
+    assert np.abs(got.reshape(20, 3) - wanted_steps).max() <= 3
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -308,10 +338,12 @@ def test_the_command_writes_the_image_and_shows_the_placement(tmp_path):
     options = ["--net", "conv_32x16", "--chip", "tiny", "--output", str(path)]
     result = CliRunner().invoke(cli, ["compile", *options])
     assert result.exit_code == 0, result.output
-    assert "0.0 1.0\n  .   .\n" in result.output
-    assert "stream 2: partial sums: tile 0 tx -> tile 0 east_1, tile 1 rx\n" in result.output
+    assert "a0.0 a1.0\n   .    .\n" in result.output
+    assert (
+        "stream 2: partial sums of conv: tile 0 tx -> tile 0 east_1, tile 1 rx\n" in result.output
+    )
     assert "2 of 4 tiles compute, 0 only forward" in result.output
-    made = compile_layer(*network.find("conv_32x16"), TINY, ReadMode.FOUR_PHASE)
+    made = compile_network(Network.find("conv_32x16"), TINY, ReadMode.FOUR_PHASE)
     loaded = program_image.load(path, TINY)
     assert (loaded.inputs, loaded.outputs) == (made.inputs, made.outputs)
 

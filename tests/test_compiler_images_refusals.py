@@ -5,9 +5,9 @@ import re
 import pytest
 from image_networks import conv, dense, with_ones
 
-from compiler.images import compile_images
+from compiler.network import compile_network
 from compiler.replicas import best_replicas
-from spec import chip
+from spec import chip, formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
@@ -22,7 +22,7 @@ def _compile(
     description: Chip = HERMES,
     replicas: dict[str, int] | None = None,
 ) -> None:
-    compile_images(*with_ones(size, layers), description, ReadMode.ONE_PHASE, replicas)
+    compile_network(with_ones(size, layers), description, ReadMode.ONE_PHASE, replicas)
 
 
 POOL = Pool(kind="max", size=2, stride=2)
@@ -40,7 +40,7 @@ POOL = Pool(kind="max", size=2, stride=2)
          "a: 3 replicas: allowed are such that 4 columns of results are a multiple of 1 times"),
         ((8, 8, 1), [conv("a", 4, pool=Pool(kind="max", size=2, stride=1)), conv("b", 4)], {},
          "a: pool.stride = 1: allowed on a whole chip is pool.size (2)"),
-        ((1, 1, 1), [conv("a", 2049)], {},
+        ((2, 2, 1), [conv("a", 2049)], {},
          "a: its 2049 outputs take 9 tiles side by side: allowed for the last layer are as many as "
          "chip hermes has host outputs, 8"),
         ((3, 3, 1), [conv("a", 4, padding=65_536), conv("b", 4)], {},
@@ -94,4 +94,5 @@ def test_a_residual_that_is_the_layers_own_input() -> None:
 def test_automatic_replicas_of_what_cannot_be_compiled_are_none() -> None:
     layers = conv("a", 4, kernel=3, padding=1), conv("b", 4, kernel=3, padding=1)
     # Five columns are no multiple of two.
-    assert best_replicas(*with_ones((5, 5, 1), layers), HERMES, ReadMode.ONE_PHASE) == {}
+    made = with_ones((5, 5, 1), layers)
+    assert best_replicas(made, HERMES, ReadMode.ONE_PHASE, formats.CELL_MAX) == {}

@@ -1,18 +1,22 @@
 """Recurrent networks on a chip: what goes where, that it computes the network, what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from golden_reference import onnx_lstm
 from recurrent_networks import TALL, TALL_BINARY16, random_network, sized
 
 from compiler import deadlock
-from compiler.recurrent import compile_recurrent, planned
+from compiler.network import compile_network
+from compiler.recurrent_plan import plan as planned
 from golden import machine
-from spec import chip, pcm_state, program_image, recurrent
+from spec import chip, pcm_state, program_image
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import PARTS
 from spec.formats import ReadMode
+from spec.network import Network
 from spec.program_codes import computing, device_codes
 
 TINY, HERMES, CADUCEUS = (chip.find(name) for name in ("tiny", "hermes", "caduceus"))
@@ -21,14 +25,16 @@ SHARED, APART = (8, 8, 16), (24, 16, 5)
 
 
 def _run(shape: tuple[int, int, int], description: Chip, mode: ReadMode, x: np.ndarray):
-    network, weights = random_network(*shape)
-    program = compile_recurrent(network, weights, description, mode)
+    network = random_network(*shape)
+    program = compile_network(network, description, mode)
     state = pcm_state.ideal(description, device_codes(program, description))
-    return network, weights, machine.run(program, description, state, x)
+    return network, machine.run(program, description, state, x)
 
 
 def test_the_published_network_is_where_it_was_published() -> None:
-    plan, program = planned(*recurrent.find("lstm_ptb"), HERMES, ReadMode.FOUR_PHASE)
+    network = Network.find("lstm_ptb")
+    plan = planned(network.graph, HERMES)
+    program = compile_network(network, HERMES, ReadMode.FOUR_PHASE)
     assert len(computing(program)) == 26
     assert [len(units) for units in plan.units] == [63] * 8
     assert [len(rows) for rows in plan.inputs] == [128]
@@ -45,7 +51,9 @@ def test_the_published_network_is_where_it_was_published() -> None:
 
 
 def test_the_captioning_shape_fills_half_of_the_chip() -> None:
-    plan, program = planned(*recurrent.find("lstm_504"), HERMES, ReadMode.ONE_PHASE)
+    network = Network.find("lstm_504")
+    plan = planned(network.graph, HERMES)
+    program = compile_network(network, HERMES, ReadMode.ONE_PHASE)
     assert sorted(plan.tiles) == [tile.tile for tile in computing(program)] == list(range(32))
 
 
@@ -61,19 +69,20 @@ def test_a_compiled_network_computes_the_real_one(shape, description: Chip, mode
     """Against ONNX Runtime's LSTM, in steps of the INT8 hidden state and of the logits."""
     _, size, outputs = shape
     x = np.random.default_rng(4).integers(-127, 128, (6, 5, size), dtype=np.int8)
-    network, weights, got = _run(shape, description, mode, x)
+    network, got = _run(shape, description, mode, x)
+    weights, (lstm, *rest) = network.weights["lstm"], network.graph.nodes
     real = onnx_lstm(
-        x * np.float32(network.input.scale), weights.input, weights.hidden, weights.bias
+        x * np.float32(network.graph.input.scale), weights.input, weights.hidden, weights.bias
     )
-    step = network.lstm.output_scale
+    step = lstm.output_scale
     # In 1-phase reads a count stands for both signs, and small sums round coarsely.
     allowed = 0.035 if mode == ReadMode.FOUR_PHASE else 0.045
     error = got.hidden * step - real
     assert np.sqrt(np.mean(error**2)) < allowed
     assert np.abs(real).max() > 0.4
     if outputs:
-        logits = real @ weights.dense + weights.dense_bias
-        difference = got.outputs * network.dense.output_scale - logits
+        logits = real @ network.weights["dense"].weight + network.weights["dense"].bias
+        difference = got.outputs * rest[0].output_scale - logits
         assert np.sqrt(np.mean(difference**2)) < 0.06
         assert got.outputs.shape == (6, 5, outputs)
     else:
@@ -82,10 +91,12 @@ def test_a_compiled_network_computes_the_real_one(shape, description: Chip, mode
 
 def test_every_unit_of_a_part_is_where_the_matrix_has_it() -> None:
     """One hidden unit at a time reaches each gate with its own weight alone."""
-    network, weights = random_network(16, 16, 5)
-    plan, program = planned(network, weights, TALL_BINARY16, ReadMode.FOUR_PHASE)
+    network = random_network(16, 16, 5)
+    plan = planned(network.graph, TALL_BINARY16)
+    program = compile_network(network, TALL_BINARY16, ReadMode.FOUR_PHASE)
     tiles = {tile.tile: tile for tile in computing(program)}
-    scale = network.lstm.hidden_gmax / np.abs(weights.hidden).max()
+    weights = network.weights["lstm"]
+    scale = network.graph.nodes[0].hidden_gmax / np.abs(weights.hidden).max()
     for number, block in plan.tiles.items():
         if block.layer != "gates" or not block.slices:
             continue
@@ -112,9 +123,9 @@ def test_random_shapes_compile_without_a_deadlock(description: Chip) -> None:
         hidden = int(random.integers(1, most + 1))
         size = int(random.integers(1, 2 * description.array.rows))
         outputs = int(random.choice([0, random.integers(1, 2 * description.array.columns)]))
-        network, weights = random_network(hidden, size, outputs)
+        network = random_network(hidden, size, outputs)
         try:
-            program = compile_recurrent(network, weights, description, ReadMode.ONE_PHASE)
+            program = compile_network(network, description, ReadMode.ONE_PHASE)
         except deadlock.Deadlock:
             raise
         except UserError as error:
@@ -135,23 +146,21 @@ def test_random_shapes_compile_without_a_deadlock(description: Chip) -> None:
     ],
 )
 def test_what_does_not_fit_is_told(shape, description: Chip, sentence: str) -> None:
-    network, weights = random_network(*shape)
+    network = random_network(*shape)
     with pytest.raises(UserError, match=sentence):
-        compile_recurrent(network, weights, description, ReadMode.ONE_PHASE)
+        compile_network(network, description, ReadMode.ONE_PHASE)
 
 
 def test_a_scale_beyond_binary16_is_told() -> None:
-    network, weights = random_network(4, 4, 0)
-    lstm = network.lstm.model_copy(update={"output_scale": 1e-6})
+    network = random_network(4, 4, 0)
+    lstm = network.graph.nodes[0].model_copy(update={"output_scale": 1e-6})
+    graph = network.graph.model_copy(update={"nodes": (lstm,)})
     with pytest.raises(UserError, match=r"lstm: output_scale = 1e\+06: allowed in binary16"):
-        compile_recurrent(
-            network.model_copy(update={"lstm": lstm}), weights, TINY, ReadMode.ONE_PHASE
-        )
+        compile_network(replace(network, graph=graph), TINY, ReadMode.ONE_PHASE)
 
 
 def test_the_image_holds_all_of_it(tmp_path) -> None:
-    network, weights = random_network(*APART)
-    program = compile_recurrent(network, weights, TALL, ReadMode.ONE_PHASE)
+    program = compile_network(random_network(*APART), TALL, ReadMode.ONE_PHASE)
     program_image.save(program, tmp_path / "a.img")
     loaded = program_image.load(tmp_path / "a.img", TALL)
     assert loaded.slices == program.slices
@@ -163,4 +172,4 @@ def test_the_image_holds_all_of_it(tmp_path) -> None:
 def test_a_wide_chip_still_compiles_what_a_narrow_one_does() -> None:
     wide = sized("tiny", grid={"rows": 4, "columns": 2}, host={"outputs": ((2, 1), (3, 1))})
     for shape in (SHARED, (8, 16, 0), (3, 3, 3)):
-        compile_recurrent(*random_network(*shape), wide, ReadMode.ONE_PHASE)
+        compile_network(random_network(*shape), wide, ReadMode.ONE_PHASE)

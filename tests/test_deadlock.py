@@ -12,8 +12,8 @@ from spec.chip import Gdpu, Grid, Host
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.program import (
-    ChipProgram,
     HostStream,
+    Program,
     Route,
     TileConfig,
     TileProgram,
@@ -36,7 +36,7 @@ def program_of(tiles, inputs, outputs):
     def streams(pairs):
         return tuple(HostStream(port, stream, 4 * i, 4) for i, (port, stream) in enumerate(pairs))
 
-    return ChipProgram(
+    return Program(
         "tiny", chip_digest(TINY), "made", ReadMode.ONE_PHASE, tuple(tiles),
         streams(inputs), streams(outputs), 4 * len(inputs), 4 * len(outputs),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.paths import Hop, Stream
-from spec.program import ChipProgram, Route, SliceProgram, TileProgram
+from spec.program import Program, Route, SliceProgram, TileProgram
 from spec.streams import trace
 
 TINY = chip.find("tiny")
@@ -27,7 +27,7 @@ FAR = sized(
 """A grid with room for ways that cross before they come together."""
 
 
-def _program(description: Chip = TINY) -> ChipProgram:
+def _program(description: Chip = TINY) -> Program:
     shape = (8, 8, 16) if description == TINY else (16, 8, 0)
     return compile_recurrent(*random_network(*shape), description, ReadMode.ONE_PHASE)
 
@@ -36,7 +36,7 @@ def _numbers(each: SliceProgram) -> set[int]:
     return {each.first, each.stream, each.last}
 
 
-def _led(program: ChipProgram, description: Chip, number: int, way: str) -> ChipProgram:
+def _led(program: Program, description: Chip, number: int, way: str) -> Program:
     """The program with the hidden state of a slice led to its group's root another way.
 
     `way` names each tile and the link that it leaves by, as in `18 south_1`.
@@ -107,13 +107,13 @@ def test_hidden_states_in_two_orders_are_refused() -> None:
         deadlock.check(replace(program, tiles=tuple(changed)), TINY)
 
 
-def _with_slice(program: ChipProgram, number: int, **changes: object) -> ChipProgram:
+def _with_slice(program: Program, number: int, **changes: object) -> Program:
     slices = list(program.slices)
     slices[number] = replace(slices[number], **changes)
     return replace(program, slices=tuple(slices))
 
 
-def _with_route(program: ChipProgram, stream: int, tile: int, **changes: object) -> ChipProgram:
+def _with_route(program: Program, stream: int, tile: int, **changes: object) -> Program:
     tiles = []
     for each in program.tiles:
         routes = tuple(
@@ -150,7 +150,7 @@ ONE, TWO = PROGRAM.slices
          "tile 0: stream 0 leaves for the host, and is none of the program's outputs"),
     ],
 )  # fmt: skip
-def test_streams_that_do_not_fit_are_told(changed: ChipProgram, sentence: str):
+def test_streams_that_do_not_fit_are_told(changed: Program, sentence: str):
     with pytest.raises(UserError, match=sentence):
         deadlock.check(changed, TINY)
 

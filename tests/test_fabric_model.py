@@ -6,7 +6,7 @@ from fabric_model import runs_through
 
 from spec import chip
 from spec.formats import ReadMode
-from spec.program import ChipProgram, HostStream, Route, TileConfig, TileProgram, chip_digest
+from spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 
 TINY = chip.find("tiny")
 
@@ -26,7 +26,7 @@ def two_in_turn(order):
     below = TileProgram(3, (Route(3, ("host",), 0, 4),))
     inputs = tuple(HostStream(1, stream, 0, 4) for turn in order for stream in (0, turn))
     outputs = tuple(HostStream(1, 3, 0, 4) for _ in order)
-    return ChipProgram(
+    return Program(
         "tiny", chip_digest(TINY), "made", ReadMode.ONE_PHASE, (tile, below), inputs, outputs, 4, 4
     )
 

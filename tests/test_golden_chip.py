@@ -27,13 +27,13 @@ from golden.fast.tile import Tile
 from spec import chip, formats, pcm_state
 from spec.errors import UserError
 from spec.formats import GAIN_FRACTION, ReadMode
-from spec.program import ChipProgram, HostStream, Route, TileProgram, chip_digest
+from spec.program import HostStream, Program, Route, TileProgram, chip_digest
 from spec.program_codes import computing, device_codes
 
 VECTORS = 40
 
 
-def _vectors(program: ChipProgram, count: int = VECTORS, largest: int = 60) -> np.ndarray:
+def _vectors(program: Program, count: int = VECTORS, largest: int = 60) -> np.ndarray:
     random = np.random.default_rng(9)
     return random.integers(-largest, largest + 1, (count, program.input_length)).astype(np.int8)
 
@@ -49,7 +49,7 @@ def _captured(program, description, state, x, **options) -> tuple[np.ndarray, di
     return found.outputs[:, 0], {tile: made.results[:, 0] for tile, made in found.tiles.items()}
 
 
-def _ideal(program: ChipProgram) -> pcm_state.PcmState:
+def _ideal(program: Program) -> pcm_state.PcmState:
     return pcm_state.ideal(TINY, device_codes(program, TINY))
 
 
@@ -89,7 +89,7 @@ def test_partial_sums_over_a_link_are_the_matrix_product(mode: ReadMode) -> None
     np.testing.assert_array_equal(final[:, :COLUMNS], np.maximum(values[:, 4:10] @ first, 0))
 
 
-def _binary16(program: ChipProgram) -> ChipProgram:
+def _binary16(program: Program) -> Program:
     """The program with its partial sums in binary16."""
     program = replace(program, chip_digest=chip_digest(TINY_BINARY16))
     program = change_config(program, 0, tx_binary16=True)
@@ -193,7 +193,7 @@ def test_streams_of_one_number_that_do_not_meet_are_two() -> None:
     np.testing.assert_array_equal(final[:, 2 * COLUMNS :], x[:, 2:5])
 
 
-def _looped(program: ChipProgram) -> ChipProgram:
+def _looped(program: Program) -> Program:
     """Tiles 0 and 3 each get the other's results as RX."""
     program = change_config(program, 0, rx_enable=True)
     program = change_route(program, 3, SUM, sinks=("host", "north_1"))
@@ -205,7 +205,7 @@ def _route(stream: int, *sinks: str) -> Route:
     return Route(stream, sinks, 0, 0)
 
 
-def _also(program: ChipProgram, tile: int, route: Route) -> ChipProgram:
+def _also(program: Program, tile: int, route: Route) -> Program:
     (found,) = (entry for entry in program.tiles if entry.tile == tile)
     return change_tile(program, tile, routes=(*found.routes, route))
 

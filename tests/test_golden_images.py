@@ -34,7 +34,7 @@ from spec.feature_map import Pooling
 from spec.formats import ReadMode
 from spec.gdpu import LstmState
 from spec.network import Network
-from spec.program import ChipProgram
+from spec.program import Program
 from spec.program_codes import computing, device_codes
 
 RESIDUAL = network(
@@ -71,12 +71,12 @@ CASES: dict[str, tuple[Network, Chip, dict[str, int]]] = {
 }
 
 
-def _compiled(case: str, mode: ReadMode) -> tuple[ChipProgram, Chip]:
+def _compiled(case: str, mode: ReadMode) -> tuple[Program, Chip]:
     described, chip, replicas = CASES[case]
     return compile_images(described, random_weights(described), chip, mode, replicas), chip
 
 
-def _ideal(program: ChipProgram, chip: Chip) -> pcm_state.PcmState:
+def _ideal(program: Program, chip: Chip) -> pcm_state.PcmState:
     return pcm_state.ideal(chip, device_codes(program, chip))
 
 
@@ -207,7 +207,7 @@ def test_what_does_not_fit_is_told() -> None:
     )
 
 
-def _tile_of(program: ChipProgram, layer: str, rows: int = 0) -> int:
+def _tile_of(program: Program, layer: str, rows: int = 0) -> int:
     return next(
         tile.tile
         for tile in computing(program)

@@ -16,18 +16,18 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.gdpu import LstmState
-from spec.program import ChipProgram
+from spec.program import Program
 from spec.program_codes import computing
 
 TINY = chip.find("tiny")
 SEQUENCES, STEPS = 3, 7
 
 
-def _program(shape=(8, 8, 16), description: Chip = TINY) -> ChipProgram:
+def _program(shape=(8, 8, 16), description: Chip = TINY) -> Program:
     return compile_recurrent(*random_network(*shape), description, ReadMode.FOUR_PHASE)
 
 
-def _vectors(program: ChipProgram) -> np.ndarray:
+def _vectors(program: Program) -> np.ndarray:
     random = np.random.default_rng(5)
     size = SEQUENCES, STEPS, program.input_length
     return random.integers(-127, 128, size, dtype=np.int8)
@@ -85,7 +85,7 @@ def test_sequences_are_as_if_one_after_another() -> None:
     assert (other.outputs != together.outputs).any()
 
 
-def _turn(program: ChipProgram, stream: int, tile: int, **changes) -> ChipProgram:
+def _turn(program: Program, stream: int, tile: int, **changes) -> Program:
     """The program with a route of a tile changed."""
     tiles = []
     for each in program.tiles:
@@ -97,15 +97,15 @@ def _turn(program: ChipProgram, stream: int, tile: int, **changes) -> ChipProgra
     return replace(program, tiles=tuple(tiles))
 
 
-def _slice(program: ChipProgram, **changes) -> ChipProgram:
+def _slice(program: Program, **changes) -> Program:
     return replace(program, slices=(replace(program.slices[0], **changes), *program.slices[1:]))
 
 
-def _units(program: ChipProgram, units: int) -> ChipProgram:
+def _units(program: Program, units: int) -> Program:
     return _slice(program, config=replace(program.slices[0].config, units=units))
 
 
-def _narrow(program: ChipProgram) -> ChipProgram:
+def _narrow(program: Program) -> Program:
     """The program with too few gates from its first tile."""
     tile = program.tiles[0]
     config = replace(tile.config, columns=12, constants=tile.config.constants[:12])
@@ -141,7 +141,7 @@ FIRST = PROGRAM.slices[0]
         (_turn(PROGRAM, FIRST.stream, 0, length=3), "allowed for 'input' is the tile's rows, 4"),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_told(changed: ChipProgram, sentence: str) -> None:
+def test_what_cannot_work_is_told(changed: Program, sentence: str) -> None:
     state = random_state(TINY, seed=3, tiles=3)
     with pytest.raises(UserError, match=sentence):
         run(changed, TINY, state, _vectors(PROGRAM))

@@ -5,19 +5,18 @@ import math
 
 import numpy as np
 import pytest
+from compiler.one_tile import compile_network
 from rich.console import Console
 
-from caduceus import mvm_error
 from caduceus.deploy import DeviceRequest
-from caduceus.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task
-from compiler.whole_chip import compile_layer
 from golden.fast.tile import Tile
 from pcm import settings
 from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode
 from spec.network import Input, Layer, Network, Weights
-from spec.program_codes import computing, device_codes
+from study import mvm_error
+from study.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task
 
 HERMES, TINY = chip_description.find("hermes"), chip_description.find("tiny")
 FOUR, ONE = ReadMode.FOUR_PHASE, ReadMode.ONE_PHASE
@@ -104,9 +103,8 @@ def test_the_largest_code_is_the_largest_that_does_not_saturate(mode):
             input=Input(height=1, width=1, channels=16, scale=1.0),
         )  # fmt: skip
         parameters = Weights(small.weight.astype(np.float32), np.zeros(16, np.float32))
-        program = compile_layer(network, {"a": parameters}, chip, mode)
-        (made,) = computing(program)
-        state = pcm_state.ideal(chip, device_codes(program, chip))
+        (made,) = compile_network(network, {"a": parameters}, chip, mode).layers
+        state = pcm_state.ideal(chip, made.codes[np.newaxis])
         return np.stack(Tile(chip, state).counts(made.config, small.x))
 
     free = TINY.model_copy(update={"adc": TINY.adc.model_copy(update={"phase_limit": 4000})})

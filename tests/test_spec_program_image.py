@@ -25,12 +25,12 @@ from hypothesis import strategies as st
 from spec import chip, program_image
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.program import ChipProgram, Route, TileProgram, chip_digest
+from spec.program import Program, Route, TileProgram, chip_digest
 
 FIXED = 48
 
 
-def _same(left: ChipProgram, right: ChipProgram) -> bool:
+def _same(left: Program, right: Program) -> bool:
     """Equal in every value and type."""
     np.testing.assert_equal(asdict(left), asdict(right))
     for one, other in zip(left.tiles, right.tiles, strict=True):
@@ -40,7 +40,7 @@ def _same(left: ChipProgram, right: ChipProgram) -> bool:
     return True
 
 
-def _saved(program: ChipProgram, folder) -> bytes:
+def _saved(program: Program, folder) -> bytes:
     program_image.save(program, folder / "saved.img")
     return (folder / "saved.img").read_bytes()
 

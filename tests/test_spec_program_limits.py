@@ -20,10 +20,10 @@ from chip_programs import (
 from spec import program_image
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.program import ChipProgram, chip_digest
+from spec.program import Program, chip_digest
 
 
-def _wider(rows: int, columns: int) -> ChipProgram:
+def _wider(rows: int, columns: int) -> Program:
     program = partial_sums()
     program = change_tile(program, 0, codes=np.zeros((rows, columns, 4), np.uint8))
     program = change_tile(program, 0, config=configuration(rows, columns))

@@ -11,15 +11,15 @@ import pytest
 from rich.console import Console
 from sweep_fakes import here, made_up
 
-from caduceus import collect, sweep, sweep_plot
-from caduceus.average import mean_deviation
-from caduceus.farm import Workers
-from caduceus.point_store import PointStore
-from caduceus.points import Measured, Point, key
-from caduceus.sources import sources
-from caduceus.sweep import Grid
 from spec.errors import UserError
 from spec.network import NETWORKS_DIR
+from study import collect, sweep, sweep_plot
+from study.average import mean_deviation
+from study.farm import Workers
+from study.point_store import PointStore
+from study.points import Measured, Point, key
+from study.sources import sources
+from study.sweep import Grid
 
 QUIET = Console(quiet=True)
 MONTH = 2_592_000.0
@@ -159,13 +159,10 @@ def test_without_age_compensation_changes_nothing():
 
 
 def test_sources_are_what_is_imported():
-    found = {str(path.relative_to(NETWORKS_DIR.parent)) for path in sources("caduceus.points")}
+    found = {str(path.relative_to(NETWORKS_DIR.parent)) for path in sources("study.points")}
     assert {
-        "caduceus/points.py",
-        "golden/fast/tile.py",
-        "pcm/devices.py",
-        "spec/formats.py",
-    } <= found
+        "study/points.py", "golden/fast/tile.py", "pcm/devices.py", "spec/formats.py"
+    } <= found  # fmt: skip
     assert {"train/streams.py", "compiler/images.py", "pcm/__init__.py"} <= found
     # What shows results does not decide them.
     assert not found & {"caduceus/sweep.py", "caduceus/cli/main.py", "caduceus/sim.py"}

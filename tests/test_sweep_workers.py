@@ -16,12 +16,12 @@ from distributed.scheduler import KilledWorker
 from rich.console import Console
 from sweep_fakes import here
 
-from caduceus import collect, farm, sweep
-from caduceus.farm import Workers
-from caduceus.point_store import POINTS, PointStore
-from caduceus.points import Point, key, measure
-from caduceus.sweep import Grid
 from spec.errors import UserError
+from study import collect, farm, sweep
+from study.farm import Workers
+from study.point_store import POINTS, PointStore
+from study.points import Point, key, measure
+from study.sweep import Grid
 
 pytestmark = pytest.mark.xdist_group("sweep")
 """One worker for all of them: each starts processes of its own."""

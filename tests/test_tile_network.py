@@ -8,10 +8,10 @@ from golden_reference import random_config, random_state
 
 from golden.fast.tile import Tile
 from golden.reference import host
-from spec import chip, network, pcm_state
+from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Input, Layer, Network, Pool, geometries
+from spec.network import Graph, Input, Layer, Pool, geometries
 from tb import tile_network
 from tb.tile_network import LayerProgram, TileNetwork, compile_network
 
@@ -30,15 +30,15 @@ def _program(mode: ReadMode) -> tuple[TileNetwork, list[pcm_state.PcmState]]:
     common = {"relu": True, "gmax": 510, "output_scale": 0.1}
     layers = (
         Layer(
-            name="wide", kind="conv", outputs=8, kernel=3, padding=1,
+            name="wide", op="conv", outputs=8, kernel=3, padding=1,
             pool=Pool(kind="max", size=2, stride=2), **common,
         ),
-        Layer(name="narrow", kind="conv", outputs=4, kernel=1, stride=3, **common),
-        Layer(name="last", kind="dense", outputs=5, **common),
+        Layer(name="narrow", op="conv", outputs=4, kernel=1, stride=3, **common),
+        Layer(name="last", op="dense", outputs=5, **common),
     )  # fmt: skip
-    description = Network(
-        format=1, name="toy", dataset="fashion_mnist", weights="none", layers=layers,
-        input=Input(height=10, width=10, channels=1, scale=0.02), float_accuracy=0.0,
+    description = Graph(
+        format=2, name="toy", dataset="fashion_mnist", weights="none", nodes=layers,
+        input=Input(shape=(10, 10, 1), scale=0.02),
     )  # fmt: skip
     rng = np.random.default_rng(1)
     states = [random_state(TINY, seed) for seed in range(3)]
@@ -63,7 +63,7 @@ def test_layer_after_layer_vector_after_vector(mode: ReadMode) -> None:
     assert [trace.name for trace in traces] == ["wide", "narrow", "last"]
     x = host.quantise_input(IMAGES, 0.02)
     for layer, state, trace in zip(program.layers, states, traces, strict=True):
-        if layer.layer.kind == "conv":
+        if layer.layer.op == "conv":
             x = host.im2col(x, layer.layer.kernel, layer.layer.stride, layer.layer.padding)
         vectors = x.reshape(-1, layer.geometry.rows)
         np.testing.assert_array_equal(trace.vectors, vectors)
@@ -140,7 +140,8 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_a_compiled_layer_computes_the_real_layer(read_mode):
     """Against the matrix product in binary64, within what codes, counts and INT8 can resolve."""
     hermes = chip.find("hermes")
-    description, weights = network.find("fashion_small")
+    found = Network.find("fashion_small")
+    description, weights = found.graph, found.weights
     program = compile_network(description, weights, hermes, read_mode)
     layer = program.layers[1]
     random = np.random.default_rng(3)
@@ -148,7 +149,7 @@ def test_a_compiled_layer_computes_the_real_layer(read_mode):
     x = random.integers(0, 60, (50, layer.geometry.rows)) * (random.random((50, 252)) < 0.2)
     state = pcm_state.ideal(hermes, layer.codes[np.newaxis])
     got = Tile(hermes, state).run(layer.config, x.astype(np.int8)).astype(int)
-    scale_in, scale_out = description.layers[0].output_scale, description.layers[1].output_scale
+    scale_in, scale_out = description.nodes[0].output_scale, description.nodes[1].output_scale
     real = x * scale_in @ weights["conv2"].weight.astype(np.float64) + weights["conv2"].bias
     wanted = np.clip(np.rint(np.maximum(real, 0) / scale_out), -127, 127)
     step = np.float16(layer.config.constants[0, 3:4].view(np.float16)[0])
@@ -158,7 +159,8 @@ def test_a_compiled_layer_computes_the_real_layer(read_mode):
 
 
 def test_what_does_not_fit_the_array_is_told():
-    description, weights = network.find("fashion_small")
+    found = Network.find("fashion_small")
+    description, weights = found.graph, found.weights
     sentence = r"layer conv1 has 28 columns: chip tiny allows 16 on one tile"
     with pytest.raises(UserError, match=sentence):
         compile_network(description, weights, chip.find("tiny"), ReadMode.ONE_PHASE)
@@ -166,7 +168,8 @@ def test_what_does_not_fit_the_array_is_told():
 
 def test_unused_cells_hold_nothing():
     tiny = chip.find("tiny")
-    description, weights = network.find("fashion_tiny")
+    found = Network.find("fashion_tiny")
+    description, weights = found.graph, found.weights
     for layer in compile_network(description, weights, tiny, ReadMode.FOUR_PHASE).layers:
         assert layer.codes.shape == (16, 16, 4)
         assert not layer.codes[layer.geometry.rows :].any()

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from weights_files import same_arrays
 
+from data import fashion_mnist
 from spec import chip, formats, network
 from spec.errors import UserError
 from spec.network import NETWORKS_DIR, Layer, Weights
-from train import fashion_mnist
 from train.export import export, to_yaml
 from train.fashion import main
 from train.topology import Task, tasks

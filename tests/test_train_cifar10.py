@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from data import cifar10
 from spec import network
 from spec.errors import UserError
-from train import cifar10
 from train.fashion import main
 from train.recipe import RECIPES
 

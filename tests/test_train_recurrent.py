@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from recurrent_reference import RecurrentReference, bits_per_character, tanh
 from weights_files import same_arrays
 
+from data import characters
+from data.streams import IGNORED, streams
 from spec import chip, formats, gdpu, recurrent
 from spec.errors import UserError
 from spec.network import NETWORKS_DIR
-from train import characters
 from train.export import export
 from train.ptb import main
 from train.random_lstm import random_lstm
 from train.recurrent_task import SHAPES, task
-from train.streams import IGNORED, streams
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_TEXT = NETWORKS_DIR / "lstm_tiny" / characters.TEXT_FILE

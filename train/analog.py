@@ -43,12 +43,12 @@ class AnalogLayer(nn.Module):
         self.convolution = nn.Conv2d(
             channels,
             layer.outputs,
-            (height, width) if layer.kind == "dense" else layer.kernel,
+            (height, width) if layer.op == "dense" else layer.kernel,
             stride=layer.stride,
             padding=layer.padding,
         )
         # The last layer's logits need no normalisation.
-        self.norm = nn.BatchNorm2d(layer.outputs) if layer.kind == "conv" else nn.Identity()
+        self.norm = nn.BatchNorm2d(layer.outputs) if layer.op == "conv" else nn.Identity()
         self.gmax = formats.CELL_MAX
         self.input_scale = 1.0
         self.output_scale = 1.0

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from spec import formats
-from spec.network import Network
+from spec.network import Graph, Metric
 from train import chain
 from train.analog import AnalogLayer, quantise_image
 from train.topology import Task
@@ -22,7 +22,7 @@ class AnalogNetwork(nn.Module):
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.task = task
-        shapes = zip(task.untrained.layers, task.geometries(), strict=True)
+        shapes = zip(task.untrained.nodes, task.geometries(), strict=True)
         self.layers = nn.ModuleList(AnalogLayer(*shape, task.chip) for shape in shapes)
 
     def forward(self, image: Tensor, noise: float = 0.0) -> Tensor:
@@ -76,14 +76,17 @@ class AnalogNetwork(nn.Module):
         for layer in self.layers:
             layer.clip_weights(deviations)
 
-    def describe(self, float_accuracy: float) -> Network:
+    def describe(self, float_accuracy: float) -> Graph:
         """The network's description with the trained values in place."""
         layers = tuple(
             layer.layer.model_copy(update={"gmax": layer.gmax, "output_scale": layer.output_scale})
             for layer in self.layers
         )
         return self.task.untrained.model_copy(
-            update={"layers": layers, "float_accuracy": float_accuracy}
+            update={
+                "nodes": layers,
+                "metric": Metric(name="accuracy", float=float_accuracy),
+            }
         )
 
     @torch.no_grad()

@@ -8,21 +8,20 @@ import numpy as np
 import yaml
 
 from spec.errors import UserError
-from spec.network import Network
-from spec.recurrent import RecurrentNetwork
+from spec.network import Graph
 
 
 def export(
-    network: Network | RecurrentNetwork,
+    network: Graph,
     arrays: dict[str, np.ndarray],
     folder: Path,
     compressed: bool = False,
 ) -> None:
     """Write both files into `folder`; each appears whole or not at all.
 
-    `arrays` holds `<layer>.weight` (binary16 [rows, outputs], rows in the order y, x, channel) and
-    `<layer>.bias` (binary32 [outputs], real units); where there is `<layer>.weight_step` (binary32
-    []), weights are INT8 in steps of that; of a recurrent network, what `spec.recurrent` names. The
+    `arrays` holds `<node>.weight` (binary16 [rows, outputs], rows in the order y, x, channel) and
+    `<node>.bias` (binary32 [outputs], real units); where there is `<node>.weight_step` (binary32
+    []), weights are INT8 in steps of that; of an LSTM, what `spec.network.Network.load` names. The
     same network gives the same bytes. With `compressed` they are fewer, if many weights are alike.
 
     Raises:
@@ -48,12 +47,12 @@ def prepare(folder: Path) -> None:
         raise UserError(f"{folder}: cannot write the network: {error.strerror}") from None
 
 
-def to_yaml(network: Network | RecurrentNetwork) -> str:
-    """The description as YAML, one line a part or layer; keys that were never set are left out."""
+def to_yaml(network: Graph) -> str:
+    """The description as YAML, one line a part or node; keys that were never set are left out."""
     lines = []
     for key, value in network.model_dump(mode="json", exclude_unset=True).items():
-        if key == "layers":
-            lines += ["layers:"] + [f"  - {_one_line(layer)}" for layer in value]
+        if key == "nodes":
+            lines += ["nodes:"] + [f"  - {_one_line(node)}" for node in value]
         else:
             lines.append(f"{key}: {_one_line(value)}")
     return "\n".join(lines) + "\n"

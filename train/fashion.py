@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import numpy as np
 
+from data import cifar10, fashion_mnist
 from spec.errors import UserError
 from spec.network import NETWORKS_DIR
-from train import cifar10, fashion_mnist
 from train.export import prepare
 from train.recipe import RECIPES
 from train.topology import tasks

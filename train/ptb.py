@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
+from data import characters
+from data.characters import TEXT_FILE
 from spec.errors import UserError
 from spec.network import NETWORKS_DIR
-from train import characters
-from train.characters import TEXT_FILE
 from train.export import prepare
 from train.recurrent_task import CALIBRATION_WARM_UP, SHAPES, Run, task
 

@@ -18,12 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional
 
+from data.streams import IGNORED, STREAMS, WARM_UP, streams
 from spec.errors import UserError
 from train.calibration import calibrate
 from train.export import export
 from train.recurrent import CharacterModel
 from train.recurrent_task import CALIBRATION_WARM_UP, RecurrentRecipe, Run
-from train.streams import IGNORED, STREAMS, WARM_UP, streams
 
 CALIBRATION = (64, 192)
 """Streams, and steps of each, of training text that scales are chosen on."""

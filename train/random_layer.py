@@ -8,7 +8,7 @@ writes `networks/conv_2016x224` and `networks/conv_32x16` again, with the same b
 import numpy as np
 
 from spec import formats
-from spec.network import NETWORKS_DIR, Input, Layer, Network
+from spec.network import NETWORKS_DIR, Graph, Input, Layer
 from train.export import export
 from train.topology import INPUT_SCALE
 
@@ -21,7 +21,7 @@ _RANGE = 3.5
 
 def random_layer(
     name: str, size: int, channels: int, outputs: int, gmax: int
-) -> tuple[Network, dict[str, np.ndarray]]:
+) -> tuple[Graph, dict[str, np.ndarray]]:
     """A convolution whose kernel is as large as its input, hence one output pixel.
 
     Weights are normal, biases smaller than the result by far. `gmax` is chosen by the caller so
@@ -34,19 +34,19 @@ def random_layer(
     deviation = _DEVIATION * np.sqrt(rows / 3)
     bias = random.normal(0, deviation / 4, outputs).astype(np.float32)
     layer = Layer(
-        name="conv", kind="conv", outputs=outputs, relu=True, gmax=gmax,
+        name="conv", op="conv", outputs=outputs, relu=True, gmax=gmax,
         output_scale=float(f"{_RANGE * deviation / formats.INT8_MAX:.8g}"),
         kernel=size, stride=1, padding=0,
     )  # fmt: skip
-    network = Network(
-        format=1,
+    graph = Graph(
+        format=2,
         name=name,
         dataset="random",
-        input=Input(height=size, width=size, channels=channels, scale=INPUT_SCALE),
+        input=Input(shape=(size, size, channels), scale=INPUT_SCALE),
         weights="weights.npz",
-        layers=(layer,),
+        nodes=(layer,),
     )
-    return network, {"conv.weight": weight, "conv.bias": bias}
+    return graph, {"conv.weight": weight, "conv.bias": bias}
 
 
 def main() -> None:

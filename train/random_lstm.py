@@ -10,8 +10,7 @@ import numpy as np
 
 from spec import formats
 from spec.gdpu import GATES
-from spec.network import NETWORKS_DIR
-from spec.recurrent import Input, Lstm, RecurrentNetwork
+from spec.network import NETWORKS_DIR, Graph, Input, Lstm
 from train.export import export
 from train.topology import INPUT_SCALE
 
@@ -29,22 +28,24 @@ _GMAX = 96
 """Far enough below the largest code that no conversion saturates with uniformly random inputs."""
 
 
-def random_lstm(name: str) -> tuple[RecurrentNetwork, dict[str, np.ndarray]]:
+def random_lstm(name: str) -> tuple[Graph, dict[str, np.ndarray]]:
     """Description and arrays; biases are normal."""
     random = np.random.default_rng(_SEED)
     gates = len(GATES) * _SIZE
     # A uniform input has a mean square of 1/3.
     deviation = _DEVIATION * np.sqrt(_SIZE * (1 / 3 + _HIDDEN_SQUARE))
     step = float(f"{_RANGE * deviation / formats.INT8_MAX:.8g}")
-    network = RecurrentNetwork(
-        format=1,
+    graph = Graph(
+        format=2,
         name=name,
         dataset="random",
-        input=Input(size=_SIZE, scale=INPUT_SCALE),
+        input=Input(shape=(_SIZE,), scale=INPUT_SCALE),
         weights="weights.npz",
-        lstm=Lstm(
-            hidden=_SIZE, input_gmax=_GMAX, hidden_gmax=_GMAX, gate_scales=(step,) * len(GATES),
-            output_scale=INPUT_SCALE,
+        nodes=(
+            Lstm(
+                name="lstm", op="lstm", hidden=_SIZE, input_gmax=_GMAX, hidden_gmax=_GMAX,
+                gate_scales=(step,) * len(GATES), output_scale=INPUT_SCALE,
+            ),
         ),
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ def random_lstm(name: str) -> tuple[RecurrentNetwork, dict[str, np.ndarray]]:
         "lstm.hidden": weights(),
         "lstm.bias": random.normal(0, deviation / 4, gates).astype(np.float32),
     }
-    return network, arrays
+    return graph, arrays
 
 
 def main() -> None:

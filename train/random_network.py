@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from compiler.split import split
 from spec import chip, formats
 from spec.chip import Chip
-from spec.network import NETWORKS_DIR, Geometry, Input, Layer, Network, Pool, geometries
+from spec.network import NETWORKS_DIR, Geometry, Graph, Input, Layer, Pool, geometries
 from train.export import export
 from train.topology import INPUT_SCALE
 
@@ -39,12 +39,12 @@ def conv(name: str, outputs: int, kernel: int = 3, stride: int = 1, **options: o
     """A convolution with ReLU that keeps the size, or divides it by `stride`."""
     settings = {"relu": True, "padding": kernel // 2} | options
     settings |= {"outputs": outputs, "kernel": kernel, "stride": stride}
-    return Layer(name=name, kind="conv", **_UNKNOWN, **settings)
+    return Layer(name=name, op="conv", **_UNKNOWN, **settings)
 
 
 def dense(outputs: int) -> Layer:
     """The last layer."""
-    return Layer(name="dense", kind="dense", outputs=outputs, relu=False, **_UNKNOWN)
+    return Layer(name="dense", op="dense", outputs=outputs, relu=False, **_UNKNOWN)
 
 
 def pool(kind: str, size: int) -> Pool:
@@ -103,23 +103,23 @@ class _Output:
 class _Maker:
     """Draws weights and chooses scales, layer by layer."""
 
-    def __init__(self, network: Network, on: Chip) -> None:
-        self.network, self.chip = network, on
+    def __init__(self, graph: Graph, on: Chip) -> None:
+        self.graph, self.chip = graph, on
         self.random = np.random.default_rng(_SEED)
-        shape = (_IMAGES, network.input.height, network.input.width, network.input.channels)
+        shape = (_IMAGES, *graph.input.map)
         pixels = self.random.integers(0, 256, shape).astype(np.float32) / 255
-        self.outputs: dict[str | None, _Output] = {None: _Output(pixels, network.input.scale)}
+        self.outputs: dict[str | None, _Output] = {None: _Output(pixels, graph.input.scale)}
         self.arrays: dict[str, NDArray] = {}
 
-    def make(self) -> Network:
+    def make(self) -> Graph:
         """The network with its scales; `arrays` then holds the weights."""
         layers = tuple(
             self._layer(*each)
             for each in zip(
-                self.network.layers, self.network.inputs, geometries(self.network), strict=True
+                self.graph.nodes, self.graph.inputs, geometries(self.graph), strict=True
             )
         )
-        return self.network.model_copy(update={"layers": layers})
+        return self.graph.model_copy(update={"nodes": layers})
 
     def _layer(self, layer: Layer, source: str | None, geometry: Geometry) -> Layer:
         given = self.outputs[source]
@@ -176,7 +176,7 @@ class _Maker:
 
 def _patches(x: Real, layer: Layer) -> Real:
     """Inputs of every MVM, [N, y, x, rows], from `x` [N, y, x, channels]."""
-    if layer.kind == "dense":
+    if layer.op == "dense":
         return x.reshape(len(x), 1, 1, -1)
     around = (layer.padding, layer.padding)
     padded = np.pad(x, ((0, 0), around, around, (0, 0)))
@@ -196,22 +196,21 @@ def _pooled(y: Real, pool: Pool | None) -> Real:
 
 def random_network(
     name: str, chip_name: str, shape: tuple[int, int, int], layers: list[Layer]
-) -> tuple[Network, dict[str, NDArray]]:
+) -> tuple[Graph, dict[str, NDArray]]:
     """Description and arrays of a network with images of `shape`: height, width, channels."""
-    height, width, channels = shape
-    network = Network(
-        format=1,
+    graph = Graph(
+        format=2,
         name=name,
         dataset="random",
-        input=Input(height=height, width=width, channels=channels, scale=INPUT_SCALE),
+        input=Input(shape=shape, scale=INPUT_SCALE),
         weights="weights.npz",
-        layers=tuple(layers),
+        nodes=tuple(layers),
     )
-    maker = _Maker(network, chip.find(chip_name))
+    maker = _Maker(graph, chip.find(chip_name))
     return maker.make(), maker.arrays
 
 
-def networks() -> list[tuple[Network, dict[str, NDArray]]]:
+def networks() -> list[tuple[Graph, dict[str, NDArray]]]:
     """All three."""
     return [
         random_network("resnet_tiny", "tiny", (8, 8, 1), resnet_tiny()),

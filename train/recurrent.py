@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spec import formats
 from spec.gdpu import GATES
-from spec.recurrent import Dense, Lstm, RecurrentNetwork
+from spec.network import Graph, Layer, Lstm, Metric
 from train.recurrence import Recurrence, Rounding, round_int8
 from train.recurrent_task import RecurrentTask
 
@@ -23,7 +23,7 @@ State = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Scales:
-    """What calibration finds: as `spec.recurrent` describes the fields of the same names."""
+    """What calibration finds: as `spec.network` describes the fields of the same names."""
 
     gates: tuple[float, ...]
     hidden: float
@@ -48,7 +48,7 @@ class CharacterModel(nn.Module):
         self.task = task
         network = task.untrained
         symbols, embedding = len(network.input.symbols), network.input.size
-        self.hidden = hidden = network.lstm.hidden
+        self.hidden = hidden = network.nodes[0].hidden
         self.register_buffer("embedding", _orthogonal(symbols, embedding))
         bound = hidden**-0.5
         self.input_weight = nn.Parameter(torch.empty(embedding, len(GATES) * hidden))
@@ -130,21 +130,23 @@ class CharacterModel(nn.Module):
         for weight in self.matrices:
             weight.copy_(weight.half().float())
 
-    def describe(self, float_bpc: float) -> RecurrentNetwork:
+    def describe(self, float_bpc: float) -> Graph:
         """The network's description with what was trained in place."""
         scales, untrained = self.scales, self.task.untrained
         lstm = Lstm(
-            hidden=self.hidden, input_gmax=scales.input_gmax, hidden_gmax=scales.hidden_gmax,
+            name="lstm", op="lstm", hidden=self.hidden, input_gmax=scales.input_gmax, hidden_gmax=scales.hidden_gmax,
             gate_scales=scales.gates, output_scale=scales.hidden,
         )  # fmt: skip
-        dense = Dense(
-            outputs=len(self.dense_bias), gmax=scales.dense_gmax, output_scale=scales.logits
-        )
-        update = {"lstm": lstm, "dense": dense, "float_bpc": round(float_bpc, 4)}
+        dense = Layer(
+            name="dense", op="dense", outputs=len(self.dense_bias), relu=False,
+            gmax=scales.dense_gmax, output_scale=scales.logits,
+        )  # fmt: skip
+        metric = Metric(name="bpc", float=round(float_bpc, 4))
+        update = {"nodes": (lstm, dense), "metric": metric}
         return untrained.model_copy(update=update)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Weights (binary16) and biases (binary32), as `spec.recurrent` names them."""
+        """Weights (binary16) and biases (binary32), as `spec.network.Network.load` names them."""
         inputs, hidden, dense = (w.detach().numpy().astype(np.float16) for w in self.matrices)
         return {
             "embedding": self.embedding.numpy().astype(np.int8),

@@ -8,7 +8,7 @@ import numpy as np
 from compiler.recurrent_plan import plan
 from spec import chip, formats
 from spec.gdpu import GATES
-from spec.recurrent import Dense, Input, Lstm, RecurrentNetwork
+from spec.network import Graph, Input, Layer, Lstm, Metric
 from train.topology import INPUT_SCALE
 
 CALIBRATION_WARM_UP = 64
@@ -42,11 +42,11 @@ class RecurrentRecipe:
 class RecurrentTask:
     """A network to train, with the chip that it is trained for.
 
-    `untrained` holds its shapes; scales, `gmax` and `float_bpc` are placeholders that the export
+    `untrained` holds its shapes; scales, `gmax` and `metric.float` are placeholders that the export
     replaces. Its symbols are those of its text.
     """
 
-    untrained: RecurrentNetwork
+    untrained: Graph
     chip: chip.Chip
 
     @property
@@ -117,17 +117,22 @@ SHAPES = {
 def task(name: str, symbols: str, dataset: str) -> RecurrentTask:
     """The network called `name` for a text of these symbols."""
     shape = SHAPES[name]
-    untrained = RecurrentNetwork(
-        format=1,
+    untrained = Graph(
+        format=2,
         name=name,
         dataset=dataset,
-        input=Input(size=shape.embedding, scale=INPUT_SCALE, symbols=symbols),
+        input=Input(shape=(shape.embedding,), scale=INPUT_SCALE, symbols=symbols),
         weights="weights.npz",
-        lstm=Lstm(
-            hidden=shape.hidden, input_gmax=formats.CELL_MAX, hidden_gmax=formats.CELL_MAX,
-            gate_scales=(1.0,) * len(GATES), output_scale=1.0,
+        nodes=(
+            Lstm(
+                name="lstm", op="lstm", hidden=shape.hidden, input_gmax=formats.CELL_MAX,
+                hidden_gmax=formats.CELL_MAX, gate_scales=(1.0,) * len(GATES), output_scale=1.0,
+            ),
+            Layer(
+                name="dense", op="dense", outputs=len(symbols), relu=False, gmax=formats.CELL_MAX,
+                output_scale=1.0,
+            ),
         ),
-        dense=Dense(outputs=len(symbols), gmax=formats.CELL_MAX, output_scale=1.0),
-        float_bpc=1.0,
+        metric=Metric(name="bpc", float=1.0),
     )  # fmt: skip
     return RecurrentTask(untrained, chip.find(shape.chip_name))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from spec import chip, formats, network
-from spec.network import Geometry, Input, Layer, Network, Pool
+from spec.network import Geometry, Graph, Input, Layer, Metric, Pool
 
 INPUT_SCALE = float(f"{1 / formats.INT8_MAX:.8g}")
 """Real value of one INT8 step of the input: a white pixel is 1.0. As written into the file."""
@@ -13,12 +13,12 @@ INPUT_SCALE = float(f"{1 / formats.INT8_MAX:.8g}")
 class Task:
     """A network to train, with the chip that it is trained for.
 
-    `untrained` holds its shapes; `gmax`, `output_scale` and `float_accuracy` in it are placeholders
+    `untrained` holds its shapes; `gmax`, `output_scale` and `metric.float` in it are placeholders
     that the export replaces. `one_tile` says whether every matrix has to fit one array; the weights
     of a `compact` one are exported as INT8 with a step per layer, not in binary16.
     """
 
-    untrained: Network
+    untrained: Graph
     chip: chip.Chip
     one_tile: bool = True
     compact: bool = False
@@ -29,7 +29,7 @@ class Task:
         geometries = network.geometries(self.untrained)
         if not self.one_tile:
             return geometries
-        for layer, geometry in zip(self.untrained.layers, geometries, strict=True):
+        for layer, geometry in zip(self.untrained.nodes, geometries, strict=True):
             if geometry.rows > array.rows or layer.outputs > array.columns:
                 raise ValueError(
                     f"layer {layer.name} of {self.untrained.name} is {geometry.rows} x "
@@ -52,21 +52,20 @@ def _conv(
     shape = {"kernel": kernel, "stride": stride, "padding": padding}
     shape |= {"pool": window} if window else {}
     shape |= {"residual": residual} if residual else {}
-    return Layer(name=name, kind="conv", outputs=outputs, relu=True, **_UNKNOWN, **shape)
+    return Layer(name=name, op="conv", outputs=outputs, relu=True, **_UNKNOWN, **shape)
 
 
-def _network(name: str, dataset: str, shape: tuple[int, int, int], *layers: Layer) -> Network:
-    height, width, channels = shape
+def _network(name: str, dataset: str, shape: tuple[int, int, int], *layers: Layer) -> Graph:
     # The last layer's logits carry a sign, so it has no ReLU.
-    dense = Layer(name="dense", kind="dense", outputs=10, relu=False, **_UNKNOWN)
-    return Network(
-        format=1,
+    dense = Layer(name="dense", op="dense", outputs=10, relu=False, **_UNKNOWN)
+    return Graph(
+        format=2,
         name=name,
         dataset=dataset,
-        input=Input(height=height, width=width, channels=channels, scale=INPUT_SCALE),
+        input=Input(shape=shape, scale=INPUT_SCALE),
         weights="weights.npz",
-        layers=(*layers, dense),
-        float_accuracy=0.0,
+        nodes=(*layers, dense),
+        metric=Metric(name="accuracy", float=0.0),
     )
 
 

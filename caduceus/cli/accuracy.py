@@ -39,7 +39,7 @@ def accuracy(
     With --table all devices and ages of the published comparison are measured, on all cores or a
     cluster. What was measured is stored, in build/points: a run that was stopped goes on there.
     """
-    from caduceus import accuracy_command as command
+    from study import accuracy_command as command
 
     several = table or mvm_error
     only("--table or --mvm-error", several, context, "seeds")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from caduceus.ages import AGES
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from study.ages import AGES
 
 SETTINGS = ("ideal", "hermes_odp", "hermes_tdp")
 _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": (None,)}
@@ -75,13 +75,13 @@ def sweep(
 
     What was measured is stored, in build/points: a run that was stopped goes on where it was.
     """
-    from caduceus.accuracy import own_network
-    from caduceus.farm import Workers
-    from caduceus.sweep import Grid, run
+    from data.own import measured_network
     from spec import chip as chip_description
+    from study.farm import Workers
+    from study.sweep import Grid, run
 
     grid = Grid(
-        networks or (own_network(chip_description.find(chip)),), chip, read_modes, pcm, seeds, ages,
-        _COMPENSATE[compensate], images,
+        networks or (measured_network(chip_description.find(chip)),), chip, read_modes, pcm,
+        seeds, ages, _COMPENSATE[compensate], images,
     )  # fmt: skip
     run(grid, Workers(scheduler, workers), output, plain_console())

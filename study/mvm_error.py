@@ -20,20 +20,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from caduceus.ages import AGES
-from caduceus.average import mean_deviation
-from caduceus.deploy import DeviceRequest, deployed_for
-from caduceus.published import ZEROS
-from compiler.whole_chip import compile_layer
+from caduceus.deploy import DeviceRequest, deployed
+from compiler.network import compile_network
 from golden.fast.tile import Tile
 from pcm import settings
-from pcm.devices import INPUT_POWER, Inputs
 from pcm.settings import Settings
 from spec import formats
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode
-from spec.network import Input, Layer, Network, Weights
+from spec.network import Graph, Input, Layer, Network, Weights
 from spec.program_codes import computing
+from study.ages import AGES
+from study.average import mean_deviation
+from study.published import ZEROS
 
 VECTORS = 2048
 MODELS = ("ideal", "hermes_odp", "hermes_tdp", "generic")
@@ -115,18 +114,15 @@ def results(
     """
     rows, columns = work.weight.shape
     layer = Layer(
-        name="mvm", kind="dense", outputs=columns, relu=False, gmax=gmax, output_scale=work.step
+        name="mvm", op="dense", outputs=columns, relu=False, gmax=gmax, output_scale=work.step
     )
-    network = Network(
-        format=1, name="mvm", dataset="random",
-        input=Input(height=1, width=1, channels=rows, scale=1.0), weights="none", layers=(layer,),
+    graph = Graph(
+        format=2, name="mvm", dataset="random", input=Input(shape=(rows,), scale=1.0),
+        weights="none", nodes=(layer,),
     )  # fmt: skip
     bias = np.zeros(columns, dtype=np.float32)
-    weights = {"mvm": Weights(work.weight.astype(np.float32), bias)}
-    program = compile_layer(network, weights, chip, mode)
-    driven = np.arange(chip.array.rows) < rows
-    inputs = [Inputs(np.where(driven, INPUT_POWER, 0.0))]
-    program, state = deployed_for(program, chip, request, inputs)
+    network = Network(graph, {"mvm": Weights(work.weight.astype(np.float32), bias)})
+    program, state = deployed(compile_network(network, chip, mode), chip, request)
     (tile,) = computing(program)
     given = Tile(chip, state).run(tile.config, work.x)
     return given.astype(np.float64) * work.step

@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.paths import TEST_IMAGES
+from data import cifar10, fashion_mnist
+from data.missing import Missing
 from golden.reference import host
 from spec.errors import UserError
-from spec.network import Network
-from train import cifar10, fashion_mnist
+from spec.network import Graph
 
 CIFAR10_VARIABLE = "CIFAR10"
 """Environment variable that names the folder of the CIFAR-10 files."""
 _RANDOM_SEED = 2023
+_SHIPPED = Path(__file__).resolve().parent / "fashion_mnist_test20.npz"
 
 
 def first(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -23,13 +24,13 @@ def first(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     Raises:
         UserError: there are not so many, or not without the data set.
     """
-    with np.load(TEST_IMAGES) as shipped:
+    with np.load(_SHIPPED) as shipped:
         images, labels = shipped["images"], shipped["labels"]
     if count > len(images):
         try:
             images, labels = fashion_mnist.load("test")
         except UserError as error:
-            raise UserError(
+            raise type(error)(
                 f"images = {count}: {len(images)} come with the project, more need the data set "
                 f"({error})"
             ) from None
@@ -45,7 +46,7 @@ def _some(
 
 
 def pictures(
-    network: Network, count: int, *, fewer: bool = False
+    network: Graph, count: int, *, fewer: bool = False
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """The first `count` test images in a network's size, and their labels if they have any.
 
@@ -61,13 +62,13 @@ def pictures(
     wanted = network.input
     labels = None
     if network.dataset == "random":
-        shape = (count, wanted.height, wanted.width, wanted.channels)
+        shape = (count, *wanted.map)
         random = np.random.default_rng(_RANDOM_SEED)
         images = random.integers(0, 256, shape, dtype=np.uint8)
     elif network.dataset == "cifar10":
         folder = os.environ.get(CIFAR10_VARIABLE)
         if not folder:
-            raise UserError(
+            raise Missing(
                 f"network {network.name} takes CIFAR-10 images: name the folder of their files in "
                 f"the environment variable {CIFAR10_VARIABLE}"
             )
@@ -87,19 +88,7 @@ def pictures(
     return np.pad(images, ((0, 0), *around, (0, 0))), labels
 
 
-def inputs(
-    network: Network, count: int, *, fewer: bool = False
-) -> tuple[NDArray[np.int8], NDArray[np.uint8] | None]:
-    """`pictures` as the chip is given them: int8 [count, pixels, channels], pixels row by row.
-
-    Raises:
-        UserError: as `pictures`.
-    """
-    images, labels = pictures(network, count, fewer=fewer)
-    return vectors(network, images), labels
-
-
-def vectors(network: Network, images: NDArray[np.uint8]) -> NDArray[np.int8]:
+def vectors(network: Graph, images: NDArray[np.uint8]) -> NDArray[np.int8]:
     """Images of a network's size as the chip is given them, int8 [n, pixels, channels]."""
     x = host.quantise_input(images, network.input.scale)
     return x.reshape(len(images), -1, network.input.channels)

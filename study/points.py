@@ -7,20 +7,14 @@ from functools import cache
 
 from rich.console import Console
 
-from caduceus import accuracy, bpc
-from caduceus import images as test_images
-from caduceus.deploy import DeviceRequest, within
-from caduceus.workload import Workload, workload
-from compiler.images import compile_images
-from compiler.recurrent import compile_recurrent
-from compiler.whole_chip import compile_layer
+from caduceus.deploy import DeviceRequest
 from pcm import settings
 from pcm.devices import OLDEST
 from spec import chip as chip_description
-from spec import network as network_description
-from spec import recurrent
 from spec.errors import UserError
 from spec.formats import ReadMode
+from spec.network import Network
+from study import measure as measuring
 
 SEEDS = 1 << 64
 """How many seeds of devices there are."""
@@ -37,7 +31,7 @@ class Files:
     def __init__(self) -> None:
         self.settings = cache(settings.find)
         self.chip = cache(chip_description.find)
-        self.network = cache(_network)
+        self.network = cache(lambda name: measuring.network_fingerprint(Network.find(name)))
 
 
 @dataclass(frozen=True)
@@ -150,18 +144,7 @@ def key(point: Point, files: Files | None = None) -> str:
         # There is no drift yet.
         found = found.model_copy(update={"compensate": False})
     what = (files.chip(point.chip), point.read_mode, found, point.seed, point.age, point.count)
-    return accuracy.fingerprint(f"{what!r} {files.network(point.network)}", ())
-
-
-def _network(name: str) -> str:
-    found = recurrent.find(name)
-    if found is not None:
-        description, weights = found
-        arrays = [array for array in vars(weights).values() if hasattr(array, "tobytes")]
-        return accuracy.fingerprint(f"{description!r} {weights.text!r}", arrays)
-    description, layers = network_description.find(name)
-    arrays = [a for layer in layers.values() for a in (layer.weight, layer.bias)]
-    return accuracy.fingerprint(repr(description), arrays)
+    return measuring.fingerprint(f"{what!r} {files.network(point.network)}", ())
 
 
 def check(point: Point) -> None:
@@ -172,19 +155,9 @@ def check(point: Point) -> None:
             network does not fit.
     """
     chip = chip_description.find(point.chip)
-    mode, devices = ReadMode(point.read_mode), point.devices()
-    found = recurrent.find(point.network)
-    if found is not None:
-        description, parameters = found
-        bpc.beginning(description, bpc.whole_text(description, parameters), point.count)
-        compile_recurrent(within(description, devices.settings), parameters, chip, mode)
-        return
-    network, weights = network_description.find(point.network)
-    accuracy.demand_data_set(network)
-    test_images.pictures(network, point.count or accuracy.TEST_SET)
-    network = within(network, devices.settings)
-    layer = workload(network) is Workload.LAYER
-    (compile_layer if layer else compile_images)(network, weights, chip, mode)
+    network, devices = Network.find(point.network), point.devices()
+    measuring.check(network, point.count)
+    measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
 
 
 def measure(point: Point) -> Measured:
@@ -195,21 +168,13 @@ def measure(point: Point) -> Measured:
     """
     started = time.monotonic()
     chip = chip_description.find(point.chip)
-    mode, devices = ReadMode(point.read_mode), point.devices()
+    network, devices = Network.find(point.network), point.devices()
+    program = measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
     # Whoever runs many points shows how many are done, not how far one is.
     silent = Console(file=io.StringIO())
-    found = recurrent.find(point.network)
-    if found is not None:
-        report = bpc.measure(*found, chip, mode, point.count, silent, devices)
-        metric, value, reference = "bpc", report["golden_bpc"], report["float_bpc"]
-        count = report["characters"]
-    else:
-        network, weights = network_description.find(point.network)
-        images = point.count or accuracy.TEST_SET
-        report = accuracy.measure(network, weights, chip, mode, images, silent, devices)
-        metric, value, reference = "accuracy", report["golden"], report["float"]
-        count = report["images"]
-    return Measured(metric, value, reference, count, time.monotonic() - started)
+    report = measuring.measure(network, program, chip, devices, point.count, silent)
+    metric, value, reference = (report[key] for key in ("metric", "value", "float"))
+    return Measured(metric, value, reference, report["count"], time.monotonic() - started)
 
 
 def measure_as(point: Point, expected: str) -> Measured:

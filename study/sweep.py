@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus.collect import Results, collect
-from caduceus.farm import Workers
 from caduceus.paths import BUILD
-from caduceus.point_store import PointStore
-from caduceus.points import Files, Point
-from caduceus.sweep_plot import picture
 from spec.errors import UserError
 from spec.files import write_whole
+from study.collect import Results, collect
+from study.farm import Workers
+from study.point_store import PointStore
+from study.points import Files, Point
+from study.sweep_plot import picture
 
 OUTPUT = BUILD / "sweep"
 TABLE, PICTURE = "points.csv", "accuracy.png"
@@ -114,7 +114,7 @@ def run(
         store: where results are kept; the usual place if None.
 
     Raises:
-        UserError: as `caduceus.collect`, or a file cannot be written.
+        UserError: as `study.collect`, or a file cannot be written.
     """
 
     def keep(results: Results) -> None:

@@ -20,8 +20,8 @@ from distributed.comm import connect
 from distributed.scheduler import KilledWorker
 
 from caduceus.paths import BUILD
-from caduceus.points import Measured, Point, measure_as
 from spec.errors import UserError
+from study.points import Measured, Point, measure_as
 
 CONNECT_SECONDS = 5
 """How long a scheduler, and its first worker, may take to answer."""
@@ -120,7 +120,7 @@ def _demand_code(client: Client, address: str) -> None:
 
     # A function within a function is sent as it is, not by its name.
     def load() -> None:
-        import caduceus.points  # noqa: F401
+        import study.points  # noqa: F401
 
     try:
         # The limit is one of `Client.sync`, which both are made of.

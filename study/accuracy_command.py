@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from caduceus import accuracy, bpc
 from caduceus.deploy import DeviceRequest
+from data.own import measured_network
 from pcm import settings
 from spec import chip as chip_description
-from spec import network as network_description
-from spec import recurrent
 from spec.formats import ReadMode
+from spec.network import Network
+from study import measure, metrics
 
 
 @dataclass(frozen=True)
@@ -46,27 +46,18 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     """
     chip = chip_description.find(request.chip)
     devices = DeviceRequest(settings.find(pcm), seed, age)
-    name = request.network or accuracy.own_network(chip)
-    text = recurrent.find(name)
-    if text is not None:
-        report = bpc.measure(*text, chip, request.read_mode, request.count, console, devices)
-        bpc.keep(*text, chip, request.read_mode, devices, report)
-        told = (
-            f"{report['golden_bpc']:.4f} bits a character over {report['characters']} in "
-            f"{report['seconds']:.1f} s, float {report['float_bpc']:.4f} over all"
-        )
-    else:
-        count = request.count or accuracy.TEST_SET
-        found = network_description.find(name)
-        report = accuracy.measure(*found, chip, request.read_mode, count, console, devices)
-        accuracy.keep(*found, chip, request.read_mode, devices, report)
-        told = (
-            f"{report['golden']:.2%} of {report['images']} images in {report['seconds']:.1f} s, "
-            f"float {report['float']:.2%} of all {accuracy.TEST_SET}"
-        )
+    network = Network.find(request.network or measured_network(chip))
+    measure.check(network, request.count)
+    program = measure.compiled(network, chip, request.read_mode, devices)
+    report = measure.measure(network, program, chip, devices, request.count, console)
+    measure.keep(network, chip, request.read_mode, devices, report)
+    metric, reference = report["metric"], report["float"]
+    told = metrics.told(metric, report["value"])
+    over = f"{report['count']} {report['unit']} in {report['seconds']:.1f} s"
+    beside = "" if reference is None else f", float {metrics.told(metric, reference)} over all"
     console.print(
         f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads, "
-        f"{report['devices']}: golden {told}",
+        f"{report['devices']}: golden {told} over {over}{beside}",
         highlight=False,
         soft_wrap=True,
     )
@@ -84,18 +75,18 @@ def table(
     Args:
         request: of what.
         seeds: of the devices.
-        scheduler: see `caduceus.farm.Workers`.
+        scheduler: see `study.farm.Workers`.
         workers: likewise.
         console: takes the table, and how far it is.
 
     Raises:
-        UserError: as `caduceus.accuracy_table.run`.
+        UserError: as `study.accuracy_table.run`.
     """
     # Dask takes a second to import.
-    from caduceus import accuracy_table
-    from caduceus.farm import Workers
+    from study import accuracy_table
+    from study.farm import Workers
 
-    own = request.network or accuracy.own_network(chip_description.find(request.chip))
+    own = request.network or measured_network(chip_description.find(request.chip))
     both = not request.network and own in accuracy_table.NETWORKS
     networks = accuracy_table.NETWORKS if both else (own,)
     asked = accuracy_table.Request(
@@ -110,6 +101,6 @@ def tile(request: Request, seeds: Sequence[int], console: Console) -> None:
     Raises:
         UserError: there is no such chip.
     """
-    from caduceus import mvm_error
+    from study import mvm_error
 
     mvm_error.run(chip_description.find(request.chip), request.read_mode, seeds, console)

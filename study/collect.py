@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from caduceus.farm import Workers, farm, measured
-from caduceus.point_store import PointStore
-from caduceus.points import Files, Measured, Point, check, key
+from study.farm import Workers, farm, measured
+from study.point_store import PointStore
+from study.points import Files, Measured, Point, check, key
 
 Results = dict[Point, Measured]
 
@@ -34,7 +34,7 @@ def collect(
 
     Raises:
         UserError: a point cannot be measured (told before any is, where that can be), or as
-            `caduceus.farm`.
+            `study.farm`.
     """
     files = Files()
     keys = {point: key(point, files) for point in points}

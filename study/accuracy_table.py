@@ -15,14 +15,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from caduceus.ages import AGES
-from caduceus.average import mean_deviation
-from caduceus.collect import Results, collect
-from caduceus.farm import Workers
 from caduceus.paths import BUILD
-from caduceus.point_store import PointStore
-from caduceus.points import Point
 from spec.files import write_whole
+from study.ages import AGES
+from study.average import mean_deviation
+from study.collect import Results, collect
+from study.farm import Workers
+from study.point_store import PointStore
+from study.points import Point
 
 NETWORKS = ("resnet9", "lstm_ptb")
 OUTPUT = BUILD / "accuracy" / "table.csv"
@@ -212,7 +212,7 @@ def run(
     """Measure what is missing, print the table and write it to `output`.
 
     Raises:
-        UserError: as `caduceus.collect`, or the file cannot be written.
+        UserError: as `study.collect`, or the file cannot be written.
     """
     results = collect(request.points(), workers, console, store or PointStore())
     found = rows(request, results)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.missing import Missing
 from spec.errors import UserError
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -63,7 +64,7 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
         with gzip.open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError:
-        raise UserError(f"the Fashion-MNIST file {path} is missing; {_HINT}") from None
+        raise Missing(f"the Fashion-MNIST file {path} is missing; {_HINT}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"the Fashion-MNIST file {path} cannot be read ({error})") from None
     header = 4 + 4 * dimensions

@@ -14,7 +14,7 @@ def sources(module: str) -> tuple[Path, ...]:
     An import counts wherever it stands, in a function or for type checking as well.
 
     Args:
-        module: dotted name, such as `caduceus.points`.
+        module: dotted name, such as `study.points`.
     """
     found: set[Path] = set()
     waiting = [module]

@@ -5,15 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from caduceus.paths import BUILD
-from caduceus.points import Measured, Point
 from spec.files import write_whole
+from study.points import Measured, Point
 
 POINTS = BUILD / "points"
 """Where the commands keep them."""
 
 
 class PointStore:
-    """Results in `folder`, as `<key>.json` (docs/files.md); see `caduceus.points.key`."""
+    """Results in `folder`, as `<key>.json` (docs/files.md); see `study.points.key`."""
 
     def __init__(self, folder: Path = POINTS) -> None:
         self._folder = folder

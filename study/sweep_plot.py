@@ -5,8 +5,8 @@ from collections import defaultdict
 from math import isnan
 from typing import TYPE_CHECKING
 
-from caduceus.average import mean_deviation
-from caduceus.points import Measured, Point
+from study.average import mean_deviation
+from study.points import Measured, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
