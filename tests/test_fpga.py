@@ -14,6 +14,7 @@ from caduceus import fpga
 from caduceus.bitstream import build, report
 from caduceus.bitstream.build import Step
 from caduceus.bitstream.report import Block, Resources
+from data.own import OWN
 from fpga import pll
 from fpga.board import board
 from hdl.verilog import run_script
