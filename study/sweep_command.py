@@ -134,7 +134,7 @@ def sweep(
     from study.sweep import Grid, run
 
     grid = Grid(
-        networks or (measured_network(chip_description.find(chip)),), chip, read_modes, pcm, seeds, ages,
-        _COMPENSATE[compensate], images,
+        networks or (measured_network(chip_description.find(chip)),), chip, read_modes, pcm, seeds,
+        ages, _COMPENSATE[compensate], images,
     )  # fmt: skip
     run(grid, Workers(scheduler, workers), output, plain_console())

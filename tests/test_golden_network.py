@@ -11,7 +11,7 @@ from golden.tile import Tile
 from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Input, Layer, Network, Pool, geometries
+from spec.network import Graph, Input, Layer, Pool, geometries
 from spec.program import LayerProgram, TileNetworkProgram
 
 TINY = chip.find("tiny")
@@ -29,15 +29,15 @@ def _program(mode: ReadMode) -> tuple[TileNetworkProgram, list[pcm_state.PcmStat
     common = {"relu": True, "gmax": 510, "output_scale": 0.1}
     layers = (
         Layer(
-            name="wide", kind="conv", outputs=8, kernel=3, padding=1,
+            name="wide", op="conv", outputs=8, kernel=3, padding=1,
             pool=Pool(kind="max", size=2, stride=2), **common,
         ),
-        Layer(name="narrow", kind="conv", outputs=4, kernel=1, stride=3, **common),
-        Layer(name="last", kind="dense", outputs=5, **common),
+        Layer(name="narrow", op="conv", outputs=4, kernel=1, stride=3, **common),
+        Layer(name="last", op="dense", outputs=5, **common),
     )  # fmt: skip
-    description = Network(
-        format=1, name="toy", dataset="fashion_mnist", weights="none", layers=layers,
-        input=Input(height=10, width=10, channels=1, scale=0.02), float_accuracy=0.0,
+    description = Graph(
+        format=2, name="toy", dataset="fashion_mnist", weights="none", nodes=layers,
+        input=Input(shape=(10, 10, 1), scale=0.02),
     )  # fmt: skip
     rng = np.random.default_rng(1)
     states = [random_state(TINY, seed) for seed in range(3)]

@@ -160,10 +160,10 @@ def test_without_age_compensation_changes_nothing():
 
 def test_sources_are_what_is_imported():
     found = {str(path.relative_to(NETWORKS_DIR.parent)) for path in sources("study.points")}
-    assert {"caduceus/points.py", "golden/tile.py", "pcm/devices.py", "spec/formats.py"} <= found
-    assert {"train/streams.py", "compiler/images.py", "pcm/__init__.py"} <= found
+    assert {"study/points.py", "golden/tile.py", "pcm/devices.py", "spec/formats.py"} <= found
+    assert {"data/streams.py", "compiler/images.py", "pcm/__init__.py"} <= found
     # What shows results does not decide them.
-    assert not found & {"caduceus/sweep.py", "caduceus/__main__.py", "caduceus/sim.py"}
+    assert not found & {"study/sweep.py", "caduceus/__main__.py", "caduceus/sim.py"}
     assert not any(path.startswith(("hdl/", "tb/")) for path in found)
 
 
