@@ -10,8 +10,8 @@ from tb.random_networks import random_lstm
 def random_network(hidden: int, size: int, outputs: int, seed: int = 1) -> Network:
     """A network with `outputs` logits, or none if 0, whose gates and states use their ranges."""
     lstm = Lstm(
-        name="lstm", op="lstm", hidden=hidden, input_gmax=400, hidden_gmax=400, gate_scales=(0.05, 0.03, 0.05, 0.04),
-        output_scale=1 / 127,
+        name="lstm", op="lstm", hidden=hidden, input_gmax=400, hidden_gmax=400,
+        gate_scales=(0.05, 0.03, 0.05, 0.04), output_scale=1 / 127,
     )  # fmt: skip
     return random_lstm(np.random.default_rng(seed), lstm, size, outputs, spread=1.5)
 

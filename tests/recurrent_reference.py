@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spec import formats, gdpu
 from spec.chip import Chip
 from spec.gdpu import GATES
+from spec.network import Network
 
 Array = NDArray[np.float64]
 
@@ -77,15 +78,17 @@ class RecurrentReference:
 
     def __init__(
         self,
-        network: RecurrentNetwork,
-        weights: RecurrentWeights,
+        network: Network,
         chip: Chip,
         mode: formats.ReadMode = formats.ReadMode.FOUR_PHASE,
         batch: int = 1,
     ) -> None:
-        self.network, self.weights, self.chip, self.mode = network, weights, chip, mode
-        lstm, scale, rows = network.lstm, network.input.scale, chip.array.rows
-        self.shared = network.input.size + lstm.hidden <= rows
+        self.network, self.chip, self.mode = network, chip, mode
+        self.lstm, *rest = network.graph.nodes
+        self.last = rest[0] if rest else None
+        self.weights = weights = network.weights[self.lstm.name]
+        lstm, scale, rows = self.lstm, network.graph.input.scale, chip.array.rows
+        self.shared = network.graph.input.size + lstm.hidden <= rows
         if self.shared:
             ratio = np.float32(scale / lstm.output_scale)
             both = np.concatenate([weights.input * ratio, weights.hidden])
@@ -94,15 +97,16 @@ class RecurrentReference:
             self.inputs = self._cut(weights.input, lstm.input_gmax, scale)
             self.hidden = self._cut(weights.hidden, lstm.hidden_gmax, lstm.output_scale)
         self.dense = []
-        if network.dense:
-            self.dense = self._cut(weights.dense, network.dense.gmax, lstm.output_scale)
+        if self.last:
+            dense = network.weights[self.last.name]
+            self.dense = self._cut(dense.weight, self.last.gmax, lstm.output_scale)
         self.steps = np.repeat(lstm.gate_scales, lstm.hidden)
         self.h = np.zeros((batch, lstm.hidden))
         self.c = np.zeros((batch, lstm.hidden))
         # Nothing but its symbol decides what the input's tiles make of an input vector.
         self._known = None
-        if weights.embedding is not None and not self.shared:
-            self._known = self._chain(self.inputs, weights.embedding, self.steps, None)
+        if network.embedding is not None and not self.shared:
+            self._known = self._chain(self.inputs, network.embedding, self.steps, None)
 
     @property
     def matrices(self) -> list[Matrix]:
@@ -112,7 +116,7 @@ class RecurrentReference:
         """Outputs, INT8 [batch, outputs], after one more symbol each."""
         if self._known is not None:
             return self._step(self._known[symbols], None)
-        return self.step(self.weights.embedding[symbols])
+        return self.step(self.network.embedding[symbols])
 
     def step(self, x: NDArray[np.integer]) -> Array:
         """Outputs after one more input vector each, INT8 [batch, size]."""
@@ -126,8 +130,8 @@ class RecurrentReference:
         self._cell(z.reshape(len(z), len(GATES), -1))
         if not self.dense:
             return self.h
-        scale = np.full(self.network.outputs, self.network.dense.output_scale)
-        return self._chain(self.dense, self.h, scale, self.weights.dense_bias)
+        scale = np.full(self.last.outputs, self.last.output_scale)
+        return self._chain(self.dense, self.h, scale, self.network.weights[self.last.name].bias)
 
     def _cut(self, weight: NDArray[np.float32], gmax: int, scale: float) -> list[Matrix]:
         """The tiles that a matrix is cut into, by rows."""
@@ -162,7 +166,7 @@ class RecurrentReference:
         return so_far
 
     def _cell(self, z: Array) -> None:
-        lstm = self.network.lstm
+        lstm = self.lstm
         factors = np.array([1.0 if gate == "a" else 0.5 for gate in GATES])
         scale, multiply, add = (
             value[:, np.newaxis]

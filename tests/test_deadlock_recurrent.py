@@ -6,8 +6,8 @@ import pytest
 from recurrent_networks import random_network, sized
 
 from compiler import deadlock
+from compiler.network import compile_network
 from compiler.orders import Orders
-from compiler.recurrent import compile_recurrent
 from spec import chip, fabric
 from spec.chip import Chip
 from spec.errors import UserError
@@ -29,7 +29,7 @@ FAR = sized(
 
 def _program(description: Chip = TINY) -> Program:
     shape = (8, 8, 16) if description == TINY else (16, 8, 0)
-    return compile_recurrent(*random_network(*shape), description, ReadMode.ONE_PHASE)
+    return compile_network(random_network(*shape), description, ReadMode.ONE_PHASE)
 
 
 def _numbers(each: SliceProgram) -> set[int]:
@@ -80,8 +80,7 @@ def test_a_ring_on_the_way_to_the_root_is_refused():
 
 def test_hidden_states_in_two_orders_are_refused() -> None:
     """The order on which the check relies: sent along two trees, they could wait in a ring."""
-    network, weights = random_network(8, 8, 16)
-    program = compile_recurrent(network, weights, TINY, ReadMode.ONE_PHASE)
+    program = compile_network(random_network(8, 8, 16), TINY, ReadMode.ONE_PHASE)
     deadlock.check(program, TINY)
     second = program.slices[1]
     # Slice 1 goes west before it goes north: tiles get the two states in different orders.

@@ -1,20 +1,22 @@
 """Programs on real devices: what the host corrects, what runs in RTL, and what is refused."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from command_line import caduceus, here
 
-from caduceus import images, text
-from caduceus.deploy import DeviceRequest, deployed, ideal, within
+from caduceus.deploy import DeviceRequest, deployed, ideal
 from compiler.calibrate import INDEX
-from compiler.images import compile_images
-from compiler.recurrent import compile_recurrent
+from compiler.network import compile_network
+from data import inputs, sample
 from golden import machine
 from pcm import make, settings
-from spec import chip, network, pcm_state, recurrent
+from spec import chip, pcm_state
 from spec.formats import ReadMode
+from spec.network import Network
+from spec.program import Program
 from spec.program_codes import computing, device_codes
 
 pytestmark = pytest.mark.xdist_group("sim")
@@ -25,29 +27,44 @@ TDP, ODP = settings.find("hermes_tdp"), settings.find("hermes_odp")
 
 
 def compiled(devices: settings.Settings, mode: ReadMode = ReadMode.FOUR_PHASE):
-    found, weights = network.find("resnet_tiny")
-    x, _ = images.inputs(found, 2)
-    return compile_images(within(found, devices), weights, TINY, mode), x
+    found = Network.find("resnet_tiny")
+    x = inputs(found, 2).x
+    most = devices.largest_code
+    return compile_network(found, TINY, mode, largest_code=most, sample=x), x
+
+
+def _largest(program: Program) -> dict[str, int]:
+    """Largest cell code of each layer's tiles."""
+    found: dict[str, int] = {}
+    for tile in computing(program):
+        plus, minus = tile.codes[..., :2].astype(int), tile.codes[..., 2:].astype(int)
+        code = int(np.abs(plus.sum(axis=-1) - minus.sum(axis=-1)).max())
+        found[tile.block.layer] = max(code, found.get(tile.block.layer, 0))
+    return found
 
 
 def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
-    found, _ = network.find("resnet9")
-    largest = [layer.gmax for layer in found.layers]
-    assert max(largest) > 255
-    assert [layer.gmax for layer in within(found, ODP).layers] == [min(g, 255) for g in largest]
-    assert within(found, TDP) == found
-    text_network, _ = recurrent.find("lstm_ptb")
-    limited = within(text_network, ODP)
-    assert (limited.lstm.input_gmax, limited.lstm.hidden_gmax, limited.dense.gmax) == (
-        255, text_network.lstm.hidden_gmax, text_network.dense.gmax,
-    )  # fmt: skip
+    found, hermes = Network.find("resnet9"), chip.find("hermes")
+    free, limited = (
+        compile_network(found, hermes, ReadMode.ONE_PHASE, largest_code=devices.largest_code)
+        for devices in (TDP, ODP)
+    )
+    largest = {node.name: node.gmax for node in found.graph.nodes}
+    assert max(largest.values()) > 255 and (free.largest_code, limited.largest_code) == (510, 255)
+    assert _largest(free) == largest
+    assert _largest(limited) == {name: min(gmax, 255) for name, gmax in largest.items()}
+    text = Network.find("lstm_ptb")
+    limited = compile_network(text, hermes, ReadMode.ONE_PHASE, largest_code=ODP.largest_code)
+    lstm, dense = text.graph.nodes
+    assert lstm.input_gmax > 255 > max(lstm.hidden_gmax, dense.gmax)
+    assert _largest(limited) == {"lstm": 255, "dense": dense.gmax}
     program, _ = compiled(ODP)
     assert device_codes(program, TINY)[..., [1, 3]].max() == 0
 
 
 def test_ideal_devices_are_what_the_program_asks_for() -> None:
     program, x = compiled(settings.find("ideal"))
-    same, state = deployed(program, TINY, ideal(), x)
+    same, state = deployed(program, TINY, ideal())
     wanted = pcm_state.ideal(TINY, device_codes(program, TINY))
     assert same is program
     for name in pcm_state.FIELDS:
@@ -57,7 +74,7 @@ def test_ideal_devices_are_what_the_program_asks_for() -> None:
 def test_ideal_devices_may_have_converters_that_are_not() -> None:
     odd = settings.find("ideal").model_copy(update={"adc_gain_spread": 0.07})
     program, x = compiled(odd)
-    same, state = deployed(program, TINY, DeviceRequest(odd, 3), x)
+    same, state = deployed(program, TINY, DeviceRequest(odd, 3))
     assert state.gain_p.std() > 0 and not state.noise.any()
     assert np.array_equal(state.codes, device_codes(program, TINY))
     for tile, other in zip(same.tiles, program.tiles, strict=True):
@@ -68,7 +85,7 @@ def test_calibration_and_compensation_change_their_constants_and_no_others() -> 
     program, x = compiled(TDP)
     for key, changed in (("calibrate", {"gain_p", "gain_n", "offset"}), ("compensate", {"scale"})):
         only = TDP.model_copy(update={"calibrate": False, "compensate": False} | {key: True})
-        corrected, _ = deployed(program, TINY, DeviceRequest(only, 1, 3600.0), x)
+        corrected, _ = deployed(program, TINY, DeviceRequest(only, 1, 3600.0))
         for tile, other in zip(corrected.tiles, program.tiles, strict=True):
             for name, index in INDEX.items():
                 equal = np.array_equal(
@@ -94,7 +111,7 @@ def test_what_is_corrected_comes_closer_to_ideal_results() -> None:
     first = next(tile for tile in computing(program) if tile.block.layer == "conv0")
     for corrected in (False, True):
         how = quiet.model_copy(update={"calibrate": corrected, "compensate": corrected})
-        changed, state = deployed(program, TINY, DeviceRequest(how, 2, 86400.0), x)
+        changed, state = deployed(program, TINY, DeviceRequest(how, 2, 86400.0))
         found = machine.run(changed, TINY, state, x, capture=True).tiles
         difference = found[first.tile].results.astype(int) - traces[first.tile].results
         errors[corrected] = float(np.sqrt((difference**2).mean()))
@@ -105,7 +122,7 @@ def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:
     """Half the input has a quarter of the power."""
     program, x = compiled(TDP)
     states = [
-        deployed(program, TINY, DeviceRequest(TDP, 1, 60.0), part)[1]
+        deployed(dataclasses.replace(program, sample=part), TINY, DeviceRequest(TDP, 1, 60.0))[1]
         for part in (x, (x // 2).astype(np.int8))
     ]
     columns = computing(program)[0].config.columns
@@ -127,17 +144,18 @@ def test_devices_that_are_programmed_anew_are_others() -> None:
 
 
 def test_a_recurrent_network_is_corrected_too() -> None:
-    found, weights = recurrent.find("lstm_tiny")
-    program = compile_recurrent(within(found, ODP), weights, TINY, ReadMode.FOUR_PHASE)
-    x, _ = text.inputs(found, weights, 20)
-    corrected, state = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0), x)
+    found, most = Network.find("lstm_tiny"), ODP.largest_code
+    program = compile_network(
+        found, TINY, ReadMode.FOUR_PHASE, largest_code=most, sample=sample(found)
+    )
+    corrected, state = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0))
     power = state.noise[0].any()
     assert power and state.tiles == len(computing(program))
     assert any(
         not np.array_equal(tile.config.constants, other.config.constants)
         for tile, other in zip(computing(corrected), computing(program), strict=True)
     )
-    again = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0), x)[1]
+    again = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0))[1]
     assert again.codes.tobytes() == state.codes.tobytes()
 
 

@@ -21,8 +21,7 @@ from image_reference import (
 )
 from recurrent_networks import TALL, random_network
 
-from compiler.images import compile_images
-from compiler.recurrent import compile_recurrent
+from compiler.network import compile_network
 from golden import machine
 from golden.fast.tile import Tile
 from golden.feature_maps import layers
@@ -33,7 +32,7 @@ from spec.errors import UserError
 from spec.feature_map import Pooling
 from spec.formats import ReadMode
 from spec.gdpu import LstmState
-from spec.network import Network
+from spec.network import Graph, Network
 from spec.program import Program
 from spec.program_codes import computing, device_codes
 
@@ -58,7 +57,7 @@ WIDE = network(
     conv("conv1", 3, kernel=2, padding=0, relu=False),
 )  # fmt: skip
 """Pixels in two packets; outputs of several pixels."""
-CASES: dict[str, tuple[Network, Chip, dict[str, int]]] = {
+CASES: dict[str, tuple[Graph, Chip, dict[str, int]]] = {
     "residual": (RESIDUAL, ROOMY, {}),
     "residual of replicas": (RESIDUAL, ROOMY, {"conv0": 2, "conv2": 2}),
     "residual, binary16 sums": (RESIDUAL, BINARY16, {}),
@@ -73,7 +72,8 @@ CASES: dict[str, tuple[Network, Chip, dict[str, int]]] = {
 
 def _compiled(case: str, mode: ReadMode) -> tuple[Program, Chip]:
     described, chip, replicas = CASES[case]
-    return compile_images(described, random_weights(described), chip, mode, replicas), chip
+    made = Network(described, random_weights(described))
+    return compile_network(made, chip, mode, replicas), chip
 
 
 def _ideal(program: Program, chip: Chip) -> pcm_state.PcmState:
@@ -140,9 +140,8 @@ def test_batches_may_be_split_at_will(
 def test_a_vector_s_read_index_is_its_place_in_all_images(replicas: dict[str, int]) -> None:
     """Equal images read in turn differ by noise alone, as a tile of their own has it."""
     described = network(4, 4, 1, conv("conv0", 6), conv("conv1", 2))
-    program = compile_images(
-        described, random_weights(described), ROOMY, ReadMode.ONE_PHASE, replicas
-    )
+    made = Network(described, random_weights(described))
+    program = compile_network(made, ROOMY, ReadMode.ONE_PHASE, replicas)
     state = random_state(ROOMY, seed=5, tiles=len(computing(program)))
     x = np.repeat(random_images(described, 1), 3, axis=0)
     _, traces = _captured(program, ROOMY, state, x, first=20)
@@ -195,7 +194,7 @@ def test_what_does_not_fit_is_told() -> None:
         "inputs: int8 [64, 2]: allowed is int8 [n, 64, 2]",
         lambda: machine.run(program, chip, state, x[0]),
     )
-    lstm = compile_recurrent(*random_network(6, 3, 0), TALL, ReadMode.ONE_PHASE)
+    lstm = compile_network(random_network(6, 3, 0), TALL, ReadMode.ONE_PHASE)
     _refused(
         "program: has GDPU slices, and tiles that gather from feature maps: allowed is one of them",
         lambda: machine.Machine(replace(program, slices=lstm.slices), chip, state),

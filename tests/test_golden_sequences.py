@@ -7,7 +7,7 @@ import pytest
 from golden_reference import random_state
 from recurrent_networks import random_network
 
-from compiler.recurrent import compile_recurrent
+from compiler.network import compile_network
 from golden.fast.tile import Tile
 from golden.machine import run
 from golden.reference import gdpu
@@ -24,7 +24,7 @@ SEQUENCES, STEPS = 3, 7
 
 
 def _program(shape=(8, 8, 16), description: Chip = TINY) -> Program:
-    return compile_recurrent(*random_network(*shape), description, ReadMode.FOUR_PHASE)
+    return compile_network(random_network(*shape), description, ReadMode.FOUR_PHASE)
 
 
 def _vectors(program: Program) -> np.ndarray:

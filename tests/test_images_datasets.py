@@ -8,11 +8,10 @@ import pytest
 from command_line import caduceus, here
 from image_networks import conv, dense, written
 
-from caduceus import images
+from data import inputs, pictures
 from golden.reference import host
-from spec import network
 from spec.errors import UserError
-from spec.network import Layer, Pool
+from spec.network import Layer, Network, Pool
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
@@ -58,7 +57,7 @@ def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tupl
     assert 0 <= report["rtl_accuracy"] <= 1
     run = caduceus("accuracy", *what, CIFAR10=cifar10)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert f"golden {report['rtl_accuracy']:.2%} of 3 images" in run.stdout
+    assert f"golden {report['rtl_accuracy']:.2%} over 3 images" in run.stdout
     run = caduceus("sim", *what)
     assert run.returncode == 2
     assert "environment variable CIFAR10" in run.stderr and run.stderr.count("\n") == 1
@@ -74,7 +73,7 @@ def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
     # Nor are they made: so many would not fit the memory.
     run = here("accuracy", *what, "--images", 100_000_000)
     assert run.returncode == 2
-    assert "takes random images: allowed is one with a data set" in run.stderr
+    assert "takes random images or vectors: allowed is one with a data set" in run.stderr
     assert run.stderr.count("\n") == 1
     output = tmp_path / "result.json"
     run = caduceus("sim", *what, "--images", 1, "--output", output)
@@ -86,10 +85,11 @@ def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
 def test_cifar10_images_are_those_of_the_files(
     tmp_path: Path, cifar10: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(images.CIFAR10_VARIABLE, str(cifar10))
+    monkeypatch.setenv(pictures.CIFAR10_VARIABLE, str(cifar10))
     layers = (conv("conv", 4, kernel=2, stride=2),)
-    found, _ = network.load(written(tmp_path / "net", (34, 40, 3), layers, "cifar10"))
-    x, labels = images.inputs(found, 2)
+    found = Network.load(written(tmp_path / "net", (34, 40, 3), layers, "cifar10"))
+    given = inputs(found, 2)
+    x, labels = given.x, given.labels
     # A record is the label, then the pixels, colour by colour and row by row.
     records = np.fromfile(cifar10 / "test_batch.bin", np.uint8).reshape(3, 3073)[:2]
     np.testing.assert_array_equal(labels, records[:, 0])
@@ -99,24 +99,24 @@ def test_cifar10_images_are_those_of_the_files(
     # A pixel of 1.0 is 127 steps of 1 / 127; there are no ties.
     np.testing.assert_array_equal(x, np.rint(expected / 255 * 127).reshape(x.shape))
     with pytest.raises(UserError, match=r"^images = 4: allowed is 1 to 3$"):
-        images.inputs(found, 4)
+        inputs(found, 4)
 
 
 def test_smaller_images_stand_in_the_middle(tmp_path: Path) -> None:
-    found, _ = network.load(_write(tmp_path, "fashion_mnist", 1, ONE_TILE))
-    given, labels = images.pictures(found, 2)
-    shipped, expected = images.first(2)
+    found = Network.load(_write(tmp_path, "fashion_mnist", 1, ONE_TILE))
+    given, labels = pictures.pictures(found.graph, 2)
+    shipped, expected = pictures.first(2)
     assert given.shape == (2, 32, 32, 1)
     np.testing.assert_array_equal(given[:, 2:30, 2:30, 0], shipped)
     assert given.sum() == shipped.sum()
     np.testing.assert_array_equal(labels, expected)
-    x, _ = images.inputs(found, 2)
+    x = inputs(found, 2).x
     np.testing.assert_array_equal(
-        x[1, :, 0], host.quantise_input(given[1, ..., 0], found.input.scale).ravel()
+        x[1, :, 0], host.quantise_input(given[1, ..., 0], found.graph.input.scale).ravel()
     )
 
 
 def test_images_of_another_kind_are_refused(tmp_path: Path) -> None:
-    found, _ = network.load(_write(tmp_path, "fashion_mnist", 3, ONE_TILE))
+    found = Network.load(_write(tmp_path, "fashion_mnist", 3, ONE_TILE))
     with pytest.raises(UserError, match="takes 32x32x3: allowed for images of fashion_mnist is"):
-        images.inputs(found, 1)
+        inputs(found, 1)

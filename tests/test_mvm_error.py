@@ -5,16 +5,17 @@ import math
 
 import numpy as np
 import pytest
-from compiler.one_tile import compile_network
 from rich.console import Console
 
 from caduceus.deploy import DeviceRequest
+from compiler.network import compile_network
 from golden.fast.tile import Tile
 from pcm import settings
 from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode
-from spec.network import Input, Layer, Network, Weights
+from spec.network import Graph, Input, Layer, Network, Weights
+from spec.program_codes import computing, device_codes
 from study import mvm_error
 from study.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task
 
@@ -97,14 +98,15 @@ def test_the_largest_code_is_the_largest_that_does_not_saturate(mode):
     assert 1 < code < 510
 
     def counts(gmax: int, chip) -> np.ndarray:
-        layer = Layer(name="a", kind="dense", outputs=16, relu=False, gmax=gmax, output_scale=1.0)
-        network = Network(
-            format=1, name="a", dataset="random", weights="none", layers=(layer,),
-            input=Input(height=1, width=1, channels=16, scale=1.0),
+        layer = Layer(name="a", op="dense", outputs=16, relu=False, gmax=gmax, output_scale=1.0)
+        graph = Graph(
+            format=2, name="a", dataset="random", weights="none", nodes=(layer,),
+            input=Input(shape=(16,), scale=1.0),
         )  # fmt: skip
         parameters = Weights(small.weight.astype(np.float32), np.zeros(16, np.float32))
-        (made,) = compile_network(network, {"a": parameters}, chip, mode).layers
-        state = pcm_state.ideal(chip, made.codes[np.newaxis])
+        program = compile_network(Network(graph, {"a": parameters}), chip, mode)
+        (made,) = computing(program)
+        state = pcm_state.ideal(chip, device_codes(program, chip))
         return np.stack(Tile(chip, state).counts(made.config, small.x))
 
     free = TINY.model_copy(update={"adc": TINY.adc.model_copy(update={"phase_limit": 4000})})

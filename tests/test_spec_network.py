@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import yaml
 
-from spec import network, recurrent
 from spec.errors import UserError
+from spec.network import NETWORKS_DIR, TEXT, Network, geometries
 
 
 @pytest.fixture
 def folder(tmp_path):
-    shutil.copytree(network.NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
+    shutil.copytree(NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
     return tmp_path / "net"
 
 
@@ -26,15 +26,18 @@ def edit(folder, change):
 
 
 def test_shipped_networks_load():
-    assert {"fashion_small", "fashion_tiny"} <= set(network.available())
-    for name in network.available():
-        found = recurrent.find(name) or network.find(name)
-        assert found[0].name == name
+    assert {"fashion_small", "fashion_tiny"} <= set(Network.available())
+    for name in Network.available():
+        assert Network.find(name).name == name
+
+
+def test_only_sequences_are_recurrent() -> None:
+    texts = {"lstm_ptb", "lstm_tiny", "lstm_504"}
+    assert {name for name in Network.available() if Network.find(name).recurrent} == texts
 
 
 def test_geometry_follows_the_layers():
-    description, _ = network.find("fashion_small")
-    conv1, conv2, dense = network.geometries(description)
+    conv1, conv2, dense = geometries(Network.find("fashion_small").graph)
     assert (conv1.input, conv1.rows, conv1.output) == ((28, 28, 1), 9, (28, 28, 28))
     assert (conv1.pooled, conv2.rows) == ((14, 14, 28), 252)
     assert (dense.rows, dense.output) == (256, (1, 1, 10))
@@ -44,41 +47,69 @@ def test_an_unknown_name_lists_those_there_are():
     with pytest.raises(
         UserError, match=r"unknown network 'x': there are .*fashion_small, fashion_t"
     ):
-        network.find("x")
+        Network.find("x")
 
 
 def test_random_images_need_no_accuracy(folder):
     def change(document):
         document.update(dataset="random")
-        del document["float_accuracy"]
+        del document["metric"]
 
-    description, _ = network.load(edit(folder, change))
-    assert description.float_accuracy is None
+    assert Network.load(edit(folder, change)).graph.metric is None
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda d: d["layers"][0].update(gmax=511), r"layers\.0\.gmax = 511: allowed is"),
-        (lambda d: d["layers"][0].update(knrl=2), r"layers\.0\.knrl = 2: unknown key, allowed are"),
-        (lambda d: d["layers"][-1].update(kernel=2), r"kernel = 2: allowed is nothing: a dense"),
-        (lambda d: d["layers"][0].update(kernel=29), r"layer conv1: kernel = 29: allowed is at m"),
-        (lambda d: d["layers"][2]["pool"].update(size=9), r"layer conv3: pool\.size = 9: allowed"),
-        (lambda d: d.pop("float_accuracy"), r"yaml: float_accuracy is missing$"),
-        (lambda d: d.update(float_accuracy=None), r"yaml: float_accuracy is missing$"),
-        (lambda d: d.update(float_accuracy=2.0), r"float_accuracy = 2\.0: allowed is"),
-        (lambda d: d.update(dataset="random"), r"float_accuracy = 0\.8189: allowed is nothing: d"),
+        (lambda d: d["nodes"][0].update(gmax=511), r"nodes\.0\.gmax = 511: allowed is"),
+        (lambda d: d["nodes"][0].update(knrl=2), r"nodes\.0\.knrl = 2: unknown key, allowed are"),
+        (lambda d: d["nodes"][-1].update(kernel=2), r"kernel = 2: allowed is nothing: a dense"),
+        (lambda d: d["nodes"][0].update(kernel=29), r"node conv1: kernel = 29: allowed is at m"),
+        (lambda d: d["nodes"][2]["pool"].update(size=9), r"node conv3: pool\.size = 9: allowed"),
+        (lambda d: d["metric"].pop("float"), r"yaml: metric\.float is missing$"),
+        (lambda d: d["metric"].update(float=None), r"metric\.float = None: allowed is a valid num"),
+        (lambda d: d["metric"].update(float=2.0), r"metric\.float = 2\.0: allowed is"),
+        (lambda d: d["metric"].update(float=-0.1), r"metric\.float = -0\.1: allowed is"),
+        (lambda d: d["metric"].update(name="bpc"), r"metric\.name = 'bpc': allowed is accuracy"),
+        (lambda d: d.update(dataset="random"), r"metric\.name = 'accuracy': allowed is nothing: d"),
+        (
+            lambda d: d["nodes"][0].update(op="cnv"),
+            r"nodes\.0\.op = 'cnv': allowed is 'conv', 'den",
+        ),
+        (lambda d: d["nodes"][0].pop("op"), r"yaml: nodes\.0\.op is missing$"),
+        (lambda d: d["nodes"][0].pop("relu"), r"yaml: nodes\.0\.relu is missing$"),
+        (
+            lambda d: d["nodes"][2]["pool"].update(kind="min"),
+            r"nodes\.2\.pool\.kind = 'min': allow",
+        ),
+        (
+            lambda d: d["nodes"][2]["pool"].update(pad=1),
+            r"nodes\.2\.pool\.pad = 1: unknown key, al",
+        ),
+        (
+            lambda d: d["nodes"][1].update(input="conv9"),
+            r"nodes\.conv2\.input = 'conv9': allowed is",
+        ),
+        (
+            lambda d: d["input"].update(shape=[28, 28]),
+            r"input\.shape = \[28, 28\]: allowed is \[hei",
+        ),
+        (lambda d: d["input"].update(shape=[28]), r"input\.shape = \[28\]: allowed is an image's"),
+        (
+            lambda d: d["input"].update(symbols="ab"),
+            r"input\.symbols = 'ab': allowed is nothing: f",
+        ),
         (lambda d: d.update(dataset="mnist"), r"dataset = 'mnist': allowed is"),
-        (lambda d: d.update(layers=[]), r"layers = \(\): allowed is|layers = "),
-        (lambda d: d["layers"].append(d["layers"][0]), r"layers = .*: allowed is distinct"),
+        (lambda d: d.update(nodes=[]), r"nodes = \(\): allowed is"),
+        (lambda d: d["nodes"].append(d["nodes"][0]), r"nodes = .*: allowed is distinct"),
         (lambda d: d.update(weights="none.npz"), r"none\.npz: cannot read the weights"),
-        (lambda d: d["layers"][0].update(outputs=15), r"conv1\.weight is \[16, 16\]: allowed is"),
+        (lambda d: d["nodes"][0].update(outputs=15), r"conv1\.weight is \[16, 16\]: allowed is"),
     ],
 )
 def test_a_mistake_is_one_sentence(folder, change, sentence):
     path = edit(folder, change)
     with pytest.raises(UserError, match=sentence) as refusal:
-        network.load(path)
+        Network.load(path)
     assert "\n" not in str(refusal.value)
 
 
@@ -86,7 +117,7 @@ def test_damaged_weights_are_refused(folder):
     file = folder / "weights.npz"
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(UserError, match=r"weights\.npz: not a weights file"):
-        network.load(folder / "network.yaml")
+        Network.load(folder / "network.yaml")
 
 
 def test_weights_that_are_not_numbers_are_refused(folder):
@@ -96,16 +127,140 @@ def test_weights_that_are_not_numbers_are_refused(folder):
     arrays["conv1.bias"] = np.full_like(arrays["conv1.bias"], np.nan)
     np.savez(file, **arrays)
     with pytest.raises(UserError, match=r"conv1\.bias holds a value that is not finite"):
-        network.load(folder / "network.yaml")
+        Network.load(folder / "network.yaml")
     arrays["conv1.bias"] = np.zeros_like(arrays["conv1.bias"])
     steps = {"conv1.weight_step": np.float32(1e38)}
     np.savez(file, **arrays | {"conv1.weight": 100 * np.ones_like(arrays["conv1.weight"])}, **steps)
     sentence = r"conv1\.weight times conv1\.weight_step = 1e\+38 holds"
     with warnings.catch_warnings(), pytest.raises(UserError, match=sentence):
         warnings.simplefilter("error")
-        network.load(folder / "network.yaml")
+        Network.load(folder / "network.yaml")
     for other, sentence in (("U3", r"is <U3"), ("c8", r"is complex64"), ("O", r"not a weights")):
         arrays["conv1.bias"] = np.zeros(arrays["conv1.bias"].shape, dtype=other)
         np.savez(file, **arrays)
         with pytest.raises(UserError, match=sentence):
-            network.load(folder / "network.yaml")
+            Network.load(folder / "network.yaml")
+
+
+# --- networks that take sequences -------------------------------------------------------------
+
+GOOD = """format: 2
+name: small
+dataset: text
+input: {shape: [3], scale: 0.01, symbols: "ab"}
+weights: weights.npz
+nodes:
+- {name: lstm, op: lstm, hidden: 2, input_gmax: 10, hidden_gmax: 20,
+   gate_scales: [0.1, 0.2, 0.3, 0.4], output_scale: 0.5}
+- {name: dense, op: dense, outputs: 2, relu: false, gmax: 30, output_scale: 0.6}
+metric: {name: bpc, float: 1.5}
+"""
+ARRAYS = {
+    "embedding": np.arange(6, dtype=np.int8).reshape(2, 3),
+    "lstm.input": np.ones((3, 8), np.float16),
+    "lstm.hidden": np.ones((2, 8), np.float16),
+    "lstm.bias": np.zeros(8, np.float32),
+    "dense.weight": np.ones((2, 2), np.float16),
+    "dense.bias": np.zeros(2, np.float32),
+}
+
+
+def _write(folder, text: str = GOOD, **arrays):
+    (folder / "network.yaml").write_text(text)
+    np.savez(folder / "weights.npz", **(ARRAYS | arrays))
+    (folder / TEXT).write_text("abba")
+    return folder / "network.yaml"
+
+
+def test_what_is_written_is_read(tmp_path) -> None:
+    found = Network.load(_write(tmp_path))
+    graph, lstm = found.graph, found.graph.nodes[0]
+    assert (lstm.hidden, graph.outputs, graph.metric.float) == (2, 2, 1.5)
+    assert lstm.gate_scales == (0.1, 0.2, 0.3, 0.4)
+    assert found.embedding.dtype == np.int8
+    assert found.weights["lstm"].input.dtype == np.float32
+    np.testing.assert_array_equal(found.weights["dense"].weight, ARRAYS["dense.weight"])
+    assert Network.find(str(tmp_path / "network.yaml")).graph == graph
+    assert found.text == "abba"
+
+
+def test_without_a_dense_layer_the_hidden_state_is_the_output(tmp_path) -> None:
+    text = GOOD.replace("dataset: text", "dataset: random").replace(', symbols: "ab"', "")
+    lines = [
+        line for line in text.splitlines() if not line.startswith(("- {name: dense", "metric"))
+    ]
+    found = Network.load(_write(tmp_path, "\n".join(lines)))
+    assert (found.graph.outputs, found.embedding, list(found.weights)) == (2, None, ["lstm"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"ab"', '"aa"', "input.symbols = 'aa': allowed is characters that are all different"),
+        (
+            "outputs: 2",
+            "outputs: 3",
+            "nodes.dense.outputs = 3: allowed is as many as input.symbols has",
+        ),
+        ("dataset: text", "dataset: random", "input.symbols = 'ab': allowed is nothing"),
+        (', symbols: "ab"', "", "input.symbols = None: allowed is the symbols of the text"),
+        ("input_gmax: 10", "input_gmax: 511", "nodes.0.input_gmax = 511: allowed is less than or"),
+        (", 0.4]", "]", "nodes.0.gate_scales = .*: allowed is 4 numbers"),
+        ("nodes:", "knots:", "knots = .*: unknown key, allowed are format, name, dataset"),
+        ("hidden: 2,", "hidden: 0,", "nodes.0.hidden = 0: allowed is"),
+        ("hidden: 2,", "gates: 4, hidden: 2,", "nodes.0.gates = 4: unknown key, allowed are name"),
+        ("name: small", "name: Small", "name = 'Small': allowed is"),
+        (
+            "[3]",
+            "[1, 1, 3]",
+            r"input.shape = \[1, 1, 3\]: allowed is \[size\]: an L",
+        ),
+        ("dataset: text", "dataset: cifar10", r"input.shape = \[3\]: allowed is an image's"),
+        ("name: bpc", "name: accuracy", "metric.float = 1.5: allowed is 0 to 1 for an accuracy"),
+    ],
+)
+def test_mistakes_are_told(tmp_path, old: str, new: str, sentence: str) -> None:
+    assert old in GOOD
+    with pytest.raises(UserError, match=f"network.yaml: {sentence}"):
+        Network.load(_write(tmp_path, GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "sentence"),
+    [
+        ("lstm.hidden", np.ones((2, 7)), r"lstm.hidden is \[2, 7\]: allowed is \[2, 8\]"),
+        ("embedding", np.ones((2, 3)), "embedding is float64: allowed is int8"),
+        ("lstm.bias", np.full(8, np.nan), "lstm.bias holds a value that is not finite"),
+        ("dense.bias", np.array(["a", "b"]), "dense.bias is <U1: allowed are real numbers"),
+    ],
+)
+def test_weights_that_do_not_fit_are_told(tmp_path, name: str, array, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        Network.load(_write(tmp_path, **{name: array}))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"abc", "text.txt: character 2 is 'c': allowed are the network's input.symbols, 'ab'"),
+        (b"a", "text.txt: 1 characters: allowed are two or more"),
+        (b"", "text.txt: 0 characters: allowed are two or more"),
+        (b"ab\xff", "text.txt: cannot read the text: not UTF-8"),
+    ],
+)
+def test_a_bad_text_is_told(tmp_path, content: bytes, sentence: str) -> None:
+    path = _write(tmp_path)
+    (tmp_path / TEXT).write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        Network.load(path)
+
+
+def test_a_network_need_not_have_a_text(tmp_path) -> None:
+    path = _write(tmp_path)
+    (tmp_path / TEXT).unlink()
+    assert Network.load(path).text is None
+
+
+def test_a_name_that_is_not_there_is_told() -> None:
+    with pytest.raises(UserError, match=r"unknown network 'nothing': there are .*lstm_ptb"):
+        Network.find("nothing")

@@ -172,10 +172,10 @@ def test_a_header_that_was_made_otherwise_is_refused(tmp_path):
     _refused(tmp_path / "a.img", longer[:16] + digest + longer[FIXED:])
     arrays = image[FIXED + length :]
     assert _refused(tmp_path / "a.img", _resealed(image, arrays=arrays + b"x")) == (
-        "1 bytes after the last tile's arrays: allowed is 0"
+        "program image: 1 bytes after the last array: allowed is 0"
     )
     assert _refused(tmp_path / "a.img", _resealed(image, arrays=arrays[:-1])) == (
-        "tile 3: 119 bytes are left for an array: allowed is 120"
+        "program image: tiles.3.codes: 119 bytes are left for an array: allowed is 120"
     )
 
 

@@ -163,9 +163,9 @@ def test_sources_are_what_is_imported():
     assert {
         "study/points.py", "golden/fast/tile.py", "pcm/devices.py", "spec/formats.py"
     } <= found  # fmt: skip
-    assert {"train/streams.py", "compiler/images.py", "pcm/__init__.py"} <= found
+    assert {"data/streams.py", "compiler/images.py", "pcm/__init__.py"} <= found
     # What shows results does not decide them.
-    assert not found & {"caduceus/sweep.py", "caduceus/cli/main.py", "caduceus/sim.py"}
+    assert not found & {"study/sweep.py", "caduceus/cli/main.py", "caduceus/sim.py"}
     assert not any(path.startswith(("hdl/", "tb/")) for path in found)
 
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from caduceus import accuracy, bpc, collect, farm, points
 from caduceus.cli.main import main
 from caduceus.deploy import ideal
 from spec import chip as chips
-from spec import recurrent
 from spec.formats import ReadMode
+from spec.network import Network
+from study import collect, farm, measure, points
 from study.points import Point
 
 
@@ -110,25 +110,23 @@ def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
         main()
     assert not end.value.code
     told = capsys.readouterr().out
-    assert "hermes_tdp devices, seed 7, 3600 s old: golden" in told and "of 20 images" in told
+    assert "hermes_tdp devices, seed 7, 3600 s old: golden" in told and "over 20 images" in told
     point = Point("fashion_tiny", "tiny", "4-phase", "hermes_tdp", None, 7, 3600.0, 20)
     assert f"golden {points.measure(point).value:.2%}" in told
 
 
 @pytest.mark.parametrize("network", ["fashion_tiny", "lstm_tiny"])
 def test_a_point_of_a_sweep_writes_no_file(monkeypatch, network):
-    for module in (accuracy, bpc):
-        monkeypatch.setattr(module, "write_whole", None)
+    monkeypatch.setattr(measure, "write_whole", None)
     assert points.measure(Point(network, "tiny", "4-phase", "ideal", None, 0, 0.0, 20)).count == 20
 
 
 def test_a_single_measurement_of_all_is_known_afterwards(tmp_path, monkeypatch):
     """Of the whole test text, but not of its beginning."""
-    monkeypatch.setattr(bpc, "BUILD", tmp_path)
-    found, chip, mode = recurrent.find("lstm_tiny"), chips.find("tiny"), ReadMode.ONE_PHASE
-    whole = len(bpc.whole_text(*found)) - 1
-    for count, known in ((20, None), (whole, 1.25)):
-        report = {"characters": count, "golden_bpc": 1.25}
-        bpc.keep(*found, chip, mode, ideal(), report)
-        assert bpc.known(*found, chip, mode) == known
+    monkeypatch.setattr(measure, "BUILD", tmp_path)
+    found, chip, mode = Network.find("lstm_tiny"), chips.find("tiny"), ReadMode.ONE_PHASE
+    for count, known in ((20, False), (measure.whole(found), True)):
+        report = {"count": count, "value": 1.25}
+        measure.keep(found, chip, mode, ideal(), report)
+        assert measure.known(found, chip, mode) == (report if known else None)
         assert json.loads((tmp_path / "accuracy.json").read_text()) == report

@@ -16,16 +16,17 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from weights_files import same_arrays
 
+import data
 from data import fashion_mnist
-from spec import chip, formats, network
+from spec import chip, formats
 from spec.errors import UserError
-from spec.network import NETWORKS_DIR, Layer, Weights
+from spec.network import NETWORKS_DIR, Layer, Network, Weights, geometries
 from train.export import export, to_yaml
 from train.fashion import main
 from train.topology import Task, tasks
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGES = Path(__file__).resolve().parent / "data" / "fashion_mnist_test20.npz"
+IMAGES = Path(data.__file__).with_name("fashion_mnist_test20.npz")
 TASKS = {name: task for name, task in tasks().items() if task.one_tile}
 
 each_network = pytest.mark.parametrize("name", sorted(TASKS))
@@ -34,22 +35,23 @@ each_network = pytest.mark.parametrize("name", sorted(TASKS))
 # --- the committed networks ----------------------------------------------------------------------
 @each_network
 def test_committed_network_has_the_shapes_that_training_describes(name: str) -> None:
-    committed, _ = network.find(name)
+    committed = Network.find(name).graph
     described = TASKS[name].untrained
     layers = tuple(
         shape.model_copy(update={"gmax": layer.gmax, "output_scale": layer.output_scale})
-        for shape, layer in zip(described.layers, committed.layers, strict=True)
+        for shape, layer in zip(described.nodes, committed.nodes, strict=True)
     )
-    update = {"layers": layers, "float_accuracy": committed.float_accuracy}
+    update = {"nodes": layers, "metric": committed.metric}
     assert committed == described.model_copy(update=update)
 
 
 @each_network
 def test_committed_matrices_fit_the_array(name: str) -> None:
-    committed, weights = network.find(name)
+    found = Network.find(name)
+    committed, weights = found.graph, found.weights
     array = TASKS[name].chip.array
     mvms = 0
-    for layer, geometry in zip(committed.layers, network.geometries(committed), strict=True):
+    for layer, geometry in zip(committed.nodes, geometries(committed), strict=True):
         rows, columns = weights[layer.name].weight.shape
         assert (rows, columns) == (geometry.rows, layer.outputs)
         assert rows <= array.rows and columns <= array.columns
@@ -60,17 +62,17 @@ def test_committed_matrices_fit_the_array(name: str) -> None:
 
 @each_network
 def test_committed_weights_are_binary16_and_biases_binary32(name: str) -> None:
-    committed, _ = network.find(name)
+    committed = Network.find(name).graph
     with np.load(NETWORKS_DIR / name / committed.weights) as arrays:
         kinds = {array: arrays[array].dtype for array in arrays.files}
-    expected = {f"{layer.name}.weight": np.dtype(np.float16) for layer in committed.layers}
-    expected |= {f"{layer.name}.bias": np.dtype(np.float32) for layer in committed.layers}
+    expected = {f"{layer.name}.weight": np.dtype(np.float16) for layer in committed.nodes}
+    expected |= {f"{layer.name}.bias": np.dtype(np.float32) for layer in committed.nodes}
     assert kinds == expected
 
 
 @each_network
 def test_export_writes_the_committed_files_again(name: str, tmp_path: Path) -> None:
-    committed, _ = network.find(name)
+    committed = Network.find(name).graph
     with np.load(NETWORKS_DIR / name / committed.weights) as arrays:
         export(committed, dict(arrays), tmp_path)
     shipped, description = NETWORKS_DIR / name, "network.yaml"
@@ -103,7 +105,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 def test_yaml_leaves_out_what_was_never_set() -> None:
     text = to_yaml(TASKS["fashion_tiny"].untrained)
     assert (
-        "  - {name: dense, kind: dense, outputs: 10, relu: false, gmax: 510, output_scale: 1.0}\n"
+        "  - {name: dense, op: dense, outputs: 10, relu: false, gmax: 510, output_scale: 1.0}\n"
         in text
     )
 
@@ -111,7 +113,7 @@ def test_yaml_leaves_out_what_was_never_set() -> None:
 # --- the committed networks in the chip's arithmetic ---------------------------------------------
 def _patches(x: NDArray[np.int64], layer: Layer) -> NDArray[np.int64]:
     """[N, y, x, channel] to the inputs of every MVM, [N, y', x', rows]."""
-    if layer.kind == "dense":
+    if layer.op == "dense":
         return x.reshape(len(x), 1, 1, -1)
     around = (layer.padding, layer.padding)
     padded = np.pad(x, ((0, 0), around, around, (0, 0)))
@@ -125,7 +127,8 @@ class Reference:
     """A network in the chip's integer arithmetic; counts the conversions that saturate."""
 
     def __init__(self, name: str, mode: formats.ReadMode) -> None:
-        self.network, self.weights = network.find(name)
+        found = Network.find(name)
+        self.network, self.weights = found.graph, found.weights
         self.chip = TASKS[name].chip
         self.mode = mode
         self.conversions = self.saturated = 0
@@ -134,7 +137,7 @@ class Reference:
         """Class of each image [N, 28, 28]: the first of the largest logits."""
         step = self.network.input.scale
         x = np.rint(images[..., None] / 255 / step).astype(np.int64)
-        for layer in self.network.layers:
+        for layer in self.network.nodes:
             x = self._layer(x, layer, self.weights[layer.name], step)
             step = layer.output_scale
         return x.reshape(len(x), -1).argmax(axis=1)
@@ -202,9 +205,9 @@ def test_gmax_too_large_would_saturate() -> None:
     """The saturation check above can fail: twice the `gmax` breaks it."""
     reference = Reference("fashion_small", formats.ReadMode.FOUR_PHASE)
     layers = tuple(
-        layer.model_copy(update={"gmax": 2 * layer.gmax}) for layer in reference.network.layers
+        layer.model_copy(update={"gmax": 2 * layer.gmax}) for layer in reference.network.nodes
     )
-    reference.network = reference.network.model_copy(update={"layers": layers})
+    reference.network = reference.network.model_copy(update={"nodes": layers})
     reference.classify(_images()[0])
     assert reference.saturated > 1e-4 * reference.conversions
 

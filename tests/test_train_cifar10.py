@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from data import cifar10
-from spec import network
 from spec.errors import UserError
+from spec.network import Network
 from train.fashion import main
 from train.recipe import RECIPES
 
@@ -124,7 +124,8 @@ def test_three_channels_through_both_stages(tmp_path: Path, monkeypatch) -> None
     output = tmp_path / "resnet9_cifar10"
     loop.run("resnet9_cifar10", recipe, training, measuring, output, seed=1, threads=1)
 
-    described, weights = network.load(output / "network.yaml")
+    found = Network.load(output / "network.yaml")
+    described, weights = found.graph, found.weights
     assert described.dataset == "cifar10"
     assert weights["conv0"].weight.shape == (27, 56)
     with np.load(output / "weights.npz") as arrays:

@@ -7,7 +7,7 @@ Nothing here needs PyTorch or the Penn Treebank. The chip's arithmetic is writte
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,9 @@ from weights_files import same_arrays
 
 from data import characters
 from data.streams import IGNORED, streams
-from spec import chip, formats, gdpu, recurrent
+from spec import chip, formats, gdpu
 from spec.errors import UserError
-from spec.network import NETWORKS_DIR
+from spec.network import NETWORKS_DIR, Network
 from train.export import export
 from train.ptb import main
 from train.random_lstm import random_lstm
@@ -46,38 +46,39 @@ NEWS = """ the company said it will sell the unit to a group of new york investo
 # --- the committed networks ----------------------------------------------------------------------
 @each_trained
 def test_committed_network_has_the_shapes_that_training_describes(name: str) -> None:
-    committed, _ = recurrent.find(name)
+    committed = Network.find(name).graph
     described = task(name, committed.input.symbols, SHAPES[name].dataset).untrained
     free = {"input_gmax", "hidden_gmax", "gate_scales", "output_scale"}
+    (lstm, dense), (free_lstm, free_dense) = described.nodes, committed.nodes
     update = {
-        "lstm": described.lstm.model_copy(
-            update={key: getattr(committed.lstm, key) for key in free}
+        "nodes": (
+            lstm.model_copy(update={key: getattr(free_lstm, key) for key in free}),
+            dense.model_copy(
+                update={key: getattr(free_dense, key) for key in ("gmax", "output_scale")}
+            ),
         ),
-        "dense": described.dense.model_copy(
-            update={key: getattr(committed.dense, key) for key in ("gmax", "output_scale")}
-        ),
-        "float_bpc": committed.float_bpc,
+        "metric": committed.metric,
     }
     assert committed == described.model_copy(update=update)
 
 
 def test_the_ptb_network_has_the_published_size() -> None:
-    _, weights = recurrent.find("lstm_ptb")
-    matrices = (weights.input, weights.hidden, weights.dense)
+    weights, dense = Network.find("lstm_ptb").weights.values()
+    matrices = (weights.input, weights.hidden, dense.weight)
     assert [matrix.shape for matrix in matrices] == [(128, 2016), (504, 2016), (504, 50)]
     assert sum(matrix.size for matrix in matrices) == 1_299_312
-    assert weights.bias.size + weights.dense_bias.size == 2_066
+    assert weights.bias.size + dense.bias.size == 2_066
 
 
 def test_the_tiny_network_reads_its_own_text() -> None:
-    committed, _ = recurrent.find("lstm_tiny")
+    committed = Network.find("lstm_tiny").graph
     assert committed.input.symbols == characters.symbols_of(characters.own_text(TINY_TEXT))
     assert len(committed.input.symbols) <= chip.find("tiny").array.columns
 
 
 @each_network
 def test_committed_arrays_have_their_types(name: str) -> None:
-    committed, _ = recurrent.find(name)
+    committed = Network.find(name).graph
     with np.load(NETWORKS_DIR / name / committed.weights) as arrays:
         kinds = {array: arrays[array].dtype for array in arrays.files}
     expected = {
@@ -90,15 +91,16 @@ def test_committed_arrays_have_their_types(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SHAPES))
 def test_export_writes_the_committed_files_again(name: str, tmp_path: Path) -> None:
-    committed, weights = recurrent.find(name)
+    found = Network.find(name)
+    committed, weights = found.graph, found.weights
     with np.load(NETWORKS_DIR / name / committed.weights) as arrays:
         export(committed, dict(arrays), tmp_path)
     shipped, description = NETWORKS_DIR / name, "network.yaml"
     assert (tmp_path / description).read_bytes() == (shipped / description).read_bytes()
     assert same_arrays(tmp_path / committed.weights, shipped / committed.weights)
-    again, read = recurrent.load(tmp_path / "network.yaml")
-    assert again == committed
-    np.testing.assert_array_equal(read.hidden, weights.hidden)
+    again = Network.load(tmp_path / "network.yaml")
+    assert again.graph == committed
+    np.testing.assert_array_equal(again.weights["lstm"].hidden, weights["lstm"].hidden)
 
 
 def test_the_script_writes_the_random_network_again(tmp_path: Path) -> None:
@@ -133,30 +135,34 @@ def read(
     mode: formats.ReadMode = formats.ReadMode.FOUR_PHASE,
     **changes: int,
 ) -> Reading:
-    network, weights = recurrent.find(name)
-    network = network.model_copy(update={"lstm": network.lstm.model_copy(update=changes)})
-    numbers = characters.encode(text, network.input.symbols)
-    model = RecurrentReference(network, weights, chip.find(SHAPES[name].chip_name), mode)
+    network = Network.find(name)
+    lstm, dense = network.graph.nodes
+    nodes = lstm.model_copy(update=changes), dense
+    network = replace(network, graph=network.graph.model_copy(update={"nodes": nodes}))
+    numbers = characters.encode(text, network.graph.input.symbols)
+    model = RecurrentReference(network, chip.find(SHAPES[name].chip_name), mode)
     total = 0.0
     for symbol, target in zip(numbers[:-1, np.newaxis], numbers[1:, np.newaxis], strict=True):
-        logits = model.read(symbol) * network.dense.output_scale
+        logits = model.read(symbol) * dense.output_scale
         total += float(bits_per_character(logits, target)[0])
     return Reading(model, total / (len(numbers) - 1))
 
 
 def float_bpc(name: str, text: str) -> float:
     """The network in binary64, with nothing rounded but its inputs."""
-    network, weights = recurrent.find(name)
-    numbers = characters.encode(text, network.input.symbols)
-    table = weights.embedding * network.input.scale @ weights.input.astype(np.float64)
-    h = c = np.zeros(network.lstm.hidden)
+    network = Network.find(name)
+    weights, dense = network.weights.values()
+    numbers = characters.encode(text, network.graph.input.symbols)
+    scale = network.graph.input.scale
+    table = network.embedding * scale @ weights.input.astype(np.float64)
+    h = c = np.zeros(network.graph.nodes[0].hidden)
     logits = []
     for symbol in numbers[:-1]:
         z = table[symbol] + h @ weights.hidden + weights.bias
         i, a, f, o = z.reshape(4, -1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(a)
         h = sigmoid(o) * np.tanh(c)
-        logits.append(h @ weights.dense + weights.dense_bias)
+        logits.append(h @ dense.weight + dense.bias)
     return float(bits_per_character(np.array(logits), numbers[1:]).mean())
 
 
@@ -165,9 +171,9 @@ def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def test_float_bpc_of_the_tiny_network_is_what_its_description_says() -> None:
-    network, _ = recurrent.find("lstm_tiny")
+    network = Network.find("lstm_tiny").graph
     assert float_bpc("lstm_tiny", characters.own_text(TINY_TEXT)) == pytest.approx(
-        network.float_bpc, abs=0.002
+        network.metric.float, abs=0.002
     )
 
 
@@ -175,9 +181,9 @@ def test_float_bpc_of_the_tiny_network_is_what_its_description_says() -> None:
 def test_the_tiny_network_predicts_its_text_in_the_chips_arithmetic(
     mode: formats.ReadMode,
 ) -> None:
-    network, _ = recurrent.find("lstm_tiny")
+    network = Network.find("lstm_tiny").graph
     reading = read("lstm_tiny", characters.own_text(TINY_TEXT), mode)
-    assert reading.bpc == pytest.approx(network.float_bpc, abs=0.05)
+    assert reading.bpc == pytest.approx(network.metric.float, abs=0.05)
     assert reading.saturated < 1e-3
 
 
@@ -196,12 +202,12 @@ def test_gmax_too_large_would_saturate() -> None:
 
 
 def test_the_random_network_neither_saturates_nor_sleeps() -> None:
-    network, weights = recurrent.find("lstm_504")
-    reference = RecurrentReference(network, weights, chip.find("hermes"), batch=2)
+    network = Network.find("lstm_504")
+    reference = RecurrentReference(network, chip.find("hermes"), batch=2)
     random = np.random.default_rng(1)
     limit = formats.INT8_MAX
     for _ in range(4):
-        h = reference.step(random.integers(-limit, limit + 1, (2, network.input.size)))
+        h = reference.step(random.integers(-limit, limit + 1, (2, network.graph.input.size)))
     assert not any(matrix.saturated for matrix in reference.matrices)
     assert np.abs(h).mean() > 10
 

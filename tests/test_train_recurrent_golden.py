@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from recurrent_reference import RecurrentReference
 
-from compiler.recurrent import compile_recurrent
+from compiler.network import compile_network
 from golden import machine
-from spec import chip, formats, pcm_state, recurrent
+from spec import chip, formats, pcm_state
+from spec.network import Network
 from spec.program_codes import device_codes
 
 
@@ -25,19 +26,19 @@ from spec.program_codes import device_codes
 def test_golden_gives_the_references_bits(
     name: str, chip_name: str, steps: int, mode: formats.ReadMode
 ) -> None:
-    network, weights = recurrent.find(name)
+    network = Network.find(name)
     description = chip.find(chip_name)
-    program = compile_recurrent(network, weights, description, mode)
+    program = compile_network(network, description, mode)
     state = pcm_state.ideal(description, device_codes(program, description))
     random = np.random.default_rng(2)
     size = (3, steps)
-    if weights.embedding is None:
+    if network.embedding is None:
         limit = formats.INT8_MAX
-        x = random.integers(-limit, limit + 1, (*size, network.input.size), dtype=np.int8)
+        x = random.integers(-limit, limit + 1, (*size, network.graph.input.size), dtype=np.int8)
     else:
-        x = weights.embedding[random.integers(0, len(weights.embedding), size)]
+        x = network.embedding[random.integers(0, len(network.embedding), size)]
     outputs = machine.run(program, description, state, x).outputs
-    reference = RecurrentReference(network, weights, description, mode, batch=3)
+    reference = RecurrentReference(network, description, mode, batch=3)
     for t in range(steps):
         np.testing.assert_array_equal(outputs[:, t], reference.step(x[:, t]), f"step {t}")
     assert len(np.unique(outputs)) > 50

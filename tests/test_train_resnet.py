@@ -13,15 +13,16 @@ from image_reference import reference
 from numpy.typing import NDArray
 from weights_files import same_arrays
 
+import data
 from compiler.split import split
-from spec import chip, network
+from spec import chip
 from spec.formats import ReadMode
-from spec.network import NETWORKS_DIR, geometries
+from spec.network import NETWORKS_DIR, Graph, Network, geometries
 from train import random_network
 from train.export import export
 from train.topology import tasks
 
-IMAGES = Path(__file__).resolve().parent / "data" / "fashion_mnist_test20.npz"
+IMAGES = Path(data.__file__).with_name("fashion_mnist_test20.npz")
 RESNET9 = tasks()["resnet9"]
 RANDOM = {"resnet_tiny": ("tiny", 4), "resnet8": ("hermes", 14), "resnet20": ("hermes", 38)}
 """Chip, and tiles that a network takes without replicas."""
@@ -45,23 +46,24 @@ def _shipped(count: int) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
 
 # --- the committed ResNet-9 ----------------------------------------------------------------------
 def test_resnet9_has_the_shapes_that_training_describes() -> None:
-    committed, weights = network.find("resnet9")
+    found = Network.find("resnet9")
+    committed, weights = found.graph, found.weights
     layers = tuple(
         shape.model_copy(update={"gmax": layer.gmax, "output_scale": layer.output_scale})
-        for shape, layer in zip(RESNET9.untrained.layers, committed.layers, strict=True)
+        for shape, layer in zip(RESNET9.untrained.nodes, committed.nodes, strict=True)
     )
-    update = {"layers": layers, "float_accuracy": committed.float_accuracy}
+    update = {"nodes": layers, "metric": committed.metric}
     assert committed == RESNET9.untrained.model_copy(update=update)
     published = [9, 504, 1008, 1008, 1008, 2016, 2016, 2016, 224]
-    assert [len(weights[layer.name].weight) for layer in committed.layers] == published
+    assert [len(weights[layer.name].weight) for layer in committed.nodes] == published
     assert round(sum(each.weight.size for each in weights.values()) / 1e6, 2) == 1.87
 
 
 def test_resnet9_is_exported_as_committed(tmp_path: Path) -> None:
-    committed, _ = network.find("resnet9")
+    committed = Network.find("resnet9").graph
     with np.load(NETWORKS_DIR / "resnet9" / committed.weights) as file:
         arrays = dict(file)
-    for layer in committed.layers:
+    for layer in committed.nodes:
         assert arrays[f"{layer.name}.weight"].dtype == np.int8
         assert arrays[f"{layer.name}.weight_step"].dtype == np.float32
         assert arrays[f"{layer.name}.bias"].dtype == np.float32
@@ -74,12 +76,13 @@ def test_resnet9_is_exported_as_committed(tmp_path: Path) -> None:
 
 @each_mode
 def test_resnet9_classifies_in_the_chips_arithmetic(mode: ReadMode) -> None:
-    committed, weights = network.find("resnet9")
+    found = Network.find("resnet9")
+    committed, weights = found.graph, found.weights
     x, labels = _shipped(10)
     maps = reference(committed, weights, RESNET9.chip, mode, x)
     logits = maps["dense"].pooled.reshape(len(x), -1)
     assert int((logits.argmax(axis=1) == labels).sum()) >= 8
-    for layer in committed.layers[:-1]:
+    for layer in committed.nodes[:-1]:
         assert np.mean(maps[layer.name].results == 127) < 0.02, layer.name
 
 
@@ -91,18 +94,19 @@ def test_the_training_scripts_model_is_the_chips() -> None:
     from train import analog_network
 
     torch.set_num_threads(1)
-    committed, weights = network.find("resnet9")
+    found = Network.find("resnet9")
+    committed, weights = found.graph, found.weights
     model = analog_network.AnalogNetwork(RESNET9)
     model.fold_norm()
     with torch.no_grad():
-        for each, layer in zip(model.layers, committed.layers, strict=True):
+        for each, layer in zip(model.layers, committed.nodes, strict=True):
             given = weights[layer.name]
             window = each.weight.permute(2, 3, 1, 0)
             window.copy_(torch.from_numpy(given.weight).reshape(window.shape))
             each.bias.copy_(torch.from_numpy(given.bias))
             each.gmax, each.output_scale = layer.gmax, layer.output_scale
         scales = {None: committed.input.scale}
-        scales |= {layer.name: layer.output_scale for layer in committed.layers}
+        scales |= {layer.name: layer.output_scale for layer in committed.nodes}
         for each, source in zip(model.layers, committed.inputs, strict=True):
             each.input_scale = scales[source]
             each.residual_scale = scales[each.layer.residual]
@@ -110,7 +114,7 @@ def test_the_training_scripts_model_is_the_chips() -> None:
         image = torch.from_numpy(x.reshape(2, 1, 32, 32).astype(np.float32) / 127)
         model.eval()
         for mode, phases in ((ReadMode.ONE_PHASE, 1), (ReadMode.FOUR_PHASE, 4)):
-            logits = model.analog(image, phases).numpy() / committed.layers[-1].output_scale
+            logits = model.analog(image, phases).numpy() / committed.nodes[-1].output_scale
             expected = reference(committed, weights, RESNET9.chip, mode, x)["dense"].pooled
             assert np.abs(logits - expected.reshape(2, -1)).max() <= 4
 
@@ -118,7 +122,7 @@ def test_the_training_scripts_model_is_the_chips() -> None:
 # --- networks with random weights ----------------------------------------------------------------
 @dataclass(frozen=True)
 class Made:
-    described: network.Network
+    described: Graph
     arrays: dict[str, NDArray]
 
 
@@ -130,7 +134,7 @@ def made() -> dict[str, Made]:
 @each_random
 def test_random_networks_are_made_as_committed(made: dict[str, Made], name: str) -> None:
     """Weights to the bit; what matrix products went into, as far as their order of sums goes."""
-    committed, _ = network.find(name)
+    committed = Network.find(name).graph
     with np.load(NETWORKS_DIR / name / committed.weights) as file:
         arrays = dict(file)
     assert arrays.keys() == made[name].arrays.keys()
@@ -138,7 +142,7 @@ def test_random_networks_are_made_as_committed(made: dict[str, Made], name: str)
         assert array.dtype == arrays[key].dtype
         tolerance = 1e-5 if key.endswith("bias") else 0
         np.testing.assert_allclose(array, arrays[key], rtol=tolerance, err_msg=key)
-    for again, layer in zip(made[name].described.layers, committed.layers, strict=True):
+    for again, layer in zip(made[name].described.nodes, committed.nodes, strict=True):
         assert again.output_scale == pytest.approx(layer.output_scale, rel=1e-5)
         assert abs(again.gmax - layer.gmax) <= 1
         assert again == layer.model_copy(
@@ -148,11 +152,11 @@ def test_random_networks_are_made_as_committed(made: dict[str, Made], name: str)
 
 @each_random
 def test_random_networks_fit_their_chip(name: str) -> None:
-    committed, _ = network.find(name)
+    committed = Network.find(name).graph
     on, tiles = RANDOM[name]
     device = chip.find(on)
     used = 0
-    for layer, geometry in zip(committed.layers, geometries(committed), strict=True):
+    for layer, geometry in zip(committed.nodes, geometries(committed), strict=True):
         blocks = split(geometry.rows, layer.outputs, device)
         used += len(blocks.rows) * len(blocks.columns)
     assert used == tiles <= device.grid.rows * device.grid.columns
@@ -161,13 +165,14 @@ def test_random_networks_fit_their_chip(name: str) -> None:
 @each_random
 @each_mode
 def test_random_networks_use_the_range_and_rarely_leave_it(name: str, mode: ReadMode) -> None:
-    committed, weights = network.find(name)
+    found = Network.find(name)
+    committed, weights = found.graph, found.weights
     shape = committed.input
     random = np.random.default_rng(11)
     size = (3, shape.height, shape.width, shape.channels)
     x = _pixels(random.integers(0, 256, size, dtype=np.uint8), 0)
     maps = reference(committed, weights, chip.find(RANDOM[name][0]), mode, x)
-    for layer in committed.layers:
+    for layer in committed.nodes:
         results = np.abs(maps[layer.name].results)
         assert results.max() >= 40, layer.name
         assert np.mean(results == 127) < 0.02, layer.name

@@ -134,8 +134,8 @@ class CharacterModel(nn.Module):
         """The network's description with what was trained in place."""
         scales, untrained = self.scales, self.task.untrained
         lstm = Lstm(
-            name="lstm", op="lstm", hidden=self.hidden, input_gmax=scales.input_gmax, hidden_gmax=scales.hidden_gmax,
-            gate_scales=scales.gates, output_scale=scales.hidden,
+            name="lstm", op="lstm", hidden=self.hidden, input_gmax=scales.input_gmax,
+            hidden_gmax=scales.hidden_gmax, gate_scales=scales.gates, output_scale=scales.hidden,
         )  # fmt: skip
         dense = Layer(
             name="dense", op="dense", outputs=len(self.dense_bias), relu=False,
