@@ -14,7 +14,7 @@ from caduceus import fpga
 from caduceus.bitstream import build, report
 from caduceus.bitstream.build import Step
 from caduceus.bitstream.report import Block, Resources
-from caduceus.sim import MAIN_JOB
+from data.own import OWN
 from fpga import pll
 from fpga.board import board
 from hdl.verilog import run_script
@@ -41,7 +41,7 @@ def test_pll_names_rates_that_it_can_make():
 
 
 @pytest.mark.parametrize("mode", list(ReadMode))
-@pytest.mark.parametrize("network", MAIN_JOB["ulx3s"])
+@pytest.mark.parametrize("network", OWN["ulx3s"].run)
 def test_the_boards_networks_fit_its_three_tiles(tmp_path, network, mode):
     run = here(
         "compile", "--chip", "ulx3s", "--net", network, "--read-mode", mode,

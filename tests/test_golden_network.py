@@ -62,7 +62,7 @@ def test_layer_after_layer_vector_after_vector(mode: ReadMode) -> None:
     assert [trace.name for trace in traces] == ["wide", "narrow", "last"]
     x = host.quantise_input(IMAGES, 0.02)
     for layer, state, trace in zip(program.layers, states, traces, strict=True):
-        if layer.layer.kind == "conv":
+        if layer.layer.op == "conv":
             x = host.im2col(x, layer.layer.kernel, layer.layer.stride, layer.layer.padding)
         vectors = x.reshape(-1, layer.geometry.rows)
         np.testing.assert_array_equal(trace.vectors, vectors)
