@@ -12,7 +12,7 @@ from spec import program_image
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Network
-from study.placement import report
+from study import placement
 
 
 def run(
@@ -44,5 +44,9 @@ def run(
         raise UserError(f"{output}: is a folder: allowed is a file")
     program = compile_network(found, description, read_mode, replicas, sample=sample(found))
     program_image.save(program, output)
-    text = report(program, description)
+    if replicas == "auto":
+        several = placement.replicas(program)
+        told = ",".join(f"{layer}={count}" for layer, count in several.items()) or "none help"
+        console.print(f"replicas: {told}", highlight=False, soft_wrap=True)
+    text = placement.report(program, description)
     console.print(f"{text}\n{output}", highlight=False, markup=False, soft_wrap=True)

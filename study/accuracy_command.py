@@ -53,11 +53,12 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     measure.keep(network, chip, request.read_mode, devices, report)
     metric, reference = report["metric"], report["float"]
     told = metrics.told(metric, report["value"])
-    over = f"{report['count']} {report['unit']} in {report['seconds']:.1f} s"
-    beside = "" if reference is None else f", float {metrics.told(metric, reference)} over all"
+    of = "of" if metric == "accuracy" else "over"
+    over = f"{of} {report['count']} {report['unit']} in {report['seconds']:.1f} s"
+    beside = "" if reference is None else f", float {metrics.told(metric, reference)} {of} all"
     console.print(
         f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads, "
-        f"{report['devices']}: golden {told} over {over}{beside}",
+        f"{report['devices']}: golden {told} {over}{beside}",
         highlight=False,
         soft_wrap=True,
     )

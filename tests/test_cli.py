@@ -6,7 +6,8 @@ import shutil
 import pytest
 from command_line import caduceus, here
 
-from spec import chip, network
+from spec import chip
+from spec.network import NETWORKS_DIR
 from train.export import export
 from train.random_layer import random_layer
 
@@ -156,7 +157,7 @@ def test_a_chip_without_a_network_asks_for_one(tmp_path):
 
 
 def test_damaged_weights_are_one_sentence(tmp_path):
-    shutil.copytree(network.NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
+    shutil.copytree(NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
     weights = tmp_path / "net" / "weights.npz"
     weights.write_bytes(weights.read_bytes()[:99])
     run = here("sim", "--chip", "tiny", "--net", tmp_path / "net" / "network.yaml")

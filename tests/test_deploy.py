@@ -63,7 +63,7 @@ def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
 
 
 def test_ideal_devices_are_what_the_program_asks_for() -> None:
-    program, x = compiled(settings.find("ideal"))
+    program, _ = compiled(settings.find("ideal"))
     same, state = deployed(program, TINY, ideal())
     wanted = pcm_state.ideal(TINY, device_codes(program, TINY))
     assert same is program
@@ -73,7 +73,7 @@ def test_ideal_devices_are_what_the_program_asks_for() -> None:
 
 def test_ideal_devices_may_have_converters_that_are_not() -> None:
     odd = settings.find("ideal").model_copy(update={"adc_gain_spread": 0.07})
-    program, x = compiled(odd)
+    program, _ = compiled(odd)
     same, state = deployed(program, TINY, DeviceRequest(odd, 3))
     assert state.gain_p.std() > 0 and not state.noise.any()
     assert np.array_equal(state.codes, device_codes(program, TINY))
@@ -82,7 +82,7 @@ def test_ideal_devices_may_have_converters_that_are_not() -> None:
 
 
 def test_calibration_and_compensation_change_their_constants_and_no_others() -> None:
-    program, x = compiled(TDP)
+    program, _ = compiled(TDP)
     for key, changed in (("calibrate", {"gain_p", "gain_n", "offset"}), ("compensate", {"scale"})):
         only = TDP.model_copy(update={"calibrate": False, "compensate": False} | {key: True})
         corrected, _ = deployed(program, TINY, DeviceRequest(only, 1, 3600.0))

@@ -102,7 +102,7 @@ def test_every_layer_is_as_the_reference_has_it(case: str, mode: ReadMode) -> No
         for got, wanted in ((made[name], maps.results), (left[name], maps.pooled)):
             assert got.dtype == np.int8
             np.testing.assert_array_equal(got, wanted.reshape(len(x), -1, wanted.shape[-1]), name)
-    last = expected[described.layers[-1].name].pooled
+    last = expected[described.nodes[-1].name].pooled
     assert (final.dtype, final.shape[0]) == (np.int8, len(x))
     np.testing.assert_array_equal(final, last.reshape(final.shape))
     # It means something: results of every layer use their range.
@@ -234,7 +234,7 @@ def test_maps_of_another_size_than_told() -> None:
     )
     _refused(
         f"outputs: stream {program.outputs[0].stream}: 1 packets come for an input: allowed are 2",
-        lambda: machine.run(replace(program, output_pixels=2), chip, state, x),
+        lambda: machine.run(replace(program, output_pixels=2, output=None), chip, state, x),
     )
 
 

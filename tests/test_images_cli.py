@@ -9,15 +9,16 @@ from command_line import caduceus, here
 from image_networks import conv, written
 from rich.console import Console
 
-from caduceus import chip_sim, images, pipeline, sim
+from caduceus import chip_sim, pipeline, sim
 from caduceus.image_sim import ImageOutcome
 from caduceus.paths import BUILD
-from compiler.images import compile_images
+from compiler.network import compile_network
+from data import inputs
 from golden import machine
-from spec import chip, network, pcm_state
+from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Pool
+from spec.network import Network, Pool
 from spec.program_codes import computing, device_codes
 from tb import image_job
 
@@ -80,9 +81,9 @@ def test_the_main_job_is_a_network_of_images_and_one_of_text(tmp_path) -> None:
 def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     """The whole flow with one bit of one device inverted on the RTL's side only."""
     description = chip.find("tiny")
-    found, weights = network.find("resnet_tiny")
-    program = compile_images(found, weights, description, ReadMode.ONE_PHASE)
-    x, _ = images.inputs(found, 1)
+    found = Network.find("resnet_tiny")
+    program = compile_network(found, description, ReadMode.ONE_PHASE)
+    x = inputs(found, 1).x
     place = BUILD / "sim" / "tiny-chip-verilator"
     run = chip_sim.ChipRun(description, "tiny", program, x, "verilator", place)
     state = pcm_state.ideal(description, device_codes(program, description))
@@ -202,9 +203,9 @@ def test_compile_shows_placement_and_buffers(tmp_path) -> None:
     run = here("compile", "--net", "resnet9", "--replicas", "auto", "--output", output)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("replicas: conv0=2,conv1=2\n")
-    assert "1024 pixels in, 10 values out an image" in run.stdout
+    assert "1024 values in and 10 out per image" in run.stdout
     assert "43 of 64 tiles compute" in run.stdout
-    assert "conv1: 4 tiles in 2 replicas, 1024 vectors an image" in run.stdout
+    assert "conv1: 4 tiles, 2x1 blocks in 2 replicas, 1024 vectors per image" in run.stdout
     assert "of 8192 bytes" in run.stdout
     assert "partial sums of conv7" in run.stdout and "pixels of conv6" in run.stdout
     assert output.stat().st_size > 1_800_000
@@ -226,7 +227,7 @@ def test_accuracy_of_a_few_images() -> None:
         (("compile", "--net", "resnet9", "--replicas", "conv3=2"), "with a residual: allowed"),
         (("compile", "--net", "resnet9", "--replicas", "conv0=3"), "layer conv0: 3 replicas"),
         (("sim", "--net", "lstm_ptb", "--replicas", "auto"), "replicas of network lstm_ptb"),
-        (("sim", "--net", "fashion_small", "--replicas", "auto"), "network fashion_small: allowed"),
+        (("sim", "--net", "conv_32x16", "--replicas", "auto"), "network conv_32x16: allowed"),
         (("sim", "--replicas", "auto"), "replicas without a network: name one, of resnet9"),
         (("compile", "--net", "conv_2016x224", "--replicas", "auto"), "one that takes images"),
         (("accuracy", "--net", "resnet8"), "takes random images: allowed is one with a data set"),

@@ -57,7 +57,7 @@ def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tupl
     assert 0 <= report["rtl_accuracy"] <= 1
     run = caduceus("accuracy", *what, CIFAR10=cifar10)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert f"golden {report['rtl_accuracy']:.2%} over 3 images" in run.stdout
+    assert f"golden {report['rtl_accuracy']:.2%} of 3 images" in run.stdout
     run = caduceus("sim", *what)
     assert run.returncode == 2
     assert "environment variable CIFAR10" in run.stderr and run.stderr.count("\n") == 1
@@ -73,7 +73,7 @@ def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
     # Nor are they made: so many would not fit the memory.
     run = here("accuracy", *what, "--images", 100_000_000)
     assert run.returncode == 2
-    assert "takes random images or vectors: allowed is one with a data set" in run.stderr
+    assert "takes random images: allowed is one with a data set" in run.stderr
     assert run.stderr.count("\n") == 1
     output = tmp_path / "result.json"
     run = caduceus("sim", *what, "--images", 1, "--output", output)

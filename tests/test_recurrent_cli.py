@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from command_line import caduceus, here
 
-from caduceus import text
-from spec import recurrent
-from spec.network import NETWORKS_DIR
+from data import inputs
+from spec.network import NETWORKS_DIR, Network
+from study import metrics
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
@@ -34,8 +34,8 @@ def test_sim_compares_every_output_and_state(tmp_path) -> None:
     # Logits twice; hidden and cell states after each step, after a half, and at the end.
     assert report["values_compared"] == 2 * steps * 16 + (steps + 2) * 2 * 8
     assert report["mvms"] == 2 * steps * 3
-    network, _ = recurrent.find("lstm_tiny")
-    assert 0 < report["bpc"] < np.log2(len(network.input.symbols))
+    symbols = Network.find("lstm_tiny").graph.input.symbols
+    assert 0 < report["bpc"] < np.log2(len(symbols))
     states = report["latency_of_state_ns"], report["latency_of_states_ns"]
     assert 0 < states[0] <= states[1] < report["latency_ns"] < report["latency_with_input_ns"]
     assert "0 mismatches" in run.stdout and "bits a character" in run.stdout
@@ -45,9 +45,10 @@ def test_compile_shows_the_placement(tmp_path) -> None:
     run = here("compile", "--net", "lstm_ptb", "--output", tmp_path / "a.program")
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    assert lines[3] == "x0 x1 x2 x3 x4 x5 x6 x7"
-    assert lines[4] == lines[5] == "h0 h1 h2 h3 h4 h5 h6 h7"
-    assert lines[6] == "g0 g1 g2 g3 g4 g5 g6 g7"
+    for row in range(3):
+        assert lines[3 + row].split() == [f"a{row}.{column}" for column in range(8)]
+    assert lines[6].split() == [f"g{column}" for column in range(8)]
+    assert "a lstm: 24 tiles, 3x8 blocks" in lines and "b dense: 2 tiles, 2x1 blocks" in lines
     assert "26 of 64 tiles compute" in run.stdout
     assert "8 of 8 GDPU slices with 63 units" in run.stdout
     assert (tmp_path / "a.program").stat().st_size > 26 * 252 * 128
@@ -57,10 +58,10 @@ def test_accuracy_is_in_bits_per_character() -> None:
     run = here("accuracy", "--chip", "tiny", "--net", "lstm_tiny", "--read-mode", "1-phase")
     assert run.returncode == 0, run.stderr
     written = (NETWORKS_DIR / "lstm_tiny" / "text.txt").read_text(encoding="utf-8")
-    assert f"bits a character over {len(written) - 1} in" in run.stdout
-    found = recurrent.find("lstm_tiny")
+    assert f"bits per character over {len(written) - 1} characters in" in run.stdout
+    found = Network.find("lstm_tiny").graph
     golden = float(run.stdout.split("golden ")[1].split()[0])
-    assert golden == pytest.approx(found[0].float_bpc, abs=0.15)
+    assert golden == pytest.approx(found.metric.float, abs=0.15)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +70,9 @@ def test_accuracy_is_in_bits_per_character() -> None:
         (("sim", "--chip", "tiny", "--net", "lstm_ptb"),
          "network lstm_ptb has 504 hidden units: chip tiny allows 8 (2 GDPU slices of 4)"),
         (("sim", "--net", "lstm_ptb", "--images", 99_999),
-         "text.txt of network lstm_ptb allows 1 to "),
+         "the text of network lstm_ptb allows 1 to "),
         (("compile", "--chip", "tiny", "--net", "lstm_504"), "chip tiny allows 8"),
-        (("accuracy", "--net", "lstm_504"), "network lstm_504 has dataset random: allowed is one"),
+        (("accuracy", "--net", "lstm_504"), "network lstm_504 takes random steps: allowed is one"),
         (("accuracy", "--net", "lstm_tiny", "--images", 99_999),
          "characters = 99999: the text of network lstm_tiny"),
     ],
@@ -86,11 +87,11 @@ def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:
 def test_a_network_of_the_users_own_runs_on_its_own_text(tmp_path) -> None:
     shutil.copytree(NETWORKS_DIR / "lstm_tiny", tmp_path / "mine")
     (tmp_path / "mine" / "text.txt").write_text("a red tin\n")
-    network, weights = recurrent.load(tmp_path / "mine" / "network.yaml")
-    _, following = text.inputs(network, weights, 9)
-    assert "".join(network.input.symbols[number] for number in following) == " red tin\n"
+    network = Network.load(tmp_path / "mine" / "network.yaml")
+    symbols, following = network.graph.input.symbols, inputs(network, 9).following
+    assert "".join(symbols[number] for number in following) == " red tin\n"
     run = here("accuracy", "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
-    assert run.returncode == 0 and "a character over 9 in" in run.stdout
+    assert run.returncode == 0 and "per character over 9 characters in" in run.stdout
     (tmp_path / "mine" / "text.txt").unlink()
     for command in ("sim", "accuracy"):
         run = here(command, "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
@@ -104,4 +105,4 @@ def test_bits_are_those_of_a_softmax() -> None:
     following = random.integers(0, 9, (3, 4)).astype(np.uint8)
     real = np.exp(logits * 0.05)
     share = np.take_along_axis(real, following[..., None].astype(int), -1)[..., 0] / real.sum(-1)
-    np.testing.assert_allclose(text.bits(logits, 0.05, following), -np.log2(share), atol=1e-12)
+    np.testing.assert_allclose(metrics.bits(logits, 0.05, following), -np.log2(share), atol=1e-12)

@@ -47,7 +47,7 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
         (("--chip", "tiny", "--images", "0"), "0 is not in the range"),
         (("--chip", "tiny", "--net", "lstm_tiny", "--images", "9999"), "characters = 9999: "),
         (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny allows 4"),
-        (("--net", "conv_32x16", "--images", "9"), "takes random images"),
+        (("--net", "conv_32x16", "--images", "9"), "takes random vectors"),
     ],
 )
 def test_a_mistake_is_one_sentence_before_any_work(
@@ -110,7 +110,7 @@ def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
         main()
     assert not end.value.code
     told = capsys.readouterr().out
-    assert "hermes_tdp devices, seed 7, 3600 s old: golden" in told and "over 20 images" in told
+    assert "hermes_tdp devices, seed 7, 3600 s old: golden" in told and "of 20 images" in told
     point = Point("fashion_tiny", "tiny", "4-phase", "hermes_tdp", None, 7, 3600.0, 20)
     assert f"golden {points.measure(point).value:.2%}" in told
 

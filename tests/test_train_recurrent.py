@@ -21,14 +21,14 @@ from data import characters
 from data.streams import IGNORED, streams
 from spec import chip, formats, gdpu
 from spec.errors import UserError
-from spec.network import NETWORKS_DIR, Network
+from spec.network import NETWORKS_DIR, TEXT, Network
 from train.export import export
 from train.ptb import main
 from train.random_lstm import random_lstm
 from train.recurrent_task import SHAPES, task
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY_TEXT = NETWORKS_DIR / "lstm_tiny" / characters.TEXT_FILE
+TINY_TEXT = NETWORKS_DIR / "lstm_tiny" / TEXT
 EVERY = [*sorted(SHAPES), "lstm_504"]
 
 each_network = pytest.mark.parametrize("name", EVERY)

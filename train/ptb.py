@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from data import characters
-from data.characters import TEXT_FILE
 from spec.errors import UserError
-from spec.network import NETWORKS_DIR
+from spec.network import NETWORKS_DIR, TEXT
 from train.export import prepare
 from train.recurrent_task import CALIBRATION_WARM_UP, SHAPES, Run, task
 
@@ -109,7 +108,7 @@ def _run(
         training = characters.penn_treebank("train")
         measuring = characters.penn_treebank("test" if output else "valid")
     else:
-        training = measuring = characters.own_text(own or NETWORKS_DIR / name / TEXT_FILE)
+        training = measuring = characters.own_text(own or NETWORKS_DIR / name / TEXT)
     least = max(recipe.batch * recipe.steps, 2 * CALIBRATION_WARM_UP)
     if len(training) <= least:
         raise UserError(
