@@ -11,10 +11,10 @@ from caduceus.console import plain_console
 from caduceus.fpga_command import fpga
 from caduceus.netlist_command import netlist_test
 from caduceus.options import FiniteRange, OutputPath, only
-from caduceus.paths import BUILD
 from caduceus.program_command import program
 from caduceus.run_command import run as run_command
 from caduceus.sweep_command import read_seeds, sweep, workers_options
+from sim.paths import build_folder
 from spec.errors import UserError
 from spec.formats import ReadMode
 
@@ -89,8 +89,8 @@ def cli() -> None:
 @_AGE
 @click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
 @click.option("--output", type=OutputPath(),
-              default=BUILD / "sim" / "result.json", show_default="build/sim/result.json",
-              help="Where the result goes.")  # fmt: skip
+              default=lambda: build_folder() / "sim" / "result.json",
+              show_default="build/sim/result.json", help="Where the result goes.")  # fmt: skip
 def sim(
     chip: str,
     network: str | None,
@@ -111,9 +111,9 @@ def sim(
     that is larger than a tile. A chain of layers that each fit one tile goes through one, layer by
     layer, and every activation is compared. Without --net the chip runs one network of either kind.
     """
-    from caduceus.deploy import DeviceRequest
     from caduceus.sim import Request, run
     from pcm import settings
+    from sim.deploy import DeviceRequest
 
     devices = DeviceRequest(settings.find(pcm), seed, age)
     request = Request(

@@ -14,14 +14,14 @@ from rich.progress import Progress
 
 from caduceus import images as test_images
 from caduceus import typical
-from caduceus.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
-from caduceus.paths import BUILD
 from caduceus.sources import sources
-from caduceus.workload import Workload, workload
 from compiler.images import compile_images
 from compiler.one_tile import compile_network
 from golden import images as golden_images
 from golden import network as golden_network
+from sim.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
+from sim.paths import build_folder
+from sim.workload import Workload, workload
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
@@ -76,7 +76,7 @@ def _code() -> bytes:
 
 
 def _store(key: str) -> Path:
-    return BUILD / "accuracy" / f"{key}.json"
+    return build_folder() / "accuracy" / f"{key}.json"
 
 
 def known(
@@ -143,7 +143,7 @@ def keep(
     text = json.dumps(report, indent=2) + "\n"
     if report["images"] == TEST_SET:
         write_whole(_store(_key(network, weights, chip, read_mode, devices)), text, "accuracy")
-    write_whole(BUILD / "accuracy.json", text, "accuracy")
+    write_whole(build_folder() / "accuracy.json", text, "accuracy")
 
 
 def demand_data_set(network: Network) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from caduceus import accuracy, bpc
-from caduceus.deploy import DeviceRequest
 from pcm import settings
+from sim.deploy import DeviceRequest
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import recurrent

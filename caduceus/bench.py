@@ -14,12 +14,12 @@ from bench import images as golden_images
 from bench import memory as golden_memory
 from bench import speed as tile_speed
 from caduceus import chip_bench, sim
-from caduceus.paths import BUILD
+from sim import runner
+from sim.chip_job import peak_mib
+from sim.paths import build_folder
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
-from tb import runner
-from tb.chip_job import peak_mib
 
 RTL_RUNS = (
     ("hermes", "fashion_small", "verilator", ReadMode.FOUR_PHASE, 5),
@@ -57,7 +57,7 @@ def _rtl(console: Console) -> list[dict]:
     """One row a simulation: how fast, how long its build took."""
     rows = []
     for chip, network, simulator, mode, images in RTL_RUNS:
-        output = BUILD / "bench" / f"{chip}-{simulator}-{mode}.json"
+        output = build_folder() / "bench" / f"{chip}-{simulator}-{mode}.json"
         request = sim.Request(chip, network, simulator, mode, images, False, output)
         if not sim.run(request, console):
             raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
@@ -72,7 +72,7 @@ def _networks(console: Console) -> list[dict]:
     """One row a read mode: ResNet-9 from image to logits on the whole chip."""
     rows = []
     for chip, mode in NETWORK_RUNS:
-        output = BUILD / "bench" / f"{NETWORK}-{chip}-{mode}.json"
+        output = build_folder() / "bench" / f"{NETWORK}-{chip}-{mode}.json"
         if not sim.run(sim.Request(chip, NETWORK, "verilator", mode, 2, False, output), console):
             raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
         report = json.loads(output.read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ def run(console: Console) -> Path:
     console.print(_table("RTL, whole chip: the chip's own", chip_rows, (*run, *figures)))
     console.print(_table(f"RTL, whole chip: {NETWORK} end to end, 2 images", network_rows))
     console.print(_table("peak memory", [memory]))
-    path = BUILD / "bench.json"
+    path = build_folder() / "bench.json"
     write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")
     console.print(str(path), highlight=False, soft_wrap=True)
     return path

@@ -16,10 +16,10 @@ from rich.progress import Progress
 
 from caduceus import text, typical
 from caduceus.accuracy import fingerprint
-from caduceus.deploy import DeviceRequest, deployed, ideal, within
-from caduceus.paths import BUILD
 from compiler.recurrent import compile_recurrent
 from golden.chip import Machine
+from sim.deploy import DeviceRequest, deployed, ideal, within
+from sim.paths import build_folder
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
@@ -77,7 +77,7 @@ def known(
     try:
         numbers = whole_text(network, weights)
         key = _key(network, weights, chip, read_mode, numbers, devices or ideal())
-        return json.loads((BUILD / "accuracy" / f"{key}.json").read_text())["golden_bpc"]
+        return json.loads((build_folder() / "accuracy" / f"{key}.json").read_text())["golden_bpc"]
     except (UserError, FileNotFoundError, ValueError, KeyError):
         return None
 
@@ -165,5 +165,5 @@ def keep(
     numbers = whole_text(network, weights)
     if report["characters"] == len(numbers) - 1:
         key = _key(network, weights, chip, read_mode, numbers, devices)
-        write_whole(BUILD / "accuracy" / f"{key}.json", content, "accuracy")
-    write_whole(BUILD / "accuracy.json", content, "accuracy")
+        write_whole(build_folder() / "accuracy" / f"{key}.json", content, "accuracy")
+    write_whole(build_folder() / "accuracy.json", content, "accuracy")

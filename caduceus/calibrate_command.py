@@ -7,9 +7,11 @@ import click
 
 from caduceus.console import plain_console
 from caduceus.options import FiniteRange, OutputPath
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 
-_OUTPUT = BUILD / "calibrate" / "result.json"
+
+def _output() -> Path:
+    return build_folder() / "calibrate" / "result.json"
 
 
 @click.command()
@@ -27,7 +29,7 @@ _OUTPUT = BUILD / "calibrate" / "result.json"
 @click.option(
     "--output",
     type=OutputPath(),
-    default=_OUTPUT,
+    default=_output,
     show_default="build/calibrate/result.json",
     help="Where the result goes.",
 )
@@ -46,7 +48,7 @@ def calibrate(
     currents over the tile's registers and streams, in both read modes, and corrects them in the
     LDPU; random vectors then say how far results are from exact products, before and after.
     """
-    from caduceus.calibrate_tile import Request, run
+    from sim.calibrate_tile import Request, run
 
     request = Request(chip, simulator, seed, gain_spread, offset, noise, output)
     if not run(request, plain_console()):

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from caduceus import images as test_images
-from caduceus.chip_sim import ChipRun, execute, sources, timing
-from caduceus.paths import BUILD
 from compiler.whole_chip import compile_layer
+from sim.chip_job import ChipOutcome
+from sim.chip_sim import ChipRun, execute, sources, timing
+from sim.paths import build_folder
 from spec import chip as chip_description
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Weights
 from spec.program_codes import computing
-from tb.chip_job import ChipOutcome
 from train.random_layer import random_layer
 
 ONE, EIGHT, ALL = (1, 252, 224), (3, 224, 224), (3, 224, 2048)
@@ -52,7 +52,7 @@ def run(console: Console) -> list[dict]:
     rows: list[dict] = []
     for name, mode, (size, channels, outputs) in RUNS:
         chip = chip_description.find(name)
-        place = BUILD / "bench" / f"{name}-chip"
+        place = build_folder() / "bench" / f"{name}-chip"
         earlier = next((row for row in rows if row["chip"] == name), None)
         if earlier is None:
             shutil.rmtree(place, ignore_errors=True)
@@ -66,7 +66,7 @@ def run(console: Console) -> list[dict]:
         sources(job)
         verilog_seconds = time.monotonic() - began
         with _without_ccache():
-            results = execute(job, console, "tb.run_chip", {job.program.network: len(job.x)})
+            results = execute(job, console, "sim.run_chip", {job.program.network: len(job.x)})
             outcome = ChipOutcome.load(job.job)
         if outcome.mismatches:
             raise UserError(f"chip {name}: RTL and golden differ: {outcome.first_mismatch}")

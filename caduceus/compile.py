@@ -5,15 +5,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus.paths import BUILD
 from caduceus.replicas import Replicas, chosen, refused
-from caduceus.workload import Workload, workload
 from compiler import recurrent
 from compiler.image_flow import needs
 from compiler.images import compile_images
 from compiler.recurrent_plan import Plan as RecurrentPlan
 from compiler.streams import Stream, trace
 from compiler.whole_chip import Plan, planned
+from sim.paths import build_folder
+from sim.workload import Workload, workload
 from spec import chip as chip_description
 from spec import fabric, program_image
 from spec import network as network_description
@@ -53,7 +53,7 @@ def run(
     found = lstm or network_description.find(network)
     if output is None:
         name = f"{found[0].name}-{description.name}-{read_mode}.program"
-        output = BUILD / "programs" / name
+        output = build_folder() / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
     layer = not lstm and workload(found[0], description) is Workload.LAYER

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus import images as test_images
-from caduceus import pipeline, typical
+from caduceus import typical
 from caduceus.accuracy import TEST_SET, known
-from caduceus.chip_sim import ChipRun, execute
-from caduceus.deploy import DeviceRequest, deployed, ideal, within
-from caduceus.paths import BUILD
 from compiler.images import compile_images
+from sim import image_job, pipeline, runner
+from sim.chip_sim import ChipRun, execute
+from sim.deploy import DeviceRequest, deployed, ideal, within
+from sim.image_job import ImageOutcome
+from sim.paths import build_folder
 from spec.chip import Chip
 from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.network import Network, Weights
 from spec.program import ChipProgram
 from spec.program_codes import computing
-from tb import image_job, runner
-from tb.image_job import ImageOutcome
 
 IMAGES = 2
 """Images when their number is not given."""
@@ -90,7 +90,7 @@ def bottleneck(program: ChipProgram, outcome: ImageOutcome, shares: Mapping[int,
 def run_network(request: ImageRequest, console: Console) -> bool:
     """Compile, build, run, compare, report; returns whether every value was equal.
 
-    Besides the result it leaves `<output>.trace.json` and `<output>.png`, see `caduceus.pipeline`.
+    Besides the result it leaves `<output>.trace.json` and `<output>.png`, see `sim.pipeline`.
 
     Raises:
         UserError: the network does not fit the chip, there are not so many images, a build or
@@ -112,14 +112,14 @@ def run_network(request: ImageRequest, console: Console) -> bool:
         highlight=False,
         soft_wrap=True,
     )
-    place = BUILD / "sim" / f"{chip.name}-chip-{request.simulator}"
+    place = build_folder() / "sim" / f"{chip.name}-chip-{request.simulator}"
     run = ChipRun(
         chip, request.description, program, x, request.simulator, place, request.waves, state=state
     )
     watched, replicas = image_job.busiest(program)
     pixels = len(x) * image_job.results(watched) * replicas
     steps = {"pixels": pixels, "images": len(x)}
-    results = execute(run, console, "tb.run_images", steps, image_job.PLUSARGS)
+    results = execute(run, console, "sim.run_images", steps, image_job.PLUSARGS)
     outcome = ImageOutcome.load(run.job)
     end_ps = outcome.start_ps + round(outcome.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
     activities = pipeline.read(program, run.job / image_job.RECORD, end_ps)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.paths import TEST_IMAGES
+from caduceus.repository import TEST_IMAGES
 from golden import host
 from spec.errors import UserError
 from spec.network import Network

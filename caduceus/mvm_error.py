@@ -22,12 +22,12 @@ from rich.table import Table
 
 from caduceus.ages import AGES
 from caduceus.average import mean_deviation
-from caduceus.deploy import DeviceRequest, deployed_layers
-from caduceus.published import ZEROS
 from compiler.one_tile import compile_network
 from golden.tile import Tile
 from pcm import settings
 from pcm.settings import Settings
+from sim.deploy import DeviceRequest, deployed_layers
+from sim.published import ZEROS
 from spec import formats
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode

@@ -7,14 +7,14 @@ import click
 
 from caduceus.console import plain_console
 from caduceus.options import OutputPath
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 
 
 @click.command("netlist-test")
 @click.option("--altered", is_flag=True,
               help="Only run a netlist with one bit of a look-up table inverted: the comparison "
               "must tell, with exit status 1.")  # fmt: skip
-@click.option("--output", type=OutputPath(), default=BUILD / "netlist",
+@click.option("--output", type=OutputPath(), default=lambda: build_folder() / "netlist",
               show_default="build/netlist", help="Folder of the files.")  # fmt: skip
 def netlist_test(altered: bool, output: Path) -> None:
     """Simulate the board's netlist, cell by cell, and compare it with the golden model.

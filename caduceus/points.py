@@ -9,13 +9,13 @@ from rich.console import Console
 
 from caduceus import accuracy, bpc
 from caduceus import images as test_images
-from caduceus.deploy import DeviceRequest, within
-from caduceus.workload import Workload, workload
 from compiler.images import compile_images
 from compiler.one_tile import compile_network
 from compiler.recurrent import compile_recurrent
 from pcm import settings
 from pcm.devices import OLDEST
+from sim.deploy import DeviceRequest, within
+from sim.workload import Workload, workload
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import recurrent
@@ -49,7 +49,7 @@ class Point:
         read_mode: `1-phase` or `4-phase`.
         pcm: name or path of settings of devices.
         compensate: whether drift is compensated; None as the settings say.
-        seed, age: of the devices, see `caduceus.deploy.DeviceRequest`.
+        seed, age: of the devices, see `sim.deploy.DeviceRequest`.
         count: images or characters, from the first one; None for all.
 
     Raises:

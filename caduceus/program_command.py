@@ -7,9 +7,11 @@ import click
 
 from caduceus.console import plain_console
 from caduceus.options import FiniteRange, OutputPath
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 
-_OUTPUT = BUILD / "program" / "result.json"
+
+def _output() -> Path:
+    return build_folder() / "program" / "result.json"
 
 
 @click.command("program")
@@ -23,7 +25,7 @@ _OUTPUT = BUILD / "program" / "result.json"
 @click.option("--noise", type=FiniteRange(0, 40), default=1.0, show_default=True,
               help="Standard deviation of a read, in counts.")  # fmt: skip
 @click.option("--diagonals", type=click.IntRange(1), help="Only the first so many.  [default: all]")
-@click.option("--output", type=OutputPath(), default=_OUTPUT,
+@click.option("--output", type=OutputPath(), default=_output,
               show_default="build/program/result.json", help="Where the result goes.")  # fmt: skip
 def program(
     chip: str,
@@ -40,7 +42,7 @@ def program(
     registers. What the tile says of every device, the code of every device, and products of random
     vectors afterwards must be equal.
     """
-    from caduceus.program_array import Request, run
+    from sim.program_array import Request, run
 
     request = Request(chip, devices, simulator, seed, noise, diagonals, output)
     if not run(request, plain_console()):

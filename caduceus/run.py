@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from caduceus.deploy import DeviceRequest, ideal
-from caduceus.paths import BUILD
-from caduceus.run_files import can_be_written, forget, only_run
-from caduceus.run_target import Target, TargetRequest, opened
 from caduceus.run_work import Work, prepared
 from caduceus.sim import networks_of
 from driver.session import Session
+from sim.deploy import DeviceRequest, ideal
+from sim.paths import build_folder
+from sim.run_files import can_be_written, forget, only_run
+from sim.run_target import Target, TargetRequest, opened
+from sim.scoreboard import Comparisons
 from spec import chip as chip_description
 from spec.chip import Chip
 from spec.errors import UserError
@@ -27,7 +28,6 @@ from spec.formats import ReadMode
 from spec.gdpu import LstmState
 from spec.host_port import finish
 from spec.program_codes import computing
-from tb.scoreboard import Comparisons
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def run(request: Request, console: Console) -> bool:
         f"{request.target.name}",
     )
     if request.target.name == "sim":
-        with only_run(BUILD / "run", console):
+        with only_run(build_folder() / "run", console):
             target, done = _drive(request, chip, work, console)
     else:
         target, done = _drive(request, chip, work, console)

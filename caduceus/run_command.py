@@ -7,10 +7,12 @@ import click
 
 from caduceus.console import plain_console
 from caduceus.options import FiniteRange, OutputPath, only
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 from spec.formats import ReadMode
 
-_OUTPUT = BUILD / "run" / "result.json"
+
+def _output() -> Path:
+    return build_folder() / "run" / "result.json"
 
 
 @click.command("run")
@@ -40,7 +42,7 @@ _OUTPUT = BUILD / "run" / "result.json"
     "--patience", type=FiniteRange(0.01, 3600), default=0.3, show_default=True, metavar="SECONDS",
     help="Wait so long for an answer of the board, ten times.",
 )  # fmt: skip
-@click.option("--output", type=OutputPath(), default=_OUTPUT,
+@click.option("--output", type=OutputPath(), default=_output,
               show_default="build/run/result.json", help="Where the result goes.")  # fmt: skip
 @click.pass_context
 def run(
@@ -63,12 +65,12 @@ def run(
     The same calls load the program and the devices' states, stream the inputs and read the results,
     whatever the target is.
     """
-    from caduceus.deploy import DeviceRequest
     from caduceus.run import Request
     from caduceus.run import run as run_network
-    from caduceus.run_target import TargetRequest
     from driver.link import Patience
     from pcm import settings
+    from sim.deploy import DeviceRequest
+    from sim.run_target import TargetRequest
 
     only("--target sim", target == "sim", context, "simulator")
     only("--target serial:PORT", target.startswith("serial:"), context, "baud", "patience")

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from caduceus import images as test_images
 from caduceus import text, typical
-from caduceus.deploy import DeviceRequest, deployed, within
-from caduceus.workload import Workload, workload
 from compiler.images import compile_images
 from compiler.recurrent import compile_recurrent
 from compiler.whole_chip import compile_layer
 from golden import chip as golden_chip
 from golden import images as golden_images
+from sim.deploy import DeviceRequest, deployed, within
+from sim.workload import Workload, workload
 from spec import network as network_description
 from spec import recurrent
 from spec.chip import Chip

@@ -8,17 +8,17 @@ from statistics import median
 import numpy as np
 from rich.console import Console
 
-from caduceus import bpc, chip_sim, text, typical
-from caduceus.deploy import DeviceRequest, deployed, ideal, within
-from caduceus.paths import BUILD
+from caduceus import bpc, text, typical
 from compiler.recurrent import compile_recurrent
+from sim import chip_sim, runner
+from sim.chip_job import SequenceOutcome
+from sim.deploy import DeviceRequest, deployed, ideal, within
+from sim.paths import build_folder
 from spec.chip import Chip
 from spec.files import write_whole
 from spec.formats import ReadMode
 from spec.program_codes import computing
 from spec.recurrent import RecurrentNetwork, RecurrentWeights
-from tb import runner
-from tb.chip_job import SequenceOutcome
 
 
 def run_network(
@@ -53,9 +53,9 @@ def run_network(
         highlight=False,
         soft_wrap=True,
     )
-    place = BUILD / "sim" / f"{chip.name}-chip-{simulator}"
+    place = build_folder() / "sim" / f"{chip.name}-chip-{simulator}"
     run = chip_sim.ChipRun(chip, description, program, x, simulator, place, waves, state=state)
-    results = chip_sim.execute(run, console, "tb.run_sequence", {network.name: 2 * steps})
+    results = chip_sim.execute(run, console, "sim.run_sequence", {network.name: 2 * steps})
     outcome = SequenceOutcome.load(run.job)
     nanoseconds = 1e3 / chip.clocks.sync_mhz
     report = {

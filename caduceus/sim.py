@@ -15,16 +15,20 @@ from rich.console import Console
 from caduceus import image_sim, sequence_sim
 from caduceus import images as test_images
 from caduceus.accuracy import TEST_SET, known
-from caduceus.chip_sim import run_network
-from caduceus.deploy import DeviceRequest, deployed_layers, ideal, within
 from caduceus.image_sim import ImageRequest
-from caduceus.paths import BUILD, HARNESS, absolute
-from caduceus.progress import watch
 from caduceus.replicas import Replicas, chosen, refused
-from caduceus.run_files import can_be_written, forget, only_run
-from caduceus.workload import Workload, workload
+from caduceus.vector_sim import run_network
 from compiler.one_tile import compile_network
 from golden import network as golden_network
+from sim import runner
+from sim.deploy import DeviceRequest, deployed_layers, ideal, within
+from sim.paths import absolute, build_folder
+from sim.progress import watch
+from sim.results import Results
+from sim.run_files import can_be_written, forget, only_run
+from sim.tile_design import tile_sources
+from sim.tile_host import half_periods
+from sim.workload import Workload, workload
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import pcm_state, recurrent
@@ -35,10 +39,7 @@ from spec.formats import ReadMode
 from spec.network import Network, Weights
 from spec.pcm_state import PcmState
 from spec.program import Program
-from tb import runner
 from tb.network_job import PLUSARGS, VARIABLE, Job, Outcome, save_constants
-from tb.results import Results
-from tb.tile_host import half_periods
 
 MAIN_JOB = {
     "hermes": ("resnet9", "lstm_ptb"),
@@ -64,20 +65,6 @@ class Request:
     output: Path
     replicas: Replicas = None
     devices: DeviceRequest = field(default_factory=ideal)
-
-
-def tile_sources(chip: Chip, folder: Path) -> list[Path]:
-    """Verilog of the tile and its behavioural array, written to `folder`."""
-    from hdl import pcm_array  # Amaranth takes half a second to import.
-    from hdl.axi_tile import AxiTile
-    from hdl.verilog import write_for
-
-    folder.mkdir(parents=True, exist_ok=True)
-    return [
-        *pcm_array.write_sources(folder, chip),
-        write_for(chip, AxiTile, "axi_tile", folder / "axi_tile.v"),
-        *sorted(HARNESS.glob("*.sv")),
-    ]
 
 
 def accuracy(predictions: Sequence[int], labels: NDArray[np.uint8]) -> float:
@@ -141,7 +128,7 @@ def prepare(request: Request) -> Prepared:
     asked = within(network, request.devices.settings)
     program = compile_network(asked, weights, chip, request.read_mode)
     program, states = deployed_layers(program, chip, request.devices)
-    place = BUILD / "sim" / f"{chip.name}-{request.simulator}"
+    place = build_folder() / "sim" / f"{chip.name}-{request.simulator}"
     prepared = Prepared(chip, network, weights, program, images, labels, states, place)
     shutil.rmtree(prepared.job, ignore_errors=True)
     (prepared.job / "states").mkdir(parents=True)
@@ -207,7 +194,7 @@ def run(request: Request, console: Console) -> bool:
     names = networks_of(chip, request.network)
     if request.replicas and len(names) > 1:
         raise UserError(f"replicas without a network: name one, of {', '.join(names)}")
-    with only_run(BUILD / "sim", console):
+    with only_run(build_folder() / "sim", console):
         if len(names) == 1:
             return _run(replace(request, network=names[0]), chip, console, started)
         return _run_all(request, names, chip, console)
@@ -244,7 +231,7 @@ def _forget(output: Path) -> None:
     """Remove an old result, trace and picture: they must not pass for this run's if it fails.
 
     Raises:
-        UserError: as `caduceus.run_files.forget`.
+        UserError: as `sim.run_files.forget`.
     """
     forget(output, *image_sim.files_beside(output))
 

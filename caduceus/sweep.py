@@ -10,14 +10,12 @@ from rich.console import Console
 
 from caduceus.collect import Results, collect
 from caduceus.farm import Workers
-from caduceus.paths import BUILD
 from caduceus.point_store import PointStore
 from caduceus.points import Files, Point
 from caduceus.sweep_plot import picture
 from spec.errors import UserError
 from spec.files import write_whole
 
-OUTPUT = BUILD / "sweep"
 TABLE, PICTURE = "points.csv", "accuracy.png"
 COLUMNS = (
     "network", "chip", "read_mode", "pcm", "compensate", "seed", "age", "images",

@@ -9,7 +9,7 @@ import click
 from caduceus.ages import AGES
 from caduceus.console import plain_console
 from caduceus.options import OutputPath
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 from spec.formats import ReadMode
 
 SETTINGS = ("ideal", "hermes_odp", "hermes_tdp")
@@ -108,7 +108,7 @@ def workers_options(command: Callable) -> Callable:
 )
 @workers_options
 @click.option(
-    "--output", type=OutputPath(), default=BUILD / "sweep",
+    "--output", type=OutputPath(), default=lambda: build_folder() / "sweep",
     show_default="build/sweep", help="Folder of points.csv and accuracy.png.",
 )  # fmt: skip
 def sweep(

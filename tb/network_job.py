@@ -1,14 +1,13 @@
 """A network through one tile in RTL: what is run, where its files are, and what came out."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from sim.job_file import JobFile
 from spec.program import Program
-from tb.job_file import JobFile
 
 VARIABLE = "CADUCEUS_JOB"
 """Environment variable that names the job's folder to the simulation."""
@@ -53,33 +52,6 @@ def with_constants(program: Program, folder: Path) -> Program:
         for layer in program.layers
     )
     return replace(program, layers=layers)
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far the simulation is.
-
-    Attributes:
-        done: of everything that is counted and has begun, how much is done.
-        note: what else there is to say.
-    """
-
-    done: dict[str, int]
-    note: str = ""
-
-    def save(self, folder: Path) -> None:
-        """Tell whoever watches; replaces what was told before."""
-        temporary = folder / "progress.tmp"
-        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        temporary.replace(folder / "progress.json")
-
-    @classmethod
-    def load(cls, folder: Path) -> "Step | None":
-        """What was told last; None if nothing was."""
-        try:
-            return cls(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,17 @@ from compiler.one_tile import compile_network
 from driver.tile import TileHost
 from golden import host
 from golden import network as golden_network
+from sim import beats
+from sim.scoreboard import Mismatch, compare
+from sim.step import Step
+from sim.tile_host import EventPort, reset, start_clock
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import pcm_state
 from spec.chip import Chip
 from spec.formats import ReadMode
 from spec.program import LayerProgram
-from tb import beats
-from tb.network_job import VARIABLE, Job, Outcome, Step, with_constants
-from tb.scoreboard import Mismatch, compare
-from tb.tile_host import EventPort, reset, start_clock
+from tb.network_job import VARIABLE, Job, Outcome, with_constants
 
 LOOK_EVERY_CLOCKS = 20_000
 """Clocks of `sync` between two looks at how far the simulation is."""

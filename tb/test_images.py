@@ -12,6 +12,11 @@ from compiler.images import compile_images
 from driver.chip import ChipHost
 from golden import images as golden_images
 from golden.images import TileTrace
+from sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from sim.image_job import RECORD
+from sim.run_images import asleep, compare_tiles
+from sim.scoreboard import Comparisons
+from sim.tile_host import EventPort, reset, start_clock
 from spec import network, pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
@@ -25,14 +30,9 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import load_program
 from tb.chip_designs import harnessed, recorded
-from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
-from tb.image_job import RECORD
 from tb.random_networks import random_convolutions
-from tb.run_images import asleep, compare_tiles
-from tb.scoreboard import Comparisons
 from tb.tile_bench import flipped
-from tb.tile_host import EventPort, reset, start_clock
 
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _GRID = {"chip": "hermes", "rows": 32, "columns": 16, "gdpu_units": 4, "activation": 512,

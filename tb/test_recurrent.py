@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from compiler.recurrent import compile_recurrent
 from driver.chip import ChipHost
 from golden.chip import Sequences, run_sequences
+from sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from sim.scoreboard import Comparisons, compare
+from sim.sequence_run import SequenceRun
+from sim.tile_host import EventPort, reset, start_clock
 from spec import pcm_state, recurrent
 from spec.chip import Chip
 from spec.errors import UserError
@@ -27,14 +31,10 @@ from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import load_program
 from tb.chip_designs import harnessed
-from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
 from tb.random_networks import random_lstm
 from tb.random_programs import random_devices
-from tb.scoreboard import Comparisons, compare
-from tb.sequence_run import SequenceRun
 from tb.tile_bench import flipped
-from tb.tile_host import EventPort, reset, start_clock
 
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _GRID = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 2, "units": 4,

@@ -14,7 +14,8 @@ ROOMS = {
     "pcm": {"spec"},
     "driver": {"spec"},
     "fpga": {"spec", "hdl"},
-    "tb": {"spec", "hdl", "golden", "compiler", "driver"},
+    "sim": {"spec", "hdl", "golden", "compiler", "pcm", "driver"},
+    "tb": {"spec", "hdl", "golden", "compiler", "driver", "sim"},
 }
 """What each room may import of the others; `caduceus` may import all of them."""
 LINES = 400

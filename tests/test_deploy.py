@@ -8,13 +8,13 @@ import pytest
 from command_line import caduceus, here
 
 from caduceus import images, text
-from caduceus.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
-from compiler.calibrate import INDEX
 from compiler.images import compile_images
 from compiler.one_tile import compile_network
 from compiler.recurrent import compile_recurrent
+from driver.calibrate import INDEX
 from golden import images as golden_images
 from pcm import make, settings
+from sim.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
 from spec import chip, network, pcm_state, recurrent
 from spec.formats import ReadMode
 from spec.program_codes import computing, device_codes

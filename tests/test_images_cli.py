@@ -9,17 +9,17 @@ from command_line import caduceus, here
 from image_networks import conv, written
 from rich.console import Console
 
-from caduceus import chip_sim, images, pipeline, sim
+from caduceus import images, sim
 from caduceus.image_sim import ImageOutcome
-from caduceus.paths import BUILD
 from compiler.images import compile_images
 from golden import images as golden_images
+from sim import chip_sim, image_job, pipeline
+from sim.paths import build_folder
 from spec import chip, network, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Pool
 from spec.program_codes import computing, device_codes
-from tb import image_job
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
@@ -83,7 +83,7 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     found, weights = network.find("resnet_tiny")
     program = compile_images(found, weights, description, ReadMode.ONE_PHASE)
     x, _ = images.inputs(found, 1)
-    place = BUILD / "sim" / "tiny-chip-verilator"
+    place = build_folder() / "sim" / "tiny-chip-verilator"
     run = chip_sim.ChipRun(description, "tiny", program, x, "verilator", place)
     state = pcm_state.ideal(description, device_codes(program, description))
     _, traces = golden_images.run(program, description, state, x, capture=True)
@@ -102,7 +102,7 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     chip_sim.prepare(run)
     pcm_state.write_image(wrong, index, run.job / "states" / f"state_{tile.tile}.hex")
     chip_sim.simulate(
-        run, Console(quiet=True), "tb.run_images", {"pixels": 64, "images": 1}, image_job.PLUSARGS
+        run, Console(quiet=True), "sim.run_images", {"pixels": 64, "images": 1}, image_job.PLUSARGS
     )
     outcome = ImageOutcome.load(run.job)
     assert outcome.mismatches > 0

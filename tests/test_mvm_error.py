@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from caduceus import mvm_error
-from caduceus.deploy import DeviceRequest
 from caduceus.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task
 from compiler.one_tile import compile_network
 from golden.tile import Tile
 from pcm import settings
+from sim.deploy import DeviceRequest
 from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode

@@ -10,10 +10,11 @@ from command_line import here
 from caduceus import netlist_test
 from caduceus.netlist import alter, cells, design, jobs
 from caduceus.netlist.alter import Place
+from sim import tally
+from sim.results import Failure, Results
 from spec.errors import UserError
-from tb import tally, test_emulated_array, test_rx_buffer
+from tb import test_emulated_array, test_rx_buffer
 from tb.benches import Bench, Case
-from tb.results import Failure, Results
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NETLISTS = REPOSITORY / "build" / "netlist"

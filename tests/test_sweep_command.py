@@ -5,8 +5,8 @@ import json
 import pytest
 
 from caduceus import __main__, accuracy, bpc, collect, farm, points
-from caduceus.deploy import ideal
 from caduceus.points import Point
+from sim.deploy import ideal
 from spec import chip as chips
 from spec import recurrent
 from spec.formats import ReadMode
@@ -123,7 +123,7 @@ def test_a_point_of_a_sweep_writes_no_file(monkeypatch, network):
 
 def test_a_single_measurement_of_all_is_known_afterwards(tmp_path, monkeypatch):
     """Of the whole test text, but not of its beginning."""
-    monkeypatch.setattr(bpc, "BUILD", tmp_path)
+    monkeypatch.setenv("CADUCEUS_BUILD", str(tmp_path))
     found, chip, mode = recurrent.find("lstm_tiny"), chips.find("tiny"), ReadMode.ONE_PHASE
     whole = len(bpc.whole_text(*found)) - 1
     for count, known in ((20, None), (whole, 1.25)):

@@ -18,7 +18,7 @@ from sweep_fakes import here
 
 from caduceus import collect, farm, sweep
 from caduceus.farm import Workers
-from caduceus.point_store import POINTS, PointStore
+from caduceus.point_store import PointStore
 from caduceus.points import Point, key, measure
 from caduceus.sweep import Grid
 from spec.errors import UserError
@@ -101,7 +101,7 @@ def begun(pcm: str, output: Path, finished: int) -> subprocess.Popen:
 def stored(tmp_path):
     """A grid, and the files of its points where the command stores them; none is there."""
     asked = grid(different_converters(tmp_path, 0.0437), range(SEEDS))
-    files = [POINTS / f"{key(point)}.json" for point in asked.points()]
+    files = [REPOSITORY / "build" / "points" / f"{key(point)}.json" for point in asked.points()]
     for file in files:
         file.unlink(missing_ok=True)
     yield asked, files

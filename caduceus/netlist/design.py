@@ -15,12 +15,13 @@ from caduceus.bitstream.report import BLOCKS
 from caduceus.netlist import alter, cells
 from caduceus.package.core_file import CHIP_TOP, TILE_TOP
 from hdl.chip import GDPU_MODULE, TILE_MODULE
+from sim import tally
+from sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from sim.chip_player import STREAMS
+from sim.harness_files import STREAM_SOURCES
 from spec.files import write_whole
-from tb import tally
 from tb.benches import Bench, Design, Variant
 from tb.chip_designs import STATES
-from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
-from tb.chip_player import STREAMS
 from tb.chips import label, sized
 
 NETLIST, VERILOG = "netlist.json", "netlist.v"
@@ -28,7 +29,7 @@ ALTERED, ALTERED_VERILOG = "altered.json", "altered.v"
 SUMMARY = "netlist_summary.json"
 """What is left for whoever tells about it, see `Netlist`."""
 COMPARED = "compared.txt"
-"""What the simulation found equal, see `tb.tally`."""
+"""What the simulation found equal, see `sim.tally`."""
 _CONTROL = f"""`verilator_config
 // As in hdl/chip_sources.py: compiled once, linked as often as there are.
 hier_block -module "{TILE_MODULE}"
@@ -226,7 +227,7 @@ def of_chip(bench: Bench, place: Path) -> Bench:
         write_whole(control, _CONTROL, "control file")
         harness = write_harness(folder / "chip_harness.sv", sized(variant.parameters))
         return Design(
-            [control, *HARNESS_SOURCES, harness, *netlist.sources],
+            [control, *STREAM_SOURCES, harness, *netlist.sources],
             "chip_harness",
             parameters={"PAUSES": 1},
             plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
