@@ -113,9 +113,9 @@ def sim(
     """
     from caduceus.sim import Request, run
     from pcm import settings
-    from sim.deploy import DeviceRequest
+    from pcm.settings import Devices
 
-    devices = DeviceRequest(settings.find(pcm), seed, age)
+    devices = Devices(settings.find(pcm), seed, age)
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices
     )

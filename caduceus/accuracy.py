@@ -19,7 +19,8 @@ from compiler.images import compile_images
 from compiler.one_tile import compile_network
 from golden import images as golden_images
 from golden import network as golden_network
-from sim.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
+from pcm.settings import Devices
+from sim.deploy import deployed, deployed_layers, within
 from sim.paths import build_folder
 from sim.workload import Workload, workload
 from spec.chip import Chip
@@ -50,7 +51,7 @@ def _key(
     weights: dict[str, Weights],
     chip: Chip,
     read_mode: ReadMode,
-    devices: DeviceRequest,
+    devices: Devices,
 ) -> str:
     """Hash of everything that an accuracy over the whole test set depends on."""
     arrays = []
@@ -84,10 +85,10 @@ def known(
     weights: dict[str, Weights],
     chip: Chip,
     read_mode: ReadMode,
-    devices: DeviceRequest | None = None,
+    devices: Devices | None = None,
 ) -> float | None:
     """Accuracy over the whole test set if it was measured before with the same code and files."""
-    key = _key(network, weights, chip, read_mode, devices or ideal())
+    key = _key(network, weights, chip, read_mode, devices or Devices.ideal())
     try:
         return json.loads(_store(key).read_text())["golden"]
     except (FileNotFoundError, ValueError, KeyError):
@@ -101,7 +102,7 @@ def measure(
     read_mode: ReadMode,
     count: int,
     console: Console,
-    devices: DeviceRequest | None = None,
+    devices: Devices | None = None,
 ) -> dict:
     """Run `count` test images through the golden model.
 
@@ -112,7 +113,7 @@ def measure(
         UserError: the images are not there or random, or the network does not fit the chip.
     """
     demand_data_set(network)
-    devices = devices or ideal()
+    devices = devices or Devices.ideal()
     images, labels = test_images.pictures(network, count)
     outputs, seconds = _run(network, weights, chip, read_mode, images, console, devices)
     return {
@@ -132,7 +133,7 @@ def keep(
     weights: dict[str, Weights],
     chip: Chip,
     read_mode: ReadMode,
-    devices: DeviceRequest,
+    devices: Devices,
     report: dict,
 ) -> None:
     """Write what `measure` gave to `build/accuracy.json`; `known` tells it if it is of all images.
@@ -161,7 +162,7 @@ def _run(
     read_mode: ReadMode,
     images: NDArray[np.uint8],
     console: Console,
-    devices: DeviceRequest,
+    devices: Devices,
 ) -> tuple[NDArray[np.int8], float]:
     """Logits int8 [images, classes], and the seconds that the golden model took."""
     network = within(network, devices.settings)

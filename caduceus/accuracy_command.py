@@ -7,7 +7,7 @@ from rich.console import Console
 
 from caduceus import accuracy, bpc
 from pcm import settings
-from sim.deploy import DeviceRequest
+from pcm.settings import Devices
 from spec import chip as chip_description
 from spec import network as network_description
 from spec import recurrent
@@ -45,7 +45,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
             the result cannot be written.
     """
     chip = chip_description.find(request.chip)
-    devices = DeviceRequest(settings.find(pcm), seed, age)
+    devices = Devices(settings.find(pcm), seed, age)
     name = request.network or accuracy.own_network(chip)
     text = recurrent.find(name)
     if text is not None:

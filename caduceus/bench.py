@@ -15,7 +15,7 @@ from bench import memory as golden_memory
 from bench import speed as tile_speed
 from caduceus import chip_bench, sim
 from sim import runner
-from sim.chip_job import peak_mib
+from sim.job import peak_mib
 from sim.paths import build_folder
 from spec.errors import UserError
 from spec.files import write_whole
@@ -76,8 +76,9 @@ def _networks(console: Console) -> list[dict]:
         if not sim.run(sim.Request(chip, NETWORK, "verilator", mode, 2, False, output), console):
             raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
         report = json.loads(output.read_text(encoding="utf-8"))
-        keys = ("chip", "read_mode", "tiles", "values_compared", "mismatches", "cycles_per_image",
-                "images_per_second", "latency_us", "bottleneck", "khz", "peak_mib")  # fmt: skip
+        keys = ("chip", "read_mode", "tiles", "values_compared", "mismatches",
+                "cycles_per_input", "inputs_per_second", "latency_with_input_ns", "bottleneck",
+                "khz", "peak_mib")  # fmt: skip
         row = {key: report[key] for key in keys}
         row["seconds_per_image"] = report["simulate_seconds"] / report["inputs"]
         rows.append(row)
@@ -127,7 +128,7 @@ def run(console: Console) -> Path:
     console.print(_table("golden model, whole network, images/s on one thread", image_rows))
     console.print(_table("golden model, memory of a whole chip, MiB", memory_rows))
     console.print(
-        _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
+        _table("RTL, small networks: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
     )
     run = ("chip", "read_mode", "busy_tiles")
     speed = ("khz", "verilog_seconds", "build_seconds", "peak_mib")

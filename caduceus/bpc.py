@@ -18,7 +18,8 @@ from caduceus import text, typical
 from caduceus.accuracy import fingerprint
 from compiler.recurrent import compile_recurrent
 from golden.chip import Machine
-from sim.deploy import DeviceRequest, deployed, ideal, within
+from pcm.settings import Devices
+from sim.deploy import deployed, within
 from sim.paths import build_folder
 from spec.chip import Chip
 from spec.errors import UserError
@@ -71,12 +72,12 @@ def known(
     weights: RecurrentWeights,
     chip: Chip,
     read_mode: ReadMode,
-    devices: DeviceRequest | None = None,
+    devices: Devices | None = None,
 ) -> float | None:
     """Bits per character of the whole text, if that is here and was measured with the same code."""
     try:
         numbers = whole_text(network, weights)
-        key = _key(network, weights, chip, read_mode, numbers, devices or ideal())
+        key = _key(network, weights, chip, read_mode, numbers, devices or Devices.ideal())
         return json.loads((build_folder() / "accuracy" / f"{key}.json").read_text())["golden_bpc"]
     except (UserError, FileNotFoundError, ValueError, KeyError):
         return None
@@ -88,7 +89,7 @@ def _key(
     chip: Chip,
     read_mode: ReadMode,
     numbers: NDArray[np.uint8],
-    devices: DeviceRequest,
+    devices: Devices,
 ) -> str:
     arrays = [array for array in vars(weights).values() if isinstance(array, np.ndarray)]
     arrays.append(numbers)
@@ -102,7 +103,7 @@ def measure(
     read_mode: ReadMode,
     count: int | None,
     console: Console,
-    devices: DeviceRequest | None = None,
+    devices: Devices | None = None,
 ) -> dict:
     """Run the text's first `count` characters, or all, through the golden model.
 
@@ -112,7 +113,7 @@ def measure(
     Raises:
         UserError: the text is not there or shorter, or the network does not fit the chip.
     """
-    devices = devices or ideal()
+    devices = devices or Devices.ideal()
     numbers = beginning(network, whole_text(network, weights), count)
     program = compile_recurrent(within(network, devices.settings), weights, chip, read_mode)
     program, state = deployed(program, chip, devices, typical.steps(network, weights))
@@ -153,7 +154,7 @@ def keep(
     weights: RecurrentWeights,
     chip: Chip,
     read_mode: ReadMode,
-    devices: DeviceRequest,
+    devices: Devices,
     report: dict,
 ) -> None:
     """Write what `measure` gave to `build/accuracy.json`; `known` tells it if it is of all text.

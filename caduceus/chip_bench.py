@@ -10,14 +10,13 @@ from rich.console import Console
 
 from caduceus import images as test_images
 from compiler.whole_chip import compile_layer
-from sim.chip_job import ChipOutcome
-from sim.chip_sim import ChipRun, execute, sources, timing
+from sim.compile_adapter import named_tiles
 from sim.paths import build_folder
+from sim.simulation import Simulation, sources
 from spec import chip as chip_description
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Weights
-from spec.program_codes import computing
 from train.random_layer import random_layer
 
 ONE, EIGHT, ALL = (1, 252, 224), (3, 224, 224), (3, 224, 2048)
@@ -58,35 +57,32 @@ def run(console: Console) -> list[dict]:
             shutil.rmtree(place, ignore_errors=True)
         network, arrays = random_layer("bench", size, channels, outputs, gmax=320)
         weights = {"conv": Weights(arrays["conv.weight"].astype("f4"), arrays["conv.bias"])}
-        program = compile_layer(network, weights, chip, mode)
+        program = named_tiles(compile_layer(network, weights, chip, mode), network.name)
         x, _ = test_images.inputs(network, CLOCKS // CLOCKS_PER_VECTOR[name, mode])
-        x = x.reshape(len(x), -1)
-        job = ChipRun(chip, name, program, x, "verilator", place, record=False)
         began = time.monotonic()
-        sources(job)
+        sources(chip, place / "sim" / f"{name}-chip-verilator" / "design")
         verilog_seconds = time.monotonic() - began
         with _without_ccache():
-            results = execute(job, console, "sim.run_chip", {job.program.network: len(job.x)})
-            outcome = ChipOutcome.load(job.job)
-        if outcome.mismatches:
-            raise UserError(f"chip {name}: RTL and golden differ: {outcome.first_mismatch}")
-        figures = timing(chip, outcome)
+            simulation = Simulation(program, build=place, chip=chip, console=console)
+            found = simulation.run(x.reshape(len(x), 1, -1)).figures
+        if found.mismatches:
+            raise UserError(f"chip {name}: RTL and golden differ: {found.first_mismatch}")
         rows.append(
             {
                 "chip": name,
                 "read_mode": str(mode),
-                "busy_tiles": len(computing(program)),
-                "vectors": len(x),
-                "values_compared": outcome.values_compared,
-                "mismatches": outcome.mismatches,
-                "latency_ns": figures["latency_ns"],
-                "latency_with_input_ns": figures["latency_with_input_ns"],
-                "mvm_rate_per_tile": figures["mvm_rate_per_tile"],
-                "khz": outcome.cycles["sync"] / outcome.simulate_seconds / 1e3,
-                "simulate_seconds": outcome.simulate_seconds,
-                "peak_mib": outcome.peak_mib,
+                "busy_tiles": found.tiles,
+                "vectors": found.inputs,
+                "values_compared": found.values_compared,
+                "mismatches": found.mismatches,
+                "latency_ns": found.latency_ns,
+                "latency_with_input_ns": found.latency_with_input_ns,
+                "mvm_rate_per_tile": found.mvm_rate_per_tile,
+                "khz": found.khz,
+                "simulate_seconds": found.simulate_seconds,
+                "peak_mib": found.peak_mib,
                 "verilog_seconds": earlier["verilog_seconds"] if earlier else verilog_seconds,
-                "build_seconds": earlier["build_seconds"] if earlier else results.build_seconds,
+                "build_seconds": earlier["build_seconds"] if earlier else found.build_seconds,
             }
         )
     return rows

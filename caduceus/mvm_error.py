@@ -25,8 +25,8 @@ from caduceus.average import mean_deviation
 from compiler.one_tile import compile_network
 from golden.tile import Tile
 from pcm import settings
-from pcm.settings import Settings
-from sim.deploy import DeviceRequest, deployed_layers
+from pcm.settings import Devices, Settings
+from sim.deploy import deployed_layers
 from sim.published import ZEROS
 from spec import formats
 from spec.chip import Chip
@@ -104,7 +104,7 @@ def largest_code(chip: Chip, mode: ReadMode, work: Task, devices: Settings) -> i
 
 
 def results(
-    chip: Chip, mode: ReadMode, work: Task, request: DeviceRequest, gmax: int
+    chip: Chip, mode: ReadMode, work: Task, request: Devices, gmax: int
 ) -> NDArray[np.float64]:
     """What a tile with such devices, calibrated if they are set so, makes of it, [n, columns].
 
@@ -176,7 +176,7 @@ def equivalent_bits(error: float, widths: Sequence[int], shares: Sequence[float]
 
 
 def measure(
-    chip: Chip, mode: ReadMode, request: DeviceRequest, work: Task, shares: Sequence[float]
+    chip: Chip, mode: ReadMode, request: Devices, work: Task, shares: Sequence[float]
 ) -> MvmError:
     """The errors of one tile with one set of devices."""
     gmax = largest_code(chip, mode, work, request.settings)
@@ -207,7 +207,7 @@ def run(chip: Chip, mode: ReadMode, seeds: Sequence[int], console: Console) -> T
         ideal = found.device_model is None
         for age, seconds in AGES.items() if not ideal else [("", 0.0)]:
             got = [
-                measure(chip, mode, DeviceRequest(found, seed, seconds), work, shares)
+                measure(chip, mode, Devices(found, seed, seconds), work, shares)
                 for seed in (seeds if not ideal else [0])
             ]
             total, linear, residual, bits = (

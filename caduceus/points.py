@@ -14,7 +14,8 @@ from compiler.one_tile import compile_network
 from compiler.recurrent import compile_recurrent
 from pcm import settings
 from pcm.devices import OLDEST
-from sim.deploy import DeviceRequest, within
+from pcm.settings import Devices
+from sim.deploy import within
 from sim.workload import Workload, workload
 from spec import chip as chip_description
 from spec import network as network_description
@@ -49,7 +50,7 @@ class Point:
         read_mode: `1-phase` or `4-phase`.
         pcm: name or path of settings of devices.
         compensate: whether drift is compensated; None as the settings say.
-        seed, age: of the devices, see `sim.deploy.DeviceRequest`.
+        seed, age: of the devices, see `pcm.settings.Devices`.
         count: images or characters, from the first one; None for all.
 
     Raises:
@@ -73,7 +74,7 @@ class Point:
         if self.count is not None and self.count < 1:
             raise UserError(f"images = {self.count}: allowed is 1 or more")
 
-    def devices(self, files: Files | None = None) -> DeviceRequest:
+    def devices(self, files: Files | None = None) -> Devices:
         """The devices that are meant.
 
         Raises:
@@ -82,7 +83,7 @@ class Point:
         found = (files or Files()).settings(self.pcm)
         if self.compensate is not None:
             found = found.model_copy(update={"compensate": self.compensate})
-        return DeviceRequest(found, self.seed, self.age)
+        return Devices(found, self.seed, self.age)
 
     def plain(self, files: Files | None = None) -> "Point":
         """The same measurement, with seed, age and compensation at one value where none matters.

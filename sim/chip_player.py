@@ -225,6 +225,11 @@ class ChipPlayer:
             seconds=seconds,
         )
 
+    @property
+    def recorded(self) -> int:
+        """Beats that came since `play` began."""
+        return int(self._dut.recorded.value)
+
     async def stop(self) -> None:
         """Send nothing more: what the chip has got by then may end in mid-packet, so reset it."""
         for port in range(len(self._chip.host.inputs)):

@@ -1,7 +1,7 @@
 """A compiled program on devices: their state, and what the host corrects for them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -9,48 +9,22 @@ from numpy.typing import NDArray
 
 from driver.calibrate import calibrated
 from driver.compensate import compensated
-from golden import chip as golden_chip
-from golden import images as golden_images
 from golden.tile import Tile
 from pcm import make
 from pcm.devices import INPUT_POWER, Inputs
-from pcm.settings import Settings, find
+from pcm.settings import Devices, Settings
 from sim.calibration import drift_factor, measured
+from sim.golden_adapter import Machine
 from spec import formats, pcm_state
 from spec.chip import Chip
-from spec.gdpu import LstmState
+from spec.errors import UserError
 from spec.network import Network
 from spec.pcm_state import PcmState
 from spec.program import ChipProgram, Program, TileConfig
-from spec.program_codes import computing, device_codes, gathers
+from spec.program_codes import computing, device_codes
 from spec.recurrent import RecurrentNetwork
 
 AnyNetwork = TypeVar("AnyNetwork", Network, RecurrentNetwork)
-
-
-@dataclass(frozen=True)
-class DeviceRequest:
-    """What devices a run is to have.
-
-    Attributes:
-        settings: model and effects.
-        seed: 0 to 2**64 - 1: which devices of that kind.
-        age: seconds since they were programmed.
-    """
-
-    settings: Settings
-    seed: int = 0
-    age: float = 0.0
-
-    def __str__(self) -> str:
-        if self.settings.device_model is None and plain(self.settings):
-            return "ideal devices"
-        return f"{self.settings.model} devices, seed {self.seed}, {self.age:g} s old"
-
-
-def ideal() -> DeviceRequest:
-    """Devices as asked for."""
-    return DeviceRequest(find("ideal"))
 
 
 def within(network: AnyNetwork, settings: Settings) -> AnyNetwork:
@@ -70,28 +44,34 @@ def within(network: AnyNetwork, settings: Settings) -> AnyNetwork:
 
 
 def deployed(
-    program: ChipProgram, chip: Chip, request: DeviceRequest, x: NDArray[np.int8]
+    program: ChipProgram, chip: Chip, devices: Devices, x: NDArray[np.int8] | None
 ) -> tuple[ChipProgram, PcmState]:
     """The program as the host corrects it for the devices, and their state.
 
     Args:
         program: of a whole chip.
         chip: the chip description.
-        request: which devices.
+        devices: which.
         x: typical inputs, which say how large those of every tile are: int8 [images, pixels,
             channels], or [n, values], which are steps of one sequence where the program has a
-            state.
+            state. Ideal devices need none.
 
     Raises:
-        UserError: seed or age are out of range, targets are too large for the devices, or a
-            constant of a correction does not fit binary16.
+        UserError: seed or age are out of range, targets are too large for the devices, there are
+            no typical inputs, or a constant of a correction does not fit binary16.
     """
     targets = device_codes(program, chip)
-    if request.settings.device_model is None and plain(request.settings):
-        return program, pcm_state.ideal(chip, targets, request.seed)
+    _demand_codes(program, targets, devices)
+    if devices.plain:
+        return program, pcm_state.ideal(chip, targets, devices.seed)
+    if x is None:
+        raise UserError(
+            f"program of network {program.network} on {devices}: its read noise and calibration "
+            "depend on typical inputs: give some as sample="
+        )
     inputs = seen(program, chip, x)
     configs = [tile.config for tile in computing(program)]
-    state, corrected = _corrected(configs, chip, request, targets, inputs)
+    state, corrected = _corrected(configs, chip, devices, targets, inputs)
     found = dict(zip((tile.tile for tile in computing(program)), corrected, strict=True))
     tiles = tuple(
         replace(tile, config=found[tile.tile]) if tile.tile in found else tile
@@ -100,8 +80,23 @@ def deployed(
     return replace(program, tiles=tiles), state
 
 
+def _demand_codes(program: ChipProgram, targets: NDArray[np.uint8], devices: Devices) -> None:
+    """Demand that the devices of a polarity can be as large as the program wants them together.
+
+    Raises:
+        UserError: they cannot.
+    """
+    wanted = int(targets.astype(np.int64).reshape(*targets.shape[:-1], 2, 2).sum(axis=-1).max())
+    largest = devices.settings.largest_code
+    if wanted > largest:
+        raise UserError(
+            f"program of network {program.network}: its largest cell code is {wanted}: "
+            f"{devices.settings.model} devices hold {largest} at most: compile it with devices="
+        )
+
+
 def deployed_layers(
-    program: Program, chip: Chip, request: DeviceRequest
+    program: Program, chip: Chip, devices: Devices
 ) -> tuple[Program, list[PcmState]]:
     """Likewise for a network that goes through one tile, programmed anew for each layer.
 
@@ -111,43 +106,33 @@ def deployed_layers(
     layers, states = [], []
     for index, layer in enumerate(program.layers):
         targets = layer.codes[np.newaxis]
-        if request.settings.device_model is None and plain(request.settings):
+        if devices.plain:
             layers.append(layer)
-            states.append(pcm_state.ideal(chip, targets, request.seed))
+            states.append(pcm_state.ideal(chip, targets, devices.seed))
             continue
         driven = np.arange(chip.array.rows) < layer.config.rows
         inputs = Inputs(np.where(driven, INPUT_POWER, 0.0))
-        state, (config,) = _corrected([layer.config], chip, request, targets, [inputs], index)
+        state, (config,) = _corrected([layer.config], chip, devices, targets, [inputs], index)
         layers.append(replace(layer, config=config))
         states.append(state)
     return replace(program, layers=tuple(layers)), states
 
 
-def plain(settings: Settings) -> bool:
-    """Whether converters are as designed, not to be measured, and all devices work."""
-    return (
-        settings.device_yield == 1
-        and not settings.adc_gain_spread
-        and not settings.adc_offset
-        and not settings.calibrate
-    )
-
-
 def _corrected(
     configs: Sequence[TileConfig],
     chip: Chip,
-    request: DeviceRequest,
+    devices: Devices,
     targets: NDArray[np.uint8],
     inputs: Sequence[Inputs],
     programming: int = 0,
 ) -> tuple[PcmState, list[TileConfig]]:
     """State of all tiles, and each tile's configuration with what the host corrects."""
-    settings = request.settings
+    settings = devices.settings
     mode = configs[0].read_mode if configs else formats.ReadMode.FOUR_PHASE
-    made = make.state(chip, targets, settings, request.seed, request.age, mode, inputs, programming)
+    made = make.state(chip, targets, settings, devices.seed, devices.age, mode, inputs, programming)
     fresh = None
-    if settings.compensate and settings.drift and request.age > 0:
-        fresh = make.state(chip, targets, settings, request.seed, 0.0, mode, inputs, programming)
+    if settings.compensate and settings.drift and devices.age > 0:
+        fresh = make.state(chip, targets, settings, devices.seed, 0.0, mode, inputs, programming)
     corrected = []
     for index, config in enumerate(configs):
         tile = Tile(chip, made, index)
@@ -181,15 +166,9 @@ def seen(program: ChipProgram, chip: Chip, x: NDArray[np.int8]) -> list[Inputs]:
         signs[number][1] |= bool((vectors < 0).any())
 
     state = pcm_state.ideal(chip, device_codes(program, chip))
-    if gathers(program):
-        golden_images.Machine(program, chip, state, tap).run(x)
-    else:
-        machine = golden_chip.Machine(program, chip, state, tap)
-        if program.slices:
-            machine.run_sequences(x[np.newaxis])
-        else:
-            nothing = LstmState(np.zeros((len(x), 0), np.int8), np.zeros((len(x), 0), np.uint16))
-            machine.step(x, nothing, np.arange(len(x)))
+    # Steps of one sequence, where there is a state.
+    inputs = x[np.newaxis] if program.slices and x.ndim == 2 else x
+    Machine(program, chip, state, tap).run(inputs)
     largest = formats.INT8_MAX**2
     return [
         Inputs(sums[tile.tile] / (max(counts[tile.tile], 1) * largest), not all(signs[tile.tile]))

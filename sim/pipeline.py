@@ -116,6 +116,41 @@ def write_trace(
     write_whole(path, text + "\n", "trace")
 
 
+@dataclass(frozen=True)
+class Events:
+    """What every computing tile did when, in a run from `start_ps` to `end_ps`.
+
+    Attributes:
+        activities: by tile, in the order of `UNITS`.
+    """
+
+    activities: Mapping[int, tuple[Activity, ...]]
+    start_ps: int
+    end_ps: int
+
+    def shares(self) -> dict[int, dict[str, float]]:
+        """By tile, the share of the time that each unit was at work."""
+        return shares(self.activities, self.start_ps, self.end_ps)
+
+    def bottleneck(self, program: ChipProgram) -> str:
+        """The layer whose tiles' arrays and LDPUs have the least time to spare."""
+        found = self.shares()
+
+        def load(tile: TileProgram) -> float:
+            mine = found[tile.tile]
+            return max(mine["array"], mine["LDPU"] - mine["stalled"])
+
+        return max(computing(program), key=load).block.layer
+
+    def write_trace(self, path: Path, program: ChipProgram) -> None:
+        """`write_trace` of them."""
+        write_trace(path, program, self.activities, self.start_ps)
+
+    def write_picture(self, path: Path, program: ChipProgram) -> None:
+        """`write_picture` of them."""
+        write_picture(path, program, self.activities, self.start_ps, self.end_ps)
+
+
 def _by_layer(
     program: ChipProgram, activities: Mapping[int, tuple[Activity, ...]]
 ) -> list[TileProgram]:

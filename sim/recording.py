@@ -1,14 +1,38 @@
 """What a simulated tile wrote down: its results, and when it did what. See `result_recorder.sv`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spec.program import ChipProgram
+from spec.program_codes import computing
+
 WRITES, INTEGRATES, COMPUTES, STALLED = (1 << bit for bit in range(4))
 """Bits of the activity: rows are written, the array is at work, the LDPU is, a result waits."""
 
 _KINDS = {1: np.dtype(np.int8), 2: np.dtype("<u2")}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a tile computed, and what left it, both [n, columns], in their order."""
+
+    results: NDArray
+    sent: NDArray
+
+
+def all_tiles(folder: Path, program: ChipProgram) -> dict[int, Recorded]:
+    """`results` of every computing tile of a program, by its number.
+
+    Raises:
+        OSError, ValueError: as `results`.
+    """
+    return {
+        tile.tile: Recorded(*results(folder, tile.tile, 2 if tile.config.tx_binary16 else 1))
+        for tile in computing(program)
+    }
 
 
 def results(folder: Path, index: int, value_bytes: int) -> tuple[NDArray, NDArray]:

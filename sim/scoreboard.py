@@ -84,21 +84,29 @@ class Comparisons:
 
     Attributes:
         compared, mismatches: values, the mismatched ones included, and those that differ.
+        by_group: the latter by group, in the order in which groups came.
         first: sentence of the first mismatch; empty if there is none.
     """
 
     def __init__(self) -> None:
         self.compared, self.mismatches, self.first = 0, 0, ""
+        self.by_group: dict[str, int] = {}
 
     def add(
-        self, expected: ArrayLike, got: ArrayLike, describe: Callable[[tuple[int, ...]], str]
+        self,
+        expected: ArrayLike,
+        got: ArrayLike,
+        describe: Callable[[tuple[int, ...]], str],
+        group: str = "",
     ) -> None:
-        """Compare two integer arrays as `compare` does."""
+        """Compare two integer arrays as `compare` does, and count mismatches for `group`."""
+        self.by_group.setdefault(group, 0)
         try:
             self.compared += compare(expected, got, describe).compared
         except Mismatch as mismatch:
             self.compared += mismatch.compared
             self.mismatches += mismatch.mismatches
+            self.by_group[group] += mismatch.mismatches
             self.first = self.first or str(mismatch)
 
 

@@ -7,7 +7,7 @@ from hdl.chip_sources import write_sources
 from sim.chip_harness import CHIP_ARGUMENTS, write_harness
 from sim.chip_player import STREAMS
 from sim.harness_files import STREAM_SOURCES
-from sim.image_job import RECORD
+from sim.job import RECORD
 from tb.benches import Design, Variant
 from tb.chips import label, sized
 

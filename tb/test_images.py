@@ -12,9 +12,11 @@ from compiler.images import compile_images
 from driver.chip import ChipHost
 from golden import images as golden_images
 from golden.images import TileTrace
+from sim import recording
 from sim.chip_player import STREAMS, ChipPlayer, write_pauses
-from sim.image_job import RECORD
-from sim.run_images import asleep, compare_tiles
+from sim.comparison import Observed, as_recorded, compare
+from sim.entry import asleep
+from sim.job import RECORD
 from sim.scoreboard import Comparisons
 from sim.tile_host import EventPort, reset, start_clock
 from spec import network, pcm_state
@@ -156,9 +158,10 @@ class _Images:
         """Run, and compare what left the chip and, where tiles have recorders, what they did."""
         outputs, _ = await self.run(random, program, state, x)
         comparison = Comparisons()
-        comparison.add(golden[0], outputs, lambda at: f"image {at[0]}, output {at[1:]}")
+        tiles = {}
         if benches.current().get("recorded", True):
-            compare_tiles(program, RECORD, golden[1], comparison)
+            tiles = as_recorded(recording.all_tiles(RECORD, program), golden[1])
+        compare(program, Observed(*golden), Observed(outputs, tiles), comparison)
         return comparison
 
 
@@ -243,4 +246,5 @@ async def one_inverted_bit_is_reported(dut: object) -> None:
         raise AssertionError("no column shows the bit")
     comparison = await bench.compared(random, program, wrong, x, golden)
     assert comparison.mismatches
-    assert comparison.first.startswith(("layer conv0, ", "image 0, output"))
+    assert comparison.first.startswith("layer conv0, tile ")
+    assert comparison.by_group["conv0"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from compiler.whole_chip import compile_layer
 from golden import chip as golden_chip
 from sim import recording
-from sim.image_job import RECORD
+from sim.job import RECORD
 from sim.scoreboard import compare
 from spec import network, pcm_state
 from spec.chip import Chip

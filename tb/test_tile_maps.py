@@ -14,7 +14,7 @@ from hdl.chip_sources import GATE
 from hdl.result_recorder import SOURCE as RECORDER
 from hdl.verilog import write
 from sim import recording
-from sim.image_job import RECORD
+from sim.job import RECORD
 from sim.scoreboard import compare
 from spec.formats import ReadMode
 from spec.registers import BY_NAME, Error

@@ -1,25 +1,28 @@
 """The command line as a user meets it: results, exit statuses, one sentence for each mistake."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 from command_line import caduceus, here
-from rich.console import Console
 
-from caduceus import sim
+from caduceus import images
+from sim.compile_adapter import compile_any
+from sim.job import STATES
+from sim.result import Figures
+from sim.simulation import Simulation
 from spec import chip, network
 from spec.formats import ReadMode
+from spec.program_codes import computing
 from train.export import export
 from train.random_layer import random_layer
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
 
-FIELDS = {
-    "network", "chip", "simulator", "read_mode", "inputs", "values_compared", "mismatches",
-    "cycles", "wall_seconds", "golden_accuracy", "float_accuracy",
-}  # fmt: skip
+FIELDS = {field.name for field in dataclasses.fields(Figures)}
+"""Of every result."""
 
 
 def test_without_a_command_there_is_help():
@@ -107,10 +110,10 @@ def test_sim_leaves_its_result(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     assert "0 mismatches" in run.stdout
     report = json.loads(output.read_text())
-    assert report.keys() >= FIELDS
+    assert report.keys() == FIELDS
     assert report["mismatches"] == 0
-    # One image: 7 x 7 x 16, 7 x 7 x 4, 6 x 6 x 16 and 10 activations.
-    assert report["values_compared"] == 784 + 196 + 576 + 10
+    # One image, results and packets of each layer, and the outputs once more:
+    assert report["values_compared"] == VALUES
     assert report["cycles"].keys() == {"sync", "mvm"}
 
 
@@ -125,7 +128,8 @@ def test_a_layer_whose_result_is_several_packets(tmp_path, outputs):
     )
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
-    assert (report["values_compared"], report["mismatches"]) == (10 * outputs, 0)
+    # What leaves the chip, and results and packets of the tiles.
+    assert (report["values_compared"], report["mismatches"]) == (3 * 10 * outputs, 0)
     # An MVM takes the array 133 ns.
     assert 0 < report["mvm_rate_per_tile"] <= 1e9 / 133 * 1.03
     assert report["latency_ns"] > 133
@@ -170,24 +174,28 @@ def test_damaged_weights_are_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     "simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.regress)]
 )
-def test_one_inverted_bit_of_the_rtls_devices_is_reported(tmp_path, simulator):
+def test_one_inverted_bit_of_the_rtls_devices_is_reported(simulator):
     """The whole flow with one bit of one device inverted on the RTL's side only."""
-    request = sim.Request(
-        "tiny", "fashion_tiny", simulator, ReadMode.FOUR_PHASE, 1, False, tmp_path / "result.json"
-    )
-    prepared = sim.prepare(request)
-    image = prepared.job / "states" / "state_1.hex"
+    program = compile_any("fashion_tiny", chip.find("tiny"), ReadMode.FOUR_PHASE)
+    run = Simulation(program, simulator=simulator)
+    x, _ = images.inputs(network.find("fashion_tiny")[0], 1)
+    run.prepare(x)
+    tile = next(tile for tile in computing(program) if tile.block.layer == "conv2")
+    image = run.job / STATES / f"state_{tile.tile}.hex"
     words = image.read_text().split()
     # After the header of five words: row 2, column 1; the highest bit of its first device.
-    place = 5 + 2 * prepared.chip.array.columns + 1
+    place = 5 + 2 * run.chip.array.columns + 1
     words[place] = f"{int(words[place], 16) ^ 0x80:08x}"
     image.write_text("\n".join(words) + "\n")
-    _, outcome = sim.simulate(request, prepared, Console(quiet=True))
-    assert outcome.mismatches > 0
+    found = run.simulate().figures
+    assert found.mismatches > 0
     # Layer conv1 ran on its own, correct state: what is wrong begins in conv2, column 1.
-    told = outcome.first_mismatch
-    assert told.startswith("layer conv2, image 0, pixel (") and "column 1" in told, told
-    assert "expected" in told and "got" in told
+    assert found.mismatches_by_layer["conv1"] == 0
+    told = found.first_mismatch
+    assert told.startswith(f"layer conv2, tile {tile.tile} (") and "image 0, result of" in told, (
+        told
+    )
+    assert "pixel (" in told and "column 1: expected" in told and "got" in told, told
 
 
 def test_accuracy_of_a_few_images(tmp_path):

@@ -14,7 +14,8 @@ from compiler.recurrent import compile_recurrent
 from driver.calibrate import INDEX
 from golden import images as golden_images
 from pcm import make, settings
-from sim.deploy import DeviceRequest, deployed, deployed_layers, ideal, within
+from pcm.settings import Devices
+from sim.deploy import deployed, deployed_layers, within
 from spec import chip, network, pcm_state, recurrent
 from spec.formats import ReadMode
 from spec.program_codes import computing, device_codes
@@ -49,7 +50,7 @@ def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
 
 def test_ideal_devices_are_what_the_program_asks_for() -> None:
     program, x = compiled(settings.find("ideal"))
-    same, state = deployed(program, TINY, ideal(), x)
+    same, state = deployed(program, TINY, Devices.ideal(), x)
     wanted = pcm_state.ideal(TINY, device_codes(program, TINY))
     assert same is program
     for name in pcm_state.FIELDS:
@@ -59,7 +60,7 @@ def test_ideal_devices_are_what_the_program_asks_for() -> None:
 def test_ideal_devices_may_have_converters_that_are_not() -> None:
     odd = settings.find("ideal").model_copy(update={"adc_gain_spread": 0.07})
     program, x = compiled(odd)
-    same, state = deployed(program, TINY, DeviceRequest(odd, 3), x)
+    same, state = deployed(program, TINY, Devices(odd, 3), x)
     assert state.gain_p.std() > 0 and not state.noise.any()
     assert np.array_equal(state.codes, device_codes(program, TINY))
     for tile, other in zip(same.tiles, program.tiles, strict=True):
@@ -70,7 +71,7 @@ def test_calibration_and_compensation_change_their_constants_and_no_others() -> 
     program, x = compiled(TDP)
     for key, changed in (("calibrate", {"gain_p", "gain_n", "offset"}), ("compensate", {"scale"})):
         only = TDP.model_copy(update={"calibrate": False, "compensate": False} | {key: True})
-        corrected, _ = deployed(program, TINY, DeviceRequest(only, 1, 3600.0), x)
+        corrected, _ = deployed(program, TINY, Devices(only, 1, 3600.0), x)
         for tile, other in zip(corrected.tiles, program.tiles, strict=True):
             for name, index in INDEX.items():
                 equal = np.array_equal(
@@ -98,7 +99,7 @@ def test_what_is_corrected_comes_closer_to_ideal_results() -> None:
     for corrected in (False, True):
         how = quiet.model_copy(update={"calibrate": corrected, "compensate": corrected})
         _, found = golden_images.Machine(
-            *_on(deployed(program, TINY, DeviceRequest(how, 2, 86400.0), x))
+            *_on(deployed(program, TINY, Devices(how, 2, 86400.0), x))
         ).run(x)
         difference = found[first.tile].results.astype(int) - traces[first.tile].results
         errors[corrected] = float(np.sqrt((difference**2).mean()))
@@ -114,7 +115,7 @@ def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:
     """Half the input has a quarter of the power."""
     program, x = compiled(TDP)
     states = [
-        deployed(program, TINY, DeviceRequest(TDP, 1, 60.0), part)[1]
+        deployed(program, TINY, Devices(TDP, 1, 60.0), part)[1]
         for part in (x, (x // 2).astype(np.int8))
     ]
     columns = computing(program)[0].config.columns
@@ -132,7 +133,7 @@ def test_every_layer_finds_one_tiles_devices_programmed_anew() -> None:
             dataclasses.replace(layer, codes=np.zeros_like(layer.codes)) for layer in program.layers
         ),
     )
-    _, states = deployed_layers(blank, TINY, DeviceRequest(TDP, 5, 60.0))
+    _, states = deployed_layers(blank, TINY, Devices(TDP, 5, 60.0))
     assert len({state.codes.tobytes() for state in states}) == len(program.layers)
     assert len({state.gain_p.tobytes() for state in states}) == 1  # the same converters
     assert len({state.seed for state in states}) == 1
@@ -142,14 +143,14 @@ def test_a_recurrent_network_is_corrected_too() -> None:
     found, weights = recurrent.find("lstm_tiny")
     program = compile_recurrent(within(found, ODP), weights, TINY, ReadMode.FOUR_PHASE)
     x, _ = text.inputs(found, weights, 20)
-    corrected, state = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0), x)
+    corrected, state = deployed(program, TINY, Devices(ODP, 1, 3600.0), x)
     power = state.noise[0].any()
     assert power and state.tiles == len(computing(program))
     assert any(
         not np.array_equal(tile.config.constants, other.config.constants)
         for tile, other in zip(computing(corrected), computing(program), strict=True)
     )
-    again = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0), x)[1]
+    again = deployed(program, TINY, Devices(ODP, 1, 3600.0), x)[1]
     assert again.codes.tobytes() == state.codes.tobytes()
 
 

@@ -14,7 +14,7 @@ from caduceus import fpga
 from caduceus.bitstream import build, report
 from caduceus.bitstream.build import Step
 from caduceus.bitstream.report import Block, Resources
-from caduceus.sim import MAIN_JOB
+from caduceus.network_run import MAIN_JOB
 from fpga import pll
 from fpga.board import board
 from hdl.verilog import run_script

@@ -6,7 +6,7 @@ import pytest
 
 from caduceus import __main__, accuracy, bpc, collect, farm, points
 from caduceus.points import Point
-from sim.deploy import ideal
+from pcm.settings import Devices
 from spec import chip as chips
 from spec import recurrent
 from spec.formats import ReadMode
@@ -128,6 +128,6 @@ def test_a_single_measurement_of_all_is_known_afterwards(tmp_path, monkeypatch):
     whole = len(bpc.whole_text(*found)) - 1
     for count, known in ((20, None), (whole, 1.25)):
         report = {"characters": count, "golden_bpc": 1.25}
-        bpc.keep(*found, chip, mode, ideal(), report)
+        bpc.keep(*found, chip, mode, Devices.ideal(), report)
         assert bpc.known(*found, chip, mode) == known
         assert json.loads((tmp_path / "accuracy.json").read_text()) == report
