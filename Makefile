@@ -76,7 +76,7 @@ fpga: setup ## Build the reference board's bitstream (CHIP=ulx3s), tell its size
 	@$(CADUCEUS) fpga $(CHIP_OPTION) $(ARGS)
 
 netlist-test: setup ## Simulate the board's netlist, cell by cell, against golden
-	@$(CADUCEUS) netlist-test $(ARGS)
+	@$(IN_VENV) python -m tb.netlist $(ARGS)
 
 waves: setup ## Run one image on the small chip and leave its waveforms as FST
 	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)

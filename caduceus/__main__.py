@@ -1,15 +1,15 @@
 """The `caduceus` command."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from caduceus.calibrate_command import calibrate
 from caduceus.console import plain_console
 from caduceus.fpga_command import fpga
-from caduceus.netlist_command import netlist_test
 from caduceus.options import FiniteRange, OutputPath, only
 from caduceus.program_command import program
 from caduceus.run_command import run as run_command
@@ -243,13 +243,24 @@ cli.add_command(calibrate)
 cli.add_command(program)
 cli.add_command(run_command)
 cli.add_command(fpga)
-cli.add_command(netlist_test)
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one sentence on standard error."""
+    """Entry point."""
+    finish(cli, "caduceus", sys.argv[1:] or ["--help"])
+
+
+def finish(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: a user's mistake is one sentence on standard error.
+
+    Args:
+        command: what runs.
+        name: of the program, for its help.
+        arguments: those of the process if None.
+    """
     try:
-        sys.exit(cli(sys.argv[1:] or ["--help"], prog_name="caduceus", standalone_mode=False))
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        sys.exit(command(words, prog_name=name, standalone_mode=False))
     except UserError as error:
         click.echo(f"caduceus: {error}", err=True)
         sys.exit(2)

@@ -86,7 +86,7 @@ def test_a_mistake_is_one_sentence(arguments, sentence):
     assert "Traceback" not in run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("command", ["verilog", "fpga", "netlist-test"])
+@pytest.mark.parametrize("command", ["verilog", "fpga"])
 def test_a_folder_of_something_else_is_left_alone(tmp_path, command):
     (tmp_path / "mine").touch()
     run = here(command, "--output", tmp_path)

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 from command_line import here
 
-from caduceus import netlist_test
-from caduceus.netlist import alter, cells, design, jobs
+from caduceus.__main__ import finish
+from caduceus.netlist import alter, cells, design
 from caduceus.netlist.alter import Place
 from sim import tally
 from sim.results import Failure, Results
 from spec.errors import UserError
 from tb import test_emulated_array, test_rx_buffer
 from tb.benches import Bench, Case
+from tb.netlist import check, designs, jobs
+from tb.netlist.__main__ import netlist_test
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NETLISTS = REPOSITORY / "build" / "netlist"
@@ -26,10 +28,10 @@ def run(bench: Bench, variant: str, simulator: str, folder: Path) -> Results:
 
 
 def test_netlist_of_a_buffer_passes_its_bench(tmp_path):
-    results = run(design.of_bench(test_rx_buffer.BENCH), "units1", "icarus", tmp_path)
+    results = run(designs.of_bench(test_rx_buffer.BENCH), "units1", "icarus", tmp_path)
     assert results.ok, results.report
     place = tmp_path / "rx_buffer" / "units1-icarus" / "design"
-    found = json.loads((place / design.SUMMARY).read_text())
+    found = json.loads((place / designs.SUMMARY).read_text())
     assert found["cells"]["LUT4"] > 0 and found["cells"]["TRELLIS_FF"] > 0
     assert not found["altered"]
     # A synthesis that left the source as it is would pass, too.
@@ -38,11 +40,11 @@ def test_netlist_of_a_buffer_passes_its_bench(tmp_path):
 
 
 def test_one_inverted_bit_of_a_table_is_reported(tmp_path):
-    bench = design.of_bench(test_rx_buffer.BENCH, altered_at=("rx_buffer", "output_tdata"))
+    bench = designs.of_bench(test_rx_buffer.BENCH, altered_at=("rx_buffer", "output_tdata"))
     results = run(bench, "units1", "icarus", tmp_path)
     assert results.failed, "a look-up table has another content, and nothing tells"
     place = tmp_path / "rx_buffer" / "units1-icarus" / "design"
-    told = json.loads((place / design.SUMMARY).read_text())["altered"]
+    told = json.loads((place / designs.SUMMARY).read_text())["altered"]
     assert told.startswith("bit ") and told.endswith(" of rx_buffer is inverted")
     one, other = ((place / name).read_text() for name in (design.NETLIST, design.ALTERED))
     tables = [
@@ -56,7 +58,7 @@ def test_one_inverted_bit_of_a_table_is_reported(tmp_path):
 
 @pytest.mark.regress
 def test_netlist_of_an_emulated_array_passes_its_bench(tmp_path):
-    results = run(design.of_bench(test_emulated_array.BENCH), "least", "verilator", tmp_path)
+    results = run(designs.of_bench(test_emulated_array.BENCH), "least", "verilator", tmp_path)
     assert results.ok, results.report
 
 
@@ -66,7 +68,7 @@ def test_netlist_of_an_emulated_array_passes_its_bench(tmp_path):
 def test_netlist_of_a_tile_or_chip_passes_its_bench(job):
     results = job.case(NETLISTS).run(NETLISTS, testcase=job.tests)
     assert results.ok, results.report
-    outcome = netlist_test.outcome_of(job, results, NETLISTS)
+    outcome = check.outcome_of(job, results, NETLISTS)
     assert outcome.compared > 0 and outcome.mismatches == 0
 
 
@@ -75,7 +77,7 @@ def test_netlist_of_a_tile_or_chip_passes_its_bench(job):
 def test_one_inverted_bit_of_a_tile_is_reported():
     results = jobs.ALTERED.case(NETLISTS).run(NETLISTS, testcase=jobs.ALTERED.tests)
     assert results.failed
-    assert netlist_test.outcome_of(jobs.ALTERED, results, NETLISTS).mismatches > 0
+    assert check.outcome_of(jobs.ALTERED, results, NETLISTS).mismatches > 0
 
 
 # --- what is altered -----------------------------------------------------------------------------
@@ -137,13 +139,13 @@ def test_mismatches_are_counted(tmp_path, monkeypatch):
     job = replace(jobs.TILE, name="tried")
     place = tmp_path / "tile" / "netlist_tried-verilator" / "design"
     place.mkdir(parents=True)
-    (place / design.SUMMARY).write_text('{"cells": {"LUT4": 9}, "seconds": {}, "altered": ""}')
-    monkeypatch.setenv(tally.VARIABLE, str(place / design.COMPARED))
+    (place / designs.SUMMARY).write_text('{"cells": {"LUT4": 9}, "seconds": {}, "altered": ""}')
+    monkeypatch.setenv(tally.VARIABLE, str(place / designs.COMPARED))
     tally.add(30)
     tally.add(12)
     failure = Failure("random_programs", "x: expected 1, got 2 (3 of 20 values differ)")
     results = Results(7, 0, (failure,), 1, tmp_path / "log", None, 1.0, 2.0)
-    found = netlist_test.outcome_of(job, results, tmp_path)
+    found = check.outcome_of(job, results, tmp_path)
     assert (found.compared, found.mismatches, found.tests, found.failed) == (62, 3, 8, 1)
 
 
@@ -155,6 +157,14 @@ def test_mismatches_are_counted(tmp_path, monkeypatch):
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence):
-    run = here("netlist-test", *arguments)
+    run = here(*arguments, start=lambda: finish(netlist_test, "netlist-test"))
     assert run.returncode == 2
     assert sentence in run.stderr and "Traceback" not in run.stderr
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "mine").touch()
+    run = here("--output", tmp_path, start=lambda: finish(netlist_test, "netlist-test"))
+    assert run.returncode == 2
+    assert f"{tmp_path}: there is something else: allowed is a new or empty folder" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

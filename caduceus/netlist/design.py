@@ -1,11 +1,9 @@
 """A design as the board's synthesis leaves it, as the design under test of a bench."""
 
 import hashlib
-import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +11,10 @@ from caduceus.bitstream import build
 from caduceus.bitstream.build import Spent, Step
 from caduceus.bitstream.report import BLOCKS
 from caduceus.netlist import alter, cells
-from caduceus.package.core_file import CHIP_TOP, TILE_TOP
-from hdl.chip import GDPU_MODULE, TILE_MODULE
-from sim import tally
-from sim.chip_harness import CHIP_ARGUMENTS, write_harness
-from sim.chip_player import STREAMS
-from sim.harness_files import STREAM_SOURCES
 from spec.files import write_whole
-from tb.benches import Bench, Design, Variant
-from tb.chip_designs import STATES
-from tb.chips import label, sized
 
 NETLIST, VERILOG = "netlist.json", "netlist.v"
 ALTERED, ALTERED_VERILOG = "altered.json", "altered.v"
-SUMMARY = "netlist_summary.json"
-"""What is left for whoever tells about it, see `Netlist`."""
-COMPARED = "compared.txt"
-"""What the simulation found equal, see `sim.tally`."""
-_CONTROL = f"""`verilator_config
-// As in hdl/chip_sources.py: compiled once, linked as often as there are.
-hier_block -module "{TILE_MODULE}"
-hier_block -module "{GDPU_MODULE}"
-"""
 
 
 @dataclass(frozen=True)
@@ -138,102 +118,3 @@ def _counts(statistics: Mapping[str, Any], top: str) -> dict[str, int]:
         return found
 
     return dict(within(top))
-
-
-def _counted(folder: Path) -> dict[str, str]:
-    """Environment of a simulation that counts what it compares, from 0 on."""
-    path = folder / COMPARED
-    path.unlink(missing_ok=True)
-    return {tally.VARIABLE: str(path.resolve())}
-
-
-def _leave(folder: Path, netlist: Netlist) -> None:
-    summary = {
-        "cells": dict(netlist.counts),
-        "seconds": {step: spent.seconds for step, spent in netlist.spent.items()},
-        "altered": netlist.altered,
-    }
-    write_whole(folder / SUMMARY, json.dumps(summary, indent=2) + "\n", "summary")
-
-
-def of_bench(bench: Bench, altered_at: tuple[str, str] | None = None) -> Bench:
-    """The same bench around the netlist of what it makes itself, of Verilog for synthesis only."""
-
-    def prepare(variant: Variant, folder: Path) -> Design:
-        made = bench.prepare(variant, folder)
-        texts = [path.read_text(encoding="utf-8") for path in made.sources]
-
-        def write() -> list[str]:
-            names = [f"rtl_{path.name}" for path in made.sources]
-            for path, name in zip(made.sources, names, strict=True):
-                shutil.copyfile(path, folder / name)
-            return names
-
-        netlist = synthesized(folder, made.top, _hash(*texts), write, altered_at=altered_at)
-        _leave(folder, netlist)
-        return replace(made, sources=netlist.sources, build="", env=_counted(folder))
-
-    return replace(bench, prepare=prepare)
-
-
-def _of_package(
-    variant: Variant,
-    design: str,
-    place: Path,
-    folder: Path,
-    kept: Iterable[str] = (),
-    altered_at: tuple[str, str] | None = None,
-) -> Netlist:
-    """Netlist of a design of the variant's package, made at `place`; its summary is in `folder`."""
-    chip = sized(variant.parameters)
-    place.mkdir(parents=True, exist_ok=True)
-    netlist = synthesized(
-        place, design, build.key(chip, design),
-        lambda: build.write_verilog(chip, design, place), kept, altered_at,
-    )  # fmt: skip
-    _leave(folder, netlist)
-    return netlist
-
-
-def of_tile(bench: Bench, place: Path, altered_at: tuple[str, str] | None = None) -> Bench:
-    """A bench of a tile behind AXI around the netlist of the tile with its array emulated.
-
-    Args:
-        bench: of the tile.
-        place: folder of the netlist, altered or not.
-        altered_at: as of `synthesized`.
-    """
-
-    def prepare(variant: Variant, folder: Path) -> Design:
-        netlist = _of_package(variant, TILE_TOP, place, folder, altered_at=altered_at)
-        return Design(netlist.sources, TILE_TOP, env=_counted(folder))
-
-    return replace(bench, prepare=prepare)
-
-
-def of_chip(bench: Bench, place: Path) -> Bench:
-    """A bench of the chip between players and recorders around the netlist of the whole chip.
-
-    Tiles keep their boundary, for simulators, which then compile one. On the board they do not.
-
-    Args:
-        bench: of the harnessed chip.
-        place: folder of the netlist, which benches of the same chip have in common.
-    """
-
-    def prepare(variant: Variant, folder: Path) -> Design:
-        netlist = _of_package(variant, CHIP_TOP, place, folder, (TILE_MODULE, GDPU_MODULE))
-        control = folder / "hierarchy.vlt"
-        write_whole(control, _CONTROL, "control file")
-        harness = write_harness(folder / "chip_harness.sv", sized(variant.parameters))
-        return Design(
-            [control, *STREAM_SOURCES, harness, *netlist.sources],
-            "chip_harness",
-            parameters={"PAUSES": 1},
-            plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
-            build_args=CHIP_ARGUMENTS,
-            env=_counted(folder),
-            build=f"netlist-{label(variant.parameters)}",
-        )
-
-    return replace(bench, prepare=prepare)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from caduceus.netlist import design
 from tb import test_images, test_recurrent, test_tile
 from tb.benches import Bench, Case, Variant
+from tb.netlist import designs
 
 SIMULATOR = "verilator"
 _CHIP = {"chip": "tiny", "clocks": (1000, 1000), "by_words": True, "recorded": False}
@@ -41,14 +41,14 @@ class Job:
 
 
 def _chip(bench: Bench, folder: Path) -> Bench:
-    return design.of_chip(bench, folder / "chip")
+    return designs.of_chip(bench, folder / "chip")
 
 
 TILE = Job(
     "tile",
     "one tile of 16x16 with its array emulated, the tile's bench",
     test_tile.BENCH,
-    lambda bench, folder: design.of_tile(bench, folder / "axi_tile"),
+    lambda bench, folder: designs.of_tile(bench, folder / "axi_tile"),
     {**_CHIP, "vectors": 2},
     # All but `mvms_overlap`, which is about how fast the behavioural array is.
     (
@@ -62,7 +62,7 @@ ALTERED = Job(
     "altered",
     "the same with a bit of a look-up table inverted, which must be told",
     test_tile.BENCH,
-    lambda bench, folder: design.of_tile(bench, folder / "axi_tile", ("caduceus_ldpu", "result")),
+    lambda bench, folder: designs.of_tile(bench, folder / "axi_tile", ("caduceus_ldpu", "result")),
     TILE.parameters,
     ("random_programs",),
 )

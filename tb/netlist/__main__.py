@@ -1,10 +1,11 @@
-"""The command `caduceus netlist-test`."""
+"""The command of `make netlist-test`."""
 
 import sys
 from pathlib import Path
 
 import click
 
+from caduceus.__main__ import finish
 from caduceus.console import plain_console
 from caduceus.options import OutputPath
 from sim.paths import build_folder
@@ -21,7 +22,11 @@ def netlist_test(altered: bool, output: Path) -> None:
 
     A tile runs the tile's bench, and a chip of four tiles a small network of either kind.
     """
-    from caduceus.netlist_test import run
+    from tb.netlist.check import run
 
     if not run(output, altered, plain_console()):
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    finish(netlist_test, "netlist-test")

@@ -1,4 +1,4 @@
-"""`caduceus netlist-test`: the netlist of the board's synthesis in benches, in RTL's place."""
+"""`make netlist-test`: the netlist of the board's synthesis in benches, in RTL's place."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus.netlist import design, jobs
-from caduceus.netlist.jobs import Job
 from sim import runner, tally
 from sim.results import Results
 from sim.run_files import demand_own, only_run
 from spec.files import write_whole
+from tb.netlist import designs, jobs
+from tb.netlist.jobs import Job
 
 _LOCK = "netlist.lock"
 _DIFFER = re.compile(r"\((\d+) of (\d+) values differ\)")
@@ -98,10 +98,10 @@ def _run(job: Job, folder: Path, console: Console) -> Outcome:
 def outcome_of(job: Job, results: Results, folder: Path) -> Outcome:
     """What a run of a job left."""
     place = folder / job.bench.name / f"netlist_{job.name}-{jobs.SIMULATOR}" / "design"
-    summary = json.loads((place / design.SUMMARY).read_text(encoding="utf-8"))
+    summary = json.loads((place / designs.SUMMARY).read_text(encoding="utf-8"))
     differ = [match for each in results.failures for match in _DIFFER.finditer(each.message)]
     mismatches = sum(int(match[1]) for match in differ)
-    equal = tally.total(place / design.COMPARED)
+    equal = tally.total(place / designs.COMPARED)
     return Outcome(
         job=job.name,
         compared=equal + sum(int(match[2]) for match in differ),
