@@ -17,12 +17,12 @@ from benchmarks import speed as tile_speed
 from caduceus import sim
 from caduceus.cli.console import plain_console
 from caduceus.cli.main import reported
-from caduceus.paths import BUILD
+from sim import runner
+from sim.job import peak_mib
+from sim.paths import build_folder
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
-from tb import runner
-from tb.chip_job import peak_mib
 
 RTL_RUNS = (
     ("hermes", "fashion_small", "verilator", ReadMode.FOUR_PHASE, 5),
@@ -60,7 +60,7 @@ def _rtl(console: Console) -> list[dict]:
     """One row a simulation: how fast, how long its build took."""
     rows = []
     for chip, network, simulator, mode, images in RTL_RUNS:
-        output = BUILD / "speed" / f"{chip}-{simulator}-{mode}.json"
+        output = build_folder() / "speed" / f"{chip}-{simulator}-{mode}.json"
         request = sim.Request(chip, network, simulator, mode, images, False, output)
         if not sim.run(request, console):
             raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
@@ -75,12 +75,13 @@ def _networks(console: Console) -> list[dict]:
     """One row a read mode: ResNet-9 from image to logits on the whole chip."""
     rows = []
     for chip, mode in NETWORK_RUNS:
-        output = BUILD / "speed" / f"{NETWORK}-{chip}-{mode}.json"
+        output = build_folder() / "speed" / f"{NETWORK}-{chip}-{mode}.json"
         if not sim.run(sim.Request(chip, NETWORK, "verilator", mode, 2, False, output), console):
             raise UserError(f"{output}: RTL and golden model differ: see first_mismatch")
         report = json.loads(output.read_text(encoding="utf-8"))
-        keys = ("chip", "read_mode", "tiles", "values_compared", "mismatches", "cycles_per_image",
-                "images_per_second", "latency_us", "bottleneck", "khz", "peak_mib")  # fmt: skip
+        keys = ("chip", "read_mode", "tiles", "values_compared", "mismatches",
+                "cycles_per_input", "inputs_per_second", "latency_with_input_ns", "bottleneck",
+                "khz", "peak_mib")  # fmt: skip
         row = {key: report[key] for key in keys}
         row["seconds_per_image"] = report["simulate_seconds"] / report["inputs"]
         rows.append(row)
@@ -130,7 +131,7 @@ def run(console: Console) -> Path:
     console.print(_table("golden model, whole network, images/s on one thread", image_rows))
     console.print(_table("golden model, memory of a whole chip, MiB", memory_rows))
     console.print(
-        _table("RTL, one tile: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
+        _table("RTL, small networks: kHz is `sync` cycles per wall-clock millisecond", rtl_rows)
     )
     run = ("chip", "read_mode", "busy_tiles")
     speed = ("khz", "verilog_seconds", "build_seconds", "peak_mib")
@@ -140,7 +141,7 @@ def run(console: Console) -> Path:
     console.print(_table("RTL, whole chip: the chip's own", chip_rows, (*run, *figures)))
     console.print(_table(f"RTL, whole chip: {NETWORK} end to end, 2 images", network_rows))
     console.print(_table("peak memory", [memory]))
-    path = BUILD / "speed.json"
+    path = build_folder() / "speed.json"
     write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")
     console.print(str(path), highlight=False, soft_wrap=True)
     return path

@@ -8,16 +8,14 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from caduceus.chip_sim import ChipRun, execute, sources, timing
-from caduceus.paths import BUILD
 from compiler.network import compile_network
 from data import inputs
+from sim.paths import build_folder
+from sim.simulation import Simulation, sources
 from spec import chip as chip_description
 from spec.errors import UserError
 from spec.formats import ReadMode
 from spec.network import Network, Weights
-from spec.program_codes import computing
-from tb.chip_job import ChipOutcome
 from train.random_layer import random_layer
 
 ONE, EIGHT, ALL = (1, 252, 224), (3, 224, 224), (3, 224, 2048)
@@ -52,7 +50,7 @@ def run(console: Console) -> list[dict]:
     rows: list[dict] = []
     for name, mode, (size, channels, outputs) in RUNS:
         chip = chip_description.find(name)
-        place = BUILD / "speed" / f"{name}-chip"
+        place = build_folder() / "speed" / f"{name}-chip"
         earlier = next((row for row in rows if row["chip"] == name), None)
         if earlier is None:
             shutil.rmtree(place, ignore_errors=True)
@@ -61,33 +59,30 @@ def run(console: Console) -> list[dict]:
         network = Network(graph, weights)
         program = compile_network(network, chip, mode)
         x = inputs(network, CLOCKS // CLOCKS_PER_VECTOR[name, mode]).x
-        x = x.reshape(len(x), -1)
-        job = ChipRun(chip, name, program, x, "verilator", place, record=False)
         began = time.monotonic()
-        sources(job)
+        sources(chip, place / "sim" / f"{name}-chip-verilator" / "design")
         verilog_seconds = time.monotonic() - began
         with _without_ccache():
-            results = execute(job, console, "tb.run_chip", {job.program.network: len(job.x)})
-            outcome = ChipOutcome.load(job.job)
-        if outcome.mismatches:
-            raise UserError(f"chip {name}: RTL and golden differ: {outcome.first_mismatch}")
-        figures = timing(chip, outcome)
+            simulation = Simulation(program, build=place, chip=chip, console=console)
+            found = simulation.run(x.reshape(len(x), 1, -1)).figures
+        if found.mismatches:
+            raise UserError(f"chip {name}: RTL and golden differ: {found.first_mismatch}")
         rows.append(
             {
                 "chip": name,
                 "read_mode": str(mode),
-                "busy_tiles": len(computing(program)),
-                "vectors": len(x),
-                "values_compared": outcome.values_compared,
-                "mismatches": outcome.mismatches,
-                "latency_ns": figures["latency_ns"],
-                "latency_with_input_ns": figures["latency_with_input_ns"],
-                "mvm_rate_per_tile": figures["mvm_rate_per_tile"],
-                "khz": outcome.cycles["sync"] / outcome.simulate_seconds / 1e3,
-                "simulate_seconds": outcome.simulate_seconds,
-                "peak_mib": outcome.peak_mib,
+                "busy_tiles": found.tiles,
+                "vectors": found.inputs,
+                "values_compared": found.values_compared,
+                "mismatches": found.mismatches,
+                "latency_ns": found.latency_ns,
+                "latency_with_input_ns": found.latency_with_input_ns,
+                "mvm_rate_per_tile": found.mvm_rate_per_tile,
+                "khz": found.khz,
+                "simulate_seconds": found.simulate_seconds,
+                "peak_mib": found.peak_mib,
                 "verilog_seconds": earlier["verilog_seconds"] if earlier else verilog_seconds,
-                "build_seconds": earlier["build_seconds"] if earlier else results.build_seconds,
+                "build_seconds": earlier["build_seconds"] if earlier else found.build_seconds,
             }
         )
     return rows

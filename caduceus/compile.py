@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus.paths import BUILD
 from compiler.network import Replicas, compile_network
 from data import sample
+from sim.paths import build_folder
 from spec import chip as chip_description
 from spec import program_image
 from spec.errors import UserError
@@ -39,7 +39,7 @@ def run(
     description, found = chip_description.find(chip), Network.find(network)
     if output is None:
         name = f"{found.name}-{description.name}-{read_mode}.program"
-        output = BUILD / "programs" / name
+        output = build_folder() / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
     program = compile_network(found, description, read_mode, replicas, sample=sample(found))

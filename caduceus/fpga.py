@@ -12,7 +12,7 @@ from rich.table import Table
 
 from caduceus.bitstream import build, report, xilinx
 from caduceus.bitstream.report import Block, Resources, Timing
-from caduceus.run_files import demand_own, only_run
+from sim.run_files import demand_own, only_run
 from spec import chip as chip_description
 from spec.chip import Chip
 from spec.files import write_whole

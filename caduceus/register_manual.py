@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from caduceus.paths import REPOSITORY
+from caduceus.repository import REPOSITORY
 from spec import chip as chips
 from spec import fabric, formats, gdpu_registers, programming_registers, registers
 from spec.chip import Chip

@@ -1,4 +1,4 @@
-"""`caduceus sim`: networks in RTL against golden."""
+"""`caduceus sim`: networks in RTL on the whole chip, every value against golden."""
 
 import json
 import time
@@ -8,23 +8,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus import image_sim, sequence_sim
-from caduceus.chip_sim import run_network
-from caduceus.deploy import DeviceRequest, ideal
-from caduceus.image_sim import ImageRequest
-from caduceus.paths import BUILD, HARNESS, absolute
-from caduceus.run_files import can_be_written, forget, only_run
-from compiler.network import Replicas, compile_network
-from data import inputs, networks_of, sample
+from compiler.network import Replicas
+from data import networks_of
+from pcm.settings import Devices
+from sim import runner
+from sim.result import Figures, files_beside
+from sim.run_files import can_be_written, forget
+from sim.simulation import Simulation
 from spec import chip as chip_description
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
 from spec.formats import ReadMode
-from spec.network import Network
-from spec.program_codes import gathers
-from study import placement
-from tb import runner
+from study.network_run import prepared, show
 
 
 @dataclass(frozen=True)
@@ -39,21 +35,7 @@ class Request:
     waves: bool
     output: Path
     replicas: Replicas = None
-    devices: DeviceRequest = field(default_factory=ideal)
-
-
-def tile_sources(chip: Chip, folder: Path) -> list[Path]:
-    """Verilog of the tile and its behavioural array, written to `folder`."""
-    from hdl import pcm_array  # Amaranth takes half a second to import.
-    from hdl.axi_tile import AxiTile
-    from hdl.verilog import write_for
-
-    folder.mkdir(parents=True, exist_ok=True)
-    return [
-        *pcm_array.write_sources(folder, chip),
-        write_for(chip, AxiTile, "axi_tile", folder / "axi_tile.v"),
-        *sorted(HARNESS.glob("*.sv")),
-    ]
+    devices: Devices = field(default_factory=Devices.ideal)
 
 
 def run(request: Request, console: Console) -> bool:
@@ -66,17 +48,15 @@ def run(request: Request, console: Console) -> bool:
         UserError: something named does not exist or does not fit, a build or simulation failed,
             or the result cannot be written.
     """
-    started = time.monotonic()
     can_be_written(request.output)
     chip = chip_description.find(request.chip)
     runner.tool_version(request.simulator)
     names = networks_of(chip, request.network)
     if request.replicas and len(names) > 1:
         raise UserError(f"replicas without a network: name one, of {', '.join(names)}")
-    with only_run(BUILD / "sim", console):
-        if len(names) == 1:
-            return _run(replace(request, network=names[0]), chip, console, started)
-        return _run_all(request, names, chip, console)
+    if len(names) == 1:
+        return not _run(replace(request, network=names[0]), chip, console).mismatches
+    return _run_all(request, names, chip, console)
 
 
 def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Console) -> bool:
@@ -86,11 +66,10 @@ def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Consol
     }
     # If one of them fails, those after it have none.
     for output in (request.output, *outputs.values()):
-        _forget(output)
-    found, equal = {}, True
+        forget(output, *files_beside(output))
+    found = {}
     for name, output in outputs.items():
-        one = replace(request, network=name, output=output)
-        equal &= _run(one, chip, console, time.monotonic())
+        _run(replace(request, network=name, output=output), chip, console)
         found[name] = json.loads(output.read_text(encoding="utf-8"))
     totals = {
         key: sum(report[key] for report in found.values())
@@ -103,39 +82,25 @@ def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Consol
         highlight=False,
         soft_wrap=True,
     )
-    return equal
+    return totals["mismatches"] == 0
 
 
-def _forget(output: Path) -> None:
-    """Remove an old result, trace and picture: they must not pass for this run's if it fails.
-
-    Raises:
-        UserError: as `caduceus.run_files.forget`.
-    """
-    forget(output, *image_sim.files_beside(output))
-
-
-def _run(request: Request, chip: Chip, console: Console, started: float) -> bool:
-    """The run itself, with the folders to itself."""
-    if request.simulator not in runner.SIMULATORS:
-        raise UserError(
-            f"unknown simulator '{request.simulator}': there are {', '.join(runner.SIMULATORS)}"
-        )
-    network = Network.find(request.network)
-    given = inputs(network, request.images)
-    program = compile_network(
-        network, chip, request.read_mode, request.replicas,
-        largest_code=request.devices.settings.largest_code, sample=sample(network),
+def _run(request: Request, chip: Chip, console: Console) -> Figures:
+    """Run one network, write its result, and say what came."""
+    started = time.monotonic()
+    forget(request.output, *files_beside(request.output))
+    work = prepared(
+        request.network, chip, request.read_mode, request.images, request.devices, console,
+        request.replicas,
     )  # fmt: skip
-    if request.replicas == "auto":
-        several = placement.replicas(program)
-        told = ",".join(f"{layer}={count}" for layer, count in several.items())
-        console.print(f"replicas: {told or 'none help'}", highlight=False, soft_wrap=True)
-    _forget(request.output)
-    what = program, given, chip, absolute(request.chip), request.simulator
-    how = request.waves, request.output
-    if program.sequences:
-        return sequence_sim.run_network(network, *what, *how, console, request.devices)
-    if gathers(program):
-        return image_sim.run_network(ImageRequest(network, *what, *how, request.devices), console)
-    return run_network(*what, *how, console, request.devices)
+    simulation = Simulation(
+        work.program, request.devices, request.simulator,
+        chip=chip, waves=request.waves, console=console,
+    )  # fmt: skip
+    work.announce(request.simulator, console)
+    result = work.measured(simulation.run(work.x))
+    result = result.with_figures(wall_seconds=time.monotonic() - started).save(request.output)
+    show(result, request.output, console)
+    if simulation.waves:
+        console.print(f"waves: {simulation.waves}", highlight=False, soft_wrap=True)
+    return result.figures

@@ -12,14 +12,14 @@ from rich.console import Console
 
 from caduceus.package.contents import Design, Package, package
 from caduceus.package.core_file import CORE_PREFIX
-from caduceus.paths import BUILD
-from caduceus.run_files import demand_own
 from hdl.verilog import YOSYS
+from sim import runner
+from sim.paths import build_folder
+from sim.run_files import demand_own
 from spec import chip as chip_description
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
-from tb import runner
 
 _TIME_LIMIT_SECONDS = 1200
 """Most that one tool may take; on two cores the largest chip takes Yosys a minute or two."""
@@ -187,7 +187,7 @@ def run(chip_name: str, folder: Path | None, console: Console) -> bool:
             something else in it.
     """
     chip = chip_description.find(chip_name)
-    folder = folder or BUILD / "verilog" / chip.name
+    folder = folder or build_folder() / "verilog" / chip.name
     demand_own(folder, "package", f"{CORE_PREFIX}*.core")
     with console.status("writing"):
         made = write_files(chip, folder)

@@ -3,6 +3,7 @@
 A file of settings is YAML with these keys; the four that ship are in `pcm/presets`.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,6 +54,52 @@ class Settings(Section):
     def largest_code(self) -> int:
         """Largest cell code that may be asked of these devices."""
         return self.device_model.full_code if self.device_model else formats.CELL_MAX
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The devices of a run.
+
+    Attributes:
+        settings: model and effects.
+        seed: 0 to 2**64 - 1: which devices of that kind.
+        age: seconds since they were programmed.
+    """
+
+    settings: Settings
+    seed: int = 0
+    age: float = 0.0
+
+    @classmethod
+    def find(cls, name: str, *, seed: int = 0, age: float = 0.0) -> "Devices":
+        """Devices with the settings called `name`, or of a settings file (.yaml).
+
+        Raises:
+            UserError: there are no such settings, or they are bad.
+        """
+        return cls(find(name), seed, age)
+
+    @classmethod
+    def ideal(cls) -> "Devices":
+        """As the program wants them."""
+        return cls.find("ideal")
+
+    @property
+    def plain(self) -> bool:
+        """Whether they are as the program wants them: ideal, none broken, nothing to correct."""
+        settings = self.settings
+        return (
+            settings.device_model is None
+            and settings.device_yield == 1
+            and not settings.adc_gain_spread
+            and not settings.adc_offset
+            and not settings.calibrate
+        )
+
+    def __str__(self) -> str:
+        if self.plain:
+            return "ideal devices"
+        return f"{self.settings.model} devices, seed {self.seed}, {self.age:g} s old"
 
 
 def available() -> list[str]:

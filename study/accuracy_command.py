@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from caduceus.deploy import DeviceRequest
 from data.own import measured_network
 from pcm import settings
+from pcm.settings import Devices
 from spec import chip as chip_description
 from spec.formats import ReadMode
 from spec.network import Network
@@ -45,7 +45,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
             the result cannot be written.
     """
     chip = chip_description.find(request.chip)
-    devices = DeviceRequest(settings.find(pcm), seed, age)
+    devices = Devices(settings.find(pcm), seed, age)
     network = Network.find(request.network or measured_network(chip))
     measure.check(network, request.count)
     program = measure.compiled(network, chip, request.read_mode, devices)

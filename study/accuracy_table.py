@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 from spec.files import write_whole
 from study.ages import AGES
 from study.average import mean_deviation
@@ -25,7 +25,6 @@ from study.point_store import PointStore
 from study.points import Point
 
 NETWORKS = ("resnet9", "lstm_ptb")
-OUTPUT = BUILD / "accuracy" / "table.csv"
 DEVICES = {"ODP": "hermes_odp", "TDP": "hermes_tdp"}
 PUBLISHED = {
     "resnet9": {"float": 0.9367, "quantised": 0.9343, "ODP": 0.9223, "TDP": 0.9281},
@@ -206,16 +205,19 @@ def run(
     request: Request,
     workers: Workers,
     console: Console,
-    output: Path = OUTPUT,
+    output: Path | None = None,
     store: PointStore | None = None,
 ) -> list[Row]:
     """Measure what is missing, print the table and write it to `output`.
+
+    That is `accuracy/table.csv` of the build folder if not given.
 
     Raises:
         UserError: as `study.collect`, or the file cannot be written.
     """
     results = collect(request.points(), workers, console, store or PointStore())
     found = rows(request, results)
+    output = output or build_folder() / "accuracy" / "table.csv"
     write_whole(output, text(request, found), "table")
     for table in tables(request, found):
         console.print(table)

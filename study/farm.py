@@ -19,7 +19,7 @@ from distributed import Client, Future, LocalCluster, as_completed
 from distributed.comm import connect
 from distributed.scheduler import KilledWorker
 
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 from spec.errors import UserError
 from study.points import Measured, Point, measure_as
 
@@ -168,7 +168,7 @@ def _started(count: int) -> tuple[LocalCluster, Client]:
             host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
             # It listens without a dashboard as well, at one fixed port if none is named.
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-            local_directory=str(BUILD / "dask"), env=_ONE_THREAD,
+            local_directory=str(build_folder() / "dask"), env=_ONE_THREAD,
         )  # fmt: skip
         try:
             return cluster, Client(cluster, set_as_default=False)
@@ -178,7 +178,7 @@ def _started(count: int) -> tuple[LocalCluster, Client]:
     except Exception as error:  # Of the system, of Dask, or of what a worker imports.
         raise UserError(
             f"workers = {count}: cannot be started ({_told(error)}): allowed are as many as this "
-            f"machine has processes and memory for, with {BUILD / 'dask'} writable"
+            f"machine has processes and memory for, with {build_folder() / 'dask'} writable"
         ) from error
 
 

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from caduceus.deploy import DeviceRequest, deployed, ideal
-from caduceus.paths import BUILD
 from compiler.network import compile_network
 from data import pictures, sample, text
 from data.streams import IGNORED, STREAMS, WARM_UP, Streams, streams
 from golden.machine import Machine
+from pcm.settings import Devices
+from sim.deploy import deployed
+from sim.paths import build_folder
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole
@@ -72,7 +73,7 @@ def _code() -> bytes:
     return hashlib.sha256(b"".join(hashlib.sha256(file).digest() for file in files)).digest()
 
 
-def _stored(network: Network, chip: Chip, read_mode: ReadMode, devices: DeviceRequest) -> Path:
+def _stored(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices) -> Path:
     """File of what was measured over the whole test set; its name hashes all that it depends on.
 
     Raises:
@@ -82,11 +83,11 @@ def _stored(network: Network, chip: Chip, read_mode: ReadMode, devices: DeviceRe
     if metrics.metric_of(network) == "bpc":
         arrays.append(text.whole_numbers(network))
     key = fingerprint(f"{network.graph!r} {chip!r} {read_mode} {devices!r}", arrays)
-    return BUILD / "accuracy" / f"{key}.json"
+    return build_folder() / "accuracy" / f"{key}.json"
 
 
 def known(
-    network: Network, chip: Chip, read_mode: ReadMode, devices: DeviceRequest | None = None
+    network: Network, chip: Chip, read_mode: ReadMode, devices: Devices | None = None
 ) -> dict | None:
     """The report over the whole test set, if it was measured before with the same code and files.
 
@@ -94,15 +95,15 @@ def known(
         what `measure` gave; None if it was not measured, or the data set is not here.
     """
     try:
-        found = json.loads(_stored(network, chip, read_mode, devices or ideal()).read_text())
+        found = json.loads(
+            _stored(network, chip, read_mode, devices or Devices.ideal()).read_text()
+        )
         return found if isinstance(found["value"], float) else None
     except (UserError, FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def keep(
-    network: Network, chip: Chip, read_mode: ReadMode, devices: DeviceRequest, report: dict
-) -> None:
+def keep(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices, report: dict) -> None:
     """Write what `measure` gave to `build/accuracy.json`; `known` tells it if it is of all inputs.
 
     Raises:
@@ -111,7 +112,7 @@ def keep(
     content = json.dumps(report, indent=2) + "\n"
     if report["count"] == whole(network):
         write_whole(_stored(network, chip, read_mode, devices), content, "accuracy")
-    write_whole(BUILD / "accuracy.json", content, "accuracy")
+    write_whole(build_folder() / "accuracy.json", content, "accuracy")
 
 
 def whole(network: Network) -> int:
@@ -141,7 +142,7 @@ def check(network: Network, count: int | None) -> None:
         text.beginning(network, text.whole_numbers(network), count)
 
 
-def compiled(network: Network, chip: Chip, read_mode: ReadMode, devices: DeviceRequest) -> Program:
+def compiled(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices) -> Program:
     """The program of a network for such devices.
 
     Raises:
@@ -155,7 +156,7 @@ def measure(
     network: Network,
     program: Program,
     chip: Chip,
-    devices: DeviceRequest,
+    devices: Devices,
     count: int | None,
     console: Console,
 ) -> dict:

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from caduceus.deploy import DeviceRequest, deployed
 from compiler.network import compile_network
 from golden.fast.tile import Tile
 from pcm import settings
-from pcm.settings import Settings
+from pcm.settings import Devices, Settings
+from sim.deploy import deployed
+from sim.published import ZEROS
 from spec import formats
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode
@@ -32,7 +33,6 @@ from spec.network import Graph, Input, Layer, Network, Weights
 from spec.program_codes import computing
 from study.ages import AGES
 from study.average import mean_deviation
-from study.published import ZEROS
 
 VECTORS = 2048
 MODELS = ("ideal", "hermes_odp", "hermes_tdp", "generic")
@@ -105,7 +105,7 @@ def largest_code(chip: Chip, mode: ReadMode, work: Task, devices: Settings) -> i
 
 
 def results(
-    chip: Chip, mode: ReadMode, work: Task, request: DeviceRequest, gmax: int
+    chip: Chip, mode: ReadMode, work: Task, request: Devices, gmax: int
 ) -> NDArray[np.float64]:
     """What a tile with such devices, calibrated if they are set so, makes of it, [n, columns].
 
@@ -177,7 +177,7 @@ def equivalent_bits(error: float, widths: Sequence[int], shares: Sequence[float]
 
 
 def measure(
-    chip: Chip, mode: ReadMode, request: DeviceRequest, work: Task, shares: Sequence[float]
+    chip: Chip, mode: ReadMode, request: Devices, work: Task, shares: Sequence[float]
 ) -> MvmError:
     """The errors of one tile with one set of devices."""
     gmax = largest_code(chip, mode, work, request.settings)
@@ -208,7 +208,7 @@ def run(chip: Chip, mode: ReadMode, seeds: Sequence[int], console: Console) -> T
         ideal = found.device_model is None
         for age, seconds in AGES.items() if not ideal else [("", 0.0)]:
             got = [
-                measure(chip, mode, DeviceRequest(found, seed, seconds), work, shares)
+                measure(chip, mode, Devices(found, seed, seconds), work, shares)
                 for seed in (seeds if not ideal else [0])
             ]
             total, linear, residual, bits = (

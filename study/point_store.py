@@ -4,19 +4,19 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 from spec.files import write_whole
 from study.points import Measured, Point
 
-POINTS = BUILD / "points"
-"""Where the commands keep them."""
-
 
 class PointStore:
-    """Results in `folder`, as `<key>.json` (docs/files.md); see `study.points.key`."""
+    """Results in `folder`, as `<key>.json` (docs/files.md); see `study.points.key`.
 
-    def __init__(self, folder: Path = POINTS) -> None:
-        self._folder = folder
+    Commands keep them in `points` of the build folder.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or build_folder() / "points"
 
     def load(self, key: str) -> Measured | None:
         """The result of that key; None if it is not there, or its file is none of ours."""

@@ -7,9 +7,9 @@ from functools import cache
 
 from rich.console import Console
 
-from caduceus.deploy import DeviceRequest
 from pcm import settings
 from pcm.devices import OLDEST
+from pcm.settings import Devices
 from spec import chip as chip_description
 from spec.errors import UserError
 from spec.formats import ReadMode
@@ -43,7 +43,7 @@ class Point:
         read_mode: `1-phase` or `4-phase`.
         pcm: name or path of settings of devices.
         compensate: whether drift is compensated; None as the settings say.
-        seed, age: of the devices, see `caduceus.deploy.DeviceRequest`.
+        seed, age: of the devices, see `pcm.settings.Devices`.
         count: images or characters, from the first one; None for all.
 
     Raises:
@@ -67,7 +67,7 @@ class Point:
         if self.count is not None and self.count < 1:
             raise UserError(f"images = {self.count}: allowed is 1 or more")
 
-    def devices(self, files: Files | None = None) -> DeviceRequest:
+    def devices(self, files: Files | None = None) -> Devices:
         """The devices that are meant.
 
         Raises:
@@ -76,7 +76,7 @@ class Point:
         found = (files or Files()).settings(self.pcm)
         if self.compensate is not None:
             found = found.model_copy(update={"compensate": self.compensate})
-        return DeviceRequest(found, self.seed, self.age)
+        return Devices(found, self.seed, self.age)
 
     def plain(self, files: Files | None = None) -> "Point":
         """The same measurement, with seed, age and compensation at one value where none matters.

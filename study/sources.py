@@ -4,7 +4,7 @@ import ast
 from functools import lru_cache
 from pathlib import Path
 
-from caduceus.paths import REPOSITORY
+from caduceus.repository import REPOSITORY
 
 
 @lru_cache(maxsize=4)

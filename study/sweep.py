@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus.paths import BUILD
 from spec.errors import UserError
 from spec.files import write_whole
 from study.collect import Results, collect
@@ -17,7 +16,6 @@ from study.point_store import PointStore
 from study.points import Files, Point
 from study.sweep_plot import picture
 
-OUTPUT = BUILD / "sweep"
 TABLE, PICTURE = "points.csv", "accuracy.png"
 COLUMNS = (
     "network", "chip", "read_mode", "pcm", "compensate", "seed", "age", "images",

@@ -1,1 +1,1 @@
-"""cocotb benches, what they share, and the runner that builds and runs them."""
+"""cocotb benches, and what they share."""

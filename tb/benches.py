@@ -32,9 +32,9 @@ from typing import Any
 
 import numpy as np
 
+from sim import runner
+from sim.runner import Results
 from spec.errors import UserError
-from tb import runner
-from tb.runner import Results
 
 VARIABLE = "CADUCEUS_BENCH"
 """Environment variable that carries a variant's parameters into the simulation, as JSON."""

@@ -1,20 +1,12 @@
 """A chip with the models of cocotbext-axi around it, and the work that is put through it."""
 
-import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cocotb.triggers import ClockCycles, RisingEdge, Timer, with_timeout
-from cocotbext.axi import (
-    AxiLiteBus,
-    AxiLiteMaster,
-    AxiStreamBus,
-    AxiStreamFrame,
-    AxiStreamSink,
-    AxiStreamSource,
-)
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotbext.axi import AxiStreamFrame
 from cocotbext.axi.axil_channels import (
     AxiLiteARTransaction,
     AxiLiteAWTransaction,
@@ -24,6 +16,8 @@ from numpy.typing import NDArray
 
 from driver.chip import ChipHost
 from golden import machine
+from sim.axi_chip import AxiChip
+from sim.scoreboard import Comparison, compare
 from spec import fabric, pcm_state, registers
 from spec.chip import Chip
 from spec.host_port import OKAY
@@ -31,9 +25,7 @@ from spec.pcm_state import PcmState
 from spec.program import Program
 from spec.program_codes import computing
 from tb.chip_designs import STATES
-from tb.scoreboard import Comparison, compare
 from tb.tile_bench import pauses
-from tb.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 
 PATIENCE = (300, "us")
 """Simulated time in which any packet must have come."""
@@ -76,67 +68,8 @@ def packet(stream: int, payload: NDArray[np.int8], units: int) -> AxiStreamFrame
     return AxiStreamFrame(preamble + payload.astype(np.int8).tobytes())
 
 
-class ChipBench:
-    """The chip, its clocks, its host and its streams.
-
-    Attributes:
-        inputs, outputs: models on the host's streams, by port.
-    """
-
-    def __init__(self, dut: object, chip: Chip) -> None:
-        self.dut, self.chip = dut, chip
-        low = {"reset": dut.aresetn, "reset_active_level": False}
-        self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.aclk, **low)
-        self.port = CocotbextPort(self._master)
-        self.host = ChipHost(self.port, chip)
-        self.inputs = [
-            AxiStreamSource(AxiStreamBus.from_prefix(dut, f"s_axis_{p}"), dut.aclk, **low)
-            for p in range(len(chip.host.inputs))
-        ]
-        self.outputs = [
-            AxiStreamSink(AxiStreamBus.from_prefix(dut, f"m_axis_{p}"), dut.aclk, **low)
-            for p in range(len(chip.host.outputs))
-        ]
-        names = [
-            "s_axil",
-            *self._names("s_axis", self.inputs),
-            *self._names("m_axis", self.outputs),
-        ]
-        for name in names:
-            dut._log.getChild(name).setLevel(logging.WARNING)
-
-    @staticmethod
-    def _names(prefix: str, models: list) -> list[str]:
-        return [f"{prefix}_{p}" for p in range(len(models))]
-
-    @classmethod
-    async def start(cls, dut: object, chip: Chip, half_periods: tuple[int, int]) -> "ChipBench":
-        """Start the clocks, of the half periods of `sync` and `mvm` in ps, and reset the chip."""
-        start_clock(dut.aclk, half_periods[0])
-        start_clock(dut.mvm_clk, half_periods[1])
-        # The models read the chip's outputs from their first clock on, and Icarus knows of no
-        # value for them before a reset.
-        dut.aresetn.value = 0
-        for name in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
-            getattr(dut, f"s_axil_{name}").value = 0
-        for port in range(len(chip.host.inputs)):
-            getattr(dut, f"s_axis_{port}_tvalid").value = 0
-        for port in range(len(chip.host.outputs)):
-            getattr(dut, f"m_axis_{port}_tready").value = 0
-        await Timer(RESET_NS, "ns")
-        bench = cls(dut, chip)
-        await reset(dut)
-        return bench
-
-    async def reset(self) -> None:
-        """Reset the chip, and forget what is on its way to and from it."""
-        self._clear()
-        await reset(self.dut)
-        self._clear()
-
-    def _clear(self) -> None:
-        for model in (*self.inputs, *self.outputs):
-            model.clear()
+class ChipBench(AxiChip):
+    """The chip and its models, with packets and golden checks."""
 
     def set_pauses(self, random: np.random.Generator, shares: tuple[float, ...]) -> None:
         """Have every stream pause in a share of the clocks, each drawn from `shares`."""
@@ -210,11 +143,11 @@ class ChipBench:
         The model itself would make accesses to words out of one that is not aligned.
         """
         if value is None:
-            channels = self._master.read_if
+            channels = self.master.read_if
             ask, answer = channels.ar_channel, channels.r_channel
             await ask.send(AxiLiteARTransaction(araddr=address, arprot=0))
         else:
-            channels = self._master.write_if
+            channels = self.master.write_if
             ask, answer = channels.aw_channel, channels.b_channel
             await ask.send(AxiLiteAWTransaction(awaddr=address, awprot=0))
             await channels.w_channel.send(AxiLiteWTransaction(wdata=value, wstrb=0xF))

@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from hdl.chip_sources import write_sources
+from sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from sim.chip_player import STREAMS
+from sim.harness_files import STREAM_SOURCES
+from sim.job import RECORD
 from tb.benches import Design, Variant
-from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
-from tb.chip_player import STREAMS
 from tb.chips import label, sized
-from tb.image_job import RECORD
 
 STATES = Path("states")
 """Folder of PCM states."""
@@ -35,7 +36,7 @@ def harnessed(variant: Variant, folder: Path) -> Design:
     return Design(
         [
             *write_sources(folder, chip, record=True),
-            *HARNESS_SOURCES,
+            *STREAM_SOURCES,
             write_harness(folder / "chip_harness.sv", chip),
         ],
         "chip_harness",

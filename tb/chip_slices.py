@@ -4,12 +4,12 @@ import numpy as np
 from cocotb.triggers import ClockCycles
 
 from golden.reference import gdpu
+from sim.scoreboard import compare
 from spec import fabric
 from spec.gdpu import GATES
 from spec.program import SliceProgram
 from tb.chip_bench import ChipBench, place
 from tb.gdpu_work import random_config, random_gates
-from tb.scoreboard import compare
 
 STEPS = 4
 ASLEEP = 20

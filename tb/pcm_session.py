@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from golden.reference import adc
 from golden.reference.pcm_array import Crossbar
+from sim.scoreboard import compare
 from spec import formats, pcm_state
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode, Steer
 from spec.pcm_state import PcmState
 from tb import benches
 from tb.pcm_macro import PcmMacro, Window, array_chip, window
-from tb.scoreboard import compare
 
 
 def random_state(chip: Chip, stimulus: np.random.Generator, tiles: int = 1) -> PcmState:

@@ -14,6 +14,7 @@ from golden.reference import adc
 from golden.reference.pcm_array import Crossbar
 from golden.reference.programmer import Programmed, Programmer
 from hdl.device_update import RESULT
+from sim.scoreboard import compare
 from spec import formats, pcm_state, programming
 from spec.chip import Chip
 from spec.formats import ReadMode
@@ -21,7 +22,6 @@ from spec.pcm_state import PcmState
 from spec.programming import Procedure
 from tb import benches, clocks
 from tb.pcm_macro import PcmMacro, array_chip, pwm_windows
-from tb.scoreboard import compare
 
 PATIENCE = (20, "ms")
 """Simulated time in which any diagonal must have been programmed."""

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.reference import modulator
+from sim.scoreboard import compare
 from spec.chip import Chip
 from spec.formats import PHASES, SLOTS, ReadMode
-from tb.scoreboard import compare
 
 COMMIT_SEEN = 2
 """Edges of `mvm` that pass after a vector's commit before one finds the vector there."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from driver.slice import SliceHost
 from golden.reference import gdpu
 from hdl.axi_lite import RESP_OKAY, RESP_SLVERR
+from sim.scoreboard import compare
 from spec import formats
 from spec.chip import Chip
 from spec.fabric import NORTH, SOUTH
@@ -21,7 +22,6 @@ from spec.host_port import RegisterPort
 from spec.program import GdpuConfig, SliceProgram
 from tb import benches
 from tb.chips import sized
-from tb.scoreboard import compare
 
 CLOCK_NS = 2
 SIDES = 2

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from golden.reference import adc
 from hdl import pcm_array
+from sim.scoreboard import compare
 from spec import formats, pcm_state
 from spec.formats import PHASES, ReadMode, Steer
 from spec.pcm_state import PcmState
@@ -19,7 +20,6 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import array_chip
 from tb.readout import Readout
-from tb.scoreboard import compare
 
 UNIT = 1 << formats.GAIN_FRACTION
 """A count, in the unit of gain codes."""

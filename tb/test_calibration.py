@@ -1,6 +1,6 @@
 """Calibration and drift compensation by the host, RTL against golden: equal results and constants.
 
-The same procedures (`compiler.calibrate`, `compiler.compensate`) measure a tile over AXI here and
+The same procedures (`driver.calibrate`, `driver.compensate`) measure a tile over AXI here and
 its golden model there.
 """
 
@@ -11,13 +11,17 @@ from pathlib import Path
 import cocotb
 import numpy as np
 
-from compiler import calibrate, compensate
-from compiler.calibrate import Calibration
+from driver import calibrate, compensate
+from driver.calibrate import Calibration
 from golden import measure
 from golden.fast.tile import Tile
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.verilog import write
+from sim.harness_files import TILE_SOURCES
+from sim.scoreboard import compare
+from sim.streamed_tile import PLUSARGS, StreamedTile
+from sim.tile_host import half_periods
 from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
@@ -27,19 +31,13 @@ from spec.program import TileConfig
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.scoreboard import compare
-from tb.streamed_tile import PLUSARGS, StreamedTile
 from tb.tile_bench import place
-from tb.tile_host import half_periods
-
-HARNESS = ("stream_pauses", "stream_player", "stream_recorder", "tile_harness")
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     chip = sized(variant.parameters)
     tile = write(AxiTile(chip), "axi_tile", folder / "axi_tile.v")
-    harness = [Path(__file__).parent / "sv" / f"{name}.sv" for name in HARNESS]
-    sources = [*pcm_array.write_sources(folder, chip), tile, *harness]
+    sources = [*pcm_array.write_sources(folder, chip), tile, *TILE_SOURCES]
     return Design(sources, "tile_harness", {"UNITS": chip.link.units}, plusargs=PLUSARGS)
 
 

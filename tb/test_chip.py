@@ -8,6 +8,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles, Timer
 
 from compiler.network import compile_network
+from sim.scoreboard import Mismatch, compare
 from spec import fabric, gdpu_registers, pcm_state, registers
 from spec.formats import COLUMN_CONSTANTS, DEVICE_BITS, FP16_BITS, ReadMode
 from spec.network import Network
@@ -22,7 +23,6 @@ from tb.chip_slices import check_slice
 from tb.chip_work import ASIDE, SLICED, VECTOR, change_tile, two_flows
 from tb.chips import sized
 from tb.random_programs import programs, random_devices, random_vectors
-from tb.scoreboard import Mismatch, compare
 from tb.tile_bench import flipped
 
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}

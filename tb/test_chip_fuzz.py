@@ -10,17 +10,17 @@ import numpy as np
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
 from driver.chip import ChipHost
+from sim.chip_player import STREAMS, expected_beats, read_outputs, write_inputs, write_pauses
+from sim.scoreboard import compare
+from sim.tile_host import EventPort, reset, start_clock
 from spec.chip import Chip
 from spec.program import Program
 from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import Work, place, write_states
 from tb.chip_designs import harnessed
-from tb.chip_player import STREAMS, expected_beats, read_outputs, write_inputs, write_pauses
 from tb.chips import sized
 from tb.random_programs import describe, hops, programs, random_devices, random_vectors
-from tb.scoreboard import compare
-from tb.tile_host import EventPort, reset, start_clock
 
 HERMES_CLOCKS = (1250, 500)
 FAST_ARRAYS = (1250, 130)

@@ -9,12 +9,12 @@ from cocotb.clock import Clock
 from golden.reference import gdpu
 from hdl.fp16_tanh import Fp16Tanh
 from hdl.verilog import write
+from sim.scoreboard import compare
 from spec import formats
 from spec.gdpu import THRESHOLDS
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.farm import Farm, stream_through
-from tb.scoreboard import compare
 from tb.test_fp16 import corners
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from golden.reference import gdpu
 from hdl.gdpu import Gdpu, units_per_group
 from hdl.verilog import write
+from sim.scoreboard import Mismatch, compare
 from spec import formats
 from spec.gdpu import GATES
 from spec.program import GdpuConfig
@@ -21,7 +22,6 @@ from tb.benches import Bench, Design, Variant
 from tb.chips import sized
 from tb.farm import pack, unpack
 from tb.gdpu_work import KINDS, random_bits, random_config, random_gates
-from tb.scoreboard import Mismatch, compare
 
 CLOCK_NS = 2
 BYTE = formats.ACTIVATION_BITS

@@ -10,6 +10,7 @@ from cocotb.triggers import ClockCycles
 from hdl.gdpu import Gdpu, units_per_group
 from hdl.gdpu_slice import GdpuSlice
 from hdl.verilog import write
+from sim.scoreboard import Mismatch
 from spec import gdpu_registers
 from spec.gdpu import GATES
 from spec.gdpu_registers import BY_NAME, REGISTERS, Error
@@ -18,7 +19,6 @@ from tb.benches import Bench, Design, Variant
 from tb.chips import sized
 from tb.gdpu_work import KINDS, random_bits, random_config, random_gates
 from tb.register_model import mask
-from tb.scoreboard import Mismatch
 from tb.slice_bench import SIDES, SliceBench, bytes_of
 
 _HERE = Path(__file__).resolve().parent

@@ -12,6 +12,13 @@ from compiler.network import compile_network
 from driver.chip import ChipHost
 from golden import machine
 from golden.machine import Outcome
+from sim import recording
+from sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from sim.comparison import Observed, as_recorded, compare
+from sim.entry import asleep
+from sim.job import RECORD
+from sim.scoreboard import Comparisons
+from sim.tile_host import EventPort, reset, start_clock
 from spec import pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
@@ -25,14 +32,9 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import load_program
 from tb.chip_designs import harnessed, recorded
-from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
-from tb.image_job import RECORD
 from tb.random_networks import random_convolutions
-from tb.run_images import asleep, compare_tiles
-from tb.scoreboard import Comparisons
 from tb.tile_bench import flipped
-from tb.tile_host import EventPort, reset, start_clock
 
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _GRID = {"chip": "hermes", "rows": 32, "columns": 16, "gdpu_units": 4, "activation": 512,
@@ -156,9 +158,11 @@ class _Images:
         """Run, and compare what left the chip and, where tiles have recorders, what they did."""
         outputs, _ = await self.run(random, program, state, x)
         comparison = Comparisons()
-        comparison.add(golden.outputs, outputs, lambda at: f"image {at[0]}, output {at[1:]}")
+        tiles = {}
         if benches.current().get("recorded", True):
-            compare_tiles(program, RECORD, golden.tiles, comparison)
+            tiles = as_recorded(recording.all_tiles(RECORD, program), golden.tiles)
+        expected = Observed(golden.outputs, golden.tiles)
+        compare(program, expected, Observed(outputs, tiles), comparison)
         return comparison
 
 
@@ -243,4 +247,5 @@ async def one_inverted_bit_is_reported(dut: object) -> None:
         raise AssertionError("no column shows the bit")
     comparison = await bench.compared(random, program, wrong, x, golden)
     assert comparison.mismatches
-    assert comparison.first.startswith(("layer conv0, ", "image 0, output"))
+    assert comparison.first.startswith("layer conv0, tile ")
+    assert comparison.by_group["conv0"]

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from golden.reference import ldpu
 from hdl.ldpu import Ldpu, value_bits
 from hdl.verilog import write
+from sim.scoreboard import compare
 from spec import formats
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
 from tb.farm import pack, unpack
-from tb.scoreboard import compare
 from tb.test_fp16 import corners
 
 CLOCK_NS = 2

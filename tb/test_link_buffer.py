@@ -8,11 +8,11 @@ import cocotb
 
 from hdl.link_buffer import LinkBuffer
 from hdl.verilog import write
+from sim.scoreboard import compare
 from spec.formats import ACTIVATION_BITS
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.one_stream import Beat, OneStream
-from tb.scoreboard import compare
 
 PLACES = 2
 

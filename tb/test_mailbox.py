@@ -12,9 +12,9 @@ from cocotb.utils import get_sim_time
 
 from hdl.mailbox import Mailbox
 from hdl.verilog import write
+from sim.scoreboard import compare
 from tb import benches, clocks
 from tb.benches import Bench, Design, Variant
-from tb.scoreboard import compare
 
 SEEN_AFTER, SEEN_WITHIN = 2, 3
 """Clocks of its own after which, and within which, a side sees what the other did.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from golden.reference.pcm_devices import PcmDevices
 from golden.reference.programmer import places
 from hdl import pcm_array
+from sim.scoreboard import compare
 from spec import formats, programming
 from spec.formats import Steer
 from spec.programming import Pulse
@@ -17,7 +18,6 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import PLUSARG, PcmMacro, array_chip
 from tb.programming_session import exact_state
-from tb.scoreboard import compare
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:

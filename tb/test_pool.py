@@ -15,13 +15,13 @@ from golden.reference import pool
 from hdl.ldpu import value_bits
 from hdl.pool import FIELDS, Pool
 from hdl.verilog import write
+from sim.scoreboard import compare
 from spec import image_registers
 from spec.feature_map import Pooling
 from spec.image_check import POOL_MAX
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.scoreboard import compare
 
 CLOCK_NS = 2
 LATENCY = 2

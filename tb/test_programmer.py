@@ -9,6 +9,7 @@ import numpy as np
 from golden.reference.programmer import Programmer
 from hdl import pcm_array
 from hdl.verilog import write
+from sim.scoreboard import Mismatch
 from spec import programming
 from spec.formats import ReadMode
 from spec.programming import Procedure
@@ -17,7 +18,6 @@ from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import PLUSARG, array_chip
 from tb.programmed_array import ProgrammedArray
 from tb.programming_session import Session, exact_state, programmable_state, random_targets
-from tb.scoreboard import Mismatch
 
 TOP = "programmed_array"
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from golden.reference import read_noise
 from hdl import pcm_array
+from sim.scoreboard import compare
 from spec import chip as chips
 from spec import read_noise as spec
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.scoreboard import compare
 
 # Philox4x32-10 known answers, from the authors' Random123 distribution (kat_vectors): counter, key,
 # result.

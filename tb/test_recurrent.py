@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from compiler.network import compile_network
 from driver.chip import ChipHost
 from golden import machine
-from golden.machine import Outcome
+from golden.machine import Machine, Outcome
+from sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from sim.comparison import compare as compare_runs
+from sim.schedule import Twice
+from sim.scoreboard import Comparisons, compare
+from sim.tile_host import EventPort, reset, start_clock
 from spec import pcm_state
 from spec.chip import Chip
 from spec.errors import UserError
@@ -28,21 +33,18 @@ from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import load_program
 from tb.chip_designs import harnessed
-from tb.chip_player import STREAMS, ChipPlayer, write_pauses
 from tb.chips import sized
 from tb.random_networks import random_lstm
 from tb.random_programs import random_devices
-from tb.scoreboard import Comparisons, compare
-from tb.sequence_run import SequenceRun
 from tb.tile_bench import flipped
-from tb.tile_host import EventPort, reset, start_clock
 
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _GRID = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 2, "units": 4,
          "partial_sums": "binary16", "gdpu_lanes": 4, "clocks": (1250, 500)}  # fmt: skip
 
 _PLACE = re.compile(
-    r"step by step, step \d+, output \(\d+,\): |(hidden|cell) state after step \d+, unit \(\d+,\): "
+    r"(step by step|at full speed), "
+    r"(chip output, step \d+, value \d+|(hidden|cell) state after step \d+, unit \d+): "
 )
 """Where a mismatch of a run is told to be."""
 
@@ -90,38 +92,31 @@ class _RecurrentBench:
         write_pauses(random, self.chip, STREAMS)
         return ChipPlayer(self.dut, self.chip, program, self._half_ps)
 
-    def expected(
-        self, program: Program, state: PcmState, x: NDArray[np.int8]
-    ) -> tuple[Outcome, Outcome]:
-        """What golden makes of a sequence that goes through twice."""
-        first, second = (
-            machine.run(program, self.chip, state, x[np.newaxis], first=read)
-            for read in (0, len(x))
-        )
-        return first, second
-
     async def run(
         self, random: np.random.Generator, program: Program, state: PcmState,
-        x: NDArray[np.int8], expected: tuple[Outcome, Outcome],
+        x: NDArray[np.int8], golden: Machine,
     ) -> Comparisons:  # fmt: skip
-        """A sequence, step by step and then at full speed; every value compared."""
+        """A sequence, step by step and then at full speed; every value compared with `golden`."""
         player = await self.load(random, program, state)
-        run = SequenceRun(self.host, player, program, x, expected)
-        await run.step_by_step()
-        await run.at_full_speed()
+        run = Twice(program, self.chip, x[np.newaxis])
+        run.expect(golden)
+        await run.play(self.host, player, lambda done: None)
         periods = np.diff(run.played[-1].ends).tolist()
         cocotb.log.info("clocks from step to step at full speed: %s", periods)
-        return run.comparison
+        score = Comparisons()
+        for when, expected, got in run.observed({}):
+            compare_runs(program, expected, got, score, when)
+        return score
 
     async def check(
         self, random: np.random.Generator, program: Program, state: PcmState,
         x: NDArray[np.int8],
     ) -> None:  # fmt: skip
         """Run a sequence twice, and demand every value of golden's, no error, and then sleep."""
-        expected = self.expected(program, state, x)
-        comparison = await self.run(random, program, state, x, expected)
+        golden = Machine(program, self.chip, state)
+        comparison = await self.run(random, program, state, x, golden)
         assert comparison.mismatches == 0, comparison.first
-        steps, units = len(x), expected[0].hidden.shape[-1]
+        steps, units = len(x), sum(each.config.units for each in program.slices)
         stops = 1 if steps == 1 else 2  # at full speed, where the state is read
         states = 2 * units * (steps + stops)
         assert comparison.compared == 2 * steps * program.output_length + states
@@ -264,17 +259,18 @@ async def every_alteration_is_reported(dut: object) -> None:
     program = next(each for each in _programs(random, bench.chip) if _alike(each))
     state = random_devices(random, program, bench.chip)
     x = _vectors(random, program, 3)
-    expected = bench.expected(program, state, x)
+    golden = Machine(program, bench.chip, state)
+    expected = golden.run(x[np.newaxis])
 
     def matters(given: PcmState) -> bool:
         got = machine.run(program, bench.chip, given, x[np.newaxis])
         return any(
-            (getattr(got, each) != getattr(expected[0], each)).any()
+            (getattr(got, each) != getattr(expected, each)).any()
             for each in ("outputs", "hidden", "cell")
         )
 
     for what, altered, given in _alterations(random, program, state, matters):
-        told = await bench.run(random, altered, given, x, expected)
+        told = await bench.run(random, altered, given, x, golden)
         assert told.mismatches, f"{what} altered, and nothing that is compared differs"
         assert _PLACE.match(told.first), told.first
         assert await bench.host.errors() == {}, what

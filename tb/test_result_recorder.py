@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 
 from compiler.network import compile_network
 from golden import machine
+from sim import recording
+from sim.job import RECORD
+from sim.scoreboard import compare
 from spec import pcm_state
 from spec.chip import Chip
 from spec.formats import PHASES, SLOTS, ReadMode
 from spec.network import Network
 from spec.program import TileProgram
 from spec.program_codes import computing, device_codes
-from tb import benches, recording
+from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import SLEEP_CLOCKS, ChipBench, Work
 from tb.chip_designs import STATES, design, recorded
 from tb.chips import sized
-from tb.image_job import RECORD
 from tb.random_programs import programs, random_devices, random_vectors
-from tb.scoreboard import compare
 
 _TINY = {"chip": "tiny", "clocks": (1250, 500)}
 _WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 2, "columns": 12, "gdpu_units": 3,

@@ -16,6 +16,9 @@ from hdl.chip_sources import write_sources
 from hdl.serial_bridge import CONTROL
 from hdl.serial_chip import SerialChip
 from hdl.verilog import write
+from sim.chip_harness import CHIP_ARGUMENTS
+from sim.scoreboard import compare
+from sim.tile_host import RESET_NS, start_clock
 from spec import pcm_state, registers
 from spec.chip import Chip
 from spec.errors import UserError
@@ -26,11 +29,8 @@ from spec.program_codes import device_codes
 from spec.registers import BY_NAME
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.chip_harness import CHIP_ARGUMENTS
 from tb.chips import sized
-from tb.scoreboard import compare
 from tb.serial_pins import Damage, PinLine
-from tb.tile_host import RESET_NS, start_clock
 
 HALF_PERIODS_PS = (1250, 500)
 DIVISOR = 4

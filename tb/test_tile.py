@@ -13,6 +13,8 @@ from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.tile import RESULT_DEPTH
 from hdl.verilog import write
+from sim.scoreboard import Mismatch, compare
+from sim.tile_host import reset
 from spec import pcm_state
 from spec.formats import ReadMode
 from spec.program import TileConfig
@@ -20,7 +22,6 @@ from spec.registers import BY_NAME, Error
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import label, sized
-from tb.scoreboard import Mismatch, compare
 from tb.tile_bench import (
     FLIP_BITS,
     PATIENCE,
@@ -34,7 +35,6 @@ from tb.tile_bench import (
     with_flip,
     with_parts,
 )
-from tb.tile_host import reset
 
 HERMES_CLOCKS = (1250, 500)
 FLIPS = (*FLIP_BITS, "constant", "activation")

@@ -13,15 +13,16 @@ from hdl.axi_tile import AxiTile
 from hdl.chip_sources import GATE
 from hdl.result_recorder import SOURCE as RECORDER
 from hdl.verilog import write
+from sim import recording
+from sim.job import RECORD
+from sim.scoreboard import compare
 from spec.formats import ReadMode
 from spec.registers import BY_NAME, Error
-from tb import benches, recording
+from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
 from tb.gated_tile import GatedTile
-from tb.image_job import RECORD
 from tb.map_work import MapWork, random_map_work
-from tb.scoreboard import compare
 from tb.tile_bench import (
     TileBench,
     pauses,

@@ -14,6 +14,9 @@ from golden.reference import host
 from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.verilog import write
+from sim.scoreboard import Comparisons
+from sim.streamed_tile import PLUSARGS, StreamedTile
+from sim.tile_host import half_periods
 from spec import pcm_state
 from spec.chip import Chip
 from spec.formats import ReadMode
@@ -22,10 +25,7 @@ from spec.pcm_state import PcmState
 from tb import benches, tile_network
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.scoreboard import Comparisons
-from tb.streamed_tile import PLUSARGS, StreamedTile
 from tb.tile_bench import flipped
-from tb.tile_host import half_periods
 from tb.tile_network import LayerProgram, LayerTrace, TileNetwork
 
 HARNESS = ("stream_pauses", "stream_player", "stream_recorder", "tile_harness")

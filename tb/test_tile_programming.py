@@ -13,6 +13,9 @@ from hdl import pcm_array
 from hdl.axi_tile import AxiTile
 from hdl.chip_sources import GATE
 from hdl.verilog import write
+from sim.programming_host import ProgrammingHost
+from sim.scoreboard import Mismatch, compare
+from sim.tile_host import reset
 from spec import programming
 from spec.formats import DEVICES, ReadMode
 from spec.programming import Procedure
@@ -22,11 +25,8 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
 from tb.gated_tile import GatedTile
-from tb.programming_host import ProgrammingHost
 from tb.programming_session import programmable_state, random_targets
-from tb.scoreboard import Mismatch, compare
 from tb.tile_bench import TileBench, random_config, random_work
-from tb.tile_host import reset
 
 REFUSED = 2
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from hdl.vector_receiver import VectorReceiver
 from hdl.verilog import write
+from sim.scoreboard import compare
 from spec import formats
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.farm import pack, unpack
-from tb.scoreboard import compare
 
 CLOCK_NS = 2
 

@@ -8,10 +8,10 @@ import cocotb
 
 from hdl.verilog import write
 from hdl.width_converter import WidthConverter
+from sim.scoreboard import compare
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.one_stream import Beat, OneStream
-from tb.scoreboard import compare
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:

@@ -22,14 +22,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from driver.tile import TileHost
 from golden.fast.tile import Tile
+from sim.scoreboard import Comparison, compare
+from sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 from spec import formats, pcm_state
 from spec.chip import Chip
 from spec.fabric import PARTS
 from spec.formats import ReadMode
 from spec.pcm_state import PcmState
 from spec.program import InputPart, TileConfig
-from tb.scoreboard import Comparison, compare
-from tb.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 
 STATES = Path("states")
 FLIP_BITS = {

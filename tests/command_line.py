@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -24,8 +25,11 @@ def caduceus(*arguments: object, **environment: object) -> subprocess.CompletedP
     )  # fmt: skip
 
 
-def here(*arguments: object) -> subprocess.CompletedProcess:
-    """The same in this process, where everything is imported: what it does not catch is raised."""
+def here(*arguments: object, start: Callable[[], None] = main) -> subprocess.CompletedProcess:
+    """The same in this process, where everything is imported: what it does not catch is raised.
+
+    Of another command with `start`.
+    """
     words = ["caduceus", *map(str, arguments)]
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -33,7 +37,7 @@ def here(*arguments: object) -> subprocess.CompletedProcess:
         contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
     ):  # fmt: skip
         try:
-            main()
+            start()
             status = 0
         except SystemExit as end:
             status = end.code or 0

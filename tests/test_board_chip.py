@@ -8,11 +8,12 @@ import pytest
 
 from caduceus.bitstream import build
 from caduceus.package.core_file import CHIP_TOP
+from sim.chip_harness import write_harness
+from sim.chip_player import STREAMS
+from sim.harness_files import STREAM_SOURCES
 from spec.formats import ReadMode
 from tb import test_recurrent
 from tb.benches import Case, Design, Variant
-from tb.chip_harness import HARNESS_SOURCES, write_harness
-from tb.chip_player import STREAMS
 from tb.chips import sized
 
 STEPS = 8
@@ -24,7 +25,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
     files = [folder / name for name in build.write_verilog(chip, CHIP_TOP, folder)]
     harness = write_harness(folder / "chip_harness.sv", chip)
     return Design(
-        [*HARNESS_SOURCES, harness, *files], "chip_harness", plusargs=[f"+streams={STREAMS}"]
+        [*STREAM_SOURCES, harness, *files], "chip_harness", plusargs=[f"+streams={STREAMS}"]
     )
 
 

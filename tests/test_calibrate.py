@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from caduceus.calibration import measured
-from compiler import calibrate
-from compiler.calibrate import INDEX, Calibration, calibrated
 from compiler.quantise import device_codes
+from driver import calibrate
+from driver.calibrate import INDEX, Calibration, calibrated
 from golden.fast.tile import Tile
+from sim.calibration import measured
 from spec import chip as chips
 from spec import pcm_state
 from spec.chip import Chip

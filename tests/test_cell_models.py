@@ -13,7 +13,7 @@ from cell_cases import CASES, MEMORIES, PRODUCTS
 
 from caduceus.netlist import cells
 from caduceus.netlist.design import NETLIST, VERILOG, synthesized
-from tb import runner
+from sim import runner
 
 BLOCK_RAM, MULTIPLIER = "DP16KD", "MULT18X18D"
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from caduceus.calibration import drift_factor, measured
-from compiler import compensate
-from compiler.calibrate import INDEX, calibrated
-from compiler.compensate import Baseline, compensated
 from compiler.quantise import device_codes
+from driver import compensate
+from driver.calibrate import INDEX, calibrated
+from driver.compensate import Baseline, compensated
 from golden import measure
 from golden.fast.tile import Tile
+from sim.calibration import drift_factor, measured
 from spec import chip as chips
 from spec import pcm_state
 from spec.errors import UserError

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from command_line import caduceus, here
 
-from caduceus.deploy import DeviceRequest, deployed, ideal
-from compiler.calibrate import INDEX
 from compiler.network import compile_network
 from data import inputs, sample
+from driver.calibrate import INDEX
 from golden import machine
 from pcm import make, settings
+from pcm.settings import Devices
+from sim.deploy import deployed
 from spec import chip, pcm_state
 from spec.formats import ReadMode
 from spec.network import Network
@@ -64,7 +65,7 @@ def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
 
 def test_ideal_devices_are_what_the_program_asks_for() -> None:
     program, _ = compiled(settings.find("ideal"))
-    same, state = deployed(program, TINY, ideal())
+    same, state = deployed(program, TINY, Devices.ideal())
     wanted = pcm_state.ideal(TINY, device_codes(program, TINY))
     assert same is program
     for name in pcm_state.FIELDS:
@@ -74,7 +75,7 @@ def test_ideal_devices_are_what_the_program_asks_for() -> None:
 def test_ideal_devices_may_have_converters_that_are_not() -> None:
     odd = settings.find("ideal").model_copy(update={"adc_gain_spread": 0.07})
     program, _ = compiled(odd)
-    same, state = deployed(program, TINY, DeviceRequest(odd, 3))
+    same, state = deployed(program, TINY, Devices(odd, 3))
     assert state.gain_p.std() > 0 and not state.noise.any()
     assert np.array_equal(state.codes, device_codes(program, TINY))
     for tile, other in zip(same.tiles, program.tiles, strict=True):
@@ -85,7 +86,7 @@ def test_calibration_and_compensation_change_their_constants_and_no_others() -> 
     program, _ = compiled(TDP)
     for key, changed in (("calibrate", {"gain_p", "gain_n", "offset"}), ("compensate", {"scale"})):
         only = TDP.model_copy(update={"calibrate": False, "compensate": False} | {key: True})
-        corrected, _ = deployed(program, TINY, DeviceRequest(only, 1, 3600.0))
+        corrected, _ = deployed(program, TINY, Devices(only, 1, 3600.0))
         for tile, other in zip(corrected.tiles, program.tiles, strict=True):
             for name, index in INDEX.items():
                 equal = np.array_equal(
@@ -111,7 +112,7 @@ def test_what_is_corrected_comes_closer_to_ideal_results() -> None:
     first = next(tile for tile in computing(program) if tile.block.layer == "conv0")
     for corrected in (False, True):
         how = quiet.model_copy(update={"calibrate": corrected, "compensate": corrected})
-        changed, state = deployed(program, TINY, DeviceRequest(how, 2, 86400.0))
+        changed, state = deployed(program, TINY, Devices(how, 2, 86400.0))
         found = machine.run(changed, TINY, state, x, capture=True).tiles
         difference = found[first.tile].results.astype(int) - traces[first.tile].results
         errors[corrected] = float(np.sqrt((difference**2).mean()))
@@ -122,7 +123,7 @@ def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:
     """Half the input has a quarter of the power."""
     program, x = compiled(TDP)
     states = [
-        deployed(dataclasses.replace(program, sample=part), TINY, DeviceRequest(TDP, 1, 60.0))[1]
+        deployed(dataclasses.replace(program, sample=part), TINY, Devices(TDP, 1, 60.0))[1]
         for part in (x, (x // 2).astype(np.int8))
     ]
     columns = computing(program)[0].config.columns
@@ -148,14 +149,14 @@ def test_a_recurrent_network_is_corrected_too() -> None:
     program = compile_network(
         found, TINY, ReadMode.FOUR_PHASE, largest_code=most, sample=sample(found)
     )
-    corrected, state = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0))
+    corrected, state = deployed(program, TINY, Devices(ODP, 1, 3600.0))
     power = state.noise[0].any()
     assert power and state.tiles == len(computing(program))
     assert any(
         not np.array_equal(tile.config.constants, other.config.constants)
         for tile, other in zip(computing(corrected), computing(program), strict=True)
     )
-    again = deployed(program, TINY, DeviceRequest(ODP, 1, 3600.0))[1]
+    again = deployed(program, TINY, Devices(ODP, 1, 3600.0))[1]
     assert again.codes.tobytes() == state.codes.tobytes()
 
 

@@ -54,10 +54,10 @@ def test_cifar10_runs_from_its_files(tmp_path: Path, cifar10: Path, layers: tupl
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
     assert (report["mismatches"], report["inputs"]) == (0, 3)
-    assert 0 <= report["rtl_accuracy"] <= 1
+    assert 0 <= report["metric"]["value"] <= 1
     run = caduceus("accuracy", *what, CIFAR10=cifar10)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert f"golden {report['rtl_accuracy']:.2%} of 3 images" in run.stdout
+    assert f"golden {report['metric']['value']:.2%} of 3 images" in run.stdout
     run = caduceus("sim", *what)
     assert run.returncode == 2
     assert "environment variable CIFAR10" in run.stderr and run.stderr.count("\n") == 1
@@ -79,7 +79,7 @@ def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
     run = caduceus("sim", *what, "--images", 1, "--output", output)
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
-    assert report["mismatches"] == 0 and "rtl_accuracy" not in report
+    assert report["mismatches"] == 0 and report["metric"] is None
 
 
 def test_cifar10_images_are_those_of_the_files(

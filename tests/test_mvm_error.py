@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from caduceus.deploy import DeviceRequest
 from compiler.network import compile_network
 from golden.fast.tile import Tile
 from pcm import settings
+from pcm.settings import Devices
 from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode
@@ -122,7 +122,7 @@ def test_devices_may_allow_less(work):
 
 def test_ideal_devices_leave_the_error_of_rounding_counts(work):
     """Counts are rounded down in each of four windows, and results to steps of 8 bits."""
-    ideal = DeviceRequest(settings.find("ideal"))
+    ideal = Devices(settings.find("ideal"))
     shares = [share(work.exact, quantised(work, bits)) for bits in mvm_error.BITS]
     found = mvm_error.measure(HERMES, FOUR, ideal, work, shares)
     count = HERMES.nominal_gain / 2**32 * found.gmax  # counts of an exact result of 1
@@ -137,11 +137,11 @@ def test_ideal_devices_leave_the_error_of_rounding_counts(work):
 def test_errors_are_about_the_published_ones(work, model, least, most):
     """Published: ODP like 3-bit weights, TDP between 3 and 4 bits."""
     shares = [share(work.exact, quantised(work, bits)) for bits in mvm_error.BITS]
-    request = DeviceRequest(settings.find(model), seed=1, age=25.0)
+    request = Devices(settings.find(model), seed=1, age=25.0)
     found = mvm_error.measure(HERMES, FOUR, request, work, shares)
     assert least < found.bits < most
     old = mvm_error.measure(
-        HERMES, FOUR, DeviceRequest(settings.find(model), 1, 2_592_000.0), work, shares
+        HERMES, FOUR, Devices(settings.find(model), 1, 2_592_000.0), work, shares
     )
     assert old.total > found.total and old.bits < found.bits
 

@@ -14,10 +14,11 @@ from netlists import run as netlist_test
 from caduceus.netlist import alter, cells
 from caduceus.netlist.alter import Place
 from caduceus.netlist.design import ALTERED, NETLIST, VERILOG
+from sim import tally
+from sim.results import Failure, Results
 from spec.errors import UserError
-from tb import tally, test_emulated_array, test_rx_buffer
+from tb import test_emulated_array, test_rx_buffer
 from tb.benches import Bench, Case
-from tb.results import Failure, Results
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NETLISTS = REPOSITORY / "build" / "netlist"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hdl import pcm_array
+from sim.runner import SIMULATORS, SimulationError, run_bench
 from spec import chip, pcm_state
-from tb.runner import SIMULATORS, SimulationError, run_bench
 
 TESTS = """
 import cocotb

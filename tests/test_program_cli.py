@@ -9,9 +9,9 @@ import pytest
 from command_line import caduceus, here
 from rich.console import Console
 
-from caduceus import program_array
-from caduceus.program_array import Request
 from golden.reference.programmer import Programmed
+from sim import program_array
+from sim.program_array import Request
 from spec.errors import UserError
 from spec.programming import Procedure
 

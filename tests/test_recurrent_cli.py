@@ -1,5 +1,6 @@
 """Recurrent networks from the command line: results, placement, bits per character, mistakes."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,18 +9,15 @@ import pytest
 from command_line import caduceus, here
 
 from data import inputs
+from sim.result import Figures
 from spec.network import NETWORKS_DIR, Network
 from study import metrics
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
 
-FIELDS = {
-    "network", "chip", "simulator", "read_mode", "inputs", "tiles", "slices", "values_compared",
-    "mismatches", "first_mismatch", "mvms", "cycles", "latency_ns", "latency_with_input_ns",
-    "latency_of_state_ns", "latency_of_states_ns", "period_ns", "khz",
-    "seconds_per_step", "wall_seconds", "bpc", "golden_bpc_whole_text", "float_bpc",
-}  # fmt: skip
+FIELDS = {field.name for field in dataclasses.fields(Figures)}
+"""Of every result."""
 
 
 def test_sim_compares_every_output_and_state(tmp_path) -> None:
@@ -29,16 +27,22 @@ def test_sim_compares_every_output_and_state(tmp_path) -> None:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
-    assert report.keys() >= FIELDS
+    assert report.keys() == FIELDS
     assert (report["mismatches"], report["inputs"], report["tiles"]) == (0, steps, 3)
-    # Logits twice; hidden and cell states after each step, after a half, and at the end.
-    assert report["values_compared"] == 2 * steps * 16 + (steps + 2) * 2 * 8
+    # Logits twice; hidden and cell states after each step, after a half, and at the end; results
+    # and packets of the three tiles: of 16 gates, of 16 gates, of 16 logits.
+    tiles = 2 * steps * 2 * (16 + 16 + 16)
+    assert report["values_compared"] == 2 * steps * 16 + (steps + 2) * 2 * 8 + tiles
     assert report["mvms"] == 2 * steps * 3
     symbols = Network.find("lstm_tiny").graph.input.symbols
-    assert 0 < report["bpc"] < np.log2(len(symbols))
+    assert 0 < report["metric"]["value"] < np.log2(len(symbols))
     states = report["latency_of_state_ns"], report["latency_of_states_ns"]
     assert 0 < states[0] <= states[1] < report["latency_ns"] < report["latency_with_input_ns"]
     assert "0 mismatches" in run.stdout and "bits a character" in run.stdout
+    assert report["metric"]["name"] == "bpc" and report["period_ns"] > 0
+    assert all(0 < share["array"] <= 1 for share in report["shares"].values())
+    assert json.loads((tmp_path / "result.trace.json").read_text())["traceEvents"]
+    assert (tmp_path / "result.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_compile_shows_the_placement(tmp_path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sim.runner import SimulationError
 from tb import benches
-from tb.runner import SimulationError
 
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "rtl"
 

@@ -9,8 +9,8 @@ import pytest
 from command_line import caduceus, here
 from serial_board import board, bridge, damaged, terminal
 
-from caduceus.run_target import simulation
 from driver.line import SocketLine
+from sim.run_target import simulation
 from spec import chip
 from spec.host_port import finish
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from caduceus.paths import absolute
-from caduceus.run_files import demand_own, forget, only_run, working_files
+from sim.paths import absolute
+from sim.run_files import demand_own, forget, only_run, working_files
 from spec.errors import UserError
 from spec.files import write_whole
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sim import runner
+from sim.runner import SIMULATORS, Results, SimulationError, run_bench
 from spec.errors import UserError
-from tb import runner
-from tb.runner import SIMULATORS, Results, SimulationError, run_bench
 
 COUNTER = """
 `include "step.svh"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from caduceus.cli.main import main
-from caduceus.deploy import ideal
+from pcm.settings import Devices
 from spec import chip as chips
 from spec.formats import ReadMode
 from spec.network import Network
@@ -123,10 +123,10 @@ def test_a_point_of_a_sweep_writes_no_file(monkeypatch, network):
 
 def test_a_single_measurement_of_all_is_known_afterwards(tmp_path, monkeypatch):
     """Of the whole test text, but not of its beginning."""
-    monkeypatch.setattr(measure, "BUILD", tmp_path)
+    monkeypatch.setenv("CADUCEUS_BUILD", str(tmp_path))
     found, chip, mode = Network.find("lstm_tiny"), chips.find("tiny"), ReadMode.ONE_PHASE
     for count, known in ((20, False), (measure.whole(found), True)):
         report = {"count": count, "value": 1.25}
-        measure.keep(found, chip, mode, ideal(), report)
+        measure.keep(found, chip, mode, Devices.ideal(), report)
         assert measure.known(found, chip, mode) == (report if known else None)
         assert json.loads((tmp_path / "accuracy.json").read_text()) == report

@@ -19,7 +19,7 @@ from sweep_fakes import here
 from spec.errors import UserError
 from study import collect, farm, sweep
 from study.farm import Workers
-from study.point_store import POINTS, PointStore
+from study.point_store import PointStore
 from study.points import Point, key, measure
 from study.sweep import Grid
 
@@ -101,7 +101,7 @@ def begun(pcm: str, output: Path, finished: int) -> subprocess.Popen:
 def stored(tmp_path):
     """A grid, and the files of its points where the command stores them; none is there."""
     asked = grid(different_converters(tmp_path, 0.0437), range(SEEDS))
-    files = [POINTS / f"{key(point)}.json" for point in asked.points()]
+    files = [REPOSITORY / "build" / "points" / f"{key(point)}.json" for point in asked.points()]
     for file in files:
         file.unlink(missing_ok=True)
     yield asked, files

@@ -18,7 +18,7 @@ from typing import Any
 from caduceus.bitstream.report import BLOCKS, block_of
 from caduceus.package.contents import package
 from caduceus.package.core_file import CHIP_TOP
-from caduceus.paths import REPOSITORY
+from caduceus.repository import REPOSITORY
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.files import write_whole

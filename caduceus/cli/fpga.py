@@ -8,7 +8,7 @@ import click
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.options import OutputPath, only
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 
 
 @click.command("fpga")
@@ -40,6 +40,6 @@ def fpga(
 
     only("--synthesis", synthesis is not None, context, "design")
     only("place and route, without --synthesis", synthesis is None, context, "seed")
-    request = Request(chip, seed, synthesis, design, output, BUILD / "fpga")
+    request = Request(chip, seed, synthesis, design, output, build_folder() / "fpga")
     if not run(request, plain_console()):
         sys.exit(1)

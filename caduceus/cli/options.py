@@ -8,7 +8,7 @@ from typing import Literal
 import click
 from click.core import ParameterSource
 
-from caduceus.paths import BUILD
+from sim.paths import build_folder
 from spec.formats import ReadMode
 
 Command = Callable[..., None]
@@ -125,7 +125,7 @@ def chip(default: str = "hermes") -> Decorator:
 def output(name: str, what: str) -> Decorator:
     """`--output`: a file or folder `name` of the build folder unless given."""
     return click.option(
-        "--output", type=OutputPath(), default=lambda: BUILD / name,
+        "--output", type=OutputPath(), default=lambda: build_folder() / name,
         show_default=f"build/{name}", help=what,
     )  # fmt: skip
 

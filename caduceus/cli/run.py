@@ -52,17 +52,17 @@ def run(
     The same calls load the program and the devices' states, stream the inputs and read the results,
     whatever the target is.
     """
-    from caduceus.deploy import DeviceRequest
     from caduceus.run import Request
     from caduceus.run import run as run_network
-    from caduceus.run_target import TargetRequest
     from driver.link import Patience
     from pcm import settings
+    from pcm.settings import Devices
+    from sim.run_target import TargetRequest
 
     only("--target sim", target == "sim", context, "simulator")
     only("--target serial:PORT", target.startswith("serial:"), context, "baud", "patience")
     wanted = TargetRequest(target, chip, simulator, Patience(seconds=patience, baud=baud))
-    devices = DeviceRequest(settings.find(pcm), seed, age)
+    devices = Devices(settings.find(pcm), seed, age)
     request = Request(wanted, network, ReadMode(read_mode), images, output, devices)
     if not run_network(request, plain_console()):
         sys.exit(1)

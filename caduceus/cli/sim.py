@@ -46,11 +46,11 @@ def sim(
     that is larger than a tile. A chain of layers that each fit one tile goes through one, layer by
     layer, and every activation is compared. Without --net the chip runs one network of either kind.
     """
-    from caduceus.deploy import DeviceRequest
     from caduceus.sim import Request, run
     from pcm import settings
+    from pcm.settings import Devices
 
-    devices = DeviceRequest(settings.find(pcm), seed, age)
+    devices = Devices(settings.find(pcm), seed, age)
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices
     )

@@ -7,7 +7,7 @@ cell, by Yosys again: simulators take minutes over ten thousand instances, each 
 from importlib.resources import files
 from pathlib import Path
 
-from caduceus.paths import REPOSITORY
+from caduceus.repository import REPOSITORY
 from spec.errors import UserError
 from spec.files import write_whole
 

@@ -10,12 +10,13 @@ from caduceus.bitstream import build
 from caduceus.netlist.design import Netlist, digest, synthesized
 from caduceus.package.core_file import CHIP_TOP, TILE_TOP
 from hdl.chip import GDPU_MODULE, TILE_MODULE
+from sim import tally
+from sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from sim.chip_player import STREAMS
+from sim.harness_files import STREAM_SOURCES
 from spec.files import write_whole
-from tb import tally
 from tb.benches import Bench, Design, Variant
 from tb.chip_designs import STATES
-from tb.chip_harness import CHIP_ARGUMENTS, HARNESS_SOURCES, write_harness
-from tb.chip_player import STREAMS
 from tb.chips import label, sized
 
 SUMMARY = "netlist_summary.json"
@@ -116,7 +117,7 @@ def of_chip(bench: Bench, place: Path) -> Bench:
         write_whole(control, _CONTROL, "control file")
         harness = write_harness(folder / "chip_harness.sv", sized(variant.parameters))
         return Design(
-            [control, *HARNESS_SOURCES, harness, *netlist.sources],
+            [control, *STREAM_SOURCES, harness, *netlist.sources],
             "chip_harness",
             parameters={"PAUSES": 1},
             plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus.run_files import demand_own, only_run
 from netlists import design, jobs
 from netlists.jobs import Job
+from sim import runner, tally
+from sim.results import Results
+from sim.run_files import demand_own, only_run
 from spec.files import write_whole
-from tb import runner, tally
-from tb.results import Results
 
 _LOCK = "netlist.lock"
 _DIFFER = re.compile(r"\((\d+) of (\d+) values differ\)")
