@@ -80,8 +80,7 @@ def cli() -> None:
 )
 @click.option(
     "--images", type=click.IntRange(1, 100_000),
-    help="Test images, input vectors, or characters, to run.  [default: 2 images end to end, 10 "
-    "through one tile, 10 vectors, 20 characters]",
+    help="Test images, input vectors, or characters, to run.  [default: 2, 10, 20]",
 )  # fmt: skip
 @_REPLICAS
 @_PCM
@@ -106,10 +105,9 @@ def sim(
 ) -> None:
     """Run in RTL and compare with the golden model.
 
-    A convolutional network runs on the whole chip, image in and logits out, with every output of
-    every tile compared; so does a recurrent network, with every hidden and cell state, and a layer
-    that is larger than a tile. A chain of layers that each fit one tile goes through one, layer by
-    layer, and every activation is compared. Without --net the chip runs one network of either kind.
+    Inputs go through the whole chip: images or vectors back to back, a text twice. Every output of
+    every tile and of the chip is compared, and every hidden and cell state. Without --net the chip
+    runs one convolutional and one recurrent network.
     """
     from caduceus.sim import Request, run
     from pcm import settings
