@@ -111,7 +111,7 @@ class Simulation:
             UserError: inputs do not fit, or the build or the simulation failed.
         """
         x = one_sequence(self.program, x)
-        with only_run(self.place.parent, self._console):
+        with only_run(self.place, self._console):
             self.prepare(x)
             return self.simulate(capture=capture)
 

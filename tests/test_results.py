@@ -40,10 +40,10 @@ def program_of(name: str, devices: Devices | None = None) -> Program:
 
 
 def inputs(program: Program, count: int = 3) -> np.ndarray:
-    vectors = count if program.slices else count * program.input_pixels
-    x = np.random.default_rng(5).integers(-127, 128, (vectors, program.input_length), np.int8)
-    return x.reshape(-1 if not program.slices else 1, vectors if program.slices else
-                     program.input_pixels, program.input_length)  # fmt: skip
+    """Random images or vectors, or a sequence of so many steps."""
+    pixels = count if program.slices else program.input_pixels
+    shape = 1 if program.slices else count, pixels, program.input_length
+    return np.random.default_rng(5).integers(-127, 128, shape, np.int8)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
