@@ -19,12 +19,12 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import GDPU, INPUT, RX
 from spec.gdpu import LstmState
-from spec.paths import Node, Stream
+from spec.paths import Node
 from spec.pcm_state import PcmState
 from spec.program import Program, TileProgram
 from spec.program_check import check
 from spec.program_codes import computing, gathers
-from spec.streams import End, Part, order, trace
+from spec.streams import Part, order, trace
 
 IMAGES_PER_BLOCK = 16
 """Images that go through the chip together: bounds memory, and fills the processor's cache well."""
@@ -35,6 +35,10 @@ Progress = Callable[[int], None]
 """Called now and then with the number of images, vectors or steps done since the last call."""
 _Packets = NDArray[np.int8]
 """What a source sends, int8 [n, packets of an input, bytes]."""
+_HOST = "host", 0
+"""The host as a source."""
+_Feed = tuple[Node, int, int]
+"""A part of what a source sends: the source, and the first byte and the end."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ class Machine:
         self._program = program
         self._tap = tap
         traced = trace(program, chip)
-        self._kept, self._outputs = traced.kept, traced.outputs
+        self._feeds = {end: _feed(part) for end, part in traced.kept.items()}
+        self._outputs = [_feed(Part(stream, 0, stream.length)) for stream in traced.outputs]
         self._order = order(program, traced)
         self._tiles = {
             tile.tile: (tile, Tile(chip, state, index)) for index, tile in enumerate(tiles)
@@ -225,6 +230,8 @@ class Machine:
     def _run_batch(self, batch: "_Batch") -> NDArray[np.int8]:
         """Outputs of inputs that go through together, one vector or one image of each."""
         program = self._program
+        for number, (_, units) in self._slices.items():
+            batch.packets["before", number] = batch.before.hidden[:, np.newaxis, units]
         for node in self._order:
             kind, number = node
             if kind == "slice":
@@ -233,16 +240,17 @@ class Machine:
                 self._run_tile(batch, node, *self._tiles[number])
         count, pixels = len(batch.x), program.output_pixels
         final = np.empty((count, pixels, program.output_length), dtype=np.int8)
-        for output, stream in zip(program.outputs, self._outputs, strict=True):
-            sent = self._sent(batch, stream)
-            _demand_packets(sent, pixels, f"outputs: stream {output.stream}")
-            final[..., output.start : output.start + output.length] = sent
+        for output, feed in zip(program.outputs, self._outputs, strict=True):
+            sent = batch.payload(feed)
+            if sent.shape[1] != pixels:
+                raise _wrong_count(sent, pixels, f"outputs: stream {output.stream}")
+            final[:, :, output.start : output.start + output.length] = sent
         return final
 
     def _run_slice(self, batch: "_Batch", node: Node) -> None:
         """One step of a GDPU slice's units."""
         unit, units = self._slices[node[1]]
-        gates = self._payload(batch, (node, GDPU, 0))
+        gates = batch.payload(self._feeds[node, GDPU, 0])
         before, after = batch.before, batch.after
         hidden, cell = unit.step(gates[:, 0], before.cell[:, units])
         after.hidden[:, units], after.cell[:, units] = hidden, cell
@@ -251,9 +259,8 @@ class Machine:
     def _run_tile(self, batch: "_Batch", node: Node, tile: TileProgram, unit: Tile) -> None:
         """What one tile makes of what was sent to it."""
         config, window = tile.config, tile.config.window
-        where = f"tile {tile.tile}"
         parts = [
-            self._payload(batch, (node, INPUT, part)) for part in range(len(config.input_parts))
+            batch.payload(self._feeds[node, INPUT, part]) for part in range(len(config.input_parts))
         ]
         if window is None:
             inputs = _side_by_side(tile, parts)
@@ -265,10 +272,11 @@ class Machine:
             self._tap(tile.tile, vectors)
         rx = None
         if config.rx_enable:
-            turns = [self._payload(batch, (node, RX, part)) for part in range(config.rx_parts)]
-            rx = _in_turn(turns, f"{where}: 'rx'")
-            _demand_packets(rx, count, f"{where}: 'rx'")
-            rx = from_bytes(config, rx.reshape(len(vectors), rx.shape[-1]))
+            turns = [batch.payload(self._feeds[node, RX, part]) for part in range(config.rx_parts)]
+            rx = _in_turn(turns, tile, "rx")
+            if rx.shape[1] != count:
+                raise _wrong_count(rx, count, f"tile {tile.tile}: 'rx'")
+            rx = from_bytes(config, rx.reshape(len(vectors), rx.shape[2]))
         values = unit.run(config, vectors, rx, batch.first * count)
         results = sent = values.reshape(len(batch.x), count, config.columns)
         if config.pooling is not None:
@@ -280,21 +288,13 @@ class Machine:
         if batch.capture:
             batch.traces[tile.tile] = TileTrace(results, sent)
 
-    def _payload(self, batch: "_Batch", end: End) -> _Packets:
-        """What an end gets."""
-        part: Part = self._kept[end]
-        if part.before:
-            sent = batch.before.hidden[:, np.newaxis, self._slices[part.stream.slice][1]]
-        else:
-            sent = self._sent(batch, part.stream)
-        return sent[..., part.start : part.end]
 
-    def _sent(self, batch: "_Batch", stream: Stream) -> _Packets:
-        """Packets of a source."""
-        node = stream.node
-        if node is None:
-            return batch.x[..., stream.start : stream.start + stream.length]
-        return batch.packets[node]
+def _feed(part: Part) -> _Feed:
+    """Where a part of a stream's packets is taken from while the machine runs."""
+    stream = part.stream
+    if part.before:
+        return ("before", stream.slice), part.start, part.end
+    return stream.node or _HOST, stream.start + part.start, stream.start + part.end
 
 
 class _Batch:
@@ -304,7 +304,9 @@ class _Batch:
         x: int8 [n, vectors of an input, input_length].
         first: inputs that came before, since the state was loaded; or that number for each, [n].
         before, after: state of the GDPU slices.
-        packets: by node, what it sent; traces: by tile, if they are to be kept (`capture`).
+        packets: by source, what it sent: the host, a tile or slice, or a slice in the step before,
+            ("before", number).
+        traces: by tile, if they are to be kept (`capture`).
     """
 
     def __init__(
@@ -312,8 +314,13 @@ class _Batch:
     ) -> None:
         self.x, self.first, self.before, self.capture = x, first, before, capture
         self.after = LstmState(np.empty_like(before.hidden), np.empty_like(before.cell))
-        self.packets: dict[Node, _Packets] = {}
+        self.packets: dict[Node, _Packets] = {_HOST: x}
         self.traces: dict[int, TileTrace] = {}
+
+    def payload(self, feed: _Feed) -> _Packets:
+        """A part of what a source sent."""
+        source, start, end = feed
+        return self.packets[source][:, :, start:end]
 
 
 def _nothing(count: int, units: int = 0) -> LstmState:
@@ -343,37 +350,41 @@ def _joined(traces: Sequence[Mapping[int, TileTrace]], axis: int) -> dict[int, T
 
 def _side_by_side(tile: TileProgram, parts: Sequence[_Packets]) -> _Packets:
     """Input vectors of a tile that is sent its vectors; rows in no part are 0."""
-    vectors = np.zeros((*parts[0].shape[:2], tile.config.rows), dtype=np.int8)
+    rows = tile.config.rows
+    count, packets, length = parts[0].shape
+    if length == rows:
+        return parts[0]
+    vectors = np.zeros((count, packets, rows), dtype=np.int8)
     for part, sent in zip(tile.config.input_parts, parts, strict=True):
-        _demand_packets(sent, parts[0].shape[1], f"tile {tile.tile}: 'input'")
-        vectors[..., part.start : part.start + part.length] = sent
+        if sent.shape[1] != packets:
+            raise _wrong_count(sent, packets, f"tile {tile.tile}: 'input'")
+        vectors[:, :, part.start : part.start + part.length] = sent
     return vectors
 
 
 def _map(tile: TileProgram, parts: Sequence[_Packets]) -> _Packets:
     """Pixels of a tile that gathers: a pixel's parts side by side, pixels of senders in turn."""
-    where, window = f"tile {tile.tile}: 'input'", tile.config.window
+    window = tile.config.window
     step = window.packets
     pixels = [
         np.concatenate(parts[first : first + step], axis=-1) for first in range(0, len(parts), step)
     ]
-    maps = _in_turn(pixels, where)
-    _demand_packets(maps, window.pixels, where)
+    maps = _in_turn(pixels, tile, "input")
+    if maps.shape[1] != window.pixels:
+        raise _wrong_count(maps, window.pixels, f"tile {tile.tile}: 'input'")
     return maps
 
 
-def _in_turn(parts: Sequence[_Packets], where: str) -> _Packets:
+def _in_turn(parts: Sequence[_Packets], tile: TileProgram, sink: str) -> _Packets:
     """Packets of several sources, one of each in turn."""
     if len(parts) == 1:
         return parts[0]
     for part in parts:
-        _demand_packets(part, parts[0].shape[1], where)
+        if part.shape[1] != parts[0].shape[1]:
+            raise _wrong_count(part, parts[0].shape[1], f"tile {tile.tile}: '{sink}'")
     count, packets, length = parts[0].shape
     return np.stack(parts, axis=2).reshape(count, packets * len(parts), length)
 
 
-def _demand_packets(packets: _Packets, wanted: int, where: str) -> None:
-    if packets.shape[1] != wanted:
-        raise UserError(
-            f"{where}: {packets.shape[1]} packets come for an input: allowed are {wanted}"
-        )
+def _wrong_count(packets: _Packets, wanted: int, where: str) -> UserError:
+    return UserError(f"{where}: {packets.shape[1]} packets come for an input: allowed are {wanted}")
