@@ -9,7 +9,8 @@ from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Geometry, Graph, Layer, Weights, geometries
+from spec.graph import Geometry, Graph, Layer, geometries
+from spec.network import Weights
 from spec.program import LayerProgram, TileConfig, TileNetworkProgram
 
 

@@ -11,7 +11,7 @@ from golden import host
 from golden.tile import Tile
 from spec.chip import Chip
 from spec.errors import UserError
-from spec.network import Input
+from spec.graph import Input
 from spec.pcm_state import PcmState
 from spec.program import LayerProgram, TileNetworkProgram
 

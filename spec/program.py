@@ -11,7 +11,7 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.feature_map import Pooling, Window
 from spec.formats import ReadMode
-from spec.network import Geometry, Graph, Layer
+from spec.graph import Geometry, Graph, Layer
 
 
 @dataclass(frozen=True)

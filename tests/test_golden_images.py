@@ -29,7 +29,8 @@ from spec.chip import Chip, find
 from spec.errors import UserError
 from spec.feature_map import Pooling
 from spec.formats import ReadMode
-from spec.network import Graph, Network
+from spec.graph import Graph
+from spec.network import Network
 from spec.program import Program
 from spec.program_codes import computing, device_codes
 

@@ -11,7 +11,7 @@ from golden.tile import Tile
 from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Graph, Input, Layer, Pool, geometries
+from spec.graph import Graph, Input, Layer, Pool, geometries
 from spec.program import LayerProgram, TileNetworkProgram
 
 TINY = chip.find("tiny")

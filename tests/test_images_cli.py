@@ -18,7 +18,8 @@ from golden import images as golden_images
 from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Network, Pool
+from spec.graph import Pool
+from spec.network import Network
 from spec.program_codes import computing, device_codes
 from tb import image_job
 
