@@ -13,7 +13,7 @@ from spec import fabric
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.feature_map import Pooling, Window
-from spec.network import Geometry, Graph, Layer, geometries
+from spec.graph import Geometry, Graph, Layer, geometries
 from spec.program import Block, InputPart
 
 

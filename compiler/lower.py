@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from spec.errors import UserError
-from spec.network import Graph, Layer, Lstm
+from spec.graph import Graph, Layer, Lstm
 
 
 class Way(Enum):

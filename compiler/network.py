@@ -16,7 +16,8 @@ from spec import formats, program_check
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Graph, Layer, Network, geometries
+from spec.graph import Graph, Layer, geometries
+from spec.network import Network
 from spec.program import Program, ProgramTensor
 
 Replicas = Mapping[str, int] | Literal["auto"] | None

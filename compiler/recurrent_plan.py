@@ -12,7 +12,7 @@ from compiler.split import cut, split
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import PARTS, PAYLOAD_MAX
-from spec.network import Graph
+from spec.graph import Graph
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from data import pictures, text
 from data.missing import Missing
-from spec.network import Network, geometries
+from spec.graph import geometries
+from spec.network import Network
 
 DEFAULTS = {"images": 2, "vectors": 10, "steps": 20}
 """How many, when their number is not given."""

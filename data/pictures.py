@@ -10,7 +10,7 @@ from data import cifar10, fashion_mnist
 from data.missing import Missing
 from golden.reference import host
 from spec.errors import UserError
-from spec.network import Graph
+from spec.graph import Graph
 
 CIFAR10_VARIABLE = "CIFAR10"
 """Environment variable that names the folder of the CIFAR-10 files."""

@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from compiler.network import compile_network
 from data import pictures, sample, text
+from data.inputs import unit_of
 from data.streams import IGNORED, STREAMS, WARM_UP, Streams, streams
 from golden.machine import Machine
 from pcm.settings import Devices
@@ -124,7 +125,8 @@ def whole(network: Network) -> int:
     metric = metrics.metric_of(network)
     if metric is None:
         raise UserError(
-            f"network {network.name} takes random images or vectors: allowed is one with a data set"
+            f"network {network.name} takes random {unit_of(network)}: allowed is one with a data "
+            "set"
         )
     return TEST_SET if metric == "accuracy" else len(text.whole_numbers(network)) - 1
 

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.inputs import Inputs
-from spec.network import DATASETS, METRICS, Network
+from spec.graph import DATASETS, METRICS
+from spec.network import Network
 from spec.program import Program
 
 

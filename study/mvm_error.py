@@ -29,7 +29,8 @@ from sim.published import ZEROS
 from spec import formats
 from spec.chip import Chip
 from spec.formats import PHASES, ReadMode
-from spec.network import Graph, Input, Layer, Network, Weights
+from spec.graph import Graph, Input, Layer
+from spec.network import Network, Weights
 from spec.program_codes import computing
 from study.ages import AGES
 from study.average import mean_deviation

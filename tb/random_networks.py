@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spec.network import Graph, Input, Layer, Lstm, LstmWeights, Network, Pool, Weights, geometries
+from spec.graph import Graph, Input, Layer, Lstm, Pool, geometries
+from spec.network import LstmWeights, Network, Weights
 
 
 def random_lstm(

@@ -24,7 +24,8 @@ from spec.chip import Chip
 from spec.errors import UserError
 from spec.fabric import INPUT
 from spec.formats import DEVICE_BITS, ReadMode
-from spec.network import Network, geometries
+from spec.graph import geometries
+from spec.network import Network
 from spec.pcm_state import PcmState
 from spec.program import Program
 from spec.program_codes import computing, device_codes

@@ -25,7 +25,8 @@ from spec.errors import UserError
 from spec.fabric import INPUT
 from spec.formats import DEVICE_BITS, ReadMode
 from spec.gdpu import LstmState
-from spec.network import Lstm, Network
+from spec.graph import Lstm
+from spec.network import Network
 from spec.pcm_state import PcmState
 from spec.program import InputPart, Program, TileProgram
 from spec.program_codes import computing, device_codes

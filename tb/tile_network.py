@@ -19,7 +19,8 @@ from spec import formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Geometry, Graph, Input, Layer, Weights, geometries
+from spec.graph import Geometry, Graph, Input, Layer, geometries
+from spec.network import Weights
 from spec.pcm_state import PcmState
 from spec.program import TileConfig
 

@@ -15,7 +15,8 @@ from recurrent_networks import sized
 
 from spec.chip import Chip
 from spec.formats import ReadMode
-from spec.network import Geometry, Graph, Input, Layer, Pool, Weights, geometries
+from spec.graph import Geometry, Graph, Input, Layer, Pool, geometries
+from spec.network import Weights
 
 ROOMY = sized(
     "tiny",

@@ -3,7 +3,8 @@
 import numpy as np
 
 from spec.chip import Chip, find
-from spec.network import Lstm, Network
+from spec.graph import Lstm
+from spec.network import Network
 from tb.random_networks import random_lstm
 
 

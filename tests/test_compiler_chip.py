@@ -19,7 +19,8 @@ from spec import chip, fabric, formats, pcm_state, program_image
 from spec.chip import Array, Host
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Graph, Input, Layer, Network, Weights, geometries
+from spec.graph import Graph, Input, Layer, geometries
+from spec.network import Network, Weights
 from spec.program_codes import device_codes
 
 HERMES, TINY = chip.find("hermes"), chip.find("tiny")

@@ -20,7 +20,8 @@ from spec.errors import UserError
 from spec.fabric import INPUT, RX
 from spec.feature_map import Window
 from spec.formats import ReadMode
-from spec.network import Network, Pool
+from spec.graph import Pool
+from spec.network import Network
 from spec.program_codes import computing
 from spec.streams import trace
 from tb.random_networks import random_convolutions

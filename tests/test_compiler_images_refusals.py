@@ -11,7 +11,7 @@ from spec import chip, formats
 from spec.chip import Chip
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Layer, Pool
+from spec.graph import Layer, Pool
 
 HERMES = chip.find("hermes")
 

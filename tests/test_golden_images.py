@@ -32,7 +32,8 @@ from spec.errors import UserError
 from spec.feature_map import Pooling
 from spec.formats import ReadMode
 from spec.gdpu import LstmState
-from spec.network import Graph, Network
+from spec.graph import Graph
+from spec.network import Network
 from spec.program import Program
 from spec.program_codes import computing, device_codes
 

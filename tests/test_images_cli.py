@@ -20,7 +20,8 @@ from sim.simulation import Simulation
 from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Network, Pool
+from spec.graph import Pool
+from spec.network import Network
 from spec.program_codes import computing, device_codes
 
 pytestmark = pytest.mark.xdist_group("sim")

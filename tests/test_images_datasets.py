@@ -11,7 +11,8 @@ from image_networks import conv, dense, written
 from data import inputs, pictures
 from golden.reference import host
 from spec.errors import UserError
-from spec.network import Layer, Network, Pool
+from spec.graph import Layer, Pool
+from spec.network import Network
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""

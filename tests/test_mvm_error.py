@@ -14,7 +14,8 @@ from pcm.settings import Devices
 from spec import chip as chip_description
 from spec import pcm_state
 from spec.formats import ReadMode
-from spec.network import Graph, Input, Layer, Network, Weights
+from spec.graph import Graph, Input, Layer
+from spec.network import Network, Weights
 from spec.program_codes import computing, device_codes
 from study import mvm_error
 from study.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from spec.errors import UserError
-from spec.network import NETWORKS_DIR, TEXT, Network, geometries
+from spec.graph import geometries
+from spec.network import NETWORKS_DIR, TEXT, Network
 
 
 @pytest.fixture

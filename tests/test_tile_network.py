@@ -11,7 +11,8 @@ from golden.reference import host
 from spec import chip, pcm_state
 from spec.errors import UserError
 from spec.formats import ReadMode
-from spec.network import Graph, Input, Layer, Network, Pool, geometries
+from spec.graph import Graph, Input, Layer, Pool, geometries
+from spec.network import Network
 from tb import tile_network
 from tb.tile_network import LayerProgram, TileNetwork, compile_network
 

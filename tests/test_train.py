@@ -20,7 +20,8 @@ import data
 from data import fashion_mnist
 from spec import chip, formats
 from spec.errors import UserError
-from spec.network import NETWORKS_DIR, Layer, Network, Weights, geometries
+from spec.graph import Layer, geometries
+from spec.network import NETWORKS_DIR, Network, Weights
 from train.export import export, to_yaml
 from train.fashion import main
 from train.topology import Task, tasks

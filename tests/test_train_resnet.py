@@ -17,7 +17,8 @@ import data
 from compiler.split import split
 from spec import chip
 from spec.formats import ReadMode
-from spec.network import NETWORKS_DIR, Graph, Network, geometries
+from spec.graph import Graph, geometries
+from spec.network import NETWORKS_DIR, Network
 from train import random_network
 from train.export import export
 from train.topology import tasks

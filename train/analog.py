@@ -16,7 +16,7 @@ from torch.nn import functional
 from compiler.split import split
 from spec import formats
 from spec.chip import Chip
-from spec.network import Geometry, Layer
+from spec.graph import Geometry, Layer
 from train import chain
 
 SATURATED_SHARE = 1e-5

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from spec import formats
-from spec.network import Graph, Metric
+from spec.graph import Graph, Metric
 from train import chain
 from train.analog import AnalogLayer, quantise_image
 from train.topology import Task

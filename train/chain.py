@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spec import formats
-from spec.network import Layer
+from spec.graph import Layer
 
 Read = Callable[[Tensor, Tensor], Tensor]
 """Net counts of a block from its inputs [N, y, x, rows] and its codes [rows, outputs]."""

@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from spec.errors import UserError
-from spec.network import Graph
+from spec.graph import Graph
 
 
 def export(

@@ -8,7 +8,8 @@ writes `networks/conv_2016x224` and `networks/conv_32x16` again, with the same b
 import numpy as np
 
 from spec import formats
-from spec.network import NETWORKS_DIR, Graph, Input, Layer
+from spec.graph import Graph, Input, Layer
+from spec.network import NETWORKS_DIR
 from train.export import export
 from train.topology import INPUT_SCALE
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from spec import formats
 from spec.gdpu import GATES
-from spec.network import NETWORKS_DIR, Graph, Input, Lstm
+from spec.graph import Graph, Input, Lstm
+from spec.network import NETWORKS_DIR
 from train.export import export
 from train.topology import INPUT_SCALE
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from compiler.split import split
 from spec import chip, formats
 from spec.chip import Chip
-from spec.network import NETWORKS_DIR, Geometry, Graph, Input, Layer, Pool, geometries
+from spec.graph import Geometry, Graph, Input, Layer, Pool, geometries
+from spec.network import NETWORKS_DIR
 from train.export import export
 from train.topology import INPUT_SCALE
 

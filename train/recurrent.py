@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spec import formats
 from spec.gdpu import GATES
-from spec.network import Graph, Layer, Lstm, Metric
+from spec.graph import Graph, Layer, Lstm, Metric
 from train.recurrence import Recurrence, Rounding, round_int8
 from train.recurrent_task import RecurrentTask
 

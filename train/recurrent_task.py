@@ -8,7 +8,7 @@ import numpy as np
 from compiler.recurrent_plan import plan
 from spec import chip, formats
 from spec.gdpu import GATES
-from spec.network import Graph, Input, Layer, Lstm, Metric
+from spec.graph import Graph, Input, Layer, Lstm, Metric
 from train.topology import INPUT_SCALE
 
 CALIBRATION_WARM_UP = 64
