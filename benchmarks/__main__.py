@@ -14,15 +14,15 @@ from benchmarks import chip as chip_speed
 from benchmarks import images as golden_images
 from benchmarks import memory as golden_memory
 from benchmarks import speed as tile_speed
-from caduceus import sim
 from caduceus.cli.console import plain_console
 from caduceus.cli.main import reported
-from sim import runner
-from sim.job import peak_mib
-from sim.paths import build_folder
-from spec.errors import UserError
-from spec.files import write_whole
-from spec.formats import ReadMode
+from caduceus.sim import runner
+from caduceus.sim.job import peak_mib
+from caduceus.spec.errors import UserError
+from caduceus.spec.files import write_whole
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.shipped import build_folder
+from caduceus.study import rtl_run as sim
 
 RTL_RUNS = (
     ("hermes", "fashion_small", "verilator", ReadMode.FOUR_PHASE, 5),

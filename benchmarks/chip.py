@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from compiler.network import compile_network
-from data import inputs
-from sim.paths import build_folder
-from sim.simulation import Simulation, sources
-from spec import chip as chip_description
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.network import Network, Weights
+from caduceus.compiler.network import compile_network
+from caduceus.data import inputs
+from caduceus.sim.simulation import Simulation, sources
+from caduceus.spec import chip as chip_description
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network, Weights
+from caduceus.spec.shipped import build_folder
 from train.random_layer import random_layer
 
 ONE, EIGHT, ALL = (1, 252, 224), (3, 224, 224), (3, 224, 2048)

@@ -12,17 +12,17 @@ from itertools import product
 
 import click
 import numpy as np
+from caduceus.golden.fast.tile import Tile
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.one_thread import measured
 from benchmarks.rate import rate
-from golden.fast.tile import Tile
-from spec import chip, formats, pcm_state
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.program import TileConfig
+from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import TileConfig
 
 BATCHES = (1, 1024)
 

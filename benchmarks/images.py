@@ -12,18 +12,18 @@ from itertools import product
 
 import click
 import numpy as np
+from caduceus.golden.machine import IMAGES_PER_BLOCK, Machine
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.one_thread import measured
 from benchmarks.rate import rate
-from compiler.network import compile_network
-from golden.machine import IMAGES_PER_BLOCK, Machine
-from spec import chip, formats, pcm_state
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.network import Network
-from spec.program_codes import computing, device_codes
+from caduceus.compiler.network import compile_network
+from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.program_codes import computing, device_codes
 
 NETWORK = "resnet9"
 ROUNDS = 3

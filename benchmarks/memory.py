@@ -10,15 +10,15 @@ from pathlib import Path
 
 import click
 import numpy as np
+from caduceus.golden.fast.tile import Tile
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.golden import BATCHES, plain_config, random_inputs
 from benchmarks.one_thread import measured
-from golden.fast.tile import Tile
-from spec import chip, formats, pcm_state
-from spec.errors import UserError
-from spec.formats import ReadMode
+from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
 
 
 def run(name: str = "hermes") -> list[dict]:

@@ -8,10 +8,10 @@ from concurrent.futures import ProcessPoolExecutor
 from rich.console import Console
 from rich.table import Table
 
+from caduceus.spec.errors import UserError
 from formal import arbiter, credit_counter, fifo, link_controller
 from formal.proof import Mutant, Outcome, Proof, prove, refute
 from formal.solver import Refuted
-from spec.errors import UserError
 
 PROOFS: tuple[Proof, ...] = (
     *credit_counter.PROOFS, *arbiter.PROOFS, *fifo.PROOFS, *link_controller.PROOFS,

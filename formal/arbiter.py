@@ -5,10 +5,10 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Mux, Signal, Value
+from caduceus.hdl.fabric.arbiter import Arbiter
 
 from formal.harness import Harness
 from formal.proof import Mutant, Proof
-from hdl.arbiter import Arbiter
 
 
 def _build(component: type, requesters: int, resources: int) -> tuple[Harness, dict]:

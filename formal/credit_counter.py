@@ -1,10 +1,10 @@
 """The credit counter counts what is in flight, and stops at its limit."""
 
 from amaranth.hdl import Signal
+from caduceus.hdl.common.credit_counter import CreditCounter
 
 from formal.harness import Harness
 from formal.proof import Mutant, Proof
-from hdl.credit_counter import CreditCounter
 
 
 def _build(component: type, limit: int) -> Harness:

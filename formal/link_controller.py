@@ -12,13 +12,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from amaranth.lib import data
+from caduceus.hdl.fabric.link_controller import LinkController
 
+from caduceus.spec import chip as chips
+from caduceus.spec import fabric
+from caduceus.spec.chip import Adjacency, Chip
 from formal.harness import Harness
 from formal.proof import Change, Mutant, Proof
-from hdl.link_controller import LinkController
-from spec import chip as chips
-from spec import fabric
-from spec.chip import Adjacency, Chip
 
 _STREAMS, _PARTS, _PAYLOAD = 2, 2, 3
 

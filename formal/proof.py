@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 
+from caduceus.spec.errors import UserError
 from formal.harness import Harness
 from formal.solver import Model, Refuted
-from spec.errors import UserError
 
 Change = tuple[str, str]
 """A piece of source that occurs once in the component's module, and what replaces it."""

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bitwuzla import Bitwuzla, Options, Parser, Result, Term, TermManager
+from caduceus.hdl.common.verilog import run_script
 
+from caduceus.spec.errors import UserError
 from formal.harness import TOP, Harness
-from hdl.verilog import run_script
-from spec.errors import UserError
 
 _SCRIPT = f"""
 read_rtlil design.il

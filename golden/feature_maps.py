@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
+from caduceus.golden.machine import TileTrace
 from numpy.typing import NDArray
 
-from golden.machine import TileTrace
-from spec.program import Program, TileProgram
-from spec.program_codes import computing
+from caduceus.spec.program import Program, TileProgram
+from caduceus.spec.program_codes import computing
 
 
 def layers(

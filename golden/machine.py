@@ -8,23 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from caduceus.golden.fast.gdpu import FastGdpu
+from caduceus.golden.fast.tile import Tap, Tile
+from caduceus.golden.payload import Values, from_bytes, to_bytes
+from caduceus.golden.reference import gather
+from caduceus.golden.reference.pool import pool
 from numpy.typing import NDArray
 
-from golden.fast.gdpu import FastGdpu
-from golden.fast.tile import Tap, Tile
-from golden.payload import Values, from_bytes, to_bytes
-from golden.reference import gather
-from golden.reference.pool import pool
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.fabric import GDPU, INPUT, RX
-from spec.gdpu import LstmState
-from spec.paths import Node
-from spec.pcm_state import PcmState
-from spec.program import Program, TileProgram
-from spec.program_check import check
-from spec.program_codes import computing, gathers
-from spec.streams import Part, order, trace
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import GDPU, INPUT, RX
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.paths import Node
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import Program, TileProgram
+from caduceus.spec.program_check import check
+from caduceus.spec.program_codes import computing, gathers
+from caduceus.spec.streams import Part, order, trace
 
 IMAGES_PER_BLOCK = 16
 """Images that go through the chip together: bounds memory, and fills the processor's cache well."""

@@ -1,7 +1,8 @@
 """A host's procedure, driven on the golden model of a tile."""
 
-from golden.fast.tile import Tile
-from spec.measurement import Found, HostProcedure
+from caduceus.golden.fast.tile import Tile
+
+from caduceus.spec.measurement import Found, HostProcedure
 
 
 def run(procedure: HostProcedure[Found], tile: Tile, first_read: int = 0) -> Found:

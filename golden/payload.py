@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spec.program import TileConfig
+from caduceus.spec.program import TileConfig
 
 _BINARY16 = np.dtype("<u2")
 """A binary16 value in a packet: the low byte first."""

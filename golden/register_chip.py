@@ -8,17 +8,17 @@ state of the GDPU's slices are true; configuration is as it was written, and cou
 from collections import deque
 
 import numpy as np
+from caduceus.golden.machine import Machine
+from caduceus.golden.register_program import Written, program_of
 from numpy.typing import NDArray
 
-from golden.machine import Machine
-from golden.register_program import Written, program_of
-from spec import fabric, formats, gdpu_registers, pcm_state, registers
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.gdpu import LstmState
-from spec.host_port import OKAY, SLVERR, HostPort
-from spec.program import HostStream, Program
-from spec.streams import trace
+from caduceus.spec import fabric, formats, gdpu_registers, pcm_state, registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.host_port import OKAY, SLVERR, HostPort
+from caduceus.spec.program import HostStream, Program
+from caduceus.spec.streams import trace
 
 _CLEAR, _START = (gdpu_registers.BY_NAME["CONTROL"].field(n).low for n in ("clear", "start"))
 

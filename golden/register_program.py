@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from spec import fabric, formats, registers
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.feature_map import Pooling, Window
-from spec.formats import ReadMode
-from spec.gdpu import GATES
-from spec.image_registers import POOL_KINDS
-from spec.paths import Stream, follow, hidden_state, sources
-from spec.pcm_state import IMAGE_COLUMN_WORDS, IMAGE_HEADER_WORDS, PcmState
-from spec.program import (
+from caduceus.spec import fabric, formats, registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.feature_map import Pooling, Window
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.image_registers import POOL_KINDS
+from caduceus.spec.paths import Stream, follow, hidden_state, sources
+from caduceus.spec.pcm_state import IMAGE_COLUMN_WORDS, IMAGE_HEADER_WORDS, PcmState
+from caduceus.spec.program import (
     GdpuConfig,
     HostStream,
     InputPart,
@@ -26,8 +26,8 @@ from spec.program import (
     TileProgram,
     chip_digest,
 )
-from spec.program_codes import computing
-from spec.register import Register
+from caduceus.spec.program_codes import computing
+from caduceus.spec.register import Register
 
 _NAME = "written"
 
@@ -259,7 +259,7 @@ def _codes(chip: Chip, image: NDArray[np.uint32], config: TileConfig) -> NDArray
 
 
 def _state(chip: Chip, images: Sequence[NDArray[np.uint32]]) -> PcmState:
-    """The devices that images of tiles describe, laid out as `spec.pcm_state` says."""
+    """The devices that images of tiles describe, laid out as `caduceus.spec.pcm_state` says."""
     rows, columns = chip.array.rows, chip.array.columns
     if not images:
         images = [np.zeros(IMAGE_HEADER_WORDS + (rows + IMAGE_COLUMN_WORDS) * columns, np.uint32)]

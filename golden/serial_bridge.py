@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from cobs import cobs
 
-from spec import serial_protocol as protocol
-from spec.chip import Chip
-from spec.host_port import OKAY, HostPort
-from spec.serial_protocol import ARGUMENTS, Operation, Reply, Request, Status
+from caduceus.spec import serial_protocol as protocol
+from caduceus.spec.chip import Chip
+from caduceus.spec.host_port import OKAY, HostPort
+from caduceus.spec.serial_protocol import ARGUMENTS, Operation, Reply, Request, Status
 
 _BROKEN_MAX = 0xFFFF
 _ZERO = bytes((protocol.DELIMITER,))

@@ -14,8 +14,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
-from spec.fabric import PARTS
-from spec.program import InputPart
+from caduceus.spec.fabric import PARTS
+from caduceus.spec.program import InputPart
 from tb import benches
 from tb.chips import sized
 

@@ -32,9 +32,9 @@ from typing import Any
 
 import numpy as np
 
-from sim import runner
-from sim.runner import Results
-from spec.errors import UserError
+from caduceus.sim import runner
+from caduceus.sim.runner import Results
+from caduceus.spec.errors import UserError
 
 VARIABLE = "CADUCEUS_BENCH"
 """Environment variable that carries a variant's parameters into the simulation, as JSON."""

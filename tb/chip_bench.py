@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from caduceus.golden import machine
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamFrame
 from cocotbext.axi.axil_channels import (
@@ -14,16 +15,15 @@ from cocotbext.axi.axil_channels import (
 )
 from numpy.typing import NDArray
 
-from driver.chip import ChipHost
-from golden import machine
-from sim.axi_chip import AxiChip
-from sim.scoreboard import Comparison, compare
-from spec import fabric, pcm_state, registers
-from spec.chip import Chip
-from spec.host_port import OKAY
-from spec.pcm_state import PcmState
-from spec.program import Program
-from spec.program_codes import computing
+from caduceus.host.chip import ChipHost
+from caduceus.sim.axi_chip import AxiChip
+from caduceus.sim.scoreboard import Comparison, compare
+from caduceus.spec import fabric, pcm_state, registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.host_port import OKAY
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing
 from tb.chip_designs import STATES
 from tb.tile_bench import pauses
 

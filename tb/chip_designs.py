@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from hdl.chip_sources import write_sources
-from sim.chip_harness import CHIP_ARGUMENTS, write_harness
-from sim.chip_player import STREAMS
-from sim.harness_files import STREAM_SOURCES
-from sim.job import RECORD
+from caduceus.hdl.fabric.chip_sources import write_sources
+
+from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from caduceus.sim.chip_player import STREAMS
+from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.job import RECORD
 from tb.benches import Design, Variant
 from tb.chips import label, sized
 

@@ -1,13 +1,13 @@
 """GDPU slices on a chip: packets from the host through the fabric to them and back."""
 
 import numpy as np
+from caduceus.golden.reference import gdpu
 from cocotb.triggers import ClockCycles
 
-from golden.reference import gdpu
-from sim.scoreboard import compare
-from spec import fabric
-from spec.gdpu import GATES
-from spec.program import SliceProgram
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import fabric
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.program import SliceProgram
 from tb.chip_bench import ChipBench, place
 from tb.gdpu_work import random_config, random_gates
 

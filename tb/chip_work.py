@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from spec.chip import Chip
-from spec.formats import ReadMode
-from spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 from tb.tile_bench import random_config, random_state
 
 VECTOR, RESULT, OTHER, OTHER_RESULT, SLICED = 10, 200, 255, 0, 31

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spec import chip
-from spec.chip import Chip
+from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 
 _SIZES = {
     "rows": ("array", "rows"),

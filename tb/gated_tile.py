@@ -1,4 +1,4 @@
-"""A tile behind AXI whose clocks stop as they do on a chip, see `hdl.chip`."""
+"""A tile behind AXI whose clocks stop as they do on a chip, see `caduceus.hdl.fabric.chip`."""
 
 from amaranth.hdl import (
     ClockDomain,
@@ -10,10 +10,9 @@ from amaranth.hdl import (
     Signal,
     Value,
 )
-
-from hdl.axi_tile import AxiTile
-from hdl.chip import CLOCK_GATE_MODULE, WAKE_CLOCKS
-from hdl.tile import Tile
+from caduceus.hdl.fabric.chip import CLOCK_GATE_MODULE, WAKE_CLOCKS
+from caduceus.hdl.tile.axi_tile import AxiTile
+from caduceus.hdl.tile.tile import Tile
 
 
 class GatedTile(AxiTile):

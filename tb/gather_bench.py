@@ -1,7 +1,7 @@
 """What the bench of the gather unit stands on: maps as packets, their vectors, the modulator.
 
 What a vector should be is the golden model's word; what there is room for follows from
-`spec.feature_map.Window`.
+`caduceus.spec.feature_map.Window`.
 """
 
 from collections import Counter, deque
@@ -10,13 +10,13 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from caduceus.golden.reference import gather
+from caduceus.hdl.tile.gather_config import FIELDS
+from caduceus.hdl.tile.pixel_receiver import UNDERWAY_MAX
 from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
-from golden.reference import gather
-from hdl.gather_config import FIELDS
-from hdl.pixel_receiver import UNDERWAY_MAX
-from spec.fabric import PARTS
+from caduceus.spec.fabric import PARTS
 from tb import benches
 from tb.chips import sized
 from tb.gather_jobs import Job

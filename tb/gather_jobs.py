@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
+from caduceus.hdl.tile.gather_config import FIELDS
 
-from hdl.gather_config import FIELDS
-from spec import image_registers
-from spec.chip import Chip
-from spec.fabric import PARTS
-from spec.feature_map import Window
-from spec.formats import COLUMN_CONSTANTS, ReadMode
-from spec.program import TileConfig
+from caduceus.spec import image_registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.fabric import PARTS
+from caduceus.spec.feature_map import Window
+from caduceus.spec.formats import COLUMN_CONSTANTS, ReadMode
+from caduceus.spec.program import TileConfig
 
 BYTES_MAX = 700
 """Of a map, so that a bench ends soon."""

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spec import formats
-from spec.gdpu import GATES
-from spec.program import GdpuConfig
+from caduceus.spec import formats
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.program import GdpuConfig
 from tb.test_fp16 import corners
 
 KINDS = ("plausible", "corners", "any")

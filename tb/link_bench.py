@@ -13,8 +13,8 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
-from spec import fabric
-from spec.chip import Chip
+from caduceus.spec import fabric
+from caduceus.spec.chip import Chip
 from tb import benches
 from tb.chips import sized
 

@@ -1,6 +1,6 @@
 """Random work for the link controller's bench."""
 
-from spec import fabric
+from caduceus.spec import fabric
 from tb.link_bench import Packet, Route, Testbed
 
 

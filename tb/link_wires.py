@@ -4,10 +4,10 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module
 from amaranth.lib.wiring import Component, In, Out
+from caduceus.hdl.fabric.link_controller import LinkController
 
-from hdl.link_controller import LinkController
-from spec import fabric
-from spec.chip import Chip
+from caduceus.spec import fabric
+from caduceus.spec.chip import Chip
 
 CREDITS = ("credit", "rx_credit")
 

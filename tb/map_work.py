@@ -6,17 +6,17 @@ from itertools import cycle
 from random import Random
 
 import numpy as np
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import gather, pool
 from numpy.typing import NDArray
 
-from golden.fast.tile import Tile
-from golden.reference import gather, pool
-from spec.chip import Chip
-from spec.fabric import PARTS
-from spec.feature_map import Pooling
-from spec.formats import ReadMode
-from spec.image_check import POOL_MAX, check_images
-from spec.pcm_state import PcmState
-from spec.program import InputPart, TileConfig
+from caduceus.spec.chip import Chip
+from caduceus.spec.fabric import PARTS
+from caduceus.spec.feature_map import Pooling
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.image_check import POOL_MAX, check_images
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import InputPart, TileConfig
 from tb.gather_jobs import draw_job
 from tb.tile_bench import random_config, random_state, with_binary16
 

@@ -11,10 +11,10 @@ from cocotb.handle import SimHandleBase
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from spec import formats, pcm_state
-from spec.chip import Chip
-from spec.formats import Phase, ReadMode, Steer
-from spec.pcm_state import PcmState
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import Phase, ReadMode, Steer
+from caduceus.spec.pcm_state import PcmState
 from tb.chips import sized
 from tb.readout import Readout
 

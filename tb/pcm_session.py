@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from caduceus.golden.reference import adc
+from caduceus.golden.reference.pcm_array import Crossbar
 from numpy.typing import NDArray
 
-from golden.reference import adc
-from golden.reference.pcm_array import Crossbar
-from sim.scoreboard import compare
-from spec import formats, pcm_state
-from spec.chip import Chip
-from spec.formats import PHASES, ReadMode, Steer
-from spec.pcm_state import PcmState
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import PHASES, ReadMode, Steer
+from caduceus.spec.pcm_state import PcmState
 from tb import benches
 from tb.pcm_macro import PcmMacro, Window, array_chip, window
 

@@ -3,11 +3,11 @@
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+from caduceus.hdl.array.pcm_array import PcmArray, ports
+from caduceus.hdl.array.programmer import Order
+from caduceus.hdl.array.programming import Programming
 
-from hdl.pcm_array import PcmArray, ports
-from hdl.programmer import Order
-from hdl.programming import Programming
-from spec.chip import Chip
+from caduceus.spec.chip import Chip
 
 _OTHERS = (
     "state_load", "state_index", "reference_level", "pulse_add", "pulse_sub", "select_plus",
@@ -20,7 +20,7 @@ _TOLD = {name: Out(1) for name in ("busy", "pulsed", "verified")}
 
 
 class ProgrammedArray(wiring.Component):
-    """`hdl.programming.Programming` and `hdl.pcm_array.PcmArray`.
+    """`caduceus.hdl.array.programming.Programming` and `caduceus.hdl.array.pcm_array.PcmArray`.
 
     Attributes:
         order, busy, pulsed, verified: of the programming unit.

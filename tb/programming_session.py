@@ -7,19 +7,19 @@ from typing import Any
 import cocotb
 import numpy as np
 from amaranth.hdl import Shape
+from caduceus.golden.reference import adc
+from caduceus.golden.reference.pcm_array import Crossbar
+from caduceus.golden.reference.programmer import Programmed, Programmer
+from caduceus.hdl.array.device_update import RESULT
 from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
 from numpy.typing import ArrayLike, NDArray
 
-from golden.reference import adc
-from golden.reference.pcm_array import Crossbar
-from golden.reference.programmer import Programmed, Programmer
-from hdl.device_update import RESULT
-from sim.scoreboard import compare
-from spec import formats, pcm_state, programming
-from spec.chip import Chip
-from spec.formats import ReadMode
-from spec.pcm_state import PcmState
-from spec.programming import Procedure
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import formats, pcm_state, programming
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.programming import Procedure
 from tb import benches, clocks
 from tb.pcm_macro import PcmMacro, array_chip, pwm_windows
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from caduceus.golden.reference import modulator
 from numpy.typing import NDArray
 
-from golden.reference import modulator
-from sim.scoreboard import compare
-from spec.chip import Chip
-from spec.formats import PHASES, SLOTS, ReadMode
+from caduceus.sim.scoreboard import compare
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import PHASES, SLOTS, ReadMode
 
 COMMIT_SEEN = 2
 """Edges of `mvm` that pass after a vector's commit before one finds the vector there."""

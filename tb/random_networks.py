@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spec.graph import Graph, Input, Layer, Lstm, Pool, geometries
-from spec.network import LstmWeights, Network, Weights
+from caduceus.spec.graph import Graph, Input, Layer, Lstm, Pool, geometries
+from caduceus.spec.network import LstmWeights, Network, Weights
 
 
 def random_lstm(

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from compiler import deadlock
-from compiler.route import Link, Router
-from spec import fabric, formats
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.fabric import HOST, INPUT, RX, payload_max
-from spec.formats import ReadMode
-from spec.pcm_state import PcmState
-from spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
-from spec.program_codes import computing, device_codes
-from spec.streams import trace
+from caduceus.compiler import deadlock
+from caduceus.compiler.route import Link, Router
+from caduceus.spec import fabric, formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import HOST, INPUT, RX, payload_max
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
+from caduceus.spec.program_codes import computing, device_codes
+from caduceus.spec.streams import trace
 from tb.tile_bench import random_config, random_state
 
 _ALSO_OUT, _STRAIGHT, _WANDER = 0.2, 0.2, 0.3

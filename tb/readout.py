@@ -8,7 +8,7 @@ from cocotb.handle import SimHandleBase
 from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
-from spec import formats
+from caduceus.spec import formats
 
 
 class Readout:

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from caduceus.hdl.array import programmer
+from caduceus.hdl.tile import gather_config, pool
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
-from hdl import gather_config, pool, programmer
-from spec import fabric, formats
-from spec.programming_registers import TARGET_BASE
-from spec.registers import BY_NAME
+from caduceus.spec import fabric, formats
+from caduceus.spec.programming_registers import TARGET_BASE
+from caduceus.spec.registers import BY_NAME
 from tb import benches
 from tb.chips import sized
 from tb.register_model import STATE_WORDS, Model, mask, result_of, signed

@@ -1,12 +1,12 @@
-"""What a tile's registers should do, made from the tables in `spec.registers`."""
+"""What a tile's registers should do, made from the tables in `caduceus.spec.registers`."""
 
 from dataclasses import dataclass
 
-from spec import fabric, formats, programming, programming_registers, registers
-from spec.chip import Chip
-from spec.programming_registers import RESULT_BASE, RESULT_FIELDS, TARGET_BASE
-from spec.register import Register
-from spec.registers import REGISTERS
+from caduceus.spec import fabric, formats, programming, programming_registers, registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.programming_registers import RESULT_BASE, RESULT_FIELDS, TARGET_BASE
+from caduceus.spec.register import Register
+from caduceus.spec.registers import REGISTERS
 
 
 def mask(register: Register) -> int:

@@ -36,7 +36,7 @@ class Damage:
 
 
 class PinLine:
-    """A `driver.line.Line` in simulated time; of a thread that `cocotb.task.bridge` started."""
+    """A `host.line.Line` in simulated time; of a thread that `cocotb.task.bridge` started."""
 
     def __init__(self, dut: Any, baud: float, damage: Damage) -> None:
         self._source = UartSource(dut.rx, baud=baud)

@@ -6,20 +6,20 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference import gdpu
+from caduceus.hdl.common.axi_lite import RESP_OKAY, RESP_SLVERR
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from driver.slice import SliceHost
-from golden.reference import gdpu
-from hdl.axi_lite import RESP_OKAY, RESP_SLVERR
-from sim.scoreboard import compare
-from spec import formats
-from spec.chip import Chip
-from spec.fabric import NORTH, SOUTH
-from spec.gdpu_registers import BY_NAME
-from spec.host_port import RegisterPort
-from spec.program import GdpuConfig, SliceProgram
+from caduceus.host.slice import SliceHost
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.fabric import NORTH, SOUTH
+from caduceus.spec.gdpu_registers import BY_NAME
+from caduceus.spec.host_port import RegisterPort
+from caduceus.spec.program import GdpuConfig, SliceProgram
 from tb import benches
 from tb.chips import sized
 

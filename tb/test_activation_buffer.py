@@ -6,11 +6,11 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.activation_buffer import ActivationBuffer
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
-from hdl.activation_buffer import ActivationBuffer
-from hdl.verilog import write
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

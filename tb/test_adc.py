@@ -6,16 +6,16 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference import adc
+from caduceus.hdl.array import pcm_array
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from numpy.typing import NDArray
 
-from golden.reference import adc
-from hdl import pcm_array
-from sim.scoreboard import compare
-from spec import formats, pcm_state
-from spec.formats import PHASES, ReadMode, Steer
-from spec.pcm_state import PcmState
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.formats import PHASES, ReadMode, Steer
+from caduceus.spec.pcm_state import PcmState
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import array_chip

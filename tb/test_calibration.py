@@ -1,6 +1,6 @@
 """Calibration and drift compensation by the host, RTL against golden: equal results and constants.
 
-The same procedures (`driver.calibrate`, `driver.compensate`) measure a tile over AXI here and
+The same procedures (`host.calibrate`, `host.compensate`) measure a tile over AXI here and
 its golden model there.
 """
 
@@ -10,24 +10,24 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden import measure
+from caduceus.golden.fast.tile import Tile
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.axi_tile import AxiTile
 
-from driver import calibrate, compensate
-from driver.calibrate import Calibration
-from golden import measure
-from golden.fast.tile import Tile
-from hdl import pcm_array
-from hdl.axi_tile import AxiTile
-from hdl.verilog import write
-from sim.harness_files import TILE_SOURCES
-from sim.scoreboard import compare
-from sim.streamed_tile import PLUSARGS, StreamedTile
-from sim.tile_host import half_periods
-from spec import formats
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.pcm_state import PcmState
-from spec.program import TileConfig
+from caduceus.host import calibrate, compensate
+from caduceus.host.calibrate import Calibration
+from caduceus.sim.harness_files import TILE_SOURCES
+from caduceus.sim.scoreboard import compare
+from caduceus.sim.streamed_tile import PLUSARGS, StreamedTile
+from caduceus.sim.tile_host import half_periods
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import TileConfig
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -7,14 +7,14 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, Timer
 
-from compiler.network import compile_network
-from sim.scoreboard import Mismatch, compare
-from spec import fabric, gdpu_registers, pcm_state, registers
-from spec.formats import COLUMN_CONSTANTS, DEVICE_BITS, FP16_BITS, ReadMode
-from spec.network import Network
-from spec.program import Program
-from spec.program_codes import device_codes
-from spec.registers import BY_NAME, Error
+from caduceus.compiler.network import compile_network
+from caduceus.sim.scoreboard import Mismatch, compare
+from caduceus.spec import fabric, gdpu_registers, pcm_state, registers
+from caduceus.spec.formats import COLUMN_CONSTANTS, DEVICE_BITS, FP16_BITS, ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import device_codes
+from caduceus.spec.registers import BY_NAME, Error
 from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import ChipBench, Work, place

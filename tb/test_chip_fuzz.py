@@ -9,12 +9,18 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
-from driver.chip import ChipHost
-from sim.chip_player import STREAMS, expected_beats, read_outputs, write_inputs, write_pauses
-from sim.scoreboard import compare
-from sim.tile_host import EventPort, reset, start_clock
-from spec.chip import Chip
-from spec.program import Program
+from caduceus.host.chip import ChipHost
+from caduceus.sim.chip_player import (
+    STREAMS,
+    expected_beats,
+    read_outputs,
+    write_inputs,
+    write_pauses,
+)
+from caduceus.sim.scoreboard import compare
+from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.spec.chip import Chip
+from caduceus.spec.program import Program
 from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import Work, place, write_states

@@ -6,9 +6,10 @@ very clock of one is not there.
 
 from pathlib import Path
 
-from hdl import verilog
-from hdl.emulated_array import MODULE, EmulatedArray
-from spec import formats
+from caduceus.hdl.array.emulated_array import MODULE, EmulatedArray
+from caduceus.hdl.common import verilog
+
+from caduceus.spec import formats
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import array_chip
 from tb.test_pcm_array import (  # noqa: F401 (cocotb finds the tests here)

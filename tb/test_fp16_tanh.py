@@ -4,14 +4,14 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference import gdpu
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.gdpu.fp16_tanh import Fp16Tanh
 from cocotb.clock import Clock
 
-from golden.reference import gdpu
-from hdl.fp16_tanh import Fp16Tanh
-from hdl.verilog import write
-from sim.scoreboard import compare
-from spec import formats
-from spec.gdpu import THRESHOLDS
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import formats
+from caduceus.spec.gdpu import THRESHOLDS
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.farm import Farm, stream_through

@@ -7,12 +7,12 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.gather import Gather
+from caduceus.hdl.tile.gather_config import FIELDS
 
-from hdl.gather import Gather
-from hdl.gather_config import FIELDS
-from hdl.verilog import write
-from spec.fabric import PARTS
-from spec.feature_map import Window
+from caduceus.spec.fabric import PARTS
+from caduceus.spec.feature_map import Window
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

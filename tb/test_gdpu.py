@@ -6,17 +6,17 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference import gdpu
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.gdpu.gdpu import Gdpu, units_per_group
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from golden.reference import gdpu
-from hdl.gdpu import Gdpu, units_per_group
-from hdl.verilog import write
-from sim.scoreboard import Mismatch, compare
-from spec import formats
-from spec.gdpu import GATES
-from spec.program import GdpuConfig
+from caduceus.sim.scoreboard import Mismatch, compare
+from caduceus.spec import formats
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.program import GdpuConfig
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

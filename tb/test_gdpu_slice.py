@@ -5,15 +5,15 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.gdpu.gdpu import Gdpu, units_per_group
+from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
 from cocotb.triggers import ClockCycles
 
-from hdl.gdpu import Gdpu, units_per_group
-from hdl.gdpu_slice import GdpuSlice
-from hdl.verilog import write
-from sim.scoreboard import Mismatch
-from spec import gdpu_registers
-from spec.gdpu import GATES
-from spec.gdpu_registers import BY_NAME, REGISTERS, Error
+from caduceus.sim.scoreboard import Mismatch
+from caduceus.spec import gdpu_registers
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.gdpu_registers import BY_NAME, REGISTERS, Error
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -5,30 +5,30 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden import machine
+from caduceus.golden.machine import Outcome
 from numpy.typing import NDArray
 
-from compiler import image_flow
-from compiler.network import compile_network
-from driver.chip import ChipHost
-from golden import machine
-from golden.machine import Outcome
-from sim import recording
-from sim.chip_player import STREAMS, ChipPlayer, write_pauses
-from sim.comparison import Observed, as_recorded, compare
-from sim.entry import asleep
-from sim.job import RECORD
-from sim.scoreboard import Comparisons
-from sim.tile_host import EventPort, reset, start_clock
-from spec import pcm_state
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.fabric import INPUT
-from spec.formats import DEVICE_BITS, ReadMode
-from spec.graph import geometries
-from spec.network import Network
-from spec.pcm_state import PcmState
-from spec.program import Program
-from spec.program_codes import computing, device_codes
+from caduceus.compiler import image_flow
+from caduceus.compiler.network import compile_network
+from caduceus.host.chip import ChipHost
+from caduceus.sim import recording
+from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from caduceus.sim.comparison import Observed, as_recorded, compare
+from caduceus.sim.entry import asleep
+from caduceus.sim.job import RECORD
+from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import INPUT
+from caduceus.spec.formats import DEVICE_BITS, ReadMode
+from caduceus.spec.graph import geometries
+from caduceus.spec.network import Network
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing, device_codes
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import load_program

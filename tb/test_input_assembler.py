@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.input_assembler import InputAssembler
 
-from hdl.input_assembler import InputAssembler
-from hdl.verilog import write
-from spec.fabric import PARTS
-from spec.program import InputPart
+from caduceus.spec.fabric import PARTS
+from caduceus.spec.program import InputPart
 from tb import benches
 from tb.assembler_bench import PLACES, Testbed
 from tb.benches import Bench, Design, Variant

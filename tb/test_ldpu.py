@@ -6,15 +6,15 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference import ldpu
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.ldpu import Ldpu, value_bits
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from golden.reference import ldpu
-from hdl.ldpu import Ldpu, value_bits
-from hdl.verilog import write
-from sim.scoreboard import compare
-from spec import formats
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import formats
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.fabric.link_buffer import LinkBuffer
 
-from hdl.link_buffer import LinkBuffer
-from hdl.verilog import write
-from sim.scoreboard import compare
-from spec.formats import ACTIVATION_BITS
+from caduceus.sim.scoreboard import compare
+from caduceus.spec.formats import ACTIVATION_BITS
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.one_stream import Beat, OneStream

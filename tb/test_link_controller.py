@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+from caduceus.hdl.common.verilog import write
 
-from hdl.verilog import write
-from spec import fabric
+from caduceus.spec import fabric
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -7,15 +7,15 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.hdl.array.modulator import InputModulator
+from caduceus.hdl.common.verilog import write
 from cocotb.triggers import ClockCycles, Event, FallingEdge, RisingEdge
 from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
-from hdl.modulator import InputModulator
-from hdl.verilog import write
-from spec import formats
-from spec.chip import Chip
-from spec.formats import PHASES, SLOTS, ReadMode
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import PHASES, SLOTS, ReadMode
 from tb import benches, clocks
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.packet_gate import PacketGate
 
-from hdl.packet_gate import PacketGate
-from hdl.verilog import write
-from spec.fabric import PARTS
+from caduceus.spec.fabric import PARTS
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.one_stream import OneStream

@@ -2,7 +2,7 @@
 
 Charges come from `golden.reference.pcm_array` where an MVM is played as the modulator would, and
 from their definition (`Window.charge`) where pulses are arbitrary; counts always from
-`golden.reference.adc`.
+`caduceus.golden.reference.adc`.
 """
 
 from dataclasses import replace
@@ -10,15 +10,16 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference.pcm_array import reference_charges
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.array.pcm_array import PcmArray
+from caduceus.hdl.common import verilog
 from cocotb.triggers import ClockCycles, Timer
 from numpy.typing import NDArray
 
-from golden.reference.pcm_array import reference_charges
-from hdl import pcm_array, verilog
-from hdl.pcm_array import PcmArray
-from spec import formats, pcm_state
-from spec.formats import PHASES, ReadMode, Steer
-from spec.pcm_state import PcmState
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.formats import PHASES, ReadMode, Steer
+from caduceus.spec.pcm_state import PcmState
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import PLUSARG, array_chip, pwm_windows, replaced, window
 from tb.pcm_session import (

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference.pcm_devices import PcmDevices
+from caduceus.golden.reference.programmer import places
+from caduceus.hdl.array import pcm_array
 from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
-from golden.reference.pcm_devices import PcmDevices
-from golden.reference.programmer import places
-from hdl import pcm_array
-from sim.scoreboard import compare
-from spec import formats, programming
-from spec.formats import Steer
-from spec.programming import Pulse
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import formats, programming
+from caduceus.spec.formats import Steer
+from caduceus.spec.programming import Pulse
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import PLUSARG, PcmMacro, array_chip

@@ -7,18 +7,18 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference import pool
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.ldpu import value_bits
+from caduceus.hdl.tile.pool import FIELDS, Pool
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
-from golden.reference import pool
-from hdl.ldpu import value_bits
-from hdl.pool import FIELDS, Pool
-from hdl.verilog import write
-from sim.scoreboard import compare
-from spec import image_registers
-from spec.feature_map import Pooling
-from spec.image_check import POOL_MAX
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import image_registers
+from caduceus.spec.feature_map import Pooling
+from caduceus.spec.image_check import POOL_MAX
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference.programmer import Programmer
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.common.verilog import write
 
-from golden.reference.programmer import Programmer
-from hdl import pcm_array
-from hdl.verilog import write
-from sim.scoreboard import Mismatch
-from spec import programming
-from spec.formats import ReadMode
-from spec.programming import Procedure
+from caduceus.sim.scoreboard import Mismatch
+from caduceus.spec import programming
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.programming import Procedure
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import PLUSARG, array_chip

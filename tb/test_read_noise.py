@@ -4,15 +4,15 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference import read_noise
+from caduceus.hdl.array import pcm_array
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
-from golden.reference import read_noise
-from hdl import pcm_array
-from sim.scoreboard import compare
-from spec import chip as chips
-from spec import read_noise as spec
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import chip as chips
+from caduceus.spec import read_noise as spec
 from tb import benches
 from tb.benches import Bench, Design, Variant
 

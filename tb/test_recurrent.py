@@ -7,29 +7,29 @@ from itertools import combinations
 
 import cocotb
 import numpy as np
+from caduceus.golden import machine
+from caduceus.golden.machine import Machine, Outcome
 from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
-from compiler.network import compile_network
-from driver.chip import ChipHost
-from golden import machine
-from golden.machine import Machine, Outcome
-from sim.chip_player import STREAMS, ChipPlayer, write_pauses
-from sim.comparison import compare as compare_runs
-from sim.schedule import Twice
-from sim.scoreboard import Comparisons, compare
-from sim.tile_host import EventPort, reset, start_clock
-from spec import pcm_state
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.fabric import INPUT
-from spec.formats import DEVICE_BITS, ReadMode
-from spec.gdpu import LstmState
-from spec.graph import Lstm
-from spec.network import Network
-from spec.pcm_state import PcmState
-from spec.program import InputPart, Program, TileProgram
-from spec.program_codes import computing, device_codes
+from caduceus.compiler.network import compile_network
+from caduceus.host.chip import ChipHost
+from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from caduceus.sim.comparison import compare as compare_runs
+from caduceus.sim.schedule import Twice
+from caduceus.sim.scoreboard import Comparisons, compare
+from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import INPUT
+from caduceus.spec.formats import DEVICE_BITS, ReadMode
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.graph import Lstm
+from caduceus.spec.network import Network
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import InputPart, Program, TileProgram
+from caduceus.spec.program_codes import computing, device_codes
 from tb import benches
 from tb.benches import Bench, Variant
 from tb.chip_bench import load_program

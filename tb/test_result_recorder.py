@@ -5,20 +5,20 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden import machine
 from cocotb.triggers import ClockCycles
 from numpy.typing import NDArray
 
-from compiler.network import compile_network
-from golden import machine
-from sim import recording
-from sim.job import RECORD
-from sim.scoreboard import compare
-from spec import pcm_state
-from spec.chip import Chip
-from spec.formats import PHASES, SLOTS, ReadMode
-from spec.network import Network
-from spec.program import TileProgram
-from spec.program_codes import computing, device_codes
+from caduceus.compiler.network import compile_network
+from caduceus.sim import recording
+from caduceus.sim.job import RECORD
+from caduceus.sim.scoreboard import compare
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import PHASES, SLOTS, ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.program import TileProgram
+from caduceus.spec.program_codes import computing, device_codes
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chip_bench import SLEEP_CLOCKS, ChipBench, Work

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.rx_buffer import RxBuffer
 
-from hdl.rx_buffer import RxBuffer
-from hdl.verilog import write
-from spec.formats import ACTIVATION_BITS
+from caduceus.spec.formats import ACTIVATION_BITS
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

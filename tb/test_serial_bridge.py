@@ -8,6 +8,9 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.golden.serial_bridge import SerialBridge as Golden
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.host.serial_bridge import CONTROL, FIFO_BYTES, SerialBridge
 from cobs import cobs
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
@@ -20,13 +23,10 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
-from golden.serial_bridge import SerialBridge as Golden
-from hdl.serial_bridge import CONTROL, FIFO_BYTES, SerialBridge
-from hdl.verilog import write
-from spec import serial_protocol as protocol
-from spec.chip import Chip
-from spec.host_port import OKAY, SLVERR, HostPort, finish
-from spec.serial_protocol import Operation, Reply, Request, Status
+from caduceus.spec import serial_protocol as protocol
+from caduceus.spec.chip import Chip
+from caduceus.spec.host_port import OKAY, SLVERR, HostPort, finish
+from caduceus.spec.serial_protocol import Operation, Reply, Request, Status
 from tb import benches, byte_streams
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

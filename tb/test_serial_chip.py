@@ -5,28 +5,28 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from caduceus.golden import machine
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.fabric.chip_sources import write_sources
+from caduceus.hdl.host.serial_bridge import CONTROL
+from caduceus.hdl.host.serial_chip import SerialChip
 from cocotb.task import bridge
 from cocotb.triggers import Timer
 
-from compiler.network import compile_network
-from driver.link import LinkPort, Patience, SerialLink
-from driver.session import Session
-from golden import machine
-from hdl.chip_sources import write_sources
-from hdl.serial_bridge import CONTROL
-from hdl.serial_chip import SerialChip
-from hdl.verilog import write
-from sim.chip_harness import CHIP_ARGUMENTS
-from sim.scoreboard import compare
-from sim.tile_host import RESET_NS, start_clock
-from spec import pcm_state, registers
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.host_port import OKAY, SLVERR, finish
-from spec.network import Network
-from spec.program_codes import device_codes
-from spec.registers import BY_NAME
+from caduceus.compiler.network import compile_network
+from caduceus.host.link import LinkPort, Patience, SerialLink
+from caduceus.host.session import Session
+from caduceus.sim.chip_harness import CHIP_ARGUMENTS
+from caduceus.sim.scoreboard import compare
+from caduceus.sim.tile_host import RESET_NS, start_clock
+from caduceus.spec import pcm_state, registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.host_port import OKAY, SLVERR, finish
+from caduceus.spec.network import Network
+from caduceus.spec.program_codes import device_codes
+from caduceus.spec.registers import BY_NAME
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.fast.tile import Tile
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.axi_tile import AxiTile
+from caduceus.hdl.tile.tile import RESULT_DEPTH
 from cocotb.triggers import ClockCycles, Timer, with_timeout
 from cocotbext.axi import AxiStreamFrame
 
-from golden.fast.tile import Tile
-from hdl import pcm_array
-from hdl.axi_tile import AxiTile
-from hdl.tile import RESULT_DEPTH
-from hdl.verilog import write
-from sim.scoreboard import Mismatch, compare
-from sim.tile_host import reset
-from spec import pcm_state
-from spec.formats import ReadMode
-from spec.program import TileConfig
-from spec.registers import BY_NAME, Error
+from caduceus.sim.scoreboard import Mismatch, compare
+from caduceus.sim.tile_host import reset
+from caduceus.spec import pcm_state
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import TileConfig
+from caduceus.spec.registers import BY_NAME, Error
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import label, sized

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.fabric.chip_sources import GATE
+from caduceus.hdl.tile.axi_tile import AxiTile
+from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
 from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiStreamFrame
 
-from hdl import pcm_array
-from hdl.axi_tile import AxiTile
-from hdl.chip_sources import GATE
-from hdl.result_recorder import SOURCE as RECORDER
-from hdl.verilog import write
-from sim import recording
-from sim.job import RECORD
-from sim.scoreboard import compare
-from spec.formats import ReadMode
-from spec.registers import BY_NAME, Error
+from caduceus.sim import recording
+from caduceus.sim.job import RECORD
+from caduceus.sim.scoreboard import compare
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.registers import BY_NAME, Error
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

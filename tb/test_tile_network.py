@@ -8,20 +8,20 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.reference import host
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.axi_tile import AxiTile
 from numpy.typing import NDArray
 
-from golden.reference import host
-from hdl import pcm_array
-from hdl.axi_tile import AxiTile
-from hdl.verilog import write
-from sim.scoreboard import Comparisons
-from sim.streamed_tile import PLUSARGS, StreamedTile
-from sim.tile_host import half_periods
-from spec import pcm_state
-from spec.chip import Chip
-from spec.formats import ReadMode
-from spec.network import Network
-from spec.pcm_state import PcmState
+from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.streamed_tile import PLUSARGS, StreamedTile
+from caduceus.sim.tile_host import half_periods
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.pcm_state import PcmState
 from tb import benches, tile_network
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -5,22 +5,27 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference.programmer import Programmer
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.fabric.chip_sources import GATE
+from caduceus.hdl.tile.axi_tile import AxiTile
 from cocotb.triggers import Timer
 
-from golden.fast.tile import Tile
-from golden.reference.programmer import Programmer
-from hdl import pcm_array
-from hdl.axi_tile import AxiTile
-from hdl.chip_sources import GATE
-from hdl.verilog import write
-from sim.programming_host import ProgrammingHost
-from sim.scoreboard import Mismatch, compare
-from sim.tile_host import reset
-from spec import programming
-from spec.formats import DEVICES, ReadMode
-from spec.programming import Procedure
-from spec.programming_registers import LINE_STRIDE, TARGET_BASE, procedure_word, program_word
-from spec.registers import BY_NAME
+from caduceus.sim.programming_host import ProgrammingHost
+from caduceus.sim.scoreboard import Mismatch, compare
+from caduceus.sim.tile_host import reset
+from caduceus.spec import programming
+from caduceus.spec.formats import DEVICES, ReadMode
+from caduceus.spec.programming import Procedure
+from caduceus.spec.programming_registers import (
+    LINE_STRIDE,
+    TARGET_BASE,
+    procedure_word,
+    program_word,
+)
+from caduceus.spec.registers import BY_NAME
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.tile_registers import TileRegisters
 
-from hdl.tile_registers import TileRegisters
-from hdl.verilog import write
-from spec import fabric, formats, programming, programming_registers, registers
-from spec.registers import BY_NAME, REGISTERS
+from caduceus.spec import fabric, formats, programming, programming_registers, registers
+from caduceus.spec.registers import BY_NAME, REGISTERS
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized

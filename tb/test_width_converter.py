@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.common.width_converter import WidthConverter
 
-from hdl.verilog import write
-from hdl.width_converter import WidthConverter
-from sim.scoreboard import compare
+from caduceus.sim.scoreboard import compare
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.one_stream import Beat, OneStream

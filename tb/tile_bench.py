@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from caduceus.golden.fast.tile import Tile
 from cocotb.triggers import Event, RisingEdge, Timer, with_timeout
 from cocotb.utils import get_sim_time
 from cocotbext.axi import (
@@ -20,16 +21,15 @@ from cocotbext.axi import (
 )
 from numpy.typing import DTypeLike, NDArray
 
-from driver.tile import TileHost
-from golden.fast.tile import Tile
-from sim.scoreboard import Comparison, compare
-from sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock
-from spec import formats, pcm_state
-from spec.chip import Chip
-from spec.fabric import PARTS
-from spec.formats import ReadMode
-from spec.pcm_state import PcmState
-from spec.program import InputPart, TileConfig
+from caduceus.host.tile import TileHost
+from caduceus.sim.scoreboard import Comparison, compare
+from caduceus.sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.fabric import PARTS
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import InputPart, TileConfig
 
 STATES = Path("states")
 FLIP_BITS = {

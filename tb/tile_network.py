@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import host
 from numpy.typing import NDArray
 
-from compiler import quantise
-from golden.fast.tile import Tile
-from golden.reference import host
-from spec import formats
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.graph import Geometry, Graph, Input, Layer, geometries
-from spec.network import Weights
-from spec.pcm_state import PcmState
-from spec.program import TileConfig
+from caduceus.compiler import quantise
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Geometry, Graph, Input, Layer, geometries
+from caduceus.spec.network import Weights
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import TileConfig
 
 IMAGES_PER_BLOCK = 64
 """Images that go through all layers together: bounds the memory of a run over a data set."""

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler import quantise
-from spec import chip, formats
-from spec.formats import ReadMode
-from spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
+from caduceus.compiler import quantise
+from caduceus.spec import chip, formats
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 
 TINY = chip.find("tiny")
 """Tiles 0 1 / 2 3 of 16x16; the host sends to tiles 0 and 1 and receives from 1 and 3."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spec import fabric
-from spec.chip import Chip
-from spec.program import Program
+from caduceus.spec import fabric
+from caduceus.spec.chip import Chip
+from caduceus.spec.program import Program
 
 
 @dataclass(eq=False)

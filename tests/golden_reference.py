@@ -8,10 +8,10 @@ import onnxruntime
 import softfloatpy
 from onnx import TensorProto, helper
 
-from spec import formats, program
-from spec.chip import Chip, find
-from spec.formats import ReadMode
-from spec.pcm_state import PcmState
+from caduceus.spec import formats, program
+from caduceus.spec.chip import Chip, find
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.pcm_state import PcmState
 
 SIGN = 1 << formats.FP16_BITS - 1
 

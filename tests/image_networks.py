@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spec.graph import Graph, Input, Layer, geometries
-from spec.network import Network, Weights
+from caduceus.spec.graph import Graph, Input, Layer, geometries
+from caduceus.spec.network import Network, Weights
 from train.export import export
 
 _SETTINGS = {"gmax": 400, "output_scale": 0.05}

@@ -13,10 +13,10 @@ from golden_reference import onnx
 from onnx import TensorProto
 from recurrent_networks import sized
 
-from spec.chip import Chip
-from spec.formats import ReadMode
-from spec.graph import Geometry, Graph, Input, Layer, Pool, geometries
-from spec.network import Weights
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Geometry, Graph, Input, Layer, Pool, geometries
+from caduceus.spec.network import Weights
 
 ROOMY = sized(
     "tiny",

@@ -12,8 +12,8 @@ from math import erfc, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from spec.formats import SAMPLE_FRACTION
-from spec.read_noise import QUANTILES
+from caduceus.spec.formats import SAMPLE_FRACTION
+from caduceus.spec.read_noise import QUANTILES
 
 Floats = NDArray[np.float64]
 

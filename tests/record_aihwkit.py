@@ -22,7 +22,7 @@ from aihwkit.inference.noise.hermes import HermesNoiseModel
 from aihwkit.inference.noise.pcm import PCMLikeNoiseModel
 from numpy.typing import NDArray
 
-from pcm.models import MODELS
+from caduceus.devices.models import MODELS
 
 RECORD = Path(__file__).resolve().parent / "data" / "aihwkit_moments.json"
 COUNT = 1 << 16

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from spec.chip import Chip, find
-from spec.graph import Lstm
-from spec.network import Network
+from caduceus.spec.chip import Chip, find
+from caduceus.spec.graph import Lstm
+from caduceus.spec.network import Network
 from tb.random_networks import random_lstm
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from spec import formats, gdpu
-from spec.chip import Chip
-from spec.gdpu import GATES
-from spec.network import Network
+from caduceus.spec import formats, gdpu
+from caduceus.spec.chip import Chip
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.network import Network
 
 Array = NDArray[np.float64]
 

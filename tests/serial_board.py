@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from caduceus.golden.register_chip import RegisterChip
+from caduceus.golden.serial_bridge import SerialBridge
 
-from golden.register_chip import RegisterChip
-from golden.serial_bridge import SerialBridge
-from spec.chip import Chip
-from spec.host_port import finish
+from caduceus.spec.chip import Chip
+from caduceus.spec.host_port import finish
 
 Answer = Callable[[bytes], bytes | None]
 """Bytes that come, to bytes that go back; None closes the line."""

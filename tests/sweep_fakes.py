@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-from study import collect
-from study.points import Measured, Point
+from caduceus.study import collect
+from caduceus.study.points import Measured, Point
 
 
 def made_up(point: Point) -> Measured:

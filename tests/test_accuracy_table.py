@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console
 from sweep_fakes import here
 
-from study import accuracy_table, collect
-from study.accuracy_table import Request, Row, rows, tables, text, value
-from study.ages import AGES
-from study.farm import Workers
-from study.point_store import PointStore
-from study.points import Measured, Point
+from caduceus.study import accuracy_table, collect
+from caduceus.study.accuracy_table import Request, Row, rows, tables, text, value
+from caduceus.study.ages import AGES
+from caduceus.study.farm import Workers
+from caduceus.study.point_store import PointStore
+from caduceus.study.points import Measured, Point
 
 REQUEST = Request(("resnet9", "lstm_ptb"), "hermes", "4-phase", range(2), 100)
 LOSS = {"hermes_odp": 0.02, "hermes_tdp": 0.01}

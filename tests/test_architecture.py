@@ -62,4 +62,4 @@ def test_the_authority_needs_nothing_that_is_only_fast():
     for path in sorted((REPOSITORY / "golden" / "reference").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
-                assert not (node.module or "").startswith("golden.fast"), path
+                assert not (node.module or "").startswith("caduceus.golden.fast"), path

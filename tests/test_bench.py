@@ -9,7 +9,7 @@ from golden_reference import tiny
 from rich.console import Console
 
 from benchmarks import golden, memory, peers, rate, speed
-from spec.formats import ReadMode
+from caduceus.spec.formats import ReadMode
 
 ROW = {"name": "aihwkit 9, C++ tile", "noise": "output", "computes": "a product",
        "batch": 1, "rate": 6943}  # fmt: skip

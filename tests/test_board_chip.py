@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from caduceus.bitstream import build
-from caduceus.package.core_file import CHIP_TOP
-from sim.chip_harness import write_harness
-from sim.chip_player import STREAMS
-from sim.harness_files import STREAM_SOURCES
-from spec.formats import ReadMode
+from caduceus.export.bitstream import build
+from caduceus.export.package.core_file import CHIP_TOP
+from caduceus.sim.chip_harness import write_harness
+from caduceus.sim.chip_player import STREAMS
+from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.spec.formats import ReadMode
 from tb import test_recurrent
 from tb.benches import Case, Design, Variant
 from tb.chips import sized

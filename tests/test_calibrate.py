@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from caduceus.golden.fast.tile import Tile
 from numpy.typing import NDArray
 
-from compiler.quantise import device_codes
-from driver import calibrate
-from driver.calibrate import INDEX, Calibration, calibrated
-from golden.fast.tile import Tile
-from sim.calibration import measured
-from spec import chip as chips
-from spec import pcm_state
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.measurement import REFERENCE_MAX, HostProcedure, Measurement
-from spec.program import TileConfig
+from caduceus.compiler.quantise import device_codes
+from caduceus.host import calibrate
+from caduceus.host.calibrate import INDEX, Calibration, calibrated
+from caduceus.sim.calibration import measured
+from caduceus.spec import chip as chips
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.measurement import REFERENCE_MAX, HostProcedure, Measurement
+from caduceus.spec.program import TileConfig
 
 HERMES = chips.find("hermes")
 WINDOWS = {ReadMode.ONE_PHASE: 1, ReadMode.FOUR_PHASE: 2}

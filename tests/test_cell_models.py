@@ -11,9 +11,9 @@ import cell_cases
 import pytest
 from cell_cases import CASES, MEMORIES, PRODUCTS
 
-from caduceus.netlist import cells
-from caduceus.netlist.design import NETLIST, VERILOG, synthesized
-from sim import runner
+from caduceus.export.netlist import cells
+from caduceus.export.netlist.design import NETLIST, VERILOG, synthesized
+from caduceus.sim import runner
 
 BLOCK_RAM, MULTIPLIER = "DP16KD", "MULT18X18D"
 

@@ -7,15 +7,16 @@ import shutil
 import pytest
 from command_line import caduceus, here
 
-from compiler.network import compile_network
-from data import inputs
-from sim.job import STATES
-from sim.result import Figures
-from sim.simulation import Simulation
-from spec import chip
-from spec.formats import ReadMode
-from spec.network import NETWORKS_DIR, Network
-from spec.program_codes import computing
+from caduceus.compiler.network import compile_network
+from caduceus.data import inputs
+from caduceus.sim.job import STATES
+from caduceus.sim.result import Figures
+from caduceus.sim.simulation import Simulation
+from caduceus.spec import chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import NETWORKS, Network
+from caduceus.spec.program_codes import computing
+from caduceus.spec.shipped import shipped_folder
 from train.export import export
 from train.random_layer import random_layer
 
@@ -136,7 +137,7 @@ def test_a_layer_whose_result_is_several_packets(tmp_path, outputs):
 
 
 def test_a_chip_of_the_users_own(tmp_path):
-    text = (chip.CHIPS_DIR / "tiny.yaml").read_text()
+    text = (shipped_folder(chip.CHIPS) / "tiny.yaml").read_text()
     for old, new in (
         ("name: tiny", "name: cli_test"), ("rows: 16, columns: 16", "rows: 32, columns: 64"),
         ("lanes: 1", "lanes: 4"), ("units: 1}", "units: 4}"),
@@ -155,7 +156,9 @@ def test_a_chip_of_the_users_own(tmp_path):
 
 
 def test_a_chip_without_a_network_asks_for_one(tmp_path):
-    text = (chip.CHIPS_DIR / "tiny.yaml").read_text().replace("name: tiny", "name: mine")
+    text = (
+        (shipped_folder(chip.CHIPS) / "tiny.yaml").read_text().replace("name: tiny", "name: mine")
+    )
     (tmp_path / "mine.yaml").write_text(text)
     run = here("sim", "--chip", tmp_path / "mine.yaml")
     assert run.returncode == 2
@@ -163,7 +166,7 @@ def test_a_chip_without_a_network_asks_for_one(tmp_path):
 
 
 def test_damaged_weights_are_one_sentence(tmp_path):
-    shutil.copytree(NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
+    shutil.copytree(shipped_folder(NETWORKS) / "fashion_tiny", tmp_path / "net")
     weights = tmp_path / "net" / "weights.npz"
     weights.write_bytes(weights.read_bytes()[:99])
     run = here("sim", "--chip", "tiny", "--net", tmp_path / "net" / "network.yaml")

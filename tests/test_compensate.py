@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from caduceus.golden import measure
+from caduceus.golden.fast.tile import Tile
 
-from compiler.quantise import device_codes
-from driver import compensate
-from driver.calibrate import INDEX, calibrated
-from driver.compensate import Baseline, compensated
-from golden import measure
-from golden.fast.tile import Tile
-from sim.calibration import drift_factor, measured
-from spec import chip as chips
-from spec import pcm_state
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.pcm_state import PcmState
-from spec.program import TileConfig
+from caduceus.compiler.quantise import device_codes
+from caduceus.host import compensate
+from caduceus.host.calibrate import INDEX, calibrated
+from caduceus.host.compensate import Baseline, compensated
+from caduceus.sim.calibration import drift_factor, measured
+from caduceus.spec import chip as chips
+from caduceus.spec import pcm_state
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import TileConfig
 
 HERMES = chips.find("hermes")
 ROWS, COLUMNS = HERMES.array.rows, HERMES.array.columns

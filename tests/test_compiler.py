@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from compiler import quantise
-from spec.errors import UserError
-from spec.formats import CELL_MAX, DEVICE_MAX
+from caduceus.compiler import quantise
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import CELL_MAX, DEVICE_MAX
 
 
 def test_device_codes_give_the_cells_back_and_fill_one_device_first():

@@ -2,26 +2,26 @@
 
 import numpy as np
 import pytest
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.machine import run
+from caduceus.golden.reference import host
 from click.testing import CliRunner
 from fabric_model import runs_through
 
 from caduceus.cli.main import cli
-from compiler import quantise
-from compiler.lower import Way, way
-from compiler.network import compile_network
-from compiler.place import place
-from compiler.route import Router
-from compiler.split import split
-from golden.fast.tile import Tile
-from golden.machine import run
-from golden.reference import host
-from spec import chip, fabric, formats, pcm_state, program_image
-from spec.chip import Array, Host
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.graph import Graph, Input, Layer, geometries
-from spec.network import Network, Weights
-from spec.program_codes import device_codes
+from caduceus.compiler import quantise
+from caduceus.compiler.lower import Way, way
+from caduceus.compiler.network import compile_network
+from caduceus.compiler.place import place
+from caduceus.compiler.route import Router
+from caduceus.compiler.split import split
+from caduceus.spec import chip, fabric, formats, pcm_state, program_image
+from caduceus.spec.chip import Array, Host
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Graph, Input, Layer, geometries
+from caduceus.spec.network import Network, Weights
+from caduceus.spec.program_codes import device_codes
 
 HERMES, TINY = chip.find("hermes"), chip.find("tiny")
 SMALL_ARRAYS = HERMES.model_copy(update={"array": Array(rows=16, columns=16)})

@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from image_networks import conv, with_ones
 
-from compiler import image_flow
-from compiler.circuits import Crowded, Demand, route
-from compiler.image_place import placements
-from compiler.image_plan import NetworkPlan
-from compiler.lower import Way, way
-from compiler.network import compile_network
-from compiler.replicas import best_replicas, clocks
-from spec import chip, fabric, formats
-from spec.errors import UserError
-from spec.fabric import INPUT, RX
-from spec.feature_map import Window
-from spec.formats import ReadMode
-from spec.graph import Pool
-from spec.network import Network
-from spec.program_codes import computing
-from spec.streams import trace
+from caduceus.compiler import image_flow
+from caduceus.compiler.circuits import Crowded, Demand, route
+from caduceus.compiler.image_place import placements
+from caduceus.compiler.image_plan import NetworkPlan
+from caduceus.compiler.lower import Way, way
+from caduceus.compiler.network import compile_network
+from caduceus.compiler.replicas import best_replicas, clocks
+from caduceus.spec import chip, fabric, formats
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import INPUT, RX
+from caduceus.spec.feature_map import Window
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Pool
+from caduceus.spec.network import Network
+from caduceus.spec.program_codes import computing
+from caduceus.spec.streams import trace
 from tb.random_networks import random_convolutions
 
 HERMES, TINY = chip.find("hermes"), chip.find("tiny")

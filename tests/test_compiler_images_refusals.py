@@ -5,13 +5,13 @@ import re
 import pytest
 from image_networks import conv, dense, with_ones
 
-from compiler.network import compile_network
-from compiler.replicas import best_replicas
-from spec import chip, formats
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.graph import Layer, Pool
+from caduceus.compiler.network import compile_network
+from caduceus.compiler.replicas import best_replicas
+from caduceus.spec import chip, formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Layer, Pool
 
 HERMES = chip.find("hermes")
 

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from caduceus.golden import machine
 from golden_reference import onnx_lstm
 from recurrent_networks import TALL, TALL_BINARY16, random_network, sized
 
-from compiler import deadlock
-from compiler.network import compile_network
-from compiler.recurrent_plan import plan as planned
-from golden import machine
-from spec import chip, pcm_state, program_image
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.fabric import PARTS
-from spec.formats import ReadMode
-from spec.network import Network
-from spec.program_codes import computing, device_codes
+from caduceus.compiler import deadlock
+from caduceus.compiler.network import compile_network
+from caduceus.compiler.recurrent_plan import plan as planned
+from caduceus.spec import chip, pcm_state, program_image
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import PARTS
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.program_codes import computing, device_codes
 
 TINY, HERMES, CADUCEUS = (chip.find(name) for name in ("tiny", "hermes", "caduceus"))
 SHARED, APART = (8, 8, 16), (24, 16, 5)

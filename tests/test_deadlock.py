@@ -6,19 +6,12 @@ import numpy as np
 import pytest
 from fabric_model import runs_through
 
-from compiler import deadlock
-from spec import chip
-from spec.chip import Gdpu, Grid, Host
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.program import (
-    HostStream,
-    Program,
-    Route,
-    TileConfig,
-    TileProgram,
-    chip_digest,
-)
+from caduceus.compiler import deadlock
+from caduceus.spec import chip
+from caduceus.spec.chip import Gdpu, Grid, Host
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 
 TINY = chip.find("tiny")
 

@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 from recurrent_networks import random_network, sized
 
-from compiler import deadlock
-from compiler.network import compile_network
-from compiler.orders import Orders
-from spec import chip, fabric
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.paths import Hop, Stream
-from spec.program import Program, Route, SliceProgram, TileProgram
-from spec.streams import trace
+from caduceus.compiler import deadlock
+from caduceus.compiler.network import compile_network
+from caduceus.compiler.orders import Orders
+from caduceus.spec import chip, fabric
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.paths import Hop, Stream
+from caduceus.spec.program import Program, Route, SliceProgram, TileProgram
+from caduceus.spec.streams import trace
 
 TINY = chip.find("tiny")
 FAR = sized(

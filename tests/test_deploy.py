@@ -5,20 +5,20 @@ import json
 
 import numpy as np
 import pytest
+from caduceus.golden import machine
 from command_line import caduceus, here
 
-from compiler.network import compile_network
-from data import inputs, sample
-from driver.calibrate import INDEX
-from golden import machine
-from pcm import make, settings
-from pcm.settings import Devices
-from sim.deploy import deployed
-from spec import chip, pcm_state
-from spec.formats import ReadMode
-from spec.network import Network
-from spec.program import Program
-from spec.program_codes import computing, device_codes
+from caduceus.compiler.network import compile_network
+from caduceus.data import inputs, sample
+from caduceus.devices import make, settings
+from caduceus.devices.settings import Devices
+from caduceus.host.calibrate import INDEX
+from caduceus.sim.deploy import deployed
+from caduceus.spec import chip, pcm_state
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing, device_codes
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from fabric_model import runs_through
 
-from spec import chip
-from spec.formats import ReadMode
-from spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
+from caduceus.spec import chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 
 TINY = chip.find("tiny")
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from caduceus.hdl.fabric.arbiter import Arbiter
 
+from caduceus.spec.errors import UserError
 from formal import arbiter
 from formal.__main__ import PROOFS, unrefuted
 from formal.proof import Mutant, Outcome, altered, prove, refute
 from formal.solver import Model, Refuted
-from hdl.arbiter import Arbiter
-from spec.errors import UserError
 
 QUICK = [proof for proof in PROOFS if proof.quick]
 BUGS = [(proof, mutant) for proof in QUICK for mutant in proof.mutants]

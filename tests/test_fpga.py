@@ -7,20 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from caduceus.hdl.common.verilog import run_script
 from command_line import caduceus, here
 from rich.console import Console
 
-from caduceus import fpga
-from caduceus.bitstream import build, report
-from caduceus.bitstream.build import Step
-from caduceus.bitstream.report import Block, Resources
-from data.own import OWN
-from fpga import pll
-from fpga.board import board
-from hdl.verilog import run_script
-from spec import chip
-from spec.errors import UserError
-from spec.formats import ReadMode
+from caduceus.data.own import OWN
+from caduceus.export import fpga
+from caduceus.export.bitstream import build, pll, report
+from caduceus.export.bitstream.board import board
+from caduceus.export.bitstream.build import Step
+from caduceus.export.bitstream.report import Block, Resources
+from caduceus.spec import chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.shipped import shipped_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ULX3S = chip.find("ulx3s")
@@ -266,7 +266,7 @@ def test_reports_of_another_form_are_refused(broken):
 
 @pytest.mark.regress
 def test_a_small_chip_becomes_a_bitstream(tmp_path):
-    text = (chip.CHIPS_DIR / "tiny.yaml").read_text()
+    text = (shipped_folder(chip.CHIPS) / "tiny.yaml").read_text()
     text = text.replace("{mvm_mhz: 1000, sync_mhz: 400}", "{mvm_mhz: 25, sync_mhz: 25}")
     description = tmp_path / "small.yaml"
     description.write_text(text)

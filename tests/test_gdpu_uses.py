@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from caduceus.golden.reference import gdpu
 
-from golden.reference import gdpu
-from spec.gdpu import GATES, TANH_ERROR, THRESHOLDS
-from spec.program import GdpuConfig
+from caduceus.spec.gdpu import GATES, TANH_ERROR, THRESHOLDS
+from caduceus.spec.program import GdpuConfig
 
 UNITS = 16
 OPEN = 127

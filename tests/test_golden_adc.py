@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from caduceus.golden.reference import adc, read_noise
 from golden_reference import random_state
 
-from golden.reference import adc, read_noise
-from spec import chip, formats, pcm_state
-from spec.formats import ReadMode, Steer
-from spec.pcm_state import PcmState
+from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.formats import ReadMode, Steer
+from caduceus.spec.pcm_state import PcmState
 
 TINY = chip.find("tiny")
 LIMIT = TINY.adc.phase_limit

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from caduceus.golden import machine
+from caduceus.golden.fast.tile import Tile
 from chip_programs import (
     COLUMNS,
     PARTIAL,
@@ -21,14 +23,12 @@ from chip_programs import (
 )
 from golden_reference import random_state
 
-from compiler import quantise
-from golden import machine
-from golden.fast.tile import Tile
-from spec import chip, formats, pcm_state
-from spec.errors import UserError
-from spec.formats import GAIN_FRACTION, ReadMode
-from spec.program import HostStream, Program, Route, TileProgram, chip_digest
-from spec.program_codes import computing, device_codes
+from caduceus.compiler import quantise
+from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import GAIN_FRACTION, ReadMode
+from caduceus.spec.program import HostStream, Program, Route, TileProgram, chip_digest
+from caduceus.spec.program_codes import computing, device_codes
 
 VECTORS = 40
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import softfloatpy
+from caduceus.golden.reference import convert
 from golden_reference import SIGN, every_operand, from_softfloat
 
-from golden.reference import convert
-from spec import formats
+from caduceus.spec import formats
 
 
 def _from_integers(values: np.ndarray) -> np.ndarray:

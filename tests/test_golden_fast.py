@@ -1,24 +1,24 @@
-"""`golden.fast` gives the bits of `golden.reference`, whatever a tile is told."""
+"""`caduceus.golden.fast` gives the bits of `caduceus.golden.reference`, whatever a tile is told."""
 
 import dataclasses
 from itertools import product
 
 import numpy as np
 import pytest
+from caduceus.golden.fast import tile as golden_tile
+from caduceus.golden.fast.tile import FastConverters, FastLdpu, Tile
+from caduceus.golden.reference import adc, ldpu
+from caduceus.golden.reference import tile as reference_tile
+from caduceus.golden.reference.pcm_array import Crossbar
 from golden_reference import SIGN, random_config, random_int8, random_state, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from golden.fast import tile as golden_tile
-from golden.fast.tile import FastConverters, FastLdpu, Tile
-from golden.reference import adc, ldpu
-from golden.reference import tile as reference_tile
-from golden.reference.pcm_array import Crossbar
-from spec import formats, pcm_state
-from spec.chip import Chip
-from spec.formats import FP16_ONE, ReadMode
-from spec.pcm_state import PcmState
-from spec.program import TileConfig
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import FP16_ONE, ReadMode
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import TileConfig
 
 TINY = tiny()
 COLUMNS = TINY.array.columns - 2

@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 import pytest
 import softfloatpy
+from caduceus.golden.reference import fp16
 from golden_reference import SIGN, softfloat
 
-from golden.reference import fp16
-from spec import formats
+from caduceus.spec import formats
 
 FRACTION = 1 << formats.FP16_FRACTION_BITS
 TRIPLES_PER_CHUNK = 500_000

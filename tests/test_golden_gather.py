@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from caduceus.golden.reference import gather
 from golden_reference import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from golden.reference import gather
-from spec.feature_map import Window
+from caduceus.spec.feature_map import Window
 
 
 def _window(height: int, width: int, channels: int, kernel: int, **options) -> Window:

@@ -8,15 +8,15 @@ import numpy as np
 import onnxruntime
 import pytest
 import softfloatpy
+from caduceus.golden.reference import convert, gdpu
 from golden_reference import every_operand, from_softfloat
 from onnx import TensorProto, helper
 
-from golden.reference import convert, gdpu
-from spec import formats
-from spec import gdpu as tables
-from spec.errors import UserError
-from spec.gdpu import GATES
-from spec.program import GdpuConfig
+from caduceus.spec import formats
+from caduceus.spec import gdpu as tables
+from caduceus.spec.errors import UserError
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.program import GdpuConfig
 
 Float16 = softfloatpy.Float16
 MUL_ADD = softfloatpy.f16_mul_add

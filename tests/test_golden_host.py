@@ -4,10 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from caduceus.golden.reference import host
 from golden_reference import onnx, random_int8
 from onnx import TensorProto
-
-from golden.reference import host
 
 
 @pytest.mark.parametrize(

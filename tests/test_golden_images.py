@@ -6,6 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from caduceus.golden import machine
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.feature_maps import layers
+from caduceus.golden.reference import gather
 from chip_programs import TINY, change_config, partial_sums
 from golden_reference import random_state
 from image_reference import (
@@ -21,21 +25,17 @@ from image_reference import (
 )
 from recurrent_networks import TALL, random_network
 
-from compiler.network import compile_network
-from golden import machine
-from golden.fast.tile import Tile
-from golden.feature_maps import layers
-from golden.reference import gather
-from spec import pcm_state
-from spec.chip import Chip, find
-from spec.errors import UserError
-from spec.feature_map import Pooling
-from spec.formats import ReadMode
-from spec.gdpu import LstmState
-from spec.graph import Graph
-from spec.network import Network
-from spec.program import Program
-from spec.program_codes import computing, device_codes
+from caduceus.compiler.network import compile_network
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip, find
+from caduceus.spec.errors import UserError
+from caduceus.spec.feature_map import Pooling
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.graph import Graph
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing, device_codes
 
 RESIDUAL = network(
     8, 8, 2,

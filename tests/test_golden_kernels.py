@@ -7,14 +7,14 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from caduceus.golden.fast import kernels
+from caduceus.golden.fast.gdpu import FastGdpu
+from caduceus.golden.reference import convert, fp16, gdpu
 from golden_reference import SIGN
 
-from golden.fast import kernels
-from golden.fast.gdpu import FastGdpu
-from golden.reference import convert, fp16, gdpu
-from spec import formats
-from spec.errors import UserError
-from spec.program import GdpuConfig
+from caduceus.spec import formats
+from caduceus.spec.errors import UserError
+from caduceus.spec.program import GdpuConfig
 
 EVERY = np.arange(1 << formats.FP16_BITS).astype(np.uint16)
 
@@ -146,7 +146,8 @@ def test_compiled_without_a_place_to_keep_it(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_golden_model_loads_without_compiler() -> None:
     """Commands that compute nothing do not wait for numba."""
-    code = "import sys, golden.fast.tile, golden.machine; print('numba' in sys.modules)"
+    modules = "sys, caduceus.golden.fast.tile, caduceus.golden.machine"
+    code = f"import {modules}; print('numba' in sys.modules)"
     root = Path(__file__).resolve().parent.parent
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert run.stdout.strip() == "False", run.stderr

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import softfloatpy
+from caduceus.golden.reference import ldpu
 from golden_reference import every_operand
 
-from golden.reference import ldpu
-from spec import formats
+from caduceus.spec import formats
 
 Float16 = softfloatpy.Float16
 MUL_ADD = softfloatpy.f16_mul_add

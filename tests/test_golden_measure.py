@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from caduceus.golden import measure
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import ldpu
 from golden_reference import random_config, random_int8, random_state
 from numpy.typing import NDArray
 
-from golden import measure
-from golden.fast.tile import Tile
-from golden.reference import ldpu
-from spec import chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.measurement import REFERENCE_MAX, Measurement
+from caduceus.spec import chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.measurement import REFERENCE_MAX, Measurement
 
 TINY = chip.find("tiny")
 BOTH = pytest.mark.parametrize("mode", list(ReadMode))

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from caduceus.golden.reference import modulator
 
-from golden.reference import modulator
-from spec import formats
-from spec.formats import ReadMode
+from caduceus.spec import formats
+from caduceus.spec.formats import ReadMode
 
 EVERY = np.arange(-128, 128).astype(np.int8)[:, np.newaxis]
 

@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from caduceus.golden.reference import host
+from caduceus.golden.reference.pcm_array import Crossbar
 from golden_reference import onnx_integer, random_int8, random_state
 
-from golden.reference import host
-from golden.reference.pcm_array import Crossbar
-from spec import chip, formats, pcm_state
-from spec.formats import ReadMode
+from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.formats import ReadMode
 
 HERMES = chip.find("hermes")
 

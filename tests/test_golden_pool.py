@@ -5,13 +5,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+from caduceus.golden.reference.pool import pool
 from golden_reference import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from golden.reference.pool import pool
-from spec.feature_map import Pooling
+from caduceus.spec.feature_map import Pooling
 
 
 def _average(maps: np.ndarray, size: int) -> np.ndarray:

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from caduceus.golden.reference.pcm_devices import PcmDevices
+from caduceus.golden.reference.programmer import Programmer, places
 from test_golden_read_noise import _philox
 
-from golden.reference.pcm_devices import PcmDevices
-from golden.reference.programmer import Programmer, places
-from spec import chip, formats, pcm_state, programming, read_noise
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.programming import Procedure, Pulse
+from caduceus.spec import chip, formats, pcm_state, programming, read_noise
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.programming import Procedure, Pulse
 
 TINY, HERMES = chip.find("tiny"), chip.find("hermes")
 COUNT = HERMES.nominal_gain * programming.VERIFY_SLOTS / 2**formats.GAIN_FRACTION
@@ -41,7 +41,7 @@ def _sample(seed: int, tile: int, cell: tuple[int, int, int], domain: int, numbe
 
 
 def _after(before: int, set_: bool, amplitude: int, drawn: int, moved: int, noise: int) -> int:
-    """The model of `spec.programming` in Python's unbounded integers."""
+    """The model of `caduceus.spec.programming` in Python's unbounded integers."""
     if drawn < -3072:
         return before
     conductance = min(max(348 + (74 * drawn >> 10), 0), 1023)

@@ -5,13 +5,13 @@ from math import erfc
 
 import numpy as np
 import pytest
+from caduceus.golden.reference import read_noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from noise_statistics import demand_distribution, demand_independence, sample_distribution
 
-from golden.reference import read_noise
-from spec import formats
-from spec import read_noise as spec
+from caduceus.spec import formats
+from caduceus.spec import read_noise as spec
 
 ONES = 0xFFFFFFFF
 WORDS = st.integers(0, ONES)

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.machine import run
+from caduceus.golden.reference import gdpu
 from golden_reference import random_state
 from recurrent_networks import random_network
 
-from compiler.network import compile_network
-from golden.fast.tile import Tile
-from golden.machine import run
-from golden.reference import gdpu
-from spec import chip, fabric
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.gdpu import LstmState
-from spec.program import Program
-from spec.program_codes import computing
+from caduceus.compiler.network import compile_network
+from caduceus.spec import chip, fabric
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing
 
 TINY = chip.find("tiny")
 SEQUENCES, STEPS = 3, 7

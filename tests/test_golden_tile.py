@@ -7,19 +7,19 @@ from random import Random
 
 import numpy as np
 import pytest
+from caduceus.golden.fast import tile as golden_tile
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import adc, ldpu
+from caduceus.golden.reference import tile as reference_tile
+from caduceus.golden.reference.pcm_array import Crossbar
 from golden_reference import random_config, random_int8, random_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.fast import tile as golden_tile
-from golden.fast.tile import Tile
-from golden.reference import adc, ldpu
-from golden.reference import tile as reference_tile
-from golden.reference.pcm_array import Crossbar
-from spec import chip
-from spec.errors import UserError
-from spec.formats import FP16_ONE, INT8_MAX, ReadMode
-from spec.program import TileConfig
+from caduceus.spec import chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import FP16_ONE, INT8_MAX, ReadMode
+from caduceus.spec.program import TileConfig
 
 TINY, HERMES = chip.find("tiny"), chip.find("hermes")
 HALF = FP16_ONE - 0x400

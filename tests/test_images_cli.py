@@ -6,23 +6,24 @@ import re
 
 import numpy as np
 import pytest
+from caduceus.golden import machine
 from command_line import caduceus, here
 from image_networks import conv, written
 from rich.console import Console
 
-from caduceus import sim
-from compiler.network import compile_network
-from data import inputs
-from golden import machine
-from sim import job, pipeline
-from sim.result import Figures
-from sim.simulation import Simulation
-from spec import chip, pcm_state
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.graph import Pool
-from spec.network import Network
-from spec.program_codes import computing, device_codes
+from caduceus.compiler.network import compile_network
+from caduceus.data import inputs
+from caduceus.sim import job, pipeline
+from caduceus.sim.result import Figures
+from caduceus.sim.simulation import Simulation
+from caduceus.spec import chip, pcm_state
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Pool
+from caduceus.spec.network import Network
+from caduceus.spec.program_codes import computing, device_codes
+from caduceus.spec.shipped import shipped_folder
+from caduceus.study import rtl_run as sim
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
@@ -184,7 +185,7 @@ def test_progress_ends_at_its_end_with_replicas(tmp_path) -> None:
 )
 def test_what_remains_of_an_image_may_take_its_time(tmp_path, shape: tuple, layer) -> None:
     """On a slow chip it is more than a millisecond that comes after the last output."""
-    text = (chip.CHIPS_DIR / "tiny.yaml").read_text()
+    text = (shipped_folder(chip.CHIPS) / "tiny.yaml").read_text()
     clocks = "mvm_mhz: 1000, sync_mhz: 400"
     assert clocks in text
     (tmp_path / "slow.yaml").write_text(text.replace(clocks, "mvm_mhz: 100, sync_mhz: 40"))
@@ -250,7 +251,7 @@ def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
 
 
 def test_a_buffer_that_is_too_small_is_told_in_bytes(tmp_path) -> None:
-    text = (chip.CHIPS_DIR / "hermes.yaml").read_text()
+    text = (shipped_folder(chip.CHIPS) / "hermes.yaml").read_text()
     for old, new in (("name: hermes", "name: small"), ("rx: 6144", "rx: 1024"),
                      ("activation: 8192", "activation: 3584")):  # fmt: skip
         assert old in text

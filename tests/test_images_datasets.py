@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from caduceus.golden.reference import host
 from command_line import caduceus, here
 from image_networks import conv, dense, written
 
-from data import inputs, pictures
-from golden.reference import host
-from spec.errors import UserError
-from spec.graph import Layer, Pool
-from spec.network import Network
+from caduceus.data import inputs, pictures
+from caduceus.spec.errors import UserError
+from caduceus.spec.graph import Layer, Pool
+from caduceus.spec.network import Network
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""

@@ -5,20 +5,28 @@ import math
 
 import numpy as np
 import pytest
+from caduceus.golden.fast.tile import Tile
 from rich.console import Console
 
-from compiler.network import compile_network
-from golden.fast.tile import Tile
-from pcm import settings
-from pcm.settings import Devices
-from spec import chip as chip_description
-from spec import pcm_state
-from spec.formats import ReadMode
-from spec.graph import Graph, Input, Layer
-from spec.network import Network, Weights
-from spec.program_codes import computing, device_codes
-from study import mvm_error
-from study.mvm_error import Task, equivalent_bits, errors, largest_code, quantised, share, task
+from caduceus.compiler.network import compile_network
+from caduceus.devices import settings
+from caduceus.devices.settings import Devices
+from caduceus.spec import chip as chip_description
+from caduceus.spec import pcm_state
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Graph, Input, Layer
+from caduceus.spec.network import Network, Weights
+from caduceus.spec.program_codes import computing, device_codes
+from caduceus.study import mvm_error
+from caduceus.study.mvm_error import (
+    Task,
+    equivalent_bits,
+    errors,
+    largest_code,
+    quantised,
+    share,
+    task,
+)
 
 HERMES, TINY = chip_description.find("hermes"), chip_description.find("tiny")
 FOUR, ONE = ReadMode.FOUR_PHASE, ReadMode.ONE_PHASE

@@ -11,12 +11,12 @@ import pytest
 from netlists import design, jobs
 from netlists import run as netlist_test
 
-from caduceus.netlist import alter, cells
-from caduceus.netlist.alter import Place
-from caduceus.netlist.design import ALTERED, NETLIST, VERILOG
-from sim import tally
-from sim.results import Failure, Results
-from spec.errors import UserError
+from caduceus.export.netlist import alter, cells
+from caduceus.export.netlist.alter import Place
+from caduceus.export.netlist.design import ALTERED, NETLIST, VERILOG
+from caduceus.sim import tally
+from caduceus.sim.results import Failure, Results
+from caduceus.spec.errors import UserError
 from tb import test_emulated_array, test_rx_buffer
 from tb.benches import Bench, Case
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from noise_statistics import Moments
 
-from pcm.devices import Ageing
-from pcm.models import MODELS
-from pcm.settings import Settings
+from caduceus.devices.ageing import Ageing
+from caduceus.devices.models import MODELS
+from caduceus.devices.settings import Settings
 
 RECORD = json.loads(
     (Path(__file__).resolve().parent / "data" / "aihwkit_moments.json").read_text(encoding="utf-8")

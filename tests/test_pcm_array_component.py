@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.array.pcm_array import PcmArray
+from caduceus.hdl.common import verilog
 
-from hdl import pcm_array, verilog
-from hdl.pcm_array import PcmArray
-from spec import chip
-from spec.chip import Chip
-from spec.errors import UserError
+from caduceus.spec import chip
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
 
 MODULE_SOURCE = Path(pcm_array.__file__).with_name("pcm_array.sv")
 

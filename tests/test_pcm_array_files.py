@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from caduceus.hdl.array import pcm_array
 
-from hdl import pcm_array
-from sim.runner import SIMULATORS, SimulationError, run_bench
-from spec import chip, pcm_state
+from caduceus.sim.runner import SIMULATORS, SimulationError, run_bench
+from caduceus.spec import chip, pcm_state
 
 TESTS = """
 import cocotb

@@ -14,9 +14,9 @@ from noise_statistics import Moments
 from pcm_reference import REFERENCES, Reference
 from test_pcm_models import mutants
 
-from pcm.devices import RUN_SECONDS, Ageing, Devices
-from pcm.models import MODELS
-from pcm.settings import Settings
+from caduceus.devices.ageing import RUN_SECONDS, Ageing, Devices
+from caduceus.devices.models import MODELS
+from caduceus.devices.settings import Settings
 
 NAMES = sorted(REFERENCES)
 SHARES = np.array([0, 0.004, 0.02, 0.06, 0.09, 0.13, 0.2, 0.28, 0.4, 0.6, 0.8, 1.0])

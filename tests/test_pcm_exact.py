@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from noise_statistics import Moments
 
-from pcm.exact import Stream, decay, ln, power, tabulated
+from caduceus.devices.exact import Stream, decay, ln, power, tabulated
 
 
 def test_logarithm_and_power() -> None:

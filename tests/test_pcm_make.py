@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from noise_statistics import Moments
 
-from pcm import make, settings
-from pcm.devices import Ageing
-from pcm.settings import Settings
-from spec import chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.pcm_state import FIELDS, PcmState, load, save
+from caduceus.devices import make, settings
+from caduceus.devices.ageing import Ageing
+from caduceus.devices.settings import Settings
+from caduceus.spec import chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.pcm_state import FIELDS, PcmState, load, save
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HERMES, TINY = chip.find("hermes"), chip.find("tiny")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pcm_reference import REFERENCES
 
-from pcm.models import MODELS, DeviceModel, Fit, PowerFit
+from caduceus.devices.models import MODELS, DeviceModel, Fit, PowerFit
 
 NAMES = sorted(REFERENCES)
 JUST_BELOW_ONE = 1 - 1e-12

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from caduceus.golden.fast.tile import Tile
 from pcm_reference import REFERENCES
 
-from golden.fast.tile import Tile
-from pcm import make
-from pcm.devices import INPUT_POWER, Ageing, Inputs, column_noise
-from pcm.settings import Settings
-from spec import chip, formats
-from spec.formats import ReadMode
-from spec.program import TileConfig
+from caduceus.devices import make
+from caduceus.devices.ageing import INPUT_POWER, Ageing, Inputs, column_noise
+from caduceus.devices.settings import Settings
+from caduceus.spec import chip, formats
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import TileConfig
 
 HERMES = chip.find("hermes")
 HOUR = 3600.0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pcm import settings
-from pcm.models import MODELS
-from spec.errors import UserError
+from caduceus.devices import settings
+from caduceus.devices.models import MODELS
+from caduceus.spec.errors import UserError
 
 KEYS = (
     "format, model, programming_noise, drift, read_noise, device_yield, stuck_set_share, "

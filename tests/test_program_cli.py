@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from caduceus.golden.reference.programmer import Programmed
 from command_line import caduceus, here
 from rich.console import Console
 
-from golden.reference.programmer import Programmed
-from sim import program_array
-from sim.program_array import Request
-from spec.errors import UserError
-from spec.programming import Procedure
+from caduceus.sim import program_array
+from caduceus.sim.program_array import Request
+from caduceus.spec.errors import UserError
+from caduceus.spec.programming import Procedure
 
 pytestmark = pytest.mark.xdist_group("program")
 """One worker for all of them: runs wait for each other."""

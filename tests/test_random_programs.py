@@ -5,15 +5,15 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from caduceus.golden import machine
 from fabric_model import runs_through
 
-from compiler import deadlock
-from golden import machine
-from spec import chip, program_image
-from spec.chip import Array, Gdpu
-from spec.fabric import INPUT, PAYLOAD_MAX, RX
-from spec.formats import ReadMode
-from spec.program_codes import computing
+from caduceus.compiler import deadlock
+from caduceus.spec import chip, program_image
+from caduceus.spec.chip import Array, Gdpu
+from caduceus.spec.fabric import INPUT, PAYLOAD_MAX, RX
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program_codes import computing
 from tb.chips import sized
 from tb.random_programs import describe, hops, programs, random_devices, random_vectors
 

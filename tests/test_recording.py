@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sim import recording
+from caduceus.sim import recording
 
 
 def test_results_and_packets(tmp_path):

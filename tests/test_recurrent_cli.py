@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from command_line import caduceus, here
 
-from data import inputs
-from sim.result import Figures
-from spec.network import NETWORKS_DIR, Network
-from study import metrics
+from caduceus.data import inputs
+from caduceus.sim.result import Figures
+from caduceus.spec.network import NETWORKS, Network
+from caduceus.spec.shipped import shipped_folder
+from caduceus.study import metrics
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
@@ -61,7 +62,7 @@ def test_compile_shows_the_placement(tmp_path) -> None:
 def test_accuracy_is_in_bits_per_character() -> None:
     run = here("accuracy", "--chip", "tiny", "--net", "lstm_tiny", "--read-mode", "1-phase")
     assert run.returncode == 0, run.stderr
-    written = (NETWORKS_DIR / "lstm_tiny" / "text.txt").read_text(encoding="utf-8")
+    written = (shipped_folder(NETWORKS) / "lstm_tiny" / "text.txt").read_text(encoding="utf-8")
     assert f"bits per character over {len(written) - 1} characters in" in run.stdout
     found = Network.find("lstm_tiny").graph
     golden = float(run.stdout.split("golden ")[1].split()[0])
@@ -89,7 +90,7 @@ def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:
 
 
 def test_a_network_of_the_users_own_runs_on_its_own_text(tmp_path) -> None:
-    shutil.copytree(NETWORKS_DIR / "lstm_tiny", tmp_path / "mine")
+    shutil.copytree(shipped_folder(NETWORKS) / "lstm_tiny", tmp_path / "mine")
     (tmp_path / "mine" / "text.txt").write_text("a red tin\n")
     network = Network.load(tmp_path / "mine" / "network.yaml")
     symbols, following = network.graph.input.symbols, inputs(network, 9).following

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from caduceus.golden.register_chip import RegisterChip
 
-from compiler.network import compile_network
-from data import sample
-from golden.register_chip import RegisterChip
-from pcm.settings import Devices
-from sim.board import Board
-from sim.golden_run import Golden
-from sim.paths import build_folder
-from sim.result import Figures, Result
-from spec import chip
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.network import Network
-from spec.program import Program
-from spec.program_codes import computing
+from caduceus.compiler.network import compile_network
+from caduceus.data import sample
+from caduceus.devices.settings import Devices
+from caduceus.sim.board import Board
+from caduceus.sim.golden import Golden
+from caduceus.sim.result import Figures, Result
+from caduceus.spec import chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing
+from caduceus.spec.shipped import build_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TINY = chip.find("tiny")
@@ -154,11 +154,11 @@ def test_the_golden_model_needs_no_simulator() -> None:
 import sys
 import numpy as np
 from sim.compile_adapter import compile_any
-from sim.golden_run import Golden
-from pcm.settings import Devices
+from caduceus.sim.golden import Golden
+from caduceus.devices.settings import Devices
 from spec import chip
-from spec.formats import ReadMode
-from spec.network import Network
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
 program = compile_any("conv_32x16", chip.find("tiny"), ReadMode.ONE_PHASE)
 x = np.ones((2, program.input_length), np.int8)
 result = Golden(program, Devices.find("hermes_tdp", seed=1, age=60)).run(x)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.runner import SimulationError
+from caduceus.sim.runner import SimulationError
 from tb import benches
 
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "rtl"

@@ -9,10 +9,10 @@ import pytest
 from command_line import caduceus, here
 from serial_board import board, bridge, damaged, terminal
 
-from driver.line import SocketLine
-from sim.run_target import simulation
-from spec import chip
-from spec.host_port import finish
+from caduceus.host.line import SocketLine
+from caduceus.sim.run_target import simulation
+from caduceus.spec import chip
+from caduceus.spec.host_port import finish
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs wait for each other."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sim.paths import absolute
-from sim.run_files import demand_own, forget, only_run, working_files
-from spec.errors import UserError
-from spec.files import write_whole
+from caduceus.sim.paths import absolute
+from caduceus.sim.run_files import demand_own, forget, only_run, working_files
+from caduceus.spec.errors import UserError
+from caduceus.spec.files import write_whole
 
 
 def test_a_second_run_says_that_it_waits(tmp_path: Path):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sim import runner
-from sim.runner import SIMULATORS, Results, SimulationError, run_bench
-from spec.errors import UserError
+from caduceus.sim import runner
+from caduceus.sim.runner import SIMULATORS, Results, SimulationError, run_bench
+from caduceus.spec.errors import UserError
 
 COUNTER = """
 `include "step.svh"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sim.scoreboard import Mismatch, compare, pixel_column
+from caduceus.sim.scoreboard import Mismatch, compare, pixel_column
 
 DESCRIBE = pixel_column("conv1", first=100)
 

@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
+from caduceus.golden.serial_bridge import SerialBridge
 from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from serial_board import bridge, damaged
 
-from driver.link import LinkPort, Patience, SerialLink
-from golden.serial_bridge import SerialBridge
-from spec import chip, registers
-from spec import serial_protocol as protocol
-from spec.errors import UserError
-from spec.host_port import OKAY, SLVERR, HostPort, finish
-from spec.registers import BY_NAME
-from spec.serial_protocol import Operation, Reply, Request, Status
+from caduceus.host.link import LinkPort, Patience, SerialLink
+from caduceus.spec import chip, registers
+from caduceus.spec import serial_protocol as protocol
+from caduceus.spec.errors import UserError
+from caduceus.spec.host_port import OKAY, SLVERR, HostPort, finish
+from caduceus.spec.registers import BY_NAME
+from caduceus.spec.serial_protocol import Operation, Reply, Request, Status
 
 TINY = chip.find("tiny")
 

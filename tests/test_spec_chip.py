@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spec import chip
-from spec.errors import UserError
+from caduceus.spec import chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.shipped import shipped_folder
 
 
 @pytest.fixture
 def document() -> dict:
-    return yaml.safe_load((chip.CHIPS_DIR / "tiny.yaml").read_text())
+    return yaml.safe_load((shipped_folder(chip.CHIPS) / "tiny.yaml").read_text())
 
 
 def load(folder: Path, document: object) -> chip.Chip:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spec.errors import UserError
-from spec.files import write_whole
+from caduceus.spec.errors import UserError
+from caduceus.spec.files import write_whole
 
 
 def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spec import chip, formats
-from spec.errors import UserError
-from spec.feature_map import Pooling, Window
-from spec.formats import ReadMode
-from spec.image_check import EXTENT_MAX, check_images
-from spec.program import InputPart, TileConfig
+from caduceus.spec import chip, formats
+from caduceus.spec.errors import UserError
+from caduceus.spec.feature_map import Pooling, Window
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.image_check import EXTENT_MAX, check_images
+from caduceus.spec.program import InputPart, TileConfig
 
 HERMES, CADUCEUS = chip.find("hermes"), chip.find("caduceus")
 LARGE = HERMES.model_copy(

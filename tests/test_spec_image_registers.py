@@ -10,15 +10,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_spec_image_check import LARGE
 
-from spec import chip, formats, image_registers
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.fabric import PARTS
-from spec.feature_map import Pooling, Window
-from spec.formats import ReadMode
-from spec.image_check import CHANNELS_MAX, EXTENT_MAX, KERNEL_MAX, check_images
-from spec.program import InputPart, TileConfig
-from spec.register import Register, RegisterField
+from caduceus.spec import chip, formats, image_registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import PARTS
+from caduceus.spec.feature_map import Pooling, Window
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.image_check import CHANNELS_MAX, EXTENT_MAX, KERNEL_MAX, check_images
+from caduceus.spec.program import InputPart, TileConfig
+from caduceus.spec.register import Register, RegisterField
 
 HERMES = chip.find("hermes")
 FIELDS = [(register, field) for register in image_registers.REGISTERS for field in register.fields]

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import yaml
 
-from spec.errors import UserError
-from spec.graph import geometries
-from spec.network import NETWORKS_DIR, TEXT, Network
+from caduceus.spec.errors import UserError
+from caduceus.spec.graph import geometries
+from caduceus.spec.network import NETWORKS, TEXT, Network
+from caduceus.spec.shipped import shipped_folder
 
 
 @pytest.fixture
 def folder(tmp_path):
-    shutil.copytree(NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
+    shutil.copytree(shipped_folder(NETWORKS) / "fashion_tiny", tmp_path / "net")
     return tmp_path / "net"
 
 

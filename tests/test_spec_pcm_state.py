@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from spec import chip, pcm_state
-from spec.errors import UserError
-from spec.pcm_state import PcmState
+from caduceus.spec import chip, pcm_state
+from caduceus.spec.errors import UserError
+from caduceus.spec.pcm_state import PcmState
 
 TINY = chip.find("tiny")
 

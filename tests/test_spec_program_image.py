@@ -22,10 +22,10 @@ from chip_programs import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spec import chip, program_image
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.program import Program, Route, TileProgram, chip_digest
+from caduceus.spec import chip, program_image
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import Program, Route, TileProgram, chip_digest
 
 FIXED = 48
 

@@ -17,10 +17,10 @@ from chip_programs import (
     partial_sums,
 )
 
-from spec import program_image
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.program import Program, chip_digest
+from caduceus.spec import program_image
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import Program, chip_digest
 
 
 def _wider(rows: int, columns: int) -> Program:

@@ -8,18 +8,19 @@ import struct
 
 import numpy as np
 import pytest
+from caduceus.spec.sources import sources
 from rich.console import Console
 from sweep_fakes import here, made_up
 
-from spec.errors import UserError
-from spec.network import NETWORKS_DIR
-from study import collect, sweep, sweep_plot
-from study.average import mean_deviation
-from study.farm import Workers
-from study.point_store import PointStore
-from study.points import Measured, Point, key
-from study.sources import sources
-from study.sweep import Grid
+from caduceus.spec.errors import UserError
+from caduceus.spec.network import NETWORKS
+from caduceus.spec.shipped import shipped_folder
+from caduceus.study import collect, sweep, sweep_plot
+from caduceus.study.average import mean_deviation
+from caduceus.study.farm import Workers
+from caduceus.study.point_store import PointStore
+from caduceus.study.points import Measured, Point, key
+from caduceus.study.sweep import Grid
 
 QUIET = Console(quiet=True)
 MONTH = 2_592_000.0
@@ -134,7 +135,7 @@ def test_another_measurement_has_another_key(change):
 
 
 def test_a_key_is_of_contents_and_not_of_names(tmp_path):
-    shutil.copytree(NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
+    shutil.copytree(shipped_folder(NETWORKS) / "fashion_tiny", tmp_path / "net")
     copied = settings(
         tmp_path, "odp", "model: hermes_odp", "adc_gain_spread: 0.0709", "adc_offset: 1.0",
         "calibrate: true",
@@ -144,7 +145,7 @@ def test_a_key_is_of_contents_and_not_of_names(tmp_path):
 
 
 def test_other_weights_have_another_key(tmp_path):
-    shutil.copytree(NETWORKS_DIR / "fashion_tiny", tmp_path / "net")
+    shutil.copytree(shipped_folder(NETWORKS) / "fashion_tiny", tmp_path / "net")
     with np.load(tmp_path / "net" / "weights.npz") as file:
         arrays = dict(file)
     arrays["conv1.bias"] = arrays["conv1.bias"] + np.float32(0.5)
@@ -159,13 +160,25 @@ def test_without_age_compensation_changes_nothing():
 
 
 def test_sources_are_what_is_imported():
-    found = {str(path.relative_to(NETWORKS_DIR.parent)) for path in sources("study.points")}
+    found = {
+        str(path.relative_to(shipped_folder(NETWORKS).parent))
+        for path in sources("caduceus.study.points")
+    }
     assert {
-        "study/points.py", "golden/fast/tile.py", "pcm/devices.py", "spec/formats.py"
+        "caduceus/study/points.py", "golden/fast/tile.py", "caduceus/devices/ageing.py",
+        "caduceus/spec/formats.py",
     } <= found  # fmt: skip
-    assert {"data/streams.py", "compiler/images.py", "pcm/__init__.py"} <= found
+    assert {
+        "caduceus/data/streams.py",
+        "caduceus/compiler/images.py",
+        "caduceus/devices/__init__.py",
+    } <= found
     # What shows results does not decide them.
-    assert not found & {"study/sweep.py", "caduceus/cli/main.py", "caduceus/sim.py"}
+    assert not found & {
+        "caduceus/study/sweep.py",
+        "caduceus/cli/main.py",
+        "caduceus/study/rtl_run.py",
+    }
     assert not any(path.startswith(("hdl/", "tb/")) for path in found)
 
 

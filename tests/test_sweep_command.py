@@ -5,12 +5,12 @@ import json
 import pytest
 
 from caduceus.cli.main import main
-from pcm.settings import Devices
-from spec import chip as chips
-from spec.formats import ReadMode
-from spec.network import Network
-from study import collect, farm, measure, points
-from study.points import Point
+from caduceus.devices.settings import Devices
+from caduceus.spec import chip as chips
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.study import collect, farm, measure, points
+from caduceus.study.points import Point
 
 
 def command(monkeypatch, capsys, *arguments: object) -> tuple[int, str]:
@@ -54,7 +54,7 @@ def test_a_mistake_is_one_sentence_before_any_work(
     tmp_path, monkeypatch, capsys, arguments, sentence
 ):
     monkeypatch.setattr(collect, "farm", None)
-    monkeypatch.setattr("study.point_store.PointStore.load", lambda *_: None)
+    monkeypatch.setattr("caduceus.study.point_store.PointStore.load", lambda *_: None)
     output = () if "--output" in arguments else ("--output", tmp_path)
     status, told = command(monkeypatch, capsys, "sweep", *arguments, *output)
     assert status == 2 and told.startswith("caduceus: ") and told.count("\n") == 1
@@ -72,7 +72,7 @@ def test_help(monkeypatch, capsys):
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(farm, "CONNECT_SECONDS", 0.3)
-    monkeypatch.setattr("study.point_store.PointStore.load", lambda *_: None)
+    monkeypatch.setattr("caduceus.study.point_store.PointStore.load", lambda *_: None)
     status, told = command(
         monkeypatch, capsys, "sweep", *TINY, "--pcm", "ideal", "--scheduler", "tcp://127.0.0.1:1",
         "--output", tmp_path,

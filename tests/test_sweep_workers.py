@@ -16,12 +16,12 @@ from distributed.scheduler import KilledWorker
 from rich.console import Console
 from sweep_fakes import here
 
-from spec.errors import UserError
-from study import collect, farm, sweep
-from study.farm import Workers
-from study.point_store import PointStore
-from study.points import Point, key, measure
-from study.sweep import Grid
+from caduceus.spec.errors import UserError
+from caduceus.study import collect, farm, sweep
+from caduceus.study.farm import Workers
+from caduceus.study.point_store import PointStore
+from caduceus.study.points import Point, key, measure
+from caduceus.study.sweep import Grid
 
 pytestmark = pytest.mark.xdist_group("sweep")
 """One worker for all of them: each starts processes of its own."""

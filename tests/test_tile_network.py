@@ -4,15 +4,15 @@ import re
 
 import numpy as np
 import pytest
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import host
 from golden_reference import random_config, random_state
 
-from golden.fast.tile import Tile
-from golden.reference import host
-from spec import chip, pcm_state
-from spec.errors import UserError
-from spec.formats import ReadMode
-from spec.graph import Graph, Input, Layer, Pool, geometries
-from spec.network import Network
+from caduceus.spec import chip, pcm_state
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Graph, Input, Layer, Pool, geometries
+from caduceus.spec.network import Network
 from tb import tile_network
 from tb.tile_network import LayerProgram, TileNetwork, compile_network
 

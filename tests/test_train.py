@@ -16,12 +16,13 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from weights_files import same_arrays
 
-import data
-from data import fashion_mnist
-from spec import chip, formats
-from spec.errors import UserError
-from spec.graph import Layer, geometries
-from spec.network import NETWORKS_DIR, Network, Weights
+import caduceus.data as data
+from caduceus.data import fashion_mnist
+from caduceus.spec import chip, formats
+from caduceus.spec.errors import UserError
+from caduceus.spec.graph import Layer, geometries
+from caduceus.spec.network import NETWORKS, Network, Weights
+from caduceus.spec.shipped import shipped_folder
 from train.export import export, to_yaml
 from train.fashion import main
 from train.topology import Task, tasks
@@ -64,7 +65,7 @@ def test_committed_matrices_fit_the_array(name: str) -> None:
 @each_network
 def test_committed_weights_are_binary16_and_biases_binary32(name: str) -> None:
     committed = Network.find(name).graph
-    with np.load(NETWORKS_DIR / name / committed.weights) as arrays:
+    with np.load(shipped_folder(NETWORKS) / name / committed.weights) as arrays:
         kinds = {array: arrays[array].dtype for array in arrays.files}
     expected = {f"{layer.name}.weight": np.dtype(np.float16) for layer in committed.nodes}
     expected |= {f"{layer.name}.bias": np.dtype(np.float32) for layer in committed.nodes}
@@ -74,9 +75,9 @@ def test_committed_weights_are_binary16_and_biases_binary32(name: str) -> None:
 @each_network
 def test_export_writes_the_committed_files_again(name: str, tmp_path: Path) -> None:
     committed = Network.find(name).graph
-    with np.load(NETWORKS_DIR / name / committed.weights) as arrays:
+    with np.load(shipped_folder(NETWORKS) / name / committed.weights) as arrays:
         export(committed, dict(arrays), tmp_path)
-    shipped, description = NETWORKS_DIR / name, "network.yaml"
+    shipped, description = shipped_folder(NETWORKS) / name, "network.yaml"
     assert (tmp_path / description).read_bytes() == (shipped / description).read_bytes()
     assert same_arrays(tmp_path / committed.weights, shipped / committed.weights)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network.yaml", "weights.npz"]

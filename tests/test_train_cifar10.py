@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from data import cifar10
-from spec.errors import UserError
-from spec.network import Network
+from caduceus.data import cifar10
+from caduceus.spec.errors import UserError
+from caduceus.spec.network import Network
 from train.fashion import main
 from train.recipe import RECIPES
 

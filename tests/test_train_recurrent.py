@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 from recurrent_reference import RecurrentReference, bits_per_character, tanh
 from weights_files import same_arrays
 
-from data import characters
-from data.streams import IGNORED, streams
-from spec import chip, formats, gdpu
-from spec.errors import UserError
-from spec.network import NETWORKS_DIR, TEXT, Network
+from caduceus.data import characters
+from caduceus.data.streams import IGNORED, streams
+from caduceus.spec import chip, formats, gdpu
+from caduceus.spec.errors import UserError
+from caduceus.spec.network import NETWORKS, TEXT, Network
+from caduceus.spec.shipped import shipped_folder
 from train.export import export
 from train.ptb import main
 from train.random_lstm import random_lstm
 from train.recurrent_task import SHAPES, task
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY_TEXT = NETWORKS_DIR / "lstm_tiny" / TEXT
+TINY_TEXT = shipped_folder(NETWORKS) / "lstm_tiny" / TEXT
 EVERY = [*sorted(SHAPES), "lstm_504"]
 
 each_network = pytest.mark.parametrize("name", EVERY)
@@ -79,7 +80,7 @@ def test_the_tiny_network_reads_its_own_text() -> None:
 @each_network
 def test_committed_arrays_have_their_types(name: str) -> None:
     committed = Network.find(name).graph
-    with np.load(NETWORKS_DIR / name / committed.weights) as arrays:
+    with np.load(shipped_folder(NETWORKS) / name / committed.weights) as arrays:
         kinds = {array: arrays[array].dtype for array in arrays.files}
     expected = {
         "lstm.input": np.float16, "lstm.hidden": np.float16, "lstm.bias": np.float32,
@@ -93,9 +94,9 @@ def test_committed_arrays_have_their_types(name: str) -> None:
 def test_export_writes_the_committed_files_again(name: str, tmp_path: Path) -> None:
     found = Network.find(name)
     committed, weights = found.graph, found.weights
-    with np.load(NETWORKS_DIR / name / committed.weights) as arrays:
+    with np.load(shipped_folder(NETWORKS) / name / committed.weights) as arrays:
         export(committed, dict(arrays), tmp_path)
-    shipped, description = NETWORKS_DIR / name, "network.yaml"
+    shipped, description = shipped_folder(NETWORKS) / name, "network.yaml"
     assert (tmp_path / description).read_bytes() == (shipped / description).read_bytes()
     assert same_arrays(tmp_path / committed.weights, shipped / committed.weights)
     again = Network.load(tmp_path / "network.yaml")
@@ -106,7 +107,7 @@ def test_export_writes_the_committed_files_again(name: str, tmp_path: Path) -> N
 def test_the_script_writes_the_random_network_again(tmp_path: Path) -> None:
     network, arrays = random_lstm("lstm_504")
     export(network, arrays, tmp_path, compressed=True)
-    shipped = NETWORKS_DIR / "lstm_504"
+    shipped = shipped_folder(NETWORKS) / "lstm_504"
     assert (tmp_path / "network.yaml").read_bytes() == (shipped / "network.yaml").read_bytes()
     # How well the file is compressed is the library's business.
     with np.load(shipped / "weights.npz") as found:

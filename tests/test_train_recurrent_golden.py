@@ -5,13 +5,13 @@ The reference knows nothing of tiles' order, of routes, of device codes or of co
 
 import numpy as np
 import pytest
+from caduceus.golden import machine
 from recurrent_reference import RecurrentReference
 
-from compiler.network import compile_network
-from golden import machine
-from spec import chip, formats, pcm_state
-from spec.network import Network
-from spec.program_codes import device_codes
+from caduceus.compiler.network import compile_network
+from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.network import Network
+from caduceus.spec.program_codes import device_codes
 
 
 @pytest.mark.parametrize(

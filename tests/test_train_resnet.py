@@ -13,12 +13,13 @@ from image_reference import reference
 from numpy.typing import NDArray
 from weights_files import same_arrays
 
-import data
-from compiler.split import split
-from spec import chip
-from spec.formats import ReadMode
-from spec.graph import Graph, geometries
-from spec.network import NETWORKS_DIR, Network
+import caduceus.data as data
+from caduceus.compiler.split import split
+from caduceus.spec import chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Graph, geometries
+from caduceus.spec.network import NETWORKS, Network
+from caduceus.spec.shipped import shipped_folder
 from train import random_network
 from train.export import export
 from train.topology import tasks
@@ -62,7 +63,7 @@ def test_resnet9_has_the_shapes_that_training_describes() -> None:
 
 def test_resnet9_is_exported_as_committed(tmp_path: Path) -> None:
     committed = Network.find("resnet9").graph
-    with np.load(NETWORKS_DIR / "resnet9" / committed.weights) as file:
+    with np.load(shipped_folder(NETWORKS) / "resnet9" / committed.weights) as file:
         arrays = dict(file)
     for layer in committed.nodes:
         assert arrays[f"{layer.name}.weight"].dtype == np.int8
@@ -70,7 +71,7 @@ def test_resnet9_is_exported_as_committed(tmp_path: Path) -> None:
         assert arrays[f"{layer.name}.bias"].dtype == np.float32
         assert np.abs(arrays[f"{layer.name}.weight"]).max() == 127
     export(committed, arrays, tmp_path, compressed=True)
-    shipped, description = NETWORKS_DIR / "resnet9", "network.yaml"
+    shipped, description = shipped_folder(NETWORKS) / "resnet9", "network.yaml"
     assert (tmp_path / description).read_bytes() == (shipped / description).read_bytes()
     assert same_arrays(tmp_path / committed.weights, shipped / committed.weights)
 
@@ -136,7 +137,7 @@ def made() -> dict[str, Made]:
 def test_random_networks_are_made_as_committed(made: dict[str, Made], name: str) -> None:
     """Weights to the bit; what matrix products went into, as far as their order of sums goes."""
     committed = Network.find(name).graph
-    with np.load(NETWORKS_DIR / name / committed.weights) as file:
+    with np.load(shipped_folder(NETWORKS) / name / committed.weights) as file:
         arrays = dict(file)
     assert arrays.keys() == made[name].arrays.keys()
     for key, array in made[name].arrays.items():

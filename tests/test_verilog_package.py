@@ -9,15 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from caduceus.hdl.array import pcm_array
 
-from caduceus import verilog
-from caduceus.package import names, rtlil
-from caduceus.package.contents import BLACK_BOX, EMULATED, FREE_RUNNING, LATCH, Package, package
-from caduceus.package.initial import shortened
-from caduceus.package.widths import explicit
-from hdl import pcm_array
-from spec import chip
-from spec.errors import UserError
+from caduceus.export import verilog
+from caduceus.export.package import names, rtlil
+from caduceus.export.package.contents import (
+    BLACK_BOX,
+    EMULATED,
+    FREE_RUNNING,
+    LATCH,
+    Package,
+    package,
+)
+from caduceus.export.package.initial import shortened
+from caduceus.export.package.widths import explicit
+from caduceus.spec import chip
+from caduceus.spec.errors import UserError
 from tb import test_chip, test_tile
 from tb.benches import Bench, Case, Design, Variant
 from tb.chips import sized

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from golden.reference import fp16
-from spec import formats, gdpu
+from caduceus.golden.reference import fp16
+
+from caduceus.spec import formats, gdpu
 
 LINES = gdpu.BINS // 2 - 1
 """Bins with a slope, on each side of 0."""
@@ -132,7 +133,7 @@ def best() -> list[Line]:
 
 
 def table(positive: list[Line]) -> dict[str, list[int]]:
-    """Thresholds, slopes and offsets of all bins, as `spec.gdpu` has them.
+    """Thresholds, slopes and offsets of all bins, as `caduceus.spec.gdpu` has them.
 
     A bin begins with its threshold. So that the negative side mirrors the positive one, thresholds
     there are the last inputs of the bins nearer to 0.
@@ -162,7 +163,7 @@ def error(positive: list[Line]) -> float:
 
 
 def source(positive: list[Line]) -> str:
-    """The table, and its largest error rounded up, as lines of `spec/gdpu.py`."""
+    """The table, and its largest error rounded up, as lines of `caduceus/spec/gdpu.py`."""
     rows = []
     for name, bits in table(positive).items():
         hexadecimal = [f"0x{value:04X}" for value in bits]

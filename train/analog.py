@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compiler.split import split
-from spec import formats
-from spec.chip import Chip
-from spec.graph import Geometry, Layer
+from caduceus.compiler.split import split
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.graph import Geometry, Layer
 from train import chain
 
 SATURATED_SHARE = 1e-5

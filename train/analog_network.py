@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spec import formats
-from spec.graph import Graph, Metric
+from caduceus.spec import formats
+from caduceus.spec.graph import Graph, Metric
 from train import chain
 from train.analog import AnalogLayer, quantise_image
 from train.topology import Task

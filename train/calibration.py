@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from spec import formats
+from caduceus.spec import formats
 from train.recurrence import round_int8
 from train.recurrent import CharacterModel, Scales
 from train.recurrent_task import CALIBRATION_WARM_UP

@@ -1,7 +1,7 @@
 """A matrix of more rows than the array has: its row blocks add up along a chain of tiles.
 
 Every tile adds its block's result to the INT8 partial sum of the tile before, and rounds (see
-`compiler.whole_chip`). The first tile adds the residual, where there is one.
+`caduceus.compiler.whole_chip`). The first tile adds the residual, where there is one.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spec import formats
-from spec.graph import Layer
+from caduceus.spec import formats
+from caduceus.spec.graph import Layer
 
 Read = Callable[[Tensor, Tensor], Tensor]
 """Net counts of a block from its inputs [N, y, x, rows] and its codes [rows, outputs]."""

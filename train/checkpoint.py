@@ -6,7 +6,7 @@ from pickle import UnpicklingError
 import torch
 from torch import nn
 
-from spec.errors import UserError
+from caduceus.spec.errors import UserError
 from train.analog_network import AnalogNetwork
 
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "train"

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from spec.errors import UserError
-from spec.graph import Graph
+from caduceus.spec.errors import UserError
+from caduceus.spec.graph import Graph
 
 
 def export(

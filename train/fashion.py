@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from data import cifar10, fashion_mnist
-from spec.errors import UserError
-from spec.network import NETWORKS_DIR
+from caduceus.data import cifar10, fashion_mnist
+from caduceus.spec.errors import UserError
+from caduceus.spec.network import NETWORKS
+from caduceus.spec.shipped import shipped_folder
 from train.export import prepare
 from train.recipe import RECIPES
 from train.topology import tasks
@@ -65,7 +66,7 @@ def _load(name: str, folder: Path | None, holdout: int) -> tuple[Split, Split]:
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    default=NETWORKS_DIR,
+    default=shipped_folder(NETWORKS),
     help="Folder in which a folder NAME gets the network's files; default: networks.",
 )
 @click.option(

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
-from data import characters
-from spec.errors import UserError
-from spec.network import NETWORKS_DIR, TEXT
+from caduceus.data import characters
+from caduceus.spec.errors import UserError
+from caduceus.spec.network import NETWORKS, TEXT
+from caduceus.spec.shipped import shipped_folder
 from train.export import prepare
 from train.recurrent_task import CALIBRATION_WARM_UP, SHAPES, Run, task
 
@@ -42,7 +43,7 @@ CHECKPOINTS = Path(__file__).resolve().parent.parent / "build" / "train"
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    default=NETWORKS_DIR,
+    default=shipped_folder(NETWORKS),
     help="Folder in which a folder NAME gets the network's files; default: networks.",
 )
 @click.option(
@@ -72,7 +73,7 @@ def main(
         for option, value in (("--text", text), ("--resume", resume)):
             if value and not network:
                 raise UserError(f"{option} {value}: say with --network which network it is for")
-        if text and output == NETWORKS_DIR:
+        if text and output == shipped_folder(NETWORKS):
             raise UserError(f"--text {text}: say with --output where its network should go")
         if resume and not resume.is_file():
             raise UserError(f"--resume {resume}: there is no such file")
@@ -108,7 +109,7 @@ def _run(
         training = characters.penn_treebank("train")
         measuring = characters.penn_treebank("test" if output else "valid")
     else:
-        training = measuring = characters.own_text(own or NETWORKS_DIR / name / TEXT)
+        training = measuring = characters.own_text(own or shipped_folder(NETWORKS) / name / TEXT)
     least = max(recipe.batch * recipe.steps, 2 * CALIBRATION_WARM_UP)
     if len(training) <= least:
         raise UserError(

@@ -18,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional
 
-from data.streams import IGNORED, STREAMS, WARM_UP, streams
-from spec.errors import UserError
+from caduceus.data.streams import IGNORED, STREAMS, WARM_UP, streams
+from caduceus.spec.errors import UserError
 from train.calibration import calibrate
 from train.export import export
 from train.recurrent import CharacterModel

@@ -7,9 +7,10 @@ writes `networks/conv_2016x224` and `networks/conv_32x16` again, with the same b
 
 import numpy as np
 
-from spec import formats
-from spec.graph import Graph, Input, Layer
-from spec.network import NETWORKS_DIR
+from caduceus.spec import formats
+from caduceus.spec.graph import Graph, Input, Layer
+from caduceus.spec.network import NETWORKS
+from caduceus.spec.shipped import shipped_folder
 from train.export import export
 from train.topology import INPUT_SCALE
 
@@ -56,7 +57,7 @@ def main() -> None:
         random_layer("conv_2016x224", size=3, channels=224, outputs=224, gmax=320),
         random_layer("conv_32x16", size=1, channels=32, outputs=16, gmax=formats.CELL_MAX),
     ):
-        export(network, arrays, NETWORKS_DIR / network.name)
+        export(network, arrays, shipped_folder(NETWORKS) / network.name)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ the chip, 32 tiles.
 
 import numpy as np
 
-from spec import formats
-from spec.gdpu import GATES
-from spec.graph import Graph, Input, Lstm
-from spec.network import NETWORKS_DIR
+from caduceus.spec import formats
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.graph import Graph, Input, Lstm
+from caduceus.spec.network import NETWORKS
+from caduceus.spec.shipped import shipped_folder
 from train.export import export
 from train.topology import INPUT_SCALE
 
@@ -65,7 +66,7 @@ def random_lstm(name: str) -> tuple[Graph, dict[str, np.ndarray]]:
 def main() -> None:
     """Write the network."""
     network, arrays = random_lstm("lstm_504")
-    export(network, arrays, NETWORKS_DIR / network.name, compressed=True)
+    export(network, arrays, shipped_folder(NETWORKS) / network.name, compressed=True)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.split import split
-from spec import chip, formats
-from spec.chip import Chip
-from spec.graph import Geometry, Graph, Input, Layer, Pool, geometries
-from spec.network import NETWORKS_DIR
+from caduceus.compiler.split import split
+from caduceus.spec import chip, formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.graph import Geometry, Graph, Input, Layer, Pool, geometries
+from caduceus.spec.network import NETWORKS
+from caduceus.spec.shipped import shipped_folder
 from train.export import export
 from train.topology import INPUT_SCALE
 
@@ -223,7 +224,7 @@ def networks() -> list[tuple[Graph, dict[str, NDArray]]]:
 def main() -> None:
     """Write the networks."""
     for network, arrays in networks():
-        export(network, arrays, NETWORKS_DIR / network.name, compressed=True)
+        export(network, arrays, shipped_folder(NETWORKS) / network.name, compressed=True)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spec import formats
-from spec.gdpu import GATES
+from caduceus.spec import formats
+from caduceus.spec.gdpu import GATES
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spec import formats
-from spec.gdpu import GATES
-from spec.graph import Graph, Layer, Lstm, Metric
+from caduceus.spec import formats
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.graph import Graph, Layer, Lstm, Metric
 from train.recurrence import Recurrence, Rounding, round_int8
 from train.recurrent_task import RecurrentTask
 
@@ -23,7 +23,7 @@ State = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Scales:
-    """What calibration finds: as `spec.network` describes the fields of the same names."""
+    """What calibration finds: as `caduceus.spec.network` describes the fields of the same names."""
 
     gates: tuple[float, ...]
     hidden: float

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.recurrent_plan import plan
-from spec import chip, formats
-from spec.gdpu import GATES
-from spec.graph import Graph, Input, Layer, Lstm, Metric
+from caduceus.compiler.recurrent_plan import plan
+from caduceus.spec import chip, formats
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.graph import Graph, Input, Layer, Lstm, Metric
 from train.topology import INPUT_SCALE
 
 CALIBRATION_WARM_UP = 64

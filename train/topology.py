@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from spec import chip, formats, network
-from spec.graph import Geometry, Graph, Input, Layer, Metric, Pool
+from caduceus.spec import chip, formats, network
+from caduceus.spec.graph import Geometry, Graph, Input, Layer, Metric, Pool
 
 INPUT_SCALE = float(f"{1 / formats.INT8_MAX:.8g}")
 """Real value of one INT8 step of the input: a white pixel is 1.0. As written into the file."""

@@ -1,1 +1,1 @@
-"""The command line: one file a command, and the options that several have in `options`."""
+"""The command line: one file per command, and shared options in `options`."""

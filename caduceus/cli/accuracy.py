@@ -5,7 +5,7 @@ import click
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.options import only
-from spec.formats import ReadMode
+from caduceus.spec.formats import ReadMode
 
 
 @click.command()
@@ -39,7 +39,7 @@ def accuracy(
     With --table all devices and ages of the published comparison are measured, on all cores or a
     cluster. What was measured is stored, in build/points: a run that was stopped goes on there.
     """
-    from study import accuracy_command as command
+    from caduceus.study import accuracy_command as command
 
     several = table or mvm_error
     only("--table or --mvm-error", several, context, "seeds")

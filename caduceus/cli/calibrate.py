@@ -35,7 +35,7 @@ def calibrate(
     currents over the tile's registers and streams, in both read modes, and corrects them in the
     LDPU; random vectors then say how far results are from exact products, before and after.
     """
-    from sim.calibrate_tile import Request, run
+    from caduceus.sim.calibrate_tile import Request, run
 
     request = Request(chip, simulator, seed, gain_spread, offset, noise, output)
     if not run(request, plain_console()):

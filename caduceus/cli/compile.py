@@ -8,7 +8,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
-from spec.formats import ReadMode
+from caduceus.spec.formats import ReadMode
 
 
 @click.command("compile")
@@ -28,6 +28,6 @@ def compile_program(
     replicas: Mapping[str, int] | Literal["auto"] | None,
 ) -> None:
     """Map a network to many tiles: write the program image, show what is where."""
-    from caduceus.compile import run
+    from caduceus.study.placed import run
 
     run(chip, network, ReadMode(read_mode), output, plain_console(), replicas)

@@ -8,7 +8,7 @@ import click
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.options import OutputPath, only
-from sim.paths import build_folder
+from caduceus.spec.shipped import build_folder
 
 
 @click.command("fpga")
@@ -36,7 +36,7 @@ def fpga(
 
     The board is a ULX3S with an ECP5-85F. Steps whose inputs are as before are skipped.
     """
-    from caduceus.fpga import Request, run
+    from caduceus.export.fpga import Request, run
 
     only("--synthesis", synthesis is not None, context, "design")
     only("place and route, without --synthesis", synthesis is None, context, "seed")

@@ -15,7 +15,7 @@ from caduceus.cli.run import run
 from caduceus.cli.sim import sim
 from caduceus.cli.sweep import sweep
 from caduceus.cli.verilog import verilog
-from spec.errors import UserError
+from caduceus.spec.errors import UserError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,8 +8,8 @@ from typing import Literal
 import click
 from click.core import ParameterSource
 
-from sim.paths import build_folder
-from spec.formats import ReadMode
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.shipped import build_folder
 
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]

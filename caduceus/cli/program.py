@@ -33,7 +33,7 @@ def program(
     registers. What the tile says of every device, the code of every device, and products of random
     vectors afterwards must be equal.
     """
-    from sim.program_array import Request, run
+    from caduceus.sim.program_array import Request, run
 
     request = Request(chip, devices, simulator, seed, noise, diagonals, output)
     if not run(request, plain_console()):

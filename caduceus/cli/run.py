@@ -8,7 +8,7 @@ import click
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.options import FiniteRange, only
-from spec.formats import ReadMode
+from caduceus.spec.formats import ReadMode
 
 
 @click.command("run")
@@ -52,12 +52,12 @@ def run(
     The same calls load the program and the devices' states, stream the inputs and read the results,
     whatever the target is.
     """
-    from caduceus.run import Request
-    from caduceus.run import run as run_network
-    from driver.link import Patience
-    from pcm import settings
-    from pcm.settings import Devices
-    from sim.run_target import TargetRequest
+    from caduceus.devices import settings
+    from caduceus.devices.settings import Devices
+    from caduceus.host.link import Patience
+    from caduceus.sim.run_target import TargetRequest
+    from caduceus.study.target_run import Request
+    from caduceus.study.target_run import run as run_network
 
     only("--target sim", target == "sim", context, "simulator")
     only("--target serial:PORT", target.startswith("serial:"), context, "baud", "patience")

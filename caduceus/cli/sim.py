@@ -9,7 +9,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
-from spec.formats import ReadMode
+from caduceus.spec.formats import ReadMode
 
 
 @click.command()
@@ -46,9 +46,9 @@ def sim(
     that is larger than a tile. A chain of layers that each fit one tile goes through one, layer by
     layer, and every activation is compared. Without --net the chip runs one network of either kind.
     """
-    from caduceus.sim import Request, run
-    from pcm import settings
-    from pcm.settings import Devices
+    from caduceus.devices import settings
+    from caduceus.devices.settings import Devices
+    from caduceus.study.rtl_run import Request, run
 
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(

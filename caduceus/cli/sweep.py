@@ -7,7 +7,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
-from study.ages import AGES
+from caduceus.study.ages import AGES
 
 SETTINGS = ("ideal", "hermes_odp", "hermes_tdp")
 _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": (None,)}
@@ -15,7 +15,7 @@ _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": 
 
 def _ages(_context: click.Context, _option: click.Parameter, value: str) -> tuple[float, ...]:
     """Read seconds, with commas between."""
-    from pcm.devices import OLDEST
+    from caduceus.devices.ageing import OLDEST
 
     found = []
     for part in value.split(","):
@@ -75,10 +75,10 @@ def sweep(
 
     What was measured is stored, in build/points: a run that was stopped goes on where it was.
     """
-    from data.own import measured_network
-    from spec import chip as chip_description
-    from study.farm import Workers
-    from study.sweep import Grid, run
+    from caduceus.data.own import measured_network
+    from caduceus.spec import chip as chip_description
+    from caduceus.study.farm import Workers
+    from caduceus.study.sweep import Grid, run
 
     grid = Grid(
         networks or (measured_network(chip_description.find(chip)),), chip, read_modes, pcm,

@@ -15,7 +15,7 @@ from caduceus.cli.console import plain_console
               help="Folder of the files.  [default: build/verilog/<chip>]")  # fmt: skip
 def verilog(chip: str, output: Path | None) -> None:
     """Write a chip, and a tile alone, as Verilog for other tools, and check it."""
-    from caduceus.verilog import run
+    from caduceus.export.verilog import run
 
     if not run(chip, output, plain_console()):
         sys.exit(1)

@@ -1,13 +1,13 @@
 """A GDPU slice in a compiled loop: the bits of `gdpu.step`, many times sooner."""
 
 import numpy as np
+from caduceus.golden.fast.tile import ready
+from caduceus.golden.reference import fp16, gdpu
 from numpy.typing import NDArray
 
-from golden.fast.tile import ready
-from golden.reference import fp16, gdpu
-from spec import formats
-from spec.gdpu import GATES
-from spec.program import GdpuConfig
+from caduceus.spec import formats
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.program import GdpuConfig
 
 
 class FastGdpu:
@@ -21,7 +21,7 @@ class FastGdpu:
     """
 
     def __init__(self, config: GdpuConfig) -> None:
-        from golden.fast import kernels
+        from caduceus.golden.fast import kernels
 
         self._lstm = kernels.lstm
         gdpu.check(config)

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from caduceus.golden.payload import Values
+from caduceus.golden.reference import fp16
+from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
 from numpy.typing import DTypeLike, NDArray
 
-from golden.payload import Values
-from golden.reference import fp16
-from golden.reference.pcm_array import Crossbar, reference_charges
-from spec import formats, read_noise
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import ReadMode, Steer
-from spec.pcm_state import PcmState
-from spec.program import TileConfig
+from caduceus.spec import formats, read_noise
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode, Steer
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import TileConfig
 
 BLOCK_VALUES = 128 * 256
 """Inputs or results processed together: their temporaries stay in the processor's cache."""
@@ -56,7 +56,7 @@ class FastConverters:
         phase_limit: int,
     ) -> None:
         # Here, because numba takes longer to load than all else together.
-        from golden.fast import kernels
+        from caduceus.golden.fast import kernels
 
         self._pulses, self._convert = kernels.pulses, kernels.convert
         here = (tile, slice(columns))
@@ -132,7 +132,7 @@ class FastLdpu:
     """
 
     def __init__(self, config: TileConfig, most: int) -> None:
-        from golden.fast import kernels
+        from caduceus.golden.fast import kernels
 
         self._process = kernels.process
         self.kind = np.uint16 if config.tx_binary16 else np.int8

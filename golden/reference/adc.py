@@ -11,12 +11,12 @@ offset and saturation). With q the charge of a window and z the column's noise:
 """
 
 import numpy as np
+from caduceus.golden.reference import read_noise
 from numpy.typing import NDArray
 
-from golden.reference import read_noise
-from spec import formats
-from spec.formats import ReadMode, Steer
-from spec.pcm_state import PcmState
+from caduceus.spec import formats
+from caduceus.spec.formats import ReadMode, Steer
+from caduceus.spec.pcm_state import PcmState
 
 _OFFSET_SHIFT = formats.GAIN_FRACTION - formats.OFFSET_FRACTION
 _NOISE_SHIFT = formats.GAIN_FRACTION - formats.NOISE_FRACTION - formats.SAMPLE_FRACTION

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from spec import formats
+from caduceus.spec import formats
 
 
 def from_uint12(counts: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spec import formats
+from caduceus.spec import formats
 
 _EXTRA_BITS = 52 - formats.FP16_FRACTION_BITS
 """By which a fraction in float64 is longer."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spec.feature_map import Window
+from caduceus.spec.feature_map import Window
 
 
 def vectors(window: Window, rows: int, maps: NDArray[np.int8]) -> NDArray[np.int8]:

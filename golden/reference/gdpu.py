@@ -5,13 +5,13 @@ published (Le Gallo et al. 2023), their roundings and the table of tanh are our 
 """
 
 import numpy as np
+from caduceus.golden.reference import convert, fp16
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from golden.reference import convert, fp16
-from spec import formats, gdpu
-from spec.errors import UserError
-from spec.gdpu import GATES
-from spec.program import GdpuConfig
+from caduceus.spec import formats, gdpu
+from caduceus.spec.errors import UserError
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.program import GdpuConfig
 
 _THRESHOLDS = np.array(gdpu.THRESHOLDS, dtype=np.uint16).view(np.float16)
 _SLOPES = np.array(gdpu.SLOPES, dtype=np.uint16)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from spec import formats
+from caduceus.spec import formats
 
 _PIXEL_MAX = np.iinfo(np.uint8).max
 

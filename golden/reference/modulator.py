@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spec import formats
-from spec.formats import Phase, Steer
+from caduceus.spec import formats
+from caduceus.spec.formats import Phase, Steer
 
 
 def signed_pulses(x: NDArray[np.int8], phase: Phase) -> NDArray[np.int8]:

@@ -1,12 +1,12 @@
 """The PCM crossbar: pulses on the rows become charge on the columns."""
 
 import numpy as np
+from caduceus.golden.reference import modulator
 from numpy.typing import NDArray
 
-from golden.reference import modulator
-from spec import formats
-from spec.formats import Phase, ReadMode, Steer
-from spec.pcm_state import PcmState
+from caduceus.spec import formats
+from caduceus.spec.formats import Phase, ReadMode, Steer
+from caduceus.spec.pcm_state import PcmState
 
 
 def reference_charges(

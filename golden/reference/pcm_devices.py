@@ -13,13 +13,13 @@ what was before (melt and quench). All products are rounded towards minus infini
 """
 
 import numpy as np
+from caduceus.golden.reference import read_noise
 from numpy.typing import ArrayLike, NDArray
 
-from golden.reference import read_noise
-from spec import formats
-from spec import programming as spec
-from spec.programming import Pulse
-from spec.read_noise import QUANTILES
+from caduceus.spec import formats
+from caduceus.spec import programming as spec
+from caduceus.spec.programming import Pulse
+from caduceus.spec.read_noise import QUANTILES
 
 _OCTETS = range(0, 32, 8)
 _OCTET = np.uint64(0xFF)

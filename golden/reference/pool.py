@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spec import formats
-from spec.feature_map import Pooling
+from caduceus.spec import formats
+from caduceus.spec.feature_map import Pooling
 
 
 def pool(pooling: Pooling, maps: NDArray[np.int8]) -> NDArray[np.int8]:

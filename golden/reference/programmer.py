@@ -18,17 +18,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from caduceus.golden.reference import adc
+from caduceus.golden.reference.pcm_devices import PcmDevices
 from numpy.typing import NDArray
 
-from golden.reference import adc
-from golden.reference.pcm_devices import PcmDevices
-from spec import formats
-from spec import programming as spec
-from spec.chip import Chip
-from spec.errors import UserError
-from spec.formats import Steer
-from spec.pcm_state import PcmState
-from spec.programming import Procedure, Pulse
+from caduceus.spec import formats
+from caduceus.spec import programming as spec
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import Steer
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.programming import Procedure, Pulse
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Read noise: the samples that `spec.read_noise` defines, for whole batches of reads."""
+"""Read noise: the samples that `caduceus.spec.read_noise` defines, for whole batches of reads."""
 
 from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spec import read_noise as spec
+from caduceus.spec import read_noise as spec
 
 _WORD_BITS = 32
 _HALF_BITS = 16

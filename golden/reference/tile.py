@@ -1,18 +1,18 @@
 """A tile: modulator, PCM array, converters and LDPU one after the other.
 
-`golden.fast.tile.Tile` gives the same bits many times sooner.
+`caduceus.golden.fast.tile.Tile` gives the same bits many times sooner.
 """
 
 import numpy as np
+from caduceus.golden.payload import Values
+from caduceus.golden.reference import adc, ldpu
+from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
 from numpy.typing import NDArray
 
-from golden.payload import Values
-from golden.reference import adc, ldpu
-from golden.reference.pcm_array import Crossbar, reference_charges
-from spec import formats
-from spec.chip import Chip
-from spec.pcm_state import PcmState
-from spec.program import TileConfig
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import TileConfig
 
 
 def counts(

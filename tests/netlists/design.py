@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from caduceus.bitstream import build
-from caduceus.netlist.design import Netlist, digest, synthesized
-from caduceus.package.core_file import CHIP_TOP, TILE_TOP
-from hdl.chip import GDPU_MODULE, TILE_MODULE
-from sim import tally
-from sim.chip_harness import CHIP_ARGUMENTS, write_harness
-from sim.chip_player import STREAMS
-from sim.harness_files import STREAM_SOURCES
-from spec.files import write_whole
+from caduceus.hdl.fabric.chip import GDPU_MODULE, TILE_MODULE
+
+from caduceus.export.bitstream import build
+from caduceus.export.netlist.design import Netlist, digest, synthesized
+from caduceus.export.package.core_file import CHIP_TOP, TILE_TOP
+from caduceus.sim import tally
+from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from caduceus.sim.chip_player import STREAMS
+from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.spec.files import write_whole
 from tb.benches import Bench, Design, Variant
 from tb.chip_designs import STATES
 from tb.chips import label, sized
@@ -24,7 +25,7 @@ SUMMARY = "netlist_summary.json"
 COMPARED = "compared.txt"
 """What the simulation found equal, see `tb.tally`."""
 _CONTROL = f"""`verilator_config
-// As in hdl/chip_sources.py: compiled once, linked as often as there are.
+// As in hdl/fabric/chip_sources.py: compiled once, linked as often as there are.
 hier_block -module "{TILE_MODULE}"
 hier_block -module "{GDPU_MODULE}"
 """

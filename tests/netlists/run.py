@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from caduceus.sim import runner, tally
+from caduceus.sim.results import Results
+from caduceus.sim.run_files import demand_own, only_run
+from caduceus.spec.files import write_whole
 from netlists import design, jobs
 from netlists.jobs import Job
-from sim import runner, tally
-from sim.results import Results
-from sim.run_files import demand_own, only_run
-from spec.files import write_whole
 
 _LOCK = "netlist.lock"
 _DIFFER = re.compile(r"\((\d+) of (\d+) values differ\)")

@@ -1,0 +1,111 @@
+"""What a tile is told of its block of a matrix: device codes, and how counts become INT8 steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.compiler import quantise
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import InputPart, TileConfig
+
+Content = tuple[TileConfig, NDArray[np.uint8]]
+"""Configuration and device codes of a tile."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A whole matrix, of which tiles hold blocks.
+
+    Attributes:
+        name: of the layer, for errors.
+        weight: float32 [rows, columns], in real units.
+        bias: float32 [columns], likewise.
+        gmax: code of the largest weight.
+        input_scale: real value of one INT8 step of the input.
+        output_scale: of the output, float64 [columns], or one number for all.
+    """
+
+    name: str
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    gmax: int
+    input_scale: float
+    output_scale: float | NDArray[np.float64]
+
+    @cached_property
+    def largest(self) -> float:
+        """Largest magnitude of a weight."""
+        return quantise.largest_weight(self.weight)
+
+    @cached_property
+    def cells(self) -> NDArray[np.int16]:
+        """Signed cell codes [rows, columns]."""
+        return quantise.cell_codes(self.weight, self.gmax, self.largest)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which block of a matrix a tile holds, and where it stands in its chain of partial sums.
+
+    Attributes:
+        columns: of the matrix, in the tile's order.
+        sources: rows of the matrix that each part of the tile's input vector multiplies.
+        first, last: whether it begins or ends its chain.
+        parts: where each part goes in the input vector; None for one that begins at 0.
+    """
+
+    columns: NDArray[np.intp]
+    sources: Sequence[range]
+    first: bool
+    last: bool
+    parts: Sequence[InputPart] | None = None
+
+
+def content(
+    matrix: Matrix, place: Place, chip: Chip, read_mode: ReadMode, **options: object
+) -> Content:
+    """Configuration and codes, uint8 [rows, columns, 4], of the tile that holds a block.
+
+    Args:
+        matrix: of which it is a block.
+        place: which.
+        chip: gives the nominal gain, and the type of partial sums.
+        read_mode: of the tile.
+        options: more of its `TileConfig`; `relu_2` holds at the chain's end only.
+
+    Raises:
+        UserError: a constant does not fit binary16.
+    """
+    parts = place.parts or (InputPart(0, len(place.sources[0])),)
+    rows = parts[-1].start + parts[-1].length
+    cells = np.zeros((rows, len(place.columns)), dtype=np.int16)
+    for part, source in zip(parts, place.sources, strict=True):
+        block = matrix.cells[source.start : source.stop, place.columns]
+        cells[part.start : part.start + part.length] = block
+    output_scale = matrix.output_scale
+    if isinstance(output_scale, np.ndarray):
+        output_scale = output_scale[place.columns]
+    steps = quantise.Steps(
+        matrix.name, matrix.gmax, matrix.largest, matrix.input_scale, output_scale
+    )
+    bias = matrix.bias[place.columns]
+    bias = bias if place.last else np.zeros_like(bias)
+    binary16 = chip.link.partial_sums == "binary16"
+    relu = bool(options.pop("relu_2", False)) and place.last
+    added = bool(options.pop("rx_enable", False)) or not place.first
+    config = TileConfig(
+        read_mode=read_mode,
+        rows=rows,
+        columns=len(place.columns),
+        constants=quantise.column_constants(steps, bias, chip),
+        relu_2=relu,
+        rx_enable=added,
+        rx_binary16=binary16 and not place.first,
+        tx_binary16=binary16 and not place.last,
+        **options,
+    )
+    return config, quantise.device_codes(cells)

@@ -1,0 +1,388 @@
+"""Whether the buffers of a program's tiles suffice for its images, by how much not, and why.
+
+The program is run with packets for values. A source of packets sends one when all tiles that it
+goes to have room for it, which is stricter than the chip: that delivers to each as it can, and has
+room on its links besides. A tile makes its results one after another, each when its pixels are in
+the activation buffer and its RX packet in the RX buffer. No two streams share a link (that is
+checked, too), so nothing else can keep a packet from moving. What each part does depends on the
+packets that it got and not on when, a Kahn process network with bounded buffers: if it stops in one
+order of events it stops in every order, and more room never makes one stop. So one run decides, and
+it decides for any number of images as soon as the chip is found between two images in a state in
+which it was before.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import INPUT, RX
+from caduceus.spec.feature_map import Window
+from caduceus.spec.paths import Stream, demand_one_source
+from caduceus.spec.program import Program, TileProgram
+from caduceus.spec.program_codes import computing
+from caduceus.spec.streams import trace
+
+IMAGES_MAX = 64
+"""Images after which the state must have come back: buffers hold parts of a few."""
+
+Place = tuple[int, str]
+"""A buffer: tile, and `fabric.INPUT` or `fabric.RX`."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a buffer of a tile must hold.
+
+    Attributes:
+        tile: the tile; sink: which of its buffers.
+        bytes: that are enough, if all other buffers have what is needed of them.
+        limit: that there are.
+    """
+
+    tile: int
+    sink: str
+    bytes: int
+    limit: int
+
+
+class TooSmall(UserError):
+    """Buffers do not suffice."""
+
+
+def check(program: Program, chip: Chip) -> None:
+    """Refuse a program that could stop because a buffer is full, or whose streams share links.
+
+    Raises:
+        TooSmall: buffers are too small; the sentence says which, and by how many bytes.
+        UserError: streams share a link, or the program is not as `spec.streams.trace` demands.
+    """
+    demand_one_source(program, chip)
+    _check_links(trace(program, chip).streams)
+    flow = _Flow(program, chip, {})
+    if not flow.blocked():
+        return
+    lacking = [need for need in needs(program, chip) if need.bytes > need.limit]
+    told = ", ".join(
+        f"the {'activation' if need.sink == INPUT else 'RX'} buffer of tile {need.tile} "
+        f"({_name(program, need.tile)}) by {need.bytes - need.limit} bytes"
+        for need in lacking
+    )
+    raise TooSmall(
+        f"network {program.network} on chip {chip.name}: buffers are too small: {told}: allowed is "
+        f"what fits buffers.activation = {chip.buffers.activation} and buffers.rx = "
+        f"{chip.buffers.rx}"
+    )
+
+
+def needs(program: Program, chip: Chip) -> tuple[Need, ...]:
+    """What every buffer that pixels or RX packets wait in must hold for the program not to stop.
+
+    Found as Parks did (1995): with the least room that each tile can work with, and a place more
+    for whatever stops the program, until nothing does.
+
+    Raises:
+        UserError: the program stops for another reason than a full buffer.
+    """
+    flow, sizes = _Flow(program, chip, _least(program)), _sizes(program, chip)
+    while True:
+        full = flow.blocked()
+        if not full:
+            break
+        # Of the buffers in the way, the one that is cheapest to enlarge.
+        flow.enlarge(min(full, key=lambda place: (sizes[place], place)))
+    limits = {INPUT: chip.buffers.activation, RX: chip.buffers.rx}
+    return tuple(
+        Need(tile, sink, count * sizes[tile, sink], limits[sink])
+        for (tile, sink), count in sorted(flow.room().items())
+    )
+
+
+def _name(program: Program, number: int) -> str:
+    (tile,) = (tile for tile in program.tiles if tile.tile == number)
+    return tile.block.layer if tile.block else "no layer"
+
+
+def _check_links(streams: tuple[Stream, ...]) -> None:
+    taken: dict[str, int] = {}
+    for stream in streams:
+        for hop in stream.hops:
+            for sink, name in zip(hop.sinks, hop.channels, strict=True):
+                if sink in (INPUT, RX):
+                    continue
+                if name in taken:
+                    raise UserError(
+                        f"program: streams {taken[name]} and {stream.number} share {name}: allowed "
+                        "where tiles gather from feature maps is one stream a link"
+                    )
+                taken[name] = stream.number
+
+
+def _sizes(program: Program, chip: Chip) -> dict[Place, int]:
+    """Bytes that a pixel, or an RX packet, takes, by buffer."""
+    found = {}
+    for tile in computing(program):
+        window = tile.config.window
+        found[tile.tile, INPUT] = window.channels if window else tile.config.rows
+        if tile.config.rx_enable:
+            found[tile.tile, RX] = chip.rx_place(tile.config.rx_bytes)
+    return found
+
+
+def _least(program: Program) -> dict[Place, int]:
+    """Room without which a tile could make nothing: a window's pixels, and one RX packet."""
+    found = {}
+    for tile in computing(program):
+        window = tile.config.window
+        found[tile.tile, INPUT] = 1
+        if window is not None:
+            newest, oldest = _bounds(window, tile.config.rows)
+            found[tile.tile, INPUT] = max(
+                1, *(last - first + 1 for last, first in zip(newest, oldest, strict=False))
+            )
+        if tile.config.rx_enable:
+            found[tile.tile, RX] = 1
+    return found
+
+
+@cache
+def _bounds(window: Window, rows: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """By result, its last pixel, and the first that it or a later one is made of."""
+    return (
+        tuple(window.newest(result, rows) for result in range(window.results)),
+        tuple(window.oldest(result) for result in range(window.results + 1)),
+    )
+
+
+class _Tile:
+    """A tile: what it has, and what it makes of it.
+
+    Attributes:
+        made: results so far.
+        packets: of pixels, that came.
+        waiting: RX packets that wait; added: those that came.
+    """
+
+    def __init__(self, tile: TileProgram, room: dict[Place, int], chip: Chip) -> None:
+        config = tile.config
+        self.config, self.window = config, config.window
+        self.made = self.packets = self.waiting = self.added = 0
+        self.parts = len(config.input_parts)
+        window = config.window
+        capacity = window.capacity(chip) if window else 1
+        self.capacity = room.get((tile.tile, INPUT), capacity)
+        rx_packets = chip.buffers.rx // chip.rx_place(config.rx_bytes)
+        self.rx_capacity = room.get((tile.tile, RX), rx_packets if config.rx_enable else 0)
+        self.results = 1
+        if window is not None:
+            self.results, self.pixels = window.results, window.pixels
+            self.newest, self.oldest = _bounds(window, config.rows)
+
+    @property
+    def released(self) -> int:
+        """Pixels that are no longer needed."""
+        image, result = divmod(self.made, self.results)
+        if self.window is None:
+            return self.made
+        return image * self.pixels + self.oldest[result]
+
+    def turn(self, sink: str) -> int | None:
+        """Which part must come next; None if any may."""
+        if sink == RX:
+            return self.added % self.config.rx_parts if self.config.rx_parts > 1 else None
+        return self.packets % self.parts if self.window is not None and self.parts > 1 else None
+
+    def has_room(self, sink: str, part: int) -> bool:
+        """Whether a packet of that part may come."""
+        if self.turn(sink) not in (None, part):
+            return False
+        if sink == RX:
+            return self.waiting < self.rx_capacity
+        per_pixel = self.window.packets if self.window else self.parts
+        first = self.packets % per_pixel == 0
+        return not first or self.packets // per_pixel - self.released < self.capacity
+
+    def take(self, sink: str) -> None:
+        """A packet comes."""
+        if sink == RX:
+            self.waiting += 1
+            self.added += 1
+        else:
+            self.packets += 1
+
+    def ready(self) -> bool:
+        """Whether everything is there that the next result is made of."""
+        if self.config.rx_enable and not self.waiting:
+            return False
+        image, result = divmod(self.made, self.results)
+        if self.window is None:
+            return self.packets >= (self.made + 1) * self.parts
+        newest = image * self.pixels + self.newest[result] + 1
+        return self.packets // self.window.packets >= newest
+
+    def sends(self) -> bool:
+        """Whether a packet leaves with the next result."""
+        pooling = self.config.pooling
+        if pooling is None:
+            return True
+        row, column = divmod(self.made % self.results, pooling.width)
+        size = pooling.size
+        inside = row < pooling.down * size and column < pooling.across * size
+        return inside and row % size == size - 1 and column % size == size - 1
+
+    def make(self) -> None:
+        """Make the next result."""
+        self.made += 1
+        self.waiting -= self.config.rx_enable
+
+    def state(self, images: int) -> tuple[int, ...]:
+        """What is different from after `images` images with nothing under way."""
+        window = self.window
+        pixels = window.pixels * window.packets if window else self.parts
+        return (
+            self.made - images * self.results,
+            self.packets - images * pixels,
+            self.added - images * self.results * self.config.rx_enable,
+            self.waiting,
+        )
+
+
+class _Flow:
+    """A program's packets. `room` overrides capacities, in pixels and RX packets."""
+
+    def __init__(self, program: Program, chip: Chip, room: dict[Place, int]) -> None:
+        self._program = program
+        self._tiles = {tile.tile: _Tile(tile, room, chip) for tile in computing(program)}
+        tables = {
+            tile.tile: {route.stream: route.part for route in tile.routes} for tile in program.tiles
+        }
+        self._senders: dict[tuple[int, str, int], int | None] = {}
+        self._ends: dict[int | None, list[list[tuple[int, str, int]]]] = defaultdict(list)
+        streams = trace(program, chip).streams
+        for stream in streams:
+            ends = [
+                (tile, sink, tables[tile][stream.number])
+                for sink in (INPUT, RX)
+                for tile in stream.ends(sink)
+            ]
+            self._ends[stream.producer].append(ends)
+            for tile, sink, part in ends:
+                turns = sink == INPUT or self._tiles[tile].config.rx_parts > 1
+                self._senders[tile, sink, part if turns else 0] = stream.producer
+        (last,) = {
+            stream.producer
+            for stream in streams
+            for output in program.outputs[:1]
+            if stream.number == output.stream
+        }
+        self._last = last
+        # The host's streams, each of which sends its own packets.
+        self._sent = [0] * len(self._ends[None])
+
+    def room(self) -> dict[Place, int]:
+        """Capacities of all buffers, in pixels and RX packets."""
+        found = {(number, INPUT): tile.capacity for number, tile in self._tiles.items()}
+        return found | {
+            (number, RX): tile.rx_capacity
+            for number, tile in self._tiles.items()
+            if tile.config.rx_enable
+        }
+
+    def enlarge(self, place: Place) -> None:
+        """Give a buffer one place more."""
+        number, sink = place
+        if sink == RX:
+            self._tiles[number].rx_capacity += 1
+        else:
+            self._tiles[number].capacity += 1
+
+    def blocked(self) -> list[Place]:
+        """Buffers that are full when the program has stopped; empty if it never does.
+
+        It begins, or goes on, where the program stands.
+        """
+        seen = set()
+        begun = self._images()
+        for images in range(begun + 1, begun + IMAGES_MAX + 1):
+            while self._images() < images:
+                if not self._step():
+                    return self._full()
+            state = tuple(tile.state(images) for tile in self._tiles.values())
+            sent = tuple(s - images * self._program.input_pixels for s in self._sent)
+            if (state, sent) in seen:
+                return []
+            seen.add((state, sent))
+        raise UserError(
+            f"network {self._program.network}: after {IMAGES_MAX} images the chip is still in a "
+            "new state: allowed is a program that comes to rest in a period"
+        )
+
+    def _images(self) -> int:
+        """Images whose last output has left."""
+        if self._last is None:
+            return self._sent[0] // self._program.input_pixels
+        tile = self._tiles[self._last]
+        return tile.made // tile.results
+
+    def _fits(self, ends: list[tuple[int, str, int]]) -> bool:
+        return all(self._tiles[tile].has_room(sink, part) for tile, sink, part in ends)
+
+    def _send(self, ends: list[tuple[int, str, int]]) -> None:
+        for tile, sink, _ in ends:
+            self._tiles[tile].take(sink)
+
+    def _step(self) -> bool:
+        """Everything that can happen once; whether anything did."""
+        happened = sent = False
+        for number, tile in self._tiles.items():
+            while tile.ready():
+                (ends,) = self._ends[number] or [[]]
+                sends = tile.sends()
+                if sends and not self._fits(ends):
+                    break
+                tile.make()
+                if sends:
+                    self._send(ends)
+                happened = True
+                if number == self._last and tile.made % tile.results == 0:
+                    return True
+        for index, ends in enumerate(self._ends[None]):
+            # Only when nothing else can happen: so that the state between images comes back soon.
+            if not happened and self._fits(ends):
+                self._send(ends)
+                self._sent[index] += 1
+                sent = True
+        return happened or sent
+
+    def _full(self) -> list[Place]:
+        """The full buffers in the ring of what waits for what, now that nothing can happen.
+
+        Everything waits for something, so following it from anywhere leads into a ring.
+        """
+        node, seen = self._last, {}
+        way: list[tuple[int | None, Place | None]] = []
+        while node not in seen:
+            seen[node] = len(way)
+            other, full = self._waits_for(node)
+            way.append((node, full))
+            node = other
+        return sorted({full for _, full in way[seen[node] :] if full is not None})
+
+    def _waits_for(self, node: int | None) -> tuple[int | None, Place | None]:
+        """What a tile, or the image (None), waits for, and the full buffer in between."""
+        if node is not None and not self._tiles[node].ready():
+            tile = self._tiles[node]
+            if tile.config.rx_enable and not tile.waiting:
+                return self._senders[node, RX, tile.added % tile.config.rx_parts], None
+            return self._senders[node, INPUT, tile.packets % tile.parts], None
+        for ends in self._ends[node]:
+            for tile, sink, part in ends:
+                held = self._tiles[tile]
+                if held.has_room(sink, part):
+                    continue
+                turn = held.turn(sink)
+                if turn not in (None, part):
+                    return self._senders[tile, sink, turn], None
+                return tile, (tile, sink)
+        raise UserError(f"network {self._program.network}: tiles wait for packets that never come")

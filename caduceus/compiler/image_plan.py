@@ -1,0 +1,275 @@
+"""What the tiles of a convolutional network hold: matrices cut into blocks, blocks into chains.
+
+Row blocks of a matrix add up along a chain of tiles, as published. A residual is what the chain's
+first tile adds, so that each tile has one RX stream (our choice). The slowest layers may have
+several chains with the same weights, replicas, which take columns of the results in turn.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from caduceus.compiler.split import cut
+from caduceus.spec import fabric
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.feature_map import Pooling, Window
+from caduceus.spec.graph import Geometry, Graph, Layer, geometries
+from caduceus.spec.program import Block, InputPart
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """A layer as it is on the chip.
+
+    Attributes:
+        layer, geometry: what it is; a dense layer is a convolution as large as its input.
+        source: layer that it is given the output of; None for the image.
+        rows, columns: ranges of its matrix; every row block with every column block is a tile.
+        replicas: how often all of them are there.
+    """
+
+    layer: Layer
+    geometry: Geometry
+    source: str | None
+    rows: tuple[range, ...]
+    columns: tuple[range, ...]
+    replicas: int = 1
+
+    @property
+    def kernel(self) -> int:
+        """Height and width of the kernel."""
+        return self.geometry.input[0] if self.layer.op == "dense" else self.layer.kernel
+
+    @property
+    def pool(self) -> int:
+        """Height and width of a pooling window, 1 without."""
+        return self.layer.pool.size if self.layer.pool else 1
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that it takes."""
+        return len(self.rows) * len(self.columns) * self.replicas
+
+    def chains(self) -> list[list[Block]]:
+        """Its chains, replica after replica, each from its first tile to its last."""
+        return [
+            [Block(self.layer.name, k, j, replica) for k in range(len(self.rows))]
+            for replica in range(self.replicas)
+            for j in range(len(self.columns))
+        ]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A packet that a tile is sent for every pixel, or for every so many.
+
+    Attributes:
+        block: last of the chain whose results it is; None for the image.
+        part: as which part, or in which turn.
+        start, length: the bytes of it that the tile keeps.
+    """
+
+    block: Block | None
+    part: int
+    start: int
+    length: int
+
+
+class NetworkPlan:
+    """All layers of a network, cut for a chip.
+
+    Args:
+        graph: the network's graph.
+        chip: the chip description.
+        replicas: by layer, how many chains take its results in turn; 1 for those not named.
+
+    Raises:
+        UserError: a layer cannot be run by gathering and pooling tiles, or not in that many
+            replicas; there is no such layer.
+    """
+
+    def __init__(self, graph: Graph, chip: Chip, replicas: Mapping[str, int]) -> None:
+        self.graph, self.chip = graph, chip
+        self.layers: dict[str, LayerPlan] = {}
+        shapes = geometries(graph)
+        for layer, geometry, source in zip(graph.nodes, shapes, graph.inputs, strict=True):
+            self.layers[layer.name] = self._planned(
+                layer, geometry, source, replicas.get(layer.name, 1)
+            )
+        used = {graph.nodes[-1].name, *graph.inputs}
+        used |= {layer.residual for layer in graph.nodes}
+        for name in self.layers:
+            if name not in used:
+                raise UserError(
+                    f"network {graph.name}: layer {name}: nobody takes its output: allowed is "
+                    "the last layer, or one that another is given the output of"
+                )
+        for layer in self.layers.values():
+            for chain in layer.chains():
+                self._check_residual(chain[0])
+        unknown = sorted(set(replicas) - set(self.layers))
+        if unknown:
+            raise UserError(
+                f"replicas of layer {unknown[0]}: network {graph.name} has none of that name: "
+                f"allowed are {', '.join(self.layers)}"
+            )
+
+    def _planned(
+        self, layer: Layer, geometry: Geometry, source: str | None, replicas: int
+    ) -> LayerPlan:
+        where = f"network {self.graph.name}: layer {layer.name}"
+        array, most = self.chip.array, fabric.PAYLOAD_MAX
+        planned = LayerPlan(
+            layer,
+            geometry,
+            source,
+            cut(geometry.rows, min(array.rows, most)),
+            cut(layer.outputs, min(array.columns, most)),
+            replicas,
+        )
+        height, width, channels = geometry.input
+        if layer.op == "dense" and height != width:
+            raise UserError(
+                f"{where}: its input has {height}x{width} pixels: allowed on a whole chip are as "
+                "many rows as columns"
+            )
+        if channels > most and source is None:
+            raise UserError(f"{where}: {channels} channels: allowed on a whole chip are {most}")
+        if layer.pool and layer.pool.stride != layer.pool.size:
+            raise UserError(
+                f"{where}: pool.stride = {layer.pool.stride}: allowed on a whole chip is pool.size "
+                f"({layer.pool.size})"
+            )
+        if replicas > 1:
+            across = geometry.output[1]
+            if layer.residual:
+                raise UserError(f"{where}: replicas with a residual: allowed are layers without")
+            if across % (planned.pool * replicas):
+                raise UserError(
+                    f"{where}: {replicas} replicas: allowed are such that {across} columns of "
+                    f"results are a multiple of {planned.pool} times as many"
+                )
+        return planned
+
+    def _check_residual(self, block: Block) -> None:
+        """Demand that a tile keeps the same of a stream that it both gathers from and adds.
+
+        An entry of its route table says what it keeps, and there is one a stream.
+        """
+        gathered = {feed.block: feed for feed in self.feeds(block)}
+        for feed in self.residuals(block):
+            if gathered.get(feed.block, feed) != feed:
+                layer = self.layers[block.layer].layer
+                raise UserError(
+                    f"network {self.graph.name}: layer {layer.name}: residual {layer.residual} "
+                    "is its input, too, and a tile would keep some channels of it to gather from "
+                    "and others to add: allowed is the output of another layer, or where both are "
+                    "the same channels"
+                )
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that the network takes."""
+        return sum(plan.tiles for plan in self.layers.values())
+
+    @property
+    def last(self) -> LayerPlan:
+        """The layer whose output is the network's."""
+        return self.layers[self.graph.nodes[-1].name]
+
+    def senders(self, layer: str | None) -> list[list[tuple[Block | None, range]]]:
+        """Who sends a layer's pixels, or the image's: by replica, a packet for each column block.
+
+        Each with the channels that it has.
+        """
+        if layer is None:
+            return [[(None, range(self.graph.input.channels))]]
+        plan = self.layers[layer]
+        end = len(plan.rows) - 1
+        return [
+            [(Block(layer, end, j, r), columns) for j, columns in enumerate(plan.columns)]
+            for r in range(plan.replicas)
+        ]
+
+    def _kept(self, plan: LayerPlan, block: Block) -> range:
+        """Channels of a pixel that a block's rows are made of."""
+        channels = plan.geometry.input[2]
+        rows = plan.rows[block.rows]
+        first, last = rows.start // channels, (rows.stop - 1) // channels
+        if first == last:
+            return range(rows.start % channels, (rows.stop - 1) % channels + 1)
+        return range(channels)
+
+    def feeds(self, block: Block) -> list[Feed]:
+        """Packets of pixels that a block's tile is sent, in the order of their turns."""
+        plan = self.layers[block.layer]
+        kept, units = self._kept(plan, block), self.chip.link.units
+        found: list[Feed] = []
+        for packets in self.senders(plan.source):
+            for sender, channels in packets:
+                start = max(kept.start, channels.start) - channels.start
+                stop = min(kept.stop, channels.stop) - channels.start
+                if start < stop:
+                    start -= start % units  # a slice begins with a beat
+                    found.append(Feed(sender, len(found), start, stop - start))
+        return found
+
+    def residuals(self, block: Block) -> list[Feed]:
+        """Packets that the first tile of a chain adds, in the order of their turns."""
+        plan = self.layers[block.layer]
+        if plan.layer.residual is None or block.rows:
+            return []
+        senders = self.senders(plan.layer.residual)
+        length = len(plan.columns[block.columns])
+        return [
+            Feed(packets[block.columns][0], replica, 0, length)
+            for replica, packets in enumerate(senders)
+        ]
+
+    def window(self, block: Block) -> Window:
+        """What a block's tile gathers."""
+        plan = self.layers[block.layer]
+        height, width, channels = plan.geometry.input
+        rows = plan.rows[block.rows]
+        feeds = self.feeds(block)
+        turns = len(self.senders(plan.source))
+        mine = feeds[: len(feeds) // turns]
+        # Where the first kept byte is among the pixel's channels.
+        first = self._kept(plan, block).start
+        ahead = first - next(
+            channels.start + mine[0].start
+            for sender, channels in self.senders(plan.source)[0]
+            if sender == mine[0].block
+        )
+        position, channel = divmod(rows.start, channels)
+        across = plan.geometry.output[1]
+        period = plan.pool * plan.replicas
+        several = plan.replicas > 1
+        return Window(
+            height=height,
+            width=width,
+            channels=sum(feed.length for feed in mine),
+            kernel=plan.kernel,
+            stride=plan.layer.stride,
+            padding=plan.layer.padding,
+            position=position,
+            channel=channel - first + ahead,
+            group=plan.pool if several else 1,
+            groups=across // period if several else across,
+            period=period if several else 1,
+            first=block.replica * plan.pool,
+            packets=len(mine),
+        )
+
+    def parts(self, block: Block) -> tuple[InputPart, ...]:
+        """Packets that come to a block's tile in turn; empty if there is one."""
+        feeds = self.feeds(block)
+        return tuple(InputPart(0, feed.length) for feed in feeds) if len(feeds) > 1 else ()
+
+    def pooling(self, block: Block) -> Pooling | None:
+        """How the last tile of a chain pools."""
+        plan = self.layers[block.layer]
+        if plan.layer.pool is None or block.rows < len(plan.rows) - 1:
+            return None
+        height, width, _ = plan.geometry.output
+        return Pooling(plan.layer.pool.kind, plan.pool, height, width // plan.replicas)

@@ -1,0 +1,84 @@
+"""The one way from a network to a program: quantize, split, place, route, check."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.compiler.images import compile_images
+from caduceus.compiler.lower import Way, way
+from caduceus.compiler.recurrent import compile_recurrent
+from caduceus.compiler.replicas import best_replicas
+from caduceus.compiler.whole_chip import compile_layer
+from caduceus.spec import formats, program_check
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Graph, Layer, geometries
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program, ProgramTensor
+
+Replicas = Mapping[str, int] | Literal["auto"] | None
+"""By layer how many chains of tiles take its results in turn, `auto` for as many as help."""
+
+
+def compile_network(
+    network: Network,
+    chip: Chip,
+    read_mode: ReadMode,
+    replicas: Replicas = None,
+    *,
+    largest_code: int = formats.CELL_MAX,
+    sample: NDArray[np.int8] | None = None,
+) -> Program:
+    """Map `network` to `chip`.
+
+    Args:
+        network: of any kind.
+        chip: the chip description.
+        read_mode: of every tile.
+        replicas: of layers that stream feature maps.
+        largest_code: largest code of a cell that the devices can hold; a layer whose `gmax` is
+            larger has its largest weight there.
+        sample: typical inputs, int8 [n, ...] of the network's input shape in any form, of a
+            recurrent network steps of one sequence; None where there are none.
+
+    Raises:
+        UserError: the network does not fit the chip, a constant does not fit binary16, there are no
+            routes or a buffer is too small, the program could deadlock, or there can be no such
+            replicas.
+    """
+    graph, kind = network.graph, way(network.graph)
+    if kind is Way.MAPS:
+        if replicas == "auto":
+            replicas = best_replicas(network, chip, read_mode, largest_code)
+        program = compile_images(network, chip, read_mode, largest_code, replicas)
+    elif replicas:
+        raise UserError(
+            f"replicas of network {network.name}: allowed is one that takes images end to end"
+        )
+    elif kind is Way.RECURRENT:
+        program = compile_recurrent(network, chip, read_mode, largest_code)
+    else:
+        program = compile_layer(network, chip, read_mode, largest_code)
+    program = replace(
+        program,
+        input=ProgramTensor(graph.input.shape, graph.input.scale),
+        output=_output(graph),
+        symbols=graph.input.symbols,
+        embedding=network.embedding,
+        sample=None if sample is None else program.vectors(sample),
+        largest_code=largest_code,
+    )
+    program_check.check(program, chip)
+    return program
+
+
+def _output(graph: Graph) -> ProgramTensor:
+    """The last node's tensor: a map of a convolution, else a vector."""
+    last = graph.nodes[-1]
+    is_map = isinstance(last, Layer) and last.op == "conv"
+    shape = geometries(graph)[-1].pooled if is_map else (last.outputs,)
+    return ProgramTensor(shape, last.output_scale)

@@ -1,0 +1,136 @@
+"""Which tile holds which part of a recurrent network.
+
+As published: each GDPU slice has a column of tiles above it, through which the partial sums of its
+units' gates run: first the input's row blocks, then the hidden state's. The dense layer is below.
+Where the rows of input and hidden state fit one array together, they share it (our choice).
+"""
+
+from dataclasses import dataclass
+
+from caduceus.compiler.lower import Recurrent, recurrent
+from caduceus.compiler.split import cut, split
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import PARTS, PAYLOAD_MAX
+from caduceus.spec.graph import Graph
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a tile holds: some rows of the network's matrices, for some columns of them.
+
+    Attributes:
+        layer: `gates` or `dense`.
+        inputs: the part of the input vector that it multiplies; empty if none.
+        slices: GDPU slices whose hidden units it multiplies; empty if none.
+        columns: for `gates` the GDPU slice whose gates it computes, for `dense` the number of the
+            column block.
+        last: it is the last of its chain of partial sums.
+    """
+
+    layer: str
+    inputs: range
+    slices: range
+    columns: int
+    last: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a recurrent network goes.
+
+    Attributes:
+        units: hidden units of each GDPU slice.
+        groups: slices whose hidden units make up an input vector together: row blocks of the
+            hidden state.
+        inputs: row blocks of the input; empty where it shares tiles with the hidden state.
+        outputs: column blocks of the dense layer.
+        tiles: what every computing tile holds.
+        roots: for each group, the tile where its slices' hidden states come together.
+    """
+
+    units: tuple[range, ...]
+    groups: tuple[range, ...]
+    inputs: tuple[range, ...]
+    outputs: tuple[range, ...]
+    tiles: dict[int, Block]
+    roots: tuple[int, ...]
+
+    def chain(self, layer: str, columns: int) -> list[int]:
+        """Tiles of a chain of partial sums, in its order."""
+        return [
+            tile
+            for tile, block in self.tiles.items()
+            if (block.layer, block.columns) == (layer, columns)
+        ]
+
+
+def padded(length: int, chip: Chip) -> int:
+    """Rows that a part of an input vector takes: parts start at a multiple of a beat's bytes."""
+    units = chip.link.units
+    return -(-length // units) * units
+
+
+def plan(graph: Graph, chip: Chip) -> Plan:
+    """Cut the matrices of a recurrent graph into blocks, and give each a tile.
+
+    Raises:
+        UserError: the graph is no LSTM with or without a dense layer, or there are not enough
+            slices, or not enough tiles where they are needed.
+    """
+    network = recurrent(graph)
+    hidden, size, grid = network.lstm.hidden, network.size, chip.grid
+    most = chip.gdpu.slices * chip.gdpu.units
+    _demand(
+        hidden <= most, network, f"has {hidden} hidden units", chip,
+        f"{most} ({chip.gdpu.slices} GDPU slices of {chip.gdpu.units})",
+    )  # fmt: skip
+    units = cut(hidden, chip.gdpu.units)
+    place = padded(len(units[0]), chip)
+    rows = min(chip.array.rows, PAYLOAD_MAX)
+    groups = cut(len(units), min(rows // place, PARTS))
+    shared = (
+        len(groups) == 1 and padded(size, chip) + place * len(units) <= rows and len(units) < PARTS
+    )
+    inputs = () if shared else split(size, 1, chip).rows
+    outputs = split(1, network.dense.outputs, chip).columns if network.dense else ()
+
+    tiles: dict[int, Block] = {}
+    row = grid.rows // 2  # of the tiles below the GDPU
+    length = len(inputs) + len(groups)
+    _demand(
+        length <= row, network, f"needs {length} tiles above every GDPU slice", chip,
+        f"{row} (half of its rows)",
+    )  # fmt: skip
+    _demand(
+        len(groups) <= 2, network, f"has {len(groups)} row blocks of the hidden state", chip, "2"
+    )
+    for column in range(len(units)):
+        for step in range(length):
+            at = step - len(inputs)
+            block = Block(
+                "gates",
+                inputs[step] if at < 0 else range(size) if shared else range(0),
+                groups[at] if at >= 0 else range(0),
+                column,
+                step == length - 1,
+            )
+            tiles[(row - length + step) * grid.columns + column] = block
+    fits = len(outputs) <= grid.rows - row
+    _demand(
+        fits, network, f"has {len(outputs)} column blocks of its dense layer", chip,
+        f"{grid.rows - row} (rows below the GDPU)",
+    )  # fmt: skip
+    # Of two groups one goes west and the other one east, so that their ways do not meet.
+    first = row * grid.columns
+    roots = (first, first + len(units) - 1)[-len(groups) :]
+    for number, group in enumerate(groups):
+        for block in range(len(outputs)):
+            tile = roots[number] + block * grid.columns
+            tiles[tile] = Block("dense", range(0), group, block, number == len(groups) - 1)
+    return Plan(units, groups, inputs, outputs, tiles, roots)
+
+
+def _demand(condition: bool, network: Recurrent, what: str, chip: Chip, allowed: str) -> None:
+    if not condition:
+        raise UserError(f"network {network.name} {what}: chip {chip.name} allows {allowed}")

@@ -1,0 +1,58 @@
+"""Each chip's own networks: what runs when none is named."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.network import Network
+
+
+@dataclass(frozen=True)
+class Own:
+    """Networks of a chip.
+
+    Attributes:
+        run: those that run on it.
+        measured: the one that accuracies and sweeps are of; None if none of a size to be measured.
+    """
+
+    run: tuple[str, ...]
+    measured: str | None
+
+
+OWN: Mapping[str, Own] = {
+    "hermes": Own(("resnet9", "lstm_ptb"), "resnet9"),
+    "caduceus": Own(("resnet9", "lstm_ptb"), "resnet9"),
+    "tiny": Own(("resnet_tiny", "lstm_tiny"), "fashion_tiny"),
+    "ulx3s": Own(("conv_32x16", "lstm_tiny"), None),
+}
+"""By chip; the others need a network by name."""
+
+
+def networks_of(chip: Chip, name: str | None) -> tuple[str, ...]:
+    """The networks that are meant by `name`: it, or those that run on the chip if None.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name:
+        return (name,)
+    if chip.name not in OWN:
+        raise UserError(
+            f"chip {chip.name} has no network of its own: name one of "
+            f"{', '.join(Network.available())}"
+        )
+    return OWN[chip.name].run
+
+
+def measured_network(chip: Chip) -> str:
+    """Name of the network that a chip is measured with if none is named.
+
+    Raises:
+        UserError: it has none.
+    """
+    own = OWN.get(chip.name)
+    if own is None or own.measured is None:
+        raise UserError(f"chip {chip.name} has no network of its own: name one with --net")
+    return own.measured

@@ -1,0 +1,95 @@
+"""Test images: a few that come with the project, all of them where the data set is installed."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.data import cifar10, fashion_mnist
+from caduceus.data.missing import Missing
+from caduceus.golden.reference import host
+from caduceus.spec.errors import UserError
+from caduceus.spec.graph import Graph
+from caduceus.spec.shipped import shipped_folder
+
+CIFAR10_VARIABLE = "CIFAR10"
+"""Environment variable that names the folder of the CIFAR-10 files."""
+_RANDOM_SEED = 2023
+_SHIPPED = "fashion_mnist_test20.npz"
+
+
+def first(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The first `count` test images of Fashion-MNIST, uint8 [count, 28, 28], and their labels.
+
+    Raises:
+        UserError: there are not so many, or not without the data set.
+    """
+    with np.load(shipped_folder(__package__) / _SHIPPED) as shipped:
+        images, labels = shipped["images"], shipped["labels"]
+    if count > len(images):
+        try:
+            images, labels = fashion_mnist.load("test")
+        except UserError as error:
+            raise type(error)(
+                f"images = {count}: {len(images)} come with the project, more need the data set "
+                f"({error})"
+            ) from None
+    return _some(images, labels, count)
+
+
+def _some(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    if not 1 <= count <= len(images):
+        raise UserError(f"images = {count}: allowed is 1 to {len(images)}")
+    return images[:count], labels[:count]
+
+
+def pictures(
+    network: Graph, count: int, *, fewer: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The first `count` test images in a network's size, and their labels if they have any.
+
+    Images that are smaller than the network's input stand in its middle, on black. With `fewer`,
+    files of CIFAR-10 that hold fewer images, as only somebody's own do, give all they have.
+
+    Returns:
+        uint8 [count, height, width, channels]; and uint8 [count], or None for random images.
+
+    Raises:
+        UserError: there are not so many, not without the data set, or the network takes others.
+    """
+    wanted = network.input
+    labels = None
+    if network.dataset == "random":
+        shape = (count, *wanted.map)
+        random = np.random.default_rng(_RANDOM_SEED)
+        images = random.integers(0, 256, shape, dtype=np.uint8)
+    elif network.dataset == "cifar10":
+        folder = os.environ.get(CIFAR10_VARIABLE)
+        if not folder:
+            raise Missing(
+                f"network {network.name} takes CIFAR-10 images: name the folder of their files in "
+                f"the environment variable {CIFAR10_VARIABLE}"
+            )
+        images, labels = cifar10.load("test", Path(folder))
+        images, labels = _some(images, labels, min(count, len(images)) if fewer else count)
+    else:
+        images, labels = first(count)
+        images = images[..., np.newaxis]
+    height, width, channels = images.shape[1:]
+    down, across = wanted.height - height, wanted.width - width
+    if channels != wanted.channels or down < 0 or across < 0:
+        raise UserError(
+            f"network {network.name} takes {wanted.height}x{wanted.width}x{wanted.channels}: "
+            f"allowed for images of {network.dataset} is at least {height}x{width}x{channels}"
+        )
+    around = ((down // 2, down - down // 2), (across // 2, across - across // 2))
+    return np.pad(images, ((0, 0), *around, (0, 0))), labels
+
+
+def vectors(network: Graph, images: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Images of a network's size as the chip is given them, int8 [n, pixels, channels]."""
+    x = host.quantise_input(images, network.input.scale)
+    return x.reshape(len(images), -1, network.input.channels)

@@ -1,0 +1,58 @@
+"""Texts for networks with symbols."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.data import characters
+from caduceus.spec.errors import UserError
+from caduceus.spec.network import TEXT, Network
+
+
+def own(network: Network) -> str:
+    """The text that ships with `network`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if network.text is None:
+        raise UserError(f"network {network.name}: there is no {TEXT} beside its description")
+    return network.text
+
+
+def own_numbers(network: Network) -> NDArray[np.uint8]:
+    """The text that ships with `network`, as numbers of its symbols.
+
+    Raises:
+        UserError: there is none.
+    """
+    return characters.encode(own(network), network.graph.input.symbols)
+
+
+def whole_numbers(network: Network) -> NDArray[np.uint8]:
+    """The network's whole test text, as numbers of its symbols.
+
+    Raises:
+        UserError: there is none, or it is not installed (then `Missing`).
+    """
+    dataset = network.graph.dataset
+    if dataset == "penn_treebank":
+        found = characters.penn_treebank("test")
+    elif dataset == "text":
+        found = own(network)
+    else:
+        raise UserError(f"network {network.name} has dataset {dataset}: allowed is one with a text")
+    return characters.encode(found, network.graph.input.symbols)
+
+
+def beginning(network: Network, numbers: NDArray[np.uint8], count: int | None) -> NDArray[np.uint8]:
+    """Of a text the first `count` characters that are predicted, and the one before; or all.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    if count is not None and not 1 <= count < len(numbers):
+        raise UserError(
+            f"characters = {count}: the text of network {network.name} allows 1 to "
+            f"{len(numbers) - 1}"
+        )
+    return numbers if count is None else numbers[: count + 1]

@@ -1,0 +1,1 @@
+"""What leaves the project: the Verilog package, the FPGA flow, netlists, the register manual."""

@@ -1,0 +1,177 @@
+"""`caduceus fpga`: a chip's bitstream for the reference board, its resources and its speed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from caduceus.export.bitstream import build, report, xilinx
+from caduceus.export.bitstream.report import Block, Resources, Timing
+from caduceus.sim.run_files import demand_own, only_run
+from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
+from caduceus.spec.files import write_whole
+
+_HEADS = ("LUTs", "FFs", "BRAM", "DSPs")
+_LOCK = "fpga.lock"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; see the command's options.
+
+    Attributes:
+        builds: where the folders of chips are if `output` is None.
+    """
+
+    chip: str
+    seed: int
+    family: str | None
+    design: str
+    output: Path | None
+    builds: Path
+
+
+def run(request: Request, console: Console) -> bool:
+    """Build, tell, leave `report.json`; returns whether the clock is met.
+
+    Raises:
+        UserError: there is no such chip, it does not go with the board, a tool is missing or
+            failed, or the folder cannot be written.
+    """
+    from caduceus.export.bitstream.board import demand_clocks
+
+    chip = chip_description.find(request.chip)
+    folder = request.output or request.builds / chip.name
+    # A count has a folder of its own in it, with a lock of its own.
+    demand_own(folder, "build", _LOCK, *(f"{family}-*/{_LOCK}" for family in xilinx.FAMILIES))
+    if request.family:
+        folder /= f"{request.family}-{request.design}"
+    else:
+        demand_clocks(chip)
+    with only_run(folder, console, _LOCK):
+        if request.family:
+            _count(chip, request, folder, console)
+            return True
+        return _build(chip, request, folder, console)
+
+
+def _count(chip: Chip, request: Request, folder: Path, console: Console) -> None:
+    """Synthesis alone."""
+    target = xilinx.DESIGNS[request.design]
+    command = xilinx.command(request.family)
+    step = replace(build.yosys(), gives=("statistics.json",))
+
+    def prepare() -> None:
+        files = build.write_verilog(chip, target.design, folder)
+        kept = build.blocks_in(files, {**report.BLOCKS, **report.LINKS})
+        reads = f"read_verilog -sv {' '.join(files)}"
+        script = [reads, *build.synthesis(target.top, command, kept)]
+        write_whole(folder / "yosys.ys", "\n".join(script) + "\n", "script")
+
+    with console.status("synthesis"):
+        spent, _ = build.once(folder, step, build.key(chip, command, request.design), prepare)
+    found = report.blocks(build.read_json(folder / "statistics.json"), target.top)
+    _print_blocks(found, None, console)
+    result = {
+        "chip": chip.name, "family": request.family, "design": request.design,
+        **_blocks_of(found), "spent": {"yosys": asdict(spent)},
+    }  # fmt: skip
+    _leave(folder, result, console)
+
+
+def _build(chip: Chip, request: Request, folder: Path, console: Console) -> bool:
+    """All the way to the bitstream."""
+    of = build.key(chip, build.ECP5)
+    bitstream = f"{chip.name}.bit"
+    placed = f"{of} {request.seed}"
+    steps = (
+        (build.yosys(), of), (build.nextpnr(request.seed), placed),
+        (build.ecppack(bitstream), placed),
+    )  # fmt: skip
+    spent = {}
+    for step, made_of in steps:
+        prepare = partial(build.write_inputs, chip, folder) if step.name == "yosys" else None
+        with console.status(step.name):
+            took, ran = build.once(folder, step, made_of, prepare)
+        spent[step.name] = asdict(took)
+        how = f"{took.seconds:.0f} s, {took.mebibytes} MiB" if ran else "as before"
+        console.print(f"{step.name}: {how}", highlight=False)
+    found = report.blocks(build.read_json(folder / "statistics.json"), build.TOP)
+    placement = build.read_json(folder / "nextpnr.json")
+    timing = report.timing(placement)
+    _print_blocks(found, placement.get("utilization"), console)
+    _print_timing(timing, console)
+    result = {
+        "chip": chip.name, "device": build.device(), "seed": request.seed,
+        "bitstream": bitstream, **_blocks_of(found),
+        "utilization": placement.get("utilization"),
+        "timing": {**asdict(timing), "met": timing.met}, "spent": spent,
+    }  # fmt: skip
+    _leave(folder, result, console)
+    console.print(str(folder / bitstream), highlight=False, soft_wrap=True)
+    if not timing.met:
+        console.print(
+            f"The clock is not met: {timing.reached} of {timing.wanted:g} MHz.", highlight=False
+        )
+    return timing.met
+
+
+def _row(of: Resources) -> list[str]:
+    return [f"{of.luts:,}", f"{of.flip_flops:,}", f"{of.ram:g}", f"{of.multipliers}"]
+
+
+def _print_blocks(
+    found: Sequence[Block], utilization: dict[str, dict[str, int]] | None, console: Console
+) -> None:
+    """What a block of each kind takes, without the blocks within it, and all of them together."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("block", no_wrap=True)
+    for head in ("each of", *_HEADS, "all LUTs"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for block in found:
+        every = block.each.times(block.count)
+        table.add_row(block.name, str(block.count), *_row(block.each), f"{every.luts:,}")
+    every = report.total(list(found))
+    table.add_row("all", "", *_row(every), f"{every.luts:,}", style="bold")
+    console.print(table)
+    if utilization:
+        used = (
+            f"{utilization[kind]['used']:,} of {utilization[kind]['available']:,} {name}"
+            for kind, name in report.UTILIZATION.items()
+            if kind in utilization
+        )
+        console.print(f"placed: {', '.join(used)}", highlight=False)
+
+
+def _print_timing(timing: Timing, console: Console) -> None:
+    """The clock, and the slowest path signal by signal."""
+    console.print(
+        f"clock {timing.reached} MHz, wanted {timing.wanted:g}; the slowest path takes "
+        f"{timing.nanoseconds:.1f} ns, {timing.routing:.1f} of them in wires, through "
+        f"{len(timing.path)} cells:",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for step in report.places(timing.path):
+        console.print(f"  {step.nanoseconds:6.2f}  {step.name}", highlight=False, soft_wrap=True)
+
+
+def _blocks_of(found: Sequence[Block]) -> dict[str, Any]:
+    return {
+        "blocks": [
+            {"name": block.name, "count": block.count, **asdict(block.each)} for block in found
+        ],
+        "total": asdict(report.total(list(found))),
+    }
+
+
+def _leave(folder: Path, result: dict[str, Any], console: Console) -> None:
+    path = folder / "report.json"
+    write_whole(path, json.dumps(result, indent=1) + "\n", "report")
+    console.print(str(path), highlight=False, soft_wrap=True)

@@ -1,0 +1,50 @@
+"""What stands behind the boundary of the array and of the clock gates."""
+
+from amaranth.hdl import Shape
+
+from caduceus.hdl.array import emulated_array, pcm_array
+from caduceus.hdl.fabric.chip import CLOCK_GATE_MODULE
+from caduceus.spec.chip import Chip
+
+
+def emulated(chip: Chip) -> str:
+    """The module `pcm_array` with the emulation in it, for one set of sizes.
+
+    Instantiating a module that there is not is how every tool, and every version of Verilog, lets a
+    module refuse its parameters: the name of the missing one says what is wrong.
+    """
+    group_bits = Shape.cast(pcm_array.ports(chip)["read_group"].shape).width
+    parameters = {**pcm_array.module_parameters(chip), "GROUP_BITS": group_bits}
+    checks = "\n".join(
+        f"    if ({name} != {value}) begin : wrong_{name.lower()}\n"
+        f"      {name.lower()}_of_this_emulation_is_{value} error ();\n"
+        "    end"
+        for name, value in parameters.items()
+    )
+    connections = ",\n".join(f"    .{name}({name})" for name in pcm_array.DOCS)
+    return (
+        "// The PCM array of a tile, emulated in block RAM and multipliers.\n"
+        "// It has one set of sizes: with others a module is missing whose name says so.\n\n"
+        f"{pcm_array.header(chip)}"
+        "  generate\n"
+        f"{checks}\n"
+        "  endgenerate\n\n"
+        f"  {emulated_array.MODULE} emulation (\n{connections}\n  );\n"
+        "endmodule\n"
+    )
+
+
+FREE_RUNNING_CLOCK = f"""\
+// The clock gate for targets without gated clocks, FPGAs first of all: the clock runs always.
+// Tiles and slices do the same either way; a gate only saves power, and a simulator's time.
+
+module {CLOCK_GATE_MODULE} (
+    input  wire clk,
+    /* verilator lint_off UNUSEDSIGNAL */
+    input  wire enable,
+    /* verilator lint_on UNUSEDSIGNAL */
+    output wire gated
+);
+  assign gated = clk;
+endmodule
+"""

@@ -1,0 +1,168 @@
+"""What a host does with a whole chip's registers, over any port that can read and write words."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from caduceus.host.access import demand
+from caduceus.host.slice import SliceHost
+from caduceus.host.tile import TileHost
+from caduceus.spec import fabric, registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import COLUMN_CONSTANTS
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.host_port import WORD_STEP, RegisterPort
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import Program, Route, TileConfig, TileProgram
+from caduceus.spec.program_codes import computing
+from caduceus.spec.registers import BY_NAME
+
+
+class _Window(RegisterPort):
+    """A tile's part of the chip's address space."""
+
+    def __init__(self, port: RegisterPort, tile: int) -> None:
+        self._port, self._base = port, tile * registers.TILE_SPACE
+
+    async def write(self, address: int, value: int) -> int:
+        return await self._port.write(self._base + address, value)
+
+    async def read(self, address: int) -> tuple[int, int]:
+        return await self._port.read(self._base + address)
+
+    async def write_words(self, address: int, words: Sequence[int], step: int = WORD_STEP) -> int:
+        return await self._port.write_words(self._base + address, words, step)
+
+    async def read_words(
+        self, address: int, count: int, step: int = WORD_STEP
+    ) -> tuple[list[int], int]:
+        return await self._port.read_words(self._base + address, count, step)
+
+
+class ChipHost:
+    """The calls a driver makes, each checked for its response.
+
+    Attributes:
+        tiles: a `TileHost` for each tile.
+        everyone: one that writes to all tiles at once.
+        slices: a `SliceHost` for each GDPU slice.
+    """
+
+    def __init__(self, port: RegisterPort, chip: Chip) -> None:
+        self._chip, self._port = chip, port
+        self.tiles = [TileHost(_Window(port, tile), chip) for tile in range(chip.tiles)]
+        self.everyone = TileHost(_Window(port, chip.tiles), chip)
+        self.slices = [
+            SliceHost(_Window(port, registers.slice_space(chip.tiles, number)))
+            for number in range(chip.gdpu.slices)
+        ]
+
+    async def load(
+        self,
+        program: Program,
+        state: PcmState | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Configure the chip for `program`, whatever ran before.
+
+        Waits for what is still inside. What most tiles have in common is broadcast first.
+
+        Args:
+            program: what the compiler made.
+            state: devices of the computing tiles, written word by word; without it a simulated
+                array finds its own by the tile's number.
+            progress: called with the number of tiles that are configured.
+        """
+        chip = self._chip
+        for part in (*self.tiles, *self.slices):
+            await part.until_clear("busy")
+        for constant in COLUMN_CONSTANTS:
+            response = await self.everyone.port.write_words(
+                registers.column_address(0, constant.name),
+                [constant.reset] * chip.array.columns,
+                registers.COLUMN_STRIDE,
+            )
+            demand(response, f"the broadcast of {constant.name}")
+        response = await self.everyone.port.write_words(
+            registers.ROUTE_BASE, [0] * fabric.STREAMS, registers.ROUTE_STRIDE
+        )
+        demand(response, "the broadcast of empty routes")
+        indices = {tile.tile: index for index, tile in enumerate(computing(program))}
+        for done, tile in enumerate(program.tiles, 1):
+            await self._load_tile(tile, state, indices.get(tile.tile))
+            if progress:
+                progress(done)
+        for each in program.slices:
+            await self.slices[each.slice].configure(each)
+
+    async def begin(self, program: Program, steps: int, state: LstmState | None = None) -> None:
+        """Begin a sequence of `steps` steps with `state` (of one sequence), or with all 0."""
+        await self.load_state(program, state)
+        for each in program.slices:
+            await self.slices[each.slice].begin(steps)
+
+    async def load_state(self, program: Program, state: LstmState | None) -> None:
+        """Give all slices a state, or all 0, once their last sequence's last packet has left."""
+        end = 0
+        for each in program.slices:
+            start, end = end, end + each.config.units
+            host = self.slices[each.slice]
+            await host.until_clear("busy")
+            await host.clear()
+            if state is not None:
+                await host.load_state(state.hidden[0, start:end], state.cell[0, start:end])
+
+    async def state(self, program: Program) -> LstmState:
+        """The state of all slices after the step that they did last."""
+        found = []
+        for each in program.slices:
+            host = self.slices[each.slice]
+            await host.until_clear("busy")
+            found.append(await host.state(each.config.units))
+        hidden, cell = (np.concatenate(parts)[np.newaxis] for parts in zip(*found, strict=True))
+        return LstmState(hidden, cell)
+
+    async def _load_tile(
+        self, tile: TileProgram, state: PcmState | None, index: int | None
+    ) -> None:
+        host = self.tiles[tile.tile]
+        for route in tile.routes:
+            second = registers.route_word(route.start, route.length, route.part)
+            address = registers.ROUTE_BASE + route.stream * registers.ROUTE_STRIDE
+            # The second word must be there when the first one makes the entry.
+            response = await host.port.write_words(
+                address + WORD_STEP, [second, self._mask(route)], -WORD_STEP
+            )
+            demand(response, f"the route of stream {route.stream}")
+        if tile.config is not None:
+            if state is None:
+                await host.load_state(tile.tile)
+            else:
+                await host.write_state(state, index)
+            await host.write("TX_STREAM", tile.tx_stream)
+            await self._configure(host, tile.config)
+
+    async def _configure(self, host: TileHost, config: TileConfig) -> None:
+        await host.configure(config, assume_reset_constants=True)
+
+    def _mask(self, route: Route) -> int:
+        names = fabric.sinks(self._chip)
+        return sum(1 << names.index(sink) for sink in route.sinks)
+
+    async def errors(self) -> dict[int | str, int]:
+        """ERROR of every tile, by its number, and of every GDPU slice where it is not 0."""
+        values: dict[int | str, int] = {
+            tile: await host.read("ERROR") for tile, host in enumerate(self.tiles)
+        }
+        for number, host in enumerate(self.slices):
+            values[f"slice {number}"] = await host.read("ERROR")
+        return {where: value for where, value in values.items() if value}
+
+    async def count(self, register: str, program: Program) -> dict[int, int]:
+        """A counter of every tile that computes."""
+        assert register in BY_NAME
+        return {
+            tile.tile: await self.tiles[tile.tile].read(register)
+            for tile in program.tiles
+            if tile.config is not None
+        }

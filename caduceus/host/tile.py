@@ -1,0 +1,111 @@
+"""What a host does with a tile's registers, over any port that can read and write words."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.host.access import RegisterHost, demand
+from caduceus.spec import formats, image_registers, pcm_state, registers
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.host_port import RegisterPort
+from caduceus.spec.pcm_state import PcmState
+from caduceus.spec.program import TileConfig
+from caduceus.spec.registers import BY_NAME
+
+
+class TileHost(RegisterHost):
+    """The calls a driver makes, each checked for its response."""
+
+    def __init__(self, port: RegisterPort, chip: Chip) -> None:
+        super().__init__(port, BY_NAME, "a tile")
+        self._chip = chip
+
+    async def configure(self, config: TileConfig, assume_reset_constants: bool = False) -> None:
+        """Make the tile do what `config` says, and accept vectors.
+
+        With `assume_reset_constants`, column constants that are to have their reset value are left
+        alone.
+        """
+        mode = BY_NAME["MODE"]
+        bits = {
+            "four_phase": config.read_mode is ReadMode.FOUR_PHASE,
+            "relu_1": config.relu_1,
+            "relu_2": config.relu_2,
+            "rx_enable": config.rx_enable,
+            "rx_binary16": config.rx_binary16,
+            "tx_binary16": config.tx_binary16,
+        }
+        await self.write("MODE", sum(int(v) << mode.field(k).low for k, v in bits.items()))
+        await self.write("ROWS", config.rows)
+        await self.write("COLUMNS", config.columns)
+        for number, part in enumerate(config.parts):
+            address = registers.PART_BASE + number * registers.PART_STRIDE
+            word = registers.part_word(part.start, part.length)
+            await self._write_at(address, word, f"part {number}")
+        for name, value in image_registers.values(config, self._chip).items():
+            await self.write(name, value)
+        # The last of all that says what comes: from here on it may.
+        await self.write("PARTS", len(config.input_parts))
+        await self.write("RX_SCALE", config.rx_scale)
+        reset = [constant.reset for constant in formats.COLUMN_CONSTANTS]
+        known = np.tile(np.uint16(reset), (config.columns, 1)) if assume_reset_constants else None
+        await self.write_constants(config.constants, known)
+        await self.write("CONTROL", 1)
+
+    async def write_constants(
+        self, constants: NDArray[np.uint16], known: NDArray[np.uint16] | None = None
+    ) -> None:
+        """Write column constants [columns, 5].
+
+        Those that equal what is `known` to be there, of the same shape, are left alone.
+        """
+        for constant in formats.COLUMN_CONSTANTS:
+            values = constants[:, constant.index].tolist()
+            for start, end in _runs(values, known if known is None else known[:, constant.index]):
+                response = await self.port.write_words(
+                    registers.column_address(start, constant.name), values[start:end],
+                    registers.COLUMN_STRIDE,
+                )  # fmt: skip
+                demand(response, f"{constant.name} of columns {start} to {end - 1}")
+
+    async def set_reference(self, level: int) -> None:
+        """Have a reference current flow in the place of the cells' currents; 0: the cells' again.
+
+        Args:
+            level: units of charge a slot, signed.
+        """
+        field = BY_NAME["REFERENCE"].field("reference_level")
+        await self.write("REFERENCE", level % (1 << field.width))
+
+    async def load_state(self, index: int) -> None:
+        """Load PCM state number `index` and wait until it is there."""
+        await self.write("STATE_SELECT", index)
+        await self.until_clear("state_loading")
+
+    async def write_state(self, state: PcmState, index: int) -> None:
+        """Give the array tile `index` of a PCM state, word by word."""
+        first, *rest = pcm_state.image(state, index).tolist()
+        await self.write("STATE_FIRST", first)
+        response = await self.port.write_words(BY_NAME["STATE_NEXT"].address, rest, 0)
+        demand(response, "STATE_NEXT")
+        await self.load_state(pcm_state.WRITTEN)
+
+    async def wait_idle(self) -> None:
+        """Wait until no vector is inside the tile."""
+        await self.until_clear("busy")
+
+
+def _runs(values: list[int], known: NDArray[np.uint16] | None) -> Iterator[tuple[int, int]]:
+    """First and end of every run of values that differ from what is known."""
+    start = None
+    for index, value in enumerate(values):
+        if known is not None and known[index] == value:
+            if start is not None:
+                yield start, index
+            start = None
+        elif start is None:
+            start = index
+    if start is not None:
+        yield start, len(values)

@@ -1,0 +1,254 @@
+"""Input vectors through a chip between players and recorders (`sim.chip_harness`), by files.
+
+Python has no part in what happens on each clock, which would be the slowest part of a simulation.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from cocotb.triggers import First, RisingEdge, Timer
+from numpy.typing import NDArray
+
+from caduceus.sim import beats
+from caduceus.spec.chip import Chip
+from caduceus.spec.program import HostStream, Program
+
+STREAMS = Path("streams")
+"""Where players and recorders have their files."""
+LOOK_EVERY_CLOCKS = 2_000
+"""Clocks of `sync` between two looks at how far the simulation is."""
+PAUSES = ((0, 0), (16, 7), (64, 0), (200, 0), (16, 63), (40, 15), (8, 1023))
+"""Per stream: in how many of 256 clocks a pause begins, and its longest length as a mask."""
+_CLOCK_BITS = 64
+PATIENCE = 20
+"""Looks without a new beat after which the chip is taken to hang."""
+
+
+def packets(vectors: NDArray[np.int8], stream: int, units: int) -> NDArray[np.int8]:
+    """Vectors with a beat for the preamble in front of each."""
+    preamble = np.zeros((len(vectors), units), dtype=np.uint8)
+    preamble[:, 0] = stream
+    return np.concatenate([preamble.view(np.int8), vectors], axis=1)
+
+
+def write_inputs(folder: Path, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
+    """Write what the host sends on each of its streams: for every vector its parts, in order."""
+    units = chip.link.units
+    for port in range(len(chip.host.inputs)):
+        path = folder / f"input_{port}.txt"
+        mine = [part for part in program.inputs if part.port == port]
+        path.write_text("", encoding="ascii")
+        if len(mine) == 1:
+            part = mine[0]
+            chosen = x[:, part.start : part.start + part.length]
+            beats.write(path, packets(chosen, part.stream, units), units)
+        elif mine:
+            with path.open("w", encoding="ascii") as file:
+                for vector in x:
+                    for part in mine:
+                        chosen = vector[np.newaxis, part.start : part.start + part.length]
+                        once = path.with_suffix(".part")
+                        beats.write(once, packets(chosen, part.stream, units), units)
+                        file.write(once.read_text(encoding="ascii"))
+
+
+def write_pauses(random: np.random.Generator, chip: Chip, folder: Path) -> None:
+    """Let some streams never pause, some often, some rarely and long, in a harness with PAUSES."""
+    for side in ("inputs", "outputs"):
+        for port in range(len(getattr(chip.host, side))):
+            share, longest = PAUSES[int(random.integers(len(PAUSES)))]
+            seed = int(random.integers(1, 1 << 32))
+            path = folder / f"{side[:-1]}_{port}.pauses"
+            path.write_text(f"{share:x} {longest:x} {seed:x}\n", encoding="ascii")
+
+
+def expected_beats(program: Program, chip: Chip, vectors: int) -> list[int]:
+    """Beats that each host output gives for a number of input vectors."""
+    units = chip.link.units
+    return [
+        vectors
+        * sum(
+            1 + beats.beats_per_vector(part.length, units)
+            for part in program.outputs
+            if part.port == port
+        )
+        for port in range(len(chip.host.outputs))
+    ]
+
+
+def streams_of(program: Program, port: int) -> dict[int, HostStream]:
+    """What the packets of a host output are, by their preambles.
+
+    A GDPU slice's after the last step of a sequence has one of its own.
+    """
+    last = {each.stream: each.last for each in program.slices}
+    found = {}
+    for part in program.outputs:
+        if part.port == port:
+            found[part.stream] = found[last.get(part.stream, part.stream)] = part
+    return found
+
+
+def read_outputs(folder: Path, program: Program, chip: Chip, vectors: int) -> NDArray[np.int8]:
+    """The output vectors from what was recorded, int8 [vectors, output_length].
+
+    Raises:
+        AssertionError: packets are not those that the program sends.
+    """
+    units = chip.link.units
+    result = np.zeros((vectors, program.output_length), dtype=np.int8)
+    for port in range(len(chip.host.outputs)):
+        mine = streams_of(program, port)
+        got = beats.read_packets(folder / f"output_{port}.txt", units)
+        seen = {id(part): 0 for part in mine.values()}
+        for packet in got:
+            stream = int(packet[0]) & 0xFF
+            assert stream in mine, f"host output {port}: a packet of stream {stream}"
+            part, payload = mine[stream], packet[units:]
+            assert len(payload) == part.length, (
+                f"host output {port}, stream {stream}: {len(payload)} values"
+            )
+            result[seen[id(part)], part.start : part.start + part.length] = payload
+            seen[id(part)] += 1
+        assert all(count == vectors for count in seen.values()), f"host output {port}: {seen}"
+    return result
+
+
+def vector_ends(folder: Path, program: Program, chip: Chip, vectors: int) -> list[int]:
+    """For every vector, the clock in which the last beat of its last output packet left."""
+    latest = [0] * vectors
+    for port in sorted({part.port for part in program.outputs}):
+        path = folder / f"output_{port}.txt"
+        seen: dict[int, int] = defaultdict(int)
+        parts = streams_of(program, port)
+        packets_of_port = beats.read_packets(path, chip.link.units)
+        for packet, end in zip(packets_of_port, beats.ends(path).tolist(), strict=True):
+            part = id(parts[int(packet[0]) & 0xFF])
+            vector = seen[part]
+            seen[part] += 1
+            latest[vector] = max(latest[vector], end)
+    return latest
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of input vectors.
+
+    Attributes:
+        outputs: int8 [vectors, output_length].
+        began: clock in which the chip took its first beat.
+        fed: clock in which it took the last beat of the first vector.
+        answered: for every GDPU slice, the clock in which it was last at work.
+        ends: for every vector, the clock in which its last output beat left.
+        cycles: clocks of `sync` and `mvm` that it took.
+        seconds: wall-clock time.
+    """
+
+    outputs: NDArray[np.int8]
+    began: int
+    fed: int
+    answered: list[int]
+    ends: list[int]
+    cycles: dict[str, int]
+    seconds: float
+
+
+class ChipPlayer:
+    """The harness, ready to play to a chip that is loaded with `program`."""
+
+    def __init__(self, dut: object, chip: Chip, program: Program, sync_half_ps: int) -> None:
+        self._dut, self._chip, self._program = dut, chip, program
+        self._look_ps = LOOK_EVERY_CLOCKS * 2 * sync_half_ps
+        self._folder = STREAMS
+        self._folder.mkdir(exist_ok=True)
+        self.expected = 0
+        dut.start.value = 0
+        for port in range(len(chip.host.inputs)):
+            packets_a_vector = sum(part.port == port for part in program.inputs)
+            getattr(dut, f"first_{port}").value = packets_a_vector * program.input_pixels
+
+    async def play(
+        self,
+        x: NDArray[np.int8],
+        progress: Callable[[int], None] | None = None,
+        outputs: int | None = None,
+        count: Callable[[], Awaitable[int]] | None = None,
+        patience: int = PATIENCE,
+    ) -> Played:
+        """Send vectors, int8 [n, input_length], and record what comes; all streams at full rate.
+
+        Args:
+            x: at least one vector.
+            progress: called now and then with the number of vectors that are through, or with what
+                `count` gives.
+            outputs: output vectors that are to come; as many as inputs if None.
+            count: how far the chip is, where that shows inside before something leaves.
+            patience: looks without anything new after which the chip is taken to hang.
+
+        Raises:
+            AssertionError: the chip stopped, or sent what the program does not.
+        """
+        dut, program, chip = self._dut, self._program, self._chip
+        outputs = len(x) if outputs is None else outputs
+        write_inputs(self._folder, program, chip, x)
+        expected = expected_beats(program, chip, outputs)
+        self.expected = sum(expected)
+        for port, beats_wanted in enumerate(expected):
+            getattr(dut, f"expected_{port}").value = beats_wanted
+        started, before = time.monotonic(), self.clocks()
+        await self._start()
+        recorded, idle = (0, 0), 0
+        while not int(dut.done.value):
+            await First(RisingEdge(dut.done), Timer(self._look_ps, "ps"))
+            beats_out = int(dut.recorded.value)
+            now = beats_out, await count() if count else 0
+            idle = 0 if now != recorded else idle + 1
+            assert idle < patience, f"the chip stopped after {beats_out} of {self.expected} beats"
+            recorded = now
+            if progress:
+                progress(now[1] if count else beats_out * len(x) // self.expected)
+        after = self.clocks()
+        answered, mask = int(dut.answered.value), (1 << _CLOCK_BITS) - 1
+        seconds = time.monotonic() - started
+        assert not int(dut.surplus.value), "more beats than expected"
+        return Played(
+            outputs=read_outputs(self._folder, program, chip, outputs),
+            began=int(dut.began.value),
+            fed=int(dut.fed.value),
+            answered=[answered >> _CLOCK_BITS * n & mask for n in range(chip.gdpu.slices)],
+            ends=vector_ends(self._folder, program, chip, outputs),
+            cycles={name: after[name] - before[name] for name in after},
+            seconds=seconds,
+        )
+
+    @property
+    def recorded(self) -> int:
+        """Beats that came since `play` began."""
+        return int(self._dut.recorded.value)
+
+    async def stop(self) -> None:
+        """Send nothing more: what the chip has got by then may end in mid-packet, so reset it."""
+        for port in range(len(self._chip.host.inputs)):
+            (self._folder / f"input_{port}.txt").write_text("", encoding="ascii")
+        for port in range(len(self._chip.host.outputs)):
+            getattr(self._dut, f"expected_{port}").value = 0
+        await self._start()
+
+    async def _start(self) -> None:
+        """Have players and recorders open their files."""
+        dut = self._dut
+        await RisingEdge(dut.aclk)
+        dut.start.value = 1
+        await RisingEdge(dut.aclk)
+        dut.start.value = 0
+        await RisingEdge(dut.aclk)
+        await RisingEdge(dut.aclk)
+
+    def clocks(self) -> dict[str, int]:
+        """Rising edges of `sync` and `mvm` since the simulation began."""
+        dut = self._dut
+        return {"sync": int(dut.aclk_cycles.value), "mvm": int(dut.mvm_cycles.value)}

@@ -1,0 +1,118 @@
+"""cocotb side of every simulation of a program: its inputs through a chip in RTL, against golden.
+
+The files say what is run (`sim.job`); the outcome says how it went, a mismatch included: this test
+fails only if the simulation itself goes wrong.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import cocotb
+import numpy as np
+from cocotb.triggers import Timer
+from cocotb.utils import get_sim_time
+
+from caduceus.golden.machine import Machine
+from caduceus.host.chip import ChipHost
+from caduceus.sim import job as files
+from caduceus.sim import recording
+from caduceus.sim.chip_player import ChipPlayer
+from caduceus.sim.comparison import compare
+from caduceus.sim.job import Job, Outcome, peak_mib
+from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
+from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.step import Step
+from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.spec import chip as chip_description
+from caduceus.spec import pcm_state, program_image
+
+SLEEP_LOOKS = 1000
+"""Microseconds in which a chip with nothing to do must have gone to sleep."""
+QUIET_LOOKS = 8
+"""Microseconds for which it must sleep: longer than a host's streams pause."""
+
+
+async def asleep(dut: object, rest_us: int = 0) -> None:
+    """Wait until no tile has anything to do for a while.
+
+    After the last output has left, the rest of the input may take `rest_us`.
+
+    Raises:
+        AssertionError: they do not come to rest.
+    """
+    quiet = 0
+    for _ in range(SLEEP_LOOKS + rest_us):
+        await Timer(1, "us")
+        quiet = quiet + 1 if int(dut.awake.value) == 0 else 0
+        if quiet == QUIET_LOOKS:
+            return
+    raise AssertionError("tiles are awake with nothing to do")
+
+
+def _save(folder: Path, run: Schedule) -> None:
+    """Leave what came: the chip's outputs, and the GDPU's state."""
+    np.save(folder / files.OUTPUTS, run.outputs)
+    if run.state is not None:
+        np.save(folder / files.HIDDEN, run.state.hidden)
+        np.save(folder / files.CELL, run.state.cell)
+
+
+@cocotb.test()
+async def run(dut: object) -> None:
+    """Run the job, and leave its outcome beside it."""
+    folder = Path(os.environ[files.VARIABLE])
+    job = Job.load(folder)
+    chip = chip_description.find(str(folder / files.CHIP))
+    program = program_image.load(folder / files.PROGRAM, chip)
+    state = pcm_state.load(folder / files.STATE, chip)
+    inputs = schedule(program, chip, np.load(folder / files.INPUTS))
+    before = time.monotonic()
+    inputs.expect(Machine(program, chip, state))
+    golden_seconds = time.monotonic() - before
+
+    start_clock(dut.aclk, job.clock_half_periods_ps[0])
+    start_clock(dut.mvm_clk, job.clock_half_periods_ps[1])
+    host = ChipHost(EventPort(dut, dut.aclk), chip)
+    player = ChipPlayer(dut, chip, program, job.clock_half_periods_ps[0])
+    await reset(dut)
+    await host.load(program)
+
+    start_ps = int(get_sim_time("ps"))
+
+    def tell(done: Mapping[str, int]) -> None:
+        now = (get_sim_time("ps") - start_ps) / 1e6
+        Step(dict(done), f"{now:.1f} us").save(folder)
+
+    started, clocks = time.monotonic(), player.clocks()
+    await inputs.play(host, player, tell)
+    seconds, after = time.monotonic() - started, player.clocks()
+    await asleep(dut, clocks_to_the_end(program, chip) // chip.clocks.sync_mhz)
+    errors = await host.errors()
+    assert not errors, f"ERROR registers by tile: {errors}"
+
+    score = Comparisons()
+    for when, expected, got in inputs.observed(recording.all_tiles(files.RECORD, program)):
+        compare(program, expected, got, score, when)
+    _save(folder, inputs)
+
+    async def counter(name: str) -> dict[str, int]:
+        return {str(tile): value for tile, value in (await host.count(name, program)).items()}
+
+    Outcome(
+        values_compared=score.compared,
+        mismatches=score.mismatches,
+        mismatches_by_layer=score.by_group,
+        first_mismatch=score.first,
+        cycles={name: after[name] - clocks[name] for name in after},
+        **vars(inputs.timing()),
+        mvms=await counter("MVMS"),
+        busy=await counter("BUSY_CYCLES"),
+        stalled=await counter("STALL_CYCLES"),
+        start_ps=start_ps,
+        simulate_seconds=seconds,
+        golden_seconds=golden_seconds,
+        golden_inputs=inputs.golden_inputs,
+        peak_mib=peak_mib(),
+    ).save(folder)

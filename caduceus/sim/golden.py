@@ -1,0 +1,81 @@
+"""A program on the golden model: no simulator, and nothing of one is imported."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.devices.settings import Devices
+from caduceus.golden.machine import Machine
+from caduceus.sim.deploy import deployed
+from caduceus.sim.inputs import count, shaped
+from caduceus.sim.result import Result, figures
+from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.program import Program
+
+
+class Golden:
+    """A program on devices, as the golden model runs it.
+
+    Attributes:
+        program: with what the host corrects for the devices.
+        chip, devices, state: what it runs on.
+
+    Raises:
+        UserError: there is no such chip, or program, chip and devices do not fit each other.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        devices: Devices | None = None,
+        chip: Chip | None = None,
+    ) -> None:
+        """`chip`: that of the program's name if None."""
+        self.devices = devices or Devices.ideal()
+        self.chip = chip or chip_description.find(program.chip)
+        self.program, self.state = deployed(program, self.chip, self.devices)
+        self._machine = Machine(self.program, self.chip, self.state)
+
+    def run(
+        self,
+        x: NDArray[np.int8],
+        *,
+        initial: LstmState | None = None,
+        first: int = 0,
+        capture: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Result:
+        """Run inputs.
+
+        Args:
+            x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [n, steps,
+                input_length].
+            initial: GDPU states before the first step, int8 and uint16 [n, units]; 0 if None.
+            first: inputs, or steps, that came before, since the devices' state was loaded: reads
+                are numbered on from there.
+            capture: whether to keep all that every tile computes and sends.
+            progress: called now and then with the number of inputs done since the last call.
+
+        Raises:
+            UserError: inputs or states do not fit the program.
+        """
+        x = shaped(self.program, x)
+        started = time.monotonic()
+        found = self._machine.run(
+            x, initial=initial, first=first, capture=capture, progress=progress
+        )
+        seconds = time.monotonic() - started
+        inputs = count(self.program, x)
+        result = Result(
+            self.program, figures(self.program, "golden", self.devices, inputs), found.outputs,
+            found.tiles, found.state,
+        )  # fmt: skip
+        return result.with_figures(
+            outputs=found.outputs.tolist(),
+            golden_inputs_per_second=inputs / seconds if seconds else None,
+            wall_seconds=seconds,
+        )

@@ -1,0 +1,52 @@
+"""Inputs of a program, in the shape that all runs take."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.spec.errors import UserError
+from caduceus.spec.program import Program
+
+
+def shaped(program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Inputs as int8 [n, input_pixels, input_length], or sequences [n, steps, input_length].
+
+    `[n, input_length]` is taken where an input is one vector.
+
+    Raises:
+        UserError: they have another type or shape.
+    """
+    found = x
+    if not program.slices and program.input_pixels == 1 and x.ndim == 2:
+        found = x[:, np.newaxis]
+    fits = found.ndim == 3 and found.shape[2] == program.input_length and len(found) > 0
+    if fits and program.slices:
+        fits = found.shape[1] > 0
+    elif fits:
+        fits = found.shape[1] == program.input_pixels
+    if x.dtype != np.int8 or not fits:
+        middle = "steps" if program.slices else program.input_pixels
+        raise UserError(
+            f"inputs of {program.network}: got {x.dtype} {list(x.shape)}, expected int8 "
+            f"[n, {middle}, {program.input_length}]"
+        )
+    return found
+
+
+def one_sequence(program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    """`shaped`, for a chip, whose GDPU holds the state of one sequence.
+
+    Raises:
+        UserError: as `shaped`, or there are several sequences.
+    """
+    found = shaped(program, x)
+    if program.slices and len(found) != 1:
+        raise UserError(
+            f"inputs of {program.network}: got {len(found)} sequences, expected 1: the GDPU holds "
+            "the state of one"
+        )
+    return found
+
+
+def count(program: Program, x: NDArray[np.int8]) -> int:
+    """Images, vectors, or steps of all sequences, in `shaped` inputs."""
+    return len(x) * x.shape[1] if program.slices else len(x)

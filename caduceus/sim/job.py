@@ -1,0 +1,81 @@
+"""A program through a whole chip in RTL: what is run, where its files are, and what came out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from caduceus.sim.job_file import JobFile
+
+VARIABLE = "CADUCEUS_SIM_JOB"
+"""Environment variable that names the job's folder to the simulation."""
+STATES, RECORD = Path("states"), Path("record")
+"""Folders under the job's folder: PCM states that arrays load, and what every tile did (see
+`caduceus.sim.recording`)."""
+PLUSARGS = (f"+pcm_state={STATES}", "+streams=streams", f"+record={RECORD}")
+CHIP, PROGRAM, STATE, INPUTS = "chip.yaml", "program.bin", "state.pcm", "inputs.npy"
+"""Files of the job. Inputs are int8 [n, input_pixels, input_length], or, of a program with GDPU
+slices, [1, steps, input_length]."""
+OUTPUTS, HIDDEN, CELL = "outputs.npy", "hidden.npy", "cell.npy"
+"""Files of the outcome: int8 [n, vectors, output_length]; int8 and uint16 [1, units] at the end."""
+
+
+@dataclass(frozen=True)
+class Job(JobFile, name="job.json"):
+    """What to run.
+
+    Attributes:
+        clock_half_periods_ps: of `sync` and `mvm`.
+    """
+
+    clock_half_periods_ps: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Outcome(JobFile, name="outcome.json"):
+    """What came of it.
+
+    Attributes:
+        values_compared, mismatches: values of all tiles, of the chip's outputs, and of GDPU states.
+        mismatches_by_layer: the latter by layer, in the order in which layers compute; then those
+            of the chip's outputs and of the GDPU's states.
+        first_mismatch: where, expected and got; empty if there is none.
+        cycles: rising edges of `sync` and `mvm` from the first input on. Of a sequence: both
+            passes, reading and loading states included.
+        latency, latency_with_input, latency_of_state, latency_of_states: see `sim.schedule.Timing`.
+        period: clocks of `sync` from input to input, back to back; None if there is no other.
+        mvms, busy, stalled: MVMs, and busy and stalled cycles, by tile number.
+        start_ps: simulated time at which the first beat was sent, about.
+        simulate_seconds: wall-clock time from the first input on.
+        golden_seconds: that the golden model took for the same inputs, every tile's values kept.
+        golden_inputs: inputs that it computed in this time.
+        peak_mib: most memory that the simulation had in use, Python and golden model included.
+    """
+
+    values_compared: int
+    mismatches: int
+    mismatches_by_layer: dict[str, int]
+    first_mismatch: str
+    cycles: dict[str, int]
+    latency: list[int]
+    latency_with_input: list[int]
+    latency_of_state: list[int]
+    latency_of_states: list[int]
+    period: float | None
+    mvms: dict[str, int]
+    busy: dict[str, int]
+    stalled: dict[str, int]
+    start_ps: int
+    simulate_seconds: float
+    golden_seconds: float
+    golden_inputs: int
+    peak_mib: float
+
+
+def peak_mib() -> float:
+    """Most memory that this process had in use, in MiB.
+
+    The kernel's own count for the process, as `getrusage` also counts whoever started it.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024

@@ -1,0 +1,208 @@
+"""What the tiles did when: a trace for Perfetto or Chrome's tracing page, a picture, shares.
+
+The trace is in Chrome's trace event format, a process a tile with a thread for each of its units.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.sim import recording
+from caduceus.spec.files import write_whole
+from caduceus.spec.program import Program, TileProgram
+from caduceus.spec.program_codes import computing
+
+UNITS = ("gather", "array", "LDPU", "stalled")
+"""What the bits of an activity are, lowest first."""
+ARRAY = UNITS.index("array")
+_BINS = 400
+"""Columns of the picture."""
+_TILE_INCHES, _WIDTH_INCHES = 0.16, 10.0
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Spans of time in which a unit was at work.
+
+    Attributes:
+        starts, ends: in ps, int64 [n], in order and apart.
+    """
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def between(self, edges: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Share of each interval between neighbouring `edges` in which it was at work."""
+        # Work done up to each edge, interpolated within spans.
+        times = np.stack([self.starts, self.ends], axis=1).ravel()
+        done = np.repeat(np.cumsum(self.ends - self.starts), 2)
+        done[0::2] -= self.ends - self.starts
+        upto = np.interp(edges, times, done) if len(times) else np.zeros(len(edges))
+        return np.diff(upto) / np.diff(edges)
+
+
+def label(tile: TileProgram) -> str:
+    """Which block of the network a tile holds, in short."""
+    block = tile.block
+    replica = f" #{block.replica}" if block.replica else ""
+    columns = f".{block.columns}" if block.columns else ""
+    return f"{block.layer}[{block.rows}{columns}]{replica}"
+
+
+def read(program: Program, folder: Path, end_ps: int) -> dict[int, tuple[Activity, ...]]:
+    """Activities of every computing tile, in the order of `UNITS`; open spans end at `end_ps`."""
+    found = {}
+    for tile in computing(program):
+        changes = recording.activity(folder, tile.tile)
+        times, bits = changes[:, 0], changes[:, 1]
+        units = []
+        for unit in range(len(UNITS)):
+            level = np.concatenate([[0], bits >> unit & 1, [0]])
+            edges = np.diff(level)
+            moments = np.append(times, end_ps)
+            units.append(Activity(moments[edges > 0], moments[edges < 0]))
+        found[tile.tile] = tuple(units)
+    return found
+
+
+def shares(
+    activities: Mapping[int, tuple[Activity, ...]], start_ps: int, end_ps: int
+) -> dict[int, dict[str, float]]:
+    """By tile, the share of the time from start to end that each unit was at work."""
+    edges = np.array([start_ps, end_ps])
+    return {
+        tile: {name: float(unit.between(edges)[0]) for name, unit in zip(UNITS, units, strict=True)}
+        for tile, units in activities.items()
+    }
+
+
+def write_trace(
+    path: Path,
+    program: Program,
+    activities: Mapping[int, tuple[Activity, ...]],
+    start_ps: int,
+) -> None:
+    """Write the trace; its times count from `start_ps`.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    events: list[dict] = []
+    for tile in computing(program):
+        number = tile.tile
+        events.append(
+            {"ph": "M", "name": "process_name", "pid": number,
+             "args": {"name": f"tile {number}: {label(tile)}"}}
+        )  # fmt: skip
+        events.append(
+            {"ph": "M", "name": "process_sort_index", "pid": number, "args": {"sort_index": number}}
+        )
+        for unit, (name, activity) in enumerate(zip(UNITS, activities[number], strict=True)):
+            events.append(
+                {"ph": "M", "name": "thread_name", "pid": number, "tid": unit,
+                 "args": {"name": name}}
+            )  # fmt: skip
+            events += [
+                {"ph": "X", "name": name, "pid": number, "tid": unit,
+                 "ts": (int(start) - start_ps) / 1e6, "dur": (int(end) - int(start)) / 1e6}
+                for start, end in zip(activity.starts, activity.ends, strict=True)
+            ]  # fmt: skip
+    text = json.dumps({"displayTimeUnit": "ns", "traceEvents": events}, separators=(",", ":"))
+    write_whole(path, text + "\n", "trace")
+
+
+@dataclass(frozen=True)
+class Events:
+    """What every computing tile did when, in a run from `start_ps` to `end_ps`.
+
+    Attributes:
+        activities: by tile, in the order of `UNITS`.
+    """
+
+    activities: Mapping[int, tuple[Activity, ...]]
+    start_ps: int
+    end_ps: int
+
+    def shares(self) -> dict[int, dict[str, float]]:
+        """By tile, the share of the time that each unit was at work."""
+        return shares(self.activities, self.start_ps, self.end_ps)
+
+    def bottleneck(self, program: Program) -> str:
+        """The layer whose tiles' arrays and LDPUs have the least time to spare."""
+        found = self.shares()
+
+        def load(tile: TileProgram) -> float:
+            mine = found[tile.tile]
+            return max(mine["array"], mine["LDPU"] - mine["stalled"])
+
+        return max(computing(program), key=load).block.layer
+
+    def write_trace(self, path: Path, program: Program) -> None:
+        """`write_trace` of them."""
+        write_trace(path, program, self.activities, self.start_ps)
+
+    def write_picture(self, path: Path, program: Program) -> None:
+        """`write_picture` of them."""
+        write_picture(path, program, self.activities, self.start_ps, self.end_ps)
+
+
+def _by_layer(
+    program: Program, activities: Mapping[int, tuple[Activity, ...]]
+) -> list[TileProgram]:
+    """The computing tiles, layers in the order in which they begin to work."""
+    begins: dict[str, int] = {}
+    for tile in computing(program):
+        starts = activities[tile.tile][ARRAY].starts
+        first = int(starts[0]) if len(starts) else np.iinfo(np.int64).max
+        begins[tile.block.layer] = min(begins.get(tile.block.layer, first), first)
+
+    def place(tile: TileProgram) -> tuple:
+        block = tile.block
+        return begins[block.layer], block.layer, block.replica, block.columns, block.rows
+
+    return sorted(computing(program), key=place)
+
+
+def write_picture(
+    path: Path,
+    program: Program,
+    activities: Mapping[int, tuple[Activity, ...]],
+    start_ps: int,
+    end_ps: int,
+) -> None:
+    """Draw how much of the time every tile's array is at work, over time, as PNG.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    from matplotlib.figure import Figure  # Takes a second to import, for what is done last.
+
+    tiles = _by_layer(program, activities)
+    edges = np.linspace(start_ps, end_ps, _BINS + 1).astype(np.int64)
+    image = np.array([activities[tile.tile][ARRAY].between(edges) for tile in tiles])
+    figure = Figure(figsize=(_WIDTH_INCHES, 1.2 + _TILE_INCHES * len(tiles)), layout="constrained")
+    axes = figure.subplots()
+    shown = axes.imshow(
+        image,
+        aspect="auto",
+        interpolation="nearest",
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        extent=(0, (end_ps - start_ps) / 1e6, len(tiles) - 0.5, -0.5),
+    )
+    axes.set_yticks(range(len(tiles)), [f"{label(t)}  {t.tile}" for t in tiles], fontsize=7)
+    axes.set_xlabel("time, us")
+    axes.set_title(
+        f"{program.network} on {program.chip}, {program.read_mode} reads: "
+        "share of time that a tile's array is at work"
+    )
+    figure.colorbar(shown, ax=axes, fraction=0.03)
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    write_whole(path, content.getvalue(), "picture")

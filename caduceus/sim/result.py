@@ -1,0 +1,305 @@
+"""What came of a program's inputs: one schema for every network and whatever ran it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.golden.machine import TileTrace
+from caduceus.sim.comparison import Observed, compare, replicas, unit
+from caduceus.sim.pipeline import Events
+from caduceus.sim.scoreboard import Comparisons
+from caduceus.spec.errors import UserError
+from caduceus.spec.files import write_whole
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How well a network does.
+
+    Attributes:
+        name: `accuracy`, the share of images that are recognised, or `bpc`, bits per character.
+        value: over this run's inputs.
+        golden_whole_set: of the golden model over the whole test set, where it was measured.
+        float_value: what training measured in floating point over the whole test set.
+    """
+
+    name: str
+    value: float
+    golden_whole_set: float | None = None
+    float_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a result's file has: the same keys whatever ran; None where one has no meaning.
+
+    Attributes:
+        network, chip, read_mode: names.
+        target: `golden`, `sim`, or the serial port of a board.
+        simulator, simulator_version: of the RTL.
+        devices: in words.
+        inputs: images, vectors, or steps of a sequence.
+        tiles, slices: how many compute.
+        replicas: by layer, how many groups of tiles take its results in turn, where more than one.
+        values_compared, mismatches: with the golden model; None where nothing was compared.
+        mismatches_by_layer: the latter, of every layer, of the chip's outputs, of GDPU states.
+        first_mismatch: where, expected and got; empty if there is none.
+        mvms: of all tiles.
+        cycles: of `sync` and `mvm`, from the first input on.
+        simulated_us: likewise, at the description's clock rates, as are all times of the chip:
+        latency_ns: from the last input value of an input to its last output value, with all else at
+            rest; of a sequence the median of its steps, as for the next three.
+        latency_with_input_ns: likewise, from its first input value.
+        latency_of_state_ns, latency_of_states_ns: from the last input value of a step until the
+            first GDPU slice has sent its hidden units, and until the last has.
+        period_ns, cycles_per_input: from input to input, back to back, and in clocks of `sync`.
+        inputs_per_second: likewise.
+        mvm_rate_per_tile: MVMs a second of the tile that has the most, back to back.
+        bottleneck: the layer whose tiles have the least time to spare.
+        shares: by tile, the share of the time in which each of its units is at work.
+        khz: `sync` cycles per millisecond of wall-clock time.
+        build_seconds, load_seconds, simulate_seconds, wall_seconds: wall-clock time of building the
+            RTL, of loading the chip, from the first input on, and of all.
+        golden_inputs_per_second: of the golden model on this machine.
+        peak_mib: most memory that the simulation had in use.
+        requests, retries: over a serial line.
+        outputs: int8 [inputs or sequences, vectors, values], what left the chip.
+        predictions: class of each image.
+        metric: how well it does, where there is something to recognise or to predict.
+        trace, picture: files.
+    """
+
+    network: str
+    chip: str
+    read_mode: str
+    target: str
+    devices: str
+    inputs: int
+    tiles: int
+    slices: int
+    replicas: dict[str, int]
+    simulator: str | None = None
+    simulator_version: str | None = None
+    values_compared: int | None = None
+    mismatches: int | None = None
+    mismatches_by_layer: dict[str, int] | None = None
+    first_mismatch: str | None = None
+    mvms: int | None = None
+    cycles: dict[str, int] | None = None
+    simulated_us: float | None = None
+    latency_ns: float | None = None
+    latency_with_input_ns: float | None = None
+    latency_of_state_ns: float | None = None
+    latency_of_states_ns: float | None = None
+    period_ns: float | None = None
+    cycles_per_input: float | None = None
+    inputs_per_second: float | None = None
+    mvm_rate_per_tile: float | None = None
+    bottleneck: str | None = None
+    shares: dict[str, dict[str, float]] | None = None
+    khz: float | None = None
+    build_seconds: float | None = None
+    load_seconds: float | None = None
+    simulate_seconds: float | None = None
+    wall_seconds: float | None = None
+    golden_inputs_per_second: float | None = None
+    peak_mib: float | None = None
+    requests: int | None = None
+    retries: int | None = None
+    outputs: list | None = None
+    predictions: list[int] | None = None
+    metric: Metric | None = None
+    trace: str | None = None
+    picture: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results, value by value; attributes as of `Figures`."""
+
+    values_compared: int
+    mismatches: int
+    mismatches_by_layer: Mapping[str, int]
+    first_mismatch: str
+
+    @property
+    def equal(self) -> bool:
+        """Whether no value differs."""
+        return self.mismatches == 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a program's inputs.
+
+    Attributes:
+        program: that ran.
+        figures: what a file has of it.
+        outputs: int8 [n, vectors, output_length]; vectors are an image's, or a sequence's steps.
+        tiles: by number, what every computing tile computed and sent, where it was captured.
+        state: the GDPU's after the last step, of a program with GDPU slices.
+        events: what every tile did when, of RTL.
+    """
+
+    program: Program
+    figures: Figures
+    outputs: NDArray[np.int8]
+    tiles: Mapping[int, TileTrace] = field(default_factory=dict)
+    state: LstmState | None = None
+    events: Events | None = None
+
+    @property
+    def cycles(self) -> dict[str, int] | None:
+        """Clocks of `sync` and `mvm`, of RTL."""
+        return self.figures.cycles
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """Class of each image: where the largest of its outputs is, [n]."""
+        return self.outputs.reshape(len(self.outputs), -1).argmax(axis=1)
+
+    def compare(self, expected: "Result") -> Comparison:
+        """Compare with a result of the same program and inputs, as the golden model gives it.
+
+        Tiles come first, layer by layer, if both have captured them; then outputs, then the state.
+
+        Raises:
+            UserError: the other is of another program.
+        """
+        mine, other = self.figures, expected.figures
+        if (mine.network, mine.chip) != (other.network, other.chip):
+            raise UserError(
+                f"result of {mine.network} on {mine.chip}: cannot compare it with one of "
+                f"{other.network} on {other.chip}"
+            )
+        both = bool(self.tiles and expected.tiles)
+        last = self.outputs.shape[1] - 1
+        sides = [
+            Observed(
+                each.outputs,
+                each.tiles if both else {},
+                {last: each.state} if self.state and expected.state else {},
+            )
+            for each in (expected, self)
+        ]
+        score = Comparisons()
+        compare(self.program, *sides, score)
+        return Comparison(score.compared, score.mismatches, score.by_group, score.first)
+
+    def compared(self, expected: "Result") -> "Result":
+        """The same with what `compare` found in its figures."""
+        found = self.compare(expected)
+        return self.with_figures(
+            values_compared=found.values_compared,
+            mismatches=found.mismatches,
+            mismatches_by_layer=dict(found.mismatches_by_layer),
+            first_mismatch=found.first_mismatch,
+        )
+
+    def with_figures(self, **changes: object) -> "Result":
+        """The same with other figures."""
+        return replace(self, figures=replace(self.figures, **changes))
+
+    def save(self, path: Path) -> "Result":
+        """Write the figures to `path` as JSON, and beside it trace and picture if there are events.
+
+        Returns:
+            the result whose figures name them.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        saved = self
+        if self.events:
+            trace, picture = files_beside(path)
+            self.events.write_trace(trace, self.program)
+            self.events.write_picture(picture, self.program)
+            saved = self.with_figures(trace=str(trace), picture=str(picture))
+        write_whole(path, json.dumps(asdict(saved.figures), indent=2) + "\n", "result")
+        return saved
+
+    def report(self) -> str:
+        """The figures in words, a line for each kind of them."""
+        found, named = self.figures, unit(self.program)
+        lines = []
+        if found.mismatches:
+            lines += [f"MISMATCH: {found.first_mismatch}"]
+            lines += [
+                f"mismatches of {layer}: {count}"
+                for layer, count in (found.mismatches_by_layer or {}).items()
+                if count
+            ]
+        lines.append(f"{found.inputs} {named}s" + (f", {found.mvms} MVMs" if found.mvms else ""))
+        if found.values_compared is not None:
+            lines[-1] += (
+                f", {found.values_compared} values compared with the golden model, "
+                f"{found.mismatches} mismatches"
+            )
+        if found.metric:
+            lines.append(_quality(found.metric, found.inputs))
+        if found.latency_ns is not None:
+            lines.append(_times(found, named))
+        if found.cycles is not None:
+            lines.append(
+                f"{found.cycles['sync']} sync and {found.cycles['mvm']} mvm cycles in "
+                f"{found.simulate_seconds:.1f} s: {found.khz:.1f} kHz"
+            )
+        elif found.simulate_seconds is not None:
+            loaded = f", loaded in {found.load_seconds:.1f} s" if found.load_seconds else ""
+            lines.append(f"{found.simulate_seconds:.1f} s{loaded}")
+        if found.requests is not None:
+            lines[-1] += f", {found.requests} requests, {found.retries} sent again"
+        if found.trace:
+            lines.append(f"{found.trace} (open in ui.perfetto.dev), {found.picture}")
+        return "\n".join(lines)
+
+
+def figures(program: Program, target: str, devices: object, inputs: int) -> Figures:
+    """Those that a program has, whatever runs it."""
+    return Figures(
+        network=program.network,
+        chip=program.chip,
+        read_mode=str(program.read_mode),
+        target=target,
+        devices=str(devices),
+        inputs=inputs,
+        tiles=len(computing(program)),
+        slices=len(program.slices),
+        replicas={layer: count for layer, count in replicas(program).items() if count > 1},
+    )
+
+
+def files_beside(path: Path) -> tuple[Path, Path]:
+    """Trace and picture that a run leaves beside its result."""
+    name = path.name.removesuffix(".json")
+    return path.with_name(f"{name}.trace.json"), path.with_name(f"{name}.png")
+
+
+def _quality(metric: Metric, inputs: int) -> str:
+    if metric.name == "bpc":
+        return f"{metric.value:.3f} bits a character over these {inputs}"
+    return f"{round(metric.value * inputs)} of {inputs} recognised"
+
+
+def _times(found: Figures, named: str) -> str:
+    text = f"latency {found.latency_ns:.1f} ns, {found.latency_with_input_ns:.1f} ns with the "
+    text += "input's transfer"
+    if found.latency_of_state_ns is not None:
+        text += (
+            f"; to the hidden state of the first slice {found.latency_of_state_ns:.1f} ns, of the "
+            f"last {found.latency_of_states_ns:.1f} ns"
+        )
+    if found.period_ns is not None:
+        text += (
+            f"\nback to back: {found.cycles_per_input:.1f} cycles per {named}, "
+            f"{found.period_ns:.1f} ns, {found.inputs_per_second:.0f} {named}s/s, "
+            f"{found.mvm_rate_per_tile / 1e6:.3f} M MVM/s of the busiest tile"
+        )
+    return text + (f"; slowest layer {found.bottleneck}" if found.bottleneck else "")

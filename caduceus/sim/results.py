@@ -1,0 +1,110 @@
+"""What comes out of a simulation: results of the cocotb tests, or the end of a log."""
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+from caduceus.spec.errors import UserError
+
+TAIL_LINES = 40
+
+
+class SimulationError(UserError):
+    """A build or a simulation that did not come to results; `tail` is the end of its log."""
+
+    def __init__(self, sentence: str, log: Path) -> None:
+        super().__init__(f"{sentence}: see {log}")
+        self.log = log
+        self.tail = "\n".join(_lines(log)[-TAIL_LINES:])
+
+
+class Unreadable(Exception):
+    """A results file that a simulation left half written."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cocotb test that failed, and the message it failed with."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came out of one run of a test module.
+
+    Attributes:
+        passed, skipped: numbers of cocotb tests.
+        failures: one for each failed test.
+        seed: random seed of the run.
+        log: everything the simulation printed.
+        waves: the FST file, where one was asked for.
+        build_seconds, run_seconds: wall-clock time; a build that was up to date takes next to none.
+    """
+
+    passed: int
+    skipped: int
+    failures: tuple[Failure, ...]
+    seed: int
+    log: Path
+    waves: Path | None
+    build_seconds: float
+    run_seconds: float
+
+    @property
+    def failed(self) -> int:
+        """Number of failed tests."""
+        return len(self.failures)
+
+    @property
+    def ok(self) -> bool:
+        """Whether at least one test ran and none failed."""
+        return self.passed > 0 and self.failed == 0
+
+    @property
+    def report(self) -> str:
+        """What failed, for people: a line a failed test, what the design said, seed and log."""
+        if not self.passed and not self.failed:
+            return f"no cocotb test ran: see {self.log}"
+        lines = [f"{failure.name}: {failure.message}" for failure in self.failures]
+        lines += errors(self.log)
+        total = self.passed + self.failed
+        lines.append(f"{self.failed} of {total} failed, seed {self.seed}, log {self.log}")
+        return "\n".join(lines)
+
+
+def read(path: Path) -> tuple[int, int, tuple[Failure, ...]]:
+    """Tests passed, tests skipped, and the failed ones, from the file that cocotb wrote.
+
+    Raises:
+        Unreadable: it is not whole.
+    """
+    try:
+        cases = list(ElementTree.parse(path).getroot().iter("testcase"))
+    except ElementTree.ParseError:
+        raise Unreadable(str(path)) from None
+    failures = []
+    skipped = 0
+    for case in cases:
+        skipped += case.find("skipped") is not None
+        problem = case.find("failure")
+        if problem is None:
+            problem = case.find("error")
+        if problem is not None:
+            message = problem.get("message", "no message")
+            failures.append(Failure(case.get("name", "?"), message.strip()))
+    return len(cases) - skipped - len(failures), skipped, tuple(failures)
+
+
+def errors(log: Path) -> list[str]:
+    """What the simulator, or an assertion in the design, complained about first."""
+    marks = ("FATAL:", "ERROR:", "%Error")
+    return [line for line in _lines(log) if line.startswith(marks) or "%Fatal:" in line][:5]
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

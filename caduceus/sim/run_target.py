@@ -1,0 +1,178 @@
+"""What `caduceus run` can drive: the golden model, the RTL in a simulator, a board."""
+
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from caduceus.host.line import Line, SerialLine, SocketLine
+from caduceus.host.link import LinkPort, Patience, SerialLink
+from caduceus.sim.paths import absolute
+from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.host_port import HostPort
+from caduceus.spec.shipped import build_folder
+
+SERIAL = "serial:"
+TARGETS = f"golden, sim, or {SERIAL}PORT"
+_LONG = Patience(seconds=3600, tries=1)
+"""A simulation answers when it is done, and loses nothing."""
+_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class TargetRequest:
+    """What to drive.
+
+    Attributes:
+        name: `golden`, `sim`, or `serial:` and a port.
+        description: name or path of the chip description.
+        simulator: for `sim`.
+        patience: for `serial:`.
+    """
+
+    name: str
+    description: str
+    simulator: str
+    patience: Patience
+
+    def check(self) -> None:
+        """Demand that the name is one of a target.
+
+        Raises:
+            UserError: it is not.
+        """
+        serial = self.name.startswith(SERIAL) and len(self.name) > len(SERIAL)
+        if self.name not in ("golden", "sim") and not serial:
+            raise UserError(f"unknown target '{self.name}': allowed is {TARGETS}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A chip that can be driven; `link`, where requests go over one, counts them."""
+
+    port: HostPort
+    link: SerialLink | None = None
+
+
+@contextmanager
+def opened(request: TargetRequest, chip: Chip) -> Iterator[Target]:
+    """The target, as long as the block runs.
+
+    Raises:
+        UserError: there is none, it does not answer, or has another chip.
+    """
+    request.check()
+    if request.name == "golden":
+        from caduceus.golden.register_chip import RegisterChip
+
+        yield Target(RegisterChip(chip))
+    elif request.name == "sim":
+        with simulation(request.description, request.simulator) as line:
+            yield _linked(line, "the simulation", _LONG, chip)
+    else:
+        port = request.name.removeprefix(SERIAL)
+        line = SerialLine(port, request.patience.baud)
+        try:
+            yield _linked(line, port, request.patience, chip)
+        finally:
+            line.close()
+
+
+def _linked(line: Line, where: str, patience: Patience, chip: Chip) -> Target:
+    link = SerialLink(line, where, patience)
+    link.hello(chip)
+    return Target(LinkPort(link, chip), link)
+
+
+@contextmanager
+def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[SocketLine]:
+    """A chip in a simulator, and the line to what serves it.
+
+    With a `divisor` it is a whole board, and the line its serial port, on which no time is lost or
+    gained; otherwise the line leads to the golden bridge, which drives the chip's AXI ports.
+
+    Raises:
+        UserError: the build or the simulation failed.
+    """
+    from caduceus.sim import runner
+    from caduceus.sim.chip_harness import CHIP_ARGUMENTS
+    from caduceus.sim.served_job import VARIABLE, ServedJob
+    from caduceus.sim.tile_host import half_periods
+
+    chip = chip_description.find(description)
+    kind = "pins" if divisor else "served"
+    place = build_folder() / "run" / f"{chip.name}-{kind}-{simulator}"
+    job = place / "job"
+    shutil.rmtree(job, ignore_errors=True)
+    job.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        # A socket's path is short, which that of a repository need not be.
+        path = str(Path(folder) / "line")
+        server.bind(path)
+        server.listen(1)
+        ServedJob(absolute(description), list(half_periods(chip)), path, divisor).save(job)
+        failures: list[UserError] = []
+
+        def simulate() -> None:
+            try:
+                results = runner.run_bench(
+                    name=f"run-{chip.name}-{simulator}",
+                    sources=_sources(place / "design", chip, divisor),
+                    top="serial_chip" if divisor else "chip",
+                    test_module=f"sim.run_{kind}",
+                    simulator=simulator,
+                    build_dir=place / "build",
+                    run_dir=job,
+                    extra_env={VARIABLE: str(job)},
+                    build_args=CHIP_ARGUMENTS if simulator == "verilator" else (),
+                )
+                if not results.ok:
+                    raise UserError(f"the simulation failed: {results.report}")
+            except UserError as error:
+                failures.append(error)
+            except Exception as error:  # it would end this thread alone
+                failures.append(UserError(f"the simulation could not run: {error!r}"))
+
+        thread = threading.Thread(target=simulate, daemon=True)
+        thread.start()
+        server.settimeout(_LOOK_SECONDS)
+        while thread.is_alive():
+            try:
+                connection, _ = server.accept()
+                break
+            except TimeoutError:
+                continue
+        else:
+            raise failures[0] if failures else UserError("the simulation ended at once")
+        line = SocketLine(connection, "the simulation")
+        try:
+            try:
+                yield line
+            finally:
+                line.close()
+                thread.join()
+        except UserError as error:
+            # That the line ended is told only if nothing better is known.
+            raise (failures[0] if failures else error) from None
+        if failures:
+            raise failures[0]
+
+
+def _sources(design: Path, chip: Chip, divisor: int) -> Sequence[Path]:
+    from caduceus.hdl.common.verilog import write
+    from caduceus.hdl.fabric.chip_sources import write_sources
+    from caduceus.hdl.host.serial_bridge import CONTROL
+    from caduceus.hdl.host.serial_chip import SerialChip
+
+    design.mkdir(parents=True, exist_ok=True)
+    files = write_sources(design, chip)
+    if not divisor:
+        return files
+    top = write(SerialChip(chip, divisor), "serial_chip", design / "serial_chip.v")
+    return [CONTROL, *files, top]

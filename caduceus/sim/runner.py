@@ -1,0 +1,389 @@
+"""Build a design and run a cocotb test module on it, with cocotb's own runner.
+
+What is added to cocotb's runner: a build happens only if its sources, arguments or tools changed
+(content hash, the stamp written last), only the top's ports are visible to cocotb in Verilator
+(its default makes every signal public, which large designs do not survive), every run has a time
+limit, and whatever goes wrong is one sentence that names the log.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caduceus.sim import results
+from caduceus.sim.results import Results, SimulationError
+from caduceus.spec.errors import UserError
+
+if TYPE_CHECKING:
+    from cocotb_tools.runner import Runner
+
+SIMULATORS = ("verilator", "icarus")
+VERILATOR_OLDEST = (5, 36)
+"""cocotb 2.1 needs this version."""
+VERILATOR_SELECTS_PORTS = (5, 44)
+"""First version whose control files can name ports without naming every variable of a module."""
+TIMESCALE = ("1ns", "1ps")
+DEFAULT_SEED = 1
+TIME_LIMIT_SECONDS = 1800
+"""Wall-clock limit of one run: cocotb tests have their own limits in simulated time."""
+
+VERILATOR_ARGUMENTS = (
+    "--no-public-flat-rw",
+    "-O3",
+    "--x-assign", "fast",
+    "--x-initial", "fast",
+    "--output-split", "60000",
+    "--output-split-cfuncs", "1000",
+    "--output-split-ctrace", "1000",
+)  # fmt: skip
+"""The C++ of whatever is smaller than a tile of 256x256 is compiled in one piece: each piece reads
+Verilator's headers again, and where there are several, two precompiled headers of 70 MB come first.
+A compiler's time grows faster than the length of a function; functions of 1,000 nodes are not
+measurably slower than those of 20,000, but at 300 a simulation takes a tenth longer."""
+FAST_CODE = "-O2 -march=native"
+"""For the code that Verilator expects to run often. Builds are for the machine they run on, whose
+vector units double the speed of the behavioural array."""
+QUICK_BUILD = "-O1"
+"""Likewise, where a simulation is short: half the time to compile."""
+CODE_VARIABLE = "CADUCEUS_CODE"
+"""Environment variable: what is in it takes the place of `FAST_CODE`, as for many short runs."""
+
+_GUARD = "setpriv --pdeathsig TERM timeout --kill-after=10 {limit} setpriv --pdeathsig KILL"
+"""What a simulation is started under: it ends at its time limit, and with whoever started it."""
+
+_IMPORTED_FROM = Path(__file__).resolve().parents[__name__.count(".")]
+"""The folder from which this package, and what stands beside it, is imported."""
+_FOREIGN = {"PYTEST_CURRENT_TEST": None, "WAVES": None, "GUI": None}
+"""Variables that change what cocotb's runner does behind our back."""
+
+
+@dataclass(frozen=True)
+class _Build:
+    """Everything that a build depends on."""
+
+    simulator: str
+    top: str
+    sources: tuple[Path, ...]
+    parameters: Mapping[str, object]
+    arguments: tuple[str, ...]
+    folder: Path
+    waves: bool
+    includes: tuple[Path, ...]
+    code: str
+
+    def fingerprint(self) -> str:
+        """Hash over tools, arguments, and name and content of every source, wherever it lies."""
+        digest = hashlib.sha256()
+        options = [
+            self.simulator, tool_version(self.simulator), self.top, dict(self.parameters),
+            self.arguments, self.waves, self.code,
+        ]  # fmt: skip
+        digest.update(json.dumps(options, sort_keys=True, default=str).encode())
+        for source in self.sources:
+            digest.update(f"\n{source.name}\n".encode())
+            digest.update(source.read_bytes())
+        return digest.hexdigest()
+
+
+def run_bench(
+    name: str,
+    sources: Sequence[Path],
+    top: str,
+    test_module: str,
+    simulator: str,
+    build_dir: Path,
+    parameters: Mapping[str, object] | None = None,
+    extra_env: Mapping[str, str] | None = None,
+    plusargs: Sequence[str] = (),
+    build_args: Sequence[str] = (),
+    run_dir: Path | None = None,
+    testcase: str | Sequence[str] | None = None,
+    seed: int | None = None,
+    waves: bool = False,
+    time_limit: float = TIME_LIMIT_SECONDS,
+    code: str | None = None,
+) -> Results:
+    """Build `sources` for `simulator` if need be, and run the cocotb tests of `test_module`.
+
+    Args:
+        name: what to call this run in messages.
+        sources: Verilog and SystemVerilog in compilation order. `.svh` files are headers: they are
+            not compiled by themselves, their folders are searched for includes. `.vlt` files go to
+            Verilator only.
+        top: name of the top module.
+        test_module: dotted name of the Python module with the cocotb tests.
+        simulator: one of `SIMULATORS`.
+        build_dir: folder of the build; other builds must not use it at the same time.
+        parameters: integer parameters of the top module.
+        extra_env: environment variables for the simulation.
+        plusargs: such as `+pcm_state=folder`.
+        build_args: further arguments for the simulator's compiler.
+        run_dir: working folder of the simulation, with its log and results; `build_dir` if None.
+        testcase: names of the only tests to run.
+        seed: random seed; if None, `COCOTB_RANDOM_SEED` of the environment or `DEFAULT_SEED`.
+        waves: record every signal to `run_dir/waves.fst`.
+        time_limit: seconds of wall-clock time after which the simulation is ended.
+        code: arguments for the compiler of Verilator's C++; if None, what `CADUCEUS_CODE` in the
+            environment says, or `FAST_CODE`.
+
+    Raises:
+        UserError: the simulator is missing or too old.
+        SimulationError: the build failed, or the simulation ended without results.
+    """
+    build_dir = build_dir.resolve()
+    if waves:
+        build_dir = build_dir.with_name(build_dir.name + "-waves")
+    run_dir = (run_dir or build_dir).resolve()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if code is None:
+        code = os.environ.get(CODE_VARIABLE) or FAST_CODE
+    build = _plan(simulator, top, sources, parameters or {}, build_args, build_dir, waves, code)
+
+    started = time.monotonic()
+    runner = _built(name, build)
+    built = time.monotonic()
+
+    log = run_dir / "run.log"
+    outcome = run_dir / "results.xml"
+    outcome.unlink(missing_ok=True)
+    wave_file = run_dir / "waves.fst" if waves else None
+    environment = dict(extra_env or {})
+    used_seed = _seed(seed)
+    reason = "ended without results"
+    try:
+        with _environment(
+            COCOTB_RANDOM_SEED=str(used_seed),
+            SIM_CMD_PREFIX=_GUARD.format(limit=f"{time_limit:g}"),
+            COCOTB_TEST_FILTER=None,
+            **_FOREIGN,
+        ):
+            runner.test(
+                test_module=test_module,
+                hdl_toplevel=top,
+                hdl_toplevel_lang="verilog",
+                build_dir=build.folder,
+                test_dir=run_dir,
+                results_xml=str(outcome),
+                testcase=testcase,
+                extra_env=environment,
+                plusargs=[*plusargs, *_wave_plusargs(simulator, wave_file)],
+                test_args=_wave_arguments(simulator, wave_file),
+                waves=waves,
+                log_file=log,
+                timescale=None,
+            )
+    except (RuntimeError, SystemExit) as error:
+        # Failing cocotb tests are told in the results; anything else shows in their absence.
+        if "return code: 124" in str(error) or "return code: 137" in str(error):
+            raise SimulationError(
+                f"{name}: the simulation was ended after {time_limit:g} s", log
+            ) from None
+        reason = f"ended without results ({error})"
+    finished = time.monotonic()
+    if not outcome.is_file():
+        raise SimulationError(f"{name}: the simulation {reason}", log)
+    try:
+        passed, skipped, failures = results.read(outcome)
+    except results.Unreadable:
+        raise SimulationError(f"{name}: the simulation broke off in its results", log) from None
+    return Results(
+        passed=passed,
+        skipped=skipped,
+        failures=failures,
+        seed=used_seed,
+        log=log,
+        waves=wave_file if wave_file and wave_file.is_file() else None,
+        build_seconds=built - started,
+        run_seconds=finished - built,
+    )
+
+
+@cache
+def tool_version(simulator: str) -> str:
+    """First line of what the simulator on PATH says about its version.
+
+    Raises:
+        UserError: unknown simulator, none on PATH, or too old.
+    """
+    if simulator not in SIMULATORS:
+        raise UserError(f"unknown simulator '{simulator}': there are {', '.join(SIMULATORS)}")
+    command = {"verilator": ["verilator", "--version"], "icarus": ["iverilog", "-V"]}[simulator]
+    if shutil.which(command[0]) is None:
+        raise UserError(f"{command[0]} is not on PATH: run `make setup`, then use make")
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    line = (run.stdout.splitlines() or ["of unknown version"])[0]
+    if simulator == "verilator" and _verilator_version(line) < VERILATOR_OLDEST:
+        major, minor = VERILATOR_OLDEST
+        where = shutil.which(command[0])
+        raise UserError(f"{where} is {line}: allowed is version {major}.{minor:03} or newer")
+    return line
+
+
+def _verilator_version(line: str) -> tuple[int, int]:
+    match = re.search(r"Verilator (\d+)\.(\d+)", line)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _plan(
+    simulator: str,
+    top: str,
+    sources: Sequence[Path],
+    parameters: Mapping[str, object],
+    build_args: Sequence[str],
+    folder: Path,
+    waves: bool,
+    code: str,
+) -> _Build:
+    """Sort out which source is what, and collect the arguments of the build."""
+    tool_version(simulator)
+    paths = [Path(source).resolve() for source in sources]
+    includes = tuple(dict.fromkeys(path.parent for path in paths if path.suffix == ".svh"))
+    arguments = list(build_args)
+    if simulator == "verilator":
+        arguments = [*VERILATOR_ARGUMENTS, *(["--trace-fst"] if waves else []), *arguments]
+    else:
+        paths = [path for path in paths if path.suffix != ".vlt"]
+    return _Build(
+        simulator, top, tuple(paths), dict(parameters), tuple(arguments), folder, waves, includes,
+        code,
+    )  # fmt: skip
+
+
+def _built(name: str, build: _Build) -> "Runner":
+    """A runner whose build is up to date."""
+    # Half a second to import, pytest included: not for whoever only tells a mistake.
+    from cocotb_tools.runner import get_runner
+
+    build.folder.mkdir(parents=True, exist_ok=True)
+    runner = get_runner(build.simulator)
+    stamp = build.folder / "stamp"
+    binary = build.folder / (build.top if build.simulator == "verilator" else "sim.vvp")
+    with (build.folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fingerprint = build.fingerprint()
+        fresh = binary.is_file() and stamp.is_file() and stamp.read_text() == fingerprint
+        if not fresh:
+            stamp.unlink(missing_ok=True)
+            _compile(name, runner, build)
+            stamp.write_text(fingerprint)
+    return runner
+
+
+def _compile(name: str, runner: "Runner", build: _Build) -> None:
+    """Run the simulator's compiler, from an empty folder so that nothing stale is linked."""
+    for old in build.folder.iterdir():
+        if old.name != "lock":
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    log = build.folder / "build.log"
+    sources: list[Path] = [path for path in build.sources if path.suffix != ".svh"]
+    includes, arguments = build.includes, build.arguments
+    if build.simulator == "verilator":
+        # cocotb's runner would make the links into the paths they stand for.
+        sources, includes, arguments = [_public_ports(build)], (), (*arguments, *_linked(build))
+    compiler = {
+        # Verilator's make rules compile through it; a second build of the same C++ is then free.
+        "OBJCACHE": "ccache" if shutil.which("ccache") else "",
+        # Make reads it as if it were on its command line, which cocotb's runner composes.
+        "MAKEFLAGS": f"OPT_FAST={build.code}".replace(" ", "\\ "),
+    }
+    try:
+        with _environment(**compiler, **_FOREIGN):
+            runner.build(
+                sources=sources,
+                includes=includes,
+                parameters=build.parameters,
+                build_args=arguments,
+                hdl_toplevel=build.top,
+                build_dir=build.folder,
+                always=True,
+                timescale=TIMESCALE,
+                waves=build.waves,
+                log_file=log,
+            )
+    except (RuntimeError, SystemExit, OSError):
+        raise SimulationError(f"{name}: the {build.simulator} build failed", log) from None
+
+
+def _linked(build: _Build) -> list[str]:
+    """Links to the sources in the build folder, and Verilator's arguments that name them there.
+
+    Verilator's C++ names the sources in its messages. By these names it is the same wherever they
+    lie, so that builds with a module in common compile it once, and so do copies of the repository.
+    """
+    (build.folder / "src").mkdir()
+    arguments = ["-Isrc"]
+    for number, path in enumerate(build.sources):
+        link = Path("src", path.name)
+        if (build.folder / link).is_symlink():
+            link = Path("src", f"{number}_{path.name}")
+        (build.folder / link).symlink_to(path)
+        if path.suffix != ".svh":
+            arguments.append(str(link))
+    return arguments
+
+
+def _public_ports(build: _Build) -> Path:
+    """A Verilator control file that lets cocotb see the top's ports and nothing else."""
+    version = _verilator_version(tool_version("verilator"))
+    option = "-port" if version >= VERILATOR_SELECTS_PORTS else "-var"
+    path = build.folder / "public_ports.vlt"
+    path.write_text(
+        f'`verilator_config\npublic_flat_rw -module "{build.top}" {option} "*"\n', encoding="ascii"
+    )
+    return path
+
+
+def _wave_plusargs(simulator: str, path: Path | None) -> list[str]:
+    return [f"+dumpfile_path={path}"] if path and simulator == "icarus" else []
+
+
+def _wave_arguments(simulator: str, path: Path | None) -> list[str]:
+    return ["--trace-file", str(path)] if path and simulator == "verilator" else []
+
+
+def _seed(seed: int | None) -> int:
+    """The seed to use: the caller's, else the environment's, else the default."""
+    if seed is not None:
+        return seed
+    text = os.environ.get("COCOTB_RANDOM_SEED", str(DEFAULT_SEED))
+    if not text.isdecimal():
+        raise UserError(f"COCOTB_RANDOM_SEED = {text!r}: allowed is a whole number from 0")
+    return int(text)
+
+
+@contextmanager
+def _environment(**changes: str | None) -> Iterator[None]:
+    """Set (or, with None, unset) environment variables for a while: cocotb's runner reads them.
+
+    The simulation searches the modules of this process's path, so the folder that this package is
+    imported from is put on it.
+    """
+    before = {key: os.environ.get(key) for key in changes}
+    path = list(sys.path)
+    _apply(changes)
+    sys.path.insert(0, str(_IMPORTED_FROM))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        _apply(before)
+
+
+def _apply(changes: Mapping[str, str | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = value

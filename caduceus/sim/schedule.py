@@ -1,0 +1,315 @@
+"""How inputs go through a chip in RTL: back to back, or as a sequence that is run twice."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.golden.machine import Machine, Outcome, TileTrace
+from caduceus.host.chip import ChipHost
+from caduceus.sim.chip_player import LOOK_EVERY_CLOCKS, PATIENCE, ChipPlayer, Played
+from caduceus.sim.comparison import Observed, as_recorded, results, unit
+from caduceus.sim.recording import Recorded
+from caduceus.spec.chip import Chip
+from caduceus.spec.fabric import PAYLOAD_MAX
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.program import Program, TileProgram
+from caduceus.spec.program_codes import computing
+
+Tell = Callable[[Mapping[str, int]], None]
+"""Is told, of all that is counted, how much is done."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the RTL's clocks say, in clocks of `sync`.
+
+    Attributes:
+        latency: from the last input value of an input to its last output value, with all else at
+            rest: of the first input, or of every step of a sequence.
+        latency_with_input: likewise, from its first input value.
+        latency_of_state: likewise, from its last input value until the first GDPU slice has sent
+            its hidden units; latency_of_states: until all have. They send one after another.
+        period: from input to input, back to back; None if there is no other.
+    """
+
+    latency: list[int]
+    latency_with_input: list[int]
+    latency_of_state: list[int] = field(default_factory=list)
+    latency_of_states: list[int] = field(default_factory=list)
+    period: float | None = None
+
+
+def busiest(program: Program) -> tuple[TileProgram, int]:
+    """The tile that makes the most results of an input, and how many take its layer's in turn.
+
+    Progress is told in the pixels of its layer's results.
+    """
+    tiles = computing(program)
+    found = max(tiles, key=results)
+    return found, 1 + max(t.block.replica for t in tiles if t.block.layer == found.block.layer)
+
+
+def clocks_per_result(tile: TileProgram, chip: Chip) -> int:
+    """Clocks of `sync` that a result may take at the very most, with nothing in its way."""
+    mvm = chip.mvm.overhead_4phase + 128
+    mvm = 4 * mvm if tile.config.read_mode is ReadMode.FOUR_PHASE else mvm + 128
+    ratio = chip.clocks.sync_mhz / chip.clocks.mvm_mhz
+    return round(mvm * ratio) + 4 * (chip.array.rows + chip.array.columns)
+
+
+def clocks_per_input(tile: TileProgram, chip: Chip) -> int:
+    """Clocks of `sync` in which a tile takes an input and makes its results, at the very most."""
+    window = tile.config.window
+    taken = window.pixels * window.packets * (1 + PAYLOAD_MAX // chip.link.units) if window else 0
+    return taken + results(tile) * clocks_per_result(tile, chip)
+
+
+def clocks_to_the_end(program: Program, chip: Chip) -> int:
+    """Clocks of `sync` that what remains of an input may take, once its outputs have left.
+
+    Rows that no output needs, because strides and pooling windows leave them over, are sent and
+    computed as all others are. It is less than an input, by one layer after the other.
+    """
+    layers = {tile.block.layer: tile for tile in computing(program)}
+    return sum(clocks_per_input(tile, chip) for tile in layers.values())
+
+
+class Schedule(ABC):
+    """Inputs of a program, how they are played, and what is to come of them.
+
+    Attributes:
+        played: what the player recorded, in order.
+        counted: what progress is told of, and how much there is.
+        golden_inputs: how many inputs `expect` has computed.
+    """
+
+    counted: Mapping[str, int]
+
+    def __init__(self, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
+        self._program, self._chip, self._x = program, chip, x
+        self.played: list[Played] = []
+        self.golden_inputs = 0
+
+    @abstractmethod
+    def expect(self, machine: Machine) -> None:
+        """Have the golden model compute the inputs, with all values of tiles."""
+
+    @abstractmethod
+    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+        """Send everything, and read the state where there is one."""
+
+    @abstractmethod
+    def observed(
+        self, recorded: Mapping[int, Recorded]
+    ) -> Sequence[tuple[str, Observed, Observed]]:
+        """What is to be compared: when it was, what is expected, and what came.
+
+        Args:
+            recorded: what every computing tile wrote down.
+        """
+
+    @abstractmethod
+    def timing(self) -> Timing:
+        """What the clocks say of what was played."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> NDArray[np.int8]:
+        """int8 [n, vectors, output_length], as they came."""
+
+    @property
+    def state(self) -> LstmState | None:
+        """The GDPU's state in the end."""
+        return None
+
+
+class BackToBack(Schedule):
+    """Images or vectors, one directly after the other."""
+
+    def __init__(self, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
+        super().__init__(program, chip, x)
+        self._many = f"{unit(program)}s"
+        self._slowest, self._replicas = busiest(program)
+        # What happens inside is looked at only where an input takes long: it costs accesses.
+        self._looks_inside = results(self._slowest) > 1
+        self.counted = {self._many: len(x)}
+        if self._looks_inside:
+            pixels = len(x) * results(self._slowest) * self._replicas
+            self.counted = {"pixels": pixels, **self.counted}
+        self._expected: Outcome | None = None
+
+    def expect(self, machine: Machine) -> None:
+        self._expected = machine.run(self._x, capture=True)
+        self.golden_inputs = len(self._x)
+
+    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+        program, count = self._program, len(self._x)
+
+        async def look() -> int:
+            return await host.tiles[self._slowest.tile].read("VECTORS_IN")
+
+        def progress(done: int) -> None:
+            ended = player.recorded * count // player.expected
+            inside = {"pixels": done * self._replicas} if self._looks_inside else {}
+            tell({**inside, self._many: ended})
+
+        # The first result of a layer waits for rows of the one before.
+        longest = 2 * clocks_per_input(self._slowest, self._chip) // LOOK_EVERY_CLOCKS
+        played = await player.play(
+            self._x.reshape(-1, program.input_length),
+            progress,
+            outputs=count * program.output_pixels,
+            count=look if self._looks_inside else None,
+            patience=PATIENCE + longest,
+        )
+        progress(count * results(self._slowest))
+        self.played.append(played)
+
+    def observed(
+        self, recorded: Mapping[int, Recorded]
+    ) -> Sequence[tuple[str, Observed, Observed]]:
+        expected = self._expected
+        tiles = as_recorded(recorded, expected.tiles)
+        return [("", Observed(expected.outputs, expected.tiles), Observed(self.outputs, tiles))]
+
+    def timing(self) -> Timing:
+        (played,) = self.played
+        ends = played.ends[self._program.output_pixels - 1 :: self._program.output_pixels]
+        more = len(ends) - 1
+        return Timing(
+            latency=[ends[0] - played.fed],
+            latency_with_input=[ends[0] - played.began],
+            period=(ends[-1] - ends[0]) / more if more else None,
+        )
+
+    @property
+    def outputs(self) -> NDArray[np.int8]:
+        shape = len(self._x), self._program.output_pixels, self._program.output_length
+        return self.played[0].outputs.reshape(shape)
+
+
+class Twice(Schedule):
+    """One sequence, twice.
+
+    First step by step, with the state read after each step; then at full speed, stopped in the
+    middle, with the state read, cleared, and loaded again. Reads go on being counted.
+    """
+
+    PASSES = "step by step", "at full speed"
+
+    def __init__(self, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
+        super().__init__(program, chip, x)
+        (self._steps,) = x
+        self.counted = {"steps": 2 * len(self._steps)}
+        self._expected: list[Outcome] = []
+        self._states: tuple[dict[int, LstmState], dict[int, LstmState]] = {}, {}
+
+    def expect(self, machine: Machine) -> None:
+        count = len(self._steps)
+        self._expected = [machine.run(self._x, first=first, capture=True) for first in (0, count)]
+        self.golden_inputs = 2 * count
+
+    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+        await self.step_by_step(host, player, tell)
+        await self.at_full_speed(host, player, tell)
+
+    async def step_by_step(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+        """Every step by itself, and its state."""
+        await host.begin(self._program, len(self._steps))
+        for t in range(len(self._steps)):
+            self.played.append(await player.play(self._steps[t : t + 1]))
+            self._states[0][t] = await host.state(self._program)
+            tell({"steps": t + 1})
+
+    async def at_full_speed(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+        """All steps as fast as they go, stopped in the middle and taken up again."""
+        count = len(self._steps)
+        middle, state = count // 2, None
+        for start, end in ((0, middle), (middle, count)):
+            if start == end:
+                continue
+            await host.begin(self._program, end - start, state)
+            played = await player.play(
+                self._steps[start:end],
+                lambda more, start=start: tell({"steps": count + start + more}),
+            )
+            self.played.append(played)
+            self._states[1][end - 1] = await host.state(self._program)
+            # What is loaded again is a reading of its own, as of a host that stops here.
+            state = await host.state(self._program)
+        tell({"steps": 2 * count})
+
+    def observed(
+        self, recorded: Mapping[int, Recorded]
+    ) -> Sequence[tuple[str, Observed, Observed]]:
+        count, found = len(self._steps), []
+        for number, name in enumerate(self.PASSES):
+            expected, states = self._expected[number], self._states[number]
+            tiles = {
+                tile: TileTrace(
+                    *(_half(values, number, count) for values in (each.results, each.sent))
+                )
+                for tile, each in recorded.items()
+            }
+            wanted = {
+                step: LstmState(expected.hidden[:, step], expected.cell[:, step]) for step in states
+            }
+            found.append(
+                (
+                    name,
+                    Observed(expected.outputs, expected.tiles, wanted),
+                    Observed(self._outputs(number), tiles, states),
+                )
+            )
+        return found
+
+    def timing(self) -> Timing:
+        count = len(self._steps)
+        steps, halves = self.played[:count], self.played[count:]
+        answered = [
+            [played.answered[each.slice] - played.fed for each in self._program.slices]
+            for played in steps
+        ]
+        # The first step of each half comes to a chip at rest.
+        gaps = [int(gap) for half in halves for gap in np.diff(half.ends)[1:]]
+        return Timing(
+            latency=[played.ends[0] - played.fed for played in steps],
+            latency_with_input=[played.ends[0] - played.began for played in steps],
+            latency_of_state=[min(each) for each in answered],
+            latency_of_states=[max(each) for each in answered],
+            period=float(np.median(gaps)) if gaps else None,
+        )
+
+    def _outputs(self, number: int) -> NDArray[np.int8]:
+        count = len(self._steps)
+        mine = self.played[:count] if number == 0 else self.played[count:]
+        return np.concatenate([each.outputs for each in mine])[np.newaxis]
+
+    @property
+    def outputs(self) -> NDArray[np.int8]:
+        return self._outputs(1)
+
+    @property
+    def state(self) -> LstmState:
+        return self._states[1][len(self._steps) - 1]
+
+
+def schedule(program: Program, chip: Chip, x: NDArray[np.int8]) -> Schedule:
+    """The way that inputs of `program` take.
+
+    Args:
+        program: what runs.
+        chip: the chip description.
+        x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [1, steps,
+            input_length].
+    """
+    return (Twice if program.slices else BackToBack)(program, chip, x)
+
+
+def _half(values: NDArray, number: int, count: int) -> NDArray:
+    """Vectors of one pass, [1, steps, columns]; what is surplus belongs to the second."""
+    return (values[:count] if number == 0 else values[count:])[np.newaxis]

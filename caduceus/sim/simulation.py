@@ -1,0 +1,246 @@
+"""A program on the whole chip in a simulator: its build, its run, all of it against golden."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from caduceus.devices.settings import Devices
+from caduceus.golden.machine import TileTrace
+from caduceus.sim import job as files
+from caduceus.sim import pipeline, recording, runner
+from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from caduceus.sim.comparison import results as results_of
+from caduceus.sim.deploy import deployed
+from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.inputs import count, one_sequence
+from caduceus.sim.job import Job, Outcome
+from caduceus.sim.pipeline import Events
+from caduceus.sim.progress import watch
+from caduceus.sim.result import Result, figures
+from caduceus.sim.results import Results
+from caduceus.sim.run_files import only_run
+from caduceus.sim.tile_host import half_periods
+from caduceus.spec import chip as chip_description
+from caduceus.spec import pcm_state, program_image
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing
+from caduceus.spec.shipped import build_folder
+
+
+def sources(chip: Chip, design: Path) -> list[Path]:
+    """Write the chip and what stands around it to `design`, unless they are there; the files.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    from caduceus.hdl.fabric.chip_sources import write_sources  # Amaranth takes half a second.
+
+    design.mkdir(parents=True, exist_ok=True)
+    return [
+        *write_sources(design, chip, record=True),
+        *STREAM_SOURCES,
+        write_harness(design / "chip_harness.sv", chip),
+    ]
+
+
+class Simulation:
+    """A program on devices, as the RTL runs it in a simulator.
+
+    Attributes:
+        program: with what the host corrects for the devices.
+        chip, devices, state: what it runs on.
+        place: folder of everything that a run makes; runs of a chip in a simulator share a build.
+        job: working folder of the simulation, in there.
+
+    Raises:
+        UserError: there is no such chip or simulator, or program, chip and devices do not fit each
+            other.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        devices: Devices | None = None,
+        simulator: str = "verilator",
+        build: Path | None = None,
+        *,
+        chip: Chip | None = None,
+        waves: bool = False,
+        console: Console | None = None,
+    ) -> None:
+        """Make ready what does not depend on inputs.
+
+        Args:
+            program: what the compiler made.
+            devices: which; ideal ones if None.
+            simulator: `verilator` or `icarus`.
+            build: folder of builds; see `caduceus.sim.paths.build_folder`.
+            chip: that of the program's name if None.
+            waves: whether every signal is written to an FST file.
+            console: where progress goes; nowhere if None.
+        """
+        runner.tool_version(simulator)
+        self.devices = devices or Devices.ideal()
+        self.chip = chip or chip_description.find(program.chip)
+        self.program, self.state = deployed(program, self.chip, self.devices)
+        self._simulator, self._waves = simulator, waves
+        self._console = console or Console(quiet=True)
+        self.place = build_folder(build) / "sim" / f"{self.chip.name}-chip-{simulator}"
+        self.job = self.place / "run"
+        self._inputs: NDArray[np.int8] | None = None
+        self.waves: Path | None = None
+
+    def run(self, x: NDArray[np.int8], *, capture: bool = False) -> Result:
+        """Run inputs, and compare every tile's values, outputs and states with the golden model.
+
+        Args:
+            x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [1, steps,
+                input_length].
+            capture: whether to keep all that every tile computes and sends.
+
+        Raises:
+            UserError: inputs do not fit, or the build or the simulation failed.
+        """
+        x = one_sequence(self.program, x)
+        with only_run(self.place, self._console):
+            self.prepare(x)
+            return self.simulate(capture=capture)
+
+    def prepare(self, x: NDArray[np.int8]) -> None:
+        """Write the job's files: chip, program, devices, inputs; what an earlier job left goes.
+
+        Raises:
+            UserError: they cannot be written.
+        """
+        job, program, chip = self.job, self.program, self.chip
+        shutil.rmtree(job, ignore_errors=True)
+        for folder in (files.STATES, files.RECORD):
+            (job / folder).mkdir(parents=True)
+        Job(half_periods(chip)).save(job)
+        # JSON is YAML.
+        (job / files.CHIP).write_text(chip.model_dump_json(), encoding="utf-8")
+        program_image.save(program, job / files.PROGRAM)
+        pcm_state.save(self.state, job / files.STATE)
+        for index, tile in enumerate(computing(program)):
+            image = job / files.STATES / f"state_{tile.tile}.hex"
+            pcm_state.write_image(self.state, index, image)
+        self._inputs = one_sequence(program, x)
+        np.save(job / files.INPUTS, self._inputs)
+
+    def simulate(self, *, capture: bool = False) -> Result:
+        """Build the chip if need be, and run what `prepare` wrote.
+
+        Raises:
+            UserError: the build or the simulation failed.
+        """
+        from caduceus.sim.schedule import schedule  # With cocotb.
+
+        started = time.monotonic()
+        inputs = schedule(self.program, self.chip, self._inputs)
+        design = sources(self.chip, self.place / "design")
+        with watch(self.job, self._console, inputs.counted):
+            ran = runner.run_bench(
+                name=f"sim-{self.chip.name}-{self._simulator}",
+                sources=design,
+                top="chip_harness",
+                test_module="caduceus.sim.entry",
+                simulator=self._simulator,
+                build_dir=self.place / "build",
+                run_dir=self.job,
+                extra_env={files.VARIABLE: str(self.job)},
+                plusargs=files.PLUSARGS,
+                build_args=CHIP_ARGUMENTS if self._simulator == "verilator" else (),
+                waves=self._waves,
+            )
+        if not ran.ok:
+            raise UserError(f"the simulation failed: {ran.report}")
+        self.waves = ran.waves
+        result = self._result(Outcome.load(self.job), ran, capture)
+        return result.with_figures(wall_seconds=time.monotonic() - started)
+
+    def _result(self, outcome: Outcome, ran: Results, capture: bool) -> Result:
+        program, chip, job = self.program, self.chip, self.job
+        outputs = np.load(job / files.OUTPUTS)
+        state = None
+        if program.slices:
+            state = LstmState(np.load(job / files.HIDDEN), np.load(job / files.CELL))
+        end_ps = outcome.start_ps + round(outcome.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
+        activities = pipeline.read(program, job / files.RECORD, end_ps)
+        events = Events(activities, outcome.start_ps, end_ps)
+        result = Result(
+            program,
+            figures(program, "sim", self.devices, count(program, self._inputs)),
+            outputs,
+            self._tiles(len(outputs), outputs.shape[1]) if capture else {},
+            state,
+            events,
+        )
+        shares = events.shares()
+        return result.with_figures(
+            simulator=self._simulator,
+            simulator_version=runner.tool_version(self._simulator),
+            values_compared=outcome.values_compared,
+            mismatches=outcome.mismatches,
+            mismatches_by_layer=outcome.mismatches_by_layer,
+            first_mismatch=outcome.first_mismatch,
+            mvms=sum(outcome.mvms.values()),
+            cycles=outcome.cycles,
+            simulated_us=outcome.cycles["sync"] / chip.clocks.sync_mhz,
+            **timing(program, chip, outcome),
+            bottleneck=events.bottleneck(program),
+            shares={
+                f"{pipeline.label(tile)} tile {tile.tile}": shares[tile.tile]
+                for tile in computing(program)
+            },
+            khz=outcome.cycles["sync"] / outcome.simulate_seconds / 1e3,
+            build_seconds=ran.build_seconds,
+            simulate_seconds=outcome.simulate_seconds,
+            golden_inputs_per_second=outcome.golden_inputs / outcome.golden_seconds,
+            peak_mib=outcome.peak_mib,
+            outputs=outputs.tolist(),
+        )
+
+    def _tiles(self, inputs: int, steps: int) -> Mapping[int, TileTrace]:
+        """What every tile recorded; of a sequence, the second time."""
+        found = recording.all_tiles(self.job / files.RECORD, self.program)
+        if self.program.slices:
+            return {
+                tile: TileTrace(each.results[-steps:][np.newaxis], each.sent[-steps:][np.newaxis])
+                for tile, each in found.items()
+            }
+        return {
+            tile: TileTrace(
+                *(v.reshape(inputs, -1, v.shape[-1]) for v in (each.results, each.sent))
+            )
+            for tile, each in found.items()
+        }
+
+
+def timing(program: Program, chip: Chip, outcome: Outcome) -> dict[str, float | None]:
+    """What the RTL's clocks say, at the description's clock rates; keys as of `Figures`."""
+    nanoseconds = 1e3 / chip.clocks.sync_mhz
+
+    def middle(clocks: list[int]) -> float | None:
+        return median(clocks) * nanoseconds if clocks else None
+
+    period = outcome.period and outcome.period * nanoseconds
+    most = max(map(results_of, computing(program)))
+    return {
+        "latency_ns": middle(outcome.latency),
+        "latency_with_input_ns": middle(outcome.latency_with_input),
+        "latency_of_state_ns": middle(outcome.latency_of_state),
+        "latency_of_states_ns": middle(outcome.latency_of_states),
+        "period_ns": period,
+        "cycles_per_input": outcome.period,
+        "inputs_per_second": 1e9 / period if period else None,
+        "mvm_rate_per_tile": most * 1e9 / period if period else None,
+    }

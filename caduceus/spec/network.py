@@ -1,0 +1,173 @@
+"""A network: its graph, and the weights that go with it.
+
+Weights are real numbers; the compiler turns them into conductance codes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.spec import document
+from caduceus.spec import weights as weights_file
+from caduceus.spec.errors import UserError
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.graph import Graph, Layer, Lstm, geometries
+from caduceus.spec.shipped import catalogue, shipped_folder
+
+NETWORKS = "caduceus.networks"
+"""Package of the networks that ship with the library."""
+TEXT = "text.txt"
+"""Name of a network's own text, beside its description."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A layer's real-valued parameters.
+
+    Attributes:
+        weight: float32 [rows, outputs]; rows in the order kernel y, kernel x, input channel.
+        bias: float32 [outputs].
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LstmWeights:
+    """An LSTM's real-valued parameters; gates are blocks of `hidden` columns: I, A, F, O.
+
+    Attributes:
+        input: float32 [size, 4 * hidden].
+        hidden: float32 [hidden, 4 * hidden].
+        bias: float32 [4 * hidden].
+    """
+
+    input: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network with all its numbers.
+
+    Attributes:
+        graph: its description.
+        weights: by node.
+        embedding: int8 [symbols, size], the symbols' input vectors; None without symbols.
+        text: what `text.txt` beside the description holds, in its symbols; None without that file.
+    """
+
+    graph: Graph
+    weights: Mapping[str, Weights | LstmWeights]
+    embedding: NDArray[np.int8] | None = None
+    text: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.graph.name
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it takes sequences."""
+        return self.graph.recurrent
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Network":
+        """Read a description and its weights (a path relative to the description).
+
+        A layer's weights are the array `<node>.weight`, in steps of `<node>.weight_step` where
+        there is one, and its biases `<node>.bias`; an LSTM's `<node>.input`, `<node>.hidden` and
+        `<node>.bias`; the symbols' vectors `embedding`.
+
+        Raises:
+            UserError: a file cannot be read, breaks the schema, or the weights do not fit the
+                nodes.
+        """
+        path = Path(path)
+        graph = document.load(path, Graph, "network description")
+        file = path.parent / graph.weights
+        shapes: dict[str, tuple[int, ...]] = {}
+        steps: dict[str, tuple[int, ...]] = {}
+        if graph.input.symbols:
+            shapes["embedding"] = (len(graph.input.symbols), graph.input.size)
+        for node, geometry in zip(graph.nodes, geometries(graph), strict=True):
+            if isinstance(node, Lstm):
+                gates = len(GATES) * node.hidden
+                shapes[f"{node.name}.input"] = (geometry.rows - node.hidden, gates)
+                shapes[f"{node.name}.hidden"] = (node.hidden, gates)
+                shapes[f"{node.name}.bias"] = (gates,)
+            else:
+                shapes[f"{node.name}.weight"] = (geometry.rows, node.outputs)
+                shapes[f"{node.name}.bias"] = (node.outputs,)
+                steps[f"{node.name}.weight_step"] = ()
+        arrays = weights_file.load(file, shapes, {"embedding": np.int8}, optional=steps)
+        found = {node.name: _weights(node, arrays, file) for node in graph.nodes}
+        return cls(graph, found, arrays.get("embedding"), _text(path.parent / TEXT, graph))
+
+    @classmethod
+    def find(cls, name: str) -> "Network":
+        """The network called `name` in `networks/`, or at the path `name` if it ends in .yaml.
+
+        Raises:
+            UserError: there is none of that name (the sentence lists those there are), or it is
+                bad.
+        """
+        if name.endswith((".yaml", ".yml")):
+            return cls.load(name)
+        if name not in cls.available():
+            raise UserError(f"unknown network '{name}': there are {', '.join(cls.available())}")
+        return cls.load(shipped_folder(NETWORKS) / name / "network.yaml")
+
+    @classmethod
+    def available(cls) -> list[str]:
+        """Names of the networks that ship with the project."""
+        return [
+            path.parent.name
+            for path in catalogue(shipped_folder(NETWORKS), "*/network.yaml", "networks")
+        ]
+
+
+def _weights(
+    node: Layer | Lstm, arrays: Mapping[str, NDArray], file: Path
+) -> Weights | LstmWeights:
+    """A node's arrays among those of its file, in real units."""
+    name = node.name
+    if isinstance(node, Lstm):
+        return LstmWeights(*(arrays[f"{name}.{key}"] for key in ("input", "hidden", "bias")))
+    weight, step = arrays[f"{name}.weight"], arrays.get(f"{name}.weight_step")
+    if step is not None:
+        with np.errstate(over="ignore"):
+            weight = weight * step
+        if not np.isfinite(weight).all():
+            raise UserError(
+                f"{file}: {name}.weight times {name}.weight_step = {step:g} holds a value that "
+                "is not finite in binary32"
+            )
+    return Weights(weight, arrays[f"{name}.bias"])
+
+
+def _text(file: Path, graph: Graph) -> str | None:
+    """The text that ships with a network, checked."""
+    symbols = graph.input.symbols
+    if symbols is None or not file.exists():
+        return None
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserError(f"{file}: cannot read the text: {reason}") from None
+    if len(text) < 2:
+        raise UserError(f"{file}: {len(text)} characters: allowed are two or more")
+    strange = next((at for at, character in enumerate(text) if character not in symbols), None)
+    if strange is not None:
+        raise UserError(
+            f"{file}: character {strange} is {text[strange]!r}: allowed are the network's "
+            f"input.symbols, {symbols!r}"
+        )
+    return text

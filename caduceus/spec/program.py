@@ -1,0 +1,285 @@
+"""What a tile is told to do: the compiler's result, run alike by the golden model and the RTL."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.feature_map import Pooling, Window
+from caduceus.spec.formats import ReadMode
+
+
+@dataclass(frozen=True)
+class InputPart:
+    """A part of a tile's input vector that is a packet of its own: rows `start` on, `length`."""
+
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class TileConfig:
+    """Configuration of one tile.
+
+    Attributes:
+        read_mode: how signs are handled in the MVM.
+        rows: length of an input vector; the array's rows after it are driven with 0.
+        parts: the packets that make up an input vector, in the order of their numbers; each starts
+            at a multiple of `link.units`, and rows that are in none are driven with 0. Empty for a
+            vector that is one packet.
+        columns: length of a result vector.
+        constants: uint16 [columns, 5], binary16 column constants in the order of
+            `formats.COLUMN_CONSTANTS`.
+        relu_1, relu_2: ReLU before and after the RX addition.
+        rx_enable: whether one RX vector (INT8) is added to each result.
+        rx_scale: binary16 factor of the RX vector.
+        rx_binary16: RX vectors are binary16, two bytes a value, not INT8.
+        tx_binary16: so are results, which are then not rounded to INT8.
+        window: what input vectors are gathered from; None for a tile that is sent its vectors. With
+            it, `parts` are the packets that come in turn, of which `start` has no meaning, and
+            `window.packets` of them make a pixel; empty if each pixel is one packet, always of the
+            same stream.
+        pooling: what becomes of the results before they leave.
+        rx_parts: streams whose packets are the RX vectors in turn.
+    """
+
+    read_mode: ReadMode
+    rows: int
+    columns: int
+    constants: NDArray[np.uint16]
+    relu_1: bool = False
+    relu_2: bool = False
+    rx_enable: bool = False
+    rx_scale: int = formats.FP16_ONE
+    rx_binary16: bool = False
+    tx_binary16: bool = False
+    parts: tuple[InputPart, ...] = ()
+    window: Window | None = None
+    pooling: Pooling | None = None
+    rx_parts: int = 1
+
+    @property
+    def input_parts(self) -> tuple[InputPart, ...]:
+        """All packets of an input vector, or pixel, the only one included."""
+        whole = self.rows if self.window is None else self.window.channels
+        return self.parts or (InputPart(0, whole),)
+
+    @property
+    def rx_bytes(self) -> int:
+        """Length of an RX vector in bytes."""
+        return self.columns * (2 if self.rx_binary16 else 1)
+
+    @property
+    def tx_bytes(self) -> int:
+        """Length of a result vector in bytes."""
+        return self.columns * (2 if self.tx_binary16 else 1)
+
+    def __post_init__(self) -> None:
+        shape = (self.columns, len(formats.COLUMN_CONSTANTS))
+        if self.constants.shape != shape or self.constants.dtype != np.uint16:
+            raise UserError(
+                f"tile configuration: constants is {self.constants.dtype} "
+                f"{list(self.constants.shape)}: allowed is uint16 {list(shape)}"
+            )
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a tile does with the packets of a stream.
+
+    Attributes:
+        stream: the preamble, 0 to `fabric.STREAMS` - 1.
+        sinks: where they go, names of `fabric.sinks`; more than one is a multicast.
+        start, length: the part of the payload that the tile's own INPUT or RX gets, in bytes;
+            `start` is a multiple of `link.units`. Links and the host get all of it.
+        part: which part of the tile's input vector it is, or whose turn it is where packets come in
+            turn: see `TileConfig.window` and `rx_parts`.
+    """
+
+    stream: int
+    sinks: tuple[str, ...]
+    start: int
+    length: int
+    part: int = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """What of a network a tile holds; for reports, it changes nothing.
+
+    Attributes:
+        layer: name of the layer.
+        rows, columns: which row block and column block of its matrix.
+        replica: which of several tiles with the same block.
+    """
+
+    layer: str
+    rows: int = 0
+    columns: int = 0
+    replica: int = 0
+
+
+@dataclass(frozen=True)
+class TileProgram:
+    """One tile of a chip's program.
+
+    Attributes:
+        tile: number of the tile.
+        routes: entries of its route table.
+        config: its configuration; None for a tile that only forwards.
+        codes: uint8 [config.rows, config.columns, 4], target conductance codes; None likewise.
+        tx_stream: preamble of its results; None for a tile that only forwards.
+        block: what it holds, where the compiler says it.
+    """
+
+    tile: int
+    routes: tuple[Route, ...]
+    config: TileConfig | None = None
+    codes: NDArray[np.uint8] | None = None
+    tx_stream: int | None = None
+    block: Block | None = None
+
+
+@dataclass(frozen=True)
+class GdpuConfig:
+    """Configuration of a GDPU slice; all numbers but `units` are binary16 bits.
+
+    Attributes:
+        units: LSTM units in use; a gate vector has four times as many values.
+        input_scale, input_offset: by gate, in the order of `gdpu.GATES`: what an INT8
+            pre-activation stands for. The gates that are sigmoids are given half of it.
+        output_scale, output_offset: from a hidden unit to its INT8 steps.
+    """
+
+    units: int
+    input_scale: tuple[int, ...]
+    input_offset: tuple[int, ...]
+    output_scale: int
+    output_offset: int
+
+
+@dataclass(frozen=True)
+class SliceProgram:
+    """One GDPU slice of a chip's program.
+
+    A sequence of steps begins with the hidden state that is stored, sent as stream `first`. The
+    gate vectors of every step are answered with the new hidden state, sent as `stream`, or as
+    `last` after the sequence's last step. So `first` leads to where the hidden state of the step
+    before is needed, `last` to where that of the same step is, and `stream` to both.
+
+    Attributes:
+        slice: number of the slice.
+        config: what it is told to do.
+        sides: where its packets leave: `fabric.NORTH`, `fabric.SOUTH`, or both.
+        first, stream, last: preambles.
+    """
+
+    slice: int
+    config: GdpuConfig
+    sides: tuple[str, ...]
+    first: int
+    stream: int
+    last: int
+
+
+@dataclass(frozen=True)
+class HostStream:
+    """A packet a vector, to or from the host.
+
+    Attributes:
+        port: number of the host's AXI4-Stream, in the order of `chip.host`.
+        stream: its preamble.
+        start, length: which part of the program's input or output vector it carries, in bytes.
+    """
+
+    port: int
+    stream: int
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class ProgramTensor:
+    """What the numbers of a network's input or output stand for.
+
+    Attributes:
+        shape: height, width, channels, or the size of a vector.
+        scale: real value of one INT8 step.
+    """
+
+    shape: tuple[int, ...]
+    scale: float
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a whole chip is told to do: one input vector makes one output vector.
+
+    Where tiles gather their vectors from feature maps, an input vector is a pixel, `input_pixels`
+    of them are an image, and an image makes `output_pixels` output vectors.
+
+    Attributes:
+        chip: name of the chip description; chip_digest: `chip_digest(chip)` of it.
+        network: name of the network.
+        read_mode: of every tile.
+        tiles: the tiles that do something, by number.
+        inputs, outputs: the host's streams. For every input vector the host sends one packet of
+            each input, in this order; it receives one of each output.
+        input_length, output_length: lengths of the vectors.
+        slices: the GDPU slices that do something, by number. With any, an input vector is one step
+            of a sequence.
+        input_pixels, output_pixels: vectors of an image.
+        input, output: the network's tensors, all their vectors together. None for a program of no
+            network, made by hand or read back from a chip's registers.
+        symbols, embedding: what input vectors stand for, one character each, and the vectors, int8
+            [symbols, input_length]; both None without.
+        sample: typical inputs, for which a host reckons read noise and calibrates: int8
+            [n, input_pixels, input_length], of sequences [1, steps, input_length]; None where none
+            were at hand.
+        largest_code: the largest code of a cell that the compiler used, as the devices can hold.
+    """
+
+    chip: str
+    chip_digest: str
+    network: str
+    read_mode: ReadMode
+    tiles: tuple[TileProgram, ...]
+    inputs: tuple[HostStream, ...]
+    outputs: tuple[HostStream, ...]
+    input_length: int
+    output_length: int
+    slices: tuple[SliceProgram, ...] = ()
+    input_pixels: int = 1
+    output_pixels: int = 1
+    input: ProgramTensor | None = None
+    output: ProgramTensor | None = None
+    symbols: str | None = None
+    embedding: NDArray[np.int8] | None = None
+    sample: NDArray[np.int8] | None = None
+    largest_code: int = formats.CELL_MAX
+
+    @property
+    def sequences(self) -> bool:
+        """Whether inputs are sequences, of which an input vector is one step."""
+        return bool(self.slices)
+
+    def vectors(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+        """A network's inputs as the program takes them.
+
+        Args:
+            x: int8, inputs one after another in any shape; steps of one sequence.
+
+        Returns:
+            int8 [n, input_pixels, input_length], or [1, steps, input_length] for sequences.
+        """
+        pixels = x.size // self.input_length if self.sequences else self.input_pixels
+        return x.reshape(-1, pixels, self.input_length)
+
+
+def chip_digest(chip: Chip) -> str:
+    """SHA-256 of the chip description's content, in hexadecimal: what a program is made for."""
+    return hashlib.sha256(chip.model_dump_json().encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""Files that ship with the library, and the folder that runs write to."""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from caduceus.spec.errors import UserError
+
+BUILD_VARIABLE = "CADUCEUS_BUILD"
+"""Environment variable that names the build folder."""
+
+
+def shipped_folder(package: str) -> Path:
+    """Folder of a package's files, on disk: a zipped package has none.
+
+    Raises:
+        UserError: there is none, which only a broken installation has.
+    """
+    try:
+        return Path(str(files(package)))
+    except ModuleNotFoundError:
+        raise broken(f"there is no package {package}") from None
+
+
+def catalogue(place: Path, pattern: str, what: str) -> list[Path]:
+    """Files of `place` that match `pattern`, sorted: at least one.
+
+    Raises:
+        UserError: there is none, which only a broken installation has.
+    """
+    found = sorted(place.glob(pattern))
+    if not found:
+        raise broken(f"there are no {what} in {place}")
+    return found
+
+
+def broken(reason: str) -> UserError:
+    """What to raise where a file that ships with the library is missing."""
+    return UserError(f"the installation of Caduceus is broken: {reason}: install it again")
+
+
+def build_folder(given: Path | str | None = None) -> Path:
+    """Folder of everything that runs make.
+
+    It is `given`, else what `CADUCEUS_BUILD` in the environment names, else `build` in the working
+    folder: never a folder of the installation.
+    """
+    return Path(given or os.environ.get(BUILD_VARIABLE) or "build").resolve()

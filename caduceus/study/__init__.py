@@ -1,0 +1,1 @@
+"""Accuracy, sweeps, runs of whole networks, and their reports."""

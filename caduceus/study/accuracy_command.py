@@ -1,0 +1,107 @@
+"""What `caduceus accuracy` does: one measurement, the table, or the error of one tile."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from caduceus.data.own import measured_network
+from caduceus.devices import settings
+from caduceus.devices.settings import Devices
+from caduceus.spec import chip as chip_description
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.study import measure, metrics
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked.
+
+    Attributes:
+        chip, network: names, or paths of descriptions; no network for the chip's own.
+        read_mode: of the chip.
+        count: images or characters; None for all.
+    """
+
+    chip: str
+    network: str | None
+    read_mode: ReadMode
+    count: int | None
+
+
+def single(request: Request, pcm: str, seed: int, age: float, console: Console) -> None:
+    """Measure once, print a line, and write the result to `build/accuracy.json`.
+
+    Args:
+        request: of what.
+        pcm: name or path of settings of devices.
+        seed: which devices of that kind.
+        age: seconds since they were programmed.
+        console: takes the line.
+
+    Raises:
+        UserError: something named does not exist or does not fit, the test set is not there, or
+            the result cannot be written.
+    """
+    chip = chip_description.find(request.chip)
+    devices = Devices(settings.find(pcm), seed, age)
+    network = Network.find(request.network or measured_network(chip))
+    measure.check(network, request.count)
+    program = measure.compiled(network, chip, request.read_mode, devices)
+    report = measure.measure(network, program, chip, devices, request.count, console)
+    measure.keep(network, chip, request.read_mode, devices, report)
+    metric, reference = report["metric"], report["float"]
+    told = metrics.told(metric, report["value"])
+    of = "of" if metric == "accuracy" else "over"
+    over = f"{of} {report['count']} {report['unit']} in {report['seconds']:.1f} s"
+    beside = "" if reference is None else f", float {metrics.told(metric, reference)} {of} all"
+    console.print(
+        f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads, "
+        f"{report['devices']}: golden {told} {over}{beside}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def table(
+    request: Request,
+    seeds: Sequence[int],
+    scheduler: str | None,
+    workers: int | None,
+    console: Console,
+) -> None:
+    """Measure the published table's cells that are not stored yet, and print it.
+
+    Args:
+        request: of what.
+        seeds: of the devices.
+        scheduler: see `caduceus.study.farm.Workers`.
+        workers: likewise.
+        console: takes the table, and how far it is.
+
+    Raises:
+        UserError: as `caduceus.study.accuracy_table.run`.
+    """
+    # Dask takes a second to import.
+    from caduceus.study import accuracy_table
+    from caduceus.study.farm import Workers
+
+    own = request.network or measured_network(chip_description.find(request.chip))
+    both = not request.network and own in accuracy_table.NETWORKS
+    networks = accuracy_table.NETWORKS if both else (own,)
+    asked = accuracy_table.Request(
+        networks, request.chip, str(request.read_mode), seeds, request.count
+    )
+    accuracy_table.run(asked, Workers(scheduler, workers), console)
+
+
+def tile(request: Request, seeds: Sequence[int], console: Console) -> None:
+    """Print the error of one tile's matrix-vector multiplications.
+
+    Raises:
+        UserError: there is no such chip.
+    """
+    from caduceus.study import mvm_error
+
+    mvm_error.run(chip_description.find(request.chip), request.read_mode, seeds, console)

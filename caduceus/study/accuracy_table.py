@@ -1,0 +1,225 @@
+"""`caduceus accuracy --table`: the published accuracies, and ours on modelled devices.
+
+Published (Le Gallo et al. 2023) are a ResNet-9 on CIFAR-10 and an LSTM on the Penn Treebank, in
+floating point, with quantised inputs and results, and on the chip, whose devices were programmed
+with one (ODP) or two (TDP) a polarity.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from caduceus.spec.files import write_whole
+from caduceus.spec.shipped import build_folder
+from caduceus.study.ages import AGES
+from caduceus.study.average import mean_deviation
+from caduceus.study.collect import Results, collect
+from caduceus.study.farm import Workers
+from caduceus.study.point_store import PointStore
+from caduceus.study.points import Point
+
+NETWORKS = ("resnet9", "lstm_ptb")
+DEVICES = {"ODP": "hermes_odp", "TDP": "hermes_tdp"}
+PUBLISHED = {
+    "resnet9": {"float": 0.9367, "quantised": 0.9343, "ODP": 0.9223, "TDP": 0.9281},
+    "lstm_ptb": {"float": 1.336, "quantised": 1.358, "ODP": 1.456, "TDP": 1.433},
+}
+"""Of devices, on the chip. The published ResNet-9 was for CIFAR-10."""
+SOURCE = {"resnet9": "ResNet-9, CIFAR-10", "lstm_ptb": "LSTM, Penn Treebank"}
+COLUMNS = (
+    "network", "chip", "read_mode", "devices", "age", "compensate", "metric", "mean", "deviation",
+    "seeds", "count", "published",
+)  # fmt: skip
+"""Of `table.csv` (docs/files.md)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the table is of.
+
+    Attributes:
+        networks, chip, read_mode: as in `Point`.
+        seeds: of the devices.
+        count: images or characters; None for all.
+    """
+
+    networks: Sequence[str]
+    chip: str
+    read_mode: str
+    seeds: Sequence[int]
+    count: int | None = None
+
+    def quantised(self, network: str) -> Point:
+        """The network on ideal devices."""
+        return Point(network, self.chip, self.read_mode, "ideal", False, 0, 0.0, self.count)
+
+    def cell(self, network: str, pcm: str, age: float, compensate: bool) -> list[Point]:
+        """The points, one a seed, that one row's mean is of."""
+        return [
+            Point(network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count)
+            for seed in self.seeds
+        ]
+
+    def points(self) -> list[Point]:
+        """All that must be measured."""
+        found = []
+        for network in self.networks:
+            found.append(self.quantised(network))
+            for pcm in DEVICES.values():
+                for compensate in (True, False):
+                    for age in AGES.values():
+                        found += self.cell(network, pcm, age, compensate)
+        return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        network: name.
+        devices: `float`, `quantised`, `ODP` or `TDP`.
+        age: name of the time since programming; empty without devices, and where it is not known.
+        compensate: whether drift was compensated; None without devices, and likewise.
+        metric: see `Measured`.
+        mean, deviation: over the seeds; not a number where nothing was measured, and the deviation
+            of one seed.
+        seeds: how many there were; 0 without devices, and where nothing was measured.
+        count: images or characters; 0 for float, which training measured on all, and likewise.
+        published: figure of the published work; None if there is none. Of devices it has a row of
+            its own, as how old those were is not known.
+    """
+
+    network: str
+    devices: str
+    age: str
+    compensate: bool | None
+    metric: str
+    mean: float
+    deviation: float
+    seeds: int
+    count: int
+    published: float | None
+
+
+def rows(request: Request, results: Results) -> list[Row]:
+    """The table's lines, from results of all of `request.points()`."""
+    found = []
+    for network in request.networks:
+        ideal = results[request.quantised(network)]
+        published = PUBLISHED.get(network, {})
+        if ideal.reference is not None:
+            reference = nan if ideal.reference is None else ideal.reference
+        found.append(_single(network, "float", ideal.metric, reference, 0))
+        found.append(_single(network, "quantised", ideal.metric, ideal.value, ideal.count))
+        for devices, pcm in DEVICES.items():
+            if devices in published:
+                found.append(_single(network, devices, ideal.metric, nan, 0))
+            for compensate in (True, False):
+                for age, seconds in AGES.items():
+                    cell = request.cell(network, pcm, seconds, compensate)
+                    mean, deviation = mean_deviation([results[point].value for point in cell])
+                    found.append(
+                        Row(
+                            network, devices, age, compensate, ideal.metric, mean, deviation,
+                            len(cell), results[cell[0]].count, None,
+                        )
+                    )  # fmt: skip
+    return found
+
+
+def _single(network: str, name: str, metric: str, value: float, count: int) -> Row:
+    published = PUBLISHED.get(network, {}).get(name)
+    return Row(network, name, "", None, metric, value, nan, 0, count, published)
+
+
+def text(request: Request, found: Sequence[Row]) -> str:
+    """Text of `table.csv`: values as they are, ages in seconds."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in found:
+        writer.writerow(
+            (
+                row.network, request.chip, request.read_mode, row.devices,
+                f"{AGES[row.age]:.0f}" if row.age else "",
+                {True: "on", False: "off", None: ""}[row.compensate],
+                row.metric, *("" if isnan(each) else each for each in (row.mean, row.deviation)),
+                row.seeds, row.count or "", "" if row.published is None else row.published,
+            )
+        )  # fmt: skip
+    return out.getvalue()
+
+
+def tables(request: Request, found: Sequence[Row]) -> list[Table]:
+    """What is printed: one table a network."""
+    made = []
+    for network in request.networks:
+        mine = [row for row in found if row.network == network]
+        counted = "images" if mine[0].metric == "accuracy" else "characters"
+        unit = "accuracy in %" if mine[0].metric == "accuracy" else "bits a character"
+        table = Table(
+            title=f"{network} on chip {request.chip}, {request.read_mode} reads: {unit}",
+            caption=f"{max(row.count for row in mine)} {counted}; devices: mean and deviation of "
+            f"{len(request.seeds)} seeds; float: as training measured it, on the whole test set"
+            + (
+                f"; published: {SOURCE[network]}, devices of an age that is not known"
+                if network in SOURCE
+                else ""
+            ),
+        )
+        for name in ("devices", "age", "drift compensated"):
+            table.add_column(name)
+        for name in ("ours", "published"):
+            table.add_column(name, justify="right")
+        for place, row in enumerate(mine):
+            last = place + 1 == len(mine) or mine[place + 1].devices != row.devices
+            table.add_row(
+                row.devices, row.age, {True: "yes", False: "no", None: ""}[row.compensate],
+                value(row.metric, row.mean, row.deviation),
+                "" if row.published is None else value(row.metric, row.published),
+                end_section=last and bool(row.age or row.devices == "quantised"),
+            )  # fmt: skip
+        made.append(table)
+    return made
+
+
+def value(metric: str, mean: float, deviation: float = nan) -> str:
+    """A value as the published tables have it, with its deviation; empty if there is none."""
+    if isnan(mean):
+        return ""
+    if metric == "accuracy":
+        mean, deviation, digits = 100 * mean, 100 * deviation, 2
+    else:
+        digits = 3
+    told = f"{mean:.{digits}f}"
+    return told if isnan(deviation) else f"{told} ± {deviation:.{digits}f}"
+
+
+def run(
+    request: Request,
+    workers: Workers,
+    console: Console,
+    output: Path | None = None,
+    store: PointStore | None = None,
+) -> list[Row]:
+    """Measure what is missing, print the table and write it to `output`.
+
+    That is `accuracy/table.csv` of the build folder if not given.
+
+    Raises:
+        UserError: as `caduceus.study.collect`, or the file cannot be written.
+    """
+    results = collect(request.points(), workers, console, store or PointStore())
+    found = rows(request, results)
+    output = output or build_folder() / "accuracy" / "table.csv"
+    write_whole(output, text(request, found), "table")
+    for table in tables(request, found):
+        console.print(table)
+    return found

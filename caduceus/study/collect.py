@@ -1,0 +1,159 @@
+"""Results of many points: those that are stored are taken, the others are measured and stored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from caduceus.study.farm import Workers, farm, measured
+from caduceus.study.point_store import PointStore
+from caduceus.study.points import Files, Measured, Point, check, key
+
+Results = dict[Point, Measured]
+
+
+def collect(
+    points: Sequence[Point],
+    workers: Workers,
+    console: Console,
+    store: PointStore,
+    told: Callable[[Results], None] = lambda _: None,
+) -> Results:
+    """Results of all points.
+
+    Every result is stored as soon as it is there, so that whatever ends the run, the next one goes
+    on from there.
+
+    Args:
+        points: what to measure; what is the same measurement is measured once.
+        workers: who measures.
+        console: where it is told how far it is.
+        store: where results are kept.
+        told: is given all results so far, first those that are stored, then again after each one.
+
+    Raises:
+        UserError: a point cannot be measured (told before any is, where that can be), or as
+            `caduceus.study.farm`.
+    """
+    files = Files()
+    keys = {point: key(point, files) for point in points}
+    done: dict[str, Measured] = {}
+    missing: dict[str, Point] = {}
+    for point, name in keys.items():
+        stored = store.load(name)
+        if stored is None:
+            missing.setdefault(name, point)
+        else:
+            done[name] = stored
+
+    def results() -> Results:
+        return {point: done[name] for point, name in keys.items() if name in done}
+
+    count = len(set(keys.values()))
+    console.print(
+        f"{count} points: {count - len(missing)} stored, {len(missing)} to measure",
+        highlight=False,
+    )
+    _check(missing.values())
+    told(results())
+    if not missing:
+        return results()
+    with farm(workers) as client, _Told(console, count, missing, done) as bar:
+        bar.workers = len(client.ncores())
+        for name, result in measured(client, missing):
+            store.save(name, missing[name], result)
+            done[name] = result
+            bar.finished(name, result)
+            told(results())
+    return results()
+
+
+def _check(points: Sequence[Point]) -> None:
+    """Refuse what cannot be measured; points that differ in seed and age alone are checked once."""
+    seen = set()
+    for point in points:
+        kind = replace(point, seed=0, age=0.0, compensate=None)
+        if kind not in seen:
+            seen.add(kind)
+            check(point)
+
+
+@dataclass
+class _Told:
+    """A bar on a terminal, a line a point elsewhere, each with a guess of the time that is left.
+
+    Attributes:
+        console: where they go.
+        count: points in all.
+        missing: those to measure, by key.
+        done: results by key, those of earlier runs included.
+        workers: how many measure.
+    """
+
+    console: Console
+    count: int
+    missing: Mapping[str, Point]
+    done: Mapping[str, Measured]
+    workers: int = 1
+    _seconds: dict[tuple, list[float]] = field(default_factory=dict)
+
+    def __enter__(self) -> "_Told":
+        self._bar = Progress(
+            TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.description}"), console=self.console,
+        )  # fmt: skip
+        stored = self.count - len(self.missing)
+        self._task = self._bar.add_task("", total=self.count, completed=stored)
+        if self.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.console.is_terminal:
+            self._bar.stop()
+
+    def finished(self, name: str, result: Measured) -> None:
+        """Tell that the point of that key has this result."""
+        for kind in _kinds(self.missing[name]):
+            self._seconds.setdefault(kind, []).append(result.seconds)
+        left = self._left()
+        waiting = sum(name not in self.done for name in self.missing)
+        told = f"about {_duration(left)} left" if waiting else ""
+        self._bar.update(self._task, completed=self.count - waiting, description=told)
+        if not self.console.is_terminal:
+            self.console.print(
+                f"{self.count - waiting} of {self.count}: {self.missing[name]}: "
+                f"{result.metric} {result.value:.4f}" + (f"; {told}" if told else ""),
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def _left(self) -> float:
+        """Seconds that the points still to be measured will take, from those most like them."""
+        total = longest = 0.0
+        for name, point in self.missing.items():
+            if name in self.done:
+                continue
+            taken = next(self._seconds[kind] for kind in _kinds(point) if kind in self._seconds)
+            mean = sum(taken) / len(taken)
+            total, longest = total + mean, max(longest, mean)
+        return max(total / self.workers, longest)
+
+
+def _kinds(point: Point) -> tuple[tuple, ...]:
+    """What points that take about as long have in common, closest first."""
+    return (
+        (point.network, point.chip, point.read_mode, point.pcm),
+        (point.network, point.chip),
+        (),
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Seconds, minutes or hours, as one would say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,242 @@
+"""The golden model over a network's test set: one way for images and texts.
+
+A text is cut into streams that run side by side (`data.streams`), each from an empty state through
+the characters just before its own, which are not counted. So every character of the text but its
+first is predicted exactly once, as if the text had been one, but for what is forgotten in so many
+steps.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from functools import lru_cache
+from pathlib import Path
+
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
+
+from caduceus.compiler.network import compile_network
+from caduceus.data import pictures, sample, text
+from caduceus.data.inputs import unit_of
+from caduceus.data.streams import IGNORED, STREAMS, WARM_UP, Streams, streams
+from caduceus.devices.settings import Devices
+from caduceus.golden.machine import Machine
+from caduceus.sim.deploy import deployed
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.files import write_whole
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program
+from caduceus.spec.shipped import build_folder
+from caduceus.study import metrics
+from caduceus.spec.sources import sources
+
+TEST_SET = 10_000
+"""Images of the Fashion-MNIST test set, and of CIFAR-10's."""
+UNITS = {"accuracy": "images", "bpc": "characters"}
+"""What a metric is counted over."""
+_STEPS = 32
+"""Steps between two looks at how far a text is; a divisor of `WARM_UP`."""
+
+
+def fingerprint(what: str, arrays: Iterable[NDArray]) -> str:
+    """Hash of a description, of weights, and of all code that decides a result."""
+    digest = hashlib.sha256(what.encode())
+    for array in arrays:
+        digest.update(array.tobytes())
+    digest.update(_code())
+    return digest.hexdigest()[:32]
+
+
+def network_fingerprint(network: Network) -> str:
+    """Hash of a network, its weights and its text, and of all code that decides a result."""
+    return fingerprint(f"{network.graph!r} {network.text!r}", _arrays(network))
+
+
+def _arrays(network: Network) -> list[NDArray]:
+    found = [
+        getattr(weights, each.name)
+        for weights in network.weights.values()
+        for each in fields(weights)
+    ]
+    return found if network.embedding is None else [*found, network.embedding]
+
+
+@lru_cache(maxsize=1)
+def _code() -> bytes:
+    """Hash of all code that decides a result, as it was when this process first asked."""
+    files = (path.read_bytes() for path in sources("caduceus.study.points"))
+    return hashlib.sha256(b"".join(hashlib.sha256(file).digest() for file in files)).digest()
+
+
+def _stored(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices) -> Path:
+    """File of what was measured over the whole test set; its name hashes all that it depends on.
+
+    Raises:
+        UserError: the network's text is not there.
+    """
+    arrays = _arrays(network)
+    if metrics.metric_of(network) == "bpc":
+        arrays.append(text.whole_numbers(network))
+    key = fingerprint(f"{network.graph!r} {chip!r} {read_mode} {devices!r}", arrays)
+    return build_folder() / "accuracy" / f"{key}.json"
+
+
+def known(
+    network: Network, chip: Chip, read_mode: ReadMode, devices: Devices | None = None
+) -> dict | None:
+    """The report over the whole test set, if it was measured before with the same code and files.
+
+    Returns:
+        what `measure` gave; None if it was not measured, or the data set is not here.
+    """
+    try:
+        found = json.loads(
+            _stored(network, chip, read_mode, devices or Devices.ideal()).read_text()
+        )
+        return found if isinstance(found["value"], float) else None
+    except (UserError, FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices, report: dict) -> None:
+    """Write what `measure` gave to `build/accuracy.json`; `known` tells it if it is of all inputs.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    content = json.dumps(report, indent=2) + "\n"
+    if report["count"] == whole(network):
+        write_whole(_stored(network, chip, read_mode, devices), content, "accuracy")
+    write_whole(build_folder() / "accuracy.json", content, "accuracy")
+
+
+def whole(network: Network) -> int:
+    """How many inputs the whole test set has: images, or characters that are predicted.
+
+    Raises:
+        UserError: there is none, or its text is not here.
+    """
+    metric = metrics.metric_of(network)
+    if metric is None:
+        raise UserError(
+            f"network {network.name} takes random {unit_of(network)}: allowed is one with a data "
+            "set"
+        )
+    return TEST_SET if metric == "accuracy" else len(text.whole_numbers(network)) - 1
+
+
+def check(network: Network, count: int | None) -> None:
+    """Refuse what cannot be measured, before anything is compiled.
+
+    Raises:
+        UserError: there is no data set, it is not here, or it has fewer inputs.
+    """
+    size = whole(network)
+    if metrics.metric_of(network) == "accuracy":
+        pictures.pictures(network.graph, count or size)
+    else:
+        text.beginning(network, text.whole_numbers(network), count)
+
+
+def compiled(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices) -> Program:
+    """The program of a network for such devices.
+
+    Raises:
+        UserError: the network does not fit the chip.
+    """
+    largest = devices.settings.largest_code
+    return compile_network(network, chip, read_mode, largest_code=largest, sample=sample(network))
+
+
+def measure(
+    network: Network,
+    program: Program,
+    chip: Chip,
+    devices: Devices,
+    count: int | None,
+    console: Console,
+) -> dict:
+    """Run the first `count` inputs of the test set, or all, through the golden model.
+
+    Args:
+        network: gives the test set.
+        program: of it, as compiled for such devices.
+        chip: the chip description.
+        devices: that the program is deployed on.
+        count: images, or characters to predict.
+        console: shows how far it is.
+
+    Returns:
+        network, chip, read_mode, devices, metric, value, float (in floating point on the whole test
+        set, None if not known), count, unit (what was counted), seconds.
+
+    Raises:
+        UserError: there is no data set, it is not here or smaller, or a correction for the devices
+            does not fit.
+    """
+    metric, size = metrics.metric_of(network), whole(network)
+    program, state = deployed(program, chip, devices)
+    machine = Machine(program, chip, state)
+    of = _accuracy if metric == "accuracy" else _bpc
+    with Progress(console=console) as bar:
+        task = bar.add_task(f"{network.name}, {program.read_mode}", total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, advance=done, total=total)
+
+        started = time.monotonic()
+        value, counted = of(network, program, machine, count or size, advance)
+    return {
+        "network": network.name,
+        "chip": chip.name,
+        "read_mode": str(program.read_mode),
+        "devices": str(devices),
+        "metric": metric,
+        "value": value,
+        "float": metrics.float_metric(network),
+        "count": counted,
+        "unit": UNITS[metric],
+        "seconds": time.monotonic() - started,
+    }
+
+
+Advance = Callable[[int, int], None]
+"""Told how much was done since the last call, and how much there is in all."""
+
+
+def _accuracy(
+    network: Network, program: Program, machine: Machine, count: int, advance: Advance
+) -> tuple[float, int]:
+    images, labels = pictures.pictures(network.graph, count)
+    x = program.vectors(pictures.vectors(network.graph, images))
+    found = machine.run(x, progress=lambda done: advance(done, count))
+    return metrics.accuracy(found.outputs, labels), count
+
+
+def _bpc(
+    network: Network, program: Program, machine: Machine, count: int, advance: Advance
+) -> tuple[float, int]:
+    numbers = text.beginning(network, text.whole_numbers(network), count)
+    cut: Streams = streams(numbers, STREAMS, WARM_UP)
+    total, now = 0.0, None
+    for start in range(0, len(cut.numbers), _STEPS):
+        here = slice(start, start + _STEPS)
+        if now is not None and start == cut.warm_up:
+            # There is nothing before the text's first character.
+            now.hidden[0], now.cell[0] = 0, 0
+        # Reads are numbered on from chunk to chunk, so that each has noise of its own.
+        first = start * cut.numbers.shape[1]
+        found = machine.run(network.embedding[cut.numbers[here].T], initial=now, first=first)
+        now = LstmState(found.state.hidden.copy(), found.state.cell.copy())
+        targets = cut.targets[here].T
+        counted = targets != IGNORED
+        costs = metrics.bits(found.outputs[counted], program.output.scale, targets[counted])
+        total += float(costs.sum())
+        advance(found.outputs.shape[1], len(cut.numbers))
+    return total / cut.counted, cut.counted

@@ -1,0 +1,104 @@
+"""A network for a run: its program, test inputs, and how well their outputs do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from caduceus.compiler.network import Replicas, compile_network
+from caduceus.data import Inputs, inputs, sample
+from caduceus.devices.settings import Devices
+from caduceus.sim.comparison import replicas as replicas_of
+from caduceus.sim.comparison import unit
+from caduceus.sim.result import Metric, Result
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing
+from caduceus.study import measure, metrics
+
+
+@dataclass(frozen=True)
+class NetworkRun:
+    """What is to be run.
+
+    Attributes:
+        network, chip, devices: what the program was made of and for.
+        program: of the network.
+        inputs: test inputs, and what is expected of their outputs.
+    """
+
+    network: Network
+    chip: Chip
+    devices: Devices
+    program: Program
+    inputs: Inputs
+
+    @property
+    def x(self) -> NDArray[np.int8]:
+        """The inputs as the program takes them."""
+        return self.program.vectors(self.inputs.x)
+
+    def announce(self, how: str, console: Console) -> None:
+        """Say what is about to run; `how` names what runs it."""
+        program, chip = self.program, self.chip
+        slices = f" and {len(program.slices)} of {chip.gdpu.slices} GDPU slices"
+        console.print(
+            f"{program.network} on chip {chip.name}, {len(computing(program))} of {chip.tiles} "
+            f"tiles{slices if program.slices else ''}, {how}, {program.read_mode} reads, "
+            f"{self.devices}, {self.inputs.count} {unit(program)}s",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def measured(self, result: Result) -> Result:
+        """The result with how well it does among its figures."""
+        value = metrics.value(self.program, self.inputs, result.outputs)
+        if value is None:
+            return result
+        name = metrics.metric_of(self.network)
+        known = measure.known(self.network, self.chip, self.program.read_mode, self.devices)
+        metric = Metric(
+            name, value, known["value"] if known else None, metrics.float_metric(self.network)
+        )
+        found: dict[str, object] = {"metric": metric}
+        if name == "accuracy":
+            found["predictions"] = result.predictions.tolist()
+        return result.with_figures(**found)
+
+
+def show(result: Result, path: Path, console: Console) -> None:
+    """Say what came, a mismatch in red."""
+    for line in (*result.report().split("\n"), str(path)):
+        style = "bold red" if line.startswith("MISMATCH") else None
+        console.print(line, style=style, highlight=False, soft_wrap=True)
+
+
+def prepared(
+    name: str,
+    chip: Chip,
+    read_mode: ReadMode,
+    count: int | None,
+    devices: Devices,
+    console: Console,
+    replicas: Replicas = None,
+) -> NetworkRun:
+    """Compile network `name` for `chip` and `devices`, and take `count` test inputs of it.
+
+    Raises:
+        UserError: there is no such network, it does not fit, or there are not so many inputs.
+    """
+    network = Network.find(name)
+    given = inputs(network, count)
+    program = compile_network(
+        network, chip, read_mode, replicas,
+        largest_code=devices.settings.largest_code, sample=sample(network),
+    )  # fmt: skip
+    if replicas == "auto":
+        several = {layer: many for layer, many in replicas_of(program).items() if many > 1}
+        told = ",".join(f"{layer}={many}" for layer, many in several.items())
+        console.print(f"replicas: {told or 'none help'}", highlight=False, soft_wrap=True)
+    return NetworkRun(network, chip, devices, program, given)

@@ -1,0 +1,52 @@
+"""`caduceus compile`: a network to a program image for a whole chip, and where it went."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from caduceus.compiler.network import Replicas, compile_network
+from caduceus.data import sample
+from caduceus.spec import chip as chip_description
+from caduceus.spec import program_image
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.shipped import build_folder
+from caduceus.study import placement
+
+
+def run(
+    chip: str,
+    network: str,
+    read_mode: ReadMode,
+    output: Path | None,
+    console: Console,
+    replicas: Replicas = None,
+) -> None:
+    """Compile `network` for `chip`, write the program image, and say what is where.
+
+    Args:
+        chip: name or path of a description.
+        network: likewise.
+        read_mode: of every tile.
+        output: file of the image; in `build/programs/` if None.
+        console: where the placement goes, once the image is written.
+        replicas: of layers that stream feature maps; `auto` as many as help.
+
+    Raises:
+        UserError: something named does not exist, does not fit, or the file cannot be written.
+    """
+    description, found = chip_description.find(chip), Network.find(network)
+    if output is None:
+        name = f"{found.name}-{description.name}-{read_mode}.program"
+        output = build_folder() / "programs" / name
+    if output.is_dir():
+        raise UserError(f"{output}: is a folder: allowed is a file")
+    program = compile_network(found, description, read_mode, replicas, sample=sample(found))
+    program_image.save(program, output)
+    if replicas == "auto":
+        several = placement.replicas(program)
+        told = ",".join(f"{layer}={count}" for layer, count in several.items()) or "none help"
+        console.print(f"replicas: {told}", highlight=False, soft_wrap=True)
+    text = placement.report(program, description)
+    console.print(f"{text}\n{output}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,198 @@
+"""One measurement of a sweep: a network, on a chip, on devices, and how well it does there."""
+
+import io
+import time
+from dataclasses import dataclass, replace
+from functools import cache
+
+from rich.console import Console
+
+from caduceus.devices import settings
+from caduceus.devices.ageing import OLDEST
+from caduceus.devices.settings import Devices
+from caduceus.spec import chip as chip_description
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.study import measure as measuring
+
+SEEDS = 1 << 64
+"""How many seeds of devices there are."""
+
+
+class Files:
+    """What points name, read once and as it was then.
+
+    Attributes:
+        settings, chip: by name or path, settings of devices and descriptions of chips.
+        network: likewise, a hash of a network, its weights, and all code that decides a result.
+    """
+
+    def __init__(self) -> None:
+        self.settings = cache(settings.find)
+        self.chip = cache(chip_description.find)
+        self.network = cache(lambda name: measuring.network_fingerprint(Network.find(name)))
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is measured.
+
+    Attributes:
+        network, chip: names, or paths of descriptions.
+        read_mode: `1-phase` or `4-phase`.
+        pcm: name or path of settings of devices.
+        compensate: whether drift is compensated; None as the settings say.
+        seed, age: of the devices, see `caduceus.devices.settings.Devices`.
+        count: images or characters, from the first one; None for all.
+
+    Raises:
+        UserError: a number is out of range.
+    """
+
+    network: str
+    chip: str
+    read_mode: str
+    pcm: str
+    compensate: bool | None
+    seed: int
+    age: float
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.age <= OLDEST:
+            raise UserError(f"age = {self.age:g}: allowed is 0 to {OLDEST:g} seconds")
+        if not 0 <= self.seed < SEEDS:
+            raise UserError(f"seed = {self.seed}: allowed is 0 to 2**64 - 1")
+        if self.count is not None and self.count < 1:
+            raise UserError(f"images = {self.count}: allowed is 1 or more")
+
+    def devices(self, files: Files | None = None) -> Devices:
+        """The devices that are meant.
+
+        Raises:
+            UserError: there are no such settings.
+        """
+        found = (files or Files()).settings(self.pcm)
+        if self.compensate is not None:
+            found = found.model_copy(update={"compensate": self.compensate})
+        return Devices(found, self.seed, self.age)
+
+    def plain(self, files: Files | None = None) -> "Point":
+        """The same measurement, with seed, age and compensation at one value where none matters.
+
+        Devices without noise, drift, faults and spread are all alike, whatever the seed; those
+        without noise and drift stay as they are; and without drift there is nothing to compensate.
+
+        Raises:
+            UserError: there are no such settings.
+        """
+        found = self.devices(files).settings
+        real = found.device_model is not None
+        drifts = real and found.drift
+        ages = drifts or (real and found.read_noise)
+        differ = ages or (real and found.programming_noise) or found.device_yield < 1
+        differ = differ or found.adc_gain_spread > 0 or found.adc_offset > 0
+        return replace(
+            self,
+            compensate=drifts and found.compensate,
+            seed=self.seed if differ else 0,
+            age=float(self.age) if ages else 0.0,
+        )
+
+    def __str__(self) -> str:
+        request = self.devices()
+        if request.settings.device_model is None:
+            told = self.pcm if self.seed == 0 else f"{self.pcm}, seed {self.seed}"
+        else:
+            corrected = "" if request.settings.compensate else "not "
+            told = f"{self.pcm}, seed {self.seed}, {self.age:g} s old, {corrected}compensated"
+        return f"{self.network} on {self.chip}, {self.read_mode}, {told}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of it.
+
+    Attributes:
+        metric: `accuracy` (0 to 1, more is better) or `bpc` (bits a character, less is better).
+        value: on the chip's arithmetic with these devices.
+        reference: the same in floating point, on the whole test set, as training measured it.
+        count: images or characters.
+        seconds: that it took, what the host does to the devices included.
+    """
+
+    metric: str
+    value: float
+    reference: float | None
+    count: int
+    seconds: float
+
+
+def key(point: Point, files: Files | None = None) -> str:
+    """Hash of all that the result depends on: network, chip, devices, and code.
+
+    Names and paths do not count, what is found there does.
+
+    Raises:
+        UserError: something named does not exist, or is bad.
+    """
+    files = files or Files()
+    point = point.plain(files)
+    found = point.devices(files).settings
+    if point.age == 0:
+        # There is no drift yet.
+        found = found.model_copy(update={"compensate": False})
+    what = (files.chip(point.chip), point.read_mode, found, point.seed, point.age, point.count)
+    return measuring.fingerprint(f"{what!r} {files.network(point.network)}", ())
+
+
+def check(point: Point) -> None:
+    """Refuse what cannot be measured, without measuring; whatever the seed and age.
+
+    Raises:
+        UserError: something named does not exist, the test set is not there or smaller, or the
+            network does not fit.
+    """
+    chip = chip_description.find(point.chip)
+    network, devices = Network.find(point.network), point.devices()
+    measuring.check(network, point.count)
+    measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
+
+
+def measure(point: Point) -> Measured:
+    """Run the golden model.
+
+    Raises:
+        UserError: something named does not exist or does not fit, or the test set is not there.
+    """
+    started = time.monotonic()
+    chip = chip_description.find(point.chip)
+    network, devices = Network.find(point.network), point.devices()
+    program = measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
+    # Whoever runs many points shows how many are done, not how far one is.
+    silent = Console(file=io.StringIO())
+    report = measuring.measure(network, program, chip, devices, point.count, silent)
+    metric, value, reference = (report[key] for key in ("metric", "value", "float"))
+    return Measured(metric, value, reference, report["count"], time.monotonic() - started)
+
+
+def measure_as(point: Point, expected: str) -> Measured:
+    """`measure`, on a machine that may not have the same files.
+
+    Args:
+        point: what to measure.
+        expected: its `key` where it was asked for.
+
+    Raises:
+        UserError: the key is another one here, or as `measure`, with the point.
+    """
+    if key(point) != expected:
+        raise UserError(
+            f"{point}: code, networks or settings of a worker are not those of the command that "
+            "asks: allowed are the same files on both sides, from start to end"
+        )
+    try:
+        return measure(point)
+    except UserError as error:
+        raise UserError(f"{point}: {error}") from None

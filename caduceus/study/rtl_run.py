@@ -1,0 +1,106 @@
+"""`caduceus sim`: networks in RTL on the whole chip, every value against golden."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from caduceus.compiler.network import Replicas
+from caduceus.data import networks_of
+from caduceus.devices.settings import Devices
+from caduceus.sim import runner
+from caduceus.sim.result import Figures, files_beside
+from caduceus.sim.run_files import can_be_written, forget
+from caduceus.sim.simulation import Simulation
+from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.files import write_whole
+from caduceus.spec.formats import ReadMode
+from caduceus.study.network_run import prepared, show
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; see the command's options. None is what is usual."""
+
+    chip: str
+    network: str | None
+    simulator: str
+    read_mode: ReadMode
+    images: int | None
+    waves: bool
+    output: Path
+    replicas: Replicas = None
+    devices: Devices = field(default_factory=Devices.ideal)
+
+
+def run(request: Request, console: Console) -> bool:
+    """Build, run, compare, report; returns whether every value was equal.
+
+    Writes `request.output` (`result.json`). Where several networks run, each has a result of its
+    own beside it, `<output>-<network>.json`, and `output` has all of them.
+
+    Raises:
+        UserError: something named does not exist or does not fit, a build or simulation failed,
+            or the result cannot be written.
+    """
+    can_be_written(request.output)
+    chip = chip_description.find(request.chip)
+    runner.tool_version(request.simulator)
+    names = networks_of(chip, request.network)
+    if request.replicas and len(names) > 1:
+        raise UserError(f"replicas without a network: name one, of {', '.join(names)}")
+    if len(names) == 1:
+        return not _run(replace(request, network=names[0]), chip, console).mismatches
+    return _run_all(request, names, chip, console)
+
+
+def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Console) -> bool:
+    """Run several networks; a result for each, and one for all."""
+    outputs = {
+        name: request.output.with_name(f"{request.output.stem}-{name}.json") for name in names
+    }
+    # If one of them fails, those after it have none.
+    for output in (request.output, *outputs.values()):
+        forget(output, *files_beside(output))
+    found = {}
+    for name, output in outputs.items():
+        _run(replace(request, network=name, output=output), chip, console)
+        found[name] = json.loads(output.read_text(encoding="utf-8"))
+    totals = {
+        key: sum(report[key] for report in found.values())
+        for key in ("values_compared", "mismatches", "wall_seconds")
+    }
+    write_whole(request.output, json.dumps(totals | {"networks": found}, indent=2) + "\n", "result")
+    console.print(
+        f"{totals['values_compared']} values compared in all, {totals['mismatches']} mismatches, "
+        f"{totals['wall_seconds']:.0f} s\n{request.output}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return totals["mismatches"] == 0
+
+
+def _run(request: Request, chip: Chip, console: Console) -> Figures:
+    """Run one network, write its result, and say what came."""
+    started = time.monotonic()
+    forget(request.output, *files_beside(request.output))
+    work = prepared(
+        request.network, chip, request.read_mode, request.images, request.devices, console,
+        request.replicas,
+    )  # fmt: skip
+    simulation = Simulation(
+        work.program, request.devices, request.simulator,
+        chip=chip, waves=request.waves, console=console,
+    )  # fmt: skip
+    work.announce(request.simulator, console)
+    result = work.measured(simulation.run(work.x))
+    result = result.with_figures(wall_seconds=time.monotonic() - started).save(request.output)
+    show(result, request.output, console)
+    if simulation.waves:
+        console.print(f"waves: {simulation.waves}", highlight=False, soft_wrap=True)
+    return result.figures

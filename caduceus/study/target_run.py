@@ -1,0 +1,73 @@
+"""`caduceus run`: a network on a chip, whatever stands for the chip, by the same calls."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from caduceus.data import networks_of
+from caduceus.devices.settings import Devices
+from caduceus.sim.board import Board
+from caduceus.sim.golden import Golden
+from caduceus.sim.result import Result
+from caduceus.sim.run_files import can_be_written, forget, only_run
+from caduceus.sim.run_target import TargetRequest, opened
+from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.shipped import build_folder
+from caduceus.study.network_run import NetworkRun, prepared, show
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; see the command's options. None is what is usual."""
+
+    target: TargetRequest
+    network: str | None
+    read_mode: ReadMode
+    inputs: int | None
+    output: Path
+    devices: Devices = field(default_factory=Devices.ideal)
+
+
+def run(request: Request, console: Console) -> bool:
+    """Load, stream, read, compare, report; returns whether every value was equal.
+
+    Raises:
+        UserError: something named does not exist or does not fit, the target cannot be driven, or
+            the result cannot be written.
+    """
+    started = time.monotonic()
+    can_be_written(request.output)
+    request.target.check()
+    chip = chip_description.find(request.target.description)
+    name = networks_of(chip, request.network)[0]
+    forget(request.output)
+    work = prepared(name, chip, request.read_mode, request.inputs, request.devices, console)
+    golden = Golden(work.program, request.devices, chip).run(work.x)
+    work.announce(f"target {request.target.name}", console)
+    if request.target.name == "sim":
+        with only_run(build_folder() / "run", console):
+            result = _driven(request, chip, work, console)
+    else:
+        result = _driven(request, chip, work, console)
+    result = work.measured(result.compared(golden)).with_figures(
+        golden_inputs_per_second=golden.figures.golden_inputs_per_second,
+        wall_seconds=time.monotonic() - started,
+    )
+    show(result.save(request.output), request.output, console)
+    return not result.figures.mismatches
+
+
+def _driven(request: Request, chip: Chip, work: NetworkRun, console: Console) -> Result:
+    with opened(request.target, chip) as target:
+        board = Board(
+            work.program, target.port, request.devices,
+            name=request.target.name, chip=chip, console=console,
+        )  # fmt: skip
+        result = board.run(work.x)
+        if target.link is None:
+            return result
+        return result.with_figures(requests=target.link.sent, retries=target.link.retries)

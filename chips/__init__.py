@@ -1,0 +1,1 @@
+"""Chip descriptions that ship with the library, as package data."""

@@ -1,1 +1,0 @@
-"""What a board adds to the chip: pins, clock, reset."""

@@ -1,0 +1,328 @@
+"""The PCM macro of a tile as a component, and the sources of its behavioural model.
+
+The macro is analog: it is always an instance of the Verilog module `pcm_array`, whose boundary has
+more than one implementation behind it. For simulation that is `pcm_array.sv` with the sources in
+`_SOURCES`; for synthesis, the macro itself or an emulation of it.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from amaranth.hdl import ClockSignal, Instance, Module, Shape, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Member, Out
+
+from caduceus.spec import formats, pcm_state, programming, read_noise
+from caduceus.spec.chip import Chip
+from caduceus.spec.files import write_whole
+from caduceus.spec.formats import Steer
+from caduceus.spec.programming import Pulse
+from caduceus.spec.shipped import shipped_folder
+
+MODULE = "pcm_array"
+CLOCKS = {"clk": "mvm", "read_clk": "sync"}
+"""The module's clock inputs and the domains that drive them."""
+
+_FOLDER = shipped_folder(__package__)
+_SOURCES = ("read_noise.sv", "adc.sv", "pcm_image.sv", "pcm_devices.sv", "pcm_array.sv")
+
+DOCS = {
+    "clk": "Clock of the array, domain `mvm`.",
+    "state_load": "One clock: replace the devices' state by number `state_index`. Only while "
+    "nothing is integrated. The MVM that is cleared next has read index 0.",
+    "state_index": "Number of the state; sampled with `state_load`.",
+    "state_write": "Store `state_data` as the next word of a state, for number "
+    f"{pcm_state.WRITTEN}. Domain `sync`; only while nothing is integrated.",
+    "state_first": "With `state_write`: it is the first word of a state.",
+    "state_data": "A word of a state's image (`caduceus/spec/pcm_state.py`).",
+    "state_busy": "The state is still being loaded; always 0 in the behavioural model.",
+    "pulse_add": "Row drives, one bit a row. In every clock with `integrate` a row with its bit "
+    "set gets one slot of positive input.",
+    "pulse_sub": "Likewise, negative input. Both at once cancel.",
+    "select_plus": "The devices g1+ and g2+ are connected. Holds from the first slot to the last.",
+    "select_minus": "The devices g1- and g2- are connected, and count negative. Holds likewise.",
+    "steer": "Counter that the window's charge goes to: 0 by its sign, positive to P and negative "
+    "to N; 1 its magnitude to P; 2 its magnitude to N. Holds likewise.",
+    "reference_level": "0: the cells are connected. Otherwise they are not, and this signed "
+    "reference current flows in every column instead: so many units of charge in every slot of "
+    "`integrate`, whatever the row drives are. Holds likewise.",
+    "bank": "Counter bank that is cleared and counted into. Holds likewise.",
+    "clear": "One clock, before the first window of an MVM and not within one: zeroes the "
+    "counters of `bank`, advances the read index, and restarts the count of windows.",
+    "integrate": "A window: one slot in each clock. On the first clock without it the window's "
+    "charge is converted and added to the counters of its bank.",
+    "busy": "A conversion is under way; always 0 in the behavioural model. A conversion that takes "
+    "longer than one clock must show it from the first clock without `integrate` on. The "
+    "counters of a bank may be read when the last window into it is over and `busy` is 0.",
+    "diagonal": "Diagonal of cells that programming and verify reads are about. Holds from the "
+    "first clock of a pulse or window to the one after its last, and so do the following three.",
+    "device": "Which device of those cells: 0 g1+, 1 g2+, 2 g1-, 3 g2-.",
+    "verify": "In a window: that device of every cell of the diagonal is connected, g- ones count "
+    "negative, and no other is, nor is there a reference current, whatever `select_plus`, "
+    "`select_minus` and `reference_level` are.",
+    "line": "Which of its neighbouring lines each head drives.",
+    "heat": "A programming pulse: the heads that are on drive their lines, so that one device on "
+    "each is heated. Not within a window, nor while a state is loaded. What it did is done on the "
+    "first clock without it.",
+    "heat_set": "With `heat`: 0 a square pulse of the heads' amplitudes; 1 a SET pulse, whose "
+    "current and trailing edge the heads make themselves.",
+    "read_clk": "Clock of the counters' readout and of the heads' latches, domain `sync`.",
+    "head_write": "Store `head_on` and `head_amplitude` in the latch of head number `head`. Not "
+    "while a pulse is under way; a pulse may begin in the clock of `clk` after.",
+    "head": "Number of a head. Head h drives lines h * HEAD_LINES to (h + 1) * HEAD_LINES - 1, "
+    "where HEAD_LINES is the number of lines over HEADS, rounded up.",
+    "head_on": "The head takes part in the pulses to come.",
+    "head_amplitude": "Current of its square pulses, from 0 (125 uA) to 255 (700 uA).",
+    "read_enable": "Read the counters of a group of columns of a bank that is not counted into.",
+    "read_bank": "Bank to read.",
+    "read_group": "Columns `read_group * LANES` to `read_group * LANES + LANES - 1`.",
+    "read_p": "P counters of the columns read, lowest column in the lowest bits; valid from the "
+    "clock after `read_enable` on, until the next read.",
+    "read_n": "Likewise, the N counters.",
+}
+
+PARAMETER_DOCS = {
+    "ROWS": "Rows of the array.",
+    "COLUMNS": "Columns of the array.",
+    "LANES": "Columns that are read at once; divides COLUMNS.",
+    "PHASE_LIMIT": "Counts at which the conversion of one window saturates.",
+    "HEADS": "Write heads in use.",
+    "GROUP_BITS": "Follows from the others.",
+}
+
+_EMPTY_MODULE_RULES = ("UNDRIVEN", "UNUSEDSIGNAL", "UNUSEDPARAM")
+
+_PROGRAMMING = (
+    "DIAGONAL_BITS", "LINE_BITS", "HEAD_BITS", "AMPLITUDE_BITS", "AMPLITUDE_MAX",
+    "AMPLITUDE_FRACTION", "SET_MEAN", "SET_SPREAD", "SET_LIMIT", "SET_NOISE", "SHIFT_SPREAD",
+    "JITTER", "RESET_NOISE", "STUCK_SAMPLE", "MELT_AMPLITUDE", "GROWTH", "GROWTH_FRACTION",
+    "CURVE_FRACTION", "ROW_SHIFT",
+)  # fmt: skip
+"""Constants of `caduceus.spec.programming` that the model needs."""
+_DOMAINS = ("DOMAIN_SET", "DOMAIN_SHIFT", "DOMAIN_PULSE")
+
+_WIDTHS = {
+    "pulse_add": "ROWS",
+    "pulse_sub": "ROWS",
+    "read_group": "GROUP_BITS",
+    "read_p": f"LANES * {formats.COUNT_BITS}",
+    "read_n": f"LANES * {formats.COUNT_BITS}",
+}
+"""Widths that follow from the module's parameters; the others are fixed."""
+
+
+def ports(chip: Chip) -> dict[str, Member]:
+    """Ports other than clocks, in the module's order."""
+    rows, word = chip.array.rows, chip.ldpu.lanes * formats.COUNT_BITS
+    return {
+        "state_load": In(1),
+        "state_index": In(16),
+        "state_write": In(1),
+        "state_first": In(1),
+        "state_data": In(32),
+        "state_busy": Out(1),
+        "pulse_add": In(rows),
+        "pulse_sub": In(rows),
+        "select_plus": In(1),
+        "select_minus": In(1),
+        "steer": In(Steer),
+        "reference_level": In(signed(formats.REFERENCE_BITS)),
+        "bank": In(1),
+        "clear": In(1),
+        "integrate": In(1),
+        "busy": Out(1),
+        "diagonal": In(programming.DIAGONAL_BITS),
+        "device": In(range(len(formats.DEVICES))),
+        "verify": In(1),
+        "line": In(programming.LINE_BITS),
+        "heat": In(1),
+        "heat_set": In(Pulse),
+        "head_write": In(1),
+        "head": In(programming.HEAD_BITS),
+        "head_on": In(1),
+        "head_amplitude": In(programming.AMPLITUDE_BITS),
+        "read_enable": In(1),
+        "read_bank": In(1),
+        "read_group": In(range(max(2, chip.column_groups))),
+        "read_p": Out(word),
+        "read_n": Out(word),
+    }
+
+
+class PcmArray(wiring.Component):
+    """The PCM array of one tile with its converters and counters.
+
+    A window is a run of clocks with `integrate`. It turns pulses on rows and device conductances
+    into charge on columns, and that into counts (the law is in `adc.sv`), between two counter
+    banks of which the other may be read. One MVM is `clear` followed by the windows of its read
+    mode (`caduceus.spec.formats.PHASES`). Windows may follow each other with one clock in between.
+
+    Ports are those of the Verilog module less its clocks, which are the domains `mvm` and, for the
+    `read_*` ports, `sync`. There is no reset: `state_load` and `clear` say where things start.
+
+    Attributes (domain `mvm`), each documented in `DOCS`:
+        state_load, state_index, state_busy: replacing the devices' state.
+        pulse_add, pulse_sub: bits [rows], the row drives.
+        select_plus, select_minus, steer, reference_level, bank: how a window is set up.
+        clear, integrate, busy: the course of an MVM.
+        diagonal, device: what is programmed or verified. verify: a window is a verify read.
+        line, heat, heat_set: programming pulses.
+
+    Attributes (domain `sync`):
+        head_write, head, head_on, head_amplitude: the latches of the write heads.
+        read_enable, read_bank, read_group: which counters to read.
+        read_p, read_n: `lanes` counters of 12 bits each, one clock after `read_enable`.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self._chip = chip
+        super().__init__(ports(chip))
+
+    def elaborate(self, platform: object) -> Module:
+        """An instance of the macro and nothing else."""
+        m = Module()
+        connected = {
+            f"{'i' if member.flow == In else 'o'}_{name}": getattr(self, name)
+            for name, member in self.signature.members.items()
+        }
+        clocks = {f"i_{name}": ClockSignal(domain) for name, domain in CLOCKS.items()}
+        parameters = {f"p_{name}": value for name, value in module_parameters(self._chip).items()}
+        m.submodules.macro = Instance(MODULE, **parameters, **clocks, **connected)
+        return m
+
+
+def module_parameters(chip: Chip) -> dict[str, int]:
+    """Parameters of the Verilog module for `chip`."""
+    return {
+        "ROWS": chip.array.rows,
+        "COLUMNS": chip.array.columns,
+        "LANES": chip.ldpu.lanes,
+        "PHASE_LIMIT": chip.adc.phase_limit,
+        "HEADS": programming.heads(chip),
+    }
+
+
+def write_sources(folder: Path, chip: Chip) -> list[Path]:
+    """The behavioural model's sources in compilation order.
+
+    One of them, with the constants of `spec/` and the sizes of `chip` as the defaults of the
+    module's parameters, is written to `folder`; the others are this package's.
+
+    Raises:
+        UserError: `folder` cannot be written.
+    """
+    tables = folder / "pcm_tables.sv"
+    write_whole(tables, _tables(chip), "constants of the array")
+    return [tables, *(_FOLDER / name for name in _SOURCES)]
+
+
+def _tables(chip: Chip) -> str:
+    """A SystemVerilog package of the constants that the model shares with everyone else."""
+    integers = {
+        **module_parameters(chip),
+        "COUNT_BITS": formats.COUNT_BITS,
+        "COUNT_MAX": formats.COUNT_MAX,
+        "GAIN_FRACTION": formats.GAIN_FRACTION,
+        "OFFSET_FRACTION": formats.OFFSET_FRACTION,
+        "NOISE_FRACTION": formats.NOISE_FRACTION,
+        "SAMPLE_FRACTION": formats.SAMPLE_FRACTION,
+        "COLUMNS_PER_DRAW": read_noise.COLUMNS_PER_DRAW,
+        "PHILOX_ROUNDS": read_noise.PHILOX_ROUNDS,
+        "IMAGE_HEADER_WORDS": pcm_state.IMAGE_HEADER_WORDS,
+        "IMAGE_COLUMN_WORDS": pcm_state.IMAGE_COLUMN_WORDS,
+        "WRITTEN": pcm_state.WRITTEN,
+        "DEVICE_MAX": formats.DEVICE_MAX,
+        **{name: getattr(programming, name) for name in _PROGRAMMING},
+        "CURVE_BITS": max(programming.CURVE).bit_length(),
+    }
+    words = {
+        "IMAGE_MAGIC": pcm_state.IMAGE_MAGIC,
+        **{name: getattr(programming, name) for name in _DOMAINS},
+        **{f"PHILOX_MULTIPLIER_{i}": word for i, word in enumerate(read_noise.PHILOX_MULTIPLIERS)},
+        **{f"PHILOX_WEYL_{i}": word for i, word in enumerate(read_noise.PHILOX_WEYL)},
+    }
+    bits = max(level.bit_length() for level in read_noise.QUANTILES) + 1
+    lines = [
+        "// Constants of spec/ for the behavioural PCM array. Generated: do not edit.",
+        "/* verilator lint_off UNUSEDPARAM */",
+        "package pcm_tables;",
+        *(f"    localparam int {name} = {value};" for name, value in integers.items()),
+        *(f"    localparam [31:0] {name} = 32'h{value:08x};" for name, value in words.items()),
+        *(f"    localparam [1:0] STEER_{steer.name} = 2'd{steer.value};" for steer in Steer),
+        f"    localparam int QUANTILE_BITS = {bits};",
+        *_vector("QUANTILES", read_noise.QUANTILES, bits),
+        *_vector("CURVE", programming.CURVE, integers["CURVE_BITS"]),
+        "endpackage",
+        "/* verilator lint_on UNUSEDPARAM */",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _vector(name: str, values: Sequence[int], bits: int) -> list[str]:
+    """A table as one vector, the first value in its lowest bits."""
+    mask = (1 << bits) - 1
+    words = ",\n        ".join(f"{bits}'d{value & mask}" for value in reversed(values))
+    return [f"    localparam [{len(values)}*{bits}-1:0] {name} = {{", f"        {words}", "    };"]
+
+
+def header(chip: Chip) -> str:
+    """The module's interface in Verilog, each port documented, up to its content.
+
+    Sizes are parameters; those of `chip` are their defaults.
+    """
+    parameters = {
+        **module_parameters(chip),
+        "GROUP_BITS": "COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1",
+    }
+    lines = [
+        f"module {MODULE} #(",
+        ",\n".join(
+            f"    // {PARAMETER_DOCS[name]}\n    parameter {name} = {value}"
+            for name, value in parameters.items()
+        ),
+        ") (",
+        ",\n".join(_declaration(name, chip) for name in DOCS),
+        ");",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def black_box(chip: Chip) -> str:
+    """The module's interface without its content.
+
+    Whoever synthesizes a tile puts the macro, or an emulation of it, in its place.
+    """
+    lines = [
+        "// The PCM array of a tile: an analog macro. This is its boundary; what stands behind it",
+        "// is the macro itself, an emulation of it, or a model for simulation.",
+        "",
+        *(f"/* verilator lint_off {rule} */" for rule in _EMPTY_MODULE_RULES),
+        "(* blackbox *)",
+        header(chip) + "endmodule",
+        *(f"/* verilator lint_on {rule} */" for rule in _EMPTY_MODULE_RULES),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_black_box(path: Path, chip: Chip) -> Path:
+    """Write the `black_box` to `path`.
+
+    Raises:
+        UserError: `path` cannot be written.
+    """
+    write_whole(path, black_box(chip), "black box")
+    return path
+
+
+def _declaration(name: str, chip: Chip) -> str:
+    """A port of the black box, with its documentation above it."""
+    direction, width = "input", 1
+    if name not in CLOCKS:
+        member = ports(chip)[name]
+        direction = "input" if member.flow == In else "output"
+        width = Shape.cast(member.shape).width
+    size = _WIDTHS.get(name, str(width))
+    field = "" if size == "1" else f"[{size} - 1:0] "
+    wrapped = textwrap.wrap(DOCS[name], width=90)
+    return "\n".join([*(f"    // {line}" for line in wrapped), f"    {direction} {field}{name}"])

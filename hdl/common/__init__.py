@@ -1,0 +1,1 @@
+"""What several rooms use: buses, arithmetic, small storage, and Verilog generation."""

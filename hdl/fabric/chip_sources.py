@@ -1,0 +1,60 @@
+"""Sources of a whole chip for simulation: a module for all tiles, one for all slices, the rest."""
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.common.verilog import write_for
+from caduceus.hdl.fabric.chip import (
+    CLOCK_GATE_MODULE,
+    GDPU_MODULE,
+    LINK_MODULE,
+    TILE_MODULE,
+    Chip,
+    Link,
+)
+from caduceus.hdl.fabric.chip_tile import ChipTile, RecordedChipTile
+from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
+from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
+
+from caduceus.spec.chip import Chip as Description
+from caduceus.spec.files import write_whole
+from caduceus.spec.shipped import shipped_folder
+
+GATE = shipped_folder("caduceus.hdl.common") / f"{CLOCK_GATE_MODULE}.sv"
+"""The clock gate, for simulation."""
+
+_CONTROL = f"""`verilator_config
+// Tiles and slices are compiled once and linked as often as there are: minutes of building become
+// seconds.
+hier_block -module "{TILE_MODULE}"
+hier_block -module "{GDPU_MODULE}"
+"""
+
+
+def write_sources(folder: Path, chip: Description, record: bool = False) -> list[Path]:
+    """Write module `chip` with all it needs to `folder`; the files in compilation order.
+
+    With `record`, its tiles write down what they do if the simulation is told where, see
+    `result_recorder.sv`.
+
+    Raises:
+        UserError: `folder` cannot be written.
+    """
+    control = folder / "hierarchy.vlt"
+    write_whole(control, _CONTROL, "control file")
+    make, name = (RecordedChipTile, "recorded_tile") if record else (ChipTile, TILE_MODULE)
+    # Each takes some seconds.
+    with ProcessPoolExecutor(2) as pool:
+        tile = pool.submit(write_for, chip, make, TILE_MODULE, folder / f"{name}.v")
+        gdpu = pool.submit(write_for, chip, GdpuSlice, GDPU_MODULE, folder / f"{GDPU_MODULE}.v")
+        link = pool.submit(write_for, chip, Link, LINK_MODULE, folder / f"{LINK_MODULE}.v")
+        top = pool.submit(write_for, chip, Chip, "chip", folder / "chip.v")
+        generated = [tile.result(), gdpu.result(), link.result(), top.result()]
+    return [
+        control,
+        *pcm_array.write_sources(folder, chip),
+        GATE,
+        *([RECORDER] if record else []),
+        *generated,
+    ]

@@ -1,0 +1,1 @@
+"""The GDPU: LSTM units, slices of them, and their registers."""

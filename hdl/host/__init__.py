@@ -1,0 +1,1 @@
+"""The serial host port of a board."""

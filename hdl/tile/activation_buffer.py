@@ -1,0 +1,107 @@
+"""The activation buffer: bytes of feature maps that wait to be gathered into input vectors."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ACTIVATION_BITS
+
+
+def address_bits(chip: Chip) -> int:
+    """Bits of the address of a byte."""
+    return ceil_log2(chip.buffers.activation)
+
+
+def around(address: Value, step: Value, size: Value) -> Value:
+    """`address` + `step` in a ring of `size` bytes; `step` is at most the size."""
+    total = address + step
+    return Mux(total >= size, total - size, total)
+
+
+def rotated(value: Value, amount: Value, lane_bits: int = 1) -> Value:
+    """`value`, whose lanes are as many as a power of two, rotated left by `amount` lanes."""
+    for bit in range(exact_log2(len(value) // lane_bits)):
+        value = Mux(amount[bit], value.rotate_left(lane_bits << bit), value)
+    return value
+
+
+class ActivationBuffer(wiring.Component):
+    """Bytes in banks that are a byte wide: an address modulo their number picks the bank.
+
+    So `link.units` bytes at any address can be written in a clock, while `buffers.gather`, as many
+    as there are banks, are read at any other. What is read in the clock in which it is written is
+    not specified.
+
+    It knows of no ring: neither access goes on at address 0 after a ring's last byte. Who keeps one
+    splits at its end; pixels of a ring whose size is a multiple of theirs do not need it. What is
+    read past the last address comes from the first ones.
+
+    Latency: a byte that is written can be read in the next clock; `read_data` is there a clock
+    after `read_enable`, and stays until the clock after the next one.
+
+    Attributes (domain `sync`):
+        write_enable, write_address, write_count, write_data: store the first `write_count` bytes of
+            the data, the lowest at that address.
+        read_enable, read_address: read as many bytes as there are banks from that address on.
+        read_lane: where in `read_data` the first of them comes; those after it follow, the one
+            after the highest lane is in the lowest.
+        read_data: what was read.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self._size, self._banks = chip.buffers.activation, chip.buffers.gather
+        self._units = chip.link.units
+        bits = address_bits(chip)
+        super().__init__(
+            {
+                "write_enable": In(1),
+                "write_address": In(bits),
+                "write_count": In(range(self._units + 1)),
+                "write_data": In(self._units * ACTIVATION_BITS),
+                "read_enable": In(1),
+                "read_address": In(bits),
+                "read_lane": In(range(max(2, self._banks))),
+                "read_data": Out(self._banks * ACTIVATION_BITS),
+            }
+        )
+
+    def _rows(self, address: Value) -> tuple[Value, list[Value]]:
+        """The bank that a byte at `address` is in, and in which row of each bank it goes on."""
+        bits = exact_log2(self._banks)
+        bank, row = address[:bits], address[bits:]
+        return bank, [row + (number < bank) for number in range(self._banks)]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        banks = self._banks
+        first, write_rows = self._rows(self.write_address)
+        data, stored = Signal(banks * ACTIVATION_BITS), Signal(banks)
+        spread, enabled = Signal.like(data), Signal.like(stored)
+        m.d.comb += [
+            data.eq(self.write_data),
+            stored.eq(Mux(self.write_enable, (1 << self.write_count) - 1, 0)),
+            spread.eq(rotated(data, first, ACTIVATION_BITS)),
+            enabled.eq(rotated(stored, first)),
+        ]
+        bank, read_rows = self._rows(self.read_address)
+        turn = Signal(len(bank))
+        with m.If(self.read_enable):
+            m.d.sync += turn.eq(self.read_lane - bank)
+        found = []
+        for number in range(banks):
+            memory = Memory(shape=ACTIVATION_BITS, depth=self._size // banks, init=[])
+            m.submodules[f"bank_{number}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                write.en.eq(enabled[number]),
+                write.addr.eq(write_rows[number]),
+                write.data.eq(spread.word_select(number, ACTIVATION_BITS)),
+                read.en.eq(self.read_enable),
+                read.addr.eq(read_rows[number]),
+            ]
+            found.append(read.data)
+        m.d.comb += self.read_data.eq(rotated(Cat(found), turn, ACTIVATION_BITS))
+        return m

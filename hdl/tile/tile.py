@@ -1,0 +1,313 @@
+"""One tile: an input vector in, a result vector out, nothing scheduled from outside.
+
+    input packets -> modulator -> PCM array and ADC -> readout -> LDPU -> pooling -> output stream
+       `sync`          `mvm`             `mvm`          `sync`   `sync`   `sync`
+                                                          ^
+                                     RX stream -> buffer -+
+
+Input vectors are assembled from packets, or gathered from the pixels of feature maps. While the
+LDPU works on MVM n, the array may integrate MVM n + 1 and the input stream may bring vector n + 2
+(the overlap is published; the number of vectors in flight is our choice).
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect, flipped
+from caduceus.hdl.array.adc import AdcReadout
+from caduceus.hdl.array.modulator import InputModulator
+from caduceus.hdl.array.pcm_array import PcmArray
+from caduceus.hdl.array.programming import Programming
+from caduceus.hdl.common.axi_lite import RegisterBus
+from caduceus.hdl.common.axi_stream import AxiStream
+from caduceus.hdl.common.credit_counter import CreditCounter
+from caduceus.hdl.common.mailbox import Mailbox
+from caduceus.hdl.common.vector_receiver import units_in_last_group
+from caduceus.hdl.fabric.link_controller import (
+    PART_BITS,
+    STREAM_BITS,
+    InputCredit,
+    RouteWrite,
+    RxCredit,
+)
+from caduceus.hdl.tile.ldpu import Ldpu, value_bits
+from caduceus.hdl.tile.result_recorder import ResultRecorder
+from caduceus.hdl.tile.tile_input import TileInput
+from caduceus.hdl.tile.tile_output import TileOutput
+from caduceus.hdl.tile.tile_registers import TileRegisters
+from caduceus.hdl.tile.tile_rx import TileRx
+
+from caduceus.spec.chip import Chip
+from caduceus.spec.registers import Error
+
+RESULT_DEPTH = Ldpu.ADD_LATENCY + 12
+"""Groups that the output holds: what is in the LDPU's addition, and enough to hide the FIFO's
+latency."""
+
+VECTORS_MAX = Ldpu.DEPTH + RESULT_DEPTH + 5
+"""More than can be in flight: one staged, one integrating, two in the counter banks, and as many as
+there are groups in the LDPU and on their way out, each of which may be a whole vector."""
+
+
+class Tile(wiring.Component):
+    """A tile with its array.
+
+    Every stream may stall at any time; nothing is lost. A result vector follows for each input
+    vector, in order, or with pooling for each window of them. A vector that is too short counts as
+    0 where it has nothing, and what is too much of a long one is discarded; either is told in
+    ERROR.
+
+    Attributes (domain `sync`, except the array and its modulator, which run in `mvm`):
+        bus: registers, see `caduceus.spec.registers`.
+        input: vectors of ROWS elements, or their parts, if PARTS is above 1, see
+            `tile.input_assembler`; with GATHER.enable pixels, or their parts, see `tile.gather`.
+            input_part: with every beat, which part its packet is.
+        input_credit: room for parts; packets come only after it was taken.
+        rx: vectors of COLUMNS elements, one for each result, if MODE.rx_enable; INT8, or binary16
+            with MODE.rx_binary16.
+        rx_credit: whose turn it is at `rx`.
+        output: vectors of COLUMNS elements; INT8, or binary16 with MODE.tx_binary16.
+        routes, tx_stream, link_errors, error_stream, links_busy, packet_in, packet_out: registers
+            of the tile's link controller and what it tells, its errors as `spec.registers.Error`
+            has them from STREAM_UNKNOWN on; for a tile alone, nothing.
+        awake: the tile has something to do; while it is 0, and no stream is valid and the bus asks
+            for nothing, `sync` may stop.
+        mvm_awake: the array has something to do, or soon will; eight clocks of `mvm` after it fell
+            that clock may stop. It comes from both domains.
+        error: some bit of ERROR is set.
+    """
+
+    def __init__(self, chip: Chip, record: bool = False) -> None:
+        """Make a tile of `chip`; with `record`, one that writes down what it does, see there."""
+        self._chip, self._record = chip, record
+        stream = AxiStream(chip.link.units)
+        super().__init__(
+            {
+                "bus": In(RegisterBus()),
+                "input": In(stream),
+                "input_part": In(PART_BITS),
+                "input_credit": In(InputCredit()),
+                "rx": In(stream),
+                "rx_credit": In(RxCredit()),
+                "output": Out(stream),
+                "routes": Out(RouteWrite(chip)),
+                "tx_stream": Out(STREAM_BITS),
+                "link_errors": In(3),
+                "error_stream": In(STREAM_BITS),
+                "links_busy": In(1),
+                "packet_in": In(1),
+                "packet_out": In(1),
+                "awake": Out(1),
+                "mvm_awake": Out(1),
+                "error": Out(1),
+            }
+        )
+
+    def _load_state(self, m: Module, regs: TileRegisters, array: PcmArray) -> None:
+        """Carry the host's wish to load a state over to the array's clock domain."""
+        m.submodules.state = state = Mailbox(giver="sync", taker="mvm")
+        begun = Signal()
+        m.d.comb += [
+            state.put.eq(regs.state_load),
+            regs.state_loading.eq(state.full),
+            array.state_index.eq(regs.state_index),
+            array.state_load.eq(state.available & ~begun),
+            array.state_write.eq(regs.state_write),
+            array.state_first.eq(regs.state_first),
+            array.state_data.eq(regs.state_data),
+            state.take.eq(begun & ~array.state_busy),
+        ]
+        m.d.mvm += begun.eq(state.available & ~state.take)
+
+    def _control_ldpu(self, m: Module, regs: TileRegisters, ldpu: Ldpu) -> None:
+        """Configuration and column constants."""
+        for port in ("relu_1", "relu_2", "rx_enable", "rx_binary16", "tx_binary16", "rx_scale"):
+            m.d.comb += getattr(ldpu, port).eq(getattr(regs, port))
+        for port in ("column", "index", "write", "data"):
+            name = f"constant_{port}"
+            m.d.comb += getattr(ldpu, name).eq(getattr(regs, name))
+        m.d.comb += regs.constant_value.eq(ldpu.constant_value)
+
+    def _receive_rx(self, m: Module, regs: TileRegisters, ldpu: Ldpu) -> TileRx:
+        """RX vectors to the LDPU."""
+        m.submodules.rx = rx = TileRx(self._chip)
+        connect(m, flipped(self.rx), rx.stream)
+        connect(m, flipped(self.rx_credit), rx.credit)
+        m.d.comb += [
+            rx.enable.eq(regs.rx_enable),
+            rx.binary16.eq(regs.rx_binary16),
+            rx.columns.eq(regs.columns),
+            rx.parts.eq(regs.rx_parts),
+            rx.restart.eq(regs.restart),
+            rx.take.eq(ldpu.rx_take),
+            ldpu.rx_valid.eq(rx.valid),
+            ldpu.rx.eq(rx.values),
+        ]
+        return rx
+
+    def _send_results(self, m: Module, regs: TileRegisters, results: SyncFIFOBuffered) -> Value:
+        """Results to the output stream; returns whether some are on their way there."""
+        m.submodules.sender = output = TileOutput(self._chip)
+        connect(m, output.output, flipped(self.output))
+        connect(m, regs.pool, output.config)
+        m.d.comb += [
+            output.columns.eq(regs.columns),
+            output.binary16.eq(regs.tx_binary16),
+            output.restart.eq(regs.restart),
+            Cat(output.input.data, output.input.last).eq(results.r_data),
+            output.input.valid.eq(results.r_rdy),
+            results.r_en.eq(output.input.ready),
+        ]
+        return output.busy
+
+    def _record_all(
+        self, m: Module, regs: TileRegisters, array: PcmArray, modulator: InputModulator, ldpu: Ldpu
+    ) -> None:
+        """Have the recorder see what it writes down."""
+        m.submodules.recorder = recorder = ResultRecorder(self._chip)
+        lanes = units_in_last_group(regs.columns, self._chip.ldpu.lanes)
+        m.d.comb += [
+            recorder.state_load.eq(array.state_load),
+            recorder.state_index.eq(array.state_index),
+            recorder.result_valid.eq(ldpu.result_valid),
+            recorder.result_last.eq(ldpu.result_last),
+            recorder.result_keep.eq(Mux(ldpu.result_last, lanes, ~0)),
+            recorder.result_wide.eq(regs.tx_binary16),
+            recorder.result.eq(ldpu.result),
+            *(
+                getattr(recorder, f"sent_{name}").eq(getattr(self.output, name))
+                for name in self.output.signature.members
+            ),
+            recorder.writes.eq(modulator.write_enable),
+            recorder.group_valid.eq(ldpu.valid),
+            recorder.stalled.eq(ldpu.waiting),
+            recorder.integrates.eq(~modulator.resting),
+        ]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        chip = self._chip
+        m.submodules.registers = regs = TileRegisters(chip)
+        m.submodules.source = source = TileInput(chip)
+        m.submodules.modulator = modulator = InputModulator(chip)
+        m.submodules.array = array = PcmArray(chip)
+        m.submodules.readout = readout = AdcReadout(chip)
+        m.submodules.programming = unit = Programming(chip)
+        m.submodules.ldpu = ldpu = Ldpu(chip)
+        m.submodules.results = results = SyncFIFOBuffered(
+            width=chip.ldpu.lanes * value_bits(chip) + 1, depth=RESULT_DEPTH
+        )
+        connect(m, flipped(self.bus), regs.bus)
+        self._load_state(m, regs, array)
+        self._control_ldpu(m, regs, ldpu)
+        rx = self._receive_rx(m, regs, ldpu)
+
+        # Input stream to staging register. Without CONTROL.enable, and while the array loads its
+        # state or is programmed, the stream waits.
+        programming = unit.busy | regs.order.start
+        accepting = regs.enable & ~regs.state_loading & ~programming
+        connect(m, flipped(self.input), source.stream)
+        connect(m, flipped(self.input_credit), source.credit)
+        connect(m, regs.table, source.table)
+        connect(m, regs.gather, source.config)
+        m.d.comb += [
+            source.parts.eq(regs.parts),
+            source.rows.eq(regs.rows),
+            source.restart.eq(regs.restart),
+            source.accept.eq(accepting),
+            source.part.eq(self.input_part),
+            source.full.eq(modulator.full),
+            modulator.four_phase.eq(regs.four_phase),
+            # Like the read mode, it changes only while nothing is in flight.
+            array.reference_level.eq(regs.reference_level),
+        ]
+        for port in ("enable", "row", "count", "data", "first"):
+            name = f"write_{port}"
+            m.d.comb += getattr(modulator, name).eq(getattr(source, name))
+        # A vector of a wrong length counts, too: whoever adds its results waits for them.
+        accepted = source.commit
+        m.d.comb += modulator.commit.eq(accepted)
+
+        # Modulator, array and readout, or what programs the array.
+        unit.share(m, array, modulator, readout)
+        connect(m, regs.order, unit.order)
+        m.d.comb += [
+            modulator.bank_full.eq(readout.bank_full),
+            readout.bank_put.eq(modulator.bank_put),
+            readout.last_group.eq((regs.columns - 1) >> (chip.ldpu.lanes - 1).bit_length()),
+            regs.programming.eq(programming),
+            regs.pulsed.eq(unit.pulsed),
+            regs.verified.eq(unit.verified),
+        ]
+
+        # A group starts when the LDPU can keep it, and is finished when its RX values are here and
+        # its result will find a place.
+        m.submodules.result_credit = credit = CreditCounter(RESULT_DEPTH)
+        m.d.comb += [
+            readout.room.eq(ldpu.room),
+            credit.take.eq(ldpu.going),
+            credit.give.eq(results.r_rdy & results.r_en),
+            ldpu.result_room.eq(credit.available),
+            ldpu.group.eq(readout.read_group),
+            ldpu.p.eq(array.read_p),
+            ldpu.n.eq(array.read_n),
+        ]
+        # The array answers a clock after it is read: all that goes along waits as long.
+        m.d.sync += [
+            ldpu.valid.eq(readout.read_enable),
+            ldpu.last.eq(readout.finished),
+        ]
+
+        m.d.comb += [
+            results.w_en.eq(ldpu.result_valid),
+            results.w_data.eq(Cat(ldpu.result, ldpu.result_last)),
+        ]
+        results_leave = self._send_results(m, regs, results)
+
+        # Host's view. Of pooled results fewer leave than come.
+        vectors = Signal(range(VECTORS_MAX + 1))
+        processed = results.r_rdy & results.r_en & results.r_data[-1]
+        m.d.sync += vectors.eq(vectors + accepted - processed)
+        m.d.comb += [
+            # A beat that waits or is taken now counts: the configuration must not change with it.
+            regs.arriving.eq((self.input.tvalid & accepting) | (self.rx.tvalid & self.rx.tready)),
+            regs.busy.eq(
+                (vectors != 0)
+                | (self.input.tvalid & accepting)
+                | source.busy
+                | rx.busy
+                | results_leave
+                | programming
+                | self.links_busy
+            ),
+            regs.mvm_finished.eq(readout.finished),
+            regs.stalled.eq(ldpu.waiting),
+            regs.vector_accepted.eq(accepted),
+            regs.vector_sent.eq(self.output.tvalid & self.output.tready & self.output.tlast),
+            regs.packet_in.eq(self.packet_in),
+            regs.packet_out.eq(self.packet_out),
+        ]
+        for bit, event in (
+            (Error.INPUT_SHORT, source.too_short),
+            (Error.INPUT_LONG, source.too_long),
+            (Error.RX_SHORT, rx.short),
+            (Error.RX_LONG, rx.long),
+            (Error.RX_UNEXPECTED, rx.unexpected),
+        ):
+            m.d.comb += regs.errors[bit].eq(event)
+        connect(m, regs.routes, flipped(self.routes))
+        m.d.comb += [
+            self.tx_stream.eq(regs.tx_stream),
+            regs.errors[Error.STREAM_UNKNOWN :].eq(self.link_errors),
+            regs.error_stream.eq(self.error_stream),
+            self.awake.eq(
+                regs.busy | modulator.full | regs.state_loading | readout.pending | results.r_rdy
+            ),
+            self.mvm_awake.eq(
+                modulator.full | regs.state_loading | programming | ~modulator.resting
+            ),
+            self.error.eq(regs.error),
+        ]
+        if self._record:
+            self._record_all(m, regs, array, modulator, ldpu)
+        return m

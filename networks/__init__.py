@@ -1,0 +1,1 @@
+"""Networks that ship with the library, as package data: a folder each."""
