@@ -127,5 +127,5 @@ clean: ## Remove what was built and measured; the set-up stays
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
-distclean: clean ## Remove .venv and .venv-peers as well; the Verilator in the user's cache stays
+distclean: clean ## Remove .venv and .venv-peers as well; what is in the user's cache stays
 	rm -rf .venv .venv-peers caduceus.egg-info

@@ -72,7 +72,7 @@ def test_a_kernel_that_registers_cannot_say() -> None:
     wide = HERMES.model_copy(update={"grid": chip.Grid(rows=16, columns=17)})
     sentence = "network mine: layer a: window: kernel = 256: allowed is 1 to 255"
     with pytest.raises(UserError, match=f"^{sentence}$"):
-        _compile((256, 256, 1), [conv("a", 4, kernel=256)], wide)
+        _compile((256, 256, 1), [conv("a", 4, kernel=256), conv("b", 4)], wide)
 
 
 def test_limits_that_are_the_firsts_and_not_the_others() -> None:

@@ -1,5 +1,6 @@
 """The runner: what it reports, when it builds, and what it says when something goes wrong."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,7 @@ def test_a_missing_simulator_says_what_to_do(
     place: Place, simulator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     runner.tool_version.cache_clear()
     with pytest.raises(UserError, match="is not on PATH: run `make setup`"):
         place.run(simulator, "counts")
@@ -254,6 +256,7 @@ def test_an_old_verilator_is_refused(
     old.write_text("#!/bin/sh\necho Verilator 5.006 2023-01-22\n")
     old.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     runner.tool_version.cache_clear()
     with pytest.raises(UserError, match=r"Verilator 5\.006 .*: allowed is version 5\.036 or"):
         place.run("verilator", "counts")

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from caduceus.spec import chip, program_image
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.program import Program, Route, TileProgram, chip_digest
+from caduceus.spec.program import Program, ProgramTensor, Route, TileProgram, chip_digest
 
 FIXED = 48
 
@@ -98,6 +98,55 @@ def test_every_value_comes_back(tmp_path):
     )  # fmt: skip
     _saved(program, tmp_path)
     assert _same(program_image.load(tmp_path / "saved.img", TINY_BINARY16), program)
+
+
+def _with_network() -> Program:
+    """What a host needs besides: tensors, symbols and typical inputs."""
+    random = np.random.default_rng(9)
+    size = 2 * ROWS + 1
+    return replace(
+        partial_sums(), input=ProgramTensor((size,), 0.25), output=ProgramTensor((1, 2, 5), 1e-3),
+        symbols="ab\n", embedding=random.integers(-127, 128, (3, size), dtype=np.int8),
+        sample=random.integers(-127, 128, (4, 1, size), dtype=np.int8), largest_code=255,
+    )  # fmt: skip
+
+
+def test_what_a_host_needs_comes_back(tmp_path):
+    program = _with_network()
+    image = _saved(program, tmp_path)
+    assert image.endswith(program.embedding.tobytes() + program.sample.tobytes())
+    loaded = program_image.load(tmp_path / "saved.img", TINY)
+    assert _same(loaded, program)
+    assert loaded.embedding.dtype == loaded.sample.dtype == np.int8
+    assert not loaded.sequences and loaded.vectors(loaded.sample.ravel()).shape == (4, 1, 13)
+
+
+HOST_LIMITS = [
+    ({"input": ProgramTensor((14,), 1.0)}, r"input\.shape = \[14\]: allowed is a shape of 13"),
+    ({"input": ProgramTensor((-1, -13), 1.0)}, r"input\.shape = \[-1, -13\]: allowed is a shape"),
+    ({"output": ProgramTensor((10,), 0.0)}, r"output\.scale = 0: allowed is above 0, below 1000"),
+    ({"symbols": None}, "symbols without embedding or the reverse: allowed is both or none"),
+    ({"embedding": None}, "symbols without embedding or the reverse: allowed is both or none"),
+    ({"symbols": "aba"}, "symbols = 'aba': allowed are 2 to 256 characters that are all different"),
+    ({"symbols": "abcd"}, r"embedding is int8 \[3, 13\]: allowed is int8 \[4, 13\]"),
+    ({"sample": np.zeros((2, 13), np.int8)}, r"sample is int8 \[2, 13\]: allowed is int8 \[1, 1"),
+    ({"sample": np.zeros((0, 1, 13), np.int8)}, r"sample is int8 \[0, 1, 13\]: allowed is int8"),
+    ({"sample": np.full((2, 1, 13), -128, np.int8)}, "sample holds -128: allowed is -127 to 127"),
+    ({"largest_code": 511}, "largest_code = 511: allowed is 1 to 510"),
+    ({"largest_code": 0}, "largest_code = 0: allowed is 1 to 510"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "sentence"), HOST_LIMITS)
+def test_what_a_host_cannot_use_is_refused(tmp_path, monkeypatch, change, sentence):
+    program = replace(_with_network(), **change)
+    with pytest.raises(UserError, match=f"^program: {sentence}"):
+        program_image.save(program, tmp_path / "a.img")
+    with monkeypatch.context() as patch:
+        patch.setattr(program_image, "check", lambda program: None)
+        program_image.save(program, tmp_path / "a.img")
+    with pytest.raises(UserError, match=f"a.img: program: {sentence}"):
+        program_image.load(tmp_path / "a.img")
 
 
 def test_the_same_program_gives_the_same_bytes(tmp_path):
@@ -184,7 +233,7 @@ JSON_VALUES = (None, True, -1, 0, 1.5, 300, 1 << 70, 10**4000, "", "x", "\n", []
 
 def test_any_value_in_any_place_of_the_header_is_told_or_allowed(tmp_path):
     """Never a traceback, whatever a file with a right checksum says."""
-    image = _saved(partial_sums(), tmp_path)
+    image = _saved(_with_network(), tmp_path)
     length = struct.unpack("<I", image[12:16])[0]
     text = image[FIXED : FIXED + length]
 

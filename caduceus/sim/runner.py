@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caduceus.sim import results
+from caduceus.sim import programs, results
 from caduceus.sim.results import Results, SimulationError
 from caduceus.spec.errors import UserError
 
@@ -212,22 +212,25 @@ def run_bench(
 
 @cache
 def tool_version(simulator: str) -> str:
-    """First line of what the simulator on PATH says about its version.
+    """First line of what the simulator says about its version.
 
     Raises:
-        UserError: unknown simulator, none on PATH, or too old.
+        UserError: unknown simulator, none found, or too old.
     """
     if simulator not in SIMULATORS:
         raise UserError(f"unknown simulator '{simulator}': there are {', '.join(SIMULATORS)}")
     command = {"verilator": ["verilator", "--version"], "icarus": ["iverilog", "-V"]}[simulator]
-    if shutil.which(command[0]) is None:
-        raise UserError(f"{command[0]} is not on PATH: run `make setup`, then use make")
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = programs.find(command[0])
+    if found is None:
+        raise UserError(f"{command[0]} is not on PATH: run `make setup`")
+    run = subprocess.run(
+        [found, *command[1:]], capture_output=True, text=True, check=False,
+        env=programs.environment(),
+    )  # fmt: skip
     line = (run.stdout.splitlines() or ["of unknown version"])[0]
     if simulator == "verilator" and _verilator_version(line) < VERILATOR_OLDEST:
         major, minor = VERILATOR_OLDEST
-        where = shutil.which(command[0])
-        raise UserError(f"{where} is {line}: allowed is version {major}.{minor:03} or newer")
+        raise UserError(f"{found} is {line}: allowed is version {major}.{minor:03} or newer")
     return line
 
 
@@ -294,7 +297,7 @@ def _compile(name: str, runner: "Runner", build: _Build) -> None:
         sources, includes, arguments = [_public_ports(build)], (), (*arguments, *_linked(build))
     compiler = {
         # Verilator's make rules compile through it; a second build of the same C++ is then free.
-        "OBJCACHE": "ccache" if shutil.which("ccache") else "",
+        "OBJCACHE": "ccache" if programs.find("ccache") else "",
         # Make reads it as if it were on its command line, which cocotb's runner composes.
         "MAKEFLAGS": f"OPT_FAST={build.code}".replace(" ", "\\ "),
     }
@@ -367,9 +370,10 @@ def _seed(seed: int | None) -> int:
 def _environment(**changes: str | None) -> Iterator[None]:
     """Set (or, with None, unset) environment variables for a while: cocotb's runner reads them.
 
-    The simulation searches the modules of this process's path, so the folder that this package is
-    imported from is put on it.
+    It finds the programs that `programs` finds. The simulation searches the modules of this
+    process's path, so the folder that this package is imported from is put on it.
     """
+    changes = {**changes, **programs.changes()}
     before = {key: os.environ.get(key) for key in changes}
     path = list(sys.path)
     _apply(changes)

@@ -115,8 +115,7 @@ def rows(request: Request, results: Results) -> list[Row]:
         ideal = results[request.quantised(network)]
         published = PUBLISHED.get(network, {})
         if ideal.reference is not None:
-            reference = nan if ideal.reference is None else ideal.reference
-        found.append(_single(network, "float", ideal.metric, reference, 0))
+            found.append(_single(network, "float", ideal.metric, ideal.reference, 0))
         found.append(_single(network, "quantised", ideal.metric, ideal.value, ideal.count))
         for devices, pcm in DEVICES.items():
             if devices in published:

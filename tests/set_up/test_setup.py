@@ -79,7 +79,7 @@ def test_user_without_rights_is_told_of_everything_at_once(
     monkeypatch.setattr(packages, "check_interpreter", lambda: None)
     only_fakes("apt-get", "exit 1")
     with pytest.raises(
-        SetupError, match=r"apt-get install iverilog flex bison autoconf libfl-dev`"
+        SetupError, match=r"apt-get install iverilog liblz4-dev flex bison autoconf libfl-dev`"
     ):
         command.set_up(places)
 

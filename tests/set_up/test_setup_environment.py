@@ -11,7 +11,13 @@ TWICE = 2
 
 
 def steps(calls):
-    known = {"venv": "venv", "--require-hashes": "lock", "-V": "yosys", "--editable": "project"}
+    known = {
+        "venv": "venv",
+        str(environment.PIP): "pip",
+        "requirements.lock": "lock",
+        "-V": "yosys",
+        "--editable": "project",
+    }
     return [known[next(word for word in words if word in known)] for words in calls]
 
 
@@ -19,7 +25,14 @@ def test_environment_is_made_once(places, fake_pip):
     assert not environment.is_current(places, environment.read_stamp(places.stamp))
     environment.make_current(places)
     assert environment.is_current(places, environment.read_stamp(places.stamp))
-    assert steps(fake_pip) == ["venv", "lock", "yosys", "project"]
+    assert steps(fake_pip) == ["venv", "pip", "lock", "yosys", "project"]
+
+
+def test_every_package_is_checked_against_its_hash(places, fake_pip):
+    environment.make_current(places)
+    for name in (str(environment.PIP), places.lock_file.name):
+        (words,) = (words for words in fake_pip if name in words)
+        assert "--require-hashes" in words
 
 
 def test_only_what_changed_is_installed_again(places, fake_pip):
@@ -31,7 +44,7 @@ def test_only_what_changed_is_installed_again(places, fake_pip):
     places.lock_file.write_text("numpy==2.0\n")
     assert not environment.is_current(places, environment.read_stamp(places.stamp))
     environment.make_current(places)
-    assert steps(fake_pip) == ["project", "lock", "yosys", "project"]
+    assert steps(fake_pip) == ["project", "pip", "lock", "yosys", "project"]
 
 
 def test_interrupted_environment_is_made_again(places, fake_pip, monkeypatch):
@@ -60,7 +73,7 @@ def test_interrupted_update_makes_the_environment_again(places, fake_pip, monkey
             environment.make_current(places)
     fake_pip.clear()
     environment.make_current(places)
-    assert steps(fake_pip) == ["venv", "lock", "yosys", "project"]
+    assert steps(fake_pip) == ["venv", "pip", "lock", "yosys", "project"]
 
 
 def test_environment_is_not_current_without_its_interpreter_or_elsewhere(

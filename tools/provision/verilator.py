@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision import source
+from provision import source, wheel
 from provision.places import OLDEST_VERILATOR, Places
 from provision.process import ask, require_plain_path, require_space, run, variables_without
 from provision.report import DiskFullError, Progress, SetupError, minutes, say
@@ -44,8 +44,9 @@ class Choice:
     """A Verilator that can be used, or how to get one.
 
     Attributes:
-        kind: "path" (the user's own), "cache" (compiled before), "package" (the system's), "build".
-        program: The program, for the first two.
+        kind: "path" (the user's own), "cache" (compiled before), "package" (the system's), "wheel"
+            (PyPI's), "build".
+        program: The program, where it is there already.
     """
 
     kind: str
@@ -93,13 +94,16 @@ def in_cache(places: Places) -> Path | None:
     return max(found)[1] if found else None
 
 
-def choose(places: Places, packaged: Callable[[], str]) -> Choice:
-    """Decide which Verilator to use: on PATH, in the cache, the system's package, or a new build.
+def choose(places: Places, packaged: Callable[[], str], wheels: bool = True) -> Choice:
+    """Decide which Verilator to use.
+
+    The first of: on PATH, in the cache, the system's package, PyPI's wheel, a new build.
 
     Args:
         places: The clone and the cache.
         packaged: Returns the Debian version the system would install, or an empty string; asked
             only when neither of the first two is there.
+        wheels: Whether PyPI's wheel may be the choice, where it fits.
     """
     own = on_path(places)
     if own and new_enough(version_of(own)):
@@ -110,16 +114,18 @@ def choose(places: Places, packaged: Callable[[], str]) -> Choice:
     offered = re.match(r"(?:\d+:)?(\d+)\.(\d+)", packaged())
     if offered and new_enough((int(offered[1]), int(offered[2]))):
         return Choice("package")
-    return Choice("build")
+    return Choice("wheel" if wheels and wheel.fits() else "build")
 
 
 def use(places: Places, choice: Choice) -> None:
     """Make the chosen Verilator the first that the programs of `.venv` find.
 
-    A cached one is linked into `.venv/bin`, from where its script finds its own files; one on PATH
-    is left to PATH, since a wrapper need not work through a link.
+    A cached one is linked into `.venv/bin`, from where its script finds its own files; the wheel's
+    is there; one on PATH is left to PATH, since a wrapper need not work through a link.
     """
     link = places.venv / "bin" / "verilator"
+    if choice.program == link:
+        return
     if choice.kind != "cache":
         link.unlink(missing_ok=True)
         return
@@ -127,6 +133,17 @@ def use(places: Places, choice: Choice) -> None:
         return
     link.unlink(missing_ok=True)
     link.symlink_to(choice.program)
+
+
+def in_use(places: Places) -> str:
+    """Say which Verilator the programs of `.venv` find: its path, and of the wheel its origin too.
+
+    No program is run for it. There may be none, which is an empty string.
+    """
+    link = places.venv / "bin" / "verilator"
+    if link.is_file() and not link.is_symlink():
+        return f"{link} {wheel.origin()}"
+    return str((link.resolve() if link.exists() else on_path(places)) or "")
 
 
 def build(places: Places) -> Path:
