@@ -14,7 +14,6 @@ from caduceus.export.package.contents import Design, Package, package
 from caduceus.export.package.core_file import CORE_PREFIX
 from caduceus.hdl.common.verilog import YOSYS
 from caduceus.sim import programs, runner
-from caduceus.sim.paths import build_folder
 from caduceus.sim.run_files import demand_own
 from caduceus.spec import chip as chip_description
 from caduceus.spec.chip import Chip

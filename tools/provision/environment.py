@@ -162,9 +162,7 @@ def _prepare_yosys(places: Places) -> None:
 
 def _install_project(places: Places) -> None:
     """Make the project's packages importable and its command callable, from the clone itself."""
-    # "compat" puts the clone itself on the path, so that a new package needs no new installation.
     options = ["--no-deps", "--no-build-isolation", "--no-index"]
-    options += ["--config-settings", "editable_mode=compat"]
     step = "installing the project into .venv"
     pip(places, ["install", *options, "--editable", "."], step, Progress(step))
 
