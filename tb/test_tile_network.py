@@ -8,12 +8,12 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from caduceus.golden.reference import host
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.axi_tile import AxiTile
 from numpy.typing import NDArray
 
+from caduceus.data import pictures
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.sim.streamed_tile import PLUSARGS, StreamedTile
 from caduceus.sim.tile_host import half_periods
@@ -93,7 +93,7 @@ class _Run:
     async def compared(self, states: list[PcmState], golden: list[LayerTrace]) -> Comparisons:
         """Run all layers in RTL on these devices, and compare what left the tile with golden."""
         comparison = Comparisons()
-        x = host.quantise_input(self.images, self.network.input.scale)
+        x = pictures.quantise_input(self.images, self.network.input.scale)
         for layer, state, trace in zip(self.program.layers, states, golden, strict=True):
             await self.tile.load(state)
             await self.tile.configure(layer.config)

@@ -15,6 +15,7 @@ from caduceus.golden.reference import host
 from numpy.typing import NDArray
 
 from caduceus.compiler import quantise
+from caduceus.data import pictures
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -166,7 +167,7 @@ def run(
     for start in range(0, max(len(images), 1), IMAGES_PER_BLOCK):
         block = images[start : start + IMAGES_PER_BLOCK]
         shape = program.layers[0].geometry.input
-        x = host.quantise_input(block, program.network.input.scale).reshape(-1, *shape)
+        x = pictures.quantise_input(block, program.network.input.scale).reshape(-1, *shape)
         for layer, tile in zip(program.layers, tiles, strict=True):
             trace, x = _run_layer(layer, tile, x, first_image + start)
             if capture:

@@ -1,4 +1,4 @@
-"""The rules of the house that a machine can check: docs/architecture.md says what each room is for."""
+"""Rules of the house that a machine can check; docs/architecture.md says what a room is for."""
 
 import ast
 from pathlib import Path
@@ -32,7 +32,12 @@ OUTSIDE = {
     "train": {"caduceus"},
 }
 """What each folder that is never installed may import of the others; `tests` may import all."""
-TOOLS = {"amaranth": {"hdl", "export"}, "cocotb": {"sim"}, "click": {"cli"}, "distributed": {"study"}}
+TOOLS = {
+    "amaranth": {"hdl", "export"},
+    "cocotb": {"sim"},
+    "click": {"cli"},
+    "distributed": {"study"},
+}
 """Which rooms may import a package that the base installation does not need."""
 LINES = 500
 

@@ -15,6 +15,7 @@ from caduceus.compiler.network import compile_network
 from caduceus.compiler.place import place
 from caduceus.compiler.route import Router
 from caduceus.compiler.split import split
+from caduceus.data import pictures
 from caduceus.spec import chip, fabric, formats, pcm_state, program_image
 from caduceus.spec.chip import Array, Host
 from caduceus.spec.errors import UserError
@@ -273,7 +274,7 @@ def test_a_compiled_layer_computes_the_real_layer(name, description, read_mode):
     made, weights = found.graph, found.weights
     program = compile_network(found, description, read_mode)
     pixels = np.random.default_rng(3).integers(0, 256, (50, program.input_length), np.uint8)
-    x = host.quantise_input(pixels, made.input.scale)
+    x = pictures.quantise_input(pixels, made.input.scale)
     sums = None
     # Both are one chain, whose inputs and tiles are in the same order.
     for stream, tile in zip(program.inputs, program.tiles, strict=True):

@@ -8,6 +8,8 @@ from caduceus.golden.reference import host
 from golden_reference import onnx, random_int8
 from onnx import TensorProto
 
+from caduceus.data import pictures
+
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding"), [(1, 1, 0), (3, 1, 1), (3, 2, 1), (2, 3, 2), (5, 1, 0)]
@@ -48,7 +50,7 @@ def test_max_pool_against_onnx_runtime(size: int, stride: int) -> None:
 @pytest.mark.parametrize("scale", [1 / 127, 0.0078740157, 0.004, 0.02, 1.0])
 def test_every_pixel(scale: float) -> None:
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-    got = host.quantise_input(pixels, scale)
+    got = pictures.quantise_input(pixels, scale)
     assert (got.shape, got.dtype) == (pixels.shape, np.int8)
     # Python rounds fractions to nearest, ties to even.
     exact = [round(Fraction(pixel, 255) / Fraction(scale)) for pixel in range(256)]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caduceus.golden.reference import host
 from command_line import caduceus, here
 from image_networks import conv, dense, written
 
@@ -113,7 +112,7 @@ def test_smaller_images_stand_in_the_middle(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels, expected)
     x = inputs(found, 2).x
     np.testing.assert_array_equal(
-        x[1, :, 0], host.quantise_input(given[1, ..., 0], found.graph.input.scale).ravel()
+        x[1, :, 0], pictures.quantise_input(given[1, ..., 0], found.graph.input.scale).ravel()
     )
 
 

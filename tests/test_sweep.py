@@ -8,13 +8,13 @@ import struct
 
 import numpy as np
 import pytest
-from caduceus.spec.sources import sources
 from rich.console import Console
 from sweep_fakes import here, made_up
 
 from caduceus.spec.errors import UserError
 from caduceus.spec.network import NETWORKS
 from caduceus.spec.shipped import shipped_folder
+from caduceus.spec.sources import sources
 from caduceus.study import collect, sweep, sweep_plot
 from caduceus.study.average import mean_deviation
 from caduceus.study.farm import Workers

@@ -8,6 +8,7 @@ from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference import host
 from golden_reference import random_config, random_state
 
+from caduceus.data import pictures
 from caduceus.spec import chip, pcm_state
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -62,7 +63,7 @@ def test_layer_after_layer_vector_after_vector(mode: ReadMode) -> None:
     program, states = _program(mode)
     final, traces = tile_network.run(program, TINY, IMAGES, states, capture=True)
     assert [trace.name for trace in traces] == ["wide", "narrow", "last"]
-    x = host.quantise_input(IMAGES, 0.02)
+    x = pictures.quantise_input(IMAGES, 0.02)
     for layer, state, trace in zip(program.layers, states, traces, strict=True):
         if layer.layer.op == "conv":
             x = host.im2col(x, layer.layer.kernel, layer.layer.stride, layer.layer.padding)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from caduceus.data import cifar10, fashion_mnist
 from caduceus.data.missing import Missing
-from caduceus.golden.reference import host
+from caduceus.spec import formats
 from caduceus.spec.errors import UserError
 from caduceus.spec.graph import Graph
 from caduceus.spec.shipped import shipped_folder
@@ -16,6 +16,7 @@ from caduceus.spec.shipped import shipped_folder
 CIFAR10_VARIABLE = "CIFAR10"
 """Environment variable that names the folder of the CIFAR-10 files."""
 _RANDOM_SEED = 2023
+_PIXEL_MAX = np.iinfo(np.uint8).max
 _SHIPPED = "fashion_mnist_test20.npz"
 
 
@@ -91,5 +92,12 @@ def pictures(
 
 def vectors(network: Graph, images: NDArray[np.uint8]) -> NDArray[np.int8]:
     """Images of a network's size as the chip is given them, int8 [n, pixels, channels]."""
-    x = host.quantise_input(images, network.input.scale)
+    x = quantise_input(images, network.input.scale)
     return x.reshape(len(images), -1, network.input.channels)
+
+
+def quantise_input(images: NDArray[np.uint8], scale: float) -> NDArray[np.int8]:
+    """INT8 of images whose pixels stand for 0 to 1; `scale` is the value of one INT8 step."""
+    brightness = np.arange(_PIXEL_MAX + 1) / _PIXEL_MAX
+    level = np.clip(np.rint(brightness / scale), -formats.INT8_MAX, formats.INT8_MAX)
+    return level.astype(np.int8)[images]

@@ -1,19 +1,8 @@
-"""What the published chip leaves to its host between layers: im2col, max-pooling, input scaling."""
+"""What the published chip leaves to its host between layers: im2col and max-pooling."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-
-from caduceus.spec import formats
-
-_PIXEL_MAX = np.iinfo(np.uint8).max
-
-
-def quantise_input(images: NDArray[np.uint8], scale: float) -> NDArray[np.int8]:
-    """INT8 of images whose pixels stand for 0 to 1; `scale` is the value of one INT8 step."""
-    brightness = np.arange(_PIXEL_MAX + 1) / _PIXEL_MAX
-    level = np.clip(np.rint(brightness / scale), -formats.INT8_MAX, formats.INT8_MAX)
-    return level.astype(np.int8)[images]
 
 
 def im2col(x: NDArray[np.int8], kernel: int, stride: int, padding: int) -> NDArray[np.int8]:
