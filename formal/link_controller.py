@@ -1,7 +1,7 @@
 """The packet switch keeps packets whole, loses and doubles none, and serves every source.
 
 Beats carry what the proof wants to know of them: their source, their place in the packet, and
-whether they are its last. The switch is reduced to two streams, two parts of an input vector, three
+whether they are its last. The switch is made for two streams, two parts of an input vector, three
 INT8 values a packet, and a few ports: it treats all streams, all links and all parts alike, and a
 longer packet repeats what a middle beat does.
 """
@@ -13,24 +13,28 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from amaranth.lib import data
 from caduceus.hdl.fabric.link_controller import LinkController
+from caduceus.hdl.fabric.link_sizes import LinkSizes
+from caduceus.hdl.fabric.link_source import LinkSource
+from caduceus.hdl.fabric.payload_slice import PayloadSlice
+from caduceus.hdl.fabric.route_table import RouteTable
 
-from caduceus.spec import chip as chips
 from caduceus.spec import fabric
-from caduceus.spec.chip import Adjacency, Chip
 from formal.harness import Harness
-from formal.proof import Change, Mutant, Proof
+from formal.proof import Mutant, Proof
 
 _STREAMS, _PARTS, _PAYLOAD = 2, 2, 3
 
 
-def _reductions(sources: int, sinks: int) -> tuple[Change, ...]:
-    """Also of the ports: the last ones stay, which are a link or two, host, and the tile's own."""
-    return (
-        ("fabric.STREAMS", str(_STREAMS)),
-        ("fabric.PARTS", str(_PARTS)),
-        ("fabric.payload_max(chip)", f"({_PAYLOAD})"),
-        ("fabric.sources(chip)", f"fabric.sources(chip)[-{sources}:]"),
-        ("fabric.sinks(chip)", f"fabric.sinks(chip)[-{sinks}:]"),
+def _sizes(sources: int, sinks: int) -> LinkSizes:
+    """Of so many ports: the tile's own, the host, and then some more."""
+    others = "west_1", fabric.GDPU, fabric.HOST
+    return LinkSizes(
+        units=1,
+        sources=(*others, fabric.TX)[-sources:],
+        sinks=(*others, fabric.INPUT, fabric.RX)[-sinks:],
+        payload_max=_PAYLOAD,
+        streams=_STREAMS,
+        parts=_PARTS,
     )
 
 
@@ -118,18 +122,17 @@ def _source(
     return place, of
 
 
-def _build(component: type, chip: Chip, within: int = 0) -> Harness:
-    """Around the switch of `chip`; with `within`, sources and sinks do not stop in a packet.
+def _build(component: type, sizes: LinkSizes, within: int = 0) -> Harness:
+    """Around a switch of `sizes`; with `within`, sources and sinks do not stop in a packet.
 
     Otherwise each may stop at any time for as long as it likes. `within` is how long an input may
     have to wait then.
     """
     h = Harness()
-    h.m.submodules.dut = dut = component(chip)
-    sources, sinks = len(dut.inputs), len(dut.outputs)
-    names = fabric.sinks(chip)[-sinks:]
-    to_input, to_rx = names.index(fabric.INPUT), names.index(fabric.RX)
-    local = {to_input, to_rx}
+    h.m.submodules.dut = dut = component(sizes)
+    sources, sinks = len(sizes.sources), len(sizes.sinks)
+    to_input, to_rx = sizes.input, sizes.rx
+    local = sizes.local
     routes = _Routes(h, dut, sinks)
     h.m.d.comb += dut.tx_stream.eq(h.constant("tx_stream"))
     # Room comes and goes as it likes.
@@ -249,111 +252,120 @@ def _places(h: Harness, credit: Any, comes: Value, dut: Any) -> None:
     h.prove("a_place_a_packet", right)
 
 
-_CHIP = chips.find("tiny").model_copy(update={"adjacency": Adjacency(horizontal=(1,), vertical=())})
-
-
 _SAFE = (
     Mutant(
         "has no buffers at its sinks",
         (
-            "connect(m, buffer.output, flipped(output))\n            outputs.append(buffer.input)",
-            "outputs.append(output)",
+            "connect(m, buffer.output, flipped(self.outputs[index]))\n"
+            "            sinks.append(buffer.input)",
+            "sinks.append(self.outputs[index])",
         ),
         ("stable_until_read",),
     ),
     Mutant(
         "does not look at what is held",
-        ("arbiter.free.eq(~reduce(or_, holds))", "arbiter.free.eq(~0)"),
+        (
+            "arbiter.free.eq(~_any(source.connection.hold for source in sources))",
+            "arbiter.free.eq(~0)",
+        ),
         ("packets_stay_whole",),
     ),
     Mutant(
         "keeps the preamble for itself",
         ("keeps.eq(~preamble & (skip == 0)", "keeps.eq((skip == 0)"),
         ("first_to_last_beat",),
+        PayloadSlice,
     ),
     Mutant(
         "lets packets be as long as they like",
-        ("last = beat.tlast | (~preamble & (room <= units))", "last = beat.tlast"),
+        ("last = beat.tlast | kept.full", "last = beat.tlast"),
         ("first_to_last_beat",),
+        LinkSource,
     ),
     Mutant(
         "does not wait for the other branches",
-        ("others = (ready | ~hold | (1 << index)).all()", "others = 1"),
+        ("others = (way.ready | ~way.hold | (1 << sink)).all()", "others = 1"),
         ("no_packet_twice",),
+        LinkSource,
     ),
     Mutant(
         "knows only the routes to the first sink",
-        (".eq(write.data[:sinks].any())", ".eq(write.data[0])"),
+        (".eq(write.data.mask.any())", ".eq(write.data.mask[0])"),
         ("no_packet_lost",),
+        RouteTable,
     ),
     Mutant(
         "does not wait for its sinks",
-        ("beat.tvalid & ((ready | ~hold).all())", "beat.tvalid"),
+        ("beat.tvalid & (way.ready | ~way.hold).all()", "beat.tvalid"),
         ("packets_stay_whole",),
+        LinkSource,
     ),
     Mutant(
         "does not look for room",
         (
-            "asks = head & entry_known & ~beat.tlast & admitted",
-            "asks = head & entry_known & ~beat.tlast",
+            "asks = head & known & ~beat.tlast & self._admitted(entry)",
+            "asks = head & known & ~beat.tlast",
         ),
         ("room_before_input",),
+        LinkSource,
     ),
     Mutant(
         "does not look whose turn it is",
         (
-            "for sink, credit in ((to_input, self.credit), (to_rx, self.rx_credit))",
-            "for sink, credit in ((to_input, self.credit),)",
+            "((self._sizes.input, self.credit), (self._sizes.rx, self.rx_credit))",
+            "((self._sizes.input, self.credit),)",
         ),
         ("rx_in_turn",),
+        LinkSource,
     ),
     Mutant(
         "ends no turn with a multicast",
         (
-            "turns.append(arbiter.grant[index] & entry_mask[to_rx])",
-            "turns.append(arbiter.grant[index] & (entry_mask == 1 << to_rx))",
+            "self.grant & entry.mask[self._sizes.rx]",
+            "self.grant & (entry.mask == 1 << self._sizes.rx)",
         ),
         ("rx_in_turn",),
+        LinkSource,
     ),
     Mutant(
         "keeps the places of empty packets",
-        ("drops.append((take & last &", "drops.append((0 & take & last &"),
+        ("way.hold[to_input] & ends_empty", "0"),
         ("a_place_a_packet",),
+        LinkSource,
     ),
     Mutant(
         "takes no place in a multicast",
-        (
-            "takes.append((arbiter.grant[index] & entry_mask[to_input]",
-            "takes.append((arbiter.grant[index] & (entry_mask == 1 << to_input)",
-        ),
+        ("self.grant & entry.mask[to_input]", "self.grant & (entry.mask == 1 << to_input)"),
         ("a_place_a_packet",),
+        LinkSource,
     ),
     Mutant(
         "tells the part of a packet that is not the one that moves",
-        ("parts.append((hold[to_input], part))", "parts.append((hold[to_input], entry_part))"),
+        (
+            'held("part")',
+            "_chosen((s.connection.hold[index], s.lookup.entry.part) for s in sources)",
+        ),
         ("part_goes_along",),
     ),
 )
 _LIVE = (
     Mutant(
         "never lets go of its sinks",
-        ("[moving.eq(0), hold.eq(0), ", "[moving.eq(0), "),
+        ("[moving.eq(0), way.hold.eq(0), ", "[moving.eq(0), "),
         ("served_in_time_0", "served_in_time_1"),
+        LinkSource,
     ),
 )
 
 PROOFS = (
-    Proof(
-        "switch 2x3", LinkController, lambda c: _build(c, _CHIP), 13, 0, _SAFE, _reductions(2, 3)
-    ),
-    Proof("switch 4x5", LinkController, lambda c: _build(c, _CHIP), 11, 0, (), _reductions(4, 5)),
+    Proof("switch 2x3", LinkController, lambda c: _build(c, _sizes(2, 3)), 13, 0, _SAFE),
+    Proof("switch 4x5", LinkController, lambda c: _build(c, _sizes(4, 5)), 11),
     Proof(
         "switch 2x3, served",
         LinkController,
-        lambda c: _build(c, _CHIP, within=14),
+        lambda c: _build(c, _sizes(2, 3), within=14),
         22,
         0,
         _LIVE,
-        _reductions(2, 3),
     ),
 )

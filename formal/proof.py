@@ -3,7 +3,8 @@
 import inspect
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 
@@ -23,11 +24,13 @@ class Mutant:
         says: what is wrong with it.
         change: how it is made.
         breaks: properties that must fail, each on its own.
+        inside: the component that has it, if not the one under proof but one that this is made of.
     """
 
     says: str
     change: Change
     breaks: tuple[str, ...]
+    inside: type | None = None
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Proof:
     Attributes:
         name: of the proof, for example `arbiter 3x2`.
         component: class under proof.
-        build: makes the harness around this class, or around a mutant of it.
+        build: makes the harness around this class, or around a mutant of it; of which sizes is up
+            to it.
         depth: clocks of the bounded check.
         induction: clocks of the induction; 0 for none.
         mutants: seeded bugs.
-        reductions: changes that make the component small enough, as (old, new), all occurrences.
         quick: part of the tests.
     """
 
@@ -51,7 +54,6 @@ class Proof:
     depth: int
     induction: int = 0
     mutants: tuple[Mutant, ...] = ()
-    reductions: tuple[Change, ...] = ()
     quick: bool = False
 
 
@@ -75,29 +77,51 @@ class Outcome:
     seconds: float = 0.0
 
 
-def altered(component: type, changes: Sequence[Change], reductions: Sequence[Change] = ()) -> type:
+def altered(component: type, change: Change) -> type:
     """Load the module of `component` again with its source changed; return its class of that name.
 
     Raises:
-        UserError: a change's text does not occur once, or a reduction's not at all.
+        UserError: the text to change does not occur once.
     """
     module = sys.modules[component.__module__]
     source = inspect.getsource(module)
-    for old, new in reductions:
-        if old not in source:
-            raise UserError(f"{module.__name__} has no '{old}' to reduce")
-        source = source.replace(old, new)
-    for old, new in changes:
-        if source.count(old) != 1:
-            raise UserError(
-                f"{module.__name__} has '{old}' {source.count(old)} times, a seeded bug needs it "
-                "once"
-            )
-        source = source.replace(old, new)
+    old, new = change
+    if source.count(old) != 1:
+        raise UserError(
+            f"{module.__name__} has '{old}' {source.count(old)} times, a seeded bug needs it once"
+        )
     copy = ModuleType(module.__name__)
     copy.__package__ = module.__package__
-    exec(compile(source, f"<mutant of {module.__name__}>", "exec"), copy.__dict__)
+    exec(compile(source.replace(old, new), f"<mutant of {module.__name__}>", "exec"), copy.__dict__)
     return getattr(copy, component.__name__)
+
+
+@contextmanager
+def seeded(component: type, mutant: Mutant) -> Iterator[type]:
+    """`component` with the bug in it; what is made of it must be elaborated within the context.
+
+    If the bug is inside, the wrong component has the right one's place in every module meanwhile.
+
+    Raises:
+        UserError: as `altered`.
+    """
+    wrong = altered(mutant.inside or component, mutant.change)
+    if mutant.inside is None:
+        yield wrong
+        return
+    places = [
+        (module, name)
+        for module in list(sys.modules.values())
+        for name, value in list(getattr(module, "__dict__", {}).items())
+        if value is mutant.inside
+    ]
+    try:
+        for module, name in places:
+            setattr(module, name, wrong)
+        yield component
+    finally:
+        for module, name in places:
+            setattr(module, name, mutant.inside)
 
 
 def prove(proof: Proof) -> list[Outcome]:
@@ -108,8 +132,7 @@ def prove(proof: Proof) -> list[Outcome]:
         UserError: the proof itself is broken.
     """
     began = time.monotonic()
-    component = altered(proof.component, (), proof.reductions)
-    harness = proof.build(component)
+    harness = proof.build(proof.component)
     model = Model(harness)
     model.check(proof.depth)
     always = model.induct(proof.induction) if proof.induction else set()
@@ -127,7 +150,8 @@ def refute(proof: Proof, mutant: Mutant) -> float:
         UserError: a property holds although it must not.
     """
     began = time.monotonic()
-    model = Model(proof.build(altered(proof.component, (mutant.change,), proof.reductions)))
+    with seeded(proof.component, mutant) as component:
+        model = Model(proof.build(component))
     for name in mutant.breaks:
         try:
             model.check(proof.depth, (name,))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from caduceus.golden.fast.gdpu import FastGdpu
 from caduceus.golden.fast.tile import Tap, Tile
-from caduceus.golden.payload import Values, from_bytes, to_bytes
 from caduceus.golden.reference import gather
 from caduceus.golden.reference.pool import pool
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import GDPU, INPUT, RX
 from caduceus.spec.gdpu import LstmState
+from caduceus.spec.packets import Values, from_bytes, to_bytes
 from caduceus.spec.paths import Node
 from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import Program, TileProgram
@@ -276,7 +276,7 @@ class Machine:
             rx = _in_turn(turns, tile, "rx")
             if rx.shape[1] != count:
                 raise _wrong_count(rx, count, f"tile {tile.tile}: 'rx'")
-            rx = from_bytes(config, rx.reshape(len(vectors), rx.shape[2]))
+            rx = from_bytes(rx.reshape(len(vectors), rx.shape[2]), config.rx_binary16)
         values = unit.run(config, vectors, rx, batch.first * count)
         results = sent = values.reshape(len(batch.x), count, config.columns)
         if config.pooling is not None:

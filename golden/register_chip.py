@@ -17,6 +17,7 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.host_port import OKAY, SLVERR, HostPort
+from caduceus.spec.packets import framed, unframed
 from caduceus.spec.program import HostStream, Program
 from caduceus.spec.streams import trace
 
@@ -151,8 +152,8 @@ class RegisterChip(HostPort):
         self._open[port] += data
         if last:
             packet, self._open[port] = self._open[port], b""
-            payload = packet[self._chip.link.units :]
-            self._came.setdefault((port, packet[0]), deque()).append(payload)
+            stream, payload = unframed(packet, self._chip.link.units)
+            self._came.setdefault((port, stream), deque()).append(payload)
             self._compute()
         return len(data)
 
@@ -185,8 +186,9 @@ class RegisterChip(HostPort):
         (count,) = waiting
         if count % program.input_pixels:
             return
-        packets = [b"".join(each.popleft() for each in self._came.values()) for _ in range(count)]
-        x = np.frombuffer(b"".join(packets), np.int8).reshape(count, program.input_length)
+        x = np.concatenate([np.stack(each) for each in self._came.values()], axis=1)
+        for each in self._came.values():
+            each.clear()
         self._send_out(self._run(program, x))
 
     def _run(self, program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -221,5 +223,5 @@ class RegisterChip(HostPort):
             for part in program.outputs:
                 ends = bool(program.slices) and self._left == 0
                 stream = last.get(part.stream, part.stream) if ends else part.stream
-                payload = vector[part.start : part.start + part.length].tobytes()
-                self._out[part.port].append(bytes((stream, *bytes(units - 1))) + payload)
+                payload = vector[part.start : part.start + part.length]
+                self._out[part.port].append(framed(stream, payload, units).tobytes())

@@ -15,6 +15,7 @@ from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
 from caduceus.spec.fabric import PARTS
+from caduceus.spec.packets import Beat, beats
 from caduceus.spec.program import InputPart
 from tb import benches
 from tb.chips import sized
@@ -26,13 +27,13 @@ PLACES = 2
 
 @dataclass
 class Packet:
-    """A packet on its way: what is told of its part, and its beats as data, keep and last.
+    """A packet on its way: what is told of its part, and its beats.
 
     Without beats it had nothing for the tile: its place is given back.
     """
 
     part: int
-    beats: deque[tuple[int, int, int]] = field(default_factory=deque)
+    beats: deque[Beat] = field(default_factory=deque)
 
 
 class Assembly:
@@ -191,14 +192,9 @@ class Testbed:
         """A packet sets off; the RTL is `told` of another part, or something else is `sent`."""
         self.assembly.take(part, payload)
         values = payload if sent is None else sent
-        packet = Packet(part if told is None else told)
-        for at in range(0, len(values), self.units):
-            beat = values[at : at + self.units].tobytes()
-            keep = (1 << len(beat)) - 1
-            beat += self.random.randbytes(self.units - len(beat))  # must not matter
-            last = int(at + self.units >= len(values))
-            packet.beats.append((int.from_bytes(beat, "little"), keep, last))
-        self._set_off(packet)
+        # What is behind the packet's end must not matter.
+        sent_beats = beats(values.tobytes(), self.units, self.random.randbytes)
+        self._set_off(Packet(part if told is None else told, deque(sent_beats)))
 
     def send_empty(self, part: int) -> None:
         """A packet sets off that has nothing for the tile."""

@@ -20,7 +20,9 @@ from caduceus.sim.axi_chip import AxiChip
 from caduceus.sim.scoreboard import Comparison, compare
 from caduceus.spec import fabric, pcm_state, registers
 from caduceus.spec.chip import Chip
+from caduceus.spec.host_packets import OutputVectors, entering
 from caduceus.spec.host_port import OKAY
+from caduceus.spec.packets import framed, unframed
 from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
@@ -62,12 +64,6 @@ class Work:
         return machine.run(self.program, chip, self.state, self.x, first=first_read).outputs[:, 0]
 
 
-def packet(stream: int, payload: NDArray[np.int8], units: int) -> AxiStreamFrame:
-    """A packet for a chip whose beats have `units` values."""
-    preamble = stream.to_bytes(1, "little") + bytes(units - 1)
-    return AxiStreamFrame(preamble + payload.astype(np.int8).tobytes())
-
-
 class ChipBench(AxiChip):
     """The chip and its models, with packets and golden checks."""
 
@@ -83,45 +79,36 @@ class ChipBench(AxiChip):
 
     def send(self, work: Work, ports: Collection[int] | None = None) -> None:
         """Queue the packets of all input vectors, on all host inputs or the given ones."""
-        for vector in work.x:
-            for part in work.program.inputs:
-                if ports is None or part.port in ports:
-                    payload = vector[part.start : part.start + part.length]
-                    self.send_packet(part.port, part.stream, payload)
+        for port, packet in entering(work.program, work.x, self.chip.link.units):
+            if ports is None or port in ports:
+                self.inputs[port].send_nowait(AxiStreamFrame(packet.tobytes()))
 
     def send_packet(self, port: int, stream: int, payload: NDArray[np.int8]) -> None:
         """Queue one packet."""
-        self.inputs[port].send_nowait(packet(stream, payload, self.chip.link.units))
+        packet = framed(stream, payload.astype(np.int8), self.chip.link.units)
+        self.inputs[port].send_nowait(AxiStreamFrame(packet.tobytes()))
 
     async def receive(self, work: Work, ports: Collection[int] | None = None) -> NDArray[np.int8]:
         """The output vectors, int8 [n, output_length], with every packet's stream and length.
 
         With `ports`, what comes from other host outputs is left alone, and 0 in the result.
         """
-        program, vectors = work.program, len(work.x)
-        result = np.zeros((vectors, program.output_length), dtype=np.int8)
+        result = OutputVectors(work.program, len(work.x), self.chip.link.units)
         for port in range(len(self.outputs)) if ports is None else ports:
-            parts = {part.stream: part for part in program.outputs if part.port == port}
-            seen = dict.fromkeys(parts, 0)
-            for _ in range(vectors * len(parts)):
-                stream, payload = await self.receive_packet(port)
-                assert stream in parts, f"host output {port}: a packet of stream {stream}"
-                part = parts[stream]
-                assert len(payload) == part.length, (
-                    f"host output {port}, stream {stream}: {len(payload)} values"
-                )
-                assert seen[stream] < vectors, f"host output {port}: {seen}, then stream {stream}"
-                result[seen[stream], part.start : part.start + part.length] = payload
-                seen[stream] += 1
-        return result
+            parts = sum(part.port == port for part in work.program.outputs)
+            for _ in range(len(work.x) * parts):
+                result.take(port, await self._receive_frame(port))
+        return result.vectors
+
+    async def _receive_frame(self, port: int) -> bytes:
+        frame = await with_timeout(self.outputs[port].recv(), *PATIENCE)
+        return bytes(frame.tdata)
 
     async def receive_packet(self, port: int) -> tuple[int, NDArray[np.int8]]:
         """The next packet of a host output: its stream, and its payload."""
-        frame = await with_timeout(self.outputs[port].recv(), *PATIENCE)
-        values = np.frombuffer(bytes(frame.tdata), dtype=np.int8)
-        units = self.chip.link.units
-        assert len(values) > units, f"host output {port}: a packet of {len(values)} bytes"
-        return int(values[0]) & 0xFF, values[units:]
+        stream, payload = unframed(await self._receive_frame(port), self.chip.link.units)
+        assert len(payload), f"host output {port}: a packet of stream {stream} without payload"
+        return stream, payload
 
     async def run(self, work: Work) -> NDArray[np.int8]:
         """Load, send and receive."""

@@ -17,6 +17,7 @@ from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
 from caduceus.spec.fabric import PARTS
+from caduceus.spec.packets import Beat, beats
 from tb import benches
 from tb.chips import sized
 from tb.gather_jobs import Job
@@ -65,7 +66,7 @@ class Testbed:
         self.committed: list[int] = []
         self.errors: Counter = Counter()
         self.seen: Counter = Counter()
-        self._underway: deque[deque[tuple[int, int, int]]] = deque()  # by packet, its beats
+        self._underway: deque[deque[Beat]] = deque()  # by packet, its beats
         self.full = self.quiet = self._still = self._stuck = self._writes = 0
         self.arrived: list[int] = []
         self._offering = self._midway = self._dropping = self._idle = False
@@ -160,14 +161,8 @@ class Testbed:
         if packet is None:
             self._dropping = True
             return
-        beats = deque()
-        for at in range(0, len(packet), self.units):
-            beat = packet[at : at + self.units].tobytes()
-            keep = (1 << len(beat)) - 1
-            beat += self.random.randbytes(self.units - len(beat))  # must not matter
-            last = int(at + self.units >= len(packet))
-            beats.append((int.from_bytes(beat, "little"), keep, last))
-        self._underway.append(beats)
+        # What is behind the packet's end must not matter.
+        self._underway.append(deque(beats(packet.tobytes(), self.units, self.random.randbytes)))
 
     def _drive(self) -> Iterator[str]:
         """Put values on all ports; gives the credit's pulses."""

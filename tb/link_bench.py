@@ -15,6 +15,7 @@ from cocotb.triggers import RisingEdge, Timer
 
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
+from caduceus.spec.packets import beats
 from tb import benches
 from tb.chips import sized
 
@@ -226,16 +227,12 @@ class Testbed:
             self._expect(source, arrives)
 
     def _beats(self, source: int, packet: Packet) -> list[tuple[int, Arrivals | None]]:
-        data = packet.payload if source == self.sources - 1 else packet.first + packet.payload
-        beats = []
-        for at in range(0, len(data), self.units):
-            part = data[at : at + self.units]
-            keep = (1 << len(part)) - 1
-            part += self.random.randbytes(self.units - len(part))  # must not matter
-            last = int(at + self.units >= len(data))
-            word = int.from_bytes(part, "little") | keep << 8 * self.units | last << 9 * self.units
-            beats.append((word, None))
-        return beats
+        sent = packet.payload if source == self.sources - 1 else packet.first + packet.payload
+        # What is behind the packet's end must not matter.
+        return [
+            (beat.data | beat.keep << 8 * self.units | beat.last << 9 * self.units, None)
+            for beat in beats(sent, self.units, self.random.randbytes)
+        ]
 
     def _expect(self, source: int, arrives: Arrivals) -> None:
         self.begins[source].append(self.clock)

@@ -5,6 +5,7 @@ from typing import Any
 from amaranth.hdl import Cat, Module
 from amaranth.lib.wiring import Component, In, Out
 from caduceus.hdl.fabric.link_controller import LinkController
+from caduceus.hdl.fabric.link_sizes import LinkSizes
 
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
@@ -16,7 +17,7 @@ class Wires(Component):
     """The controller with its streams side by side: one port for what many streams say."""
 
     def __init__(self, chip: Chip) -> None:
-        self._links = links = LinkController(chip)
+        self._links = links = LinkController(LinkSizes.of(chip))
         units = chip.link.units
         sources, sinks = len(fabric.sources(chip)), len(fabric.sinks(chip))
         routes = links.routes.signature.members.items()

@@ -8,6 +8,7 @@ import numpy as np
 
 from caduceus.compiler import deadlock
 from caduceus.compiler.route import Link, Router
+from caduceus.compiler.routed_streams import Kept, entries
 from caduceus.spec import fabric, formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -150,7 +151,7 @@ def draw(random: np.random.Generator, chip: Chip, tiles: int) -> Program:
     draft = _Draft(random, chip, tiles)
     router = _Wanderer(chip, random) if random.random() < _WANDER else Router(chip)
     numbers = random.permutation(fabric.STREAMS).tolist()
-    order, edges = fabric.sinks(chip), fabric.host_tiles(chip, "outputs")
+    edges = fabric.host_tiles(chip, "outputs")
     routes: dict[int, list[Route]] = defaultdict(list)
     inputs, outputs, preambles = [], [], {}
     received = 0
@@ -161,9 +162,10 @@ def draw(random: np.random.Generator, chip: Chip, tiles: int) -> Program:
         ends += [(edges[port], HOST) for port in packet.leaves]
         group = ("port", packet.port) if packet.port is not None else ("tile", packet.source)
         shuffled = [ends[index] for index in random.permutation(len(ends))]
-        for tile, sinks in router.tree(packet.source, shuffled, group).items():
-            _, start, length = packet.takes.get(tile, ("", 0, 0))
-            routes[tile].append(Route(number, tuple(sorted(sinks, key=order.index)), start, length))
+        tree = router.tree(packet.source, shuffled, group)
+        kept = {tile: Kept(start, length) for tile, (_, start, length) in packet.takes.items()}
+        for tile, route in entries(chip, number, tree, kept, Kept(0, 0)):
+            routes[tile].append(route)
         if packet.port is not None:
             start = int(random.integers(whole - packet.length + 1))
             inputs.append(HostStream(packet.port, number, start, packet.length))

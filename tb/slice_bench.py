@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from caduceus.host.slice import SliceHost
 from caduceus.sim.scoreboard import compare
-from caduceus.spec import formats
+from caduceus.spec import formats, packets
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import NORTH, SOUTH
 from caduceus.spec.gdpu_registers import BY_NAME
@@ -172,14 +172,10 @@ class SliceBench:
         """Queue a packet of bytes; with `holes`, its first beat of payload lacks one."""
         size = self.beat
         preamble = int(self.random.integers(1 << 8 * min(size, 7)))
-        beats = [payload[at : at + size] for at in range(0, len(payload), size)]
-        self.sources[side].append(Beat(preamble, (1 << size) - 1, int(not beats)))
-        for number, values in enumerate(beats):
-            keep = (1 << len(values)) - 1
-            if holes and number == 0:
-                keep &= ~1
-            data = int.from_bytes(bytes(values), "little")
-            self.sources[side].append(Beat(data, keep, int(number == len(beats) - 1)))
+        packet = preamble.to_bytes(size, "little") + bytes(payload)
+        for number, beat in enumerate(packets.beats(packet, size)):
+            keep = beat.keep & ~int(holes and number == 1)
+            self.sources[side].append(Beat(beat.data, keep, beat.last))
 
     async def until(self, what: str, condition: Any) -> None:
         """Wait until the condition holds."""
@@ -218,7 +214,7 @@ class SliceBench:
             beats = await self.packet(side)
             head, *values = beats
             assert (head.data, head.keep) == (preamble, (1 << size) - 1), f"{head}: no {preamble}"
-            keeps = [(1 << min(size, units - at)) - 1 for at in range(0, units, size)]
+            keeps = [keep for keep, _ in packets.marks(units, size)]
             assert [beat.keep for beat in values] == keeps, f"wrong tkeep in {values}"
             got = [byte for beat in values for byte in beat.data.to_bytes(size, "little")]
             compare(wanted, got[:units], lambda i: f"hidden state of unit {i[0]}, {self.config}")

@@ -9,9 +9,10 @@ from caduceus.hdl.common.verilog import write
 from caduceus.hdl.common.width_converter import WidthConverter
 
 from caduceus.sim.scoreboard import compare
+from caduceus.spec.packets import Beat, beats
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.one_stream import Beat, OneStream
+from tb.one_stream import OneStream
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -34,17 +35,6 @@ BENCH = Bench(
     ),
     prepare=_prepare,
 )
-
-
-def beats(packet: bytes, units: int) -> list[Beat]:
-    """A packet as full beats; what is beyond its end is 0."""
-    parts = [packet[at : at + units] for at in range(0, len(packet), units)]
-    keeps = [(1 << len(part)) - 1 for part in parts]
-    lasts = [0] * (len(parts) - 1) + [1]
-    return [
-        (int.from_bytes(part, "little"), keep, last)
-        for part, keep, last in zip(parts, keeps, lasts, strict=True)
-    ]
 
 
 class Testbed(OneStream):
@@ -93,7 +83,7 @@ class Testbed(OneStream):
             data = int(dut.output_tdata.value)
             # Bytes that are not kept may be anything.
             kept = sum(0xFF << 8 * i for i in range(self.sink) if keep >> i & 1)
-            beat = data & kept, keep, int(dut.output_tlast.value)
+            beat = Beat(data & kept, keep, int(dut.output_tlast.value))
         assert self.held_back in (None, beat), "a beat changed or went before it was taken"
         if beat and ready:
             self.got.append(beat)
@@ -161,8 +151,7 @@ async def missing_bytes_stay_missing(dut: Any) -> None:
     widest = max(bed.source, bed.sink)
     packet = bed.random.bytes(3 * widest)
     sent = beats(packet, bed.source)
-    data, _, last = sent[0]
-    sent[0] = data, 0, last
+    sent[0] = sent[0]._replace(keep=0)
     bed.queue += sent
     while bed.queue or dut.holds.value:
         await bed.step()

@@ -1,8 +1,10 @@
 """A chip's fabric as coarsely as deadlocks allow: packets that hold channels, and nothing else.
 
-An independent third model, beside RTL and golden: it follows routes by itself, without
-`spec.streams` and without the compiler's analysis, to see whether what those accept gets through.
-Packets for an RX come in turn where the tile's program says so.
+This is the third model of the fabric, beside the RTL and the golden model, and independent of both
+and of the compiler: it follows the program's route tables by itself and shares nothing but the
+formats of `spec`. It exists to see whether what the compiler's analysis accepts gets through, so it
+uses neither its router nor its tracing. Packets for an RX come in turn where the tile's program
+says so.
 """
 
 from collections import deque

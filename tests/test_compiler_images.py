@@ -9,12 +9,12 @@ import pytest
 from image_networks import conv, with_ones
 
 from caduceus.compiler import image_flow
-from caduceus.compiler.circuits import Crowded, Demand, route
 from caduceus.compiler.image_place import placements
 from caduceus.compiler.image_plan import NetworkPlan
 from caduceus.compiler.lower import Way, way
 from caduceus.compiler.network import compile_network
 from caduceus.compiler.replicas import best_replicas, clocks
+from caduceus.compiler.route import Crowded, Demand, Router
 from caduceus.spec import chip, fabric, formats
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import INPUT, RX
@@ -178,11 +178,11 @@ def test_streams_that_share_a_link_are_refused() -> None:
 def test_routes_give_way_to_each_other() -> None:
     """Two streams whose shortest ways share a link, and three that cannot leave by two links."""
     demands = [Demand(0, ((1, INPUT),)), Demand(0, ((3, INPUT),))]
-    trees = route(demands, TINY)
+    trees = Router(TINY).apart(demands)
     links = [{(tile, s) for tile, sinks in tree.items() for s in sinks - {INPUT}} for tree in trees]
     assert not links[0] & links[1]
     with pytest.raises(Crowded, match="allowed is one stream a link"):
-        route([*demands, Demand(0, ((2, INPUT),))], TINY)
+        Router(TINY).apart([*demands, Demand(0, ((2, INPUT),))])
 
 
 def test_multicasts_are_trees() -> None:
@@ -190,7 +190,7 @@ def test_multicasts_are_trees() -> None:
     for _ in range(20):
         ends = random.choice(64, 9, replace=False)
         source, others = int(ends[0]), tuple((int(tile), INPUT) for tile in ends[1:])
-        (tree,) = route([Demand(source, others)], HERMES)
+        (tree,) = Router(HERMES).apart([Demand(source, others)])
         directions = {direction.name: direction for direction in fabric.directions(HERMES)}
         entered = [
             fabric.neighbour(HERMES, tile, directions[sink])

@@ -13,17 +13,18 @@ import numpy as np
 
 from caduceus.compiler import image_flow, quantise
 from caduceus.compiler.assemble import tile_programs
-from caduceus.compiler.circuits import Crowded, Demand, Tree, route
 from caduceus.compiler.content import Content, Matrix, Place, content
 from caduceus.compiler.image_place import placements
 from caduceus.compiler.image_plan import Feed, LayerPlan, NetworkPlan
+from caduceus.compiler.route import Crowded, Demand, distance
+from caduceus.compiler.routed_streams import Kept, RoutedStreams
 from caduceus.spec import fabric, formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.image_check import check_images
 from caduceus.spec.network import Network, Weights
-from caduceus.spec.program import Block, HostStream, Program, Route, chip_digest
+from caduceus.spec.program import Block, HostStream, Program, chip_digest
 
 
 def compile_images(
@@ -145,7 +146,7 @@ class _Mapping:
         """The host's stream nearest to a tile, in tiles of the grid."""
         edges = fabric.host_tiles(self._chip, side)
         return min(
-            range(len(edges)), key=lambda port: (_apart(self._chip, edges[port], tile), port)
+            range(len(edges)), key=lambda port: (sum(distance(self._chip, edges[port], tile)), port)
         )
 
     def program(self, contents: Mapping[Block, Content], read_mode: ReadMode) -> Program:
@@ -173,18 +174,13 @@ class _Mapping:
             )
         for block, columns in plan.senders(last.layer.name)[0]:
             tile = self._tiles[block]
-            port = min(free, key=lambda p: _apart(chip, exits[p], tile))
+            port = min(free, key=lambda p: sum(distance(chip, exits[p], tile)))
             free.remove(port)
             self._feeds[block].append((exits[port], fabric.HOST, Feed(block, 0, 0, len(columns))))
             outputs.append((block, port, columns))
         first = min(tile for tile, _, _ in self._feeds[None])
         entrance = self._port("inputs", first)
         sources = list(self._feeds)
-        if len(sources) > fabric.STREAMS:
-            raise UserError(
-                f"network {plan.graph.name} needs {len(sources)} streams: allowed are "
-                f"{fabric.STREAMS}"
-            )
         demands = [
             Demand(
                 fabric.host_tiles(chip, "inputs")[entrance] if source is None
@@ -193,14 +189,20 @@ class _Mapping:
             )
             for source in sources
         ]  # fmt: skip
-        trees = route(demands, chip)
-        numbers = {source: number for number, source in enumerate(sources)}
-        routes = self._routes(sources, trees, plan)
+        streams = RoutedStreams(chip)
+        numbers = {source: streams.router.stream() for source in sources}
+        for source, tree in zip(sources, streams.router.apart(demands), strict=True):
+            kept = {
+                tile: Kept(feed.start, feed.length, feed.part)
+                for tile, sink, feed in self._feeds[source]
+                if sink != fabric.HOST
+            }
+            streams.add(numbers[source], tree, kept=kept)
         height, width, channels = plan.layers[plan.graph.nodes[0].name].geometry.input
         down, across, _ = last.geometry.pooled
         programs = tile_programs(
             {self._tiles[block]: content for block, content in contents.items()},
-            routes,
+            streams.routes,
             {self._tiles[block]: numbers[block] for block in contents},
             {tile: block for block, tile in self._tiles.items()},
         )
@@ -220,23 +222,3 @@ class _Mapping:
             input_pixels=height * width,
             output_pixels=down * across,
         )
-
-    def _routes(
-        self, sources: list[Block | None], trees: list[Tree], plan: NetworkPlan
-    ) -> dict[int, list[Route]]:
-        """Entries of every tile's route table."""
-        order = fabric.sinks(self._chip)
-        routes: dict[int, list[Route]] = defaultdict(list)
-        for number, (source, tree) in enumerate(zip(sources, trees, strict=True)):
-            kept = {tile: feed for tile, sink, feed in self._feeds[source] if sink != fabric.HOST}
-            for tile, sinks in tree.items():
-                feed = kept.get(tile, Feed(source, 0, 0, 0))
-                names = tuple(sorted(sinks, key=order.index))
-                routes[tile].append(Route(number, names, feed.start, feed.length, feed.part))
-        return routes
-
-
-def _apart(chip: Chip, one: int, other: int) -> int:
-    """Rows and columns between two tiles."""
-    (r, c), (row, column) = (divmod(tile, chip.grid.columns) for tile in (one, other))
-    return abs(row - r) + abs(column - c)

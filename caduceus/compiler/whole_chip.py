@@ -17,14 +17,14 @@ from caduceus.compiler import deadlock
 from caduceus.compiler.assemble import tile_programs
 from caduceus.compiler.content import Content, Matrix, Place, content
 from caduceus.compiler.place import placements
-from caduceus.compiler.route import Router
+from caduceus.compiler.routed_streams import RoutedStreams
 from caduceus.compiler.split import Split, split
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
-from caduceus.spec.program import Block, HostStream, Program, Route, chip_digest
+from caduceus.spec.program import Block, Program, chip_digest
 
 At = tuple[int, int]
 """Row block and column block."""
@@ -123,21 +123,15 @@ def _contents(
     }
 
 
-class _Streams:
+class _Streams(RoutedStreams):
     """Streams of a plan: every tile's routes, the stream of its results, and the host's streams."""
 
     def __init__(self, where: Plan, chip: Chip, edge: Collection[int]) -> None:
+        super().__init__(chip)
         self._where = where
         inputs = fabric.host_tiles(chip, "inputs")
         # Inputs from another edge would cross what the placement keeps apart.
-        self._entrances = [port for port, tile in enumerate(inputs) if tile in edge]
-        self._entrances = self._entrances or list(range(len(inputs)))
-        self._chip = chip
-        self._router = Router(chip)
-        self.routes: dict[int, list[Route]] = defaultdict(list)
-        self.results: dict[int, int] = {}
-        self.inputs: list[HostStream] = []
-        self.outputs: list[HostStream] = []
+        self._entrances = [port for port, tile in enumerate(inputs) if tile in edge] or None
         for k in range(len(where.split.rows)):
             self._route_input(k)
         for j in range(len(where.split.columns)):
@@ -145,62 +139,35 @@ class _Streams:
         for j in range(len(where.split.columns)):
             self._route_output(j)
 
-    def _add(self, sinks: dict[int, set[str]], stream: int, length: int) -> None:
-        order = fabric.sinks(self._chip)
-        for tile, names in sinks.items():
-            route = Route(stream, tuple(sorted(names, key=order.index)), 0, length)
-            self.routes[tile].append(route)
-
-    def _nearest(self, tile: int, side: str) -> int:
+    def _nearest(self, side: str, tile: int, among: Collection[int] | None = None) -> int:
         """Port of the host that `tile` is best reached from (`inputs`) or reaches (`outputs`)."""
-        costs = []
-        for port, edge in enumerate(fabric.host_tiles(self._chip, side)):
-            if side == "inputs" and port not in self._entrances:
-                continue
-            ends = (edge, tile) if side == "inputs" else (tile, edge)
-            cost = self._router.cost(*ends, (side, port) if side == "inputs" else side)
-            if cost is not None:
-                load = sum(used.port == port for used in getattr(self, side))
-                costs.append((cost, load, port))
-        if not costs:
-            raise UserError(
-                f"chip {self._chip.name} has no links between tile {tile} and the host's {side}: "
-                "allowed is an adjacency that connects them"
-            )
+        costs = [
+            (cost, self.load(side, port), port)
+            for port, cost in self.ports(side, tile, among=among)
+        ]
         return min(costs)[2]
 
     def _route_input(self, k: int) -> None:
         """Row block k of the input: a packet for every host input that tiles are reached from."""
-        rows = self._where.split.rows[k]
         by_port = defaultdict(list)
         for (row_block, _), tile in self._where.tiles.items():
             if row_block == k:
-                by_port[self._nearest(tile, "inputs")].append((tile, fabric.INPUT))
-        for port, destinations in sorted(by_port.items()):
-            stream = self._router.stream()
-            source = fabric.host_tiles(self._chip, "inputs")[port]
-            sinks = self._router.tree(source, destinations, ("inputs", port))
-            self._add(sinks, stream, len(rows))
-            self.inputs.append(HostStream(port, stream, rows.start, len(rows)))
+                port = self._nearest("inputs", tile, self._entrances)
+                by_port[port].append((tile, fabric.INPUT))
+        for port, ends in sorted(by_port.items()):
+            self.from_host(port, ends, self._where.split.rows[k])
 
     def _route_chain(self, j: int) -> None:
         """Partial sums of column block j, from tile to tile."""
         columns = self._where.split.columns[j]
         for k in range(len(self._where.split.rows) - 1):
             tile, following = (self._where.tiles[block, j] for block in (k, k + 1))
-            stream = self.results[tile] = self._router.stream()
-            sinks = self._router.tree(tile, [(following, fabric.RX)], ("partial sum", tile))
-            self._add(sinks, stream, len(columns) * self._chip.link.value_bytes)
+            self.partial_sum(tile, following, len(columns))
 
     def _route_output(self, j: int) -> None:
         """The result of column block j, to the host.
 
         Results may share links with each other, because the host takes whatever comes.
         """
-        columns = self._where.split.columns[j]
         tile = self._where.tiles[len(self._where.split.rows) - 1, j]
-        port = self._nearest(tile, "outputs")
-        stream = self.results[tile] = self._router.stream()
-        edge = fabric.host_tiles(self._chip, "outputs")[port]
-        self._add(self._router.tree(tile, [(edge, fabric.HOST)], "outputs"), stream, len(columns))
-        self.outputs.append(HostStream(port, stream, columns.start, len(columns)))
+        self.to_host(tile, self._nearest("outputs", tile), self._where.split.columns[j])

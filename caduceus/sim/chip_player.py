@@ -4,7 +4,6 @@ Python has no part in what happens on each clock, which would be the slowest par
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from numpy.typing import NDArray
 
 from caduceus.sim import beats
 from caduceus.spec.chip import Chip
-from caduceus.spec.program import HostStream, Program
+from caduceus.spec.host_packets import OutputVectors
+from caduceus.spec.packets import beat_count, framed
+from caduceus.spec.program import Program
 
 STREAMS = Path("streams")
 """Where players and recorders have their files."""
@@ -28,32 +29,19 @@ PATIENCE = 20
 """Looks without a new beat after which the chip is taken to hang."""
 
 
-def packets(vectors: NDArray[np.int8], stream: int, units: int) -> NDArray[np.int8]:
-    """Vectors with a beat for the preamble in front of each."""
-    preamble = np.zeros((len(vectors), units), dtype=np.uint8)
-    preamble[:, 0] = stream
-    return np.concatenate([preamble.view(np.int8), vectors], axis=1)
-
-
 def write_inputs(folder: Path, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
     """Write what the host sends on each of its streams: for every vector its parts, in order."""
     units = chip.link.units
     for port in range(len(chip.host.inputs)):
-        path = folder / f"input_{port}.txt"
-        mine = [part for part in program.inputs if part.port == port]
-        path.write_text("", encoding="ascii")
-        if len(mine) == 1:
-            part = mine[0]
-            chosen = x[:, part.start : part.start + part.length]
-            beats.write(path, packets(chosen, part.stream, units), units)
-        elif mine:
-            with path.open("w", encoding="ascii") as file:
-                for vector in x:
-                    for part in mine:
-                        chosen = vector[np.newaxis, part.start : part.start + part.length]
-                        once = path.with_suffix(".part")
-                        beats.write(once, packets(chosen, part.stream, units), units)
-                        file.write(once.read_text(encoding="ascii"))
+        parts = [
+            beats.lines(
+                framed(part.stream, x[:, part.start : part.start + part.length], units), units
+            )
+            for part in program.inputs
+            if part.port == port
+        ]
+        text = "".join("".join(of_vector) for of_vector in zip(*parts, strict=True))
+        (folder / f"input_{port}.txt").write_text(text, encoding="ascii")
 
 
 def write_pauses(random: np.random.Generator, chip: Chip, folder: Path) -> None:
@@ -71,65 +59,34 @@ def expected_beats(program: Program, chip: Chip, vectors: int) -> list[int]:
     units = chip.link.units
     return [
         vectors
-        * sum(
-            1 + beats.beats_per_vector(part.length, units)
-            for part in program.outputs
-            if part.port == port
-        )
+        * sum(1 + beat_count(part.length, units) for part in program.outputs if part.port == port)
         for port in range(len(chip.host.outputs))
     ]
-
-
-def streams_of(program: Program, port: int) -> dict[int, HostStream]:
-    """What the packets of a host output are, by their preambles.
-
-    A GDPU slice's after the last step of a sequence has one of its own.
-    """
-    last = {each.stream: each.last for each in program.slices}
-    found = {}
-    for part in program.outputs:
-        if part.port == port:
-            found[part.stream] = found[last.get(part.stream, part.stream)] = part
-    return found
 
 
 def read_outputs(folder: Path, program: Program, chip: Chip, vectors: int) -> NDArray[np.int8]:
     """The output vectors from what was recorded, int8 [vectors, output_length].
 
     Raises:
-        AssertionError: packets are not those that the program sends.
+        UserError, AssertionError: packets are not those that the program sends.
     """
-    units = chip.link.units
-    result = np.zeros((vectors, program.output_length), dtype=np.int8)
+    result = OutputVectors(program, vectors, chip.link.units)
     for port in range(len(chip.host.outputs)):
-        mine = streams_of(program, port)
-        got = beats.read_packets(folder / f"output_{port}.txt", units)
-        seen = {id(part): 0 for part in mine.values()}
-        for packet in got:
-            stream = int(packet[0]) & 0xFF
-            assert stream in mine, f"host output {port}: a packet of stream {stream}"
-            part, payload = mine[stream], packet[units:]
-            assert len(payload) == part.length, (
-                f"host output {port}, stream {stream}: {len(payload)} values"
-            )
-            result[seen[id(part)], part.start : part.start + part.length] = payload
-            seen[id(part)] += 1
-        assert all(count == vectors for count in seen.values()), f"host output {port}: {seen}"
-    return result
+        for packet in beats.read_packets(folder / f"output_{port}.txt", chip.link.units):
+            result.take(port, packet)
+    assert not result.missing, f"{result.missing} output packets are missing"
+    return result.vectors
 
 
 def vector_ends(folder: Path, program: Program, chip: Chip, vectors: int) -> list[int]:
     """For every vector, the clock in which the last beat of its last output packet left."""
     latest = [0] * vectors
+    result = OutputVectors(program, vectors, chip.link.units)
     for port in sorted({part.port for part in program.outputs}):
         path = folder / f"output_{port}.txt"
-        seen: dict[int, int] = defaultdict(int)
-        parts = streams_of(program, port)
-        packets_of_port = beats.read_packets(path, chip.link.units)
-        for packet, end in zip(packets_of_port, beats.ends(path).tolist(), strict=True):
-            part = id(parts[int(packet[0]) & 0xFF])
-            vector = seen[part]
-            seen[part] += 1
+        packets = beats.read_packets(path, chip.link.units)
+        for packet, end in zip(packets, beats.ends(path).tolist(), strict=True):
+            vector = result.take(port, packet)
             latest[vector] = max(latest[vector], end)
     return latest
 

@@ -84,24 +84,25 @@ def compare(
     Args:
         program: that both ran.
         expected: the golden model's; has all that `got` has.
-        got: what is compared with it.
+        got: what is compared with it; with all computing tiles, or with none.
         score: adds up what is compared; groups are layers, `OUTPUT` and `STATE`.
         when: part of every place's description, such as which of several passes.
 
     Raises:
-        KeyError: `expected` lacks a tile or state.
+        KeyError: both have tiles, but other ones, or `expected` lacks a state.
     """
     when = f"{when}, " if when else ""
     named = unit(program)
     turns = replicas(program) if got.tiles else {}
     tiles = {tile.tile: tile for tile in computing(program)}
     layers: dict[str, list[int]] = {}
-    for number in expected.tiles:
-        if number in got.tiles:
+    if got.tiles:
+        if got.tiles.keys() != expected.tiles.keys():
+            raise KeyError(
+                f"tiles {sorted(got.tiles)} were seen, expected are {sorted(expected.tiles)}"
+            )
+        for number in expected.tiles:
             layers.setdefault(tiles[number].block.layer, []).append(number)
-    missing = got.tiles.keys() - expected.tiles.keys()
-    if missing:
-        raise KeyError(f"tiles {sorted(missing)} are not expected")
     for layer, numbers in layers.items():
         for number in numbers:
             tile = tiles[number]

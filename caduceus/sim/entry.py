@@ -35,7 +35,7 @@ QUIET_LOOKS = 8
 
 
 async def asleep(dut: object, rest_us: int = 0) -> None:
-    """Wait until no tile has anything to do for a while.
+    """Wait until no tile and no GDPU slice has anything to do for a while.
 
     After the last output has left, the rest of the input may take `rest_us`.
 
@@ -45,10 +45,11 @@ async def asleep(dut: object, rest_us: int = 0) -> None:
     quiet = 0
     for _ in range(SLEEP_LOOKS + rest_us):
         await Timer(1, "us")
-        quiet = quiet + 1 if int(dut.awake.value) == 0 else 0
+        at_work = int(dut.awake.value) | int(dut.slices_awake.value)
+        quiet = 0 if at_work else quiet + 1
         if quiet == QUIET_LOOKS:
             return
-    raise AssertionError("tiles are awake with nothing to do")
+    raise AssertionError("tiles or GDPU slices are awake with nothing to do")
 
 
 def _save(folder: Path, run: Schedule) -> None:

@@ -16,6 +16,7 @@ from caduceus.sim import beats
 from caduceus.sim.tile_host import EventPort, reset, start_clock
 from caduceus.spec.chip import Chip
 from caduceus.spec.measurement import Found, HostProcedure
+from caduceus.spec.packets import beat_count
 from caduceus.spec.pcm_state import PcmState, write_image
 from caduceus.spec.program import TileConfig
 
@@ -88,7 +89,7 @@ class StreamedTile:
         self._batches += 1
         beats.write(Path(f"streams/input_{number}.txt"), x, self._units)
         dut.index.value = number
-        dut.expected_beats.value = len(x) * beats.beats_per_vector(columns, self._units)
+        dut.expected_beats.value = len(x) * beat_count(columns, self._units)
         await RisingEdge(dut.aclk)
         dut.start.value = 1
         await RisingEdge(dut.aclk)

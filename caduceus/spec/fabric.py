@@ -15,10 +15,12 @@ from caduceus.spec.chip import Chip
 
 STREAMS = 256
 """Streams of a chip: the preamble is one byte."""
+STREAM_BITS = (STREAMS - 1).bit_length()
 PAYLOAD_MAX = 256
 """Values in a packet."""
 PARTS = 16
 """Packets that may make up a tile's input vector together."""
+PART_BITS = (PARTS - 1).bit_length()
 
 GDPU = "gdpu"
 HOST = "host"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from caduceus.golden.payload import Values
 from caduceus.golden.reference import fp16
 from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +11,7 @@ from caduceus.spec import formats, read_noise
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode, Steer
+from caduceus.spec.packets import Values
 from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import TileConfig
 

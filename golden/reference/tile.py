@@ -4,13 +4,13 @@
 """
 
 import numpy as np
-from caduceus.golden.payload import Values
 from caduceus.golden.reference import adc, ldpu
 from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
 from numpy.typing import NDArray
 
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
+from caduceus.spec.packets import Values
 from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import TileConfig
 

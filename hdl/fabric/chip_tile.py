@@ -9,6 +9,7 @@ from caduceus.hdl.common import register_slice
 from caduceus.hdl.common.axi_lite import RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.link_controller import LinkController
+from caduceus.hdl.fabric.link_sizes import LinkSizes
 from caduceus.hdl.tile.tile import Tile
 
 from caduceus.spec import fabric
@@ -94,7 +95,7 @@ class ChipTile(wiring.Component):
             m.domains += domain
             m.d.comb += [domain.clk.eq(clock), domain.rst.eq(reset)]
         m.submodules.tile = tile = Tile(self._chip, self._record)
-        m.submodules.links = links = LinkController(self._chip)
+        m.submodules.links = links = LinkController(LinkSizes.of(self._chip))
         names = fabric.sinks(self._chip)
         sources, sinks = packet_sources(self._chip), packet_sinks(self._chip)
         register_slice.pass_on(m, self.bus, tile.bus)

@@ -6,11 +6,11 @@ from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 from caduceus.hdl.common.axi_lite import AxiLite, AxiLiteBridge
 from caduceus.hdl.common.axi_stream import AxiStream
-from caduceus.hdl.fabric.link_controller import PART_BITS
 from caduceus.hdl.tile.packet_gate import PacketGate
 from caduceus.hdl.tile.tile import Tile
 
 from caduceus.spec.chip import Chip
+from caduceus.spec.fabric import PART_BITS
 
 
 class AxiTile(wiring.Component):

@@ -12,7 +12,7 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from caduceus.hdl.common.axi_stream import AxiStream
-from caduceus.hdl.fabric.link_controller import InputCredit
+from caduceus.hdl.fabric.link_credit import InputCredit
 from caduceus.hdl.tile.activation_buffer import ActivationBuffer, address_bits, around
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import PartWrite

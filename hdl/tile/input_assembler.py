@@ -13,10 +13,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.vector_receiver import VectorReceiver
-from caduceus.hdl.fabric.link_controller import PART_BITS, InputCredit
+from caduceus.hdl.fabric.link_credit import InputCredit
 
 from caduceus.spec.chip import Chip
-from caduceus.spec.fabric import PARTS
+from caduceus.spec.fabric import PART_BITS, PARTS
 from caduceus.spec.formats import ACTIVATION_BITS
 
 

@@ -5,9 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
-from caduceus.hdl.fabric.link_controller import PART_BITS
 
-from caduceus.spec.fabric import PARTS
+from caduceus.spec.fabric import PART_BITS, PARTS
 
 
 class PacketGate(wiring.Component):

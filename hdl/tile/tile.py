@@ -23,13 +23,9 @@ from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.credit_counter import CreditCounter
 from caduceus.hdl.common.mailbox import Mailbox
 from caduceus.hdl.common.vector_receiver import units_in_last_group
-from caduceus.hdl.fabric.link_controller import (
-    PART_BITS,
-    STREAM_BITS,
-    InputCredit,
-    RouteWrite,
-    RxCredit,
-)
+from caduceus.hdl.fabric.link_credit import InputCredit, RxCredit
+from caduceus.hdl.fabric.link_sizes import LinkSizes
+from caduceus.hdl.fabric.route_table import RouteWrite
 from caduceus.hdl.tile.ldpu import Ldpu, value_bits
 from caduceus.hdl.tile.result_recorder import ResultRecorder
 from caduceus.hdl.tile.tile_input import TileInput
@@ -38,6 +34,7 @@ from caduceus.hdl.tile.tile_registers import TileRegisters
 from caduceus.hdl.tile.tile_rx import TileRx
 
 from caduceus.spec.chip import Chip
+from caduceus.spec.fabric import PART_BITS, STREAM_BITS
 from caduceus.spec.registers import Error
 
 RESULT_DEPTH = Ldpu.ADD_LATENCY + 12
@@ -90,7 +87,7 @@ class Tile(wiring.Component):
                 "rx": In(stream),
                 "rx_credit": In(RxCredit()),
                 "output": Out(stream),
-                "routes": Out(RouteWrite(chip)),
+                "routes": Out(RouteWrite(LinkSizes.of(chip))),
                 "tx_stream": Out(STREAM_BITS),
                 "link_errors": In(3),
                 "error_stream": In(STREAM_BITS),

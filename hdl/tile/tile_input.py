@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 from caduceus.hdl.common.axi_stream import AxiStream
-from caduceus.hdl.fabric.link_controller import PART_BITS, InputCredit
+from caduceus.hdl.fabric.link_credit import InputCredit
 from caduceus.hdl.tile.gather import Gather
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import InputAssembler, PartWrite
@@ -44,7 +44,7 @@ class TileInput(wiring.Component):
                 "restart": In(1),
                 "accept": In(1),
                 "stream": In(AxiStream(chip.link.units)),
-                "part": In(PART_BITS),
+                "part": In(fabric.PART_BITS),
                 "credit": In(InputCredit()),
                 "full": In(1),
                 "write_enable": Out(1),

@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 from caduceus.hdl.array import programmer
 from caduceus.hdl.array.programmer import Order
 from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
-from caduceus.hdl.fabric.link_controller import STREAM_BITS, RouteWrite
+from caduceus.hdl.fabric.link_sizes import LinkSizes
+from caduceus.hdl.fabric.route_table import RouteWrite
 from caduceus.hdl.tile import gather_config, pool
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import PartWrite
@@ -50,7 +51,7 @@ class TileRegisters(wiring.Component):
             verified: counted in every clock that they are 1.
         error: some bit of ERROR is set.
         errors: one clock each: sets the bit of ERROR, see `caduceus.spec.registers.Error`.
-        error_stream, tx_stream, routes: see `caduceus.hdl.fabric.link_controller`.
+        error_stream, tx_stream, routes: see `caduceus.hdl.fabric.link_controller.LinkController`.
         table: see `caduceus.hdl.tile.input_assembler`.
         constant_*: see `caduceus.hdl.tile.ldpu`.
     """
@@ -97,10 +98,10 @@ class TileRegisters(wiring.Component):
                 "packet_in": In(1),
                 "packet_out": In(1),
                 "errors": In(len(BY_NAME["ERROR"].fields)),
-                "error_stream": In(STREAM_BITS),
+                "error_stream": In(fabric.STREAM_BITS),
                 "error": Out(1),
-                "tx_stream": Out(STREAM_BITS),
-                "routes": Out(RouteWrite(chip)),
+                "tx_stream": Out(fabric.STREAM_BITS),
+                "routes": Out(RouteWrite(LinkSizes.of(chip))),
                 "constant_column": Out(range(columns)),
                 "constant_index": Out(range(len(formats.COLUMN_CONSTANTS))),
                 "constant_write": Out(1),

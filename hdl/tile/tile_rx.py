@@ -7,7 +7,7 @@ from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.value_formats import value_formats
 from caduceus.hdl.common.vector_receiver import VectorReceiver
 from caduceus.hdl.common.width_converter import WidthConverter
-from caduceus.hdl.fabric.link_controller import RxCredit
+from caduceus.hdl.fabric.link_credit import RxCredit
 from caduceus.hdl.tile.ldpu import value_bits
 from caduceus.hdl.tile.rx_buffer import RxBuffer
 
