@@ -39,7 +39,7 @@ DATA := case "$$NET" in \
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "Options: CHIP=hermes|caduceus|tiny|ulx3s  NET=<network>  SIM=verilator|icarus"
+	@echo "Options: CHIP=hermes|hermes_wide|tiny|ulx3s  NET=<network>  SIM=verilator|icarus"
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
 	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
 	@echo "         TARGET=golden|sim|serial:<port>  (run)"

@@ -33,7 +33,7 @@ RTL_RUNS = (
 """Chip, network, simulator, read mode, images: each some seconds."""
 
 NETWORK = "resnet9"
-NETWORK_RUNS = tuple(product(("hermes", "caduceus"), ReadMode))
+NETWORK_RUNS = tuple(product(("hermes", "hermes_wide"), ReadMode))
 
 
 def _machine() -> dict[str, str | int | float]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from caduceus.compiler.network import compile_network
 from caduceus.data import inputs
 from caduceus.sim.simulation import Simulation, sources
-from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network, Weights
@@ -23,8 +23,8 @@ ONE, EIGHT, ALL = (1, 252, 224), (3, 224, 224), (3, 224, 2048)
 RUNS = (
     *(("hermes", ReadMode.ONE_PHASE, layer) for layer in (ONE, EIGHT, ALL)),
     ("hermes", ReadMode.FOUR_PHASE, ALL),
-    *(("caduceus", ReadMode.ONE_PHASE, layer) for layer in (ONE, EIGHT, ALL)),
-    ("caduceus", ReadMode.FOUR_PHASE, ALL),
+    *(("hermes_wide", ReadMode.ONE_PHASE, layer) for layer in (ONE, EIGHT, ALL)),
+    ("hermes_wide", ReadMode.FOUR_PHASE, ALL),
 )
 """A chip's first run builds it."""
 CLOCKS = 20_000
@@ -32,8 +32,8 @@ CLOCKS = 20_000
 CLOCKS_PER_VECTOR = {
     ("hermes", ReadMode.ONE_PHASE): 260,
     ("hermes", ReadMode.FOUR_PHASE): 260,
-    ("caduceus", ReadMode.ONE_PHASE): 54,
-    ("caduceus", ReadMode.FOUR_PHASE): 208,
+    ("hermes_wide", ReadMode.ONE_PHASE): 54,
+    ("hermes_wide", ReadMode.FOUR_PHASE): 208,
 }
 """Back to back."""
 
@@ -49,7 +49,7 @@ def run(console: Console) -> list[dict]:
     """
     rows: list[dict] = []
     for name, mode, (size, channels, outputs) in RUNS:
-        chip = chip_description.find(name)
+        chip = Chip.find(name)
         place = build_folder() / "speed" / f"{name}-chip"
         earlier = next((row for row in rows if row["chip"] == name), None)
         if earlier is None:

@@ -12,14 +12,15 @@ from itertools import product
 
 import click
 import numpy as np
-from caduceus.golden.fast.tile import Tile
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.one_thread import measured
 from benchmarks.rate import rate
+from caduceus.golden.fast.tile import Tile
 from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import TileConfig
@@ -41,7 +42,7 @@ def run(name: str = "hermes", seconds: float = 0.1) -> list[dict]:
     Raises:
         UserError: there is no such chip description.
     """
-    chip.find(name)  # a mistake is told here, not in the other process
+    Chip.find(name)  # a mistake is told here, not in the other process
     return measured("bench.golden", name, "--seconds", str(seconds))
 
 
@@ -89,7 +90,7 @@ def random_inputs(description: chip.Chip, vectors: int) -> NDArray[np.int8]:
 def main(name: str, seconds: float, as_json: bool) -> None:
     """Measure the golden model's speed on chip description NAME."""
     try:
-        description = chip.find(name)
+        description = Chip.find(name)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

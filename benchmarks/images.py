@@ -12,14 +12,15 @@ from itertools import product
 
 import click
 import numpy as np
-from caduceus.golden.machine import IMAGES_PER_BLOCK, Machine
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.one_thread import measured
 from benchmarks.rate import rate
 from caduceus.compiler.network import compile_network
+from caduceus.golden.machine import IMAGES_PER_BLOCK, Machine
 from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
@@ -44,7 +45,7 @@ def run(name: str = NETWORK, chip_name: str = "hermes") -> list[dict]:
         UserError: there is no such network or chip description.
     """
     Network.find(name)  # a mistake is told here, not in the other process
-    chip.find(chip_name)
+    Chip.find(chip_name)
     return measured("bench.images", name, chip_name)
 
 
@@ -83,7 +84,7 @@ def main(name: str, chip_name: str, as_json: bool) -> None:
     """Measure the golden model's speed with network NAME on chip description CHIP_NAME."""
     try:
         if as_json:
-            print(json.dumps(measure(Network.find(name), chip.find(chip_name))))
+            print(json.dumps(measure(Network.find(name), Chip.find(chip_name))))
             return
         with Console(stderr=True).status("measuring"):
             figures = run(name, chip_name)

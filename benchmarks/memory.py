@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 import numpy as np
-from caduceus.golden.fast.tile import Tile
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.golden import BATCHES, plain_config, random_inputs
 from benchmarks.one_thread import measured
+from caduceus.golden.fast.tile import Tile
 from caduceus.spec import chip, formats, pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 
@@ -33,7 +34,7 @@ def run(name: str = "hermes") -> list[dict]:
     Raises:
         UserError: there is no such chip description.
     """
-    chip.find(name)  # a mistake is told here, not in the other processes
+    Chip.find(name)  # a mistake is told here, not in the other processes
     return [measured("bench.memory", name, "--mode", mode.value)[0] for mode in ReadMode]
 
 
@@ -72,7 +73,7 @@ def _mib(line: str) -> float:
 def main(name: str, mode: str, as_json: bool) -> None:
     """Measure the golden model's memory with a whole chip of description NAME."""
     try:
-        description = chip.find(name)
+        description = Chip.find(name)
         if as_json:
             print(json.dumps([measure(description, ReadMode(mode))]))
             return

@@ -5,8 +5,8 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Mux, Signal, Value
-from caduceus.hdl.fabric.arbiter import Arbiter
 
+from caduceus.hdl.fabric.arbiter import Arbiter
 from formal.harness import Harness
 from formal.proof import Mutant, Proof
 

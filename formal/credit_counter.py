@@ -1,8 +1,8 @@
 """The credit counter counts what is in flight, and stops at its limit."""
 
 from amaranth.hdl import Signal
-from caduceus.hdl.common.credit_counter import CreditCounter
 
+from caduceus.hdl.common.credit_counter import CreditCounter
 from formal.harness import Harness
 from formal.proof import Mutant, Proof
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal, Value
 from amaranth.lib.fifo import SyncFIFOBuffered
+
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
 from caduceus.hdl.tile.tile import RESULT_DEPTH
-
 from formal.harness import Harness
 from formal.proof import Mutant, Proof
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from amaranth.lib import data
+
 from caduceus.hdl.fabric.link_controller import LinkController
 from caduceus.hdl.fabric.link_sizes import LinkSizes
 from caduceus.hdl.fabric.link_source import LinkSource
 from caduceus.hdl.fabric.payload_slice import PayloadSlice
 from caduceus.hdl.fabric.route_table import RouteTable
-
 from caduceus.spec import fabric
 from formal.harness import Harness
 from formal.proof import Mutant, Proof

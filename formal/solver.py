@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bitwuzla import Bitwuzla, Options, Parser, Result, Term, TermManager
-from caduceus.hdl.common.verilog import run_script
 
+from caduceus.hdl.common.verilog import run_script
 from caduceus.spec.errors import UserError
 from formal.harness import TOP, Harness
 

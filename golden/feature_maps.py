@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-from caduceus.golden.machine import TileTrace
 from numpy.typing import NDArray
 
+from caduceus.golden.machine import TileTrace
 from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
+
 from caduceus.golden.fast.gdpu import FastGdpu
 from caduceus.golden.fast.tile import Tap, Tile
 from caduceus.golden.reference import gather
 from caduceus.golden.reference.pool import pool
-from numpy.typing import NDArray
-
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import GDPU, INPUT, RX

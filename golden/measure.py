@@ -1,7 +1,6 @@
 """A host's procedure, driven on the golden model of a tile."""
 
 from caduceus.golden.fast.tile import Tile
-
 from caduceus.spec.measurement import Found, HostProcedure
 
 

@@ -8,10 +8,10 @@ state of the GDPU's slices are true; configuration is as it was written, and cou
 from collections import deque
 
 import numpy as np
-from caduceus.golden.machine import Machine
-from caduceus.golden.register_program import Written, program_of
 from numpy.typing import NDArray
 
+from caduceus.golden.machine import Machine
+from caduceus.golden.register_program import Written, program_of
 from caduceus.spec import fabric, formats, gdpu_registers, pcm_state, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError

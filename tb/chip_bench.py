@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from caduceus.golden import machine
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamFrame
 from cocotbext.axi.axil_channels import (
@@ -15,6 +14,7 @@ from cocotbext.axi.axil_channels import (
 )
 from numpy.typing import NDArray
 
+from caduceus.golden import machine
 from caduceus.host.chip import ChipHost
 from caduceus.sim.axi_chip import AxiChip
 from caduceus.sim.scoreboard import Comparison, compare

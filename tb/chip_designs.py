@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from caduceus.hdl.fabric.chip_sources import write_sources
-
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
 from caduceus.sim.chip_player import STREAMS
 from caduceus.sim.harness_files import STREAM_SOURCES

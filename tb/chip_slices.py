@@ -1,9 +1,9 @@
 """GDPU slices on a chip: packets from the host through the fabric to them and back."""
 
 import numpy as np
-from caduceus.golden.reference import gdpu
 from cocotb.triggers import ClockCycles
 
+from caduceus.golden.reference import gdpu
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import fabric
 from caduceus.spec.gdpu import GATES

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from caduceus.spec import chip
 from caduceus.spec.chip import Chip
 
 _SIZES = {
@@ -44,7 +43,7 @@ def sized(parameters: Mapping[str, Any]) -> Chip:
         UserError: there is no such description.
         pydantic.ValidationError: the sizes do not fit together.
     """
-    description = chip.find(parameters["chip"]).model_dump()
+    description = Chip.find(parameters["chip"]).model_dump()
     for name, (section, key) in _SIZES.items():
         if name in parameters:
             description[section][key] = parameters[name]

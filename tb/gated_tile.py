@@ -10,6 +10,7 @@ from amaranth.hdl import (
     Signal,
     Value,
 )
+
 from caduceus.hdl.fabric.chip import CLOCK_GATE_MODULE, WAKE_CLOCKS
 from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.hdl.tile.tile import Tile

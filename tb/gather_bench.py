@@ -10,12 +10,12 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from caduceus.golden.reference import gather
-from caduceus.hdl.tile.gather_config import FIELDS
-from caduceus.hdl.tile.pixel_receiver import UNDERWAY_MAX
 from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import gather
+from caduceus.hdl.tile.gather_config import FIELDS
+from caduceus.hdl.tile.pixel_receiver import UNDERWAY_MAX
 from caduceus.spec.fabric import PARTS
 from caduceus.spec.packets import Beat, beats
 from tb import benches

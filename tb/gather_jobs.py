@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
-from caduceus.hdl.tile.gather_config import FIELDS
 
+from caduceus.hdl.tile.gather_config import FIELDS
 from caduceus.spec import image_registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PARTS

@@ -4,9 +4,9 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module
 from amaranth.lib.wiring import Component, In, Out
+
 from caduceus.hdl.fabric.link_controller import LinkController
 from caduceus.hdl.fabric.link_sizes import LinkSizes
-
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 

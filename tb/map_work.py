@@ -6,10 +6,10 @@ from itertools import cycle
 from random import Random
 
 import numpy as np
-from caduceus.golden.fast.tile import Tile
-from caduceus.golden.reference import gather, pool
 from numpy.typing import NDArray
 
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import gather, pool
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PARTS
 from caduceus.spec.feature_map import Pooling

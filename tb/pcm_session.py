@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from caduceus.golden.reference import adc
-from caduceus.golden.reference.pcm_array import Crossbar
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import adc
+from caduceus.golden.reference.pcm_array import Crossbar
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip

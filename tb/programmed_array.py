@@ -3,10 +3,10 @@
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.array.pcm_array import PcmArray, ports
 from caduceus.hdl.array.programmer import Order
 from caduceus.hdl.array.programming import Programming
-
 from caduceus.spec.chip import Chip
 
 _OTHERS = (

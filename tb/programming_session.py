@@ -7,13 +7,13 @@ from typing import Any
 import cocotb
 import numpy as np
 from amaranth.hdl import Shape
+from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
+from numpy.typing import ArrayLike, NDArray
+
 from caduceus.golden.reference import adc
 from caduceus.golden.reference.pcm_array import Crossbar
 from caduceus.golden.reference.programmer import Programmed, Programmer
 from caduceus.hdl.array.device_update import RESULT
-from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
-from numpy.typing import ArrayLike, NDArray
-
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats, pcm_state, programming
 from caduceus.spec.chip import Chip

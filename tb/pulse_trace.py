@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from caduceus.golden.reference import modulator
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import modulator
 from caduceus.sim.scoreboard import compare
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import PHASES, SLOTS, ReadMode

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from caduceus.hdl.array import programmer
-from caduceus.hdl.tile import gather_config, pool
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
+from caduceus.hdl.array import programmer
+from caduceus.hdl.tile import gather_config, pool
 from caduceus.spec import fabric, formats
 from caduceus.spec.programming_registers import TARGET_BASE
 from caduceus.spec.registers import BY_NAME

@@ -6,12 +6,12 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.golden.reference import gdpu
-from caduceus.hdl.common.axi_lite import RESP_OKAY, RESP_SLVERR
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import gdpu
+from caduceus.hdl.common.axi_lite import RESP_OKAY, RESP_SLVERR
 from caduceus.host.slice import SliceHost
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats, packets

@@ -6,11 +6,11 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.tile.activation_buffer import ActivationBuffer
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.activation_buffer import ActivationBuffer
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
@@ -31,7 +31,7 @@ BENCH = Bench(
                 ("icarus",)),
         Variant("units4", {"chip": "tiny", "rows": 64, "lanes": 4, "gather": 8, "activation": 120,
                            "clocks": 3000}, ("icarus",)),
-        Variant("caduceus", {"chip": "caduceus", "clocks": 10_000}, ("verilator",), True),
+        Variant("hermes_wide", {"chip": "hermes_wide", "clocks": 10_000}, ("verilator",), True),
     ),
     prepare=_prepare,
 )  # fmt: skip

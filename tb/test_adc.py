@@ -6,12 +6,12 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from caduceus.golden.reference import adc
-from caduceus.hdl.array import pcm_array
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import adc
+from caduceus.hdl.array import pcm_array
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.formats import PHASES, ReadMode, Steer

@@ -6,11 +6,11 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.fabric.arbiter import Arbiter
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.fabric.arbiter import Arbiter
 from tb import benches
 from tb.benches import Bench, Design, Variant
 

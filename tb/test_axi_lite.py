@@ -11,8 +11,6 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.hdl.common.axi_lite import AxiLiteBridge
-from caduceus.hdl.common.verilog import write
 from cocotb.clock import Clock
 from cocotb.task import Task
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
@@ -20,6 +18,8 @@ from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiProt, AxiResp
 from cocotbext.axi.axil_channels import AxiLiteAWTransaction, AxiLiteWTransaction
 
+from caduceus.hdl.common.axi_lite import AxiLiteBridge
+from caduceus.hdl.common.verilog import write
 from tb import benches, clocks
 from tb.benches import Bench, Design, Variant
 

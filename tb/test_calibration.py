@@ -10,12 +10,12 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+
 from caduceus.golden import measure
 from caduceus.golden.fast.tile import Tile
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.axi_tile import AxiTile
-
 from caduceus.host import calibrate, compensate
 from caduceus.host.calibrate import Calibration
 from caduceus.sim.harness_files import TILE_SOURCES

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.clock import Clock
+
 from caduceus.golden.reference import convert
 from caduceus.hdl.common.convert import Fp16ToInt8, Int8ToFp16, Uint12ToFp16
 from caduceus.hdl.common.verilog import write
-from cocotb.clock import Clock
-
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.farm import Farm, stream_through

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from caduceus.hdl.common.credit_counter import CreditCounter
-from caduceus.hdl.common.verilog import write
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
+from caduceus.hdl.common.credit_counter import CreditCounter
+from caduceus.hdl.common.verilog import write
 from tb import benches
 from tb.benches import Bench, Design, Variant
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from caduceus.hdl.array.emulated_array import MODULE, EmulatedArray
 from caduceus.hdl.common import verilog
-
 from caduceus.spec import formats
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import array_chip

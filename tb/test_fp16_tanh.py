@@ -4,11 +4,11 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.clock import Clock
+
 from caduceus.golden.reference import gdpu
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.gdpu.fp16_tanh import Fp16Tanh
-from cocotb.clock import Clock
-
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats
 from caduceus.spec.gdpu import THRESHOLDS

@@ -7,10 +7,10 @@ from typing import Any
 
 import cocotb
 import numpy as np
+
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.gather import Gather
 from caduceus.hdl.tile.gather_config import FIELDS
-
 from caduceus.spec.fabric import PARTS
 from caduceus.spec.feature_map import Window
 from tb import benches
@@ -33,7 +33,7 @@ BENCH = Bench(
         Variant("units4", {"chip": "tiny", "rows": 64, "lanes": 4, "gather": 8, "activation": 520,
                            "jobs": 4}, ("icarus",)),
         Variant("hermes", {"chip": "hermes", "jobs": 3}, ("verilator",)),
-        Variant("caduceus", {"chip": "caduceus", "jobs": 6}, ("verilator",), True),
+        Variant("hermes_wide", {"chip": "hermes_wide", "jobs": 6}, ("verilator",), True),
         Variant("long", {"chip": "tiny", "rows": 96, "lanes": 2, "gather": 8, "jobs": 80},
                 ("verilator",), regress=True),
     ),

@@ -6,13 +6,13 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.golden.reference import gdpu
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.gdpu.gdpu import Gdpu, units_per_group
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import gdpu
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.gdpu.gdpu import Gdpu, units_per_group
 from caduceus.sim.scoreboard import Mismatch, compare
 from caduceus.spec import formats
 from caduceus.spec.gdpu import GATES
@@ -43,7 +43,7 @@ BENCH = Bench(
         Variant("lanes4", _lanes(4, 5), ("icarus",), regress=True),
         Variant("lanes8", _lanes(8, 6), ("icarus",), regress=True),
         Variant("hermes", {"chip": "hermes", "steps": 12}, ("verilator",)),
-        Variant("caduceus", {"chip": "caduceus", "steps": 300}, ("verilator",), regress=True),
+        Variant("hermes_wide", {"chip": "hermes_wide", "steps": 300}, ("verilator",), regress=True),
     ),
     prepare=_prepare,
 )  # fmt: skip

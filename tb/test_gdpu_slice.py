@@ -5,11 +5,11 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from cocotb.triggers import ClockCycles
+
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.gdpu.gdpu import Gdpu, units_per_group
 from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
-from cocotb.triggers import ClockCycles
-
 from caduceus.sim.scoreboard import Mismatch
 from caduceus.spec import gdpu_registers
 from caduceus.spec.gdpu import GATES
@@ -47,7 +47,7 @@ BENCH = Bench(
         Variant("wide_lanes", _sizes(lanes=8, beat=1, units=6), ("icarus",), regress=True),
         Variant("hermes", {"chip": "hermes", "rounds": 2}, ("verilator",)),
         Variant("long", {"chip": "hermes", "rounds": 40}, ("verilator",), regress=True),
-        Variant("caduceus", {"chip": "caduceus", "rounds": 40}, ("verilator",), regress=True),
+        Variant("hermes_wide", {"chip": "hermes_wide", "rounds": 40}, ("verilator",), regress=True),
     ),
     prepare=_prepare,
 )  # fmt: skip

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from caduceus.golden import machine
-from caduceus.golden.machine import Outcome
 from numpy.typing import NDArray
 
 from caduceus.compiler import image_flow
 from caduceus.compiler.network import compile_network
+from caduceus.golden import machine
+from caduceus.golden.machine import Outcome
 from caduceus.host.chip import ChipHost
 from caduceus.sim import recording
 from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.input_assembler import InputAssembler
-
 from caduceus.spec.fabric import PARTS
 from caduceus.spec.program import InputPart
 from tb import benches
@@ -27,7 +27,7 @@ BENCH = Bench(
         Variant("tiny", {"chip": "tiny", "packets": 300}),
         Variant("units4", {"chip": "tiny", "rows": 80, "lanes": 4, "packets": 300}, ("icarus",)),
         Variant("hermes", {"chip": "hermes", "packets": 60}, ("verilator",), True),
-        Variant("caduceus", {"chip": "caduceus", "packets": 180}, ("verilator",), True),
+        Variant("hermes_wide", {"chip": "hermes_wide", "packets": 180}, ("verilator",), True),
         Variant("long", {"chip": "tiny", "rows": 48, "lanes": 2, "packets": 20_000},
                 ("verilator",), regress=True),
     ),

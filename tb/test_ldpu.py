@@ -6,13 +6,13 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.golden.reference import ldpu
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.tile.ldpu import Ldpu, value_bits
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import ldpu
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.ldpu import Ldpu, value_bits
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats
 from tb import benches

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
-
 from caduceus.sim.scoreboard import compare
 from caduceus.spec.formats import ACTIVATION_BITS
 from tb import benches

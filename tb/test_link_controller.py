@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from caduceus.hdl.common.verilog import write
 
+from caduceus.hdl.common.verilog import write
 from caduceus.spec import fabric
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -34,7 +34,8 @@ BENCH = Bench(
         Variant("units1", {"chip": "tiny", "packets": 500}, ("icarus",), regress=True),
         Variant("units4", {"chip": "tiny", "lanes": 4, "packets": 200}, ("verilator",)),
         Variant("hermes", {"chip": "hermes", "packets": 1000}, ("verilator",), regress=True),
-        Variant("caduceus", {"chip": "caduceus", "packets": 1000}, ("verilator",), regress=True),
+        Variant("hermes_wide", {"chip": "hermes_wide", "packets": 1000}, ("verilator",),
+                regress=True),
         Variant("long", {"chip": "tiny", "lanes": 4, "packets": 30_000}, ("verilator",),
                 regress=True),
     ),

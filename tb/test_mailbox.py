@@ -7,11 +7,11 @@ import cocotb
 import numpy as np
 from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component, In, Out
-from caduceus.hdl.common.mailbox import Mailbox
-from caduceus.hdl.common.verilog import write
 from cocotb.triggers import RisingEdge, ValueChange
 from cocotb.utils import get_sim_time
 
+from caduceus.hdl.common.mailbox import Mailbox
+from caduceus.hdl.common.verilog import write
 from caduceus.sim.scoreboard import compare
 from tb import benches, clocks
 from tb.benches import Bench, Design, Variant

@@ -7,12 +7,12 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.hdl.array.modulator import InputModulator
-from caduceus.hdl.common.verilog import write
 from cocotb.triggers import ClockCycles, Event, FallingEdge, RisingEdge
 from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
+from caduceus.hdl.array.modulator import InputModulator
+from caduceus.hdl.common.verilog import write
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import PHASES, SLOTS, ReadMode

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.packet_gate import PacketGate
-
 from caduceus.spec.fabric import PARTS
 from tb import benches
 from tb.benches import Bench, Design, Variant

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.triggers import ClockCycles, Timer
+from numpy.typing import NDArray
+
 from caduceus.golden.reference.pcm_array import reference_charges
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.array.pcm_array import PcmArray
 from caduceus.hdl.common import verilog
-from cocotb.triggers import ClockCycles, Timer
-from numpy.typing import NDArray
-
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.formats import PHASES, ReadMode, Steer
 from caduceus.spec.pcm_state import PcmState

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from caduceus.golden.reference.pcm_devices import PcmDevices
-from caduceus.golden.reference.programmer import places
-from caduceus.hdl.array import pcm_array
 from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
+from caduceus.golden.reference.pcm_devices import PcmDevices
+from caduceus.golden.reference.programmer import places
+from caduceus.hdl.array import pcm_array
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats, programming
 from caduceus.spec.formats import Steer

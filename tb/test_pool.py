@@ -7,14 +7,14 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.golden.reference import pool
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.tile.ldpu import value_bits
-from caduceus.hdl.tile.pool import FIELDS, Pool
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import pool
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.ldpu import value_bits
+from caduceus.hdl.tile.pool import FIELDS, Pool
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import image_registers
 from caduceus.spec.feature_map import Pooling

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+
 from caduceus.golden.reference.programmer import Programmer
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write
-
 from caduceus.sim.scoreboard import Mismatch
 from caduceus.spec import programming
 from caduceus.spec.formats import ReadMode

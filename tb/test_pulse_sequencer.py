@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from caduceus.hdl.array.pulse_sequencer import Command, PulseSequencer
-from caduceus.hdl.common.verilog import write
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
+from caduceus.hdl.array.pulse_sequencer import Command, PulseSequencer
+from caduceus.hdl.common.verilog import write
 from tb import benches, clocks
 from tb.benches import Bench, Design, Variant
 

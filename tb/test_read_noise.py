@@ -4,15 +4,15 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from caduceus.golden.reference import read_noise
-from caduceus.hdl.array import pcm_array
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import read_noise
+from caduceus.hdl.array import pcm_array
 from caduceus.sim.scoreboard import compare
-from caduceus.spec import chip as chips
 from caduceus.spec import read_noise as spec
+from caduceus.spec.chip import Chip
 from tb import benches
 from tb.benches import Bench, Design, Variant
 
@@ -36,7 +36,7 @@ ADDRESS_BITS = {"seed": 64, "group": 32, "read": 32, "tile": 32, "phase": 32}
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
-    tables, source, *_ = pcm_array.write_sources(folder, chips.find("tiny"))
+    tables, source, *_ = pcm_array.write_sources(folder, Chip.find("tiny"))
     wrapper = Path(__file__).with_name("sv") / "read_noise_bench.sv"
     return Design([tables, source, wrapper], "read_noise_bench")
 

@@ -7,12 +7,12 @@ from itertools import combinations
 
 import cocotb
 import numpy as np
-from caduceus.golden import machine
-from caduceus.golden.machine import Machine, Outcome
 from cocotb.triggers import Timer
 from numpy.typing import NDArray
 
 from caduceus.compiler.network import compile_network
+from caduceus.golden import machine
+from caduceus.golden.machine import Machine, Outcome
 from caduceus.host.chip import ChipHost
 from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses
 from caduceus.sim.comparison import compare as compare_runs

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from caduceus.golden import machine
 from cocotb.triggers import ClockCycles
 from numpy.typing import NDArray
 
 from caduceus.compiler.network import compile_network
+from caduceus.golden import machine
 from caduceus.sim import recording
 from caduceus.sim.job import RECORD
 from caduceus.sim.scoreboard import compare

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.rx_buffer import RxBuffer
-
 from caduceus.spec.formats import ACTIVATION_BITS
 from tb import benches
 from tb.benches import Bench, Design, Variant

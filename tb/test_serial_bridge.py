@@ -8,9 +8,6 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from caduceus.golden.serial_bridge import SerialBridge as Golden
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.host.serial_bridge import CONTROL, FIFO_BYTES, SerialBridge
 from cobs import cobs
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
@@ -23,6 +20,9 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
+from caduceus.golden.serial_bridge import SerialBridge as Golden
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.host.serial_bridge import CONTROL, FIFO_BYTES, SerialBridge
 from caduceus.spec import serial_protocol as protocol
 from caduceus.spec.chip import Chip
 from caduceus.spec.host_port import OKAY, SLVERR, HostPort, finish

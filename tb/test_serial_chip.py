@@ -5,15 +5,15 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from cocotb.task import bridge
+from cocotb.triggers import Timer
+
+from caduceus.compiler.network import compile_network
 from caduceus.golden import machine
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.fabric.chip_sources import write_sources
 from caduceus.hdl.host.serial_bridge import CONTROL
 from caduceus.hdl.host.serial_chip import SerialChip
-from cocotb.task import bridge
-from cocotb.triggers import Timer
-
-from caduceus.compiler.network import compile_network
 from caduceus.host.link import LinkPort, Patience, SerialLink
 from caduceus.host.session import Session
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS

@@ -8,12 +8,12 @@ import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.host.serial_link import BYTE, CONTENT, COUNT_BITS, FrameReceiver, FrameSender
 from cobs import cobs
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Timer
 
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.host.serial_link import BYTE, CONTENT, COUNT_BITS, FrameReceiver, FrameSender
 from caduceus.spec import serial_protocol as protocol
 from tb import benches, byte_streams
 from tb.benches import Bench, Design, Variant

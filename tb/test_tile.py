@@ -5,14 +5,14 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.triggers import ClockCycles, Timer, with_timeout
+from cocotbext.axi import AxiStreamFrame
+
 from caduceus.golden.fast.tile import Tile
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.hdl.tile.tile import RESULT_DEPTH
-from cocotb.triggers import ClockCycles, Timer, with_timeout
-from cocotbext.axi import AxiStreamFrame
-
 from caduceus.sim.scoreboard import Mismatch, compare
 from caduceus.sim.tile_host import reset
 from caduceus.spec import pcm_state

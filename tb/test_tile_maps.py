@@ -5,14 +5,14 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.triggers import ClockCycles
+from cocotbext.axi import AxiStreamFrame
+
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.fabric.chip_sources import GATE
 from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
-from cocotb.triggers import ClockCycles
-from cocotbext.axi import AxiStreamFrame
-
 from caduceus.sim import recording
 from caduceus.sim.job import RECORD
 from caduceus.sim.scoreboard import compare
@@ -69,7 +69,7 @@ BENCH = Bench(
         _variant("tiny_binary16", "tiny", lanes=2, units=8, gather=8, pool=16,
                  partial_sums="binary16", regress=True),
         _variant("tiny_narrow", "tiny", lanes=4, units=1, rx=32, partial_sums="binary16"),
-        _variant("caduceus", "caduceus", works=4, regress=True),
+        _variant("hermes_wide", "hermes_wide", works=4, regress=True),
         _variant("long", "tiny", works=300, regress=True),
     ),
     prepare=_prepare,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from caduceus.hdl.array import pcm_array
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.tile.axi_tile import AxiTile
 from numpy.typing import NDArray
 
 from caduceus.data import pictures
+from caduceus.hdl.array import pcm_array
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.sim.streamed_tile import PLUSARGS, StreamedTile
 from caduceus.sim.tile_host import half_periods

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
+from cocotb.triggers import Timer
+
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference.programmer import Programmer
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.fabric.chip_sources import GATE
 from caduceus.hdl.tile.axi_tile import AxiTile
-from cocotb.triggers import Timer
-
 from caduceus.sim.programming_host import ProgrammingHost
 from caduceus.sim.scoreboard import Mismatch, compare
 from caduceus.sim.tile_host import reset

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.tile_registers import TileRegisters
-
 from caduceus.spec import fabric, formats, programming, programming_registers, registers
 from caduceus.spec.registers import BY_NAME, REGISTERS
 from tb import benches

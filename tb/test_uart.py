@@ -7,12 +7,12 @@ import cocotb
 from amaranth.hdl import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
-from caduceus.hdl.common.verilog import write
-from caduceus.hdl.host.uart import DATA_BITS, DIVISOR_MIN, UartReceiver, UartTransmitter
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, Timer
 from cocotbext.uart import UartSink, UartSource
 
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.host.uart import DATA_BITS, DIVISOR_MIN, UartReceiver, UartTransmitter
 from tb import benches, byte_streams
 from tb.benches import Bench, Design, Variant
 

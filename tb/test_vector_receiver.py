@@ -8,13 +8,13 @@ import cocotb
 import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib.wiring import Component, In, connect, flipped
-from caduceus.hdl.common.vector_receiver import VectorReceiver
-from caduceus.hdl.common.verilog import write
 from cocotb.clock import Clock
 from cocotb.task import Task
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
+from caduceus.hdl.common.vector_receiver import VectorReceiver
+from caduceus.hdl.common.verilog import write
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats
 from tb import benches

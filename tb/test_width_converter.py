@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
+
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.common.width_converter import WidthConverter
-
 from caduceus.sim.scoreboard import compare
 from caduceus.spec.packets import Beat, beats
 from tb import benches

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from caduceus.golden.fast.tile import Tile
 from cocotb.triggers import Event, RisingEdge, Timer, with_timeout
 from cocotb.utils import get_sim_time
 from cocotbext.axi import (
@@ -21,6 +20,7 @@ from cocotbext.axi import (
 )
 from numpy.typing import DTypeLike, NDArray
 
+from caduceus.golden.fast.tile import Tile
 from caduceus.host.tile import TileHost
 from caduceus.sim.scoreboard import Comparison, compare
 from caduceus.sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from caduceus.golden.fast.tile import Tile
-from caduceus.golden.reference import host
 from numpy.typing import NDArray
 
 from caduceus.compiler import quantise
 from caduceus.data import pictures
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import host
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError

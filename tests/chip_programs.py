@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from caduceus.compiler import quantise
-from caduceus.spec import chip, formats
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 """Tiles 0 1 / 2 3 of 16x16; the host sends to tiles 0 and 1 and receives from 1 and 3."""
 TINY_BINARY16 = TINY.model_copy(
     update={"link": TINY.link.model_copy(update={"partial_sums": "binary16"})}

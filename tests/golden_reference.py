@@ -9,7 +9,7 @@ import softfloatpy
 from onnx import TensorProto, helper
 
 from caduceus.spec import formats, program
-from caduceus.spec.chip import Chip, find
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.pcm_state import PcmState
 
@@ -107,7 +107,7 @@ def random_config(
 
 def tiny() -> Chip:
     """The small chip description."""
-    return find("tiny")
+    return Chip.find("tiny")
 
 
 def onnx_lstm(

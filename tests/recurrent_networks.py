@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from caduceus.spec.chip import Chip, find
+from caduceus.spec.chip import Chip
 from caduceus.spec.graph import Lstm
 from caduceus.spec.network import Network
 from tb.random_networks import random_lstm
@@ -19,7 +19,7 @@ def random_network(hidden: int, size: int, outputs: int, seed: int = 1) -> Netwo
 
 def sized(name: str, **sections: dict) -> Chip:
     """The chip called `name` with some keys of some sections changed."""
-    description = find(name).model_dump()
+    description = Chip.find(name).model_dump()
     for section, keys in sections.items():
         description[section] |= keys
     return Chip.model_validate(description)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+
 from caduceus.golden.register_chip import RegisterChip
 from caduceus.golden.serial_bridge import SerialBridge
-
 from caduceus.spec.chip import Chip
 from caduceus.spec.host_port import finish
 

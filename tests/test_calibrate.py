@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from caduceus.golden.fast.tile import Tile
 from numpy.typing import NDArray
 
 from caduceus.compiler.quantise import device_codes
+from caduceus.golden.fast.tile import Tile
 from caduceus.host import calibrate
 from caduceus.host.calibrate import INDEX, Calibration, calibrated
 from caduceus.sim.calibration import measured
-from caduceus.spec import chip as chips
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -21,7 +20,7 @@ from caduceus.spec.formats import ReadMode
 from caduceus.spec.measurement import REFERENCE_MAX, HostProcedure, Measurement
 from caduceus.spec.program import TileConfig
 
-HERMES = chips.find("hermes")
+HERMES = Chip.find("hermes")
 WINDOWS = {ReadMode.ONE_PHASE: 1, ReadMode.FOUR_PHASE: 2}
 SLOTS = 128
 BOTH = pytest.mark.parametrize("mode", list(ReadMode))

@@ -13,6 +13,7 @@ from caduceus.sim.job import STATES
 from caduceus.sim.result import Figures
 from caduceus.sim.simulation import Simulation
 from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import NETWORKS, Network
 from caduceus.spec.program_codes import computing
@@ -180,7 +181,7 @@ def test_damaged_weights_are_one_sentence(tmp_path):
 def test_one_inverted_bit_of_the_rtls_devices_is_reported(simulator):
     """The whole flow with one bit of one device inverted on the RTL's side only."""
     network = Network.find("fashion_tiny")
-    program = compile_network(network, chip.find("tiny"), ReadMode.FOUR_PHASE)
+    program = compile_network(network, Chip.find("tiny"), ReadMode.FOUR_PHASE)
     run = Simulation(program, simulator=simulator)
     run.prepare(program.vectors(inputs(network, 1).x))
     tile = next(tile for tile in computing(program) if tile.block.layer == "conv2")

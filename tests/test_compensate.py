@@ -4,22 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from caduceus.golden import measure
-from caduceus.golden.fast.tile import Tile
 
 from caduceus.compiler.quantise import device_codes
+from caduceus.golden import measure
+from caduceus.golden.fast.tile import Tile
 from caduceus.host import compensate
 from caduceus.host.calibrate import INDEX, calibrated
 from caduceus.host.compensate import Baseline, compensated
 from caduceus.sim.calibration import drift_factor, measured
-from caduceus.spec import chip as chips
 from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import TileConfig
 
-HERMES = chips.find("hermes")
+HERMES = Chip.find("hermes")
 ROWS, COLUMNS = HERMES.array.rows, HERMES.array.columns
 BOTH = pytest.mark.parametrize("mode", list(ReadMode))
 

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from caduceus.golden.fast.tile import Tile
-from caduceus.golden.machine import run
-from caduceus.golden.reference import host
 from click.testing import CliRunner
 from fabric_model import runs_through
 
@@ -16,15 +13,18 @@ from caduceus.compiler.place import place
 from caduceus.compiler.route import Router
 from caduceus.compiler.split import split
 from caduceus.data import pictures
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.machine import run
+from caduceus.golden.reference import host
 from caduceus.spec import chip, fabric, formats, pcm_state, program_image
-from caduceus.spec.chip import Array, Host
+from caduceus.spec.chip import Array, Chip, Host
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Graph, Input, Layer, geometries
 from caduceus.spec.network import Network, Weights
 from caduceus.spec.program_codes import device_codes
 
-HERMES, TINY = chip.find("hermes"), chip.find("tiny")
+HERMES, TINY = Chip.find("hermes"), Chip.find("tiny")
 SMALL_ARRAYS = HERMES.model_copy(update={"array": Array(rows=16, columns=16)})
 """The published grid, with little to compute."""
 
@@ -262,7 +262,7 @@ def test_any_number_of_blocks_runs_through_a_fabric_without_slack(step):
 
 
 LARGE_LAYERS = [
-    ("conv_2016x224", HERMES), ("conv_2016x224", chip.find("caduceus")), ("conv_32x16", TINY)
+    ("conv_2016x224", HERMES), ("conv_2016x224", Chip.find("hermes_wide")), ("conv_32x16", TINY)
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from caduceus.compiler.network import compile_network
 from caduceus.compiler.replicas import best_replicas, clocks
 from caduceus.compiler.route import Crowded, Demand, Router
 from caduceus.spec import chip, fabric, formats
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import INPUT, RX
 from caduceus.spec.feature_map import Window
@@ -26,7 +27,7 @@ from caduceus.spec.program_codes import computing
 from caduceus.spec.streams import trace
 from tb.random_networks import random_convolutions
 
-HERMES, TINY = chip.find("hermes"), chip.find("tiny")
+HERMES, TINY = Chip.find("hermes"), Chip.find("tiny")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_resnet9_takes_the_published_tiles(resnet9) -> None:
     [
         (HERMES, "resnet9", {}),
         (HERMES, "resnet9", {"conv0": 2, "conv1": 2}),
-        (chip.find("caduceus"), "resnet9", {}),
+        (Chip.find("hermes_wide"), "resnet9", {}),
         (HERMES, "resnet20", {}),
         (HERMES, "resnet8", {}),
         (TINY, "resnet_tiny", {}),
@@ -135,7 +136,7 @@ def test_a_buffer_that_is_too_small_is_refused_with_the_bytes_it_lacks(resnet9) 
 
 def test_an_rx_packet_takes_whole_beats() -> None:
     """On links of 16 bytes 17 values take the room of 32."""
-    small = chip.find("caduceus")
+    small = Chip.find("hermes_wide")
 
     layers = [
         conv(name, 17, kernel=3, padding=1, residual=residual)

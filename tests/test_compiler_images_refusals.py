@@ -13,7 +13,7 @@ from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Layer, Pool
 
-HERMES = chip.find("hermes")
+HERMES = Chip.find("hermes")
 
 
 def _compile(

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from caduceus.golden import machine
 from golden_reference import onnx_lstm
 from recurrent_networks import TALL, TALL_BINARY16, random_network, sized
 
 from caduceus.compiler import deadlock
 from caduceus.compiler.network import compile_network
 from caduceus.compiler.recurrent_plan import plan as planned
-from caduceus.spec import chip, pcm_state, program_image
+from caduceus.golden import machine
+from caduceus.spec import pcm_state, program_image
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import PARTS
@@ -19,7 +19,7 @@ from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
 from caduceus.spec.program_codes import computing, device_codes
 
-TINY, HERMES, CADUCEUS = (chip.find(name) for name in ("tiny", "hermes", "caduceus"))
+TINY, HERMES, WIDE = (Chip.find(name) for name in ("tiny", "hermes", "hermes_wide"))
 SHARED, APART = (8, 8, 16), (24, 16, 5)
 """Hidden units, inputs and outputs: all rows in one tile, or in three."""
 
@@ -113,7 +113,7 @@ def test_every_unit_of_a_part_is_where_the_matrix_has_it() -> None:
         assert np.count_nonzero(cells.any(axis=1)) == used
 
 
-@pytest.mark.parametrize("description", [TINY, TALL, TALL_BINARY16, HERMES, CADUCEUS])
+@pytest.mark.parametrize("description", [TINY, TALL, TALL_BINARY16, HERMES, WIDE])
 def test_random_shapes_compile_without_a_deadlock(description: Chip) -> None:
     """Up to a few shapes of every chip; what does not fit is told, and nothing else."""
     random = np.random.default_rng(7)

@@ -10,7 +10,7 @@ from caduceus.compiler.network import compile_network
 from caduceus.data import inputs, measured_network, networks_of, sample
 from caduceus.data.inputs import DEFAULTS, TYPICAL, unit_of
 from caduceus.data.own import OWN
-from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Layer
@@ -67,7 +67,7 @@ def test_a_data_set_that_is_not_here_gives_no_sample(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", ["resnet_tiny", "fashion_tiny", "conv_32x16", "lstm_tiny"])
 def test_a_program_holds_what_a_host_needs(name: str) -> None:
-    network, tiny = Network.find(name), chip.find("tiny")
+    network, tiny = Network.find(name), Chip.find("tiny")
     program = compile_network(
         network, tiny, ReadMode.ONE_PHASE, largest_code=255, sample=sample(network)
     )
@@ -84,12 +84,12 @@ def test_a_program_holds_what_a_host_needs(name: str) -> None:
 
 def test_each_chip_has_its_own_networks() -> None:
     for name, own in OWN.items():
-        description = chip.find(name)
+        description = Chip.find(name)
         assert networks_of(description, None) == own.run
         assert networks_of(description, "other") == ("other",)
         assert {*own.run, own.measured} - {None} <= set(Network.available())
     with pytest.raises(UserError, match="chip ulx3s has no network of its own: name one with"):
-        measured_network(chip.find("ulx3s"))
+        measured_network(Chip.find("ulx3s"))
 
 
 def test_each_network_takes_its_way() -> None:

@@ -7,13 +7,12 @@ import pytest
 from fabric_model import runs_through
 
 from caduceus.compiler import deadlock
-from caduceus.spec import chip
-from caduceus.spec.chip import Gdpu, Grid, Host
+from caduceus.spec.chip import Chip, Gdpu, Grid, Host
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 
 
 def tile_program(number, routes, tx_stream=None, rx=False):

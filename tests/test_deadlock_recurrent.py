@@ -8,7 +8,7 @@ from recurrent_networks import random_network, sized
 from caduceus.compiler import deadlock
 from caduceus.compiler.network import compile_network
 from caduceus.compiler.orders import Orders
-from caduceus.spec import chip, fabric
+from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -16,7 +16,7 @@ from caduceus.spec.paths import Hop, Stream
 from caduceus.spec.program import Program, Route, SliceProgram, TileProgram
 from caduceus.spec.streams import trace
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 FAR = sized(
     "tiny",
     grid={"rows": 6, "columns": 6},

@@ -5,16 +5,17 @@ import json
 
 import numpy as np
 import pytest
-from caduceus.golden import machine
 from command_line import caduceus, here
 
 from caduceus.compiler.network import compile_network
 from caduceus.data import inputs, sample
 from caduceus.devices import make, settings
 from caduceus.devices.settings import Devices
+from caduceus.golden import machine
 from caduceus.host.calibrate import INDEX
 from caduceus.sim.deploy import deployed
-from caduceus.spec import chip, pcm_state
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
 from caduceus.spec.program import Program
@@ -23,7 +24,7 @@ from caduceus.spec.program_codes import computing, device_codes
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 TDP, ODP = settings.find("hermes_tdp"), settings.find("hermes_odp")
 
 
@@ -45,7 +46,7 @@ def _largest(program: Program) -> dict[str, int]:
 
 
 def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
-    found, hermes = Network.find("resnet9"), chip.find("hermes")
+    found, hermes = Network.find("resnet9"), Chip.find("hermes")
     free, limited = (
         compile_network(found, hermes, ReadMode.ONE_PHASE, largest_code=devices.largest_code)
         for devices in (TDP, ODP)

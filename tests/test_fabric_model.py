@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from fabric_model import runs_through
 
-from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import HostStream, Program, Route, TileConfig, TileProgram, chip_digest
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 
 
 def two_in_turn(order):

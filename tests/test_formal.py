@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from caduceus.hdl.fabric.arbiter import Arbiter
 
+from caduceus.hdl.fabric.arbiter import Arbiter
 from caduceus.spec.errors import UserError
 from formal import arbiter
 from formal.__main__ import PROOFS, unrefuted

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from caduceus.hdl.common.verilog import run_script
 from command_line import caduceus, here
 from rich.console import Console
 
@@ -17,14 +16,16 @@ from caduceus.export.bitstream import build, pll, report
 from caduceus.export.bitstream.board import board
 from caduceus.export.bitstream.build import Step
 from caduceus.export.bitstream.report import Block, Resources
+from caduceus.hdl.common.verilog import run_script
 from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import shipped_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-ULX3S = chip.find("ulx3s")
-SMALL = chip.find("tiny").model_copy(update={"clocks": ULX3S.clocks})
+ULX3S = Chip.find("ulx3s")
+SMALL = Chip.find("tiny").model_copy(update={"clocks": ULX3S.clocks})
 
 
 @pytest.mark.parametrize("megahertz", [20, 25, 40, 45, 50, 75, 100])
@@ -53,7 +54,7 @@ def test_the_boards_networks_fit_its_three_tiles(tmp_path, network, mode):
 
 def test_board_has_one_clock():
     with pytest.raises(UserError, match=r"mvm_mhz = 1000: allowed on the board is .*\(400\)"):
-        board(chip.find("hermes"))
+        board(Chip.find("hermes"))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from caduceus.golden.reference import gdpu
 
+from caduceus.golden.reference import gdpu
 from caduceus.spec.gdpu import GATES, TANH_ERROR, THRESHOLDS
 from caduceus.spec.program import GdpuConfig
 

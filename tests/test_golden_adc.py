@@ -4,14 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from caduceus.golden.reference import adc, read_noise
 from golden_reference import random_state
 
-from caduceus.spec import chip, formats, pcm_state
+from caduceus.golden.reference import adc, read_noise
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode, Steer
 from caduceus.spec.pcm_state import PcmState
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 LIMIT = TINY.adc.phase_limit
 
 

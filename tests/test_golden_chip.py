@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from caduceus.golden import machine
-from caduceus.golden.fast.tile import Tile
 from chip_programs import (
     COLUMNS,
     PARTIAL,
@@ -24,7 +22,10 @@ from chip_programs import (
 from golden_reference import random_state
 
 from caduceus.compiler import quantise
-from caduceus.spec import chip, formats, pcm_state
+from caduceus.golden import machine
+from caduceus.golden.fast.tile import Tile
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import GAIN_FRACTION, ReadMode
 from caduceus.spec.program import HostStream, Program, Route, TileProgram, chip_digest
@@ -359,7 +360,7 @@ def test_what_does_not_fit_is_told() -> None:
     program = partial_sums()
     state, x = _ideal(program), _vectors(program)
     with pytest.raises(UserError, match=r"^program: made for chip 'tiny': allowed is 'hermes'"):
-        _outputs(program, chip.find("hermes"), state, x)
+        _outputs(program, Chip.find("hermes"), state, x)
     with pytest.raises(UserError, match=r"^PCM state has 2 tiles: the program allows 3"):
         _outputs(program, TINY, random_state(TINY, seed=1, tiles=2), x)
     for wrong in (x.astype(np.int16), x[:, 1:], x[0]):

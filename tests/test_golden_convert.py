@@ -2,9 +2,9 @@
 
 import numpy as np
 import softfloatpy
-from caduceus.golden.reference import convert
 from golden_reference import SIGN, every_operand, from_softfloat
 
+from caduceus.golden.reference import convert
 from caduceus.spec import formats
 
 

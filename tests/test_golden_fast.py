@@ -5,15 +5,15 @@ from itertools import product
 
 import numpy as np
 import pytest
+from golden_reference import SIGN, random_config, random_int8, random_state, tiny
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
 from caduceus.golden.fast import tile as golden_tile
 from caduceus.golden.fast.tile import FastConverters, FastLdpu, Tile
 from caduceus.golden.reference import adc, ldpu
 from caduceus.golden.reference import tile as reference_tile
 from caduceus.golden.reference.pcm_array import Crossbar
-from golden_reference import SIGN, random_config, random_int8, random_state, tiny
-from hypothesis import given, settings
-from hypothesis import strategies as some
-
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import FP16_ONE, ReadMode

@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 import softfloatpy
-from caduceus.golden.reference import fp16
 from golden_reference import SIGN, softfloat
 
+from caduceus.golden.reference import fp16
 from caduceus.spec import formats
 
 FRACTION = 1 << formats.FP16_FRACTION_BITS

@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from caduceus.golden.reference import gather
 from golden_reference import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
+from caduceus.golden.reference import gather
 from caduceus.spec.feature_map import Window
 
 

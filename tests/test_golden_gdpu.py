@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import softfloatpy
-from caduceus.golden.reference import convert, gdpu
 from golden_reference import every_operand, from_softfloat
 from onnx import TensorProto, helper
 
+from caduceus.golden.reference import convert, gdpu
 from caduceus.spec import formats
 from caduceus.spec import gdpu as tables
 from caduceus.spec.errors import UserError

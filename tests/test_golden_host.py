@@ -4,11 +4,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from caduceus.golden.reference import host
 from golden_reference import onnx, random_int8
 from onnx import TensorProto
 
 from caduceus.data import pictures
+from caduceus.golden.reference import host
 
 
 @pytest.mark.parametrize(

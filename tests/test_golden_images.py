@@ -6,10 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from caduceus.golden import machine
-from caduceus.golden.fast.tile import Tile
-from caduceus.golden.feature_maps import layers
-from caduceus.golden.reference import gather
 from chip_programs import TINY, change_config, partial_sums
 from golden_reference import random_state
 from image_reference import (
@@ -26,8 +22,12 @@ from image_reference import (
 from recurrent_networks import TALL, random_network
 
 from caduceus.compiler.network import compile_network
+from caduceus.golden import machine
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.feature_maps import layers
+from caduceus.golden.reference import gather
 from caduceus.spec import pcm_state
-from caduceus.spec.chip import Chip, find
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.feature_map import Pooling
 from caduceus.spec.formats import ReadMode
@@ -67,7 +67,7 @@ CASES: dict[str, tuple[Graph, Chip, dict[str, int]]] = {
     "average, replicas": (AVERAGE, ROOMY, {"conv0": 2}),
     "pixels in packets": (WIDE, ROOMY, {}),
     "pixels in packets of replicas": (WIDE, ROOMY, {"conv0": 3}),
-    "one tile a layer": (RESIDUAL, find("hermes"), {"conv0": 4}),
+    "one tile a layer": (RESIDUAL, Chip.find("hermes"), {"conv0": 4}),
 }
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from golden_reference import SIGN
+
 from caduceus.golden.fast import kernels
 from caduceus.golden.fast.gdpu import FastGdpu
 from caduceus.golden.reference import convert, fp16, gdpu
-from golden_reference import SIGN
-
 from caduceus.spec import formats
 from caduceus.spec.errors import UserError
 from caduceus.spec.program import GdpuConfig

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import softfloatpy
-from caduceus.golden.reference import ldpu
 from golden_reference import every_operand
 
+from caduceus.golden.reference import ldpu
 from caduceus.spec import formats
 
 Float16 = softfloatpy.Float16

@@ -5,18 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from caduceus.golden import measure
-from caduceus.golden.fast.tile import Tile
-from caduceus.golden.reference import ldpu
 from golden_reference import random_config, random_int8, random_state
 from numpy.typing import NDArray
 
-from caduceus.spec import chip
+from caduceus.golden import measure
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import ldpu
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.measurement import REFERENCE_MAX, Measurement
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 BOTH = pytest.mark.parametrize("mode", list(ReadMode))
 LIMIT = TINY.adc.phase_limit
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from caduceus.golden.reference import modulator
 
+from caduceus.golden.reference import modulator
 from caduceus.spec import formats
 from caduceus.spec.formats import ReadMode
 

@@ -4,14 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from caduceus.golden.reference import host
-from caduceus.golden.reference.pcm_array import Crossbar
 from golden_reference import onnx_integer, random_int8, random_state
 
-from caduceus.spec import chip, formats, pcm_state
+from caduceus.golden.reference import host
+from caduceus.golden.reference.pcm_array import Crossbar
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 
-HERMES = chip.find("hermes")
+HERMES = Chip.find("hermes")
 
 
 def _expected(x: np.ndarray, codes: np.ndarray, mode: ReadMode) -> np.ndarray:
@@ -30,7 +31,7 @@ def _expected(x: np.ndarray, codes: np.ndarray, mode: ReadMode) -> np.ndarray:
 @pytest.mark.parametrize("mode", ReadMode)
 @pytest.mark.parametrize("name", ["tiny", "hermes"])
 def test_random_devices(name: str, mode: ReadMode) -> None:
-    state = random_state(chip.find(name), seed=1, tiles=2)
+    state = random_state(Chip.find(name), seed=1, tiles=2)
     rng = np.random.default_rng(2)
     for tile in range(2):
         x = random_int8(rng, 50, state.rows)
@@ -107,7 +108,7 @@ def test_convolution_against_onnx_runtime(kernel: int, stride: int, padding: int
 @pytest.mark.parametrize("device", range(len(formats.DEVICES)))
 @pytest.mark.parametrize("bit", range(formats.DEVICE_BITS))
 def test_every_bit_of_a_device_counts(device: int, bit: int) -> None:
-    state = random_state(chip.find("tiny"), seed=9)
+    state = random_state(Chip.find("tiny"), seed=9)
     codes = state.codes.copy()
     codes[0, 5, 6, device] ^= 1 << bit
     flipped = dataclasses.replace(state, codes=codes)

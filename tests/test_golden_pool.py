@@ -5,12 +5,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from caduceus.golden.reference.pool import pool
 from golden_reference import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
+from caduceus.golden.reference.pool import pool
 from caduceus.spec.feature_map import Pooling
 
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from caduceus.golden.reference.pcm_devices import PcmDevices
-from caduceus.golden.reference.programmer import Programmer, places
 from test_golden_read_noise import _philox
 
-from caduceus.spec import chip, formats, pcm_state, programming, read_noise
+from caduceus.golden.reference.pcm_devices import PcmDevices
+from caduceus.golden.reference.programmer import Programmer, places
+from caduceus.spec import formats, pcm_state, programming, read_noise
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.programming import Procedure, Pulse
 
-TINY, HERMES = chip.find("tiny"), chip.find("hermes")
+TINY, HERMES = Chip.find("tiny"), Chip.find("hermes")
 COUNT = HERMES.nominal_gain * programming.VERIFY_SLOTS / 2**formats.GAIN_FRACTION
 """Counts of a verify read for each conductance code."""
 

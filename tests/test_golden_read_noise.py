@@ -5,11 +5,11 @@ from math import erfc
 
 import numpy as np
 import pytest
-from caduceus.golden.reference import read_noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from noise_statistics import demand_distribution, demand_independence, sample_distribution
 
+from caduceus.golden.reference import read_noise
 from caduceus.spec import formats
 from caduceus.spec import read_noise as spec
 

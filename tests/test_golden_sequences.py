@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from caduceus.golden.fast.tile import Tile
-from caduceus.golden.machine import run
-from caduceus.golden.reference import gdpu
 from golden_reference import random_state
 from recurrent_networks import random_network
 
 from caduceus.compiler.network import compile_network
-from caduceus.spec import chip, fabric
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.machine import run
+from caduceus.golden.reference import gdpu
+from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -19,7 +19,7 @@ from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 SEQUENCES, STEPS = 3, 7
 
 

@@ -7,21 +7,22 @@ from random import Random
 
 import numpy as np
 import pytest
+from golden_reference import random_config, random_int8, random_state
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from caduceus.golden.fast import tile as golden_tile
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference import adc, ldpu
 from caduceus.golden.reference import tile as reference_tile
 from caduceus.golden.reference.pcm_array import Crossbar
-from golden_reference import random_config, random_int8, random_state
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import FP16_ONE, INT8_MAX, ReadMode
 from caduceus.spec.program import TileConfig
 
-TINY, HERMES = chip.find("tiny"), chip.find("hermes")
+TINY, HERMES = Chip.find("tiny"), Chip.find("hermes")
 HALF = FP16_ONE - 0x400
 VECTORS = 300
 

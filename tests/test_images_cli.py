@@ -6,17 +6,18 @@ import re
 
 import numpy as np
 import pytest
-from caduceus.golden import machine
 from command_line import caduceus, here
 from image_networks import conv, written
 from rich.console import Console
 
 from caduceus.compiler.network import compile_network
 from caduceus.data import inputs
+from caduceus.golden import machine
 from caduceus.sim import job, pipeline
 from caduceus.sim.result import Figures
 from caduceus.sim.simulation import Simulation
 from caduceus.spec import chip, pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Pool
@@ -83,7 +84,7 @@ def test_the_main_job_is_a_network_of_images_and_one_of_text(tmp_path) -> None:
 
 def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     """The whole flow with one bit of one device inverted on the RTL's side only."""
-    description = chip.find("tiny")
+    description = Chip.find("tiny")
     found = Network.find("resnet_tiny")
     program = compile_network(found, description, ReadMode.ONE_PHASE)
     x = inputs(found, 1).x

@@ -5,14 +5,14 @@ import math
 
 import numpy as np
 import pytest
-from caduceus.golden.fast.tile import Tile
 from rich.console import Console
 
 from caduceus.compiler.network import compile_network
 from caduceus.devices import settings
 from caduceus.devices.settings import Devices
-from caduceus.spec import chip as chip_description
+from caduceus.golden.fast.tile import Tile
 from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Graph, Input, Layer
 from caduceus.spec.network import Network, Weights
@@ -28,7 +28,7 @@ from caduceus.study.mvm_error import (
     task,
 )
 
-HERMES, TINY = chip_description.find("hermes"), chip_description.find("tiny")
+HERMES, TINY = Chip.find("hermes"), Chip.find("tiny")
 FOUR, ONE = ReadMode.FOUR_PHASE, ReadMode.ONE_PHASE
 
 

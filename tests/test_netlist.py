@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from netlists import design, jobs
-from netlists import run as netlist_test
 
 from caduceus.export.netlist import alter, cells
 from caduceus.export.netlist.alter import Place
@@ -17,6 +15,8 @@ from caduceus.export.netlist.design import ALTERED, NETLIST, VERILOG
 from caduceus.sim import tally
 from caduceus.sim.results import Failure, Results
 from caduceus.spec.errors import UserError
+from netlists import design, jobs
+from netlists import run as netlist_test
 from tb import test_emulated_array, test_rx_buffer
 from tb.benches import Bench, Case
 

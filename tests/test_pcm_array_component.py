@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.array.pcm_array import PcmArray
 from caduceus.hdl.common import verilog
-
-from caduceus.spec import chip
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 
@@ -19,7 +18,7 @@ MODULE_SOURCE = Path(pcm_array.__file__).with_name("pcm_array.sv")
 
 @pytest.fixture(params=["tiny", "hermes"])
 def described(request: pytest.FixtureRequest) -> Chip:
-    return chip.find(request.param)
+    return Chip.find(request.param)
 
 
 def _ports(text: str) -> list[tuple[str, str]]:
@@ -93,6 +92,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     taken.write_text("a file where a folder should be")
     sentence = r"taken/pcm_tables\.sv: cannot write the constants of the array: "
     with pytest.raises(UserError, match=sentence):
-        pcm_array.write_sources(taken, chip.find("tiny"))
+        pcm_array.write_sources(taken, Chip.find("tiny"))
     with pytest.raises(UserError, match=r"taken/box\.v: cannot write the black box: "):
-        pcm_array.write_black_box(taken / "box.v", chip.find("tiny"))
+        pcm_array.write_black_box(taken / "box.v", Chip.find("tiny"))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caduceus.hdl.array import pcm_array
 
+from caduceus.hdl.array import pcm_array
 from caduceus.sim.runner import SIMULATORS, SimulationError, run_bench
-from caduceus.spec import chip, pcm_state
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
 
 TESTS = """
 import cocotb
@@ -27,7 +28,7 @@ async def load(dut):
         dut.state_load.value = load
     await FallingEdge(dut.clk)
 """
-CHIP = chip.find("tiny")
+CHIP = Chip.find("tiny")
 
 
 def _image() -> list[str]:

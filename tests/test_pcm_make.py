@@ -15,12 +15,13 @@ from caduceus.devices import make, settings
 from caduceus.devices.ageing import Ageing
 from caduceus.devices.settings import Settings
 from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.pcm_state import FIELDS, PcmState, load, save
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-HERMES, TINY = chip.find("hermes"), chip.find("tiny")
+HERMES, TINY = Chip.find("hermes"), Chip.find("tiny")
 DAY, MONTH = 86400.0, 30 * 86400.0
 PINNED = {
     ("hermes_odp", 0.0): "86dd1fd4f960573ab2ad8efeb4cb5241560b65302ab3b7ca6eb3cebd67d41c43",

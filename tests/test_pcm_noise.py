@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
-from caduceus.golden.fast.tile import Tile
 from pcm_reference import REFERENCES
 
 from caduceus.devices import make
 from caduceus.devices.ageing import INPUT_POWER, Ageing, Inputs, column_noise
 from caduceus.devices.settings import Settings
-from caduceus.spec import chip, formats
+from caduceus.golden.fast.tile import Tile
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import TileConfig
 
-HERMES = chip.find("hermes")
+HERMES = Chip.find("hermes")
 HOUR = 3600.0
 ROWS, COLUMNS = 64, 48
 READS = 6000

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caduceus.golden.reference.programmer import Programmed
 from command_line import caduceus, here
 from rich.console import Console
 
+from caduceus.golden.reference.programmer import Programmed
 from caduceus.sim import program_array
 from caduceus.sim.program_array import Request
 from caduceus.spec.errors import UserError

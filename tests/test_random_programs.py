@@ -5,20 +5,20 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from caduceus.golden import machine
 from fabric_model import runs_through
 
 from caduceus.compiler import deadlock
+from caduceus.golden import machine
 from caduceus.spec import chip, program_image
-from caduceus.spec.chip import Array, Gdpu
+from caduceus.spec.chip import Array, Chip, Gdpu
 from caduceus.spec.fabric import INPUT, PAYLOAD_MAX, RX
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program_codes import computing
 from tb.chips import sized
 from tb.random_programs import describe, hops, programs, random_devices, random_vectors
 
-TINY = chip.find("tiny")
-GRID = chip.find("hermes").model_copy(
+TINY = Chip.find("tiny")
+GRID = Chip.find("hermes").model_copy(
     update={"array": Array(rows=16, columns=16), "gdpu": Gdpu(slices=8, units=4)}
 )
 WIDE = sized({"chip": "tiny", "lanes": 4})

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caduceus.golden.register_chip import RegisterChip
 
 from caduceus.compiler.network import compile_network
 from caduceus.data import sample
 from caduceus.devices.settings import Devices
+from caduceus.golden.register_chip import RegisterChip
 from caduceus.sim.board import Board
 from caduceus.sim.golden import Golden
 from caduceus.sim.result import Figures, Result
-from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
@@ -26,7 +26,7 @@ from caduceus.spec.program_codes import computing
 from caduceus.spec.shipped import build_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 NETWORKS = ["resnet_tiny", "lstm_tiny", "conv_32x16"]
 AGED = Devices.find("hermes_tdp", seed=7, age=3600)
 

@@ -11,13 +11,13 @@ from serial_board import board, bridge, damaged, terminal
 
 from caduceus.host.line import SocketLine
 from caduceus.sim.run_target import simulation
-from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.host_port import finish
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs wait for each other."""
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 
 
 def ran(output: Path, *arguments: object) -> dict:

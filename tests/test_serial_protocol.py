@@ -2,21 +2,22 @@
 
 import numpy as np
 import pytest
-from caduceus.golden.serial_bridge import SerialBridge
 from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from serial_board import bridge, damaged
 
+from caduceus.golden.serial_bridge import SerialBridge
 from caduceus.host.link import LinkPort, Patience, SerialLink
-from caduceus.spec import chip, registers
+from caduceus.spec import registers
 from caduceus.spec import serial_protocol as protocol
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.host_port import OKAY, SLVERR, HostPort, finish
 from caduceus.spec.registers import BY_NAME
 from caduceus.spec.serial_protocol import Operation, Reply, Request, Status
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 
 
 def frame(request: Request) -> bytes:

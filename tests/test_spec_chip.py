@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.shipped import shipped_folder
 
@@ -18,17 +19,17 @@ def document() -> dict:
 def load(folder: Path, document: object) -> chip.Chip:
     path = folder / "mine.yaml"
     path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
-    return chip.load(path)
+    return Chip.load(path)
 
 
 def test_every_shipped_chip_loads_under_its_own_name():
-    assert {"hermes", "tiny"} <= set(chip.available())
-    for name in chip.available():
-        assert chip.find(name).name == name
+    assert {"hermes", "tiny"} <= set(Chip.available())
+    for name in Chip.available():
+        assert Chip.find(name).name == name
 
 
 def test_hermes_is_as_published():
-    hermes = chip.find("hermes")
+    hermes = Chip.find("hermes")
     assert (hermes.grid.rows, hermes.grid.columns) == (8, 8)
     assert (hermes.array.rows, hermes.array.columns) == (256, 256)
     assert 128 + hermes.mvm.overhead_1phase == 133
@@ -39,18 +40,18 @@ def test_hermes_is_as_published():
 
 def test_a_description_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
-        chip.find("tiny").name = "other"
+        Chip.find("tiny").name = "other"
 
 
 def test_a_path_is_taken_as_it_is(tmp_path, document):
     document["name"] = "mine"
     load(tmp_path, document)
-    assert chip.find(str(tmp_path / "mine.yaml")).name == "mine"
+    assert Chip.find(str(tmp_path / "mine.yaml")).name == "mine"
 
 
 def test_an_unknown_name_lists_those_there_are():
     with pytest.raises(UserError, match=r"^unknown chip 'herpes': there are .*hermes.*tiny"):
-        chip.find("herpes")
+        Chip.find("herpes")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_what_is_not_a_description_is_told(tmp_path, text, sentence):
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(UserError, match=r"cannot read the chip description: No such file"):
-        chip.load(tmp_path / "none.yaml")
+        Chip.load(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"not UTF-8 text"):
-        chip.load(tmp_path / "binary.yaml")
+        Chip.load(tmp_path / "binary.yaml")

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from caduceus.spec import chip, formats
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.feature_map import Pooling, Window
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.image_check import EXTENT_MAX, check_images
 from caduceus.spec.program import InputPart, TileConfig
 
-HERMES, CADUCEUS = chip.find("hermes"), chip.find("caduceus")
+HERMES, WIDE = Chip.find("hermes"), Chip.find("hermes_wide")
 LARGE = HERMES.model_copy(
     update={"buffers": chip.Buffers(activation=1 << 20, gather=8, rx=1 << 20, pool=1 << 20)}
 )
@@ -215,7 +216,7 @@ def test_rx_limits() -> None:
     for binary16, place in ((False, 32), (True, 48)):
         config = _config(None, columns=17, rx_enable=True, rx_binary16=binary16)
         enough, small = (
-            CADUCEUS.model_copy(update={"buffers": CADUCEUS.buffers.model_copy(update={"rx": rx})})
+            WIDE.model_copy(update={"buffers": WIDE.buffers.model_copy(update={"rx": rx})})
             for rx in (place, place - 16)
         )
         check_images(config, enough, "tile 7")

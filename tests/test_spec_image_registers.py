@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_spec_image_check import LARGE
 
-from caduceus.spec import chip, formats, image_registers
+from caduceus.spec import formats, image_registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import PARTS
@@ -20,7 +20,7 @@ from caduceus.spec.image_check import CHANNELS_MAX, EXTENT_MAX, KERNEL_MAX, chec
 from caduceus.spec.program import InputPart, TileConfig
 from caduceus.spec.register import Register, RegisterField
 
-HERMES = chip.find("hermes")
+HERMES = Chip.find("hermes")
 FIELDS = [(register, field) for register in image_registers.REGISTERS for field in register.fields]
 
 

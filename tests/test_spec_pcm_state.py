@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from caduceus.spec import chip, pcm_state
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.pcm_state import PcmState
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_other_files_are_refused(tmp_path, state):
 def test_another_chip_is_refused(tmp_path, state):
     pcm_state.save(state, tmp_path / "a.pcm")
     with pytest.raises(UserError, match=r"made for chip 'tiny' with 16x16 arrays: allowed is 'her"):
-        pcm_state.load(tmp_path / "a.pcm", chip.find("hermes"))
+        pcm_state.load(tmp_path / "a.pcm", Chip.find("hermes"))
 
 
 def test_an_unwritable_place_is_told_and_nothing_is_left(tmp_path, state):

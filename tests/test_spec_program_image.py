@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caduceus.spec import chip, program_image
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import Program, ProgramTensor, Route, TileProgram, chip_digest
@@ -294,7 +295,7 @@ def test_missing_and_unreadable_files_are_told(tmp_path):
 
 def test_another_chip_is_refused(tmp_path):
     image = _saved(partial_sums(), tmp_path)
-    sentence = _refused(tmp_path / "a.img", image, chip.find("hermes"))
+    sentence = _refused(tmp_path / "a.img", image, Chip.find("hermes"))
     assert sentence == "program: made for chip 'tiny': allowed is 'hermes'"
     slower = TINY.model_copy(update={"clocks": TINY.clocks.model_copy(update={"mvm_mhz": 999})})
     sentence = _refused(tmp_path / "a.img", image, slower)
@@ -306,7 +307,7 @@ def test_another_chip_is_refused(tmp_path):
 
 def test_a_full_chip_goes_in_and_out(tmp_path):
     """64 tiles of 256x256: 16 MiB of codes."""
-    hermes = chip.find("hermes")
+    hermes = Chip.find("hermes")
     random = np.random.default_rng(2)
     tiles = tuple(
         TileProgram(

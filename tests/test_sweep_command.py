@@ -6,7 +6,7 @@ import pytest
 
 from caduceus.cli.main import main
 from caduceus.devices.settings import Devices
-from caduceus.spec import chip as chips
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
 from caduceus.study import collect, farm, measure, points
@@ -124,7 +124,7 @@ def test_a_point_of_a_sweep_writes_no_file(monkeypatch, network):
 def test_a_single_measurement_of_all_is_known_afterwards(tmp_path, monkeypatch):
     """Of the whole test text, but not of its beginning."""
     monkeypatch.setenv("CADUCEUS_BUILD", str(tmp_path))
-    found, chip, mode = Network.find("lstm_tiny"), chips.find("tiny"), ReadMode.ONE_PHASE
+    found, chip, mode = Network.find("lstm_tiny"), Chip.find("tiny"), ReadMode.ONE_PHASE
     for count, known in ((20, False), (measure.whole(found), True)):
         report = {"count": count, "value": 1.25}
         measure.keep(found, chip, mode, Devices.ideal(), report)

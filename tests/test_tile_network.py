@@ -4,12 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from caduceus.golden.fast.tile import Tile
-from caduceus.golden.reference import host
 from golden_reference import random_config, random_state
 
 from caduceus.data import pictures
-from caduceus.spec import chip, pcm_state
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import host
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Graph, Input, Layer, Pool, geometries
@@ -17,7 +18,7 @@ from caduceus.spec.network import Network
 from tb import tile_network
 from tb.tile_network import LayerProgram, TileNetwork, compile_network
 
-TINY = chip.find("tiny")
+TINY = Chip.find("tiny")
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 10, 10, 1)).astype(np.uint8)
 
 
@@ -121,7 +122,7 @@ def test_what_does_not_fit_is_refused() -> None:
     program, states = _program(ReadMode.ONE_PHASE)
     for arguments, sentence in (
         (
-            (chip.find("hermes"), IMAGES, states),
+            (Chip.find("hermes"), IMAGES, states),
             "program is for chip 'tiny': chip 'hermes' was given",
         ),
         ((TINY, IMAGES, states[:2]), "2 PCM states: allowed is one a layer (3)"),
@@ -141,7 +142,7 @@ def test_what_does_not_fit_is_refused() -> None:
 @pytest.mark.parametrize("read_mode", list(ReadMode))
 def test_a_compiled_layer_computes_the_real_layer(read_mode):
     """Against the matrix product in binary64, within what codes, counts and INT8 can resolve."""
-    hermes = chip.find("hermes")
+    hermes = Chip.find("hermes")
     found = Network.find("fashion_small")
     description, weights = found.graph, found.weights
     program = compile_network(description, weights, hermes, read_mode)
@@ -165,11 +166,11 @@ def test_what_does_not_fit_the_array_is_told():
     description, weights = found.graph, found.weights
     sentence = r"layer conv1 has 28 columns: chip tiny allows 16 on one tile"
     with pytest.raises(UserError, match=sentence):
-        compile_network(description, weights, chip.find("tiny"), ReadMode.ONE_PHASE)
+        compile_network(description, weights, Chip.find("tiny"), ReadMode.ONE_PHASE)
 
 
 def test_unused_cells_hold_nothing():
-    tiny = chip.find("tiny")
+    tiny = Chip.find("tiny")
     found = Network.find("fashion_tiny")
     description, weights = found.graph, found.weights
     for layer in compile_network(description, weights, tiny, ReadMode.FOUR_PHASE).layers:

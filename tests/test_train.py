@@ -18,7 +18,8 @@ from weights_files import same_arrays
 
 import caduceus.data as data
 from caduceus.data import fashion_mnist
-from caduceus.spec import chip, formats
+from caduceus.spec import formats
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.graph import Layer, geometries
 from caduceus.spec.network import NETWORKS, Network, Weights
@@ -84,7 +85,7 @@ def test_export_writes_the_committed_files_again(name: str, tmp_path: Path) -> N
 
 
 def test_a_layer_that_does_not_fit_is_refused() -> None:
-    too_wide = Task(TASKS["fashion_small"].untrained, chip.find("tiny"))
+    too_wide = Task(TASKS["fashion_small"].untrained, Chip.find("tiny"))
     with pytest.raises(ValueError, match=r"layer conv1 of fashion_small is 9 x 28; .* 16 x 16"):
         too_wide.geometries()
 

@@ -19,7 +19,8 @@ from weights_files import same_arrays
 
 from caduceus.data import characters
 from caduceus.data.streams import IGNORED, streams
-from caduceus.spec import chip, formats, gdpu
+from caduceus.spec import formats, gdpu
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.network import NETWORKS, TEXT, Network
 from caduceus.spec.shipped import shipped_folder
@@ -74,7 +75,7 @@ def test_the_ptb_network_has_the_published_size() -> None:
 def test_the_tiny_network_reads_its_own_text() -> None:
     committed = Network.find("lstm_tiny").graph
     assert committed.input.symbols == characters.symbols_of(characters.own_text(TINY_TEXT))
-    assert len(committed.input.symbols) <= chip.find("tiny").array.columns
+    assert len(committed.input.symbols) <= Chip.find("tiny").array.columns
 
 
 @each_network
@@ -141,7 +142,7 @@ def read(
     nodes = lstm.model_copy(update=changes), dense
     network = replace(network, graph=network.graph.model_copy(update={"nodes": nodes}))
     numbers = characters.encode(text, network.graph.input.symbols)
-    model = RecurrentReference(network, chip.find(SHAPES[name].chip_name), mode)
+    model = RecurrentReference(network, Chip.find(SHAPES[name].chip_name), mode)
     total = 0.0
     for symbol, target in zip(numbers[:-1, np.newaxis], numbers[1:, np.newaxis], strict=True):
         logits = model.read(symbol) * dense.output_scale
@@ -204,7 +205,7 @@ def test_gmax_too_large_would_saturate() -> None:
 
 def test_the_random_network_neither_saturates_nor_sleeps() -> None:
     network = Network.find("lstm_504")
-    reference = RecurrentReference(network, chip.find("hermes"), batch=2)
+    reference = RecurrentReference(network, Chip.find("hermes"), batch=2)
     random = np.random.default_rng(1)
     limit = formats.INT8_MAX
     for _ in range(4):

@@ -5,11 +5,12 @@ The reference knows nothing of tiles' order, of routes, of device codes or of co
 
 import numpy as np
 import pytest
-from caduceus.golden import machine
 from recurrent_reference import RecurrentReference
 
 from caduceus.compiler.network import compile_network
-from caduceus.spec import chip, formats, pcm_state
+from caduceus.golden import machine
+from caduceus.spec import formats, pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.network import Network
 from caduceus.spec.program_codes import device_codes
 
@@ -27,7 +28,7 @@ def test_golden_gives_the_references_bits(
     name: str, chip_name: str, steps: int, mode: formats.ReadMode
 ) -> None:
     network = Network.find(name)
-    description = chip.find(chip_name)
+    description = Chip.find(chip_name)
     program = compile_network(network, description, mode)
     state = pcm_state.ideal(description, device_codes(program, description))
     random = np.random.default_rng(2)

@@ -15,7 +15,7 @@ from weights_files import same_arrays
 
 import caduceus.data as data
 from caduceus.compiler.split import split
-from caduceus.spec import chip
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Graph, geometries
 from caduceus.spec.network import NETWORKS, Network
@@ -156,7 +156,7 @@ def test_random_networks_are_made_as_committed(made: dict[str, Made], name: str)
 def test_random_networks_fit_their_chip(name: str) -> None:
     committed = Network.find(name).graph
     on, tiles = RANDOM[name]
-    device = chip.find(on)
+    device = Chip.find(on)
     used = 0
     for layer, geometry in zip(committed.nodes, geometries(committed), strict=True):
         blocks = split(geometry.rows, layer.outputs, device)
@@ -173,7 +173,7 @@ def test_random_networks_use_the_range_and_rarely_leave_it(name: str, mode: Read
     random = np.random.default_rng(11)
     size = (3, shape.height, shape.width, shape.channels)
     x = _pixels(random.integers(0, 256, size, dtype=np.uint8), 0)
-    maps = reference(committed, weights, chip.find(RANDOM[name][0]), mode, x)
+    maps = reference(committed, weights, Chip.find(RANDOM[name][0]), mode, x)
     for layer in committed.nodes:
         results = np.abs(maps[layer.name].results)
         assert results.max() >= 40, layer.name

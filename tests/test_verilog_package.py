@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from caduceus.hdl.array import pcm_array
 
 from caduceus.export import verilog
 from caduceus.export.package import names, rtlil
@@ -23,7 +22,8 @@ from caduceus.export.package.contents import (
 )
 from caduceus.export.package.initial import shortened
 from caduceus.export.package.widths import explicit
-from caduceus.spec import chip
+from caduceus.hdl.array import pcm_array
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from tb import test_chip, test_tile
 from tb.benches import Bench, Case, Design, Variant
@@ -34,7 +34,8 @@ CHIPS = [
     pytest.param("tiny", marks=pytest.mark.xdist_group("package-tiny")),
     pytest.param("hermes", marks=[pytest.mark.regress, pytest.mark.xdist_group("package-hermes")]),
     pytest.param(
-        "caduceus", marks=[pytest.mark.regress, pytest.mark.xdist_group("package-caduceus")]
+        "hermes_wide",
+        marks=[pytest.mark.regress, pytest.mark.xdist_group("package-hermes_wide")],
     ),
 ]
 FORBIDDEN = re.compile(
@@ -68,7 +69,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Written
                 [*command, folder], cwd=REPOSITORY, capture_output=True, text=True, check=False,
                 env={**os.environ, "PYTHONHASHSEED": "4711"},
             )  # fmt: skip
-            here = verilog.write_files(chip.find(name), tmp_path_factory.mktemp(name))
+            here = verilog.write_files(Chip.find(name), tmp_path_factory.mktemp(name))
             made[name] = Written(folder, run, here)
         return made[name]
 
@@ -163,7 +164,7 @@ def test_files_of_an_earlier_package_go_and_users_files_stay(written, tmp_path: 
     (tmp_path / "chip.f").write_text("rtl/old.v\n../outside.v\nmine.v\n")
     outside = tmp_path.parent / "outside.v"
     outside.write_text("")
-    verilog.write_files(chip.find("tiny"), tmp_path)
+    verilog.write_files(Chip.find("tiny"), tmp_path)
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {*made.files, "rtl/mine.v", "mine.v"}
     assert outside.exists()
@@ -172,14 +173,14 @@ def test_files_of_an_earlier_package_go_and_users_files_stay(written, tmp_path: 
 def test_a_package_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/folder: cannot write the Verilog: Not a directory"):
-        verilog.write_files(chip.find("tiny"), tmp_path / "file" / "folder")
+        verilog.write_files(Chip.find("tiny"), tmp_path / "file" / "folder")
 
 
 @pytest.mark.xdist_group("package-tiny")
-@pytest.mark.parametrize("parameter", [*pcm_array.module_parameters(chip.find("tiny"))])
+@pytest.mark.parametrize("parameter", [*pcm_array.module_parameters(Chip.find("tiny"))])
 def test_emulation_refuses_other_sizes(written, tmp_path: Path, parameter: str) -> None:
     folder, made = written("tiny").folder, written("tiny").package
-    size = 2 * pcm_array.module_parameters(chip.find("tiny"))[parameter]
+    size = 2 * pcm_array.module_parameters(Chip.find("tiny"))[parameter]
     missing = f"{parameter.lower()}_of_this_emulation_is_{size // 2}"
     top = f"module top; pcm_array #(.{parameter}({size})) array (); endmodule"
     (tmp_path / "top.v").write_text(top)

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from caduceus.golden.reference import fp16
-
 from caduceus.spec import formats, gdpu
 
 LINES = gdpu.BINS // 2 - 1

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.compiler.split import split
-from caduceus.spec import chip, formats
+from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.graph import Geometry, Graph, Input, Layer, Pool, geometries
 from caduceus.spec.network import NETWORKS
@@ -208,7 +208,7 @@ def random_network(
         weights="weights.npz",
         nodes=tuple(layers),
     )
-    maker = _Maker(graph, chip.find(chip_name))
+    maker = _Maker(graph, Chip.find(chip_name))
     return maker.make(), maker.arrays
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from caduceus.compiler.recurrent_plan import plan
 from caduceus.spec import chip, formats
+from caduceus.spec.chip import Chip
 from caduceus.spec.gdpu import GATES
 from caduceus.spec.graph import Graph, Input, Layer, Lstm, Metric
 from train.topology import INPUT_SCALE
@@ -135,4 +136,4 @@ def task(name: str, symbols: str, dataset: str) -> RecurrentTask:
         ),
         metric=Metric(name="bpc", float=1.0),
     )  # fmt: skip
-    return RecurrentTask(untrained, chip.find(shape.chip_name))
+    return RecurrentTask(untrained, Chip.find(shape.chip_name))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from caduceus.spec import chip, formats, network
+from caduceus.spec.chip import Chip
 from caduceus.spec.graph import Geometry, Graph, Input, Layer, Metric, Pool
 
 INPUT_SCALE = float(f"{1 / formats.INT8_MAX:.8g}")
@@ -70,7 +71,7 @@ def _network(name: str, dataset: str, shape: tuple[int, int, int], *layers: Laye
 
 
 def _fashion(name: str, chip_name: str, *layers: Layer) -> Task:
-    return Task(_network(name, "fashion_mnist", (28, 28, 1), *layers), chip.find(chip_name))
+    return Task(_network(name, "fashion_mnist", (28, 28, 1), *layers), Chip.find(chip_name))
 
 
 def _resnet9(name: str, dataset: str, channels: int) -> Task:
@@ -86,7 +87,7 @@ def _resnet9(name: str, dataset: str, channels: int) -> Task:
         _conv("conv7", 224, pool=(4, 4), residual="conv5"),
     )
     untrained = _network(name, dataset, (32, 32, channels), *layers)
-    return Task(untrained, chip.find("hermes"), one_tile=False, compact=True)
+    return Task(untrained, Chip.find("hermes"), one_tile=False, compact=True)
 
 
 _UNKNOWN = {"gmax": formats.CELL_MAX, "output_scale": 1.0}

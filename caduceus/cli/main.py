@@ -16,6 +16,7 @@ from caduceus.cli.sim import sim
 from caduceus.cli.sweep import sweep
 from caduceus.cli.verilog import verilog
 from caduceus.spec.errors import UserError
+from caduceus.spec.extras import missing
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,6 +42,12 @@ def reported(name: str) -> Iterator[None]:
         yield
     except UserError as error:
         click.echo(f"{name}: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        reason = missing(error.name)
+        if reason is None:
+            raise
+        click.echo(f"{name}: {reason}", err=True)
         sys.exit(2)
     except click.ClickException as error:
         message = " ".join(error.format_message().split())

@@ -9,6 +9,7 @@ from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.options import FiniteRange, only
 from caduceus.spec.formats import ReadMode
+from caduceus.spec.serial_protocol import BAUD
 
 
 @click.command("run")
@@ -24,7 +25,7 @@ from caduceus.spec.formats import ReadMode
 @options.devices
 @click.option("--sim", "simulator", default="verilator", show_default=True,
               help="Simulator of the target sim: verilator or icarus.")  # fmt: skip
-@click.option("--baud", type=click.IntRange(1, 100_000_000), default=1_000_000, show_default=True,
+@click.option("--baud", type=click.IntRange(1, 100_000_000), default=BAUD, show_default=True,
               help="Bits a second of the serial port.")  # fmt: skip
 @click.option(
     "--patience", type=FiniteRange(0.01, 3600), default=0.3, show_default=True, metavar="SECONDS",

@@ -76,12 +76,12 @@ def sweep(
     What was measured is stored, in build/points: a run that was stopped goes on where it was.
     """
     from caduceus.data.own import measured_network
-    from caduceus.spec import chip as chip_description
+    from caduceus.spec.chip import Chip
     from caduceus.study.farm import Workers
     from caduceus.study.sweep import Grid, run
 
     grid = Grid(
-        networks or (measured_network(chip_description.find(chip)),), chip, read_modes, pcm,
+        networks or (measured_network(Chip.find(chip)),), chip, read_modes, pcm,
         seeds, ages, _COMPENSATE[compensate], images,
     )  # fmt: skip
     run(grid, Workers(scheduler, workers), output, plain_console())

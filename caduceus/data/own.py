@@ -23,7 +23,7 @@ class Own:
 
 OWN: Mapping[str, Own] = {
     "hermes": Own(("resnet9", "lstm_ptb"), "resnet9"),
-    "caduceus": Own(("resnet9", "lstm_ptb"), "resnet9"),
+    "hermes_wide": Own(("resnet9", "lstm_ptb"), "resnet9"),
     "tiny": Own(("resnet_tiny", "lstm_tiny"), "fashion_tiny"),
     "ulx3s": Own(("conv_32x16", "lstm_tiny"), None),
 }

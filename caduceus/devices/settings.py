@@ -60,7 +60,11 @@ class Settings(Section):
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of a run.
+    """PCM devices and converters of a run.
+
+    >>> devices = caduceus.Devices.find("hermes_tdp", seed=7, age=3600)
+    >>> print(devices)
+    hermes_tdp devices, seed 7, 3600 s old
 
     Attributes:
         settings: model and effects.

@@ -13,7 +13,6 @@ from rich.table import Table
 from caduceus.export.bitstream import build, report, xilinx
 from caduceus.export.bitstream.report import Block, Resources, Timing
 from caduceus.sim.run_files import demand_own, only_run
-from caduceus.spec import chip as chip_description
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
 
@@ -46,7 +45,7 @@ def run(request: Request, console: Console) -> bool:
     """
     from caduceus.export.bitstream.board import demand_clocks
 
-    chip = chip_description.find(request.chip)
+    chip = Chip.find(request.chip)
     folder = request.output or request.builds / chip.name
     # A count has a folder of its own in it, with a lock of its own.
     demand_own(folder, "build", _LOCK, *(f"{family}-*/{_LOCK}" for family in xilinx.FAMILIES))

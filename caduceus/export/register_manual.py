@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 
-from caduceus.spec import chip as chips
 from caduceus.spec import fabric, formats, gdpu_registers, programming_registers, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
@@ -150,7 +149,7 @@ ORIGIN = (
 
 def render(chip: Chip | None = None) -> str:
     """The page's text, with `chip` as the example of sizes; `hermes` if None."""
-    chip = chip or chips.find(_EXAMPLE)
+    chip = chip or Chip.find(_EXAMPLE)
     lines = [
         "# Registers",
         "",

@@ -15,7 +15,6 @@ from caduceus.export.package.core_file import CORE_PREFIX
 from caduceus.hdl.common.verilog import YOSYS
 from caduceus.sim import programs, runner
 from caduceus.sim.run_files import demand_own
-from caduceus.spec import chip as chip_description
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
@@ -186,7 +185,7 @@ def run(chip_name: str, folder: Path | None, console: Console) -> bool:
         UserError: there is no such chip, a tool is missing, `folder` cannot be written, or has
             something else in it.
     """
-    chip = chip_description.find(chip_name)
+    chip = Chip.find(chip_name)
     folder = folder or build_folder() / "verilog" / chip.name
     demand_own(folder, "package", f"{CORE_PREFIX}*.core")
     with console.status("writing"):

@@ -8,8 +8,6 @@ import termios
 import time
 from typing import Protocol
 
-import serial
-
 from caduceus.spec.errors import UserError
 
 _WRITE_SECONDS = 10
@@ -61,6 +59,8 @@ class SerialLine(_RealTime):
     """
 
     def __init__(self, port: str, baud: int) -> None:
+        import serial  # Of the extra `fpga`: only boards need it.
+
         self._port = port
         try:
             self._serial = serial.Serial(

@@ -4,8 +4,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cobs import cobs
-
 from caduceus.host.line import Line
 from caduceus.spec import serial_protocol as protocol
 from caduceus.spec.chip import Chip
@@ -104,6 +102,8 @@ class SerialLink:
         """The reply whose payload is `mine`."""
         self._sequence = (self._sequence + 1) % protocol.SEQUENCES
         content = Request(self._sequence, operation, payload).content()
+        from cobs import cobs  # Of the extra `sim`.
+
         frame = _ZERO + cobs.encode(content) + _ZERO
         damaged = self.damaged
         for attempt in range(self._patience.tries):
@@ -123,6 +123,8 @@ class SerialLink:
         self, operation: Operation, until: float, mine: Callable[[bytes], bool]
     ) -> Reply | None:
         """The reply to the request at hand, if it comes in time; all else is dropped."""
+        from cobs import cobs
+
         while (seconds := until - self._line.now()) > 0:
             *frames, self._rest = (self._rest + self._line.read(seconds)).split(_ZERO)
             for frame in frames:

@@ -10,19 +10,27 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from caduceus.devices.settings import Devices
+from caduceus.host.link import Patience
 from caduceus.host.session import Session
 from caduceus.sim.deploy import deployed
 from caduceus.sim.inputs import count, one_sequence
 from caduceus.sim.result import Result, figures
-from caduceus.spec import chip as chip_description
+from caduceus.sim.run_target import serial
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
+from caduceus.spec.extras import demand_extra
 from caduceus.spec.host_port import HostPort, finish
 from caduceus.spec.program import Program
+from caduceus.spec.serial_protocol import BAUD
 
 
 class Board:
-    """A program on devices, on the chip at a port.
+    """A program on devices, on the chip at a port: a board, or whatever stands for one.
+
+    >>> board = caduceus.Board(program, port)
+    >>> result = board.run(program.sample[:2])
+    >>> print(result.compare(caduceus.Golden(program).run(program.sample[:2])).equal)
+    True
 
     Attributes:
         program: with what the host corrects for the devices.
@@ -35,25 +43,25 @@ class Board:
     def __init__(
         self,
         program: Program,
-        port: HostPort,
+        port: HostPort | str,
         devices: Devices | None = None,
         *,
         name: str = "board",
         chip: Chip | None = None,
         console: Console | None = None,
     ) -> None:
-        """Take a port, which `caduceus.sim.run_target.opened` opens.
+        """Take a port: a serial one's name, as in `/dev/ttyUSB0`, is opened for every run.
 
         Args:
             program: what the compiler made.
-            port: registers, packets and reset of the chip.
+            port: name of a serial port, or registers, packets and reset of a chip.
             devices: which are written to the board's arrays; ideal ones if None.
             name: of the board, for the result.
             chip: that of the program's name if None.
             console: where progress goes; nowhere if None.
         """
         self.devices = devices or Devices.ideal()
-        self.chip = chip or chip_description.find(program.chip)
+        self.chip = chip or Chip.find(program.chip)
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._port, self._name = port, name
         self._console = console or Console(quiet=True)
@@ -69,9 +77,16 @@ class Board:
             UserError: inputs do not fit, the chip cannot be driven, it stopped, it sent what the
                 program does not, or an ERROR register is not 0.
         """
+        if isinstance(self._port, str):
+            demand_extra("fpga")
+            with serial(self._port, Patience(baud=BAUD), self.chip) as target:
+                return self._run(target.port, x)
+        return self._run(self._port, x)
+
+    def _run(self, port: HostPort, x: NDArray[np.int8]) -> Result:
         program = self.program
         x = one_sequence(program, x)
-        session = Session(self._port, self.chip)
+        session = Session(port, self.chip)
         started = time.monotonic()
         with _bar(self._console, "loading", len(program.tiles), "tiles") as tell:
             finish(session.load(program, self.state, tell))

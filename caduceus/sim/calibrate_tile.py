@@ -35,7 +35,6 @@ from caduceus.sim.run_files import can_be_written, forget, only_run, working_fil
 from caduceus.sim.streamed_tile import PLUSARGS
 from caduceus.sim.tile_design import tile_sources
 from caduceus.sim.tile_host import half_periods
-from caduceus.spec import chip as chip_description
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.binary16 import binary16
 from caduceus.spec.chip import Chip
@@ -166,7 +165,7 @@ def run(request: Request, console: Console) -> bool:
     """
     started = time.monotonic()
     can_be_written(request.output)
-    chip = chip_description.find(request.chip)
+    chip = Chip.find(request.chip)
     version = runner.tool_version(request.simulator)
     cells, state, x = drawn(chip, request)
     for mode in ReadMode:

@@ -25,8 +25,8 @@ from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.sim.step import Step
 from caduceus.sim.tile_host import EventPort, reset, start_clock
-from caduceus.spec import chip as chip_description
 from caduceus.spec import pcm_state, program_image
+from caduceus.spec.chip import Chip
 
 SLEEP_LOOKS = 1000
 """Microseconds in which a chip with nothing to do must have gone to sleep."""
@@ -65,7 +65,7 @@ async def run(dut: object) -> None:
     """Run the job, and leave its outcome beside it."""
     folder = Path(os.environ[files.VARIABLE])
     job = Job.load(folder)
-    chip = chip_description.find(str(folder / files.CHIP))
+    chip = Chip.find(str(folder / files.CHIP))
     program = program_image.load(folder / files.PROGRAM, chip)
     state = pcm_state.load(folder / files.STATE, chip)
     inputs = schedule(program, chip, np.load(folder / files.INPUTS))

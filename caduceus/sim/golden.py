@@ -11,14 +11,17 @@ from caduceus.golden.machine import Machine
 from caduceus.sim.deploy import deployed
 from caduceus.sim.inputs import count, shaped
 from caduceus.sim.result import Result, figures
-from caduceus.spec import chip as chip_description
 from caduceus.spec.chip import Chip
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program
 
 
 class Golden:
-    """A program on devices, as the golden model runs it.
+    """A program on devices, as the golden model runs it: no simulator is needed.
+
+    >>> result = caduceus.Golden(program).run(program.sample[:2])
+    >>> print(result.outputs.shape, result.outputs.dtype)
+    (2, 1, 4) int8
 
     Attributes:
         program: with what the host corrects for the devices.
@@ -34,9 +37,16 @@ class Golden:
         devices: Devices | None = None,
         chip: Chip | None = None,
     ) -> None:
-        """`chip`: that of the program's name if None."""
+        """Draw the devices, and have them calibrated and compensated as their settings say.
+
+        Args:
+            program: what `caduceus.compile` made; on devices that hold less than ideal ones,
+                compiled for them.
+            devices: ideal ones if None.
+            chip: the shipped one of the program's name if None.
+        """
         self.devices = devices or Devices.ideal()
-        self.chip = chip or chip_description.find(program.chip)
+        self.chip = chip or Chip.find(program.chip)
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._machine = Machine(self.program, self.chip, self.state)
 

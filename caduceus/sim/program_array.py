@@ -39,7 +39,6 @@ from caduceus.sim.scoreboard import Comparisons
 from caduceus.sim.streamed_tile import PLUSARGS
 from caduceus.sim.tile_design import tile_sources
 from caduceus.sim.tile_host import half_periods
-from caduceus.spec import chip as chip_description
 from caduceus.spec import formats, pcm_state, programming
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -211,7 +210,7 @@ def run(request: Request, console: Console) -> bool:
     """
     started = time.monotonic()
     can_be_written(request.output)
-    chip = chip_description.find(request.chip)
+    chip = Chip.find(request.chip)
     if (request.diagonals or 1) > programming.diagonals(chip):
         raise UserError(
             f"diagonals = {request.diagonals}: chip {chip.name} allows 1 to "

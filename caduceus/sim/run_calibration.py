@@ -29,8 +29,8 @@ from caduceus.sim.calibration_job import (
 )
 from caduceus.sim.scoreboard import Mismatch, compare
 from caduceus.sim.streamed_tile import StreamedTile
-from caduceus.spec import chip as chip_description
 from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import TileConfig
 
@@ -65,7 +65,7 @@ async def run_calibration(dut: object) -> None:
     """Run the job, and leave its outcome beside it."""
     folder = Path(os.environ[VARIABLE])
     job = CalibrationJob.load(folder)
-    chip = chip_description.find(job.chip)
+    chip = Chip.find(job.chip)
     state = pcm_state.load(folder / STATE, chip)
     x = np.load(folder / VECTORS)
     golden = Tile(chip, state)

@@ -26,8 +26,8 @@ from caduceus.sim.programming_job import (
 )
 from caduceus.sim.step import Step
 from caduceus.sim.streamed_tile import StreamedTile
-from caduceus.spec import chip as chip_description
 from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.programming import Procedure
 
@@ -37,7 +37,7 @@ async def run_programming(dut: object) -> None:
     """Run the job, and leave its outcome beside it."""
     folder = Path(os.environ[VARIABLE])
     job = ProgrammingJob.load(folder)
-    chip = chip_description.find(job.chip)
+    chip = Chip.find(job.chip)
     targets, x = np.load(folder / TARGETS), np.load(folder / VECTORS)
     started = time.monotonic()
     tile = await StreamedTile.start(dut, chip, *job.clock_half_periods_ps)

@@ -10,7 +10,7 @@ from caduceus.golden.serial_bridge import SerialBridge
 from caduceus.sim.axi_chip import AxiChip
 from caduceus.sim.served_job import VARIABLE, ServedJob
 from caduceus.sim.served_port import ServedPort
-from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
 
 _PIECE = 1 << 16
 
@@ -19,7 +19,7 @@ _PIECE = 1 << 16
 async def serve(dut: object) -> None:
     """Answer until the driver ends the connection; simulated time stands still in between."""
     job = ServedJob.load(Path(os.environ[VARIABLE]))
-    chip = chip_description.find(job.chip)
+    chip = Chip.find(job.chip)
     half_periods = job.clock_half_periods_ps
     bench = await AxiChip.start(dut, chip, (half_periods[0], half_periods[1]))
     bridge = SerialBridge(chip, ServedPort(bench))

@@ -12,7 +12,6 @@ from pathlib import Path
 from caduceus.host.line import Line, SerialLine, SocketLine
 from caduceus.host.link import LinkPort, Patience, SerialLink
 from caduceus.sim.paths import absolute
-from caduceus.spec import chip as chip_description
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.host_port import HostPort
@@ -76,12 +75,22 @@ def opened(request: TargetRequest, chip: Chip) -> Iterator[Target]:
         with simulation(request.description, request.simulator) as line:
             yield _linked(line, "the simulation", _LONG, chip)
     else:
-        port = request.name.removeprefix(SERIAL)
-        line = SerialLine(port, request.patience.baud)
-        try:
-            yield _linked(line, port, request.patience, chip)
-        finally:
-            line.close()
+        with serial(request.name.removeprefix(SERIAL), request.patience, chip) as target:
+            yield target
+
+
+@contextmanager
+def serial(port: str, patience: Patience, chip: Chip) -> Iterator[Target]:
+    """A board at a serial port, as long as the block runs.
+
+    Raises:
+        UserError: there is no such port, nothing answers there, or it has another chip.
+    """
+    line = SerialLine(port, patience.baud)
+    try:
+        yield _linked(line, port, patience, chip)
+    finally:
+        line.close()
 
 
 def _linked(line: Line, where: str, patience: Patience, chip: Chip) -> Target:
@@ -105,7 +114,7 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
     from caduceus.sim.served_job import VARIABLE, ServedJob
     from caduceus.sim.tile_host import half_periods
 
-    chip = chip_description.find(description)
+    chip = Chip.find(description)
     kind = "pins" if divisor else "served"
     place = build_folder() / "run" / f"{chip.name}-{kind}-{simulator}"
     job = place / "job"

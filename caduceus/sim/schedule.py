@@ -143,10 +143,12 @@ class BackToBack(Schedule):
         self._expected: Outcome | None = None
 
     def expect(self, machine: Machine) -> None:
+        """As `Schedule.expect`."""
         self._expected = machine.run(self._x, capture=True)
         self.golden_inputs = len(self._x)
 
     async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+        """As `Schedule.play`."""
         program, count = self._program, len(self._x)
 
         async def look() -> int:
@@ -172,11 +174,13 @@ class BackToBack(Schedule):
     def observed(
         self, recorded: Mapping[int, Recorded]
     ) -> Sequence[tuple[str, Observed, Observed]]:
+        """As `Schedule.observed`."""
         expected = self._expected
         tiles = as_recorded(recorded, expected.tiles)
         return [("", Observed(expected.outputs, expected.tiles), Observed(self.outputs, tiles))]
 
     def timing(self) -> Timing:
+        """As `Schedule.timing`."""
         (played,) = self.played
         ends = played.ends[self._program.output_pixels - 1 :: self._program.output_pixels]
         more = len(ends) - 1
@@ -188,6 +192,7 @@ class BackToBack(Schedule):
 
     @property
     def outputs(self) -> NDArray[np.int8]:
+        """As `Schedule.outputs`."""
         shape = len(self._x), self._program.output_pixels, self._program.output_length
         return self.played[0].outputs.reshape(shape)
 
@@ -209,11 +214,13 @@ class Twice(Schedule):
         self._states: tuple[dict[int, LstmState], dict[int, LstmState]] = {}, {}
 
     def expect(self, machine: Machine) -> None:
+        """As `Schedule.expect`."""
         count = len(self._steps)
         self._expected = [machine.run(self._x, first=first, capture=True) for first in (0, count)]
         self.golden_inputs = 2 * count
 
     async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+        """As `Schedule.play`."""
         await self.step_by_step(host, player, tell)
         await self.at_full_speed(host, player, tell)
 
@@ -246,6 +253,7 @@ class Twice(Schedule):
     def observed(
         self, recorded: Mapping[int, Recorded]
     ) -> Sequence[tuple[str, Observed, Observed]]:
+        """As `Schedule.observed`."""
         count, found = len(self._steps), []
         for number, name in enumerate(self.PASSES):
             expected, states = self._expected[number], self._states[number]
@@ -268,6 +276,7 @@ class Twice(Schedule):
         return found
 
     def timing(self) -> Timing:
+        """As `Schedule.timing`."""
         count = len(self._steps)
         steps, halves = self.played[:count], self.played[count:]
         answered = [
@@ -291,10 +300,12 @@ class Twice(Schedule):
 
     @property
     def outputs(self) -> NDArray[np.int8]:
+        """As `Schedule.outputs`."""
         return self._outputs(1)
 
     @property
     def state(self) -> LstmState:
+        """As `Schedule.state`."""
         return self._states[1][len(self._steps) - 1]
 
 

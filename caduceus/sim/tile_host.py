@@ -19,10 +19,12 @@ class CocotbextPort(RegisterPort):
         self._master = master
 
     async def write(self, address: int, value: int) -> int:
+        """As `RegisterPort.write`."""
         response = await self._master.write(address, value.to_bytes(4, "little"))
         return int(response.resp)
 
     async def read(self, address: int) -> tuple[int, int]:
+        """As `RegisterPort.read`."""
         response = await self._master.read(address, 4)
         return int.from_bytes(response.data, "little"), int(response.resp)
 
@@ -73,6 +75,7 @@ class EventPort(RegisterPort):
         return got
 
     async def write(self, address: int, value: int) -> int:
+        """As `RegisterPort.write`."""
         self._signal("awaddr").value = address
         self._signal("wdata").value = value
         self._signal("wstrb").value = 0xF
@@ -81,6 +84,7 @@ class EventPort(RegisterPort):
         return response
 
     async def read(self, address: int) -> tuple[int, int]:
+        """As `RegisterPort.read`."""
         self._signal("araddr").value = address
         await self._hand_over("ar")
         data, response = await self._answer("r", "data", "resp")

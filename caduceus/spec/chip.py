@@ -1,11 +1,11 @@
 """The chip description: one YAML file that says every size of a chip.
 
-`load` gives a frozen, validated `Chip`; a mistake in the file becomes one sentence that names the
-file, the key, the value and what is allowed.
+`Chip.load` gives a frozen, validated `Chip`; a mistake in the file becomes one sentence that names
+the file, the key, the value and what is allowed.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -156,7 +156,12 @@ class Emulation(Section):
 
 
 class Chip(Section):
-    """A whole chip description."""
+    """A whole chip description.
+
+    >>> chip = caduceus.Chip.find("hermes")
+    >>> print(chip.tiles, chip.array.rows, chip.array.columns)
+    64 256 256
+    """
 
     format: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -266,33 +271,36 @@ class Chip(Section):
             )  # fmt: skip
         return self
 
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read and validate the chip description at `path`.
 
-def load(path: Path | str) -> Chip:
-    """Read and validate the chip description at `path`.
+        Raises:
+            UserError: the file cannot be read, is not YAML, or breaks the schema.
+        """
+        return document.load(path, cls, "chip description")
 
-    Raises:
-        UserError: the file cannot be read, is not YAML, or breaks the schema.
-    """
-    return document.load(path, Chip, "chip description")
+    @classmethod
+    def available(cls) -> list[str]:
+        """Names of the chip descriptions that ship with the library.
 
+        Raises:
+            UserError: there is none: the installation is broken.
+        """
+        found = catalogue(shipped_folder(CHIPS), "*.yaml", "chip descriptions")
+        return [path.stem for path in found]
 
-def available() -> list[str]:
-    """Names of the chip descriptions that ship with the library.
+    @classmethod
+    def find(cls, name: str) -> Self:
+        """The shipped chip description called `name`, or the file `name` if it ends in .yaml.
 
-    Raises:
-        UserError: there is none: the installation is broken.
-    """
-    return [path.stem for path in catalogue(shipped_folder(CHIPS), "*.yaml", "chip descriptions")]
-
-
-def find(name: str) -> Chip:
-    """The chip description called `name` in `chips/`, or at the path `name` if it ends in .yaml.
-
-    Raises:
-        UserError: there is none of that name (the sentence lists those there are), or it is bad.
-    """
-    if name.endswith((".yaml", ".yml")):
-        return load(name)
-    if name not in available():
-        raise UserError(f"unknown chip '{name}': there are {', '.join(available())}")
-    return load(shipped_folder(CHIPS) / f"{name}.yaml")
+        Raises:
+            UserError: there is none of that name (the sentence lists those there are), or it is
+                bad.
+        """
+        if name.endswith((".yaml", ".yml")):
+            return cls.load(name)
+        names = cls.available()
+        if name not in names:
+            raise UserError(f"unknown chip '{name}': there are {', '.join(names)}")
+        return cls.load(shipped_folder(CHIPS) / f"{name}.yaml")

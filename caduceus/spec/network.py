@@ -55,6 +55,10 @@ class LstmWeights:
 class Network:
     """A network with all its numbers.
 
+    >>> network = caduceus.Network.find("resnet9")
+    >>> print(network.graph.input.shape, len(network.graph.nodes))
+    (32, 32, 1) 9
+
     Attributes:
         graph: its description.
         weights: by node.

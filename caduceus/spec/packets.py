@@ -1,6 +1,7 @@
 """Packets as bytes and as beats: the one place where they are put together and taken apart.
 
-The format is in `caduceus.spec.fabric`. A stream has `units` bytes a beat, the packet's first one lowest.
+The format is in `caduceus.spec.fabric`. A stream has `units` bytes a beat, the packet's first one
+lowest.
 """
 
 from collections.abc import Callable

@@ -23,6 +23,8 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.program import chip_digest
 
 VERSION = 1
+BAUD = 1_000_000
+"""Bits a second of the board's serial port (our choice)."""
 CONTENT_MAX = 512
 """Bytes of a frame's content, CRC included."""
 CONTENT_MIN = 4

@@ -8,7 +8,7 @@ from rich.console import Console
 from caduceus.data.own import measured_network
 from caduceus.devices import settings
 from caduceus.devices.settings import Devices
-from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
 from caduceus.study import measure, metrics
@@ -44,7 +44,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
         UserError: something named does not exist or does not fit, the test set is not there, or
             the result cannot be written.
     """
-    chip = chip_description.find(request.chip)
+    chip = Chip.find(request.chip)
     devices = Devices(settings.find(pcm), seed, age)
     network = Network.find(request.network or measured_network(chip))
     measure.check(network, request.count)
@@ -87,7 +87,7 @@ def table(
     from caduceus.study import accuracy_table
     from caduceus.study.farm import Workers
 
-    own = request.network or measured_network(chip_description.find(request.chip))
+    own = request.network or measured_network(Chip.find(request.chip))
     both = not request.network and own in accuracy_table.NETWORKS
     networks = accuracy_table.NETWORKS if both else (own,)
     asked = accuracy_table.Request(
@@ -104,4 +104,4 @@ def tile(request: Request, seeds: Sequence[int], console: Console) -> None:
     """
     from caduceus.study import mvm_error
 
-    mvm_error.run(chip_description.find(request.chip), request.read_mode, seeds, console)
+    mvm_error.run(Chip.find(request.chip), request.read_mode, seeds, console)

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from caduceus.compiler.network import Replicas, compile_network
 from caduceus.data import sample
-from caduceus.spec import chip as chip_description
 from caduceus.spec import program_image
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
@@ -36,7 +36,7 @@ def run(
     Raises:
         UserError: something named does not exist, does not fit, or the file cannot be written.
     """
-    description, found = chip_description.find(chip), Network.find(network)
+    description, found = Chip.find(chip), Network.find(network)
     if output is None:
         name = f"{found.name}-{description.name}-{read_mode}.program"
         output = build_folder() / "programs" / name

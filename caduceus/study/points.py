@@ -10,7 +10,7 @@ from rich.console import Console
 from caduceus.devices import settings
 from caduceus.devices.ageing import OLDEST
 from caduceus.devices.settings import Devices
-from caduceus.spec import chip as chip_description
+from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
@@ -30,7 +30,7 @@ class Files:
 
     def __init__(self) -> None:
         self.settings = cache(settings.find)
-        self.chip = cache(chip_description.find)
+        self.chip = cache(Chip.find)
         self.network = cache(lambda name: measuring.network_fingerprint(Network.find(name)))
 
 
@@ -154,7 +154,7 @@ def check(point: Point) -> None:
         UserError: something named does not exist, the test set is not there or smaller, or the
             network does not fit.
     """
-    chip = chip_description.find(point.chip)
+    chip = Chip.find(point.chip)
     network, devices = Network.find(point.network), point.devices()
     measuring.check(network, point.count)
     measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
@@ -167,7 +167,7 @@ def measure(point: Point) -> Measured:
         UserError: something named does not exist or does not fit, or the test set is not there.
     """
     started = time.monotonic()
-    chip = chip_description.find(point.chip)
+    chip = Chip.find(point.chip)
     network, devices = Network.find(point.network), point.devices()
     program = measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
     # Whoever runs many points shows how many are done, not how far one is.

@@ -15,7 +15,6 @@ from caduceus.sim import runner
 from caduceus.sim.result import Figures, files_beside
 from caduceus.sim.run_files import can_be_written, forget
 from caduceus.sim.simulation import Simulation
-from caduceus.spec import chip as chip_description
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
@@ -49,7 +48,7 @@ def run(request: Request, console: Console) -> bool:
             or the result cannot be written.
     """
     can_be_written(request.output)
-    chip = chip_description.find(request.chip)
+    chip = Chip.find(request.chip)
     runner.tool_version(request.simulator)
     names = networks_of(chip, request.network)
     if request.replicas and len(names) > 1:

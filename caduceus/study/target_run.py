@@ -13,7 +13,6 @@ from caduceus.sim.golden import Golden
 from caduceus.sim.result import Result
 from caduceus.sim.run_files import can_be_written, forget, only_run
 from caduceus.sim.run_target import TargetRequest, opened
-from caduceus.spec import chip as chip_description
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import build_folder
@@ -42,7 +41,7 @@ def run(request: Request, console: Console) -> bool:
     started = time.monotonic()
     can_be_written(request.output)
     request.target.check()
-    chip = chip_description.find(request.target.description)
+    chip = Chip.find(request.target.description)
     name = networks_of(chip, request.network)[0]
     forget(request.output)
     work = prepared(name, chip, request.read_mode, request.inputs, request.devices, console)

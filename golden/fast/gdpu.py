@@ -1,10 +1,10 @@
 """A GDPU slice in a compiled loop: the bits of `gdpu.step`, many times sooner."""
 
 import numpy as np
-from caduceus.golden.fast.tile import ready
-from caduceus.golden.reference import fp16, gdpu
 from numpy.typing import NDArray
 
+from caduceus.golden.fast.tile import ready
+from caduceus.golden.reference import fp16, gdpu
 from caduceus.spec import formats
 from caduceus.spec.gdpu import GATES
 from caduceus.spec.program import GdpuConfig

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from caduceus.golden.reference import fp16
-from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
 from numpy.typing import DTypeLike, NDArray
 
+from caduceus.golden.reference import fp16
+from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
 from caduceus.spec import formats, read_noise
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError

@@ -11,9 +11,9 @@ offset and saturation). With q the charge of a window and z the column's noise:
 """
 
 import numpy as np
-from caduceus.golden.reference import read_noise
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import read_noise
 from caduceus.spec import formats
 from caduceus.spec.formats import ReadMode, Steer
 from caduceus.spec.pcm_state import PcmState

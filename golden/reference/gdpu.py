@@ -5,9 +5,9 @@ published (Le Gallo et al. 2023), their roundings and the table of tanh are our 
 """
 
 import numpy as np
-from caduceus.golden.reference import convert, fp16
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from caduceus.golden.reference import convert, fp16
 from caduceus.spec import formats, gdpu
 from caduceus.spec.errors import UserError
 from caduceus.spec.gdpu import GATES

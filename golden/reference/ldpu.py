@@ -6,9 +6,9 @@ so are RX values and results in binary16.
 """
 
 import numpy as np
-from caduceus.golden.reference import convert, fp16
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import convert, fp16
 from caduceus.spec import formats
 
 _INDEX = {constant.name: constant.index for constant in formats.COLUMN_CONSTANTS}

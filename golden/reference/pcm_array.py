@@ -1,9 +1,9 @@
 """The PCM crossbar: pulses on the rows become charge on the columns."""
 
 import numpy as np
-from caduceus.golden.reference import modulator
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import modulator
 from caduceus.spec import formats
 from caduceus.spec.formats import Phase, ReadMode, Steer
 from caduceus.spec.pcm_state import PcmState

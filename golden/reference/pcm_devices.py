@@ -13,9 +13,9 @@ what was before (melt and quench). All products are rounded towards minus infini
 """
 
 import numpy as np
-from caduceus.golden.reference import read_noise
 from numpy.typing import ArrayLike, NDArray
 
+from caduceus.golden.reference import read_noise
 from caduceus.spec import formats
 from caduceus.spec import programming as spec
 from caduceus.spec.programming import Pulse

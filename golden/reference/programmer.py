@@ -18,10 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from caduceus.golden.reference import adc
-from caduceus.golden.reference.pcm_devices import PcmDevices
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import adc
+from caduceus.golden.reference.pcm_devices import PcmDevices
 from caduceus.spec import formats
 from caduceus.spec import programming as spec
 from caduceus.spec.chip import Chip

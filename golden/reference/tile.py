@@ -4,10 +4,10 @@
 """
 
 import numpy as np
-from caduceus.golden.reference import adc, ldpu
-from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
 from numpy.typing import NDArray
 
+from caduceus.golden.reference import adc, ldpu
+from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.packets import Values

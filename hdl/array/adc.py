@@ -9,8 +9,8 @@ laid out in the pitch of the array.
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.common.mailbox import Mailbox
 
+from caduceus.hdl.common.mailbox import Mailbox
 from caduceus.spec.chip import Chip
 
 

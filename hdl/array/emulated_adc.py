@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
 from caduceus.hdl.array.emulated_charge import charge_bits, lanes
 from caduceus.hdl.array.emulated_image import WORD_BITS
 from caduceus.hdl.array.emulated_noise import SAMPLE_BITS
-
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import Steer

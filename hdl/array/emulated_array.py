@@ -9,12 +9,12 @@ has the code that was loaded, and `heat` does nothing.
 from amaranth.hdl import ClockDomain, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
+
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.array.emulated_adc import EmulatedAdc
 from caduceus.hdl.array.emulated_charge import EmulatedCharge, lanes
 from caduceus.hdl.array.emulated_image import WORD_BITS, EmulatedImage
 from caduceus.hdl.array.emulated_noise import PHASE_BITS, EmulatedNoise
-
 from caduceus.spec.chip import Chip
 
 MODULE = "emulated_array"

@@ -4,8 +4,8 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.array.emulated_image import WORD_BITS
 
+from caduceus.hdl.array.emulated_image import WORD_BITS
 from caduceus.spec import formats, programming
 from caduceus.spec.chip import Chip
 

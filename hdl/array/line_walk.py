@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
-from caduceus.hdl.array.device_update import DeviceUpdate
 
+from caduceus.hdl.array.device_update import DeviceUpdate
 from caduceus.spec import programming
 from caduceus.spec.chip import Chip
 

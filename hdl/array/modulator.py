@@ -11,8 +11,8 @@ from operator import and_, or_
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.common.mailbox import Mailbox
 
+from caduceus.hdl.common.mailbox import Mailbox
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import PHASES, Phase, ReadMode, Steer

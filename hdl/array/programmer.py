@@ -8,10 +8,10 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import In, Out
+
 from caduceus.hdl.array.device_update import RECORD, RESULT, DeviceUpdate, Stage
 from caduceus.hdl.array.line_walk import LineWalk
 from caduceus.hdl.array.pulse_sequencer import Command
-
 from caduceus.spec import formats, programming
 from caduceus.spec.chip import Chip
 

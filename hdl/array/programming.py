@@ -3,10 +3,10 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.array.pcm_array import PcmArray
 from caduceus.hdl.array.programmer import Order, Programmer
 from caduceus.hdl.array.pulse_sequencer import PulseSequencer
-
 from caduceus.spec import formats, programming
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import Steer

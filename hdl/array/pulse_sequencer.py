@@ -9,8 +9,8 @@ from enum import IntEnum
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.common.mailbox import Mailbox
 
+from caduceus.hdl.common.mailbox import Mailbox
 from caduceus.spec import programming
 from caduceus.spec.programming import Pulse
 

@@ -7,8 +7,8 @@ INT8 on the way out. Rounding to nearest even, saturation at +-127 and NaN to 0 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.common.fp16 import MANTISSA
 
+from caduceus.hdl.common.fp16 import MANTISSA
 from caduceus.spec import formats
 
 # The exponent of a value whose highest one is bit 0.

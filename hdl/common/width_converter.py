@@ -3,8 +3,8 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from caduceus.hdl.common.axi_stream import AxiStream
 
+from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ACTIVATION_BITS
 

@@ -14,11 +14,11 @@ from amaranth.hdl import (
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_lite import AxiLite, AxiLiteBridge, RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.chip_tile import StreamBundle, gather, packet_sinks, packet_sources, spread
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
-
 from caduceus.spec import fabric, registers
 from caduceus.spec.chip import Chip as Description
 

@@ -16,7 +16,6 @@ from caduceus.hdl.fabric.chip import (
 from caduceus.hdl.fabric.chip_tile import ChipTile, RecordedChipTile
 from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
 from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
-
 from caduceus.spec.chip import Chip as Description
 from caduceus.spec.files import write_whole
 from caduceus.spec.shipped import shipped_folder

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from amaranth.hdl import Cat, ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
+
 from caduceus.hdl.common import register_slice
 from caduceus.hdl.common.axi_lite import RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.link_controller import LinkController
 from caduceus.hdl.fabric.link_sizes import LinkSizes
 from caduceus.hdl.tile.tile import Tile
-
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 

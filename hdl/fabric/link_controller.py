@@ -12,6 +12,7 @@ from operator import or_
 from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.arbiter import Arbiter
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
@@ -19,7 +20,6 @@ from caduceus.hdl.fabric.link_credit import InputCredit, RxCredit
 from caduceus.hdl.fabric.link_sizes import LinkSizes
 from caduceus.hdl.fabric.link_source import LinkSource
 from caduceus.hdl.fabric.route_table import RouteTable, RouteWrite
-
 from caduceus.spec import fabric
 
 

@@ -6,6 +6,7 @@ from operator import and_
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
 from caduceus.hdl.fabric.link_credit import InputCredit, RxCredit

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.common.fp16 import Fp16Fma
 
+from caduceus.hdl.common.fp16 import Fp16Fma
 from caduceus.spec import formats, gdpu
 
 _SIGN = 1 << formats.FP16_BITS - 1

@@ -10,12 +10,12 @@ depth, the number of lanes, and the order of the operations behind the gates are
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from caduceus.hdl.common.convert import Fp16ToInt8, Int8ToFp16
 from caduceus.hdl.common.delay import Delay
 from caduceus.hdl.common.fp16 import Fp16Fma
 from caduceus.hdl.gdpu.fp16_tanh import Fp16Tanh
 from caduceus.hdl.gdpu.state_memory import StateMemory
-
 from caduceus.spec import gdpu
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS, FP16_BITS

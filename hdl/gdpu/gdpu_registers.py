@@ -3,8 +3,8 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
 
+from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
 from caduceus.spec import gdpu_registers, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS, FP16_BITS

@@ -9,6 +9,7 @@ sequences, and that the hidden state goes back by itself are our choice.
 from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
+
 from caduceus.hdl.common import register_slice
 from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
 from caduceus.hdl.common.vector_receiver import VectorReceiver
@@ -19,7 +20,6 @@ from caduceus.hdl.gdpu.gdpu import Gdpu, units_per_group
 from caduceus.hdl.gdpu.gdpu_registers import GdpuRegisters
 from caduceus.hdl.gdpu.hidden_output import HiddenOutput
 from caduceus.hdl.gdpu.state_memory import StateMemory
-
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS
 from caduceus.spec.gdpu import GATES

@@ -3,10 +3,10 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.vector_receiver import units_in_last_group
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
-
 from caduceus.spec.fabric import STREAM_BITS
 from caduceus.spec.formats import ACTIVATION_BITS
 

@@ -4,11 +4,11 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_lite import DATA_BITS, RESP_OKAY, AxiLite
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.host.serial_link import BYTE, FrameReceiver, FrameSender
 from caduceus.hdl.host.serial_request import SerialRequest
-
 from caduceus.spec import registers
 from caduceus.spec import serial_protocol as protocol
 from caduceus.spec.chip import Chip

@@ -4,9 +4,9 @@ from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect
+
 from caduceus.hdl.host.serial_bridge import SerialBridge
 from caduceus.hdl.host.uart import UartReceiver, UartTransmitter
-
 from caduceus.spec.chip import Chip
 
 CHIP_MODULE = "chip"

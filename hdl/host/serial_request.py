@@ -2,8 +2,8 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
-from caduceus.hdl.host.serial_link import BYTE, FrameSender
 
+from caduceus.hdl.host.serial_link import BYTE, FrameSender
 from caduceus.spec import serial_protocol as protocol
 from caduceus.spec.serial_protocol import ARGUMENTS, Operation, Status
 

@@ -4,11 +4,11 @@ from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_lite import AxiLite, AxiLiteBridge
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.tile.packet_gate import PacketGate
 from caduceus.hdl.tile.tile import Tile
-
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PART_BITS
 

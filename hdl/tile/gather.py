@@ -11,13 +11,13 @@
 from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.link_credit import InputCredit
 from caduceus.hdl.tile.activation_buffer import ActivationBuffer, address_bits, around
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import PartWrite
 from caduceus.hdl.tile.pixel_receiver import PixelReceiver
-
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS

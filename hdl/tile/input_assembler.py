@@ -11,10 +11,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.vector_receiver import VectorReceiver
 from caduceus.hdl.fabric.link_credit import InputCredit
-
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PART_BITS, PARTS
 from caduceus.spec.formats import ACTIVATION_BITS

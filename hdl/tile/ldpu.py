@@ -11,11 +11,11 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
 from caduceus.hdl.common.convert import Fp16ToInt8, Int8ToFp16, Uint12ToFp16
 from caduceus.hdl.common.credit_counter import CreditCounter
 from caduceus.hdl.common.delay import Delay
 from caduceus.hdl.common.fp16 import Fp16Fma
-
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS

@@ -3,9 +3,9 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
-
 from caduceus.spec.fabric import PART_BITS, PARTS
 
 

@@ -5,13 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.vector_receiver import VectorReceiver
 from caduceus.hdl.fabric.link_credit import InputCredit
 from caduceus.hdl.tile.activation_buffer import address_bits, around
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import PartWrite
-
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS

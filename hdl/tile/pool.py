@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.tile.ldpu import value_bits
 
+from caduceus.hdl.tile.ldpu import value_bits
 from caduceus.spec import formats, image_registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS

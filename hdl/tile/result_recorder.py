@@ -3,8 +3,8 @@
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
-from caduceus.hdl.common.axi_stream import AxiStream
 
+from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS
 from caduceus.spec.shipped import shipped_folder

@@ -7,8 +7,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
-from caduceus.hdl.common.axi_stream import AxiStream
 
+from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.spec.chip import Chip
 
 

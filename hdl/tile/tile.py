@@ -14,6 +14,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.array.adc import AdcReadout
 from caduceus.hdl.array.modulator import InputModulator
 from caduceus.hdl.array.pcm_array import PcmArray
@@ -32,7 +33,6 @@ from caduceus.hdl.tile.tile_input import TileInput
 from caduceus.hdl.tile.tile_output import TileOutput
 from caduceus.hdl.tile.tile_registers import TileRegisters
 from caduceus.hdl.tile.tile_rx import TileRx
-
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PART_BITS, STREAM_BITS
 from caduceus.spec.registers import Error

