@@ -19,9 +19,9 @@ from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.host import calibrate, compensate
 from caduceus.host.calibrate import Calibration
 from caduceus.sim.harness_files import TILE_SOURCES
+from caduceus.sim.job import half_periods
 from caduceus.sim.scoreboard import compare
 from caduceus.sim.streamed_tile import PLUSARGS, StreamedTile
-from caduceus.sim.tile_host import half_periods
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError

@@ -14,9 +14,9 @@ from caduceus.data import pictures
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.axi_tile import AxiTile
+from caduceus.sim.job import half_periods
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.sim.streamed_tile import PLUSARGS, StreamedTile
-from caduceus.sim.tile_host import half_periods
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode

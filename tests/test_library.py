@@ -21,7 +21,10 @@ NAMES = [name for name in caduceus.__all__ if not name.startswith("_")]
 @pytest.fixture(scope="module")
 def program():
     network = caduceus.Network.find("resnet_tiny")
-    return caduceus.compile(network, caduceus.Chip.find("tiny"))
+    found = caduceus.compile(network, caduceus.Chip.find("tiny"))
+    # The board of these tests is the golden model: what it loads first would keep a request waiting.
+    caduceus.Golden(found).run(found.sample[:1])
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,7 +34,7 @@ def test_the_example_of_every_public_name_runs(name, program):
         item = getattr(caduceus, name)
         found = doctest.DocTestFinder(recurse=False).find(item, name, globs=names)
         (example,) = (each for each in found if each.name == name)
-        assert len(example.examples) == 3, "three lines"
+        assert 2 <= len(example.examples) <= 3, "a short example"
         runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
         assert runner.run(example).failed == 0
 

@@ -29,12 +29,12 @@ from caduceus.sim.calibration_job import (
     constants_file,
     results_file,
 )
+from caduceus.sim.job import half_periods
 from caduceus.sim.paths import absolute
 from caduceus.sim.published import ZEROS
 from caduceus.sim.run_files import can_be_written, forget, only_run, working_files
 from caduceus.sim.streamed_tile import PLUSARGS
 from caduceus.sim.tile_design import tile_sources
-from caduceus.sim.tile_host import half_periods
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.binary16 import binary16
 from caduceus.spec.chip import Chip

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caduceus.sim.job_file import JobFile
+from caduceus.spec.chip import Chip
 
 VARIABLE = "CADUCEUS_SIM_JOB"
 """Environment variable that names the job's folder to the simulation."""
@@ -79,3 +80,8 @@ def peak_mib() -> float:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 1024
+
+
+def half_periods(chip: Chip) -> tuple[int, int]:
+    """Half a clock period of `sync` and of `mvm`, in ps."""
+    return round(5e5 / chip.clocks.sync_mhz), round(5e5 / chip.clocks.mvm_mhz)

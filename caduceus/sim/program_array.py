@@ -18,6 +18,7 @@ from rich.console import Console
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference.programmer import Programmed, Programmer
 from caduceus.sim import programming_job, runner
+from caduceus.sim.job import half_periods
 from caduceus.sim.paths import absolute
 from caduceus.sim.programming_job import (
     DIAGONALS,
@@ -38,7 +39,6 @@ from caduceus.sim.run_files import can_be_written, forget, only_run, working_fil
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.sim.streamed_tile import PLUSARGS
 from caduceus.sim.tile_design import tile_sources
-from caduceus.sim.tile_host import half_periods
 from caduceus.spec import formats, pcm_state, programming
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError

@@ -111,8 +111,8 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
     """
     from caduceus.sim import runner
     from caduceus.sim.chip_harness import CHIP_ARGUMENTS
+    from caduceus.sim.job import half_periods
     from caduceus.sim.served_job import VARIABLE, ServedJob
-    from caduceus.sim.tile_host import half_periods
 
     chip = Chip.find(description)
     kind = "pins" if divisor else "served"

@@ -19,13 +19,12 @@ from caduceus.sim.comparison import results as results_of
 from caduceus.sim.deploy import deployed
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.sim.inputs import count, one_sequence
-from caduceus.sim.job import Job, Outcome
+from caduceus.sim.job import Job, Outcome, half_periods
 from caduceus.sim.pipeline import Events
 from caduceus.sim.progress import watch
 from caduceus.sim.result import Result, figures
 from caduceus.sim.results import Results
 from caduceus.sim.run_files import only_run
-from caduceus.sim.tile_host import half_periods
 from caduceus.spec import pcm_state, program_image
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError

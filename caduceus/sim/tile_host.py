@@ -4,7 +4,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 from cocotbext.axi import AxiLiteMaster
 
-from caduceus.spec.chip import Chip
 from caduceus.spec.host_port import RegisterPort
 
 RESET_NS = 100
@@ -89,11 +88,6 @@ class EventPort(RegisterPort):
         await self._hand_over("ar")
         data, response = await self._answer("r", "data", "resp")
         return data, response
-
-
-def half_periods(chip: Chip) -> tuple[int, int]:
-    """Half a clock period of `sync` and of `mvm`, in ps."""
-    return round(5e5 / chip.clocks.sync_mhz), round(5e5 / chip.clocks.mvm_mhz)
 
 
 def start_clock(signal: object, half_period_ps: int) -> None:
