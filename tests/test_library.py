@@ -22,7 +22,7 @@ NAMES = [name for name in caduceus.__all__ if not name.startswith("_")]
 def program():
     network = caduceus.Network.find("resnet_tiny")
     found = caduceus.compile(network, caduceus.Chip.find("tiny"))
-    # The board of these tests is the golden model: what it loads first would keep a request waiting.
+    # The board of these tests is golden: what that loads at first would keep a request waiting.
     caduceus.Golden(found).run(found.sample[:1])
     return found
 
