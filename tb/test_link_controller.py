@@ -29,7 +29,9 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="link_controller",
-    covers=("link_controller",),
+    covers=(
+        "link_controller", "link_source", "payload_slice", "preamble_inserter", "route_table",
+    ),
     variants=(
         Variant("units1", {"chip": "tiny", "packets": 300}, ("verilator",)),
         Variant("units1", {"chip": "tiny", "packets": 500}, ("icarus",), regress=True),

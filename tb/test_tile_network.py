@@ -42,6 +42,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="tile_network",
+    covers=("axi_tile", "tile", "ldpu"),
     variants=(
         Variant("tiny", {"chip": "tiny", "network": "fashion_tiny"}),
         Variant("hermes", {"chip": "hermes", "network": "fashion_small"}, regress=True),

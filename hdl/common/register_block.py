@@ -78,7 +78,7 @@ class RegisterBlock(wiring.Component):
     """Decodes addresses, stores, counts, and refuses what the tables in `spec` do not allow.
 
     An access takes two clocks: in the second one memories behind it have answered, and `done` is 1.
-    Errors are those of `caduceus.spec.registers`: no register or word there, a write to what is read only,
+    Errors are those of `spec.registers`: no register or word there, a write to what is read only,
     to what is locked while `locked`, or of a value out of range; what else is refused, the element
     says with `refuse`. An access with an error changes nothing.
 

@@ -1,4 +1,4 @@
-"""A GDPU slice's registers: the block of `caduceus.spec.gdpu_registers`, and what is behind each."""
+"""A GDPU slice's registers: the block of `spec.gdpu_registers`, and what is behind each."""
 
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring

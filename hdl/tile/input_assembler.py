@@ -21,7 +21,7 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class PartWrite(wiring.Signature):
-    """An entry of the table of parts of `rows` rows on its way there, see `caduceus.spec.program.InputPart`.
+    """An entry of the table of parts of `rows` rows on its way there, see `spec.program.InputPart`.
 
     Attributes:
         write: one clock: store the entry.

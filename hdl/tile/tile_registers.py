@@ -1,4 +1,4 @@
-"""The tile's registers: the block of the table in `caduceus.spec.registers`, and what is behind each."""
+"""The tile's registers: the block of the table in `spec.registers`, and what is behind each."""
 
 from collections.abc import Sequence
 
