@@ -2,6 +2,6 @@
 
 import os
 
-from tb import programs
+from caduceus.sim import programs
 
 os.environ["PATH"] = programs.search_path()
