@@ -61,8 +61,8 @@ class Outcome:
     Attributes:
         outputs: int8 [n, vectors of an input, program.output_length]: output pixels of an image, or
             steps of a sequence.
-        tiles: of each computing tile by its number, where asked for; of sequences each result is
-            one step's.
+        tiles: of each computing tile by its number, in the order in which they compute, where asked
+            for; of sequences each result is one step's.
         hidden: int8 [n, steps, units of all slices], after every step; None without slices.
         cell: uint16, binary16 bits, likewise.
     """
@@ -344,7 +344,7 @@ def _joined(traces: Sequence[Mapping[int, TileTrace]], axis: int) -> dict[int, T
             np.concatenate([trace[tile].results for trace in traces], axis=axis),
             np.concatenate([trace[tile].sent for trace in traces], axis=axis),
         )
-        for tile in sorted(traces[0])
+        for tile in traces[0]
     }
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.golden.machine import Machine
-from caduceus.golden.register_program import Written, program_of
-from caduceus.spec import fabric, formats, gdpu_registers, pcm_state, registers
+from caduceus.golden.register_program import program_of
+from caduceus.golden.written import WrittenSlice, WrittenTile
+from caduceus.spec import pcm_state, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.gdpu import LstmState
@@ -21,28 +22,18 @@ from caduceus.spec.packets import framed, unframed
 from caduceus.spec.program import HostStream, Program
 from caduceus.spec.streams import trace
 
-_CLEAR, _START = (gdpu_registers.BY_NAME["CONTROL"].field(n).low for n in ("clear", "start"))
-
-
-def _registers_at(table: dict) -> dict[int, str]:
-    return {register.address: register.name for register in table.values()}
-
 
 class RegisterChip(HostPort):
     """The chip. Bits of a register are not looked at, and nothing is out of range."""
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
-        self._tile_names = _registers_at(registers.BY_NAME)
-        self._slice_names = _registers_at(gdpu_registers.BY_NAME)
         self._forget()
 
     def _forget(self) -> None:
         chip = self._chip
-        self._tiles = [Written(registers.BY_NAME) for _ in range(chip.tiles)]
-        self._slices = [Written(gdpu_registers.BY_NAME) for _ in range(chip.gdpu.slices)]
-        self._hidden = np.zeros((chip.gdpu.slices, chip.gdpu.units), np.int8)
-        self._cell = np.zeros((chip.gdpu.slices, chip.gdpu.units), np.uint16)
+        self._tiles = [WrittenTile(chip) for _ in range(chip.tiles)]
+        self._slices = [WrittenSlice(chip) for _ in range(chip.gdpu.slices)]
         self._left = 0  # steps of the sequence
         self._open = [b""] * len(chip.host.inputs)
         self._came: dict[tuple[int, int], deque[bytes]] = {}
@@ -57,95 +48,52 @@ class RegisterChip(HostPort):
     async def write(self, address: int, value: int) -> int:
         """Write a register, of all tiles in the broadcast window."""
         space, place = divmod(address, registers.TILE_SPACE)
-        tiles, slices = self._chip.tiles, self._chip.gdpu.slices
-        if space <= tiles:
-            wanted = self._tiles if space == tiles else [self._tiles[space]]
-            return max(self._write_tile(tile, place, value) for tile in wanted)
-        number = space - registers.slice_space(tiles, 0)
-        return self._write_slice(number, place, value) if number < slices else SLVERR
+        if space < self._chip.tiles:
+            done = self._write_tile(self._tiles[space], place, value)
+        elif space == self._chip.tiles:
+            done = all([self._write_tile(tile, place, value) for tile in self._tiles])
+        else:
+            part = self._slice(space)
+            done = part is not None and self._write_slice(part, place, value)
+        return OKAY if done else SLVERR
 
-    def _write_tile(self, tile: Written, place: int, value: int) -> int:
+    def _slice(self, space: int) -> WrittenSlice | None:
+        """The slice whose registers are in a space of the chip's addresses, if there is one."""
+        number = space - registers.slice_space(self._chip.tiles, 0)
+        return self._slices[number] if 0 <= number < len(self._slices) else None
+
+    def _write_tile(self, tile: WrittenTile, place: int, value: int) -> bool:
         self._program = None
-        name = self._tile_names.get(place)
+        name = tile.name(place)
         if name == "STATE_FIRST":
             tile.words = [value]
         elif name == "STATE_NEXT":
             tile.words.append(value)
         elif name == "STATE_SELECT":
             if value != pcm_state.WRITTEN:
-                return SLVERR
+                return False
             tile.image, self._vectors = np.array(tile.words, np.uint32), 0
-        elif name is not None:
-            if registers.BY_NAME[name].access == "ro":
-                return SLVERR
-            tile.values[name] = value
-        elif self._is_table(place):
-            tile.tables[place] = value
         else:
-            return SLVERR
-        return OKAY
+            return tile.write(place, value)
+        return True
 
-    def _is_table(self, place: int) -> bool:
-        """Whether there is a word of a table of a tile at an address."""
-        columns = self._chip.array.columns
-        tables = (
-            (registers.PART_BASE, registers.PART_STRIDE, fabric.PARTS, 1),
-            (registers.COLUMN_BASE, registers.COLUMN_STRIDE, columns,
-             len(formats.COLUMN_CONSTANTS)),
-            (registers.ROUTE_BASE, registers.ROUTE_STRIDE, fabric.STREAMS, 2),
-        )  # fmt: skip
-        for base, stride, count, words in tables:
-            entry, offset = divmod(place - base, stride)
-            if 0 <= entry < count and offset % 4 == 0 and offset < 4 * words:
-                return True
-        return False
-
-    def _write_slice(self, number: int, place: int, value: int) -> int:
-        found = self._state_at(number, place)
-        if found is not None:
-            array, unit = found
-            array[unit] = np.array(value).astype(array.dtype)
-            return OKAY
-        name = self._slice_names.get(place)
-        if name is None or gdpu_registers.BY_NAME[name].access == "ro":
-            return SLVERR
-        self._program = None
-        self._slices[number].values[name] = value
-        if name == "CONTROL" and value >> _CLEAR & 1:
-            self._hidden[number], self._cell[number] = 0, 0
-        if name == "CONTROL" and value >> _START & 1:
-            self._left = self._slices[number].values["LENGTH"]
-        return OKAY
-
-    def _state_at(self, number: int, place: int) -> tuple[NDArray, int] | None:
-        """A slice's state at an address: the array, and which unit."""
-        for base, array in (
-            (gdpu_registers.HIDDEN_BASE, self._hidden), (gdpu_registers.CELL_BASE, self._cell)
-        ):  # fmt: skip
-            unit, offset = divmod(place - base, gdpu_registers.STATE_STRIDE)
-            if 0 <= unit < self._chip.gdpu.units and not offset:
-                return array[number], unit
-        return None
+    def _write_slice(self, part: WrittenSlice, place: int, value: int) -> bool:
+        done, name = part.write(place, value), part.name(place)
+        if done and name is not None:  # a state is no part of the program
+            self._program = None
+        if done and name == "CONTROL":
+            if part.get(name, "clear"):
+                part.hidden[:], part.cell[:] = 0, 0
+            if part.get(name, "start"):
+                self._left = part.get("LENGTH")
+        return done
 
     async def read(self, address: int) -> tuple[int, int]:
         """Read a register."""
         space, place = divmod(address, registers.TILE_SPACE)
-        tiles = self._chip.tiles
-        if space < tiles:
-            return self._read_one(self._tiles[space], self._tile_names, place)
-        number = space - registers.slice_space(tiles, 0)
-        if not 0 <= number < self._chip.gdpu.slices:
-            return 0, SLVERR
-        found = self._state_at(number, place)
-        if found is not None:
-            array, unit = found
-            return int(array[unit]) % (1 << 32), OKAY
-        return self._read_one(self._slices[number], self._slice_names, place)
-
-    def _read_one(self, part: Written, names: dict[int, str], place: int) -> tuple[int, int]:
-        if place in names:
-            return part.values[names[place]], OKAY
-        return (part.tables.get(place, 0), OKAY) if self._is_table(place) else (0, SLVERR)
+        part = self._tiles[space] if space < self._chip.tiles else self._slice(space)
+        value = None if part is None else part.read(place)
+        return (0, SLVERR) if value is None else (value, OKAY)
 
     async def send(self, port: int, data: bytes, last: bool) -> int:
         """Take everything; a packet that makes vectors complete has them computed."""
@@ -199,18 +147,15 @@ class RegisterChip(HostPort):
             images = x.reshape(-1, program.input_pixels, program.input_length)
             found = self._machine.run(images, first=first // program.input_pixels)
             return found.outputs.reshape(-1, program.output_length)
-        units = [(each.slice, each.config.units) for each in program.slices]
-        before = LstmState(
-            *(
-                np.concatenate([array[number, :count] for number, count in units])[np.newaxis]
-                for array in (self._hidden, self._cell)
-            )
-        )
+        parts = [(self._slices[each.slice], each.config.units) for each in program.slices]
+        hidden = np.concatenate([part.hidden[:count] for part, count in parts])
+        cell = np.concatenate([part.cell[:count] for part, count in parts])
+        before = LstmState(hidden[np.newaxis], cell[np.newaxis])
         found = self._machine.run(x[np.newaxis], initial=before, first=first)
         start = 0
-        for number, count in units:
-            self._hidden[number, :count] = found.state.hidden[0, start : start + count]
-            self._cell[number, :count] = found.state.cell[0, start : start + count]
+        for part, count in parts:
+            part.hidden[:count] = found.state.hidden[0, start : start + count]
+            part.cell[:count] = found.state.cell[0, start : start + count]
             start += count
         return found.outputs[0]
 

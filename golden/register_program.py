@@ -1,11 +1,12 @@
 """What a host wrote to a chip's registers, put together again to a program and its devices."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caduceus.golden.written import WrittenSlice, WrittenTile
 from caduceus.spec import fabric, formats, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -27,42 +28,14 @@ from caduceus.spec.program import (
     chip_digest,
 )
 from caduceus.spec.program_codes import computing
-from caduceus.spec.register import Register
 
 _NAME = "written"
 
 
-@dataclass
-class Written:
-    """What was written to a tile or slice.
-
-    Attributes:
-        registers: of its kind, by name.
-        values: of its registers, by name.
-        tables: words of its tables, by address.
-        words: of the PCM state that is being written; `image`: of the one that was loaded.
-    """
-
-    registers: Mapping[str, Register]
-    values: dict[str, int] = field(init=False)
-    tables: dict[int, int] = field(default_factory=dict)
-    words: list[int] = field(default_factory=list)
-    image: NDArray[np.uint32] | None = None
-
-    def __post_init__(self) -> None:
-        self.values = {name: register.reset for name, register in self.registers.items()}
-
-    def get(self, register: str, key: str = "value") -> int:
-        """A field of a register."""
-        part = self.registers[register].field(key)
-        value = self.values[register] >> part.low & (1 << part.width) - 1
-        return value - (1 << part.width) if part.signed and value >> part.width - 1 else value
-
-
 def program_of(
     chip: Chip,
-    tiles: Sequence[Written],
-    slices: Sequence[Written],
+    tiles: Sequence[WrittenTile],
+    slices: Sequence[WrittenSlice],
     inputs: tuple[HostStream, ...],
 ) -> tuple[Program, PcmState]:
     """The program that gets `inputs`, and the devices of its computing tiles.
@@ -81,7 +54,7 @@ def program_of(
             stream = None if config is None else tile.get("TX_STREAM")
             found.append(TileProgram(number, routes, config, codes, stream))
     sequence = [
-        _slice(chip, number, each)
+        _slice(number, each)
         for number, each in enumerate(slices)
         if each.get("MODE", "north") or each.get("MODE", "south")
     ]
@@ -113,14 +86,11 @@ def program_of(
     return program, _state(chip, [tiles[tile.tile].image for tile in computing(program)])
 
 
-def _routes(chip: Chip, tile: Written) -> tuple[Route, ...]:
+def _routes(chip: Chip, tile: WrittenTile) -> tuple[Route, ...]:
     names = fabric.sinks(chip)
     found = []
-    for stream in range(fabric.STREAMS):
-        address = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
-        mask = tile.tables.get(address, 0)
+    for stream, (mask, second) in enumerate(tile.tables[registers.ROUTE_TABLE].tolist()):
         if mask:
-            second = tile.tables.get(address + 4, 0)
             start, length, part = (
                 second >> each.low & (1 << each.width) - 1 for each in registers.ROUTE_FIELDS
             )
@@ -129,24 +99,14 @@ def _routes(chip: Chip, tile: Written) -> tuple[Route, ...]:
     return tuple(found)
 
 
-def _config(chip: Chip, tile: Written) -> TileConfig:
-    mode = {each.name: bool(tile.get("MODE", each.name)) for each in tile.registers["MODE"].fields}
+def _config(chip: Chip, tile: WrittenTile) -> TileConfig:
+    mode = tile.flags("MODE")
     four_phase = mode.pop("four_phase")
     columns = tile.get("COLUMNS")
-    constants = np.array(
-        [
-            [
-                tile.tables.get(registers.column_address(column, each.name), each.reset)
-                for each in sorted(formats.COLUMN_CONSTANTS, key=lambda each: each.index)
-            ]
-            for column in range(columns)
-        ],
-        np.uint16,
-    )
     parts = []
     for number in range(tile.get("PARTS") if tile.get("PARTS") > 1 else 0):
-        word = tile.tables.get(registers.PART_BASE + number * registers.PART_STRIDE)
-        if word is None:
+        word = int(tile.tables[registers.PART_TABLE][number, 0])
+        if not word:
             raise UserError(f"part {number} of {tile.get('PARTS')} was not written")
         parts.append(InputPart(word & 0xFFFF, word >> 16))
     number = tile.get("POOL", "kind")
@@ -175,7 +135,7 @@ def _config(chip: Chip, tile: Written) -> TileConfig:
         read_mode=ReadMode.FOUR_PHASE if four_phase else ReadMode.ONE_PHASE,
         rows=tile.get("ROWS"),
         columns=columns,
-        constants=constants,
+        constants=tile.tables[registers.COLUMN_TABLE][:columns].copy(),
         rx_scale=tile.get("RX_SCALE"),
         parts=tuple(parts),
         window=window,
@@ -185,7 +145,7 @@ def _config(chip: Chip, tile: Written) -> TileConfig:
     )
 
 
-def _slice(chip: Chip, number: int, each: Written) -> SliceProgram:
+def _slice(number: int, each: WrittenSlice) -> SliceProgram:
     config = GdpuConfig(
         units=each.get("UNITS"),
         input_scale=tuple(each.get(f"INPUT_SCALE_{gate.upper()}") for gate in GATES),

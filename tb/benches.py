@@ -5,6 +5,7 @@ how the design under test is made. `discover` finds them all; `tests/test_rtl.py
 
     BENCH = Bench(
         name="adc",
+        covers=("adc.sv",),
         variants=(
             Variant("tiny", {"columns": 16}),
             Variant("hermes", {"columns": 256}, simulators=("verilator",), regress=True),
@@ -86,12 +87,16 @@ class Bench:
 
     Attributes:
         name: the cocotb tests are in `tb/test_<name>.py`.
+        covers: the components that it is there to check: files of `hdl/`, Python modules without
+            their suffix. Beside its own block that is glue that no other bench has for itself.
+            Every component is covered by some bench; `tests/test_covers.py` looks at both.
         variants: its configurations.
         prepare: writes what `variant` needs into `folder` (which exists) and says what it wrote.
         simulators: where variants run that do not say otherwise.
     """
 
     name: str
+    covers: tuple[str, ...]
     variants: tuple[Variant, ...]
     prepare: Callable[[Variant, Path], Design]
     simulators: tuple[str, ...] = runner.SIMULATORS

@@ -143,7 +143,7 @@ class ChipBench(AxiChip):
 
     async def route(self, tile: int, stream: int, sink: str, length: int) -> None:
         """Have a tile take `length` bytes of the packets of a stream."""
-        entry = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
+        entry = registers.ROUTE_TABLE.address(stream)
         mask = 1 << fabric.sinks(self.chip).index(sink)
         for at, value in ((entry + 4, registers.route_word(0, length, 0)), (entry, mask)):
             assert await self.host.tiles[tile].port.write(at, value) == OKAY

@@ -7,6 +7,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from amaranth.hdl import Shape
+from amaranth.lib import data
 from cocotb.triggers import FallingEdge, RisingEdge, with_timeout
 from numpy.typing import ArrayLike, NDArray
 
@@ -198,13 +199,17 @@ class Session:
         self.compared += compare(np.atleast_1d(expected), np.atleast_1d(got), describe).compared
 
 
+def fields(layout: data.StructLayout, words: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Values of every field of words of that layout, each of the words' shape."""
+    found = {}
+    for name, field in layout:
+        shape = Shape.cast(field.shape)
+        value = words >> field.offset & (1 << shape.width) - 1
+        found[name] = value - ((value >> shape.width - 1) << shape.width) * shape.signed
+    return found
+
+
 def unpacked(words: NDArray[np.int64]) -> Programmed:
     """Fields of results, [lines] each."""
-    fields = {}
-    for name, field in RESULT:
-        width = Shape.cast(field.shape).width
-        value = words >> field.offset & (1 << width) - 1
-        if Shape.cast(field.shape).signed:
-            value -= (value >> width - 1) << width
-        fields[name] = value
-    return Programmed(**{**fields, "within": fields["within"].astype(bool)})
+    found = fields(RESULT, words)
+    return Programmed(**{**found, "within": found["within"].astype(bool)})

@@ -10,7 +10,7 @@ from cocotb.triggers import RisingEdge, Timer
 from caduceus.hdl.array import programmer
 from caduceus.hdl.tile import gather_config, pool
 from caduceus.spec import fabric, formats
-from caduceus.spec.programming_registers import TARGET_BASE
+from caduceus.spec.programming_registers import TARGET_TABLE
 from caduceus.spec.registers import BY_NAME
 from tb import benches
 from tb.chips import sized
@@ -187,7 +187,7 @@ class Testbed:
 
     def _check_order(self, address: int, data: int) -> None:
         """The programmer is told of this write if it is a target's, and then of one of PROGRAM."""
-        dut, line = self.dut, self.model.line(address, TARGET_BASE)
+        dut, line = self.dut, self.model.line(address, TARGET_TABLE)
         assert bool(dut.order_target_write.value) == (line is not None), "target_write is wrong"
         if line is not None:
             told = int(dut.order_target_line.value), dut.order_target.value.to_signed()

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from caduceus.spec import fabric, formats, programming, programming_registers, registers
+from caduceus.spec import fabric, formats, programming, registers
 from caduceus.spec.chip import Chip
-from caduceus.spec.programming_registers import RESULT_BASE, RESULT_FIELDS, TARGET_BASE
-from caduceus.spec.register import Register
+from caduceus.spec.programming_registers import RESULT_FIELDS, RESULT_TABLE, TARGET_TABLE
+from caduceus.spec.register import Register, RegisterTable
 from caduceus.spec.registers import REGISTERS
 
 
@@ -75,26 +75,26 @@ class Model:
     def constant(self, address: int) -> tuple[int, int] | None:
         """Column and index of the constant at `address`, if there is one."""
         for column in range(self.chip.array.columns):
-            base = registers.COLUMN_BASE + column * registers.COLUMN_STRIDE
+            base = registers.COLUMN_TABLE.base + column * registers.COLUMN_TABLE.stride
             if base <= address < base + 4 * len(formats.COLUMN_CONSTANTS) and not address % 4:
                 return column, (address - base) // 4
         return None
 
     def route(self, address: int) -> RouteWord | None:
         """The word of the route table at `address`, if there is one."""
-        stream, offset = divmod(address - registers.ROUTE_BASE, registers.ROUTE_STRIDE)
+        stream, offset = divmod(address - registers.ROUTE_TABLE.base, registers.ROUTE_TABLE.stride)
         if 0 <= stream < fabric.STREAMS and offset in (0, 4):
             return RouteWord(stream, offset == 4)
         return None
 
     def part(self, address: int) -> int | None:
         """The number of the part whose entry is at `address`, if there is one."""
-        part, offset = divmod(address - registers.PART_BASE, registers.PART_STRIDE)
+        part, offset = divmod(address - registers.PART_TABLE.base, registers.PART_TABLE.stride)
         return part if 0 <= part < fabric.PARTS and not offset else None
 
-    def line(self, address: int, base: int) -> int | None:
-        """The line whose word of the table at `base` is at `address`, if there is one."""
-        line, offset = divmod(address - base, programming_registers.LINE_STRIDE)
+    def line(self, address: int, table: RegisterTable) -> int | None:
+        """The line whose word of a table of lines is at `address`, if there is one."""
+        line, offset = divmod(address - table.base, table.stride)
         return line if 0 <= line < programming.lines(self.chip) and not offset else None
 
     def register(self, address: int) -> Register | None:
@@ -107,9 +107,9 @@ class Model:
             return writes and self.locks
         if self.part(address) is not None:
             return writes and (self.locks or not self._has_rows(data & 0xFFFF, data >> 16))
-        if self.line(address, TARGET_BASE) is not None:
+        if self.line(address, TARGET_TABLE) is not None:
             return writes and (self.locks or abs(signed(data)) > programming.TARGET_MAX)
-        if self.line(address, RESULT_BASE) is not None:
+        if self.line(address, RESULT_TABLE) is not None:
             return writes
         register = self.register(address)
         if register is None:
@@ -144,10 +144,10 @@ class Model:
         constant = self.constant(address)
         if constant:
             return self.constants.get(constant, 0)
-        result = self.line(address, RESULT_BASE)
+        result = self.line(address, RESULT_TABLE)
         if result is not None:
             return result_word(result_of(result))
-        targets = self.line(address, TARGET_BASE) is not None
+        targets = self.line(address, TARGET_TABLE) is not None
         if self.route(address) or self.part(address) is not None or targets:
             return 0
         name = self.register(address).name

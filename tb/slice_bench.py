@@ -11,14 +11,13 @@ from cocotb.triggers import ClockCycles, RisingEdge, Timer
 from numpy.typing import NDArray
 
 from caduceus.golden.reference import gdpu
-from caduceus.hdl.common.axi_lite import RESP_OKAY, RESP_SLVERR
 from caduceus.host.slice import SliceHost
 from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats, packets
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import NORTH, SOUTH
 from caduceus.spec.gdpu_registers import BY_NAME
-from caduceus.spec.host_port import RegisterPort
+from caduceus.spec.host_port import OKAY, SLVERR, RegisterPort
 from caduceus.spec.program import GdpuConfig, SliceProgram
 from tb import benches
 from tb.chips import sized
@@ -47,11 +46,11 @@ class _Port(RegisterPort):
 
     async def write(self, address: int, value: int) -> int:
         _, refused = await self._bench.access(True, address, value)
-        return RESP_SLVERR if refused else RESP_OKAY
+        return SLVERR if refused else OKAY
 
     async def read(self, address: int) -> tuple[int, int]:
         value, refused = await self._bench.access(False, address)
-        return value, RESP_SLVERR if refused else RESP_OKAY
+        return value, SLVERR if refused else OKAY
 
 
 def bytes_of(values: NDArray[np.int8]) -> list[int]:

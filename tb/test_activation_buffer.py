@@ -25,6 +25,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="activation_buffer",
+    covers=("activation_buffer",),
     variants=(
         Variant("tiny", {"chip": "tiny", "activation": 64, "clocks": 3000}),
         Variant("bank1", {"chip": "tiny", "activation": 17, "gather": 1, "clocks": 1000},

@@ -39,6 +39,7 @@ def _sizes(columns: int, lanes: int, phase_limit: int, mvms: int = 50) -> dict:
 
 BENCH = Bench(
     name="adc",
+    covers=("adc.sv",),
     variants=(
         Variant("tiny", _sizes(16, 1, 422)),
         # A last draw of noise that is cut short, and counters that fill up in one conversion.

@@ -28,6 +28,7 @@ def _parameters(requesters: int, resources: int, clocks: int) -> dict[str, int]:
 
 BENCH = Bench(
     name="arbiter",
+    covers=("arbiter",),
     variants=(
         Variant("one", _parameters(1, 1, 500), regress=("verilator",)),
         Variant("tiny", _parameters(3, 2, 2000)),

@@ -36,6 +36,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="axi_lite",
+    covers=("axi_lite",),
     variants=(
         Variant("bridge", {"accesses": 300}),
         Variant("long", {"accesses": 20_000}, ("verilator",), regress=True),

@@ -43,6 +43,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="calibration",
+    covers=("axi_tile", "tile"),
     variants=(
         Variant("tiny", {"chip": "tiny"}, ("verilator",)),
         # The smallest array there can be: what is compared with golden are the procedures.

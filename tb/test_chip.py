@@ -11,6 +11,7 @@ from caduceus.compiler.network import compile_network
 from caduceus.sim.scoreboard import Mismatch, compare
 from caduceus.spec import fabric, gdpu_registers, pcm_state, registers
 from caduceus.spec.formats import COLUMN_CONSTANTS, DEVICE_BITS, FP16_BITS, ReadMode
+from caduceus.spec.host_port import SLVERR
 from caduceus.spec.network import Network
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import device_codes
@@ -31,6 +32,7 @@ _WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 2, "columns": 12, "gdpu
 
 BENCH = Bench(
     name="chip",
+    covers=("chip", "chip_tile", "clock_gate.sv"),
     variants=(
         Variant("tiny", {**_TINY, "programs": 3}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",), regress=True),
@@ -39,7 +41,6 @@ BENCH = Bench(
     ),
     prepare=design,
 )
-SLVERR = 2
 LONG, TO_RX = 123, 124
 """Streams of which a tile's INPUT takes more than a vector, and its RX one it does not need."""
 VECTORS, HELD_UP = 50, 3000
@@ -97,11 +98,11 @@ async def bad_addresses(dut: object) -> None:
     await bench.host.everyone.write("ROWS", 3)
     nowhere = [
         registers.REGISTERS[-1].address + 4,
-        registers.COLUMN_BASE + columns * registers.COLUMN_STRIDE,
-        registers.COLUMN_BASE + len(COLUMN_CONSTANTS) * 4,
-        registers.ROUTE_BASE + fabric.STREAMS * registers.ROUTE_STRIDE,
+        registers.COLUMN_TABLE.address(columns),
+        registers.COLUMN_TABLE.address(0, len(COLUMN_CONSTANTS)),
+        registers.ROUTE_TABLE.address(fabric.STREAMS),
         *(BY_NAME["ROWS"].address + byte for byte in (1, 2, 3)),
-        registers.ROUTE_BASE + 2,
+        registers.ROUTE_TABLE.base + 2,
         space - 4,
     ]
     rows = BY_NAME["ROWS"].address
@@ -111,7 +112,7 @@ async def bad_addresses(dut: object) -> None:
     addresses = [tile * space + address for tile in range(tiles + 1) for address in nowhere]
     addresses += [tile * space + rows for tile in beyond]
     addresses += [
-        registers.slice_space(tiles, number) * space + gdpu_registers.HIDDEN_BASE - 4
+        registers.slice_space(tiles, number) * space + gdpu_registers.HIDDEN_TABLE.base - 4
         for number in range(slices)
     ]
     for address in addresses:
@@ -147,7 +148,7 @@ async def broadcast(dut: object) -> None:
     # gets it twice. What leads over the edge is swallowed. Both ways wait for each other at tile 3,
     # so the packet is one that buffers hold.
     mask = sum(1 << fabric.sinks(bench.chip).index(sink) for sink in ("east_1", "south_1", "host"))
-    entry = registers.ROUTE_BASE + 99 * registers.ROUTE_STRIDE
+    entry = registers.ROUTE_TABLE.address(99)
     for at, value in ((entry + 4, 0), (entry, mask)):
         assert await host.everyone.port.write(at, value) == 0
     payload = random.integers(-128, 128, 1, dtype=np.int8)
@@ -182,7 +183,7 @@ async def bad_packets(dut: object) -> None:
     )  # fmt: skip
     results = 0
     for error, stream, length in bad:
-        name = f"bit {error}, stream {stream}, {length} values"
+        name = f"{error.name}, stream {stream}, {length} values"
         sent = random.integers(-127, 128, length, dtype=np.int8)
         bench.send(work, {1})
         bench.send_packet(0, stream, sent)
@@ -190,10 +191,10 @@ async def bad_packets(dut: object) -> None:
         await bench.inputs[0].wait()
         await bench.until_asleep()
         assert int(dut.error.value) == 1, name
-        assert await bench.host.errors() == {0: 1 << error}, name
+        assert await bench.host.errors() == {0: error}, name
         if error in (Error.STREAM_UNKNOWN, Error.PACKET_EMPTY, Error.PACKET_LONG):
             assert await tile.read("ERROR_STREAM") == stream, name
-        await tile.write("ERROR", 1 << error)
+        await tile.write("ERROR", error)
         await ClockCycles(dut.aclk, 2)
         assert int(dut.error.value) == 0, name
         reads = await bench.host.tiles[1].read("MVMS") - len(work.x)
@@ -240,7 +241,7 @@ async def a_bad_packet_in_a_chain(dut: object) -> None:
     compare(expected, got, place("a chain"))
     await bench.until_asleep()
     # A slice is cut out of what is longer.
-    assert set((await bench.host.errors()).values()) == {1 << Error.INPUT_SHORT}
+    assert set((await bench.host.errors()).values()) == {Error.INPUT_SHORT}
 
 
 @cocotb.test()
@@ -377,5 +378,5 @@ async def gdpu_slices(dut: object) -> None:
         await check_slice(bench, random, number)
         assert int(dut.slices_error.value) >> number == 1, "not told of an unexpected packet"
     assert int(dut.error.value) == 0
-    errors = {f"slice {n}": 1 << gdpu_registers.Error.INPUT_UNEXPECTED for n in range(number + 1)}
+    errors = {f"slice {n}": gdpu_registers.Error.INPUT_UNEXPECTED for n in range(number + 1)}
     assert await bench.host.errors() == errors

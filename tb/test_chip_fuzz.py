@@ -56,6 +56,7 @@ _UNITS = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes":
 
 BENCH = Bench(
     name="chip_fuzz",
+    covers=("chip", "chip_tile"),
     variants=(
         _variant("tiny", 1_000, chip="tiny"),
         _variant("grid_units4", 1_000, regress=True, **_UNITS),

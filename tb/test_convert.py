@@ -29,6 +29,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="convert",
+    covers=("convert",),
     variants=tuple(Variant(name, {"block": name}) for name in BLOCKS),
     prepare=_prepare,
 )

@@ -23,6 +23,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="credit_counter",
+    covers=("credit_counter",),
     variants=(
         Variant("limit1", {"limit": 1, "clocks": 1000}, regress=("verilator",)),
         Variant("limit5", {"limit": 5, "clocks": 2000}),

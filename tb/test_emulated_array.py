@@ -43,6 +43,13 @@ def _sizes(*args: int, at_once: int, **more: int) -> dict:
 
 BENCH = Bench(
     name="emulated_array",
+    covers=(
+        "emulated_array",
+        "emulated_adc",
+        "emulated_charge",
+        "emulated_image",
+        "emulated_noise",
+    ),
     variants=(
         Variant("tiny", _sizes(16, 16, 1, at_once=4), regress=("icarus",)),
         Variant(

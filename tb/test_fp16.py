@@ -32,6 +32,7 @@ def _variant(copies: int, triples: int, negate: bool = False, every: int = 1) ->
 
 BENCH = Bench(
     name="fp16",
+    covers=("fp16",),
     variants=(
         Variant("plain", _variant(copies=16, triples=40_000), ("verilator",)),
         Variant("negated", _variant(negate=True, copies=16, triples=40_000), ("verilator",)),

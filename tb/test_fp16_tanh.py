@@ -26,6 +26,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="fp16_tanh",
+    covers=("fp16_tanh",),
     variants=(
         Variant("every_value", {"copies": 4, "every": 1}, ("verilator",)),
         Variant("some_values", {"copies": 2, "every": 61}, ("icarus",)),

@@ -27,6 +27,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="gather",
+    covers=("gather",),
     variants=(
         Variant("tiny", {"chip": "tiny", "jobs": 4}),
         Variant("gather1", {"chip": "tiny", "gather": 1, "jobs": 2}, ("verilator",)),

@@ -37,6 +37,7 @@ def _lanes(lanes: int, units: int) -> dict[str, Any]:
 
 BENCH = Bench(
     name="gdpu",
+    covers=("gdpu", "state_memory"),
     variants=(
         Variant("tiny", {"chip": "tiny", "steps": 6}, ("icarus",)),
         Variant("lanes2", _lanes(2, 3), ("icarus",)),

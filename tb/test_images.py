@@ -52,6 +52,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="images",
+    covers=("chip", "tile"),
     variants=(
         Variant("tiny", {**_TINY, "networks": 3}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "networks": 1}, simulators=("icarus",), regress=True),

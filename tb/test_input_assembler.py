@@ -23,6 +23,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="input_assembler",
+    covers=("input_assembler",),
     variants=(
         Variant("tiny", {"chip": "tiny", "packets": 300}),
         Variant("units4", {"chip": "tiny", "rows": 80, "lanes": 4, "packets": 300}, ("icarus",)),

@@ -33,6 +33,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="ldpu",
+    covers=("ldpu",),
     variants=(
         Variant("tiny", {"chip": "tiny", "groups": 200}),
         Variant("lanes2", {"chip": "tiny", "rows": 20, "columns": 20, "lanes": 2, "groups": 120},

@@ -24,6 +24,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="link_buffer",
+    covers=("link_buffer",),
     variants=(
         Variant("units1", {"units": 1, "user": 0, "beats": 3000}, regress=("verilator",)),
         Variant("units4", {"units": 4, "user": 3, "beats": 3000}),

@@ -29,6 +29,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="link_controller",
+    covers=("link_controller",),
     variants=(
         Variant("units1", {"chip": "tiny", "packets": 300}, ("verilator",)),
         Variant("units1", {"chip": "tiny", "packets": 500}, ("icarus",), regress=True),

@@ -66,6 +66,7 @@ def _parameters(giver: str, taker: str, tokens: int) -> dict[str, Any]:
 
 BENCH = Bench(
     name="mailbox",
+    covers=("mailbox",),
     variants=(
         Variant("to_mvm", _parameters("sync", "mvm", tokens=400)),
         Variant("to_sync", _parameters("mvm", "sync", tokens=400), ("icarus",)),

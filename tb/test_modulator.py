@@ -33,6 +33,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="modulator",
+    covers=("modulator",),
     variants=(
         Variant("tiny", {"chip": "tiny", "vectors": 3}),
         Variant("units2", {"chip": "tiny", "rows": 20, "lanes": 2, "columns": 20, "vectors": 1,

@@ -23,7 +23,12 @@ def _prepare(variant: Variant, folder: Path) -> Design:
     return Design([write(PacketGate(UNITS), "gate", folder / "gate.v")], "gate")
 
 
-BENCH = Bench(name="packet_gate", variants=(Variant("units2", {"packets": 400}),), prepare=_prepare)
+BENCH = Bench(
+    name="packet_gate",
+    covers=("packet_gate",),
+    variants=(Variant("units2", {"packets": 400}),),
+    prepare=_prepare,
+)
 
 
 class Testbed(OneStream):

@@ -35,6 +35,7 @@ def _sizes(rows: int, columns: int, lanes: int, heads: int, pulses: int = 60) ->
 
 BENCH = Bench(
     name="pcm_devices",
+    covers=("pcm_devices.sv",),
     variants=(
         Variant("tiny", _sizes(16, 16, 1, heads=4)),
         Variant("wide", _sizes(6, 36, 2, heads=4), regress=("verilator",)),

@@ -40,6 +40,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="pool",
+    covers=("pool",),
     variants=(
         Variant("tiny", {"chip": "tiny", "jobs": 30}),
         Variant("lanes4", {"chip": "tiny", "lanes": 4, "pool": 16, "jobs": 30}, ("icarus",)),

@@ -47,6 +47,7 @@ def _sizes(
 
 BENCH = Bench(
     name="programmer",
+    covers=("programmer", "programming", "line_walk", "pcm_array"),
     variants=(
         # A head for every line.
         Variant("tiny", _sizes(16, 16)),

@@ -25,6 +25,7 @@ def _prepare(_variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="pulse_sequencer",
+    covers=("pulse_sequencer",),
     variants=tuple(
         Variant(ratio, {"clocks": ratio}, regress=() if ratio == "hermes" else ("verilator",))
         for ratio in clocks.RATIOS

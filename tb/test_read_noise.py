@@ -43,6 +43,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="read_noise",
+    covers=("read_noise.sv",),
     variants=(Variant("plain", {"draws": 500}), Variant("long", {"draws": 50_000}, regress=True)),
     prepare=_prepare,
 )

@@ -52,6 +52,7 @@ _PLACE = re.compile(
 
 BENCH = Bench(
     name="recurrent",
+    covers=("chip", "gdpu_slice"),
     variants=(
         Variant("tiny", {**_TINY, "networks": 3, "text": 6}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "networks": 1, "text": 3}, simulators=("icarus",), regress=True),

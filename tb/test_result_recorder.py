@@ -37,6 +37,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="result_recorder",
+    covers=("result_recorder", "result_recorder.sv"),
     variants=(
         Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",), regress=True),
         Variant("wide", {**_WIDE, "programs": 3}, simulators=("verilator",)),

@@ -24,6 +24,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="rx_buffer",
+    covers=("rx_buffer",),
     variants=(
         Variant("units1", {"chip": "tiny", "rx": 24, "beats": 2000}),
         Variant("units16", {"chip": "tiny", "lanes": 16, "gather": 16, "rx": 16, "beats": 2000},

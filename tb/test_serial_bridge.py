@@ -46,6 +46,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="serial_bridge",
+    covers=("serial_bridge",),
     variants=(
         Variant("tiny", {"chip": "tiny", "requests": 70}, regress=("verilator",)),
         Variant("wide", {"chip": "tiny", "lanes": 4, "requests": 70}, ("verilator",)),

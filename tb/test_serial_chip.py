@@ -52,6 +52,7 @@ def design(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="serial_chip",
+    covers=("serial_chip",),
     variants=(
         Variant("tiny", {"chip": "tiny", "vectors": 4}, ("verilator",)),
         Variant("tiny", {"chip": "tiny", "vectors": 0}, ("icarus",)),
@@ -99,7 +100,7 @@ async def registers_over_pins(dut: Any, share: float) -> None:
         address = registers.column_address(0, "scale")
         for _ in range(2):
             assert finish(port.read(BY_NAME["ID"].address)) == (registers.ID, OKAY)
-            step = registers.COLUMN_STRIDE
+            step = registers.COLUMN_TABLE.stride
             assert finish(port.write_words(address, values, step)) == OKAY
             assert finish(port.read_words(address, columns, step)) == (values, OKAY)
             assert finish(port.write(BY_NAME["ID"].address, 1)) == SLVERR

@@ -51,6 +51,7 @@ class BothEnds(Component):
 
 BENCH = Bench(
     name="serial_link",
+    covers=("serial_link",),
     variants=(
         Variant("short", {"frames": 60}),
         Variant("long", {"frames": 2000}, ("verilator",), regress=True),

@@ -19,12 +19,7 @@ from caduceus.sim.tile_host import reset
 from caduceus.spec import programming
 from caduceus.spec.formats import DEVICES, ReadMode
 from caduceus.spec.programming import Procedure
-from caduceus.spec.programming_registers import (
-    LINE_STRIDE,
-    TARGET_BASE,
-    procedure_word,
-    program_word,
-)
+from caduceus.spec.programming_registers import TARGET_TABLE, procedure_word, program_word
 from caduceus.spec.registers import BY_NAME
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -65,6 +60,7 @@ def _variant(
 
 BENCH = Bench(
     name="tile_programming",
+    covers=("tile", "programming", "clock_gate.sv"),
     variants=(
         _variant("tiny", diagonals=8),
         _variant("tiny_icarus", simulators=("icarus",), diagonals=2, resets=1),
@@ -172,7 +168,7 @@ async def locked_while_programming(dut: object) -> None:
     bed.bench.send(work)
     for name in ("PROGRAM", "PROCEDURE", "MODE", "ROWS", "STATE_SELECT", "REFERENCE"):
         assert await port.write(BY_NAME[name].address, 1) == REFUSED, name
-    assert await port.write(TARGET_BASE, 1) == REFUSED
+    assert await port.write(TARGET_TABLE.base, 1) == REFUSED
     assert await bed.bench.host.read("VECTORS_IN") == 0, "a vector was accepted"
     assert await bed.bench.host.read("STATUS") & 0b1001 == 0b1001
     expected = bed.golden.program(1, targets, Procedure(1))
@@ -202,8 +198,8 @@ async def what_there_is_not(dut: object) -> None:
     for word in (program_word(last + 1, 1), program_word(0, 3), program_word(0xFFFF, 0)):
         assert await port.write(program, word) == REFUSED, f"{word:#x}"
     for target in (programming.TARGET_MAX + 1, -programming.TARGET_MAX - 1, 1 << 31, 1 << 9):
-        assert await port.write(TARGET_BASE, target % (1 << 32)) == REFUSED, target
-    assert await port.write(TARGET_BASE + lines * LINE_STRIDE, 0) == REFUSED
+        assert await port.write(TARGET_TABLE.base, target % (1 << 32)) == REFUSED, target
+    assert await port.write(TARGET_TABLE.address(lines), 0) == REFUSED
     assert await bed.bench.host.read("PULSES") == 0
     targets = random_targets(bed.random, bed.chip, programming.TARGET_MAX)
     targets[[0, -1]] = programming.TARGET_MAX, -programming.TARGET_MAX

@@ -24,6 +24,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="tile_registers",
+    covers=("tile_registers", "register_block"),
     variants=(
         Variant("tiny", {"chip": "tiny", "accesses": 1000, "stride": 16}),
         Variant("lanes2", {"chip": "tiny", "rows": 12, "columns": 20, "lanes": 2, "accesses": 400,
@@ -135,7 +136,7 @@ async def every_route(dut: Any) -> None:
     last = fabric.STREAMS - 1
 
     async def enter(stream: int, second: int, first: int) -> None:
-        address = registers.ROUTE_BASE + stream * registers.ROUTE_STRIDE
+        address = registers.ROUTE_TABLE.address(stream)
         await bed.access(True, address + 4, second)
         await bed.access(False, address)
         await bed.access(True, address, first)
@@ -149,7 +150,7 @@ async def every_route(dut: Any) -> None:
     for bit in range(32):
         await enter(0, 1 << bit, 1 << bit)
     for mask_only in range(4):  # the slice of the entry before stays
-        await bed.access(True, registers.ROUTE_BASE, mask_only)
+        await bed.access(True, registers.ROUTE_TABLE.base, mask_only)
     bed.rates["busy"] = 1.0
     await bed.idle(1)
     entered, refused = bed.seen["routes"], bed.seen["refused"]
@@ -159,7 +160,7 @@ async def every_route(dut: Any) -> None:
     assert bed.seen["refused"] == refused + 6
     bed.rates["busy"] = 0.0
     await bed.idle(1)
-    for address in (registers.ROUTE_BASE - 4, registers.ROUTE_BASE + 8 * fabric.STREAMS):
+    for address in (registers.ROUTE_TABLE.base - 4, registers.ROUTE_TABLE.address(fabric.STREAMS)):
         await bed.access(True, address, WORD)
         await bed.access(False, address)
     assert bed.seen["refused"] == refused + 10
@@ -178,7 +179,7 @@ async def every_part(dut: Any) -> None:
         await bed.idle(1)
         before = bed.seen["parts"]
         for part in bed.random.permutation(fabric.PARTS).tolist():
-            address = registers.PART_BASE + part * registers.PART_STRIDE
+            address = registers.PART_TABLE.address(part)
             for start, length in words:
                 await bed.access(True, address, length << 16 | start)
             await bed.access(False, address)
@@ -193,7 +194,6 @@ async def every_target_and_result(dut: Any) -> None:
     await bed.start()
     chip, most = bed.model.chip, programming.TARGET_MAX
     last = programming.diagonals(chip) - 1
-    stride = programming_registers.LINE_STRIDE
     orders = [
         programming_registers.program_word(d, n, 2) for d in (0, last, last + 1) for n in range(4)
     ]
@@ -211,11 +211,11 @@ async def every_target_and_result(dut: Any) -> None:
                 1 << 31,
                 int(bed.random.integers(256)),
             ):
-                address = programming_registers.TARGET_BASE + line * stride
+                address = programming_registers.TARGET_TABLE.address(line)
                 await bed.access(True, address, target & WORD)
             await bed.access(False, address)
             for writes in (True, False):
-                await bed.access(writes, programming_registers.RESULT_BASE + line * stride)
+                await bed.access(writes, programming_registers.RESULT_TABLE.address(line))
         for order in orders:
             await bed.access(True, BY_NAME["PROGRAM"].address, order)
             await bed.access(False, BY_NAME["STATUS"].address)
@@ -233,19 +233,19 @@ async def address_space(dut: Any) -> None:
     first = int(bed.random.integers(stride))
     addresses = set(range(first, ADDRESSES, stride))
     addresses |= set(range(REGISTERS[-1].address + 16))
-    parts = registers.PART_BASE, registers.PART_BASE + fabric.PARTS * registers.PART_STRIDE
+    parts = registers.PART_TABLE.base, registers.PART_TABLE.address(fabric.PARTS)
     addresses |= set(range(parts[0] - 8, parts[1] + 8))
     lines = programming.lines(bed.model.chip)
-    for base in (programming_registers.TARGET_BASE, programming_registers.RESULT_BASE):
-        for word in (base, base + lines * programming_registers.LINE_STRIDE):
+    for table in (programming_registers.TARGET_TABLE, programming_registers.RESULT_TABLE):
+        for word in (table.base, table.address(lines)):
             addresses |= set(range(word - 8, word + 8))
     # Where a decoder of fewer address bits would see a register again.
     addresses |= {1 << bit | register.address for register in REGISTERS for bit in range(6, 16)}
     columns = bed.model.chip.array.columns
     for column in (0, columns - 1, columns):
-        base = registers.COLUMN_BASE + column * registers.COLUMN_STRIDE
-        addresses |= set(range(base - 8, base + registers.COLUMN_STRIDE))
-    for base in (registers.ROUTE_BASE, registers.ROUTE_BASE + 8 * fabric.STREAMS):
+        base = registers.COLUMN_TABLE.address(column)
+        addresses |= set(range(base - 8, base + registers.COLUMN_TABLE.stride))
+    for base in (registers.ROUTE_TABLE.base, registers.ROUTE_TABLE.address(fabric.STREAMS)):
         addresses |= set(range(base - 16, base + 16))
     for address in bed.random.permutation(sorted(addresses)).tolist():
         await bed.access(bool(bed.random.random() < 0.3), address, bed.data(address))
@@ -266,8 +266,8 @@ async def anything(dut: Any) -> None:
         address = int(bed.random.choice(known))
         if bed.random.random() < 0.2:
             bases = (
-                registers.COLUMN_BASE, registers.ROUTE_BASE, registers.PART_BASE,
-                programming_registers.TARGET_BASE, programming_registers.RESULT_BASE,
+                registers.COLUMN_TABLE.base, registers.ROUTE_TABLE.base, registers.PART_TABLE.base,
+                programming_registers.TARGET_TABLE.base, programming_registers.RESULT_TABLE.base,
             )  # fmt: skip
             address = int(bed.random.choice(bases)) + 4 * int(bed.random.integers(64))
         await bed.access(bool(bed.random.random() < 0.5), address, bed.data(address))

@@ -49,6 +49,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="uart",
+    covers=("uart",),
     variants=(
         Variant("quickest", {"divisor": DIVISOR_MIN, "bytes": 300}),
         Variant("odd", {"divisor": 7, "bytes": 300}, regress=("verilator",)),

@@ -58,6 +58,7 @@ def _parameters(units: int, groups: int, vectors: int = 150, raw: bool = False) 
 
 BENCH = Bench(
     name="vector_receiver",
+    covers=("vector_receiver",),
     variants=(
         Variant("units1", _parameters(units=1, groups=16)),
         Variant("units2", _parameters(units=2, groups=10), ("icarus",)),

@@ -27,6 +27,7 @@ def _variant(source: int, sink: int, *simulators: str) -> Variant:
 
 BENCH = Bench(
     name="width_converter",
+    covers=("width_converter",),
     variants=(
         _variant(1, 4),
         _variant(2, 16, "icarus"),

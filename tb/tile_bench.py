@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import IntFlag
 from pathlib import Path
 
 import cocotb
@@ -258,11 +259,11 @@ class TileBench:
         got = await self.run(work, random)
         return compare(work.expected(self.chip), got, place(name))
 
-    async def errors(self) -> int:
+    async def errors(self) -> IntFlag:
         """The sticky errors, which are cleared."""
-        bits = await self.host.read("ERROR")
-        await self.host.write("ERROR", bits)
-        return bits
+        errors = await self.host.error()
+        await self.host.write("ERROR", errors)
+        return errors
 
 
 def place(name: str) -> Callable[[tuple[int, ...]], str]:

@@ -49,7 +49,10 @@ def test_every_command_has_help(command):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sim", "--chip", "nope"), "unknown chip 'nope': there are caduceus, hermes, tiny, ulx3s"),
+        (
+            ("sim", "--chip", "nope"),
+            "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s",
+        ),
         (("sim", "--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (
             ("sim", "--net", "nope"),
@@ -70,7 +73,7 @@ def test_every_command_has_help(command):
         (("sim", "--chip", "tiny", "--output", "README.md/x"), "README.md/x: cannot write the res"),
         (
             ("verilog", "--chip", "nope"),
-            "unknown chip 'nope': there are caduceus, hermes, tiny, ulx3s",
+            "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s",
         ),
         (
             ("verilog", "--output", ""),

@@ -14,7 +14,7 @@ from noise_statistics import Moments
 from pcm_reference import REFERENCES, Reference
 from test_pcm_models import mutants
 
-from caduceus.devices.ageing import RUN_SECONDS, Ageing, Devices
+from caduceus.devices.ageing import RUN_SECONDS, Ageing, TileDevices
 from caduceus.devices.models import MODELS
 from caduceus.devices.settings import Settings
 
@@ -49,7 +49,7 @@ def _conductances(codes: np.ndarray) -> np.ndarray:
     return codes.reshape(len(codes), -1, 2).sum(axis=-1, dtype=np.int64)
 
 
-def _drawn(name: str, age: float, seed: int = 7, **effects: bool) -> tuple[np.ndarray, Devices]:
+def _drawn(name: str, age: float, seed: int = 7, **effects: bool) -> tuple[np.ndarray, TileDevices]:
     devices = Ageing(_settings(name, **effects), seed, age).tile(_targets(_levels(name)), 3)
     return _conductances(devices.codes), devices
 

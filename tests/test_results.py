@@ -153,25 +153,22 @@ def test_the_golden_model_needs_no_simulator() -> None:
     script = """
 import sys
 import numpy as np
-from sim.compile_adapter import compile_any
-from caduceus.sim.golden import Golden
-from caduceus.devices.settings import Devices
-from spec import chip
-from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
-program = compile_any("conv_32x16", chip.find("tiny"), ReadMode.ONE_PHASE)
+import caduceus
+network = caduceus.Network.find("conv_32x16")
+program = caduceus.compile(network, caduceus.Chip.find("tiny"), "1-phase")
 x = np.ones((2, program.input_length), np.int8)
-result = Golden(program, Devices.find("hermes_tdp", seed=1, age=60)).run(x)
+devices = caduceus.Devices.find("hermes_tdp", seed=1, age=60)
+result = caduceus.Golden(program, devices).run(x)
 assert result.compare(result).equal and result.report()
-print(sorted({name.split(".")[0] for name in sys.modules}))
+print(sorted(sys.modules))
 """
     run = subprocess.run(
         [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
     loaded = set(ast.literal_eval(run.stdout))
-    assert "golden" in loaded
-    assert not loaded & {"amaranth", "cocotb", "cocotb_tools", "cocotbext", "hdl", "tb", "caduceus"}
+    assert "caduceus.golden.machine" in loaded
+    assert not loaded & {"amaranth", "cocotb", "cocotb_tools", "cocotbext", "tb", "caduceus.hdl"}
 
 
 def test_the_build_folder_is_the_users(monkeypatch, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Devices:
+class TileDevices:
     """One tile's devices at a time.
 
     Attributes:
@@ -92,7 +92,7 @@ class Ageing:
         model = settings.device_model
         self._tables = None if model is None else _tables(model)
 
-    def tile(self, targets: NDArray[np.uint8], number: int) -> Devices:
+    def tile(self, targets: NDArray[np.uint8], number: int) -> TileDevices:
         """What becomes of a tile's target codes, uint8 [rows, columns, 4].
 
         `number` is the tile's in the state; with the seed it decides every random number.
@@ -114,7 +114,7 @@ class Ageing:
                 )
             now, variance = self._now(wanted, number)
             codes = _split(np.rint(now).clip(0, formats.CELL_MAX).astype(np.int64))
-        return Devices(self._broken(codes, number), variance)
+        return TileDevices(self._broken(codes, number), variance)
 
     def _now(
         self, wanted: NDArray[np.int64], number: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from caduceus.spec import fabric, formats, gdpu_registers, programming_registers, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
-from caduceus.spec.register import Register, RegisterField
+from caduceus.spec.register import Register, RegisterField, RegisterTable
 
 _SUMMARY = (registers.__doc__ or "").split("\n", 2)[2].strip()
 
@@ -16,6 +16,11 @@ _EXAMPLE = "hermes"
 
 def _bits(field: RegisterField) -> str:
     return f"[{field.low + field.width - 1}:{field.low}]"
+
+
+def _entries(table: RegisterTable, entry: str, word: str = "") -> str:
+    """Where the entries of a table are."""
+    return f"`{table.base:#x} + {entry} * {table.stride:#x}{word}`"
 
 
 def _register_tables(found: Sequence[Register]) -> list[str]:
@@ -39,11 +44,10 @@ def _part_table() -> list[str]:
     return [
         "## Parts of the input vector",
         "",
-        f"{fabric.PARTS} entries at "
-        f"`{registers.PART_BASE:#x} + part * {registers.PART_STRIDE:#x}`, write only (reads give "
-        "0), locked. They say where a packet goes if PARTS is above 1, and are not reset; with "
-        "GATHER.enable only their lengths count. Rows that there are not, or that do not begin "
-        "with a multiple of `link.units`, are refused. See [fabric.md](fabric.md#parts).",
+        f"{fabric.PARTS} entries at {_entries(registers.PART_TABLE, 'part')}, write only (reads "
+        "give 0), locked. They say where a packet goes if PARTS is above 1, and are not reset; "
+        "with GATHER.enable only their lengths count. Rows that there are not, or that do not "
+        "begin with a multiple of `link.units`, are refused. See [fabric.md](fabric.md#parts).",
         "",
         "| bits | what |",
         "|---|---|",
@@ -52,16 +56,15 @@ def _part_table() -> list[str]:
 
 
 def _programming_tables() -> list[str]:
-    targets, results = programming_registers.TARGET_BASE, programming_registers.RESULT_BASE
-    stride = programming_registers.LINE_STRIDE
+    targets = _entries(programming_registers.TARGET_TABLE, "line")
+    results = _entries(programming_registers.RESULT_TABLE, "line")
     return [
         "## Targets and results of programming",
         "",
         "A word for each line of a diagonal, of which there are as many as rows or columns, "
         "whichever are fewer; see [programming.md](programming.md). Targets are at "
-        f"`{targets:#x} + line * {stride:#x}`, write only (reads give 0), locked, and not reset; "
-        f"one out of range is refused. Results are at `{results:#x} + line * {stride:#x}`, read "
-        "only.",
+        f"{targets}, write only (reads give 0), locked, and not reset; one out of range is "
+        f"refused. Results are at {results}, read only.",
         "",
         "| word | bits | what |",
         "|---|---|---|",
@@ -77,13 +80,12 @@ def _programming_tables() -> list[str]:
 
 
 def _route_table(chip: Chip) -> list[str]:
-    base, stride = registers.ROUTE_BASE, registers.ROUTE_STRIDE
     sinks = ", ".join(f"{bit} `{name}`" for bit, name in enumerate(fabric.sinks(chip)))
     return [
         "## Route table",
         "",
-        f"{fabric.STREAMS} entries, one a stream, at `{base:#x} + stream * {stride:#x}`, write "
-        "only (reads give 0), locked. Empty after reset. See [fabric.md](fabric.md).",
+        f"{fabric.STREAMS} entries, one a stream, at {_entries(registers.ROUTE_TABLE, 'stream')}, "
+        "write only (reads give 0), locked. Empty after reset. See [fabric.md](fabric.md).",
         "",
         "| offset | bits | what |",
         "|---|---|---|",
@@ -124,9 +126,8 @@ def _chip_space(example: Chip) -> list[str]:
 
 
 def _slices() -> list[str]:
-    stride = gdpu_registers.STATE_STRIDE
-    bases = (("hidden", gdpu_registers.HIDDEN_BASE), ("cell", gdpu_registers.CELL_BASE))
-    places = " and ".join(f"`{base:#x} + unit * {stride:#x}` ({name})" for name, base in bases)
+    tables = (("hidden", gdpu_registers.HIDDEN_TABLE), ("cell", gdpu_registers.CELL_TABLE))
+    places = " and ".join(f"{_entries(table, 'unit')} ({name})" for name, table in tables)
     return [
         "## A GDPU slice",
         "",
@@ -163,8 +164,8 @@ def render(chip: Chip | None = None) -> str:
         "",
         "## Column constants",
         "",
-        f"binary16, at `{registers.COLUMN_BASE:#x} + column * {registers.COLUMN_STRIDE:#x} + "
-        "offset`, read and write, locked.",
+        f"binary16, at {_entries(registers.COLUMN_TABLE, 'column', ' + offset')}, read and write, "
+        "locked.",
         "",
         "| offset | constant | reset | |",
         "|---|---|---|---|",

@@ -1,8 +1,11 @@
 """Register accesses whose response is looked at."""
 
+from collections.abc import Mapping, Sequence
+from enum import IntFlag
+
 from caduceus.spec.errors import UserError
 from caduceus.spec.host_port import OKAY, RegisterPort
-from caduceus.spec.registers import Register
+from caduceus.spec.register import Register
 
 PATIENCE = 10_000
 """Looks at a status bit after which something is taken to hang."""
@@ -19,27 +22,45 @@ def demand(response: int, what: str) -> None:
 
 
 class RegisterHost:
-    """A host of one block's registers, which has a register STATUS among them.
+    """A host of one block's registers, which has registers STATUS and ERROR among them.
 
     Every call raises `UserError` if an access is refused.
     """
 
-    def __init__(self, port: RegisterPort, registers: dict[str, Register], block: str) -> None:
-        """Its registers by name; `block` is what messages call it, as in "a tile"."""
-        self.port, self._registers, self._block = port, registers, block
+    def __init__(
+        self, port: RegisterPort, registers: Mapping[str, Register], errors: type[IntFlag],
+        block: str,
+    ) -> None:  # fmt: skip
+        """Its registers by name, and the flags of ERROR.
+
+        `block` is what messages call it, as in "a tile".
+        """
+        self.port, self._registers, self._errors, self._block = port, registers, errors, block
 
     async def write(self, name: str, value: int) -> None:
         """Write a register by name."""
-        await self._write_at(self._registers[name].address, value, name)
+        address = self._registers[name].address
+        demand(await self.port.write(address, value), f"{name} <- {value:#x}")
 
-    async def _write_at(self, address: int, value: int, what: str) -> None:
-        demand(await self.port.write(address, value), f"{what} <- {value:#x}")
+    async def write_words(self, address: int, words: Sequence[int], step: int, what: str) -> None:
+        """Write words, each `step` bytes after the one before; messages name `what` they are."""
+        demand(await self.port.write_words(address, words, step), what)
+
+    async def read_words(self, address: int, count: int, step: int, what: str) -> list[int]:
+        """Read words likewise."""
+        values, response = await self.port.read_words(address, count, step)
+        demand(response, f"reading {what}")
+        return values
 
     async def read(self, name: str) -> int:
         """Read a register by name."""
         value, response = await self.port.read(self._registers[name].address)
         demand(response, f"reading {name}")
         return value
+
+    async def error(self) -> IntFlag:
+        """The flags of ERROR."""
+        return self._errors(await self.read("ERROR"))
 
     async def until_clear(self, field: str) -> None:
         """Wait until a field of STATUS is 0.

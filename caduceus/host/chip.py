@@ -1,10 +1,10 @@
 """What a host does with a whole chip's registers, over any port that can read and write words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntFlag
 
 import numpy as np
 
-from caduceus.host.access import demand
 from caduceus.host.slice import SliceHost
 from caduceus.host.tile import TileHost
 from caduceus.spec import fabric, registers
@@ -77,16 +77,16 @@ class ChipHost:
         for part in (*self.tiles, *self.slices):
             await part.until_clear("busy")
         for constant in COLUMN_CONSTANTS:
-            response = await self.everyone.port.write_words(
+            await self.everyone.write_words(
                 registers.column_address(0, constant.name),
                 [constant.reset] * chip.array.columns,
-                registers.COLUMN_STRIDE,
+                registers.COLUMN_TABLE.stride,
+                f"the broadcast of {constant.name}",
             )
-            demand(response, f"the broadcast of {constant.name}")
-        response = await self.everyone.port.write_words(
-            registers.ROUTE_BASE, [0] * fabric.STREAMS, registers.ROUTE_STRIDE
+        routes = registers.ROUTE_TABLE
+        await self.everyone.write_words(
+            routes.base, [0] * fabric.STREAMS, routes.stride, "the broadcast of empty routes"
         )
-        demand(response, "the broadcast of empty routes")
         indices = {tile.tile: index for index, tile in enumerate(computing(program))}
         for done, tile in enumerate(program.tiles, 1):
             await self._load_tile(tile, state, indices.get(tile.tile))
@@ -128,12 +128,11 @@ class ChipHost:
         host = self.tiles[tile.tile]
         for route in tile.routes:
             second = registers.route_word(route.start, route.length, route.part)
-            address = registers.ROUTE_BASE + route.stream * registers.ROUTE_STRIDE
             # The second word must be there when the first one makes the entry.
-            response = await host.port.write_words(
-                address + WORD_STEP, [second, self._mask(route)], -WORD_STEP
-            )
-            demand(response, f"the route of stream {route.stream}")
+            await host.write_words(
+                registers.ROUTE_TABLE.address(route.stream, 1), [second, self._mask(route)],
+                -WORD_STEP, f"the route of stream {route.stream}",
+            )  # fmt: skip
         if tile.config is not None:
             if state is None:
                 await host.load_state(tile.tile)
@@ -149,14 +148,14 @@ class ChipHost:
         names = fabric.sinks(self._chip)
         return sum(1 << names.index(sink) for sink in route.sinks)
 
-    async def errors(self) -> dict[int | str, int]:
+    async def errors(self) -> dict[int | str, IntFlag]:
         """ERROR of every tile, by its number, and of every GDPU slice where it is not 0."""
-        values: dict[int | str, int] = {
-            tile: await host.read("ERROR") for tile, host in enumerate(self.tiles)
+        found: dict[int | str, IntFlag] = {
+            tile: await host.error() for tile, host in enumerate(self.tiles)
         }
         for number, host in enumerate(self.slices):
-            values[f"slice {number}"] = await host.read("ERROR")
-        return {where: value for where, value in values.items() if value}
+            found[f"slice {number}"] = await host.error()
+        return {where: error for where, error in found.items() if error}
 
     async def count(self, register: str, program: Program) -> dict[int, int]:
         """A counter of every tile that computes."""
@@ -166,3 +165,11 @@ class ChipHost:
             for tile in program.tiles
             if tile.config is not None
         }
+
+
+def named(errors: Mapping[int | str, IntFlag]) -> str:
+    """What `ChipHost.errors` found, in words: "tile 3: INPUT_SHORT|RX_LONG"."""
+    return ", ".join(
+        f"{f'tile {where}' if isinstance(where, int) else where}: {error.name}"
+        for where, error in errors.items()
+    )

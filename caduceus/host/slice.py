@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.host.access import RegisterHost, demand
+from caduceus.host.access import RegisterHost
 from caduceus.spec import gdpu_registers as registers
 from caduceus.spec.fabric import NORTH, SOUTH
 from caduceus.spec.gdpu import GATES
@@ -18,7 +18,7 @@ class SliceHost(RegisterHost):
     """The calls a driver makes to one slice, each checked for its response."""
 
     def __init__(self, port: RegisterPort) -> None:
-        super().__init__(port, registers.BY_NAME, "a GDPU slice")
+        super().__init__(port, registers.BY_NAME, registers.Error, "a GDPU slice")
 
     async def configure(self, program: SliceProgram) -> None:
         """Make the slice do what `program` says, once a sequence begins."""
@@ -56,19 +56,16 @@ class SliceHost(RegisterHost):
 
     async def load_state(self, hidden: NDArray[np.int8], cell: NDArray[np.uint16]) -> None:
         """Write the state of the first units: int8 and binary16 bits, [units] each."""
-        for base, values in (
-            (registers.HIDDEN_BASE, hidden.view(np.uint8)), (registers.CELL_BASE, cell)
+        for table, values in (
+            (registers.HIDDEN_TABLE, hidden.view(np.uint8)), (registers.CELL_TABLE, cell)
         ):  # fmt: skip
-            words = values.tolist()
-            response = await self.port.write_words(base, words, registers.STATE_STRIDE)
-            demand(response, "state of a slice")
+            await self.write_words(table.base, values.tolist(), table.stride, "state of a slice")
 
     async def state(self, units: int) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
         """The state of the first `units` units, as `load_state` takes it."""
         found = []
-        for base in (registers.HIDDEN_BASE, registers.CELL_BASE):
-            values, response = await self.port.read_words(base, units, registers.STATE_STRIDE)
-            demand(response, "reading the state of a slice")
-            found.append(values)
+        for table in (registers.HIDDEN_TABLE, registers.CELL_TABLE):
+            what = "the state of a slice"
+            found.append(await self.read_words(table.base, units, table.stride, what))
         hidden = np.array([value & _BYTE for value in found[0]], dtype=np.uint8).view(np.int8)
         return hidden, np.array(found[1], dtype=np.uint16)

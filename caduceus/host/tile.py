@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.host.access import RegisterHost, demand
+from caduceus.host.access import RegisterHost
 from caduceus.spec import formats, image_registers, pcm_state, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
@@ -19,7 +19,7 @@ class TileHost(RegisterHost):
     """The calls a driver makes, each checked for its response."""
 
     def __init__(self, port: RegisterPort, chip: Chip) -> None:
-        super().__init__(port, BY_NAME, "a tile")
+        super().__init__(port, BY_NAME, registers.Error, "a tile")
         self._chip = chip
 
     async def configure(self, config: TileConfig, assume_reset_constants: bool = False) -> None:
@@ -40,10 +40,9 @@ class TileHost(RegisterHost):
         await self.write("MODE", sum(int(v) << mode.field(k).low for k, v in bits.items()))
         await self.write("ROWS", config.rows)
         await self.write("COLUMNS", config.columns)
-        for number, part in enumerate(config.parts):
-            address = registers.PART_BASE + number * registers.PART_STRIDE
-            word = registers.part_word(part.start, part.length)
-            await self._write_at(address, word, f"part {number}")
+        parts = [registers.part_word(part.start, part.length) for part in config.parts]
+        table = registers.PART_TABLE
+        await self.write_words(table.base, parts, table.stride, "the table of parts")
         for name, value in image_registers.values(config, self._chip).items():
             await self.write(name, value)
         # The last of all that says what comes: from here on it may.
@@ -64,11 +63,11 @@ class TileHost(RegisterHost):
         for constant in formats.COLUMN_CONSTANTS:
             values = constants[:, constant.index].tolist()
             for start, end in _runs(values, known if known is None else known[:, constant.index]):
-                response = await self.port.write_words(
+                await self.write_words(
                     registers.column_address(start, constant.name), values[start:end],
-                    registers.COLUMN_STRIDE,
+                    registers.COLUMN_TABLE.stride,
+                    f"{constant.name} of columns {start} to {end - 1}",
                 )  # fmt: skip
-                demand(response, f"{constant.name} of columns {start} to {end - 1}")
 
     async def set_reference(self, level: int) -> None:
         """Have a reference current flow in the place of the cells' currents; 0: the cells' again.
@@ -88,8 +87,7 @@ class TileHost(RegisterHost):
         """Give the array tile `index` of a PCM state, word by word."""
         first, *rest = pcm_state.image(state, index).tolist()
         await self.write("STATE_FIRST", first)
-        response = await self.port.write_words(BY_NAME["STATE_NEXT"].address, rest, 0)
-        demand(response, "STATE_NEXT")
+        await self.write_words(BY_NAME["STATE_NEXT"].address, rest, 0, "STATE_NEXT")
         await self.load_state(pcm_state.WRITTEN)
 
     async def wait_idle(self) -> None:

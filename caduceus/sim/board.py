@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from caduceus.devices.settings import Devices
+from caduceus.host.chip import named
 from caduceus.host.link import Patience
 from caduceus.host.session import Session
 from caduceus.sim.deploy import deployed
@@ -101,7 +102,7 @@ class Board:
         state = finish(session.host.state(program)) if program.slices else None
         errors = finish(session.host.errors())
         if errors:
-            raise UserError(f"ERROR registers after the run: {errors}: allowed is none")
+            raise UserError(f"ERROR registers after the run: {named(errors)}: expected none")
         outputs = outputs.reshape(len(x), each, program.output_length)
         found = figures(program, self._name, self.devices, count(program, x))
         return Result(program, found, outputs, state=state).with_figures(

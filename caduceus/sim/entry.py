@@ -15,7 +15,7 @@ from cocotb.triggers import Timer
 from cocotb.utils import get_sim_time
 
 from caduceus.golden.machine import Machine
-from caduceus.host.chip import ChipHost
+from caduceus.host.chip import ChipHost, named
 from caduceus.sim import job as files
 from caduceus.sim import recording
 from caduceus.sim.chip_player import ChipPlayer
@@ -91,7 +91,7 @@ async def run(dut: object) -> None:
     seconds, after = time.monotonic() - started, player.clocks()
     await asleep(dut, clocks_to_the_end(program, chip) // chip.clocks.sync_mhz)
     errors = await host.errors()
-    assert not errors, f"ERROR registers by tile: {errors}"
+    assert not errors, f"ERROR registers: {named(errors)}"
 
     score = Comparisons()
     for when, expected, got in inputs.observed(recording.all_tiles(files.RECORD, program)):

@@ -10,7 +10,7 @@ from caduceus.spec import programming, programming_registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.host_port import OKAY
 from caduceus.spec.programming import Procedure
-from caduceus.spec.programming_registers import RESULT_BASE, TARGET_BASE
+from caduceus.spec.programming_registers import RESULT_TABLE, TARGET_TABLE
 from caduceus.spec.registers import BY_NAME
 
 POLL_US = 5
@@ -33,7 +33,7 @@ class ProgrammingHost:
     async def write_targets(self, targets: NDArray[np.int64]) -> None:
         """Write the targets of a diagonal, [lines]."""
         for line, target in enumerate(targets.tolist()):
-            address = TARGET_BASE + line * programming_registers.LINE_STRIDE
+            address = TARGET_TABLE.address(line)
             response = await self._host.port.write(address, target % (1 << 32))
             assert response == OKAY, f"target of line {line} was answered with {response}"
 
@@ -50,7 +50,7 @@ class ProgrammingHost:
         """What came of every line."""
         found: list[dict[str, int]] = []
         for line in range(self._lines):
-            address = RESULT_BASE + line * programming_registers.LINE_STRIDE
+            address = RESULT_TABLE.address(line)
             value, response = await self._host.port.read(address)
             assert response == OKAY, f"result of line {line} was answered with {response}"
             found.append(programming_registers.result(value))

@@ -18,6 +18,8 @@ CHIPS = "caduceus.chips"
 """Package of the descriptions that ship with the library."""
 
 Size = Annotated[int, Field(ge=1, le=64)]
+COLUMNS_MAX = 512
+"""Columns whose constants have addresses of their own (`caduceus.spec.registers`)."""
 
 
 class Grid(Section):
@@ -208,6 +210,10 @@ class Chip(Section):
     @model_validator(mode="after")
     def _sizes_agree(self) -> "Chip":
         lanes, columns = self.ldpu.lanes, self.array.columns
+        demand(
+            columns <= COLUMNS_MAX, "array.columns", columns,
+            f"at most {COLUMNS_MAX}, so that every column's constants have addresses",
+        )  # fmt: skip
         demand(lanes.bit_count() == 1, "ldpu.lanes", lanes, "a power of two")
         demand(columns % lanes == 0, "ldpu.lanes", lanes, f"a divisor of array.columns ({columns})")
         at_once = self.emulated_columns

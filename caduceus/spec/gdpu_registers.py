@@ -5,9 +5,11 @@ while STATUS.busy is 1, those of `BETWEEN_SEQUENCES` while STATUS.running is, to
 choice.
 """
 
+from enum import IntFlag
+
 from caduceus.spec import formats
 from caduceus.spec.gdpu import GATES
-from caduceus.spec.register import Register, RegisterField, word
+from caduceus.spec.register import Register, RegisterField, RegisterTable, flags, word
 from caduceus.spec.registers import VERSION
 
 ID = 0x47445055  # "GDPU"
@@ -18,12 +20,12 @@ def _binary16(name: str, address: int, reset: int, doc: str) -> Register:
     return Register(name, address, "rw", reset, fields, doc, locked=True)
 
 
-class Error:
-    """Bits of the sticky ERROR register."""
+class Error(IntFlag):
+    """What was wrong with a gate vector: bits of the sticky ERROR register."""
 
-    INPUT_SHORT = 0
-    INPUT_LONG = 1
-    INPUT_UNEXPECTED = 2
+    INPUT_SHORT = 1 << 0
+    INPUT_LONG = 1 << 1
+    INPUT_UNEXPECTED = 1 << 2
 
 
 REGISTERS: tuple[Register, ...] = (
@@ -90,13 +92,13 @@ REGISTERS: tuple[Register, ...] = (
     ),
     Register(
         "ERROR", 0x02C, "w1c", 0,
-        (
-            RegisterField("input_short", Error.INPUT_SHORT, 1, "a gate vector ended early"),
-            RegisterField("input_long", Error.INPUT_LONG, 1, "a gate vector did not end"),
-            RegisterField(
-                "input_unexpected", Error.INPUT_UNEXPECTED, 1,
-                "a gate vector came before a sequence began or after its end",
-            ),
+        flags(
+            {
+                Error.INPUT_SHORT: "a gate vector ended early",
+                Error.INPUT_LONG: "a gate vector did not end",
+                Error.INPUT_UNEXPECTED:
+                    "a gate vector came before a sequence began or after its end",
+            }
         ),
         "Sticky errors. A short vector counts as 0 where it has nothing; what is too much of a "
         "long one is discarded, and so is an unexpected one. The slice goes on.",
@@ -125,9 +127,13 @@ BETWEEN_SEQUENCES = ("CONTROL", "LENGTH")
 within a sequence would send `first` again, and tiles that wait for one part of each kind would have
 one too many."""
 
-HIDDEN_BASE = 0x4000
-"""Start of the hidden state: a word for each unit, INT8 in the lowest byte (read with its sign),
-read and write, locked; 0 after reset."""
-CELL_BASE = 0x8000
-"""Start of the cell state: a word for each unit, binary16, otherwise like the hidden state."""
-STATE_STRIDE = 4
+HIDDEN_TABLE = RegisterTable("hidden_state", 0x4000, 4, "rw")
+"""The hidden state: a word for each unit, INT8 in the lowest byte (read with its sign); 0 after
+reset."""
+CELL_TABLE = RegisterTable("cell_state", 0x8000, 4, "rw")
+"""The cell state: a word for each unit, binary16; 0 after reset."""
+
+
+def tables(units: int) -> dict[RegisterTable, int]:
+    """The tables of a slice of `units` LSTM units, each with its number of entries."""
+    return dict.fromkeys((HIDDEN_TABLE, CELL_TABLE), units)

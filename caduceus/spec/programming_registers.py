@@ -5,7 +5,7 @@ reads the results. Meanwhile STATUS.busy is 1, and the input stream waits.
 """
 
 from caduceus.spec import programming
-from caduceus.spec.register import Register, RegisterField, word
+from caduceus.spec.register import Register, RegisterField, RegisterTable, word
 
 REGISTERS: tuple[Register, ...] = (
     Register(
@@ -45,12 +45,10 @@ REGISTERS: tuple[Register, ...] = (
     Register("VERIFY_READS", 0x0B0, "ro", 0, word("count"), "Reads of a device of each cell."),
 )  # fmt: skip
 
-TARGET_BASE = 0x1000
-"""Start of the targets: a word for each line of the diagonal, write only."""
-RESULT_BASE = 0x2000
-"""Start of the results: a word for each line, read only."""
-LINE_STRIDE = 4
-"""Bytes between lines."""
+TARGET_TABLE = RegisterTable("targets", 0x1000, 4, "wo")
+"""A target for each line of the diagonal."""
+RESULT_TABLE = RegisterTable("line_results", 0x2000, 4, "ro")
+"""What came of each line."""
 
 TARGET_FIELDS = (
     RegisterField(

@@ -1,9 +1,12 @@
-"""How a 32-bit register is described."""
+"""How 32-bit registers, and tables of words beside them, are described."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntFlag
 from typing import Literal
 
 Access = Literal["ro", "rw", "w1c", "wo"]
+WORD_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,43 @@ class Register:
 def word(doc: str) -> tuple[RegisterField, ...]:
     """The one field of a register that is a number of 32 bits."""
     return (RegisterField("value", 0, 32, doc),)
+
+
+def flags(docs: Mapping[IntFlag, str]) -> tuple[RegisterField, ...]:
+    """The fields of a register of flags: one bit each, called like the flag in lower case."""
+    return tuple(
+        RegisterField(flag.name.lower(), flag.bit_length() - 1, 1, doc)
+        for flag, doc in docs.items()
+    )
+
+
+@dataclass(frozen=True)
+class RegisterTable:
+    """Words beside the registers: as many entries as a chip has of something, each of some words.
+
+    Attributes:
+        name: of the table.
+        base: byte address of the first entry.
+        stride: bytes from an entry to the next, a power of two.
+        access: as of a `Register`.
+        words: neighbouring words of an entry.
+        locked: as of a `Register`.
+    """
+
+    name: str
+    base: int
+    stride: int
+    access: Access
+    words: int = 1
+    locked: bool = True
+
+    def address(self, entry: int, word: int = 0) -> int:
+        """Byte address of a word of an entry."""
+        return self.base + entry * self.stride + word * WORD_BYTES
+
+    def place(self, address: int, entries: int) -> tuple[int, int] | None:
+        """Entry and word at a byte address; None if it is none of `entries` entries' words."""
+        entry, offset = divmod(address - self.base, self.stride)
+        word, rest = divmod(offset, WORD_BYTES)
+        inside = 0 <= entry < entries and word < self.words and not rest
+        return (entry, word) if inside else None

@@ -9,26 +9,36 @@ Access: `ro` read, `rw` read and write, `w1c` read, and write one to clear, `wo`
 The layout is our choice: the published chip's serial interface is not documented.
 """
 
-from caduceus.spec import formats, image_registers, pcm_state, programming_registers
+from enum import IntFlag
+
+from caduceus.spec import (
+    fabric,
+    formats,
+    image_registers,
+    pcm_state,
+    programming,
+    programming_registers,
+)
+from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PARTS
-from caduceus.spec.register import Register, RegisterField, word
+from caduceus.spec.register import Register, RegisterField, RegisterTable, flags, word
 
 ADDRESS_BITS = 16
 ID = 0x43414455  # "CADU"
 VERSION = 5
 
 
-class Error:
-    """Bits of the sticky ERROR register: what was wrong with a stream."""
+class Error(IntFlag):
+    """What was wrong with a stream: bits of the sticky ERROR register."""
 
-    INPUT_SHORT = 0
-    INPUT_LONG = 1
-    RX_SHORT = 2
-    RX_LONG = 3
-    RX_UNEXPECTED = 4
-    STREAM_UNKNOWN = 5
-    PACKET_EMPTY = 6
-    PACKET_LONG = 7
+    INPUT_SHORT = 1 << 0
+    INPUT_LONG = 1 << 1
+    RX_SHORT = 1 << 2
+    RX_LONG = 1 << 3
+    RX_UNEXPECTED = 1 << 4
+    STREAM_UNKNOWN = 1 << 5
+    PACKET_EMPTY = 1 << 6
+    PACKET_LONG = 1 << 7
 
 
 REGISTERS: tuple[Register, ...] = (
@@ -108,19 +118,17 @@ REGISTERS: tuple[Register, ...] = (
     ),
     Register(
         "ERROR", 0x02C, "w1c", 0,
-        (
-            RegisterField("input_short", Error.INPUT_SHORT, 1, "an input vector ended early"),
-            RegisterField("input_long", Error.INPUT_LONG, 1, "an input vector did not end"),
-            RegisterField("rx_short", Error.RX_SHORT, 1, "an RX vector ended early"),
-            RegisterField("rx_long", Error.RX_LONG, 1, "an RX vector did not end"),
-            RegisterField(
-                "rx_unexpected", Error.RX_UNEXPECTED, 1, "an RX vector came without MODE.rx_enable"
-            ),
-            RegisterField(
-                "stream_unknown", Error.STREAM_UNKNOWN, 1, "a packet without a route entry"
-            ),
-            RegisterField("packet_empty", Error.PACKET_EMPTY, 1, "a packet without payload"),
-            RegisterField("packet_long", Error.PACKET_LONG, 1, "a packet did not end in time"),
+        flags(
+            {
+                Error.INPUT_SHORT: "an input vector ended early",
+                Error.INPUT_LONG: "an input vector did not end",
+                Error.RX_SHORT: "an RX vector ended early",
+                Error.RX_LONG: "an RX vector did not end",
+                Error.RX_UNEXPECTED: "an RX vector came without MODE.rx_enable",
+                Error.STREAM_UNKNOWN: "a packet without a route entry",
+                Error.PACKET_EMPTY: "a packet without payload",
+                Error.PACKET_LONG: "a packet did not end in time",
+            }
         ),
         "Sticky errors of the streams. A short input or RX vector counts as 0 where it has "
         "nothing; what is too much of either is discarded, and so are "
@@ -198,37 +206,35 @@ REGISTERS: tuple[Register, ...] = (
 
 BY_NAME: dict[str, Register] = {register.name: register for register in REGISTERS}
 
-PART_BASE = 0x100
-"""Start of the table of parts: a word for each part, write only, looked at with PARTS above 1."""
-PART_STRIDE = 4
-"""Bytes between parts. A word holds `PART_FIELDS`; one with rows that there are not, or with a
-`start` that is not a multiple of `link.units`, is out of range."""
+PART_TABLE = RegisterTable("part_table", 0x100, 4, "wo")
+"""The table of parts: a word for each part, looked at with PARTS above 1. A word holds
+`PART_FIELDS`; one with rows that there are not, or with a `start` that is not a multiple of
+`link.units`, is out of range."""
 PART_FIELDS = (
     RegisterField("start", 0, 16, "the first row that the part is given to"),
     RegisterField("length", 16, 16, "how many rows"),
 )
 
-COLUMN_BASE = 0x4000
-"""Start of the column constants: binary16 words, read and write."""
-COLUMN_STRIDE = 0x20
-"""Bytes between the constants of one column and the next."""
+COLUMN_TABLE = RegisterTable(
+    "column_constants", 0x4000, 0x20, "rw", words=len(formats.COLUMN_CONSTANTS)
+)
+"""The column constants, binary16: an entry for each column, a word for each constant."""
 
 
 def column_address(column: int, constant: str) -> int:
     """Byte address of a column's constant, e.g. `column_address(3, "scale")`."""
     for candidate in formats.COLUMN_CONSTANTS:
         if candidate.name == constant:
-            return COLUMN_BASE + column * COLUMN_STRIDE + candidate.index * 4
+            return COLUMN_TABLE.address(column, candidate.index)
     raise KeyError(f"there is no column constant {constant}")
 
 
-ROUTE_BASE = 0x8000
-"""Start of the route table, one entry a stream; write only, empty after reset."""
-ROUTE_STRIDE = 8
-"""Bytes between entries. The word at 0 is the mask of sinks (0: no entry), bit k standing for
-`fabric.sinks(chip)[k]`, and writes the entry; the word at 4 holds `ROUTE_FIELDS`, and must be
-written before it. Of `start` and `length`, as many of the lowest bits count as the longest
-payload's number of bytes has; `start` is rounded down to a multiple of `link.units`."""
+ROUTE_TABLE = RegisterTable("routes", 0x8000, 8, "wo", words=2)
+"""The route table, an entry for each stream, empty after reset. The first word is the mask of sinks
+(0: no entry), bit k standing for `fabric.sinks(chip)[k]`, and writes the entry; the second holds
+`ROUTE_FIELDS`, and must be written before it. Of `start` and `length`, as many of the lowest bits
+count as the longest payload's number of bytes has; `start` is rounded down to a multiple of
+`link.units`."""
 ROUTE_FIELDS = (
     RegisterField("start", 0, 12, "first byte of the payload that the tile itself keeps"),
     RegisterField("length", 12, 12, "bytes that it keeps"),
@@ -246,6 +252,18 @@ def part_word(start: int, length: int) -> int:
     """An entry of the table of parts."""
     fields = zip(PART_FIELDS, (start, length), strict=True)
     return sum(value << field.low for field, value in fields)
+
+
+def tables(chip: Chip) -> dict[RegisterTable, int]:
+    """The tables of a tile of `chip`, each with its number of entries."""
+    lines = programming.lines(chip)
+    return {
+        PART_TABLE: PARTS,
+        programming_registers.TARGET_TABLE: lines,
+        programming_registers.RESULT_TABLE: lines,
+        COLUMN_TABLE: chip.array.columns,
+        ROUTE_TABLE: fabric.STREAMS,
+    }
 
 
 TILE_SPACE = 1 << ADDRESS_BITS

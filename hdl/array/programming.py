@@ -94,7 +94,7 @@ class Programming(wiring.Component):
         return m
 
     def share(
-        self, m: Module, array: PcmArray, modulator: wiring.Component, readout: wiring.Component
+        self, m: Module, array: PcmArray, modulator: wiring.Component, reader: wiring.Component
     ) -> None:
         """Connect the array to this component and to what does MVMs, which is at rest meanwhile."""
         for port in (
@@ -114,9 +114,9 @@ class Programming(wiring.Component):
             array.integrate.eq(modulator.integrate | self.integrate),
             modulator.array_busy.eq(array.busy),
             self.array_busy.eq(array.busy),
-            array.read_enable.eq(readout.read_enable | self.read_enable),
-            array.read_bank.eq(readout.read_bank & ~self.busy),
-            array.read_group.eq(Mux(self.busy, self.read_group, readout.read_group)),
+            array.read_enable.eq(reader.read_enable | self.read_enable),
+            array.read_bank.eq(reader.read_bank & ~self.busy),
+            array.read_group.eq(Mux(self.busy, self.read_group, reader.read_group)),
             self.p.eq(array.read_p),
             self.n.eq(array.read_n),
         ]

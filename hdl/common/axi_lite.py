@@ -4,11 +4,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from caduceus.spec.host_port import SLVERR
 from caduceus.spec.registers import ADDRESS_BITS
 
 DATA_BITS = 32
-RESP_OKAY = 0
-RESP_SLVERR = 2
 
 
 class AxiLite(wiring.Signature):
@@ -112,13 +111,13 @@ class AxiLiteBridge(wiring.Component):
             with m.If(strobes.all()):
                 m.d.sync += [bus.request.eq(1), bus.write.eq(1)]
             with m.Else():
-                m.d.sync += [responding.eq(1), axi.bresp.eq(RESP_SLVERR)]
+                m.d.sync += [responding.eq(1), axi.bresp.eq(SLVERR)]
         with m.If(bus.request & bus.done):
             m.d.sync += [
                 bus.request.eq(0),
                 bus.write.eq(0),
                 responding.eq(1),
-                axi.bresp.eq(bus.error << 1),  # RESP_SLVERR or RESP_OKAY
+                axi.bresp.eq(bus.error << 1),  # SLVERR or OKAY
                 axi.rdata.eq(bus.read_data),
             ]
         with m.If((axi.bvalid & axi.bready) | (axi.rvalid & axi.rready)):

@@ -9,11 +9,13 @@ from amaranth.lib.wiring import In, Out, connect
 from caduceus.hdl.common import register_slice
 from caduceus.hdl.common.axi_lite import RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
+from caduceus.hdl.common.register_block import word_of
 from caduceus.hdl.fabric.link_controller import LinkController
 from caduceus.hdl.fabric.link_sizes import LinkSizes
 from caduceus.hdl.tile.tile import Tile
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
+from caduceus.spec.registers import Error
 
 
 def packet_sources(chip: Chip) -> list[str]:
@@ -110,9 +112,15 @@ class ChipTile(wiring.Component):
         m.d.comb += [
             links.tx_stream.eq(tile.tx_stream),
             tile.input_part.eq(links.part),
-            tile.link_errors[0].eq(links.unknown),
-            tile.link_errors[1].eq(links.empty),
-            tile.link_errors[2].eq(links.too_long),
+            tile.link_errors.eq(
+                word_of(
+                    {
+                        Error.STREAM_UNKNOWN: links.unknown,
+                        Error.PACKET_EMPTY: links.empty,
+                        Error.PACKET_LONG: links.too_long,
+                    }
+                )
+            ),
             tile.error_stream.eq(links.error_stream),
             tile.links_busy.eq(links.busy),
             tile.packet_in.eq(links.packet_in),

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from caduceus.hdl.common import register_slice
 from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
+from caduceus.hdl.common.register_block import word_of
 from caduceus.hdl.common.vector_receiver import VectorReceiver
 from caduceus.hdl.common.width_converter import WidthConverter
 from caduceus.hdl.fabric.chip_tile import StreamBundle, gather, spread
@@ -119,7 +120,7 @@ class GdpuSlice(wiring.Component):
         domain = ClockDomain("sync")
         m.domains += domain
         m.d.comb += [domain.clk.eq(self.clk), domain.rst.eq(self.rst)]
-        m.submodules.registers = regs = GdpuRegisters(chip)
+        m.submodules.registers = regs = GdpuRegisters(units, lanes)
         m.submodules.input = gates = GateInput(beat)
         m.submodules.regroup = regroup = WidthConverter(beat, lanes)
         m.submodules.receive = receive = VectorReceiver(lanes, len(GATES) * units // lanes)
@@ -188,9 +189,15 @@ class GdpuSlice(wiring.Component):
             regs.steps.eq(steps),
             regs.vector_accepted.eq(accepted),
             regs.packet_sent.eq(output.sent),
-            regs.errors[Error.INPUT_SHORT].eq(receive.short),
-            regs.errors[Error.INPUT_LONG].eq(receive.long),
-            regs.errors[Error.INPUT_UNEXPECTED].eq(gates.unexpected),
+            regs.errors.eq(
+                word_of(
+                    {
+                        Error.INPUT_SHORT: receive.short,
+                        Error.INPUT_LONG: receive.long,
+                        Error.INPUT_UNEXPECTED: gates.unexpected,
+                    }
+                )
+            ),
             self.awake.eq(regs.busy),
             self.error.eq(regs.error),
         ]

@@ -5,13 +5,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from caduceus.hdl.common.axi_lite import DATA_BITS, RESP_OKAY, AxiLite
+from caduceus.hdl.common.axi_lite import DATA_BITS, AxiLite
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.host.serial_link import BYTE, FrameReceiver, FrameSender
 from caduceus.hdl.host.serial_request import SerialRequest
 from caduceus.spec import registers
 from caduceus.spec import serial_protocol as protocol
 from caduceus.spec.chip import Chip
+from caduceus.spec.host_port import OKAY
 from caduceus.spec.serial_protocol import Operation, Status
 from caduceus.spec.shipped import shipped_folder
 
@@ -200,7 +201,7 @@ class SerialBridge(wiring.Component):
                 ]
         with m.State("WRITTEN"), m.If(axil.bvalid):
             m.d.sync += axil.bready.eq(0)
-            with m.If(axil.bresp != RESP_OKAY):
+            with m.If(axil.bresp != OKAY):
                 request.finish(Status.BUS_ERROR, count=True)
             with m.Else():
                 advance(Operation.WRITE)
@@ -220,7 +221,7 @@ class SerialBridge(wiring.Component):
         with m.State("READING"), m.If(axil.rvalid):
             m.d.sync += [axil.rready.eq(0), word.eq(axil.rdata)]
             m.next = "SAY WORD"
-            with m.If(axil.rresp != RESP_OKAY):
+            with m.If(axil.rresp != OKAY):
                 request.finish(Status.BUS_ERROR)
         with m.State("SAY WORD"):
             request.say(word[:BYTE])

@@ -10,9 +10,9 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS
 
 
-def address_bits(chip: Chip) -> int:
-    """Bits of the address of a byte."""
-    return ceil_log2(chip.buffers.activation)
+def address_bits(size: int) -> int:
+    """Bits of the address of a byte in a buffer of `size` bytes."""
+    return ceil_log2(size)
 
 
 def around(address: Value, step: Value, size: Value) -> Value:
@@ -54,7 +54,7 @@ class ActivationBuffer(wiring.Component):
     def __init__(self, chip: Chip) -> None:
         self._size, self._banks = chip.buffers.activation, chip.buffers.gather
         self._units = chip.link.units
-        bits = address_bits(chip)
+        bits = address_bits(self._size)
         super().__init__(
             {
                 "write_enable": In(1),

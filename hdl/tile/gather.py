@@ -72,7 +72,7 @@ class Gather(wiring.Component):
                 "config": In(GatherConfig()),
                 "rows": In(range(rows + 1)),
                 "parts": In(range(fabric.PARTS + 1)),
-                "table": In(PartWrite(chip)),
+                "table": In(PartWrite(rows)),
                 "restart": In(1),
                 "accept": In(1),
                 "stream": In(AxiStream(chip.link.units)),
@@ -93,7 +93,7 @@ class Gather(wiring.Component):
         extent = max(len(config.height), len(config.width))
         # With the padding on either side.
         self._coordinate = signed(extent + 2)
-        bits = address_bits(chip)
+        bits = address_bits(chip.buffers.activation)
 
         # The result under way: its place, and its window in the map and in the ring.
         self._column = Signal.like(config.group)
@@ -218,9 +218,11 @@ class Gather(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, lanes = self.config, self._chip.buffers.gather
-        m.submodules.receiver = receiver = PixelReceiver(self._chip)
-        m.submodules.buffer = buffer = ActivationBuffer(self._chip)
+        chip, config, lanes = self._chip, self.config, self._chip.buffers.gather
+        m.submodules.receiver = receiver = PixelReceiver(
+            chip.link.units, chip.buffers.activation, chip.array.rows, fabric.payload_max(chip)
+        )
+        m.submodules.buffer = buffer = ActivationBuffer(chip)
         for port in ("config", "table", "stream", "credit"):
             connect(m, flipped(getattr(self, port)), getattr(receiver, port))
         for port in ("enable", "address", "count", "data"):
@@ -252,7 +254,7 @@ class Gather(wiring.Component):
         in_pixel, in_vector = Signal.like(config.pixel_bytes), Signal.like(self.rows)
         outside = (y < 0) | (y >= config.height) | (x < 0) | (x >= config.width)
         left = Mux(in_pixel < in_vector, in_pixel, in_vector)
-        count = Signal(range(self._chip.array.rows + 1))
+        count = Signal(range(chip.array.rows + 1))
         pixel_ends = (in_pixel <= in_vector) & (outside | (in_pixel <= lanes))
         m.d.comb += [
             count.eq(Mux(outside | (left < lanes), left, lanes)),

@@ -21,7 +21,7 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class PartWrite(wiring.Signature):
-    """An entry of the table of parts on its way there, see `caduceus.spec.program.InputPart`.
+    """An entry of the table of parts of `rows` rows on its way there, see `caduceus.spec.program.InputPart`.
 
     Attributes:
         write: one clock: store the entry.
@@ -29,8 +29,7 @@ class PartWrite(wiring.Signature):
         start, length: its rows; `start` is a multiple of the beat's units.
     """
 
-    def __init__(self, chip: Chip) -> None:
-        rows = chip.array.rows
+    def __init__(self, rows: int) -> None:
         super().__init__(
             {
                 "write": Out(1),
@@ -81,7 +80,7 @@ class InputAssembler(wiring.Component):
             {
                 "parts": In(range(PARTS + 1)),
                 "rows": In(range(chip.array.rows + 1)),
-                "table": In(PartWrite(chip)),
+                "table": In(PartWrite(chip.array.rows)),
                 "restart": In(1),
                 "enable": In(1),
                 "stream": In(AxiStream(units)),

@@ -13,7 +13,6 @@ from caduceus.hdl.tile.activation_buffer import address_bits, around
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import PartWrite
 from caduceus.spec import fabric
-from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS
 
 UNDERWAY_MAX = fabric.PARTS - 1
@@ -51,19 +50,27 @@ class PixelReceiver(wiring.Component):
         busy: a packet has begun, or was dropped, and its end has not come.
     """
 
-    def __init__(self, chip: Chip) -> None:
-        self._chip = chip
-        units = chip.link.units
+    def __init__(self, units: int, size: int, rows: int, payload: int) -> None:
+        """Make a receiver.
+
+        Args:
+            units: bytes of a beat.
+            size: bytes of the activation buffer.
+            rows: of the array; no part is longer.
+            payload: bytes of the longest packet.
+        """
+        self._units, self._size = units, size
+        self._longest = max(payload, rows)
         super().__init__(
             {
                 "config": In(GatherConfig()),
                 "parts": In(range(fabric.PARTS + 1)),
-                "table": In(PartWrite(chip)),
+                "table": In(PartWrite(rows)),
                 "accept": In(1),
                 "stream": In(AxiStream(units)),
                 "credit": In(InputCredit()),
                 "write_enable": Out(1),
-                "write_address": Out(address_bits(chip)),
+                "write_address": Out(address_bits(size)),
                 "write_count": Out(range(units + 1)),
                 "write_data": Out(units * ACTIVATION_BITS),
                 "arrived": Out(1),
@@ -112,7 +119,7 @@ class PixelReceiver(wiring.Component):
         taken = Signal()
         m.d.comb += taken.eq(credit.take & config.enable)
         part, packet, last = self._turn(m, "next", taken)
-        held = Signal(range(self._chip.buffers.activation + 1))
+        held = Signal(range(self._size + 1))
         underway = Signal(range(UNDERWAY_MAX + 1))
         drop, admits = Signal(), Signal(init=1)
         m.d.comb += self.holds.eq(held != 0)
@@ -152,10 +159,9 @@ class PixelReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, units = self.config, self._chip.link.units
-        longest = max(fabric.payload_max(self._chip), self._chip.array.rows)
+        config, units = self.config, self._units
         # What -128 stands for is the modulator's business.
-        m.submodules.receive = receive = VectorReceiver(units, longest // units, raw=True)
+        m.submodules.receive = receive = VectorReceiver(units, self._longest // units, raw=True)
         stream, accept = receive.stream, self.accept & config.enable
         stored = receive.valid & accept
         here, dropped = Signal(), Signal()

@@ -1,6 +1,6 @@
 """One tile: an input vector in, a result vector out, nothing scheduled from outside.
 
-    input packets -> modulator -> PCM array and ADC -> readout -> LDPU -> pooling -> output stream
+    input packets -> modulator -> PCM array and ADC -> reader -> LDPU -> pooling -> output stream
        `sync`          `mvm`             `mvm`          `sync`   `sync`   `sync`
                                                           ^
                                      RX stream -> buffer -+
@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from caduceus.hdl.array.adc import AdcReadout
+from caduceus.hdl.array.bank_reader import BankReader
 from caduceus.hdl.array.modulator import InputModulator
 from caduceus.hdl.array.pcm_array import PcmArray
 from caduceus.hdl.array.programming import Programming
@@ -23,6 +23,7 @@ from caduceus.hdl.common.axi_lite import RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.credit_counter import CreditCounter
 from caduceus.hdl.common.mailbox import Mailbox
+from caduceus.hdl.common.register_block import word_of
 from caduceus.hdl.common.vector_receiver import units_in_last_group
 from caduceus.hdl.fabric.link_credit import InputCredit, RxCredit
 from caduceus.hdl.fabric.link_sizes import LinkSizes
@@ -65,8 +66,8 @@ class Tile(wiring.Component):
         rx_credit: whose turn it is at `rx`.
         output: vectors of COLUMNS elements; INT8, or binary16 with MODE.tx_binary16.
         routes, tx_stream, link_errors, error_stream, links_busy, packet_in, packet_out: registers
-            of the tile's link controller and what it tells, its errors as `spec.registers.Error`
-            has them from STREAM_UNKNOWN on; for a tile alone, nothing.
+            of the tile's link controller and what it tells, its errors as flags of
+            `caduceus.spec.registers.Error`; for a tile alone, nothing.
         awake: the tile has something to do; while it is 0, and no stream is valid and the bus asks
             for nothing, `sync` may stop.
         mvm_awake: the array has something to do, or soon will; eight clocks of `mvm` after it fell
@@ -89,7 +90,7 @@ class Tile(wiring.Component):
                 "output": Out(stream),
                 "routes": Out(RouteWrite(LinkSizes.of(chip))),
                 "tx_stream": Out(STREAM_BITS),
-                "link_errors": In(3),
+                "link_errors": In(Error),
                 "error_stream": In(STREAM_BITS),
                 "links_busy": In(1),
                 "packet_in": In(1),
@@ -188,7 +189,7 @@ class Tile(wiring.Component):
         m.submodules.source = source = TileInput(chip)
         m.submodules.modulator = modulator = InputModulator(chip)
         m.submodules.array = array = PcmArray(chip)
-        m.submodules.readout = readout = AdcReadout(chip)
+        m.submodules.bank_reader = reader = BankReader(chip.column_groups)
         m.submodules.programming = unit = Programming(chip)
         m.submodules.ldpu = ldpu = Ldpu(chip)
         m.submodules.results = results = SyncFIFOBuffered(
@@ -225,13 +226,13 @@ class Tile(wiring.Component):
         accepted = source.commit
         m.d.comb += modulator.commit.eq(accepted)
 
-        # Modulator, array and readout, or what programs the array.
-        unit.share(m, array, modulator, readout)
+        # Modulator, array and reader, or what programs the array.
+        unit.share(m, array, modulator, reader)
         connect(m, regs.order, unit.order)
         m.d.comb += [
-            modulator.bank_full.eq(readout.bank_full),
-            readout.bank_put.eq(modulator.bank_put),
-            readout.last_group.eq((regs.columns - 1) >> (chip.ldpu.lanes - 1).bit_length()),
+            modulator.bank_full.eq(reader.bank_full),
+            reader.bank_put.eq(modulator.bank_put),
+            reader.last_group.eq((regs.columns - 1) >> (chip.ldpu.lanes - 1).bit_length()),
             regs.programming.eq(programming),
             regs.pulsed.eq(unit.pulsed),
             regs.verified.eq(unit.verified),
@@ -241,18 +242,18 @@ class Tile(wiring.Component):
         # its result will find a place.
         m.submodules.result_credit = credit = CreditCounter(RESULT_DEPTH)
         m.d.comb += [
-            readout.room.eq(ldpu.room),
+            reader.room.eq(ldpu.room),
             credit.take.eq(ldpu.going),
             credit.give.eq(results.r_rdy & results.r_en),
             ldpu.result_room.eq(credit.available),
-            ldpu.group.eq(readout.read_group),
+            ldpu.group.eq(reader.read_group),
             ldpu.p.eq(array.read_p),
             ldpu.n.eq(array.read_n),
         ]
         # The array answers a clock after it is read: all that goes along waits as long.
         m.d.sync += [
-            ldpu.valid.eq(readout.read_enable),
-            ldpu.last.eq(readout.finished),
+            ldpu.valid.eq(reader.read_enable),
+            ldpu.last.eq(reader.finished),
         ]
 
         m.d.comb += [
@@ -277,28 +278,27 @@ class Tile(wiring.Component):
                 | programming
                 | self.links_busy
             ),
-            regs.mvm_finished.eq(readout.finished),
+            regs.mvm_finished.eq(reader.finished),
             regs.stalled.eq(ldpu.waiting),
             regs.vector_accepted.eq(accepted),
             regs.vector_sent.eq(self.output.tvalid & self.output.tready & self.output.tlast),
             regs.packet_in.eq(self.packet_in),
             regs.packet_out.eq(self.packet_out),
         ]
-        for bit, event in (
-            (Error.INPUT_SHORT, source.too_short),
-            (Error.INPUT_LONG, source.too_long),
-            (Error.RX_SHORT, rx.short),
-            (Error.RX_LONG, rx.long),
-            (Error.RX_UNEXPECTED, rx.unexpected),
-        ):
-            m.d.comb += regs.errors[bit].eq(event)
+        errors = {
+            Error.INPUT_SHORT: source.too_short,
+            Error.INPUT_LONG: source.too_long,
+            Error.RX_SHORT: rx.short,
+            Error.RX_LONG: rx.long,
+            Error.RX_UNEXPECTED: rx.unexpected,
+        }
         connect(m, regs.routes, flipped(self.routes))
         m.d.comb += [
             self.tx_stream.eq(regs.tx_stream),
-            regs.errors[Error.STREAM_UNKNOWN :].eq(self.link_errors),
+            regs.errors.eq(word_of(errors) | self.link_errors),
             regs.error_stream.eq(self.error_stream),
             self.awake.eq(
-                regs.busy | modulator.full | regs.state_loading | readout.pending | results.r_rdy
+                regs.busy | modulator.full | regs.state_loading | reader.pending | results.r_rdy
             ),
             self.mvm_awake.eq(
                 modulator.full | regs.state_loading | programming | ~modulator.resting

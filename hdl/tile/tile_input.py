@@ -40,7 +40,7 @@ class TileInput(wiring.Component):
                 "config": In(GatherConfig()),
                 "parts": In(range(fabric.PARTS + 1)),
                 "rows": In(range(rows + 1)),
-                "table": In(PartWrite(chip)),
+                "table": In(PartWrite(rows)),
                 "restart": In(1),
                 "accept": In(1),
                 "stream": In(AxiStream(chip.link.units)),

@@ -1,6 +1,6 @@
-"""Readout of the ADC counters into the LDPU.
+"""The bank reader: the ADC counters' banks, read out to the LDPU's lanes.
 
-Published: a column has two 12-bit counters, and its words go to the LDPU at one column a clock
+Published: a column has two 12-bit counters, and its words go to the LDPU at one column per clock
 while the next MVM may already run. The two banks that make that possible are our choice. The
 counters themselves belong to the array's macro (`adc.sv`), as they do on the chip, where they are
 laid out in the pitch of the array.
@@ -11,35 +11,41 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from caduceus.hdl.common.mailbox import Mailbox
-from caduceus.spec.chip import Chip
 
 
-class AdcReadout(wiring.Component):
-    """Walks the columns of each finished counter bank, `lanes` columns a clock.
+class BankReader(wiring.Component):
+    """Walks the groups of columns of each full counter bank, one group per clock.
+
+    Banks are filled, and read, in turn: bank 0, bank 1, bank 0 and so on. A bank is read from group
+    0 to `last_group`, as fast as there is room, and is given back with its last group.
+
+    Latency: a walk begins when the `Mailbox` hands the bank over, in the clock in which `pending`
+    rises.
 
     Attributes (domain `mvm`):
-        bank_put: the bank holds the results of an MVM.
+        bank_put: one clock: the bank holds the results of an MVM; only while it is not full.
         bank_full: the bank is not read out yet.
 
     Attributes (domain `sync`):
         last_group: number of the last group of columns to read; quasi-static.
-        room: whoever comes after can take a group. Sampled in every clock of a walk.
+        room: the consumer can take a group. Sampled in every clock of a walk.
         read_enable, read_bank, read_group: to the array, which answers one clock later.
         pending: a bank waits to be read, or is being read.
         finished: one clock: the last group of a bank is being read.
     """
 
-    def __init__(self, chip: Chip) -> None:
-        groups = range(max(2, chip.column_groups))
+    def __init__(self, groups: int) -> None:
+        """Make a reader of banks of `groups` groups of columns."""
+        group = range(max(2, groups))
         super().__init__(
             {
                 "bank_put": In(2),
                 "bank_full": Out(2),
-                "last_group": In(groups),
+                "last_group": In(group),
                 "room": In(1),
                 "read_enable": Out(1),
                 "read_bank": Out(1),
-                "read_group": Out(groups),
+                "read_group": Out(group),
                 "pending": Out(1),
                 "finished": Out(1),
             }
