@@ -45,6 +45,7 @@ help: ## List the targets and their options
 	@echo "         TARGET=golden|sim|serial:<port>  (run)"
 	@echo "         SEEDS=<number>|<first>:<end>  (accuracy, mvm-error, sweep)  DEVICES=1|2  (program)"
 	@echo "         ARGS=<more options for the command>"
+	@echo "Environment: CADUCEUS_BUILD=<folder> for what the commands write (default: build)"
 
 setup: ## Install what is missing (every other target does it too)
 	@command -v "$(PYTHON)" >/dev/null || { echo "caduceus set-up: There is no $(PYTHON) here:" \
@@ -62,23 +63,23 @@ run: setup ## Drive a chip: TARGET=golden, sim, or serial:<port> of a board
 test: setup ## Run the tests
 	@CADUCEUS_CODE="$${CADUCEUS_CODE:--O1}" $(PYTEST) $(ARGS)
 
-regress: setup ## Run the tests and the deeper ones, which take much longer and want PyTorch
+regress: setup ## Run the tests and the deeper ones, which take much longer and need PyTorch
 	@"$(PYTHON)" tools/setup.py --train
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
-compile: setup ## Map a network (NET=) to a whole chip and show what goes where
+compile: setup ## Map a network (NET=) to a chip, write its program, show what goes where
 	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 verilog: setup ## Write the chip and a tile alone as Verilog for other tools, and check it
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
 
-fpga: setup ## Build the reference board's bitstream (CHIP=ulx3s), tell its size and speed
+fpga: setup ## Build the reference board's bitstream (CHIP=ulx3s), report its size and speed
 	@$(CADUCEUS) fpga $(CHIP_OPTION) $(ARGS)
 
 netlist-test: setup ## Simulate the board's netlist, cell by cell, against golden
 	@$(IN_VENV) PYTHONPATH=.:tests python -m netlists $(ARGS)
 
-waves: setup ## Run one image on the small chip and leave its waveforms as FST
+waves: setup ## Run one image on the small chip and write its waveforms as FST
 	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)
 
 calibrate: setup ## Calibrate a tile's converters in RTL, and show the MVM error before and after
@@ -97,7 +98,7 @@ format: setup ## Format the code and sort its imports
 formal: setup ## Prove properties of FIFOs, credits, arbiter and packet switch; find seeded bugs
 	@$(IN_VENV) python -m formal $(ARGS)
 
-speed: setup ## Measure speed, of the peers as well once make peers has installed them
+speed: setup ## Measure golden model and RTL; the peers as well, once make peers installed them
 	@$(IN_VENV) python -m benchmarks $(ARGS)
 
 peers: setup ## Install aihwkit and PyTorch in .venv-peers for make speed (compiles for minutes)

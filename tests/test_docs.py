@@ -1,10 +1,12 @@
 """The manual agrees with the code, and its links lead somewhere."""
 
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
 
+import caduceus
 from caduceus.export import register_manual
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -39,3 +41,21 @@ def test_every_target_that_the_readme_names_exists():
     named = set(re.findall(r"`make ([a-z-]+)", (REPOSITORY / "README.md").read_text("utf-8")))
     assert named <= targets, f"no such target: {sorted(named - targets)}"
     assert {"sim", "test", "help"} <= named
+
+
+@pytest.mark.xdist_group("sim")
+def test_the_blocks_of_the_library_page_run_in_order(monkeypatch, tmp_path, capsys):
+    page = REPOSITORY / "docs" / "python.md"
+    text = page.read_text(encoding="utf-8")
+    # What runs make goes to the repository's build folder, where other tests have built the chip.
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names: dict[str, object] = {}
+    blocks = list(re.finditer(r"^```python\n(.*?)^```$", text, flags=re.M | re.S))
+    for block in blocks:
+        # So that a traceback has the page's line numbers.
+        before = text.count("\n", 0, block.start(1))
+        exec(compile("\n" * before + block[1], str(page), "exec"), names)
+    used = {name for name in caduceus.__all__ if any(f"caduceus.{name}" in b[1] for b in blocks)}
+    assert used == set(caduceus.__all__), "every public name has an example"
+    assert "0 mismatches" in capsys.readouterr().out

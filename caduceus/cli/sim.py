@@ -19,8 +19,7 @@ from caduceus.spec.formats import ReadMode
 @options.READ_MODE
 @click.option(
     "--images", type=click.IntRange(1, 100_000),
-    help="Test images, input vectors, or characters, to run.  [default: 2 images end to end, 10 "
-    "through one tile, 10 vectors, 20 characters]",
+    help="Test images, input vectors, or characters to run.  [default: 2, 10, 20]",
 )  # fmt: skip
 @options.REPLICAS
 @options.devices
@@ -41,10 +40,9 @@ def sim(
 ) -> None:
     """Run in RTL and compare with the golden model.
 
-    A convolutional network runs on the whole chip, image in and logits out, with every output of
-    every tile compared; so does a recurrent network, with every hidden and cell state, and a layer
-    that is larger than a tile. A chain of layers that each fit one tile goes through one, layer by
-    layer, and every activation is compared. Without --net the chip runs one network of either kind.
+    Whatever the network, it runs on the whole chip. Every result and every packet of every tile,
+    what leaves the chip, and every hidden and cell state are compared. Without --net the chip runs
+    its own networks, one of feature maps and one of sequences.
     """
     from caduceus.devices import settings
     from caduceus.devices.settings import Devices
