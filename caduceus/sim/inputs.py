@@ -10,13 +10,16 @@ from caduceus.spec.program import Program
 def shaped(program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
     """Inputs as int8 [n, input_pixels, input_length], or sequences [n, steps, input_length].
 
-    `[n, input_length]` is taken where an input is one vector.
+    Inputs in the network's own shape, such as images [n, height, width, channels], are taken too,
+    and so is [n, input_length] where an input is one vector.
 
     Raises:
         UserError: they have another type or shape.
     """
     found = x
-    if not program.slices and program.input_pixels == 1 and x.ndim == 2:
+    if not program.slices and program.input and x.shape[1:] == program.input.shape:
+        found = program.vectors(x)
+    elif not program.slices and program.input_pixels == 1 and x.ndim == 2:
         found = x[:, np.newaxis]
     fits = found.ndim == 3 and found.shape[2] == program.input_length and len(found) > 0
     if fits and program.slices:
