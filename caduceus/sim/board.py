@@ -106,7 +106,6 @@ class Board:
         outputs = outputs.reshape(len(x), each, program.output_length)
         found = figures(program, self._name, self.devices, count(program, x))
         return Result(program, found, outputs, state=state).with_figures(
-            outputs=outputs.tolist(),
             load_seconds=loaded - started,
             simulate_seconds=ran - loaded,
             wall_seconds=time.monotonic() - started,

@@ -85,7 +85,6 @@ class Golden:
             found.tiles, found.state,
         )  # fmt: skip
         return result.with_figures(
-            outputs=found.outputs.tolist(),
             golden_inputs_per_second=inputs / seconds if seconds else None,
             wall_seconds=seconds,
         )

@@ -35,7 +35,7 @@ from caduceus.spec.program_codes import computing
 from caduceus.spec.shipped import build_folder
 
 
-def sources(chip: Chip, design: Path) -> list[Path]:
+def sources(chip: Chip, design: Path, build: Path | None = None) -> list[Path]:
     """Write the chip and what stands around it to `design`, unless they are there; the files.
 
     Raises:
@@ -45,7 +45,7 @@ def sources(chip: Chip, design: Path) -> list[Path]:
 
     design.mkdir(parents=True, exist_ok=True)
     return [
-        *write_sources(design, chip, record=True),
+        *write_sources(design, chip, record=True, build=build),
         *STREAM_SOURCES,
         write_harness(design / "chip_harness.sv", chip),
     ]
@@ -98,6 +98,7 @@ class Simulation:
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._simulator, self._waves = simulator, waves
         self._console = console or Console(quiet=True)
+        self._build = build
         self.place = build_folder(build) / "sim" / f"{self.chip.name}-chip-{simulator}"
         self.job = self.place / "run"
         self._inputs: NDArray[np.int8] | None = None
@@ -150,7 +151,7 @@ class Simulation:
 
         started = time.monotonic()
         inputs = schedule(self.program, self.chip, self._inputs)
-        design = sources(self.chip, self.place / "design")
+        design = sources(self.chip, self.place / "design", self._build)
         with watch(self.job, self._console, inputs.counted):
             ran = runner.run_bench(
                 name=f"sim-{self.chip.name}-{self._simulator}",
@@ -210,15 +211,14 @@ class Simulation:
             simulate_seconds=outcome.simulate_seconds,
             golden_inputs_per_second=outcome.golden_inputs / outcome.golden_seconds,
             peak_mib=outcome.peak_mib,
-            outputs=outputs.tolist(),
         )
 
     def _tiles(self, inputs: int, steps: int) -> Mapping[int, TileTrace]:
-        """What every tile recorded; of a sequence, the second time."""
+        """What every tile recorded; of a sequence, the first time."""
         found = recording.all_tiles(self.job / files.RECORD, self.program)
         if self.program.slices:
             return {
-                tile: TileTrace(each.results[-steps:][np.newaxis], each.sent[-steps:][np.newaxis])
+                tile: TileTrace(each.results[:steps][np.newaxis], each.sent[:steps][np.newaxis])
                 for tile, each in found.items()
             }
         return {
