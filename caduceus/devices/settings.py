@@ -1,6 +1,6 @@
 """What is asked of the devices: which model, which effects, how they are corrected.
 
-A file of settings is YAML with these keys; the four that ship are in `pcm/presets`.
+A file of settings is YAML with these keys; the four that ship are in `presets` beside this module.
 """
 
 from dataclasses import dataclass
