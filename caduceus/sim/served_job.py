@@ -16,10 +16,8 @@ class ServedJob(JobFile, name="job.json"):
         chip: name, or path of the description.
         clock_half_periods_ps: of `sync` and `mvm`.
         socket: path of the Unix socket on which the host waits.
-        divisor: of the serial port, where there is one.
     """
 
     chip: str
     clock_half_periods_ps: list[int]
     socket: str
-    divisor: int = 0
