@@ -1,7 +1,7 @@
 """Speed of the golden model with whole networks: images a second on one thread.
 
-`python -m bench.images` prints the table. Times are processor time, as in `bench.golden`; what the
-model prepares with the first images of a program is there already.
+`python -m benchmarks.images` prints the table. Times are processor time, as in
+`benchmarks.golden`; what the model prepares with the first images of a program is there already.
 """
 
 import dataclasses

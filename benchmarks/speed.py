@@ -1,7 +1,7 @@
 """The golden model's speed beside that of other models of such tiles, measured in one run.
 
-`python -m bench.speed` prints the table. All figures are matrix-vector multiplications a second of
-processor time on one thread, with tiles of 256x256.
+`python -m benchmarks.speed` prints the table. All figures are matrix-vector multiplications a
+second of processor time on one thread, with tiles of 256x256.
 """
 
 import click
@@ -16,7 +16,7 @@ CAPTION = "exact: bit by bit; noise: of every window's charge, or of every outpu
 
 
 def run(seconds: float = 0.1) -> peers.Peers:
-    """Rows of the golden model, then of the peers, as `bench.peers` has them; and what is missing.
+    """Rows of the golden model, then of the peers with what is missing, as in `benchmarks.peers`.
 
     Args:
         seconds: processor time of one measurement.

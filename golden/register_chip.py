@@ -1,4 +1,4 @@
-"""A whole chip behind its registers and packets: what a driver meets, computed by the golden model.
+"""A whole chip behind its registers and packets: what a host meets, computed by the golden model.
 
 What was written is put together again to a program (`golden.register_program`) when the first
 packet comes. A chip without time is never busy. Of what can be read, status, identity and the

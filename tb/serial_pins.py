@@ -1,4 +1,4 @@
-"""Serial pins in a simulation as a line of the driver, which damages bytes if it is to."""
+"""Serial pins in a simulation as a line of the host, which damages bytes if it is to."""
 
 from typing import Any
 

@@ -70,7 +70,7 @@ class SliceBench:
         offered, readiness: share of clocks in which a beat is offered, and in which one is taken.
         sources: beats to come, by side; `taken`: those that went, by side.
         clock: clocks since the bench began.
-        host: what a driver does with the registers.
+        host: what a host does with the registers.
     """
 
     def __init__(self, dut: Any) -> None:

@@ -1,4 +1,4 @@
-"""A whole chip behind its serial pins: programs by the driver, over a line that damages bytes."""
+"""A whole chip behind its serial pins: programs by the host, over a line that damages bytes."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ BENCH = Bench(
 
 
 class Pins:
-    """The chip's pins, and the driver at their other end."""
+    """The chip's pins, and the host at their other end."""
 
     def __init__(self, dut: Any, random: np.random.Generator, share: float) -> None:
         self.chip = sized(benches.current())
@@ -89,7 +89,7 @@ class Pins:
 @cocotb.test(timeout_time=200, timeout_unit="ms")
 @cocotb.parametrize(share=[0, 0.01])
 async def registers_over_pins(dut: Any, share: float) -> None:
-    """Registers by the driver: written, read, refused, and everything again after a reset."""
+    """Registers by the host: written, read, refused, and everything again after a reset."""
     pins = await Pins.start(dut, share)
     columns = pins.chip.array.columns
 

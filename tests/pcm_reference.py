@@ -1,7 +1,7 @@
 """Published device models, written down a second time.
 
 The equations stand here as in IBM's aihwkit (`PCMLikeNoiseModel`, `HermesNoiseModel`), on arrays
-and with numpy's logarithm; nothing is taken from `pcm`. x is g / g_max.
+and with numpy's logarithm; nothing is taken from `devices`. x is g / g_max.
 """
 
 from collections.abc import Callable

@@ -137,7 +137,7 @@ def test_devices_that_are_programmed_anew_are_others() -> None:
     """The same converters, and other devices each time."""
     blank = np.zeros((1, TINY.array.rows, TINY.array.columns, 4), np.uint8)
     states = [
-        make.state(TINY, blank, TDP, 5, 60.0, ReadMode.ONE_PHASE, programming=number)
+        make.state(TINY, blank, Devices(TDP, 5, 60.0), ReadMode.ONE_PHASE, programming=number)
         for number in range(4)
     ]
     assert len({state.codes.tobytes() for state in states}) == len(states)
@@ -229,6 +229,6 @@ def test_a_yield_above_one_is_refused(tmp_path) -> None:
 def test_states_do_not_depend_on_other_tiles() -> None:
     program, _ = compiled(TDP)
     codes = device_codes(program, TINY)
-    whole = make.state(TINY, codes, TDP, 4, 60.0, ReadMode.ONE_PHASE)
-    part = make.state(TINY, codes[:1], TDP, 4, 60.0, ReadMode.ONE_PHASE)
+    whole = make.state(TINY, codes, Devices(TDP, 4, 60.0), ReadMode.ONE_PHASE)
+    part = make.state(TINY, codes[:1], Devices(TDP, 4, 60.0), ReadMode.ONE_PHASE)
     assert np.array_equal(whole.codes[:1], part.codes)

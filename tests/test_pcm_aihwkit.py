@@ -14,7 +14,7 @@ from noise_statistics import Moments
 
 from caduceus.devices.ageing import Ageing
 from caduceus.devices.models import MODELS
-from caduceus.devices.settings import Settings
+from caduceus.devices.settings import Devices, Settings
 
 RECORD = json.loads(
     (Path(__file__).resolve().parent / "data" / "aihwkit_moments.json").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def _ours(name: str, age: float, **effects: bool) -> tuple[np.ndarray, np.ndarra
     first = np.minimum(levels, 255)
     devices = np.stack([first, levels - first] * 2, axis=1)
     targets = np.repeat(devices[:, np.newaxis], COUNT // 2, axis=1).astype(np.uint8)
-    made = Ageing(Settings(format=1, model=name, **off | effects), 3, age).tile(targets, 1)
+    made = Ageing(Devices(Settings(format=1, model=name, **off | effects), 3, age)).tile(targets, 1)
     # A cell's variance is that of its two polarities: half of it each, on average.
     return (
         made.codes.reshape(len(levels), -1, 2).sum(axis=-1, dtype=np.int64),

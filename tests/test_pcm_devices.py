@@ -16,7 +16,7 @@ from test_pcm_models import mutants
 
 from caduceus.devices.ageing import RUN_SECONDS, Ageing, TileDevices
 from caduceus.devices.models import MODELS
-from caduceus.devices.settings import Settings
+from caduceus.devices.settings import Devices, Settings
 
 NAMES = sorted(REFERENCES)
 SHARES = np.array([0, 0.004, 0.02, 0.06, 0.09, 0.13, 0.2, 0.28, 0.4, 0.6, 0.8, 1.0])
@@ -50,7 +50,9 @@ def _conductances(codes: np.ndarray) -> np.ndarray:
 
 
 def _drawn(name: str, age: float, seed: int = 7, **effects: bool) -> tuple[np.ndarray, TileDevices]:
-    devices = Ageing(_settings(name, **effects), seed, age).tile(_targets(_levels(name)), 3)
+    devices = Ageing(Devices(_settings(name, **effects), seed, age)).tile(
+        _targets(_levels(name)), 3
+    )
     return _conductances(devices.codes), devices
 
 
@@ -200,14 +202,14 @@ def test_an_effect_can_be_left_out(effect: str) -> None:
     levels = np.full(64, 200)
     effects = dict.fromkeys(("programming_noise", "drift", "read_noise"), True)
     with_it, without = (
-        Ageing(_settings("hermes_tdp", **effects | {effect: on}), 1, DAY).tile(
+        Ageing(Devices(_settings("hermes_tdp", **effects | {effect: on}), 1, DAY)).tile(
             _targets(levels, 64), 0
         )
         for on in (True, False)
     )
     assert not np.array_equal(with_it.codes, without.codes)
     assert (without.variance.max() == 0) == (effect == "read_noise")
-    none = Ageing(_settings("hermes_tdp"), 1, DAY).tile(_targets(levels, 64), 0)
+    none = Ageing(Devices(_settings("hermes_tdp"), 1, DAY)).tile(_targets(levels, 64), 0)
     assert np.array_equal(none.codes, _targets(levels, 64)) and not none.variance.any()
 
 
@@ -227,13 +229,15 @@ def test_devices_are_independent() -> None:
     levels = np.full(256, 200)
     targets = _targets(levels, 256)
     polarity = _conductances(
-        Ageing(_settings("hermes_odp", programming_noise=True), 1, 0.0).tile(targets, 0).codes
+        Ageing(Devices(_settings("hermes_odp", programming_noise=True), 1, 0.0))
+        .tile(targets, 0)
+        .codes
     ).reshape(256, 256, 2)
     drifted = _conductances(
-        Ageing(_settings("hermes_odp", drift=True), 1, MONTH).tile(targets, 0).codes
+        Ageing(Devices(_settings("hermes_odp", drift=True), 1, MONTH)).tile(targets, 0).codes
     ).reshape(256, 256, 2)
     read = _conductances(
-        Ageing(_settings("hermes_odp", read_noise=True), 1, MONTH).tile(targets, 0).codes
+        Ageing(Devices(_settings("hermes_odp", read_noise=True), 1, MONTH)).tile(targets, 0).codes
     ).reshape(256, 256, 2)
     for one, other in (
         (polarity[..., 0], polarity[..., 1]),

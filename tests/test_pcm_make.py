@@ -13,7 +13,7 @@ from noise_statistics import Moments
 
 from caduceus.devices import make, settings
 from caduceus.devices.ageing import Ageing
-from caduceus.devices.settings import Settings
+from caduceus.devices.settings import Devices, Settings
 from caduceus.spec import chip
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -45,7 +45,7 @@ def _targets(tiles: int = 3, described: chip.Chip = HERMES, most: int = 255) -> 
 
 def _state(name: str, age: float, seed: int = 11, tiles: int = 2, **changes: object) -> PcmState:
     wanted = settings.find(name).model_copy(update={"device_yield": 0.99} | changes)
-    return make.state(HERMES, _targets(tiles), wanted, seed, age, ReadMode.FOUR_PHASE)
+    return make.state(HERMES, _targets(tiles), Devices(wanted, seed, age), ReadMode.FOUR_PHASE)
 
 
 def _digest(state: PcmState) -> str:
@@ -106,14 +106,14 @@ def test_a_tile_does_not_depend_on_others() -> None:
     for name in FIELDS:
         assert np.array_equal(getattr(many, name)[0], getattr(few, name)[0]), name
     wanted = settings.find("hermes_tdp").model_copy(update={"device_yield": 0.99})
-    alone = Ageing(wanted, 11, DAY).tile(_targets(3)[2], 2)
+    alone = Ageing(Devices(wanted, 11, DAY)).tile(_targets(3)[2], 2)
     assert np.array_equal(many.codes[2], alone.codes)
 
 
 def test_tiles_are_not_alike() -> None:
     targets = np.repeat(_targets(1), 2, axis=0)
     wanted = settings.find("hermes_tdp").model_copy(update={"device_yield": 0.9})
-    state = make.state(HERMES, targets, wanted, 1, DAY, ReadMode.FOUR_PHASE)
+    state = make.state(HERMES, targets, Devices(wanted, 1, DAY), ReadMode.FOUR_PHASE)
     for name in FIELDS:
         first, second = getattr(state, name)
         assert (first != second).mean() > 0.1, name
@@ -131,7 +131,9 @@ def test_a_cell_does_not_depend_on_its_neighbours_targets() -> None:
     changed = targets.copy()
     changed[0, 10, 20] = [200, 0, 0, 0]
     wanted = settings.find("hermes_tdp")
-    before, after = (Ageing(wanted, 1, DAY).tile(each[0], 0) for each in (targets, changed))
+    before, after = (
+        Ageing(Devices(wanted, 1, DAY)).tile(each[0], 0) for each in (targets, changed)
+    )
     differs = (before.codes != after.codes).any(axis=-1)
     assert np.argwhere(differs).tolist() == [[10, 20]]
 
@@ -169,7 +171,7 @@ def test_slow_noise_grows_with_age_on_the_same_devices() -> None:
 def test_the_read_mode_shares_out_the_noise() -> None:
     wanted = settings.find("hermes_tdp")
     one, four = (
-        make.state(HERMES, _targets(1), wanted, 1, DAY, mode)
+        make.state(HERMES, _targets(1), Devices(wanted, 1, DAY), mode)
         for mode in (ReadMode.ONE_PHASE, ReadMode.FOUR_PHASE)
     )
     assert _differing(one, four) == {"noise"}
@@ -178,7 +180,9 @@ def test_the_read_mode_shares_out_the_noise() -> None:
 
 def test_ideal_devices_are_as_asked_for() -> None:
     targets = _targets(2)
-    state = make.state(HERMES, targets, settings.find("ideal"), 4, MONTH, ReadMode.ONE_PHASE)
+    state = make.state(
+        HERMES, targets, Devices(settings.find("ideal"), 4, MONTH), ReadMode.ONE_PHASE
+    )
     assert np.array_equal(state.codes, targets)
     assert not state.noise.any() and not state.offset_p.any() and not state.offset_n.any()
     assert (state.gain_p == HERMES.nominal_gain).all() and (state.gain_n == state.gain_p).all()
@@ -186,7 +190,9 @@ def test_ideal_devices_are_as_asked_for() -> None:
 
 def test_small_arrays_have_states() -> None:
     targets = _targets(4, TINY)
-    state = make.state(TINY, targets, settings.find("generic"), 1, DAY, ReadMode.FOUR_PHASE)
+    state = make.state(
+        TINY, targets, Devices(settings.find("generic"), 1, DAY), ReadMode.FOUR_PHASE
+    )
     assert state.codes.shape == (4, 16, 16, 4)
     assert "generic" in state.note and "86400 s" in state.note
 
@@ -195,7 +201,9 @@ def test_small_arrays_have_states() -> None:
 def test_stuck_devices(share: float, working: float) -> None:
     """Counts of each kind are binomial, by device of a cell, too; the others are as without."""
     wanted = Settings(format=1, model="ideal", device_yield=working, stuck_set_share=share)
-    codes = Ageing(wanted, 9, DAY).tile(np.full((256, 256, 4), 100, dtype=np.uint8), 0).codes
+    codes = (
+        Ageing(Devices(wanted, 9, DAY)).tile(np.full((256, 256, 4), 100, dtype=np.uint8), 0).codes
+    )
     assert set(np.unique(codes)) <= {0, 100, 255}
     for value, chance in ((255, (1 - working) * share), (0, (1 - working) * (1 - share))):
         for device in range(4):
@@ -205,7 +213,9 @@ def test_stuck_devices(share: float, working: float) -> None:
 
 def test_real_devices_may_be_stuck_too() -> None:
     whole, broken = (
-        Ageing(settings.find("hermes_tdp").model_copy(update={"device_yield": value}), 1, DAY)
+        Ageing(
+            Devices(settings.find("hermes_tdp").model_copy(update={"device_yield": value}), 1, DAY)
+        )
         .tile(_targets(1)[0], 0)
         .codes
         for value in (1.0, 0.9)
@@ -222,7 +232,7 @@ def test_a_lower_yield_breaks_more_of_the_same_devices() -> None:
         for value in (0.98, 0.9)
     )
     targets = np.full((256, 256, 4), 9, dtype=np.uint8)
-    broken = [Ageing(each, 3, 0.0).tile(targets, 0).codes == 0 for each in (high, low)]
+    broken = [Ageing(Devices(each, 3, 0.0)).tile(targets, 0).codes == 0 for each in (high, low)]
     assert broken[0].sum() < broken[1].sum() and not (broken[0] & ~broken[1]).any()
 
 
@@ -290,7 +300,7 @@ def test_an_impossible_age_is_refused(age: float) -> None:
 def test_targets_larger_than_the_devices_are_refused() -> None:
     targets = np.zeros((2, 16, 16, 4), dtype=np.uint8)
     targets[1, 3, 4, 2:] = [200, 56]
-    arguments = settings.find("hermes_odp"), 1, 0.0, ReadMode.FOUR_PHASE
+    arguments = Devices(settings.find("hermes_odp"), 1, 0.0), ReadMode.FOUR_PHASE
     sentence = "tile 1: a target code is 256: devices of model hermes_odp allow at most 255"
     with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
         make.state(TINY, targets, *arguments)

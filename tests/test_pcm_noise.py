@@ -6,7 +6,7 @@ from pcm_reference import REFERENCES
 
 from caduceus.devices import make
 from caduceus.devices.ageing import INPUT_POWER, Ageing, Inputs, column_noise
-from caduceus.devices.settings import Settings
+from caduceus.devices.settings import Devices, Settings
 from caduceus.golden.fast.tile import Tile
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
@@ -49,7 +49,7 @@ def test_a_columns_noise_is_its_cells(name: str, windows: int) -> None:
     rng = np.random.default_rng(6)
     power = rng.uniform(0, 1, 256) ** 2
     gain = rng.uniform(0.7, 1.3, 256) * HERMES.nominal_gain
-    variance = Ageing(_quiet(name), 1, HOUR).tile(targets[0], 0).variance
+    variance = Ageing(Devices(_quiet(name), 1, HOUR)).tile(targets[0], 0).variance
     expected = _variance(name, targets, HOUR)
     np.testing.assert_allclose(variance, expected, rtol=1e-5)
     counts = np.sqrt((power[:, np.newaxis] * expected).sum(axis=0) / windows) * gain * 127 / 2**32
@@ -104,7 +104,7 @@ def test_counters_show_the_devices_noise(name: str, mode: ReadMode) -> None:
         targets[..., 0] += 60 * (targets[..., 0] > 0).astype(np.uint8)
     power = np.zeros(256)
     power[:ROWS] = (x.astype(float) / 127) ** 2
-    state = make.state(HERMES, targets, _quiet(name), 3, HOUR, mode, [Inputs(power)])
+    state = make.state(HERMES, targets, Devices(_quiet(name), 3, HOUR), mode, [Inputs(power)])
     constants = np.zeros((COLUMNS, len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
     config = TileConfig(rows=ROWS, columns=COLUMNS, read_mode=mode, constants=constants)
     p, n = Tile(HERMES, state).counts(config, np.repeat(x[np.newaxis], READS, axis=0))
@@ -136,8 +136,10 @@ def test_inputs_of_one_sign_show_all_of_the_noise() -> None:
     power = np.zeros(256)
     power[:ROWS] = (x.astype(float) / 127) ** 2
     inputs = Inputs(power, one_sign=True)
-    state = make.state(HERMES, targets, _quiet("generic"), 3, HOUR, ReadMode.FOUR_PHASE, [inputs])
-    blank = make.state(HERMES, targets, Settings(format=1, model="ideal"), 3, HOUR,
+    state = make.state(
+        HERMES, targets, Devices(_quiet("generic"), 3, HOUR), ReadMode.FOUR_PHASE, [inputs]
+    )
+    blank = make.state(HERMES, targets, Devices(Settings(format=1, model="ideal"), 3, HOUR),
                        ReadMode.FOUR_PHASE)  # fmt: skip
     constants = np.zeros((COLUMNS, len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
     config = TileConfig(rows=ROWS, columns=COLUMNS, read_mode=ReadMode.FOUR_PHASE,
@@ -158,7 +160,9 @@ def test_inputs_of_one_sign_show_all_of_the_noise() -> None:
 def test_the_slow_part_is_in_the_codes_and_not_in_the_reads() -> None:
     """Older devices have more of it; reads vary as much as before."""
     targets = _targets(5)[0]
-    young, old = (Ageing(_quiet("hermes_tdp"), 1, age).tile(targets, 0) for age in (0.0, 1e8))
+    young, old = (
+        Ageing(Devices(_quiet("hermes_tdp"), 1, age)).tile(targets, 0) for age in (0.0, 1e8)
+    )
     assert np.array_equal(young.variance, old.variance)
     apart = [(each.codes.astype(int) - targets).std() for each in (young, old)]
     assert apart[0] < apart[1]

@@ -119,3 +119,20 @@ def test_a_file_of_something_else_is_one_sentence(tmp_path: Path, content: str) 
     path.write_text(content)
     with pytest.raises(UserError, match=r"^.*bad\.yml: [^\n]+$"):
         settings.find(str(path))
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        ({"seed": -1}, "seed = -1: allowed is 0 to 2**64 - 1"),
+        ({"seed": 1 << 64}, f"seed = {1 << 64}: allowed is 0 to 2**64 - 1"),
+        ({"age": -0.5}, "age = -0.5: allowed is 0 to 1e+10 seconds"),
+        ({"age": 1.1e10}, "age = 1.1e+10: allowed is 0 to 1e+10 seconds"),
+        ({"age": float("nan")}, "age = nan: allowed is 0 to 1e+10 seconds"),
+    ],
+)
+def test_devices_that_cannot_be_are_refused(number: dict[str, float], sentence: str) -> None:
+    for name in ("ideal", "hermes_tdp"):
+        with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
+            settings.Devices.find(name, **number)
+    settings.Devices.find("generic", seed=(1 << 64) - 1, age=settings.OLDEST)

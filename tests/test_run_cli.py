@@ -13,6 +13,7 @@ from caduceus.host.line import SocketLine
 from caduceus.sim.run_target import simulation
 from caduceus.spec.chip import Chip
 from caduceus.spec.host_port import finish
+from tb import served_pins
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs wait for each other."""
@@ -141,7 +142,10 @@ def test_the_board_starts_again_in_between() -> None:
 @pytest.mark.regress
 def test_the_simulated_pins_at_a_pseudo_terminal(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
-    with simulation("tiny", "verilator", divisor=4) as line, terminal(_pins(random, line)) as port:
+    with (
+        simulation("tiny", "verilator", served_pins.BOARD) as line,
+        terminal(_pins(random, line)) as port,
+    ):
         arguments = ("--net", "conv_32x16", "--images", 3, "--target", f"serial:{port}")
         result = ran(tmp_path / "result.json", *arguments, "--patience", 5)
     assert result["retries"] > 0

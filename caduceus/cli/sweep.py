@@ -15,7 +15,7 @@ _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": 
 
 def _ages(_context: click.Context, _option: click.Parameter, value: str) -> tuple[float, ...]:
     """Read seconds, with commas between."""
-    from caduceus.devices.ageing import OLDEST
+    from caduceus.devices.settings import OLDEST
 
     found = []
     for part in value.split(","):

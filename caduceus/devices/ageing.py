@@ -22,14 +22,12 @@ from numpy.typing import NDArray
 
 from caduceus.devices.exact import Stream, decay, ln, tabulated
 from caduceus.devices.models import DeviceModel
-from caduceus.devices.settings import Settings
+from caduceus.devices.settings import Devices
 from caduceus.spec import formats
 from caduceus.spec.errors import UserError
 
 RUN_SECONDS = 1.0
 """Fluctuations slower than this stay the same during a run (our choice)."""
-OLDEST = 1e10
-"""Seconds: more than three hundred years."""
 INPUT_POWER = 0.7 / 3
 """Mean square of inputs as shares of the largest: uniform, 30 % of them 0, as the published
 characterisation of the chip has them. Used where nothing is known of the inputs."""
@@ -78,18 +76,12 @@ class TileDevices:
 
 
 class Ageing:
-    """Devices of a model `age` seconds after they were programmed.
+    """Devices of a model when they have their age; `programming` as in `make.state`."""
 
-    Raises:
-        UserError: the age is negative or not a number.
-    """
-
-    def __init__(self, settings: Settings, seed: int, age: float, programming: int = 0) -> None:
-        if not 0 <= age <= OLDEST:
-            raise UserError(f"age = {age:g}: allowed is 0 to {OLDEST:g} seconds")
-        self._settings, self._seed, self._age = settings, seed, age
+    def __init__(self, devices: Devices, programming: int = 0) -> None:
+        self._settings, self._seed, self._age = devices.settings, devices.seed, devices.age
         self._programming = programming
-        model = settings.device_model
+        model = self._settings.device_model
         self._tables = None if model is None else _tables(model)
 
     def tile(self, targets: NDArray[np.uint8], number: int) -> TileDevices:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from caduceus.devices.ageing import Ageing, Inputs, Purpose, column_noise
 from caduceus.devices.exact import Stream
-from caduceus.devices.settings import Settings
+from caduceus.devices.settings import Devices, Settings
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
-from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.pcm_state import PcmState
 
@@ -25,9 +24,7 @@ _TRIMMED = 3.0
 def state(
     chip: Chip,
     targets: NDArray[np.uint8],
-    settings: Settings,
-    seed: int,
-    age: float,
+    devices: Devices,
     read_mode: ReadMode,
     inputs: Sequence[Inputs] | None = None,
     programming: int = 0,
@@ -37,20 +34,17 @@ def state(
     Args:
         chip: the chip description.
         targets: uint8 [tiles, rows, columns, 4], codes that are asked for.
-        settings: model and effects.
-        seed: 0 to 2**64 - 1, of everything that is drawn, the read noise included.
-        age: seconds since programming.
+        devices: model and effects, seed, and age.
         read_mode: of the program: shares out the read noise to the windows.
         inputs: by tile what its input vectors are like; None where nothing is known of them.
         programming: how often the devices were programmed before: each time other numbers are
             drawn for what programming leaves, while converters stay as they are.
 
     Raises:
-        UserError: seed or age are out of range, or a target is larger than the devices can be.
+        UserError: a target is larger than the devices can be.
     """
-    if not 0 <= seed < 1 << 64:
-        raise UserError(f"seed = {seed}: allowed is 0 to 2**64 - 1")
-    ageing = Ageing(settings, seed, age, programming)
+    settings, seed = devices.settings, devices.seed
+    ageing = Ageing(devices, programming)
     tiles, _, columns, _ = targets.shape
     codes = np.empty_like(targets)
     gains = np.empty((2, tiles, columns), dtype=np.uint32)
@@ -58,16 +52,16 @@ def state(
     noise = np.empty((tiles, columns), dtype=np.uint16)
     windows = len(formats.PHASES[read_mode])
     for tile in range(tiles):
-        devices = ageing.tile(targets[tile], tile)
-        codes[tile] = devices.codes
+        drawn = ageing.tile(targets[tile], tile)
+        codes[tile] = drawn.codes
         gains[:, tile], offsets[:, tile] = converters(chip, settings, seed, tile, columns)
         mine = None if inputs is None else inputs[tile]
         mean = gains[:, tile].mean(axis=0)
-        noise[tile] = column_noise(devices.variance, mine, mean, windows)
+        noise[tile] = column_noise(drawn.variance, mine, mean, windows)
     return PcmState(
         chip=chip.name, seed=seed, codes=codes, gain_p=gains[0], gain_n=gains[1],
         offset_p=offsets[0], offset_n=offsets[1], noise=noise,
-        note=f"{settings.model}, {age:g} s after programming, seed {seed}",
+        note=f"{settings.model}, {devices.age:g} s after programming, seed {seed}",
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What is asked of the devices: which model, which effects, how they are corrected.
 
-A file of settings is YAML with these keys; the four that ship are in `pcm/presets`.
+A file of settings is YAML with these keys; the four that ship are in `presets` beside this module.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,10 @@ from caduceus.spec.document import Section
 from caduceus.spec.errors import UserError
 from caduceus.spec.shipped import catalogue, shipped_folder
 
+SEEDS = 1 << 64
+"""How many seeds of devices there are."""
+OLDEST = 1e10
+"""Seconds: more than three hundred years."""
 PRESETS = "presets"
 """Folder of the settings that ship with the library."""
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -58,6 +62,18 @@ class Settings(Section):
         return self.device_model.full_code if self.device_model else formats.CELL_MAX
 
 
+def demand_range(seed: int, age: float) -> None:
+    """Refuse what no devices can have.
+
+    Raises:
+        UserError: seed or age are out of range.
+    """
+    if not 0 <= seed < SEEDS:
+        raise UserError(f"seed = {seed}: allowed is 0 to 2**64 - 1")
+    if not 0 <= age <= OLDEST:
+        raise UserError(f"age = {age:g}: allowed is 0 to {OLDEST:g} seconds")
+
+
 @dataclass(frozen=True)
 class Devices:
     """PCM devices and converters of a run.
@@ -68,20 +84,27 @@ class Devices:
 
     Attributes:
         settings: model and effects.
-        seed: 0 to 2**64 - 1: which devices of that kind.
-        age: seconds since they were programmed.
+        seed: 0 to 2**64 - 1: which devices of that kind; decides all that is drawn, the read
+            noise included.
+        age: 0 to `OLDEST`, seconds since they were programmed.
+
+    Raises:
+        UserError: seed or age are out of range.
     """
 
     settings: Settings
     seed: int = 0
     age: float = 0.0
 
+    def __post_init__(self) -> None:
+        demand_range(self.seed, self.age)
+
     @classmethod
     def find(cls, name: str, *, seed: int = 0, age: float = 0.0) -> "Devices":
         """Devices with the settings called `name`, or of a settings file (.yaml).
 
         Raises:
-            UserError: there are no such settings, or they are bad.
+            UserError: there are no such settings, they are bad, or a number is out of range.
         """
         return cls(find(name), seed, age)
 

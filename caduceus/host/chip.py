@@ -40,7 +40,7 @@ class _Window(RegisterPort):
 
 
 class ChipHost:
-    """The calls a driver makes, each checked for its response.
+    """The calls a host makes, each checked for its response.
 
     Attributes:
         tiles: a `TileHost` for each tile.

@@ -15,7 +15,7 @@ _BYTE = 0xFF
 
 
 class SliceHost(RegisterHost):
-    """The calls a driver makes to one slice, each checked for its response."""
+    """The calls a host makes to one slice, each checked for its response."""
 
     def __init__(self, port: RegisterPort) -> None:
         super().__init__(port, registers.BY_NAME, registers.Error, "a GDPU slice")

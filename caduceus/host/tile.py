@@ -16,7 +16,7 @@ from caduceus.spec.registers import BY_NAME
 
 
 class TileHost(RegisterHost):
-    """The calls a driver makes, each checked for its response."""
+    """The calls a host makes, each checked for its response."""
 
     def __init__(self, port: RegisterPort, chip: Chip) -> None:
         super().__init__(port, BY_NAME, registers.Error, "a tile")

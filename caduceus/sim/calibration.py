@@ -1,6 +1,6 @@
 """What a host finds out about tiles, measured on the golden model.
 
-The procedures are those of `compiler`, which drive the RTL as well
+The procedures are those of `host`, which drive the RTL as well
 (`caduceus.sim.streamed_tile.StreamedTile.measure`): equal results give equal constants.
 """
 

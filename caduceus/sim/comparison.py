@@ -11,7 +11,7 @@ from caduceus.sim.recording import Recorded
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program, TileProgram
-from caduceus.spec.program_codes import computing
+from caduceus.spec.program_codes import computing, replicas
 
 OUTPUT, STATE = "chip output", "GDPU state"
 """Besides the layers, whose names have no space: what leaves the chip, and states."""
@@ -42,15 +42,6 @@ def unit(program: Program) -> str:
 def results(tile: TileProgram) -> int:
     """Results that a tile makes of an input."""
     return tile.config.window.results if tile.config.window else 1
-
-
-def replicas(program: Program) -> dict[str, int]:
-    """By layer, how many groups of tiles take its results in turn."""
-    found: dict[str, int] = {}
-    for tile in computing(program):
-        layer = tile.block.layer
-        found[layer] = max(found.get(layer, 1), tile.block.replica + 1)
-    return found
 
 
 def as_recorded(
@@ -107,7 +98,7 @@ def compare(
         for number in numbers:
             tile = tiles[number]
             for kind in ("results", "sent"):
-                place = _Place(tile, kind == "sent", turns[layer], named, when)
+                place = _Place(tile, kind == "sent", turns.get(layer, 1), named, when)
                 score.add(
                     getattr(expected.tiles[number], kind), getattr(got.tiles[number], kind),
                     place.describe, layer,

@@ -75,10 +75,10 @@ def _corrected(
     """State of all tiles, and each tile's configuration with what the host corrects."""
     settings = devices.settings
     mode = configs[0].read_mode if configs else formats.ReadMode.FOUR_PHASE
-    made = make.state(chip, targets, settings, devices.seed, devices.age, mode, inputs)
+    made = make.state(chip, targets, devices, mode, inputs)
     fresh = None
     if settings.compensate and settings.drift and devices.age > 0:
-        fresh = make.state(chip, targets, settings, devices.seed, 0.0, mode, inputs)
+        fresh = make.state(chip, targets, replace(devices, age=0.0), mode, inputs)
     corrected = []
     for index, config in enumerate(configs):
         tile = Tile(chip, made, index)

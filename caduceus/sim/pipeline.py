@@ -70,52 +70,6 @@ def read(program: Program, folder: Path, end_ps: int) -> dict[int, tuple[Activit
     return found
 
 
-def shares(
-    activities: Mapping[int, tuple[Activity, ...]], start_ps: int, end_ps: int
-) -> dict[int, dict[str, float]]:
-    """By tile, the share of the time from start to end that each unit was at work."""
-    edges = np.array([start_ps, end_ps])
-    return {
-        tile: {name: float(unit.between(edges)[0]) for name, unit in zip(UNITS, units, strict=True)}
-        for tile, units in activities.items()
-    }
-
-
-def write_trace(
-    path: Path,
-    program: Program,
-    activities: Mapping[int, tuple[Activity, ...]],
-    start_ps: int,
-) -> None:
-    """Write the trace; its times count from `start_ps`.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    events: list[dict] = []
-    for tile in computing(program):
-        number = tile.tile
-        events.append(
-            {"ph": "M", "name": "process_name", "pid": number,
-             "args": {"name": f"tile {number}: {label(tile)}"}}
-        )  # fmt: skip
-        events.append(
-            {"ph": "M", "name": "process_sort_index", "pid": number, "args": {"sort_index": number}}
-        )
-        for unit, (name, activity) in enumerate(zip(UNITS, activities[number], strict=True)):
-            events.append(
-                {"ph": "M", "name": "thread_name", "pid": number, "tid": unit,
-                 "args": {"name": name}}
-            )  # fmt: skip
-            events += [
-                {"ph": "X", "name": name, "pid": number, "tid": unit,
-                 "ts": (int(start) - start_ps) / 1e6, "dur": (int(end) - int(start)) / 1e6}
-                for start, end in zip(activity.starts, activity.ends, strict=True)
-            ]  # fmt: skip
-    text = json.dumps({"displayTimeUnit": "ns", "traceEvents": events}, separators=(",", ":"))
-    write_whole(path, text + "\n", "trace")
-
-
 @dataclass(frozen=True)
 class Events:
     """What every computing tile did when, in a run from `start_ps` to `end_ps`.
@@ -130,7 +84,13 @@ class Events:
 
     def shares(self) -> dict[int, dict[str, float]]:
         """By tile, the share of the time that each unit was at work."""
-        return shares(self.activities, self.start_ps, self.end_ps)
+        edges = np.array([self.start_ps, self.end_ps])
+        return {
+            tile: {
+                name: float(unit.between(edges)[0]) for name, unit in zip(UNITS, units, strict=True)
+            }
+            for tile, units in self.activities.items()
+        }
 
     def bottleneck(self, program: Program) -> str:
         """The layer whose tiles' arrays and LDPUs have the least time to spare."""
@@ -143,66 +103,86 @@ class Events:
         return max(computing(program), key=load).block.layer
 
     def write_trace(self, path: Path, program: Program) -> None:
-        """`write_trace` of them."""
-        write_trace(path, program, self.activities, self.start_ps)
+        """Write the trace; its times count from `start_ps`.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        events: list[dict] = []
+        for tile in computing(program):
+            number = tile.tile
+            events.append(
+                {"ph": "M", "name": "process_name", "pid": number,
+                 "args": {"name": f"tile {number}: {label(tile)}"}}
+            )  # fmt: skip
+            events.append(
+                {
+                    "ph": "M",
+                    "name": "process_sort_index",
+                    "pid": number,
+                    "args": {"sort_index": number},
+                }
+            )
+            for unit, (name, activity) in enumerate(
+                zip(UNITS, self.activities[number], strict=True)
+            ):
+                events.append(
+                    {"ph": "M", "name": "thread_name", "pid": number, "tid": unit,
+                     "args": {"name": name}}
+                )  # fmt: skip
+                events += [
+                    {"ph": "X", "name": name, "pid": number, "tid": unit,
+                     "ts": (int(start) - self.start_ps) / 1e6, "dur": (int(end) - int(start)) / 1e6}
+                    for start, end in zip(activity.starts, activity.ends, strict=True)
+                ]  # fmt: skip
+        text = json.dumps({"displayTimeUnit": "ns", "traceEvents": events}, separators=(",", ":"))
+        write_whole(path, text + "\n", "trace")
 
     def write_picture(self, path: Path, program: Program) -> None:
-        """`write_picture` of them."""
-        write_picture(path, program, self.activities, self.start_ps, self.end_ps)
+        """Draw how much of the time every tile's array is at work, over time, as PNG.
 
+        Raises:
+            UserError: it cannot be written.
+        """
+        from matplotlib.figure import Figure  # Takes a second to import, for what is done last.
 
-def _by_layer(
-    program: Program, activities: Mapping[int, tuple[Activity, ...]]
-) -> list[TileProgram]:
-    """The computing tiles, layers in the order in which they begin to work."""
-    begins: dict[str, int] = {}
-    for tile in computing(program):
-        starts = activities[tile.tile][ARRAY].starts
-        first = int(starts[0]) if len(starts) else np.iinfo(np.int64).max
-        begins[tile.block.layer] = min(begins.get(tile.block.layer, first), first)
+        tiles = self._by_layer(program)
+        edges = np.linspace(self.start_ps, self.end_ps, _BINS + 1).astype(np.int64)
+        image = np.array([self.activities[tile.tile][ARRAY].between(edges) for tile in tiles])
+        figure = Figure(
+            figsize=(_WIDTH_INCHES, 1.2 + _TILE_INCHES * len(tiles)), layout="constrained"
+        )
+        axes = figure.subplots()
+        shown = axes.imshow(
+            image,
+            aspect="auto",
+            interpolation="nearest",
+            cmap="viridis",
+            vmin=0,
+            vmax=1,
+            extent=(0, (self.end_ps - self.start_ps) / 1e6, len(tiles) - 0.5, -0.5),
+        )
+        axes.set_yticks(range(len(tiles)), [f"{label(t)}  {t.tile}" for t in tiles], fontsize=7)
+        axes.set_xlabel("time, us")
+        axes.set_title(
+            f"{program.network} on {program.chip}, {program.read_mode} reads: "
+            "share of time that a tile's array is at work"
+        )
+        figure.colorbar(shown, ax=axes, fraction=0.03)
+        content = BytesIO()
+        figure.savefig(content, format="png", dpi=120)
+        write_whole(path, content.getvalue(), "picture")
 
-    def place(tile: TileProgram) -> tuple:
-        block = tile.block
-        return begins[block.layer], block.layer, block.replica, block.columns, block.rows
+    def _by_layer(self, program: Program) -> list[TileProgram]:
+        """The computing tiles, layers in the order in which they begin to work."""
+        begins: dict[str, int] = {}
+        for tile in computing(program):
+            starts = self.activities[tile.tile][ARRAY].starts
+            first = int(starts[0]) if len(starts) else np.iinfo(np.int64).max
+            begins[tile.block.layer] = min(begins.get(tile.block.layer, first), first)
 
-    return sorted(computing(program), key=place)
+        def place(tile: TileProgram) -> tuple:
+            block = tile.block
+            return begins[block.layer], block.layer, block.replica, block.columns, block.rows
 
-
-def write_picture(
-    path: Path,
-    program: Program,
-    activities: Mapping[int, tuple[Activity, ...]],
-    start_ps: int,
-    end_ps: int,
-) -> None:
-    """Draw how much of the time every tile's array is at work, over time, as PNG.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    from matplotlib.figure import Figure  # Takes a second to import, for what is done last.
-
-    tiles = _by_layer(program, activities)
-    edges = np.linspace(start_ps, end_ps, _BINS + 1).astype(np.int64)
-    image = np.array([activities[tile.tile][ARRAY].between(edges) for tile in tiles])
-    figure = Figure(figsize=(_WIDTH_INCHES, 1.2 + _TILE_INCHES * len(tiles)), layout="constrained")
-    axes = figure.subplots()
-    shown = axes.imshow(
-        image,
-        aspect="auto",
-        interpolation="nearest",
-        cmap="viridis",
-        vmin=0,
-        vmax=1,
-        extent=(0, (end_ps - start_ps) / 1e6, len(tiles) - 0.5, -0.5),
-    )
-    axes.set_yticks(range(len(tiles)), [f"{label(t)}  {t.tile}" for t in tiles], fontsize=7)
-    axes.set_xlabel("time, us")
-    axes.set_title(
-        f"{program.network} on {program.chip}, {program.read_mode} reads: "
-        "share of time that a tile's array is at work"
-    )
-    figure.colorbar(shown, ax=axes, fraction=0.03)
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=120)
-    write_whole(path, content.getvalue(), "picture")
+        return sorted(computing(program), key=place)

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.golden.machine import TileTrace
-from caduceus.sim.comparison import Observed, compare, replicas, unit
+from caduceus.sim.comparison import Observed, compare, unit
 from caduceus.sim.pipeline import Events
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program
-from caduceus.spec.program_codes import computing
+from caduceus.spec.program_codes import computing, replicas
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def figures(program: Program, target: str, devices: object, inputs: int) -> Figu
         inputs=inputs,
         tiles=len(computing(program)),
         slices=len(program.slices),
-        replicas={layer: count for layer, count in replicas(program).items() if count > 1},
+        replicas=replicas(program),
     )
 
 

@@ -4,7 +4,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,12 +99,36 @@ def _linked(line: Line, where: str, patience: Patience, chip: Chip) -> Target:
     return Target(LinkPort(link, chip), link)
 
 
-@contextmanager
-def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[SocketLine]:
-    """A chip in a simulator, and the line to what serves it.
+@dataclass(frozen=True)
+class Served:
+    """What is simulated, and what of the simulation serves the host.
 
-    With a `divisor` it is a whole board, and the line its serial port, on which no time is lost or
-    gained; otherwise the line leads to the golden bridge, which drives the chip's AXI ports.
+    Attributes:
+        name: of its folder, beside the chip's and the simulator's name.
+        top: the top module.
+        test_module: the cocotb side, which connects to the socket of its `ServedJob`.
+        sources: writes the RTL of a chip into a folder; the files, in order.
+    """
+
+    name: str
+    top: str
+    test_module: str
+    sources: Callable[[Path, Chip], Sequence[Path]]
+
+
+def _chip_sources(folder: Path, chip: Chip) -> Sequence[Path]:
+    from caduceus.hdl.fabric.chip_sources import write_sources
+
+    return write_sources(folder, chip)
+
+
+CHIP = Served("served", "chip", "caduceus.sim.run_served", _chip_sources)
+"""The chip alone, whose AXI ports the golden bridge drives."""
+
+
+@contextmanager
+def simulation(description: str, simulator: str, served: Served = CHIP) -> Iterator[SocketLine]:
+    """A chip in a simulator, and the line to what serves it.
 
     Raises:
         UserError: the build or the simulation failed.
@@ -115,9 +139,8 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
     from caduceus.sim.served_job import VARIABLE, ServedJob
 
     chip = Chip.find(description)
-    kind = "pins" if divisor else "served"
-    place = build_folder() / "run" / f"{chip.name}-{kind}-{simulator}"
-    job = place / "job"
+    place = build_folder() / "run" / f"{chip.name}-{served.name}-{simulator}"
+    job, design = place / "job", place / "design"
     shutil.rmtree(job, ignore_errors=True)
     job.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
@@ -125,16 +148,17 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
         path = str(Path(folder) / "line")
         server.bind(path)
         server.listen(1)
-        ServedJob(absolute(description), list(half_periods(chip)), path, divisor).save(job)
+        ServedJob(absolute(description), list(half_periods(chip)), path).save(job)
         failures: list[UserError] = []
 
         def simulate() -> None:
             try:
+                design.mkdir(parents=True, exist_ok=True)
                 results = runner.run_bench(
                     name=f"run-{chip.name}-{simulator}",
-                    sources=_sources(place / "design", chip, divisor),
-                    top="serial_chip" if divisor else "chip",
-                    test_module=f"caduceus.sim.run_{kind}",
+                    sources=served.sources(design, chip),
+                    top=served.top,
+                    test_module=served.test_module,
                     simulator=simulator,
                     build_dir=place / "build",
                     run_dir=job,
@@ -171,17 +195,3 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
             raise (failures[0] if failures else error) from None
         if failures:
             raise failures[0]
-
-
-def _sources(design: Path, chip: Chip, divisor: int) -> Sequence[Path]:
-    from caduceus.hdl.common.verilog import write
-    from caduceus.hdl.fabric.chip_sources import write_sources
-    from caduceus.hdl.host.serial_bridge import CONTROL
-    from caduceus.hdl.host.serial_chip import SerialChip
-
-    design.mkdir(parents=True, exist_ok=True)
-    files = write_sources(design, chip)
-    if not divisor:
-        return files
-    top = write(SerialChip(chip, divisor), "serial_chip", design / "serial_chip.v")
-    return [CONTROL, *files, top]

@@ -1,4 +1,4 @@
-"""A chip in a simulation that serves a driver: what is simulated, and where it is reached."""
+"""A chip in a simulation that serves a host: what is simulated, and where it is reached."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,9 @@ class ServedJob(JobFile, name="job.json"):
     Attributes:
         chip: name, or path of the description.
         clock_half_periods_ps: of `sync` and `mvm`.
-        socket: path of the Unix socket on which the driver waits.
-        divisor: of the serial port, where there is one.
+        socket: path of the Unix socket on which the host waits.
     """
 
     chip: str
     clock_half_periods_ps: list[int]
     socket: str
-    divisor: int = 0

@@ -1,4 +1,4 @@
-"""The devices that a chip's program wants, in the order of its PCM state."""
+"""What a chip's program computes with: its tiles, their replicas, the devices that they want."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,19 @@ from caduceus.spec.program import Program, TileProgram
 def computing(program: Program) -> tuple[TileProgram, ...]:
     """The tiles that have an array to load; tile `i` of the PCM state belongs to the i-th."""
     return tuple(tile for tile in program.tiles if tile.config is not None)
+
+
+def replicas(program: Program) -> dict[str, int]:
+    """How many groups of tiles take a layer's results in turn, by layer; without those of one.
+
+    Of a program made by hand, tiles without a block belong to no layer.
+    """
+    found: dict[str, int] = {}
+    for tile in computing(program):
+        if tile.block is not None:
+            layer = tile.block.layer
+            found[layer] = max(found.get(layer, 1), tile.block.replica + 1)
+    return {layer: count for layer, count in found.items() if count > 1}
 
 
 def gathers(program: Program) -> bool:

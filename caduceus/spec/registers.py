@@ -1,4 +1,4 @@
-"""The tile's register map: one table, read by the RTL, the bench, the driver and the manual.
+"""The tile's register map: one table, read by the RTL, the bench, the host and the manual.
 
 32-bit registers at byte addresses, little-endian, on AXI4-Lite. An address outside the map, or one
 that is not a multiple of four, answers SLVERR, and so do a write to a register that is not

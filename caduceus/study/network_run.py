@@ -10,7 +10,6 @@ from rich.console import Console
 from caduceus.compiler.network import Replicas
 from caduceus.data import Inputs, inputs
 from caduceus.devices.settings import Devices
-from caduceus.sim.comparison import replicas as replicas_of
 from caduceus.sim.comparison import unit
 from caduceus.sim.compile import compile
 from caduceus.sim.result import Metric, Result
@@ -19,7 +18,7 @@ from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
-from caduceus.study import measure, metrics
+from caduceus.study import measure, metrics, placement
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,5 @@ def prepared(
     given = inputs(network, count)
     program = compile(network, chip, read_mode, devices=devices, replicas=replicas)
     if replicas == "auto":
-        several = {layer: many for layer, many in replicas_of(program).items() if many > 1}
-        told = ",".join(f"{layer}={many}" for layer, many in several.items())
-        console.print(f"replicas: {told or 'none help'}", highlight=False, soft_wrap=True)
+        placement.announce_replicas(program, console)
     return NetworkRun(network, chip, devices, program, given)

@@ -48,8 +48,6 @@ def run(
     program = compile(found, description, read_mode, devices=devices, replicas=replicas)
     program_image.save(program, output)
     if replicas == "auto":
-        several = placement.replicas(program)
-        told = ",".join(f"{layer}={count}" for layer, count in several.items()) or "none help"
-        console.print(f"replicas: {told}", highlight=False, soft_wrap=True)
+        placement.announce_replicas(program, console)
     text = placement.report(program, description)
     console.print(f"{text}\n{output}", highlight=False, markup=False, soft_wrap=True)

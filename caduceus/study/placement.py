@@ -5,11 +5,13 @@ One report for all programs, from the program alone.
 
 from collections.abc import Iterator, Mapping
 
+from rich.console import Console
+
 from caduceus.compiler.image_flow import needs
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.program import Program, TileProgram
-from caduceus.spec.program_codes import computing, gathers
+from caduceus.spec.program_codes import computing, gathers, replicas
 from caduceus.spec.streams import Stream, trace
 
 _EMPTY, _FORWARDS = ".", "+"
@@ -41,14 +43,10 @@ def report(program: Program, chip: Chip) -> str:
     )
 
 
-def replicas(program: Program) -> dict[str, int]:
-    """How many groups of tiles take a layer's results in turn, by layer; without those of one."""
-    found: dict[str, int] = {}
-    for layer, tiles in _layers(program).items():
-        count = 1 + max(tile.block.replica for tile in tiles)
-        if count > 1:
-            found[layer] = count
-    return found
+def announce_replicas(program: Program, console: Console) -> None:
+    """Say which layers got replicas where the compiler was to choose."""
+    told = ",".join(f"{layer}={count}" for layer, count in replicas(program).items())
+    console.print(f"replicas: {told or 'none help'}", highlight=False, soft_wrap=True)
 
 
 def _layers(program: Program) -> dict[str, list[TileProgram]]:

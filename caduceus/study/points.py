@@ -8,16 +8,12 @@ from functools import cache
 from rich.console import Console
 
 from caduceus.devices import settings
-from caduceus.devices.ageing import OLDEST
 from caduceus.devices.settings import Devices
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
 from caduceus.study import measure as measuring
-
-SEEDS = 1 << 64
-"""How many seeds of devices there are."""
 
 
 class Files:
@@ -60,10 +56,7 @@ class Point:
     count: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.age <= OLDEST:
-            raise UserError(f"age = {self.age:g}: allowed is 0 to {OLDEST:g} seconds")
-        if not 0 <= self.seed < SEEDS:
-            raise UserError(f"seed = {self.seed}: allowed is 0 to 2**64 - 1")
+        settings.demand_range(self.seed, self.age)
         if self.count is not None and self.count < 1:
             raise UserError(f"images = {self.count}: allowed is 1 or more")
 

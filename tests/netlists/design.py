@@ -22,7 +22,7 @@ from tb.chips import label, sized
 SUMMARY = "netlist_summary.json"
 """What is left for whoever tells about it, see `Netlist`."""
 COMPARED = "compared.txt"
-"""What the simulation found equal, see `tb.tally`."""
+"""What the simulation found equal, see `caduceus.sim.tally`."""
 _CONTROL = f"""`verilator_config
 // As in hdl/fabric/chip_sources.py: compiled once, linked as often as there are.
 hier_block -module "{TILE_MODULE}"

@@ -1,20 +1,39 @@
-"""cocotb side of a board in a simulation: its serial pins, and a socket at the line's other end."""
+"""A board in a simulation: its serial pins, and a socket at the line's other end."""
 
 import os
 import select
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import cocotb
 from cocotb.triggers import Timer
 from cocotbext.uart import UartSink, UartSource
 
+from caduceus.hdl.common.verilog import write
+from caduceus.hdl.fabric.chip_sources import write_sources
+from caduceus.hdl.host.serial_bridge import CONTROL
+from caduceus.hdl.host.serial_chip import SerialChip
+from caduceus.sim.run_target import Served
 from caduceus.sim.served_job import VARIABLE, ServedJob
 from caduceus.sim.tile_host import RESET_NS, start_clock
+from caduceus.spec.chip import Chip
 
+DIVISOR = 4
+"""Clocks of `sync` that a bit on the line lasts."""
 _PIECE = 1 << 16
 LOOK_NS = 500
 """Simulated time between two looks at the socket."""
+
+
+def _sources(folder: Path, chip: Chip) -> Sequence[Path]:
+    files = write_sources(folder, chip)
+    top = write(SerialChip(chip, DIVISOR), "serial_chip", folder / "serial_chip.v")
+    return [CONTROL, *files, top]
+
+
+BOARD = Served("pins", "serial_chip", __name__, _sources)
+"""For `caduceus.sim.run_target.simulation`: a serial port that loses and gains no time."""
 
 
 @cocotb.test()
@@ -28,7 +47,7 @@ async def serve(dut: object) -> None:
     await Timer(RESET_NS, "ns")
     dut.aresetn.value = 1
     await Timer(RESET_NS, "ns")
-    baud = 1e12 / (2 * sync_ps * job.divisor)
+    baud = 1e12 / (2 * sync_ps * DIVISOR)
     source, sink = UartSource(dut.rx, baud=baud), UartSink(dut.tx, baud=baud)
     for model in (source, sink):
         model.log.setLevel("WARNING")
