@@ -5,9 +5,11 @@ import doctest
 import os
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from serial_board import board, terminal
@@ -177,3 +179,21 @@ def test_images_are_taken_in_the_shape_of_the_network(program):
     assert (golden.run(images).outputs == golden.run(program.sample[:2]).outputs).all()
     with pytest.raises(UserError, match=r"got int8 \[2, 8, 4, 1\], expected int8 \[n, 64, 1\]"):
         golden.run(images[:, :, :4])
+
+
+def test_mistakes_in_what_is_given_are_one_sentence(program):
+    golden, network = caduceus.Golden(program), caduceus.Network.find("resnet_tiny")
+    with pytest.raises(UserError, match=r"got int64 \[1, 64, 1\], expected int8 \[n, 64, 1\]"):
+        golden.run(program.sample[:1].tolist())
+    with pytest.raises(UserError, match="got rows that differ in length"):
+        golden.run([[1], [1, 2]])
+    with pytest.raises(UserError, match=r"got int8 \[2, 63, 1\], expected int8, 64 values each"):
+        program.vectors(program.sample[:2, 1:])
+    with pytest.raises(UserError, match=r"got float64 .*, expected int8, 64 values each"):
+        caduceus.compile(network, caduceus.Chip.find("tiny"), sample=np.zeros((2, 64)))
+    told = "devices: got 'hermes_tdp', expected caduceus.Devices"
+    for use in (caduceus.Golden, caduceus.Simulation, partial(caduceus.Board, port=None)):
+        with pytest.raises(UserError, match=told):
+            use(program, devices="hermes_tdp")
+    with pytest.raises(UserError, match=told):
+        caduceus.compile(network, caduceus.Chip.find("tiny"), devices="hermes_tdp")
