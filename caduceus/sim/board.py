@@ -38,7 +38,8 @@ class Board:
         chip, devices, state: what it runs on.
 
     Raises:
-        UserError: there is no such chip, or program, chip and devices do not fit each other.
+        UserError: there is no such chip, devices are something else, or program, chip and devices
+            do not fit each other.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Board:
             chip: that of the program's name if None.
             console: where progress goes; nowhere if None.
         """
-        self.devices = devices or Devices.ideal()
+        self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._port, self._name = port, name

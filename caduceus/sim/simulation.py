@@ -15,6 +15,7 @@ from caduceus.golden.machine import TileTrace
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording, runner
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from caduceus.sim.comparison import by_input
 from caduceus.sim.comparison import results as results_of
 from caduceus.sim.deploy import deployed
 from caduceus.sim.harness_files import STREAM_SOURCES
@@ -93,7 +94,7 @@ class Simulation:
         """
         demand_extra("sim")
         runner.tool_version(simulator)
-        self.devices = devices or Devices.ideal()
+        self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._simulator, self._waves = simulator, waves
@@ -221,12 +222,7 @@ class Simulation:
                 tile: TileTrace(each.results[:steps][np.newaxis], each.sent[:steps][np.newaxis])
                 for tile, each in found.items()
             }
-        return {
-            tile: TileTrace(
-                *(v.reshape(inputs, -1, v.shape[-1]) for v in (each.results, each.sent))
-            )
-            for tile, each in found.items()
-        }
+        return by_input(found, inputs)
 
 
 def timing(program: Program, chip: Chip, outcome: Outcome) -> dict[str, float | None]:
