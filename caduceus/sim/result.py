@@ -69,7 +69,7 @@ class Figures:
             RTL, of loading the chip, from the first input on, and of all.
         golden_inputs_per_second: of the golden model on this machine.
         peak_mib: most memory that the simulation had in use.
-        requests, retries: over a serial line.
+        requests, retries: over a serial line, since it was opened.
         outputs: int8 [inputs or sequences, vectors, values], what left the chip.
         predictions: class of each image.
         metric: how well it does, where there is something to recognise or to predict.

@@ -14,6 +14,7 @@ from caduceus.host.link import LinkPort, Patience, SerialLink
 from caduceus.sim.paths import absolute
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
+from caduceus.spec.extras import demand
 from caduceus.spec.host_port import HostPort
 from caduceus.spec.shipped import build_folder
 
@@ -22,6 +23,8 @@ TARGETS = f"golden, sim, or {SERIAL}PORT"
 _LONG = Patience(seconds=3600, tries=1)
 """A simulation answers when it is done, and loses nothing."""
 _LOOK_SECONDS = 0.2
+_OF_THE_LINE = ("serial", "cobs")
+"""Import packages that a serial port takes: of what the extra `fpga` brings no more."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ def serial(port: str, patience: Patience, chip: Chip) -> Iterator[Target]:
     """A board at a serial port, as long as the block runs.
 
     Raises:
-        UserError: there is no such port, nothing answers there, or it has another chip.
+        UserError: there is no such port, nothing answers there, or it has another chip; or a
+            package that the line takes is not installed.
     """
+    demand(*_OF_THE_LINE)
     line = SerialLine(port, patience.baud)
     try:
         yield _linked(line, port, patience, chip)
