@@ -1,6 +1,5 @@
 """What `caduceus run` can drive: the golden model, the RTL in a simulator, a board."""
 
-import shutil
 import socket
 import tempfile
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 from caduceus.host.line import Line, SerialLine, SocketLine
 from caduceus.host.link import LinkPort, Patience, SerialLink
 from caduceus.sim.paths import absolute
+from caduceus.sim.run_files import empty, working_files
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import demand
@@ -123,8 +123,8 @@ def simulation(description: str, simulator: str, divisor: int = 0) -> Iterator[S
     kind = "pins" if divisor else "served"
     place = build_folder() / "run" / f"{chip.name}-{kind}-{simulator}"
     job = place / "job"
-    shutil.rmtree(job, ignore_errors=True)
-    job.mkdir(parents=True)
+    with working_files(place):
+        empty(job)
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
         # A socket's path is short, which that of a repository need not be.
         path = str(Path(folder) / "line")
