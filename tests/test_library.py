@@ -138,6 +138,7 @@ main()
         ("program --chip tiny", "sim"),
         ("verilog --chip tiny", "sim"),
         ("fpga", "sim"),
+        ("run --chip tiny --net conv_32x16 --target sim", "sim"),
         ("run --chip tiny --net conv_32x16 --target serial:/dev/null", "fpga"),
         ("run --chip tiny --net conv_32x16", None),
         ("compile --chip tiny --net conv_32x16", None),

@@ -14,7 +14,7 @@ from caduceus.sim.paths import absolute
 from caduceus.sim.run_files import empty, working_files
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
-from caduceus.spec.extras import demand
+from caduceus.spec.extras import demand, demand_extra
 from caduceus.spec.host_port import HostPort
 from caduceus.spec.shipped import build_folder
 
@@ -44,14 +44,16 @@ class TargetRequest:
     patience: Patience
 
     def check(self) -> None:
-        """Demand that the name is one of a target.
+        """Demand that the name is one of a target, and that a simulation can be built.
 
         Raises:
-            UserError: it is not.
+            UserError: it is not, or a package that simulations take is not installed.
         """
         serial = self.name.startswith(SERIAL) and len(self.name) > len(SERIAL)
         if self.name not in ("golden", "sim") and not serial:
             raise UserError(f"unknown target '{self.name}': allowed is {TARGETS}")
+        if self.name == "sim":
+            demand_extra("sim")
 
 
 @dataclass(frozen=True)
