@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim.comparison import Observed, compare, replicas, unit
+from caduceus.sim.deploy import in_words
 from caduceus.sim.pipeline import Events
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.spec.errors import UserError
@@ -44,7 +46,7 @@ class Figures:
         network, chip, read_mode: names.
         target: `golden`, `sim`, or the serial port of a board.
         simulator, simulator_version: of the RTL.
-        devices: in words.
+        devices: in words, and whether their inputs were assumed, as the program has no sample.
         inputs: images, vectors, or steps of a sequence.
         tiles, slices: how many compute.
         replicas: by layer, how many groups of tiles take its results in turn, where more than one.
@@ -261,14 +263,14 @@ class Result:
         return "\n".join(lines)
 
 
-def figures(program: Program, target: str, devices: object, inputs: int) -> Figures:
+def figures(program: Program, target: str, devices: Devices, inputs: int) -> Figures:
     """Those that a program has, whatever runs it."""
     return Figures(
         network=program.network,
         chip=program.chip,
         read_mode=str(program.read_mode),
         target=target,
-        devices=str(devices),
+        devices=in_words(program, devices),
         inputs=inputs,
         tiles=len(computing(program)),
         slices=len(program.slices),
