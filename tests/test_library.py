@@ -16,8 +16,11 @@ from serial_board import board, terminal
 
 import caduceus
 from caduceus import data
+from caduceus.host.link import Patience
+from caduceus.sim.run_target import serial
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import EXTRAS, missing
+from caduceus.spec.serial_protocol import BAUD
 from caduceus.study import metrics, points
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -135,6 +138,7 @@ main()
         ("program --chip tiny", "sim"),
         ("verilog --chip tiny", "sim"),
         ("fpga", "sim"),
+        ("run --chip tiny --net conv_32x16 --target sim", "sim"),
         ("run --chip tiny --net conv_32x16 --target serial:/dev/null", "fpga"),
         ("run --chip tiny --net conv_32x16", None),
         ("compile --chip tiny --net conv_32x16", None),
@@ -197,3 +201,22 @@ def test_mistakes_in_what_is_given_are_one_sentence(program):
             use(program, devices="hermes_tdp")
     with pytest.raises(UserError, match=told):
         caduceus.compile(network, caduceus.Chip.find("tiny"), devices="hermes_tdp")
+
+
+@pytest.mark.parametrize("absent", ["serial", "cobs"])
+def test_a_board_at_a_port_takes_what_the_line_takes_and_no_more(program, absent, monkeypatch):
+    chip, patience = caduceus.Chip.find("tiny"), Patience(seconds=60, baud=BAUD)
+    expected = caduceus.Golden(program).run(program.sample[:1])
+    for package in {*EXTRAS["fpga"], *EXTRAS["sim"]} - {"serial", "cobs"}:
+        monkeypatch.setitem(sys.modules, package, None)
+    with terminal(board(chip)) as port:
+        at_port = caduceus.Board(program, port, patience=patience)
+        result = at_port.run(program.sample[:1])
+        with serial(port, patience, chip) as target:
+            opened = caduceus.Board(program, target).run(program.sample[:1])
+        monkeypatch.setitem(sys.modules, absent, None)
+        with pytest.raises(UserError, match=f"package {absent} is not installed"):
+            at_port.run(program.sample[:1])
+    assert result.compare(expected).equal and opened.compare(expected).equal
+    assert result.figures.requests == opened.figures.requests > 0
+    assert result.figures.retries == 0

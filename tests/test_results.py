@@ -127,6 +127,17 @@ def test_inputs_go_on_where_others_ended() -> None:
         assert np.array_equal(parts, whole.outputs), name
 
 
+def test_a_result_says_where_the_devices_inputs_were_assumed() -> None:
+    program = program_of("resnet_tiny", AGED)
+    for typical, devices, told in (
+        (None, AGED, "hermes_tdp devices, seed 7, 3600 s old, inputs assumed uniform"),
+        (program.sample, AGED, "hermes_tdp devices, seed 7, 3600 s old"),
+        (None, Devices.ideal(), "ideal devices"),
+    ):
+        given = dataclasses.replace(program, sample=typical)
+        assert Golden(given, devices).run(inputs(program)).figures.devices == told
+
+
 def test_devices_that_cannot_hold_a_program_refuse_it() -> None:
     program = program_of("resnet_tiny")
     one_device = Devices.find("hermes_odp", seed=1, age=60)

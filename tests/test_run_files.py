@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from caduceus.sim.paths import absolute
-from caduceus.sim.run_files import demand_own, forget, only_run, working_files
+from caduceus.sim.run_files import demand_own, empty, forget, only_run, working_files
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 
@@ -42,6 +42,20 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
         only_run(tmp_path / "file" / "a", Console(quiet=True)),
     ):
         pytest.fail("there is no such folder")
+
+
+def test_a_folder_is_emptied_and_what_is_none_is_told(tmp_path: Path):
+    folder = tmp_path / "a" / "run"
+    for _ in range(2):
+        empty(folder)
+        assert folder.is_dir() and not any(folder.iterdir())
+        (folder / "old").touch()
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"file: cannot make or read a file of the run: Not a dir"),
+        working_files(tmp_path),
+    ):
+        empty(tmp_path / "file")
 
 
 def test_what_fails_within_a_run_is_not_about_its_files(tmp_path: Path):

@@ -53,6 +53,11 @@ def reported(name: str) -> Iterator[None]:
         message = " ".join(error.format_message().split())
         click.echo(f"{name}: {message}", err=True)
         sys.exit(2)
+    except OSError as error:
+        # Of a file or a program that nobody thought of: the system's own words.
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"{name}: {place}{error.strerror or error}", err=True)
+        sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"{name}: interrupted", err=True)
         sys.exit(130)

@@ -16,10 +16,9 @@ from caduceus.host.session import Session
 from caduceus.sim.deploy import deployed
 from caduceus.sim.inputs import count, one_sequence
 from caduceus.sim.result import Result, figures
-from caduceus.sim.run_target import serial
+from caduceus.sim.run_target import Target, serial
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
-from caduceus.spec.extras import demand_extra
 from caduceus.spec.host_port import HostPort, finish
 from caduceus.spec.program import Program
 from caduceus.spec.serial_protocol import BAUD
@@ -45,9 +44,10 @@ class Board:
     def __init__(
         self,
         program: Program,
-        port: HostPort | str,
+        port: HostPort | Target | str,
         devices: Devices | None = None,
         *,
+        patience: Patience | None = None,
         name: str = "board",
         chip: Chip | None = None,
         console: Console | None = None,
@@ -56,8 +56,11 @@ class Board:
 
         Args:
             program: what the compiler made.
-            port: name of a serial port, or registers, packets and reset of a chip.
+            port: name of a serial port; or registers, packets and reset of a chip, also as a target
+                that is open, over whose link requests are counted.
             devices: which are written to the board's arrays; ideal ones if None.
+            patience: of a serial port given by its name: its baud rate, and how long to wait for
+                answers; the board's usual rate if None.
             name: of the board, for the result.
             chip: that of the program's name if None.
             console: where progress goes; nowhere if None.
@@ -66,6 +69,7 @@ class Board:
         self.chip = chip or Chip.find(program.chip)
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._port, self._name = port, name
+        self._patience = patience or Patience(baud=BAUD)
         self._console = console or Console(quiet=True)
 
     def run(self, x: NDArray[np.int8]) -> Result:
@@ -79,16 +83,15 @@ class Board:
             UserError: inputs do not fit, the chip cannot be driven, it stopped, it sent what the
                 program does not, or an ERROR register is not 0.
         """
+        x = one_sequence(self.program, x)
         if isinstance(self._port, str):
-            demand_extra("fpga")
-            with serial(self._port, Patience(baud=BAUD), self.chip) as target:
-                return self._run(target.port, x)
-        return self._run(self._port, x)
+            with serial(self._port, self._patience, self.chip) as target:
+                return self._run(target, x)
+        return self._run(self._port if isinstance(self._port, Target) else Target(self._port), x)
 
-    def _run(self, port: HostPort, x: NDArray[np.int8]) -> Result:
+    def _run(self, target: Target, x: NDArray[np.int8]) -> Result:
         program = self.program
-        x = one_sequence(program, x)
-        session = Session(port, self.chip)
+        session = Session(target.port, self.chip)
         started = time.monotonic()
         with _bar(self._console, "loading", len(program.tiles), "tiles") as tell:
             finish(session.load(program, self.state, tell))
@@ -110,6 +113,8 @@ class Board:
             load_seconds=loaded - started,
             simulate_seconds=ran - loaded,
             wall_seconds=time.monotonic() - started,
+            requests=target.link and target.link.sent,
+            retries=target.link and target.link.retries,
         )
 
 

@@ -4,7 +4,6 @@ Random weights and inputs, uniform with 30 % zeros, as in the published characte
 """
 
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from caduceus.sim.calibration_job import (
 from caduceus.sim.job import half_periods
 from caduceus.sim.paths import absolute
 from caduceus.sim.published import ZEROS
-from caduceus.sim.run_files import can_be_written, forget, only_run, working_files
+from caduceus.sim.run_files import can_be_written, empty, forget, only_run, working_files
 from caduceus.sim.streamed_tile import PLUSARGS
 from caduceus.sim.tile_design import tile_sources
 from caduceus.spec import formats, pcm_state
@@ -147,8 +146,7 @@ def exact(chip: Chip, cells: NDArray[np.int64], x: NDArray[np.int8]) -> Exact:
 def _prepare(
     job: Path, name: str, chip: Chip, state: PcmState, x: NDArray[np.int8], wanted: Exact
 ) -> None:
-    shutil.rmtree(job, ignore_errors=True)
-    job.mkdir(parents=True)
+    empty(job)
     CalibrationJob(name, half_periods(chip)).save(job)
     pcm_state.save(state, job / STATE)
     np.save(job / VECTORS, x)

@@ -94,11 +94,18 @@ def _corrected(
     return made, corrected
 
 
+def in_words(program: Program, devices: Devices) -> str:
+    """Devices, and whether what they see was assumed for want of a `sample`."""
+    if devices.plain or program.sample is not None:
+        return str(devices)
+    return f"{devices}, inputs assumed uniform"
+
+
 def seen(program: Program, chip: Chip) -> list[Inputs]:
     """What the input vectors of each computing tile are like, for the program's sample.
 
     On ideal devices, so that it depends on the program alone. Without a sample they are taken to be
-    as in the published characterization of the chip (`INPUT_POWER`).
+    as in the published characterization of the chip (`INPUT_POWER`), which `in_words` says.
     """
     tiles = computing(program)
     if program.sample is None:

@@ -4,7 +4,6 @@ Random weights, uniform with 30 % zeros, as in the published characterisation.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from caduceus.sim.programming_job import (
 )
 from caduceus.sim.progress import watch
 from caduceus.sim.published import ZEROS
-from caduceus.sim.run_files import can_be_written, forget, only_run, working_files
+from caduceus.sim.run_files import can_be_written, empty, forget, only_run, working_files
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.sim.streamed_tile import PLUSARGS
 from caduceus.sim.tile_design import tile_sources
@@ -101,8 +100,8 @@ def _simulated(
     """Write the job, build and run it."""
     job, (state, targets, x) = place / "job", drawing
     with working_files(place):
-        shutil.rmtree(job, ignore_errors=True)
-        (job / FINAL).mkdir(parents=True)
+        empty(job)
+        (job / FINAL).mkdir()
         ProgrammingJob(absolute(request.chip), request.devices, half_periods(chip)).save(job)
         pcm_state.save(state, job / STATE)
         np.save(job / TARGETS, targets)

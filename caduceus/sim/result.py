@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim.comparison import Observed, compare, unit
+from caduceus.sim.deploy import in_words
 from caduceus.sim.pipeline import Events
 from caduceus.sim.scoreboard import Comparisons
 from caduceus.spec.errors import UserError
@@ -44,7 +46,7 @@ class Figures:
         network, chip, read_mode: names.
         target: `golden`, `sim`, or the serial port of a board.
         simulator, simulator_version: of the RTL.
-        devices: in words.
+        devices: in words, and whether their inputs were assumed, as the program has no sample.
         inputs: images, vectors, or steps of a sequence.
         tiles, slices: how many compute.
         replicas: by layer, how many groups of tiles take its results in turn, where more than one.
@@ -69,7 +71,7 @@ class Figures:
             RTL, of loading the chip, from the first input on, and of all.
         golden_inputs_per_second: of the golden model on this machine.
         peak_mib: most memory that the simulation had in use.
-        requests, retries: over a serial line.
+        requests, retries: over a serial line, since it was opened.
         outputs: int8 [inputs or sequences, vectors, values], what left the chip.
         predictions: class of each image.
         metric: how well it does, where there is something to recognise or to predict.
@@ -261,14 +263,14 @@ class Result:
         return "\n".join(lines)
 
 
-def figures(program: Program, target: str, devices: object, inputs: int) -> Figures:
+def figures(program: Program, target: str, devices: Devices, inputs: int) -> Figures:
     """Those that a program has, whatever runs it."""
     return Figures(
         network=program.network,
         chip=program.chip,
         read_mode=str(program.read_mode),
         target=target,
-        devices=str(devices),
+        devices=in_words(program, devices),
         inputs=inputs,
         tiles=len(computing(program)),
         slices=len(program.slices),

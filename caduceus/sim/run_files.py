@@ -3,9 +3,10 @@
 import errno
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -62,6 +63,17 @@ def _lock(path: Path) -> TextIO:
     with working_files(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("w", encoding="utf-8")
+
+
+def empty(folder: Path) -> None:
+    """Make a folder, and remove what an earlier run left in it.
+
+    Raises:
+        OSError: there is something else, or it cannot be removed or made.
+    """
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
 
 
 @contextmanager

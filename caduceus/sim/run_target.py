@@ -1,6 +1,5 @@
 """What `caduceus run` can drive: the golden model, the RTL in a simulator, a board."""
 
-import shutil
 import socket
 import tempfile
 import threading
@@ -12,8 +11,10 @@ from pathlib import Path
 from caduceus.host.line import Line, SerialLine, SocketLine
 from caduceus.host.link import LinkPort, Patience, SerialLink
 from caduceus.sim.paths import absolute
+from caduceus.sim.run_files import empty, working_files
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
+from caduceus.spec.extras import demand, demand_extra
 from caduceus.spec.host_port import HostPort
 from caduceus.spec.shipped import build_folder
 
@@ -22,6 +23,8 @@ TARGETS = f"golden, sim, or {SERIAL}PORT"
 _LONG = Patience(seconds=3600, tries=1)
 """A simulation answers when it is done, and loses nothing."""
 _LOOK_SECONDS = 0.2
+_OF_THE_LINE = ("serial", "cobs")
+"""Import packages that a serial port takes: of what the extra `fpga` brings no more."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,16 @@ class TargetRequest:
     patience: Patience
 
     def check(self) -> None:
-        """Demand that the name is one of a target.
+        """Demand that the name is one of a target, and that a simulation can be built.
 
         Raises:
-            UserError: it is not.
+            UserError: it is not, or a package that simulations take is not installed.
         """
         serial = self.name.startswith(SERIAL) and len(self.name) > len(SERIAL)
         if self.name not in ("golden", "sim") and not serial:
             raise UserError(f"unknown target '{self.name}': allowed is {TARGETS}")
+        if self.name == "sim":
+            demand_extra("sim")
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,10 @@ def serial(port: str, patience: Patience, chip: Chip) -> Iterator[Target]:
     """A board at a serial port, as long as the block runs.
 
     Raises:
-        UserError: there is no such port, nothing answers there, or it has another chip.
+        UserError: there is no such port, nothing answers there, or it has another chip; or a
+            package that the line takes is not installed.
     """
+    demand(*_OF_THE_LINE)
     line = SerialLine(port, patience.baud)
     try:
         yield _linked(line, port, patience, chip)
@@ -141,8 +148,8 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
     chip = Chip.find(description)
     place = build_folder() / "run" / f"{chip.name}-{served.name}-{simulator}"
     job, design = place / "job", place / "design"
-    shutil.rmtree(job, ignore_errors=True)
-    job.mkdir(parents=True)
+    with working_files(place):
+        empty(job)
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
         # A socket's path is short, which that of a repository need not be.
         path = str(Path(folder) / "line")

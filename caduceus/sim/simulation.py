@@ -1,6 +1,5 @@
 """A program on the whole chip in a simulator: its build, its run, all of it against golden."""
 
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ from caduceus.sim.pipeline import Events
 from caduceus.sim.progress import watch
 from caduceus.sim.result import Result, figures
 from caduceus.sim.results import Results
-from caduceus.sim.run_files import only_run
+from caduceus.sim.run_files import empty, only_run, working_files
 from caduceus.spec import pcm_state, program_image
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -40,7 +39,7 @@ def sources(chip: Chip, design: Path, build: Path | None = None) -> list[Path]:
     """Write the chip and what stands around it to `design`, unless they are there; the files.
 
     Raises:
-        UserError: they cannot be written.
+        UserError, OSError: they cannot be written.
     """
     from caduceus.hdl.fabric.chip_sources import write_sources  # Amaranth takes half a second.
 
@@ -128,31 +127,33 @@ class Simulation:
             UserError: they cannot be written.
         """
         job, program, chip = self.job, self.program, self.chip
-        shutil.rmtree(job, ignore_errors=True)
-        for folder in (files.STATES, files.RECORD):
-            (job / folder).mkdir(parents=True)
-        Job(half_periods(chip)).save(job)
-        # JSON is YAML.
-        (job / files.CHIP).write_text(chip.model_dump_json(), encoding="utf-8")
-        program_image.save(program, job / files.PROGRAM)
-        pcm_state.save(self.state, job / files.STATE)
-        for index, tile in enumerate(computing(program)):
-            image = job / files.STATES / f"state_{tile.tile}.hex"
-            pcm_state.write_image(self.state, index, image)
         self._inputs = one_sequence(program, x)
-        np.save(job / files.INPUTS, self._inputs)
+        with working_files(self.place):
+            empty(job)
+            for folder in (files.STATES, files.RECORD):
+                (job / folder).mkdir()
+            Job(half_periods(chip)).save(job)
+            # JSON is YAML.
+            (job / files.CHIP).write_text(chip.model_dump_json(), encoding="utf-8")
+            program_image.save(program, job / files.PROGRAM)
+            pcm_state.save(self.state, job / files.STATE)
+            for index, tile in enumerate(computing(program)):
+                image = job / files.STATES / f"state_{tile.tile}.hex"
+                pcm_state.write_image(self.state, index, image)
+            np.save(job / files.INPUTS, self._inputs)
 
     def simulate(self, *, capture: bool = False) -> Result:
         """Build the chip if need be, and run what `prepare` wrote.
 
         Raises:
-            UserError: the build or the simulation failed.
+            UserError: the build or the simulation failed, or one of its files is not there.
         """
         from caduceus.sim.schedule import schedule  # With cocotb.
 
         started = time.monotonic()
         inputs = schedule(self.program, self.chip, self._inputs)
-        design = sources(self.chip, self.place / "design", self._build)
+        with working_files(self.place):
+            design = sources(self.chip, self.place / "design", self._build)
         with watch(self.job, self._console, inputs.counted):
             ran = runner.run_bench(
                 name=f"sim-{self.chip.name}-{self._simulator}",
@@ -170,7 +171,8 @@ class Simulation:
         if not ran.ok:
             raise UserError(f"the simulation failed: {ran.report}")
         self.waves = ran.waves
-        result = self._result(Outcome.load(self.job), ran, capture)
+        with working_files(self.job):
+            result = self._result(Outcome.load(self.job), ran, capture)
         return result.with_figures(wall_seconds=time.monotonic() - started)
 
     def _result(self, outcome: Outcome, ran: Results, capture: bool) -> Result:

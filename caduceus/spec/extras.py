@@ -28,12 +28,21 @@ def missing(package: str | None) -> UserError | None:
     return None
 
 
+def demand(*packages: str) -> None:
+    """Demand that import packages are installed.
+
+    Raises:
+        UserError: one is not; the sentence names the package, its extra and the command.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise missing(package)
+
+
 def demand_extra(extra: str) -> None:
     """Demand that all packages of an extra are installed.
 
     Raises:
-        UserError: one is not; the sentence names the package, the extra and the command.
+        UserError: as `demand`.
     """
-    for package in EXTRAS[extra]:
-        if find_spec(package) is None:
-            raise missing(package)
+    demand(*EXTRAS[extra])

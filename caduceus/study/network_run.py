@@ -12,6 +12,7 @@ from caduceus.data import Inputs, inputs
 from caduceus.devices.settings import Devices
 from caduceus.sim.comparison import unit
 from caduceus.sim.compile import compile
+from caduceus.sim.deploy import in_words
 from caduceus.sim.result import Metric, Result
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
@@ -49,7 +50,7 @@ class NetworkRun:
         console.print(
             f"{program.network} on chip {chip.name}, {len(computing(program))} of {chip.tiles} "
             f"tiles{slices if program.slices else ''}, {how}, {program.read_mode} reads, "
-            f"{self.devices}, {self.inputs.count} {unit(program)}s",
+            f"{in_words(program, self.devices)}, {self.inputs.count} {unit(program)}s",
             highlight=False,
             soft_wrap=True,
         )

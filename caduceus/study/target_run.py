@@ -63,10 +63,7 @@ def run(request: Request, console: Console) -> bool:
 def _driven(request: Request, chip: Chip, work: NetworkRun, console: Console) -> Result:
     with opened(request.target, chip) as target:
         board = Board(
-            work.program, target.port, request.devices,
+            work.program, target, request.devices,
             name=request.target.name, chip=chip, console=console,
         )  # fmt: skip
-        result = board.run(work.x)
-        if target.link is None:
-            return result
-        return result.with_figures(requests=target.link.sent, retries=target.link.retries)
+        return board.run(work.x)
