@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from caduceus.sim import runner
-from caduceus.sim.runner import Results
+from caduceus.sim.runner import BenchResults
 from caduceus.spec.errors import UserError
 
 VARIABLE = "CADUCEUS_BENCH"
@@ -132,7 +132,7 @@ class Case:
         testcase: str | Sequence[str] | None = None,
         seed: int | None = None,
         waves: bool = False,
-    ) -> Results:
+    ) -> BenchResults:
         """Prepare, build and run it, everything under `folder`; arguments as of `run_bench`.
 
         Raises:

@@ -17,7 +17,7 @@ from caduceus.host.chip import ChipHost
 from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses
 from caduceus.sim.comparison import compare as compare_runs
 from caduceus.sim.schedule import Twice
-from caduceus.sim.scoreboard import Comparisons, compare
+from caduceus.sim.scoreboard import Scoreboard, compare
 from caduceus.sim.tile_host import EventPort, reset, start_clock
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
@@ -97,7 +97,7 @@ class _RecurrentBench:
     async def run(
         self, random: np.random.Generator, program: Program, state: PcmState,
         x: NDArray[np.int8], golden: Machine,
-    ) -> Comparisons:  # fmt: skip
+    ) -> Scoreboard:  # fmt: skip
         """A sequence, step by step and then at full speed; every value compared with `golden`."""
         player = await self.load(random, program, state)
         run = Twice(program, self.chip, x[np.newaxis])
@@ -105,7 +105,7 @@ class _RecurrentBench:
         await run.play(self.host, player, lambda done: None)
         periods = np.diff(run.played[-1].ends).tolist()
         cocotb.log.info("clocks from step to step at full speed: %s", periods)
-        score = Comparisons()
+        score = Scoreboard()
         for when, expected, got in run.observed({}):
             compare_runs(program, expected, got, score, when)
         return score
@@ -295,7 +295,7 @@ async def every_alteration_of_a_state_is_reported(dut: object) -> None:
         player = await bench.load(random, program, state)
         await bench.host.begin(program, len(x), initial)
         played = await player.play(x)
-        told = Comparisons()
+        told = Scoreboard()
         told.add(expected.outputs[0], played.outputs, str)
         got = await bench.host.state(program)
         told.add(expected.state.cell, got.cell, str)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from caduceus.golden.machine import TileTrace
 from caduceus.sim.comparison import Observed, compare, unit
 from caduceus.sim.pipeline import Events
-from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.scoreboard import Scoreboard
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 from caduceus.spec.gdpu import LstmState
@@ -189,7 +189,7 @@ class Result:
             )
             for each in (expected, self)
         ]
-        score = Comparisons()
+        score = Scoreboard()
         compare(self.program, *sides, score)
         return Comparison(score.compared, score.mismatches, score.by_group, score.first)
 

@@ -22,8 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caduceus.sim import programs, results
-from caduceus.sim.results import Results, SimulationError
+from caduceus.sim import bench_results, programs
+from caduceus.sim.bench_results import BenchResults, SimulationError
 from caduceus.spec.errors import UserError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def run_bench(
     waves: bool = False,
     time_limit: float = TIME_LIMIT_SECONDS,
     code: str | None = None,
-) -> Results:
+) -> BenchResults:
     """Build `sources` for `simulator` if need be, and run the cocotb tests of `test_module`.
 
     Args:
@@ -195,10 +195,10 @@ def run_bench(
     if not outcome.is_file():
         raise SimulationError(f"{name}: the simulation {reason}", log)
     try:
-        passed, skipped, failures = results.read(outcome)
-    except results.Unreadable:
+        passed, skipped, failures = bench_results.read(outcome)
+    except bench_results.Unreadable:
         raise SimulationError(f"{name}: the simulation broke off in its results", log) from None
-    return Results(
+    return BenchResults(
         passed=passed,
         skipped=skipped,
         failures=failures,
