@@ -13,7 +13,7 @@ from caduceus.golden import machine
 from caduceus.golden.machine import Outcome
 from caduceus.host.chip import ChipHost
 from caduceus.sim import recording
-from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from caduceus.sim.chip_player import STREAMS, ChipPlayer
 from caduceus.sim.comparison import Observed, as_recorded, compare
 from caduceus.sim.entry import asleep
 from caduceus.sim.job import RECORD
@@ -34,6 +34,7 @@ from tb.benches import Bench, Design, Variant
 from tb.chip_bench import load_program
 from tb.chip_designs import harnessed, recorded
 from tb.chips import sized
+from tb.pauses import write_pauses
 from tb.random_networks import random_convolutions
 from tb.tile_bench import flipped
 

@@ -14,7 +14,7 @@ from caduceus.compiler.network import compile_network
 from caduceus.golden import machine
 from caduceus.golden.machine import Machine, Outcome
 from caduceus.host.chip import ChipHost
-from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from caduceus.sim.chip_player import STREAMS, ChipPlayer
 from caduceus.sim.comparison import compare as compare_runs
 from caduceus.sim.schedule import Twice
 from caduceus.sim.scoreboard import Scoreboard, compare
@@ -35,6 +35,7 @@ from tb.benches import Bench, Variant
 from tb.chip_bench import load_program
 from tb.chip_designs import harnessed
 from tb.chips import sized
+from tb.pauses import write_pauses
 from tb.random_networks import random_lstm
 from tb.random_programs import random_devices
 from tb.tile_bench import flipped

@@ -55,8 +55,6 @@ measurably slower than those of 20,000, but at 300 a simulation takes a tenth lo
 FAST_CODE = "-O2 -march=native"
 """For the code that Verilator expects to run often. Builds are for the machine they run on, whose
 vector units double the speed of the behavioural array."""
-QUICK_BUILD = "-O1"
-"""Likewise, where a simulation is short: half the time to compile."""
 CODE_VARIABLE = "CADUCEUS_CODE"
 """Environment variable: what is in it takes the place of `FAST_CODE`, as for many short runs."""
 
