@@ -195,7 +195,9 @@ async def reset_midway(dut: Any) -> None:
     bed = Testbed(dut, 0.7, 0.5)
     await bed.start(*clocks.RATIOS["sync_faster"])
     caught = set()
-    for _ in range(30):
+    for number in range(30):
+        # Banks come faster than they are read, or more slowly.
+        bed.eager = (0.7, 0.25 / (groups + 1))[number % 2]
         bed.last_group = groups - 1
         dut.last_group.value = groups - 1
         bed.left = 1 << 30
@@ -210,4 +212,6 @@ async def reset_midway(dut: Any) -> None:
         bed.sync_ps, bed.mvm_ps, _ = clocks.RATIOS["sync_faster"]
         bed.run()
         await bed.walk(3, groups - 1)
-    assert {full for full, _ in caught} >= {1, 3} and {bank for _, bank in caught} == {0, 1}
+    full = {full for full, _ in caught} - {0}
+    assert 3 in full and len(full) > 1, f"only {full} were full"
+    assert {bank for _, bank in caught} == {0, 1}

@@ -134,7 +134,7 @@ class Testbed:
             "count": self._anything(formats.COUNT_BITS) if count is None else count,
             "known": self._anything(2 * formats.COUNT_BITS) if known is None else known,
         }  # fmt: skip
-        found: dict[str, list[int]] = {"new": [], "uses": [], "pulse": []}
+        found: dict[str, list[int]] = {"new_record": [], "uses": [], "pulse": []}
         inside: deque[bool] = deque([False] * DeviceUpdate.LATENCY)
         line = 0
         while line < self.lines or any(inside):
@@ -153,7 +153,7 @@ class Testbed:
                     values.append(int(getattr(dut, name).value))
             inside.append(valid)
         result = {name: np.array(values, np.int64) for name, values in found.items()}
-        self.records = result.pop("new")
+        self.records = result.pop("new_record")
         return result
 
     async def diagonal(self, procedure: Procedure, targets: Lines, other: Procedure) -> None:

@@ -14,6 +14,7 @@ from caduceus.data import pictures
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.axi_tile import AxiTile
+from caduceus.sim.harness_files import TILE_SOURCES
 from caduceus.sim.job import half_periods
 from caduceus.sim.scoreboard import Scoreboard
 from caduceus.sim.streamed_tile import PLUSARGS, StreamedTile
@@ -28,15 +29,11 @@ from tb.chips import sized
 from tb.tile_bench import flipped
 from tb.tile_network import LayerProgram, LayerTrace, TileNetwork
 
-HARNESS = ("stream_pauses", "stream_player", "stream_recorder", "tile_harness")
-TEST_IMAGES = Path(__file__).parent.parent / "data" / "fashion_mnist_test20.npz"
-
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     chip = sized(variant.parameters)
     tile = write(AxiTile(chip), "axi_tile", folder / "axi_tile.v")
-    harness = [Path(__file__).parent / "sv" / f"{name}.sv" for name in HARNESS]
-    sources = [*pcm_array.write_sources(folder, chip), tile, *harness]
+    sources = [*pcm_array.write_sources(folder, chip), tile, *TILE_SOURCES]
     return Design(sources, "tile_harness", {"UNITS": chip.link.units}, plusargs=PLUSARGS)
 
 
@@ -66,8 +63,7 @@ class _Run:
         found = Network.find(benches.current()["network"])
         self.network = found.graph
         self.program = tile_network.compile_network(found.graph, found.weights, chip, mode)
-        with np.load(TEST_IMAGES) as shipped:
-            self.images: NDArray[np.uint8] = shipped["images"][:1]
+        self.images: NDArray[np.uint8] = pictures.first(1)[0]
 
     @classmethod
     async def start(cls, dut: object, mode: ReadMode) -> "_Run":

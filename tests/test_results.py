@@ -15,7 +15,9 @@ from caduceus.data import sample
 from caduceus.devices.settings import Devices
 from caduceus.golden.register_chip import RegisterChip
 from caduceus.sim.board import Board
+from caduceus.sim.comparison import by_input
 from caduceus.sim.golden import Golden
+from caduceus.sim.recording import Recorded
 from caduceus.sim.result import Figures, Result
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -89,6 +91,24 @@ def test_one_inverted_bit_of_a_result_is_reported(name: str, what: str) -> None:
     assert not comparison.equal and told in comparison.first_mismatch, comparison.first_mismatch
     assert sum(comparison.mismatches_by_layer.values()) == comparison.mismatches
     assert got.compared(expected).report().startswith("MISMATCH: ")
+
+
+@pytest.mark.parametrize("change", [1, 0, -1])
+def test_a_tile_that_records_a_vector_too_many_or_too_few_is_a_mismatch(change: int) -> None:
+    program = program_of("resnet_tiny")
+    golden = Golden(program).run(inputs(program), capture=True)
+    recorded = {
+        number: Recorded(*(np.concatenate(list(each)) for each in (trace.results, trace.sent)))
+        for number, trace in golden.tiles.items()
+    }
+    first = next(iter(recorded))
+    sent = recorded[first].sent
+    some = np.resize(sent, (len(sent) + change, sent.shape[1]))
+    recorded[first] = dataclasses.replace(recorded[first], sent=some)
+    got = dataclasses.replace(golden, tiles=by_input(recorded, len(golden.outputs)))
+    comparison = got.compare(golden)
+    assert comparison.equal == (change == 0)
+    assert change == 0 or "and on: expected shape [3, " in comparison.first_mismatch
 
 
 def test_inputs_go_on_where_others_ended() -> None:

@@ -245,7 +245,8 @@ def test_a_missing_simulator_says_what_to_do(
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     runner.tool_version.cache_clear()
-    with pytest.raises(UserError, match="is not on PATH: run `make setup`"):
+    told = f"is not on PATH: install {simulator.capitalize()}, or run `make setup` in a checkout"
+    with pytest.raises(UserError, match=told):
         place.run(simulator, "counts")
 
 

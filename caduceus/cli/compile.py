@@ -20,14 +20,18 @@ from caduceus.spec.formats import ReadMode
               help="File of the image.  "
               "[default: build/programs/<net>-<chip>-<read-mode>.program]")  # fmt: skip
 @options.REPLICAS
+@options.PCM
 def compile_program(
     chip: str,
     network: str,
     read_mode: str,
     output: Path | None,
     replicas: Mapping[str, int] | Literal["auto"] | None,
+    pcm: str,
 ) -> None:
     """Map a network to many tiles: write the program image, show what is where."""
+    from caduceus.devices.settings import Devices
     from caduceus.study.placed import run
 
-    run(chip, network, ReadMode(read_mode), output, plain_console(), replicas)
+    devices = Devices.find(pcm)
+    run(chip, network, ReadMode(read_mode), output, plain_console(), replicas, devices)

@@ -154,10 +154,7 @@ def devices(command: Command) -> Command:
             help="Time since the devices were programmed.",
         ),
         seed("Which devices of that kind."),
-        click.option(
-            "--pcm", default="ideal", show_default=True,
-            help="PCM devices: ideal, generic, hermes_odp, hermes_tdp, or a settings file (.yaml).",
-        ),
+        PCM,
     ):  # fmt: skip
         command = option(command)
     return command
@@ -171,6 +168,10 @@ def seeds(what: str, default: str | None = None) -> Decorator:
     )  # fmt: skip
 
 
+PCM = click.option(
+    "--pcm", default="ideal", show_default=True,
+    help="PCM devices: ideal, generic, hermes_odp, hermes_tdp, or a settings file (.yaml).",
+)  # fmt: skip
 NETWORK = click.option(
     "--net", "network", help="Network, by name or path; the chip's own if not given."
 )

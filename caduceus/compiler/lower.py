@@ -6,7 +6,7 @@ of their own. All other graphs stream feature maps from layer to layer.
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 
 from caduceus.spec.errors import UserError
 from caduceus.spec.graph import Graph, Layer, Lstm
@@ -15,9 +15,9 @@ from caduceus.spec.graph import Graph, Layer, Lstm
 class Way(Enum):
     """The mappings."""
 
-    RECURRENT = "caduceus.compiler.recurrent"
-    VECTORS = "caduceus.compiler.whole_chip"
-    MAPS = "caduceus.compiler.images"
+    RECURRENT = auto()
+    VECTORS = auto()
+    MAPS = auto()
 
 
 def way(graph: Graph) -> Way:

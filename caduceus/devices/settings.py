@@ -113,6 +113,19 @@ class Devices:
         """As the program wants them."""
         return cls.find("ideal")
 
+    @classmethod
+    def given(cls, devices: "Devices | None") -> "Devices":
+        """The devices themselves; ideal ones if there are none.
+
+        Raises:
+            UserError: they are something else, such as the name of some.
+        """
+        if devices is not None and not isinstance(devices, cls):
+            raise UserError(
+                f"devices: got {devices!r}, expected caduceus.Devices, as in Devices.find('ideal')"
+            )
+        return devices or cls.ideal()
+
     @property
     def plain(self) -> bool:
         """Whether they are as the program wants them: ideal, none broken, nothing to correct."""

@@ -38,7 +38,8 @@ class Board:
         chip, devices, state: what it runs on.
 
     Raises:
-        UserError: there is no such chip, or program, chip and devices do not fit each other.
+        UserError: there is no such chip, devices are something else, or program, chip and devices
+            do not fit each other.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Board:
             chip: that of the program's name if None.
             console: where progress goes; nowhere if None.
         """
-        self.devices = devices or Devices.ideal()
+        self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._port, self._name = port, name
@@ -106,7 +107,6 @@ class Board:
         outputs = outputs.reshape(len(x), each, program.output_length)
         found = figures(program, self._name, self.devices, count(program, x))
         return Result(program, found, outputs, state=state).with_figures(
-            outputs=outputs.tolist(),
             load_seconds=loaded - started,
             simulate_seconds=ran - loaded,
             wall_seconds=time.monotonic() - started,

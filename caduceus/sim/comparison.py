@@ -59,6 +59,22 @@ def as_recorded(
     }
 
 
+def by_input(recorded: Mapping[int, Recorded], inputs: int) -> dict[int, TileTrace]:
+    """What tiles wrote down, the same number of vectors for each of so many inputs.
+
+    Where that is not so, they stay as they are: then nothing else fits.
+    """
+    return {
+        number: TileTrace(_shared(values.results, inputs), _shared(values.sent, inputs))
+        for number, values in recorded.items()
+    }
+
+
+def _shared(values: NDArray, inputs: int) -> NDArray:
+    each, rest = divmod(len(values), inputs)
+    return values.reshape(inputs, each, -1) if each and not rest else values
+
+
 def _as(values: NDArray, wanted: NDArray) -> NDArray:
     return values.reshape(wanted.shape) if values.size == wanted.size else values
 

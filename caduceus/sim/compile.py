@@ -45,13 +45,14 @@ def compile(
 
     Raises:
         UserError: the network does not fit the chip, a constant does not fit binary16, the program
-            could deadlock, there can be no such replicas, or the read mode is none.
+            could deadlock, there can be no such replicas, the sample does not fit, or the read
+            mode is none.
     """
     modes = [str(mode) for mode in ReadMode]
     if read_mode not in modes:
         raise UserError(f"read_mode: got '{read_mode}', expected one of {', '.join(modes)}")
     return compile_network(
         network, chip, ReadMode(read_mode), replicas,
-        largest_code=(devices or Devices.ideal()).settings.largest_code,
+        largest_code=Devices.given(devices).settings.largest_code,
         sample=data.sample(network) if sample is None else sample,
     )  # fmt: skip

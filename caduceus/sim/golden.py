@@ -28,7 +28,8 @@ class Golden:
         chip, devices, state: what it runs on.
 
     Raises:
-        UserError: there is no such chip, or program, chip and devices do not fit each other.
+        UserError: there is no such chip, devices are something else, or program, chip and devices
+            do not fit each other.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Golden:
             devices: ideal ones if None.
             chip: the shipped one of the program's name if None.
         """
-        self.devices = devices or Devices.ideal()
+        self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._machine = Machine(self.program, self.chip, self.state)
@@ -85,7 +86,6 @@ class Golden:
             found.tiles, found.state,
         )  # fmt: skip
         return result.with_figures(
-            outputs=found.outputs.tolist(),
             golden_inputs_per_second=inputs / seconds if seconds else None,
             wall_seconds=seconds,
         )

@@ -1,13 +1,13 @@
 """Inputs of a program, in the shape that all runs take."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from caduceus.spec.errors import UserError
-from caduceus.spec.program import Program
+from caduceus.spec.program import Program, as_array
 
 
-def shaped(program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
+def shaped(program: Program, x: ArrayLike) -> NDArray[np.int8]:
     """Inputs as int8 [n, input_pixels, input_length], or sequences [n, steps, input_length].
 
     Inputs in the network's own shape, such as images [n, height, width, channels], are taken too,
@@ -16,9 +16,9 @@ def shaped(program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
     Raises:
         UserError: they have another type or shape.
     """
-    found = x
+    found = x = as_array(x, f"inputs of {program.network}")
     if not program.slices and program.input and x.shape[1:] == program.input.shape:
-        found = program.vectors(x)
+        found = x.reshape(len(x), program.input_pixels, program.input_length)
     elif not program.slices and program.input_pixels == 1 and x.ndim == 2:
         found = x[:, np.newaxis]
     fits = found.ndim == 3 and found.shape[2] == program.input_length and len(found) > 0
@@ -35,7 +35,7 @@ def shaped(program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
     return found
 
 
-def one_sequence(program: Program, x: NDArray[np.int8]) -> NDArray[np.int8]:
+def one_sequence(program: Program, x: ArrayLike) -> NDArray[np.int8]:
     """`shaped`, for a chip, whose GDPU holds the state of one sequence.
 
     Raises:

@@ -216,12 +216,12 @@ class Result:
         Raises:
             UserError: a file cannot be written.
         """
-        saved = self
+        saved = self.with_figures(outputs=self.outputs.tolist())
         if self.events:
             trace, picture = files_beside(path)
             self.events.write_trace(trace, self.program)
             self.events.write_picture(picture, self.program)
-            saved = self.with_figures(trace=str(trace), picture=str(picture))
+            saved = saved.with_figures(trace=str(trace), picture=str(picture))
         write_whole(path, json.dumps(asdict(saved.figures), indent=2) + "\n", "result")
         return saved
 

@@ -220,7 +220,10 @@ def tool_version(simulator: str) -> str:
     command = {"verilator": ["verilator", "--version"], "icarus": ["iverilog", "-V"]}[simulator]
     found = programs.find(command[0])
     if found is None:
-        raise UserError(f"{command[0]} is not on PATH: run `make setup`")
+        raise UserError(
+            f"{command[0]} is not on PATH: install {simulator.capitalize()}, or run `make setup` "
+            "in a checkout"
+        )
     run = subprocess.run(
         [found, *command[1:]], capture_output=True, text=True, check=False,
         env=programs.environment(),

@@ -300,13 +300,13 @@ class Twice(Schedule):
 
     @property
     def outputs(self) -> NDArray[np.int8]:
-        """As `Schedule.outputs`."""
-        return self._outputs(1)
+        """Those of the steps one by one: their reads are numbered from 0, as of any first run."""
+        return self._outputs(0)
 
     @property
     def state(self) -> LstmState:
-        """As `Schedule.state`."""
-        return self._states[1][len(self._steps) - 1]
+        """That after the last of the steps one by one."""
+        return self._states[0][len(self._steps) - 1]
 
 
 def schedule(program: Program, chip: Chip, x: NDArray[np.int8]) -> Schedule:

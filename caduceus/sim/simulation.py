@@ -16,7 +16,7 @@ from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording, runner
 from caduceus.sim.bench_results import BenchResults
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
-from caduceus.sim.comparison import results_per_input
+from caduceus.sim.comparison import by_input, results_per_input
 from caduceus.sim.deploy import deployed
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.sim.inputs import count, one_sequence
@@ -35,7 +35,7 @@ from caduceus.spec.program_codes import computing
 from caduceus.spec.shipped import build_folder
 
 
-def sources(chip: Chip, design: Path) -> list[Path]:
+def sources(chip: Chip, design: Path, build: Path | None = None) -> list[Path]:
     """Write the chip and what stands around it to `design`, unless they are there; the files.
 
     Raises:
@@ -45,7 +45,7 @@ def sources(chip: Chip, design: Path) -> list[Path]:
 
     design.mkdir(parents=True, exist_ok=True)
     return [
-        *write_sources(design, chip, record=True),
+        *write_sources(design, chip, record=True, build=build),
         *STREAM_SOURCES,
         write_harness(design / "chip_harness.sv", chip),
     ]
@@ -93,11 +93,12 @@ class Simulation:
         """
         demand_extra("sim")
         runner.tool_version(simulator)
-        self.devices = devices or Devices.ideal()
+        self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
         self.program, self.state = deployed(program, self.chip, self.devices)
         self._simulator, self._waves = simulator, waves
         self._console = console or Console(quiet=True)
+        self._build = build
         self.place = build_folder(build) / "sim" / f"{self.chip.name}-chip-{simulator}"
         self.job = self.place / "run"
         self._inputs: NDArray[np.int8] | None = None
@@ -150,7 +151,7 @@ class Simulation:
 
         started = time.monotonic()
         inputs = schedule(self.program, self.chip, self._inputs)
-        design = sources(self.chip, self.place / "design")
+        design = sources(self.chip, self.place / "design", self._build)
         with watch(self.job, self._console, inputs.counted):
             ran = runner.run_bench(
                 name=f"sim-{self.chip.name}-{self._simulator}",
@@ -210,23 +211,17 @@ class Simulation:
             simulate_seconds=report.simulate_seconds,
             golden_inputs_per_second=report.golden_inputs / report.golden_seconds,
             peak_mib=report.peak_mib,
-            outputs=outputs.tolist(),
         )
 
     def _tiles(self, inputs: int, steps: int) -> Mapping[int, TileTrace]:
-        """What every tile recorded; of a sequence, the second time."""
+        """What every tile recorded; of a sequence, the first time."""
         found = recording.all_tiles(self.job / files.RECORD, self.program)
         if self.program.slices:
             return {
-                tile: TileTrace(each.results[-steps:][np.newaxis], each.sent[-steps:][np.newaxis])
+                tile: TileTrace(each.results[:steps][np.newaxis], each.sent[:steps][np.newaxis])
                 for tile, each in found.items()
             }
-        return {
-            tile: TileTrace(
-                *(v.reshape(inputs, -1, v.shape[-1]) for v in (each.results, each.sent))
-            )
-            for tile, each in found.items()
-        }
+        return by_input(found, inputs)
 
 
 def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, float | None]:

