@@ -34,11 +34,13 @@ from typing import Any
 import numpy as np
 
 from caduceus.sim import runner
-from caduceus.sim.runner import Results
+from caduceus.sim.runner import BenchResults
 from caduceus.spec.errors import UserError
 
 VARIABLE = "CADUCEUS_BENCH"
 """Environment variable that carries a variant's parameters into the simulation, as JSON."""
+QUICK_BUILD = "-O1"
+"""As `runner.FAST_CODE`, where a simulation is short: half the time to compile."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Case:
         testcase: str | Sequence[str] | None = None,
         seed: int | None = None,
         waves: bool = False,
-    ) -> Results:
+    ) -> BenchResults:
         """Prepare, build and run it, everything under `folder`; arguments as of `run_bench`.
 
         Raises:
@@ -142,7 +144,7 @@ class Case:
         prepared = place / "design"
         prepared.mkdir(parents=True, exist_ok=True)
         design = self.bench.prepare(self.variant, prepared)
-        speed, code = "quick", runner.QUICK_BUILD
+        speed, code = "quick", QUICK_BUILD
         if self.regress:
             speed, code = "fast", runner.FAST_CODE
         build = place / "build"

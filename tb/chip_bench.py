@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from caduceus.golden import machine
 from caduceus.host.chip import ChipHost
 from caduceus.sim.axi_chip import AxiChip
-from caduceus.sim.scoreboard import Comparison, compare
+from caduceus.sim.scoreboard import Agreement, compare
 from caduceus.spec import fabric, pcm_state, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.host_packets import OutputVectors, entering
@@ -116,7 +116,7 @@ class ChipBench(AxiChip):
         self.send(work)
         return await self.receive(work)
 
-    async def check(self, work: Work, name: str) -> Comparison:
+    async def check(self, work: Work, name: str) -> Agreement:
         """Run, and demand that everything equals the golden model.
 
         Raises:

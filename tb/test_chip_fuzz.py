@@ -15,7 +15,6 @@ from caduceus.sim.chip_player import (
     expected_beats,
     read_outputs,
     write_inputs,
-    write_pauses,
 )
 from caduceus.sim.scoreboard import compare
 from caduceus.sim.tile_host import EventPort, reset, start_clock
@@ -26,6 +25,7 @@ from tb.benches import Bench, Variant
 from tb.chip_bench import Work, place, write_states
 from tb.chip_designs import harnessed
 from tb.chips import sized
+from tb.pauses import write_pauses
 from tb.random_programs import describe, hops, programs, random_devices, random_vectors
 
 HERMES_CLOCKS = (1250, 500)

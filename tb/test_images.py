@@ -13,11 +13,11 @@ from caduceus.golden import machine
 from caduceus.golden.machine import Outcome
 from caduceus.host.chip import ChipHost
 from caduceus.sim import recording
-from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from caduceus.sim.chip_player import STREAMS, ChipPlayer
 from caduceus.sim.comparison import Observed, as_recorded, compare
 from caduceus.sim.entry import asleep
 from caduceus.sim.job import RECORD
-from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.scoreboard import Scoreboard
 from caduceus.sim.tile_host import EventPort, reset, start_clock
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
@@ -34,6 +34,7 @@ from tb.benches import Bench, Design, Variant
 from tb.chip_bench import load_program
 from tb.chip_designs import harnessed, recorded
 from tb.chips import sized
+from tb.pauses import write_pauses
 from tb.random_networks import random_convolutions
 from tb.tile_bench import flipped
 
@@ -156,10 +157,10 @@ class _Images:
         state: PcmState,
         x: NDArray[np.int8],
         golden: Outcome,
-    ) -> Comparisons:
+    ) -> Scoreboard:
         """Run, and compare what left the chip and, where tiles have recorders, what they did."""
         outputs, _ = await self.run(random, program, state, x)
-        comparison = Comparisons()
+        comparison = Scoreboard()
         tiles = {}
         if benches.current().get("recorded", True):
             tiles = as_recorded(recording.all_tiles(RECORD, program), golden.tiles)

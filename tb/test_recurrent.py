@@ -14,10 +14,10 @@ from caduceus.compiler.network import compile_network
 from caduceus.golden import machine
 from caduceus.golden.machine import Machine, Outcome
 from caduceus.host.chip import ChipHost
-from caduceus.sim.chip_player import STREAMS, ChipPlayer, write_pauses
+from caduceus.sim.chip_player import STREAMS, ChipPlayer
 from caduceus.sim.comparison import compare as compare_runs
 from caduceus.sim.schedule import Twice
-from caduceus.sim.scoreboard import Comparisons, compare
+from caduceus.sim.scoreboard import Scoreboard, compare
 from caduceus.sim.tile_host import EventPort, reset, start_clock
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
@@ -35,6 +35,7 @@ from tb.benches import Bench, Variant
 from tb.chip_bench import load_program
 from tb.chip_designs import harnessed
 from tb.chips import sized
+from tb.pauses import write_pauses
 from tb.random_networks import random_lstm
 from tb.random_programs import random_devices
 from tb.tile_bench import flipped
@@ -97,7 +98,7 @@ class _RecurrentBench:
     async def run(
         self, random: np.random.Generator, program: Program, state: PcmState,
         x: NDArray[np.int8], golden: Machine,
-    ) -> Comparisons:  # fmt: skip
+    ) -> Scoreboard:  # fmt: skip
         """A sequence, step by step and then at full speed; every value compared with `golden`."""
         player = await self.load(random, program, state)
         run = Twice(program, self.chip, x[np.newaxis])
@@ -105,7 +106,7 @@ class _RecurrentBench:
         await run.play(self.host, player, lambda done: None)
         periods = np.diff(run.played[-1].ends).tolist()
         cocotb.log.info("clocks from step to step at full speed: %s", periods)
-        score = Comparisons()
+        score = Scoreboard()
         for when, expected, got in run.observed({}):
             compare_runs(program, expected, got, score, when)
         return score
@@ -295,7 +296,7 @@ async def every_alteration_of_a_state_is_reported(dut: object) -> None:
         player = await bench.load(random, program, state)
         await bench.host.begin(program, len(x), initial)
         played = await player.play(x)
-        told = Comparisons()
+        told = Scoreboard()
         told.add(expected.outputs[0], played.outputs, str)
         got = await bench.host.state(program)
         told.add(expected.state.cell, got.cell, str)

@@ -60,7 +60,7 @@ async def _run(bench: ChipBench, work: Work, what: str) -> None:
     expected = machine.run(work.program, bench.chip, work.state, work.x, capture=True).tiles
     for tile in computing(work.program):
         size = 2 if tile.config.tx_binary16 else 1
-        got = recording.results(RECORD, tile.tile, size)
+        got = recording.one_tile(RECORD, tile.tile, size)
         for kind, values in zip(("results", "packets"), got, strict=True):
             where = f"{what}: {kind} of tile {tile.tile}"
             compare(

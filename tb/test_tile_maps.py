@@ -128,7 +128,7 @@ async def _run(
     # Pooling may drop the last results: they need their pixels nonetheless.
     await bench.input.wait()
     await bench.host.wait_idle()
-    results, sent = recording.results(RECORD, bench.states, expected.dtype.itemsize)
+    results, sent = recording.one_tile(RECORD, bench.states, expected.dtype.itemsize)
     compare(work.results(chip), results, place(f"recorded results of {name}"))
     compare(expected, sent, place(f"recorded packets of {name}"))
 

@@ -16,7 +16,7 @@ from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.sim.harness_files import TILE_SOURCES
 from caduceus.sim.job import half_periods
-from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.scoreboard import Scoreboard
 from caduceus.sim.streamed_tile import PLUSARGS, StreamedTile
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
@@ -87,9 +87,9 @@ class _Run:
         program: TileNetwork = self.program
         return tile_network.run(program, self.chip, self.images, states, capture=True)[1]
 
-    async def compared(self, states: list[PcmState], golden: list[LayerTrace]) -> Comparisons:
+    async def compared(self, states: list[PcmState], golden: list[LayerTrace]) -> Scoreboard:
         """Run all layers in RTL on these devices, and compare what left the tile with golden."""
-        comparison = Comparisons()
+        comparison = Scoreboard()
         x = pictures.quantise_input(self.images, self.network.input.scale)
         for layer, state, trace in zip(self.program.layers, states, golden, strict=True):
             await self.tile.load(state)

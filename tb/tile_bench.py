@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from caduceus.golden.fast.tile import Tile
 from caduceus.host.tile import TileHost
-from caduceus.sim.scoreboard import Comparison, compare
+from caduceus.sim.scoreboard import Agreement, compare
 from caduceus.sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip
@@ -250,7 +250,7 @@ class TileBench:
 
     async def check(
         self, work: Work, name: str, random: np.random.Generator | None = None
-    ) -> Comparison:
+    ) -> Agreement:
         """Run and demand that everything equals the golden model; `random` as of `send`.
 
         Raises:

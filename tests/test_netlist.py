@@ -13,7 +13,7 @@ from caduceus.export.netlist import alter, cells
 from caduceus.export.netlist.alter import Place
 from caduceus.export.netlist.design import ALTERED, NETLIST, VERILOG
 from caduceus.sim import tally
-from caduceus.sim.results import Failure, Results
+from caduceus.sim.bench_results import BenchResults, Failure
 from caduceus.spec.errors import UserError
 from netlists import design, jobs
 from netlists import run as netlist_test
@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 NETLISTS = REPOSITORY / "build" / "netlist"
 
 
-def run(bench: Bench, variant: str, simulator: str, folder: Path) -> Results:
+def run(bench: Bench, variant: str, simulator: str, folder: Path) -> BenchResults:
     (found,) = (each for each in bench.variants if each.id == variant)
     return Case(bench, found, simulator).run(folder)
 
@@ -146,7 +146,7 @@ def test_mismatches_are_counted(tmp_path, monkeypatch):
     tally.add(30)
     tally.add(12)
     failure = Failure("random_programs", "x: expected 1, got 2 (3 of 20 values differ)")
-    results = Results(7, 0, (failure,), 1, tmp_path / "log", None, 1.0, 2.0)
+    results = BenchResults(7, 0, (failure,), 1, tmp_path / "log", None, 1.0, 2.0)
     found = netlist_test.outcome_of(job, results, tmp_path)
     assert (found.compared, found.mismatches, found.tests, found.failed) == (62, 3, 8, 1)
 

@@ -5,7 +5,7 @@ import pytest
 from pcm_reference import REFERENCES
 
 from caduceus.devices import make
-from caduceus.devices.ageing import INPUT_POWER, Ageing, Inputs, column_noise
+from caduceus.devices.ageing import INPUT_POWER, Ageing, InputStatistics, column_noise
 from caduceus.devices.settings import Devices, Settings
 from caduceus.golden.fast.tile import Tile
 from caduceus.spec import formats
@@ -53,7 +53,7 @@ def test_a_columns_noise_is_its_cells(name: str, windows: int) -> None:
     expected = _variance(name, targets, HOUR)
     np.testing.assert_allclose(variance, expected, rtol=1e-5)
     counts = np.sqrt((power[:, np.newaxis] * expected).sum(axis=0) / windows) * gain * 127 / 2**32
-    got = column_noise(variance, Inputs(power), gain, windows)
+    got = column_noise(variance, InputStatistics(power), gain, windows)
     assert got.dtype == np.uint16
     # In 1/256 count, rounded; the powers and variances are rounded before.
     assert np.abs(got - counts * 256).max() < 0.51
@@ -66,7 +66,7 @@ def test_without_a_power_inputs_are_those_of_the_published_measurement() -> None
     variance = np.full((256, 3), 7.0)
     gain = np.array([0.0, 1.0, 2.0]) * HERMES.nominal_gain
     without = column_noise(variance, None, gain, 1)
-    named = Inputs(np.full(256, INPUT_POWER))
+    named = InputStatistics(np.full(256, INPUT_POWER))
     assert np.array_equal(without, column_noise(variance, named, gain, 1))
     assert without[0] == 0 and abs(int(without[2]) - 2 * int(without[1])) <= 1
 
@@ -75,7 +75,7 @@ def test_limits() -> None:
     gain = np.full(2, float(HERMES.nominal_gain))
     assert not column_noise(np.zeros((4, 2)), None, gain, 1).any()
     most = (1 << formats.NOISE_BITS) - 1
-    assert (column_noise(np.full((4, 2), 1e7), Inputs(np.ones(4)), gain, 1) == most).all()
+    assert (column_noise(np.full((4, 2), 1e7), InputStatistics(np.ones(4)), gain, 1) == most).all()
 
 
 def test_order_of_rows_does_not_matter() -> None:
@@ -84,8 +84,8 @@ def test_order_of_rows_does_not_matter() -> None:
     gain = np.full(40, float(HERMES.nominal_gain))
     order = rng.permutation(256)
     assert np.array_equal(
-        column_noise(variance, Inputs(power), gain, 4),
-        column_noise(variance[order], Inputs(power[order]), gain, 4),
+        column_noise(variance, InputStatistics(power), gain, 4),
+        column_noise(variance[order], InputStatistics(power[order]), gain, 4),
     )
 
 
@@ -104,7 +104,9 @@ def test_counters_show_the_devices_noise(name: str, mode: ReadMode) -> None:
         targets[..., 0] += 60 * (targets[..., 0] > 0).astype(np.uint8)
     power = np.zeros(256)
     power[:ROWS] = (x.astype(float) / 127) ** 2
-    state = make.state(HERMES, targets, Devices(_quiet(name), 3, HOUR), mode, [Inputs(power)])
+    state = make.state(
+        HERMES, targets, Devices(_quiet(name), 3, HOUR), mode, [InputStatistics(power)]
+    )
     constants = np.zeros((COLUMNS, len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
     config = TileConfig(rows=ROWS, columns=COLUMNS, read_mode=mode, constants=constants)
     p, n = Tile(HERMES, state).counts(config, np.repeat(x[np.newaxis], READS, axis=0))
@@ -135,7 +137,7 @@ def test_inputs_of_one_sign_show_all_of_the_noise() -> None:
     x = np.random.default_rng(4).integers(0, 128, ROWS).astype(np.int8)
     power = np.zeros(256)
     power[:ROWS] = (x.astype(float) / 127) ** 2
-    inputs = Inputs(power, one_sign=True)
+    inputs = InputStatistics(power, one_sign=True)
     state = make.state(
         HERMES, targets, Devices(_quiet("generic"), 3, HOUR), ReadMode.FOUR_PHASE, [inputs]
     )

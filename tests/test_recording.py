@@ -8,7 +8,7 @@ from caduceus.sim import recording
 
 def test_results_and_packets(tmp_path):
     (tmp_path / "results_5.txt").write_text("r01ff80\ns7f\nr020304\ns81\nr0005")
-    results, sent = recording.results(tmp_path, 5, 1)
+    results, sent = recording.one_tile(tmp_path, 5, 1)
     assert results.dtype == sent.dtype == np.int8
     assert results.tolist() == [[1, -1, -128], [2, 3, 4]]
     assert sent.tolist() == [[127], [-127]]
@@ -16,7 +16,7 @@ def test_results_and_packets(tmp_path):
 
 def test_binary16_is_low_byte_first(tmp_path):
     (tmp_path / "results_0.txt").write_text("r003cffff\n")
-    results, sent = recording.results(tmp_path, 0, 2)
+    results, sent = recording.one_tile(tmp_path, 0, 2)
     assert results.dtype == np.uint16
     assert results.tolist() == [[0x3C00, 0xFFFF]]
     assert sent.shape == (0, 0)
@@ -26,7 +26,7 @@ def test_binary16_is_low_byte_first(tmp_path):
 def test_what_is_not_a_recording_is_refused(tmp_path, text):
     (tmp_path / "results_1.txt").write_text(text)
     with pytest.raises(ValueError):
-        recording.results(tmp_path, 1, 1)
+        recording.one_tile(tmp_path, 1, 1)
 
 
 def test_activity(tmp_path):

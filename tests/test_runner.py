@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from caduceus.sim import runner
-from caduceus.sim.runner import SIMULATORS, Results, SimulationError, run_bench
+from caduceus.sim.runner import SIMULATORS, BenchResults, SimulationError, run_bench
 from caduceus.spec.errors import UserError
 
 COUNTER = """
@@ -89,7 +89,7 @@ class Place:
     def run(
         self, simulator: str, testcase: str | None, width: int = 4, more: tuple[Path, ...] = (),
         **options,
-    ) -> Results:  # fmt: skip
+    ) -> BenchResults:  # fmt: skip
         return run_bench(
             name="counter",
             sources=[self.header, self.source, *more],

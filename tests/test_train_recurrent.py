@@ -28,6 +28,7 @@ from train.export import export
 from train.ptb import main
 from train.random_lstm import random_lstm
 from train.recurrent_task import SHAPES, task
+from train.text import own_text, symbols_of
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_TEXT = shipped_folder(NETWORKS) / "lstm_tiny" / TEXT
@@ -74,7 +75,7 @@ def test_the_ptb_network_has_the_published_size() -> None:
 
 def test_the_tiny_network_reads_its_own_text() -> None:
     committed = Network.find("lstm_tiny").graph
-    assert committed.input.symbols == characters.symbols_of(characters.own_text(TINY_TEXT))
+    assert committed.input.symbols == symbols_of(own_text(TINY_TEXT))
     assert len(committed.input.symbols) <= Chip.find("tiny").array.columns
 
 
@@ -174,7 +175,7 @@ def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def test_float_bpc_of_the_tiny_network_is_what_its_description_says() -> None:
     network = Network.find("lstm_tiny").graph
-    assert float_bpc("lstm_tiny", characters.own_text(TINY_TEXT)) == pytest.approx(
+    assert float_bpc("lstm_tiny", own_text(TINY_TEXT)) == pytest.approx(
         network.metric.float, abs=0.002
     )
 
@@ -184,7 +185,7 @@ def test_the_tiny_network_predicts_its_text_in_the_chips_arithmetic(
     mode: formats.ReadMode,
 ) -> None:
     network = Network.find("lstm_tiny").graph
-    reading = read("lstm_tiny", characters.own_text(TINY_TEXT), mode)
+    reading = read("lstm_tiny", own_text(TINY_TEXT), mode)
     assert reading.bpc == pytest.approx(network.metric.float, abs=0.05)
     assert reading.saturated < 1e-3
 
@@ -248,7 +249,7 @@ def test_a_short_text_has_fewer_streams() -> None:
 
 # --- characters ----------------------------------------------------------------------------------
 def test_symbols_are_numbered_by_code_point() -> None:
-    assert characters.symbols_of("hello\n") == "\nehlo"
+    assert symbols_of("hello\n") == "\nehlo"
     np.testing.assert_array_equal(characters.encode("hole", "\nehlo"), [2, 4, 3, 1])
 
 
@@ -278,7 +279,7 @@ def test_a_text_that_cannot_be_used_is_described(
     if data is not None:
         file.write_bytes(data)
     with pytest.raises(UserError, match=sentence):
-        characters.own_text(file)
+        own_text(file)
 
 
 # --- the command line, as far as it goes without PyTorch -----------------------------------------

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from caduceus.spec import formats
-from caduceus.spec.graph import Graph, Metric
+from caduceus.spec.graph import FloatMetric, Graph
 from train import chain
 from train.analog import AnalogLayer, quantise_image
 from train.topology import Task
@@ -85,7 +85,7 @@ class AnalogNetwork(nn.Module):
         return self.task.untrained.model_copy(
             update={
                 "nodes": layers,
-                "metric": Metric(name="accuracy", float=float_accuracy),
+                "metric": FloatMetric(name="accuracy", float=float_accuracy),
             }
         )
 

@@ -11,6 +11,7 @@ from caduceus.spec.network import NETWORKS, TEXT
 from caduceus.spec.shipped import shipped_folder
 from train.export import prepare
 from train.recurrent_task import CALIBRATION_WARM_UP, SHAPES, Run, task
+from train.text import own_text, symbols_of
 
 POSITIVE = click.FloatRange(0, min_open=True)
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "build" / "train"
@@ -109,14 +110,14 @@ def _run(
         training = characters.penn_treebank("train")
         measuring = characters.penn_treebank("test" if output else "valid")
     else:
-        training = measuring = characters.own_text(own or shipped_folder(NETWORKS) / name / TEXT)
+        training = measuring = own_text(own or shipped_folder(NETWORKS) / name / TEXT)
     least = max(recipe.batch * recipe.steps, 2 * CALIBRATION_WARM_UP)
     if len(training) <= least:
         raise UserError(
             f"network {name}: the text has {len(training)} characters: with --batch {recipe.batch} "
             f"and --steps {recipe.steps} more than {least} are needed"
         )
-    symbols = characters.symbols_of(training)
+    symbols = symbols_of(training)
     return Run(
         task(name, symbols, dataset),
         recipe,

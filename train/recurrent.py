@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from caduceus.spec import formats
 from caduceus.spec.gdpu import GATES
-from caduceus.spec.graph import Graph, Layer, Lstm, Metric
+from caduceus.spec.graph import FloatMetric, Graph, Layer, Lstm
 from train.recurrence import Recurrence, Rounding, round_int8
 from train.recurrent_task import RecurrentTask
 
@@ -141,7 +141,7 @@ class CharacterModel(nn.Module):
             name="dense", op="dense", outputs=len(self.dense_bias), relu=False,
             gmax=scales.dense_gmax, output_scale=scales.logits,
         )  # fmt: skip
-        metric = Metric(name="bpc", float=round(float_bpc, 4))
+        metric = FloatMetric(name="bpc", float=round(float_bpc, 4))
         update = {"nodes": (lstm, dense), "metric": metric}
         return untrained.model_copy(update=update)
 

@@ -9,7 +9,7 @@ from caduceus.compiler.recurrent_plan import plan
 from caduceus.spec import chip, formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.gdpu import GATES
-from caduceus.spec.graph import Graph, Input, Layer, Lstm, Metric
+from caduceus.spec.graph import FloatMetric, Graph, Input, Layer, Lstm
 from train.topology import INPUT_SCALE
 
 CALIBRATION_WARM_UP = 64
@@ -134,6 +134,6 @@ def task(name: str, symbols: str, dataset: str) -> RecurrentTask:
                 output_scale=1.0,
             ),
         ),
-        metric=Metric(name="bpc", float=1.0),
+        metric=FloatMetric(name="bpc", float=1.0),
     )  # fmt: skip
     return RecurrentTask(untrained, Chip.find(shape.chip_name))

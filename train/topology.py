@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from caduceus.spec import chip, formats, network
 from caduceus.spec.chip import Chip
-from caduceus.spec.graph import Geometry, Graph, Input, Layer, Metric, Pool
+from caduceus.spec.graph import FloatMetric, Geometry, Graph, Input, Layer, Pool
 
 INPUT_SCALE = float(f"{1 / formats.INT8_MAX:.8g}")
 """Real value of one INT8 step of the input: a white pixel is 1.0. As written into the file."""
@@ -66,7 +66,7 @@ def _network(name: str, dataset: str, shape: tuple[int, int, int], *layers: Laye
         input=Input(shape=shape, scale=INPUT_SCALE),
         weights="weights.npz",
         nodes=(*layers, dense),
-        metric=Metric(name="accuracy", float=0.0),
+        metric=FloatMetric(name="accuracy", float=0.0),
     )
 
 

@@ -12,7 +12,7 @@ from caduceus.compiler import deadlock, quantise
 from caduceus.compiler.assemble import tile_programs
 from caduceus.compiler.content import Content, Matrix, Place, content
 from caduceus.compiler.lower import Recurrent, recurrent
-from caduceus.compiler.recurrent_plan import Block, Plan, padded, plan
+from caduceus.compiler.recurrent_plan import MatrixBlock, Plan, padded, plan
 from caduceus.compiler.recurrent_streams import Streams
 from caduceus.spec import program
 from caduceus.spec.chip import Chip
@@ -107,7 +107,7 @@ class _Matrices:
         self._parts, self._network, self._most = parts, network, largest_code
         self._made: dict[tuple[str, bool, bool], Matrix] = {}
 
-    def of(self, block: Block) -> Matrix:
+    def of(self, block: MatrixBlock) -> Matrix:
         """The whole matrix of which a tile has a block."""
         kind = block.layer, bool(block.inputs), bool(block.slices)
         if kind not in self._made:
@@ -119,7 +119,7 @@ class _Matrices:
         """Hidden units."""
         return self._parts.lstm.hidden
 
-    def rows_before(self, block: Block) -> int:
+    def rows_before(self, block: MatrixBlock) -> int:
         """Rows of the block's matrix before those of the hidden state."""
         return self._parts.size if block.inputs and block.slices else 0
 
@@ -146,7 +146,7 @@ class _Matrices:
 
 
 def _content(
-    matrices: _Matrices, plan: Plan, block: Block, chip: Chip, read_mode: ReadMode
+    matrices: _Matrices, plan: Plan, block: MatrixBlock, chip: Chip, read_mode: ReadMode
 ) -> Content:
     """What a tile is told: its matrix in codes, and how its counts become INT8 steps."""
     shift = matrices.rows_before(block)
@@ -164,7 +164,7 @@ def _content(
     return content(matrices.of(block), place, chip, read_mode, parts=packets)
 
 
-def _columns(matrices: _Matrices, plan: Plan, block: Block) -> NDArray[np.intp]:
+def _columns(matrices: _Matrices, plan: Plan, block: MatrixBlock) -> NDArray[np.intp]:
     """Columns of the matrix, in the tile's order: a unit's gates side by side."""
     if block.layer == "dense":
         return np.array(plan.outputs[block.columns])

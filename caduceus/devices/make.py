@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.devices.ageing import Ageing, Inputs, Purpose, column_noise
+from caduceus.devices.ageing import Ageing, InputStatistics, Purpose, column_noise
 from caduceus.devices.exact import Stream
 from caduceus.devices.settings import Devices, Settings
 from caduceus.spec import formats
@@ -26,7 +26,7 @@ def state(
     targets: NDArray[np.uint8],
     devices: Devices,
     read_mode: ReadMode,
-    inputs: Sequence[Inputs] | None = None,
+    inputs: Sequence[InputStatistics] | None = None,
     programming: int = 0,
 ) -> PcmState:
     """The devices and converters that a program finds.

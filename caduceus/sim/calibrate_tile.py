@@ -24,7 +24,7 @@ from caduceus.sim.calibration_job import (
     VARIABLE,
     VECTORS,
     CalibrationJob,
-    CalibrationOutcome,
+    CalibrationReport,
     constants_file,
     results_file,
 )
@@ -191,7 +191,7 @@ def run(request: Request, console: Console) -> bool:
         )
         if not results.ok:
             raise UserError(f"the simulation failed: {results.report}")
-        outcome = CalibrationOutcome.load(job)
+        simulated = CalibrationReport.load(job)
         sent = {
             (mode, calibrated): np.load(job / results_file(mode, calibrated))
             for mode in ReadMode
@@ -216,17 +216,17 @@ def run(request: Request, console: Console) -> bool:
         "noise": request.noise,
         "vectors": len(x),
         "errors": errors,
-        "cycles": outcome.cycles,
-        "reads": outcome.reads,
-        "values_compared": outcome.values_compared,
-        "mismatches": outcome.mismatches,
-        "first_mismatch": outcome.first_mismatch,
-        "simulate_seconds": outcome.simulate_seconds,
+        "cycles": simulated.cycles,
+        "reads": simulated.reads,
+        "values_compared": simulated.values_compared,
+        "mismatches": simulated.mismatches,
+        "first_mismatch": simulated.first_mismatch,
+        "simulate_seconds": simulated.simulate_seconds,
         "wall_seconds": time.monotonic() - started,
     }
     write_whole(request.output, json.dumps(report, indent=2) + "\n", "result")
     _show(report, chip, request.output, console)
-    return outcome.mismatches == 0
+    return simulated.mismatches == 0
 
 
 def _show(report: Mapping, chip: Chip, path: Path, console: Console) -> None:

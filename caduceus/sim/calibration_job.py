@@ -36,7 +36,7 @@ class CalibrationJob(JobFile, name="job.json"):
 
 
 @dataclass(frozen=True)
-class CalibrationOutcome(JobFile, name="outcome.json"):
+class CalibrationReport(JobFile, name="report.json"):
     """What came of it.
 
     Attributes:

@@ -22,8 +22,6 @@ STREAMS = Path("streams")
 """Where players and recorders have their files."""
 LOOK_EVERY_CLOCKS = 2_000
 """Clocks of `sync` between two looks at how far the simulation is."""
-PAUSES = ((0, 0), (16, 7), (64, 0), (200, 0), (16, 63), (40, 15), (8, 1023))
-"""Per stream: in how many of 256 clocks a pause begins, and its longest length as a mask."""
 _CLOCK_BITS = 64
 PATIENCE = 20
 """Looks without a new beat after which the chip is taken to hang."""
@@ -42,16 +40,6 @@ def write_inputs(folder: Path, program: Program, chip: Chip, x: NDArray[np.int8]
         ]
         text = "".join("".join(of_vector) for of_vector in zip(*parts, strict=True))
         (folder / f"input_{port}.txt").write_text(text, encoding="ascii")
-
-
-def write_pauses(random: np.random.Generator, chip: Chip, folder: Path) -> None:
-    """Let some streams never pause, some often, some rarely and long, in a harness with PAUSES."""
-    for side in ("inputs", "outputs"):
-        for port in range(len(getattr(chip.host, side))):
-            share, longest = PAUSES[int(random.integers(len(PAUSES)))]
-            seed = int(random.integers(1, 1 << 32))
-            path = folder / f"{side[:-1]}_{port}.pauses"
-            path.write_text(f"{share:x} {longest:x} {seed:x}\n", encoding="ascii")
 
 
 def expected_beats(program: Program, chip: Chip, vectors: int) -> list[int]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from caduceus.golden.machine import TileTrace
 from caduceus.sim.recording import Recorded
-from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.scoreboard import Scoreboard
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing, replicas
@@ -39,7 +39,7 @@ def unit(program: Program) -> str:
     return "image" if program.input_pixels > 1 else "vector"
 
 
-def results(tile: TileProgram) -> int:
+def results_per_input(tile: TileProgram) -> int:
     """Results that a tile makes of an input."""
     return tile.config.window.results if tile.config.window else 1
 
@@ -83,7 +83,7 @@ def compare(
     program: Program,
     expected: Observed,
     got: Observed,
-    score: Comparisons,
+    score: Scoreboard,
     when: str = "",
 ) -> None:
     """Compare into `score`: tiles first, layer by layer as `expected.tiles` has them.

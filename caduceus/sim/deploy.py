@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.devices import make
-from caduceus.devices.ageing import INPUT_POWER, Inputs
+from caduceus.devices.ageing import INPUT_POWER, InputStatistics
 from caduceus.devices.settings import Devices
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.machine import Machine
@@ -70,7 +70,7 @@ def _corrected(
     chip: Chip,
     devices: Devices,
     targets: NDArray[np.uint8],
-    inputs: Sequence[Inputs],
+    inputs: Sequence[InputStatistics],
 ) -> tuple[PcmState, list[TileConfig]]:
     """State of all tiles, and each tile's configuration with what the host corrects."""
     settings = devices.settings
@@ -101,7 +101,7 @@ def in_words(program: Program, devices: Devices) -> str:
     return f"{devices}, inputs assumed uniform"
 
 
-def seen(program: Program, chip: Chip) -> list[Inputs]:
+def seen(program: Program, chip: Chip) -> list[InputStatistics]:
     """What the input vectors of each computing tile are like, for the program's sample.
 
     On ideal devices, so that it depends on the program alone. Without a sample they are taken to be
@@ -110,7 +110,7 @@ def seen(program: Program, chip: Chip) -> list[Inputs]:
     tiles = computing(program)
     if program.sample is None:
         driven = (np.arange(chip.array.rows) < tile.config.rows for tile in tiles)
-        return [Inputs(np.where(rows, INPUT_POWER, 0.0)) for rows in driven]
+        return [InputStatistics(np.where(rows, INPUT_POWER, 0.0)) for rows in driven]
     sums = {tile.tile: np.zeros(chip.array.rows, dtype=np.int64) for tile in tiles}
     counts = dict.fromkeys(sums, 0)
     signs = {number: [False, False] for number in sums}
@@ -126,6 +126,8 @@ def seen(program: Program, chip: Chip) -> list[Inputs]:
     Machine(program, chip, state, tap).run(program.sample)
     largest = formats.INT8_MAX**2
     return [
-        Inputs(sums[tile.tile] / (max(counts[tile.tile], 1) * largest), not all(signs[tile.tile]))
+        InputStatistics(
+            sums[tile.tile] / (max(counts[tile.tile], 1) * largest), not all(signs[tile.tile])
+        )
         for tile in tiles
     ]

@@ -1,6 +1,6 @@
 """cocotb side of every simulation of a program: its inputs through a chip in RTL, against golden.
 
-The files say what is run (`sim.job`); the outcome says how it went, a mismatch included: this test
+The files say what is run (`sim.job`); the report says how it went, a mismatch included: this test
 fails only if the simulation itself goes wrong.
 """
 
@@ -20,9 +20,9 @@ from caduceus.sim import job as files
 from caduceus.sim import recording
 from caduceus.sim.chip_player import ChipPlayer
 from caduceus.sim.comparison import compare
-from caduceus.sim.job import Job, Outcome, peak_mib
+from caduceus.sim.job import Job, SimulationReport, peak_mib
 from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
-from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.scoreboard import Scoreboard
 from caduceus.sim.step import Step
 from caduceus.sim.tile_host import EventPort, reset, start_clock
 from caduceus.spec import pcm_state, program_image
@@ -62,7 +62,7 @@ def _save(folder: Path, run: Schedule) -> None:
 
 @cocotb.test()
 async def run(dut: object) -> None:
-    """Run the job, and leave its outcome beside it."""
+    """Run the job, and leave its report beside it."""
     folder = Path(os.environ[files.VARIABLE])
     job = Job.load(folder)
     chip = Chip.find(str(folder / files.CHIP))
@@ -93,7 +93,7 @@ async def run(dut: object) -> None:
     errors = await host.errors()
     assert not errors, f"ERROR registers: {named(errors)}"
 
-    score = Comparisons()
+    score = Scoreboard()
     for when, expected, got in inputs.observed(recording.all_tiles(files.RECORD, program)):
         compare(program, expected, got, score, when)
     _save(folder, inputs)
@@ -101,7 +101,7 @@ async def run(dut: object) -> None:
     async def counter(name: str) -> dict[str, int]:
         return {str(tile): value for tile, value in (await host.count(name, program)).items()}
 
-    Outcome(
+    SimulationReport(
         values_compared=score.compared,
         mismatches=score.mismatches,
         mismatches_by_layer=score.by_group,

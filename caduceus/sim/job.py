@@ -17,7 +17,7 @@ CHIP, PROGRAM, STATE, INPUTS = "chip.yaml", "program.bin", "state.pcm", "inputs.
 """Files of the job. Inputs are int8 [n, input_pixels, input_length], or, of a program with GDPU
 slices, [1, steps, input_length]."""
 OUTPUTS, HIDDEN, CELL = "outputs.npy", "hidden.npy", "cell.npy"
-"""Files of the outcome: int8 [n, vectors, output_length]; int8 and uint16 [1, units] at the end."""
+"""Files beside the report: int8 [n, vectors, output_length]; int8, uint16 [1, units] at the end."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Job(JobFile, name="job.json"):
 
 
 @dataclass(frozen=True)
-class Outcome(JobFile, name="outcome.json"):
+class SimulationReport(JobFile, name="report.json"):
     """What came of it.
 
     Attributes:

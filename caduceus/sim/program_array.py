@@ -28,14 +28,14 @@ from caduceus.sim.programming_job import (
     VARIABLE,
     VECTORS,
     ProgrammingJob,
-    ProgrammingOutcome,
+    ProgrammingReport,
     products_config,
     products_file,
 )
 from caduceus.sim.progress import watch
 from caduceus.sim.published import ZEROS
 from caduceus.sim.run_files import can_be_written, empty, forget, only_run, working_files
-from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.scoreboard import Scoreboard
 from caduceus.sim.streamed_tile import PLUSARGS
 from caduceus.sim.tile_design import tile_sources
 from caduceus.spec import formats, pcm_state, programming
@@ -96,7 +96,7 @@ def drawn(chip: Chip, request: Request) -> tuple[PcmState, NDArray[np.int64], ND
 
 def _simulated(
     request: Request, chip: Chip, place: Path, console: Console, drawing: tuple
-) -> ProgrammingOutcome:
+) -> ProgrammingReport:
     """Write the job, build and run it."""
     job, (state, targets, x) = place / "job", drawing
     with working_files(place):
@@ -123,24 +123,24 @@ def _simulated(
         )
     if not results.ok:
         raise UserError(f"the simulation failed: {results.report}")
-    return ProgrammingOutcome.load(job)
+    return ProgrammingReport.load(job)
 
 
 def _compared(
-    request: Request, chip: Chip, job: Path, drawing: tuple, outcome: ProgrammingOutcome
-) -> tuple[Comparisons, Programmed]:
+    request: Request, chip: Chip, job: Path, drawing: tuple, simulated: ProgrammingReport
+) -> tuple[Scoreboard, Programmed]:
     """All that came of it against the golden model, and what that says of every line."""
     state, targets, x = drawing
     golden = Programmer(chip, state)
     procedure = Procedure(request.devices)
     each = [golden.program(diagonal, wanted, procedure) for diagonal, wanted in enumerate(targets)]
     found = Programmed(**{n: np.stack([getattr(e, n) for e in each]) for n in vars(each[0])})
-    score = Comparisons()
+    score = Scoreboard()
     with np.load(job / RESULTS) as told:
         for name, values in vars(found).items():
             score.add(values, told[name], lambda i, n=name: f"{n} of diagonal {i[0]}, line {i[1]}")
-    score.add([golden.pulses], [outcome.pulses], lambda _: "number of pulses")
-    score.add([golden.reads], [outcome.reads], lambda _: "number of verify reads")
+    score.add([golden.pulses], [simulated.pulses], lambda _: "number of pulses")
+    score.add([golden.reads], [simulated.reads], lambda _: "number of verify reads")
     words = _final_words(job / FINAL / "state_0.hex")
     score.add(
         pcm_state.image(golden.state(), 0), words, lambda i: f"word {i[0]} of the array's state"
@@ -220,9 +220,9 @@ def run(request: Request, console: Console) -> bool:
     place = build_folder() / "program" / f"{chip.name}-{request.simulator}"
     with only_run(place, console):
         forget(request.output)
-        outcome = _simulated(request, chip, place, console, drawing)
+        simulated = _simulated(request, chip, place, console, drawing)
         with console.status("comparing with the golden model"):
-            score, found = _compared(request, chip, place / "job", drawing, outcome)
+            score, found = _compared(request, chip, place / "job", drawing, simulated)
     report = {
         "chip": chip.name,
         "simulator": request.simulator,
@@ -232,16 +232,16 @@ def run(request: Request, console: Console) -> bool:
         "noise": request.noise,
         "diagonals": len(drawing[1]),
         **_statistics(found, drawing[1]),
-        "pulses": outcome.pulses,
-        "verify_reads": outcome.reads,
-        "cycles": outcome.busy_cycles,
-        "time_ms": outcome.busy_cycles / chip.clocks.sync_mhz / 1e3,
-        "cycles_with_host": outcome.cycles,
+        "pulses": simulated.pulses,
+        "verify_reads": simulated.reads,
+        "cycles": simulated.busy_cycles,
+        "time_ms": simulated.busy_cycles / chip.clocks.sync_mhz / 1e3,
+        "cycles_with_host": simulated.cycles,
         "values_compared": score.compared,
         "mismatches": score.mismatches,
         "first_mismatch": score.first,
-        "khz": outcome.cycles / outcome.simulate_seconds / 1e3,
-        "simulate_seconds": outcome.simulate_seconds,
+        "khz": simulated.cycles / simulated.simulate_seconds / 1e3,
+        "simulate_seconds": simulated.simulate_seconds,
         "wall_seconds": time.monotonic() - started,
     }
     write_whole(request.output, json.dumps(report, indent=2) + "\n", "result")

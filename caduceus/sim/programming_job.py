@@ -52,7 +52,7 @@ class ProgrammingJob(JobFile, name="job.json"):
 
 
 @dataclass(frozen=True)
-class ProgrammingOutcome(JobFile, name="outcome.json"):
+class ProgrammingReport(JobFile, name="report.json"):
     """What came of it.
 
     Attributes:

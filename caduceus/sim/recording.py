@@ -24,18 +24,18 @@ class Recorded:
 
 
 def all_tiles(folder: Path, program: Program) -> dict[int, Recorded]:
-    """`results` of every computing tile of a program, by its number.
+    """`one_tile` of every computing tile of a program, by its number.
 
     Raises:
-        OSError, ValueError: as `results`.
+        OSError, ValueError: as `one_tile`.
     """
     return {
-        tile.tile: Recorded(*results(folder, tile.tile, 2 if tile.config.tx_binary16 else 1))
+        tile.tile: Recorded(*one_tile(folder, tile.tile, 2 if tile.config.tx_binary16 else 1))
         for tile in computing(program)
     }
 
 
-def results(folder: Path, index: int, value_bytes: int) -> tuple[NDArray, NDArray]:
+def one_tile(folder: Path, index: int, value_bytes: int) -> tuple[NDArray, NDArray]:
     """Results of the LDPU, and what left the tile, both [n, columns], in their order.
 
     Args:
@@ -72,7 +72,7 @@ def _vectors(path: Path, lines: list[str], kind: np.dtype) -> NDArray:
 def activity(folder: Path, index: int) -> NDArray[np.int64]:
     """Changes of a tile's activity, [n, 2]: a time in ps, and the bits from then on.
 
-    Before the first, all bits are 0. Arguments as of `results`.
+    Before the first, all bits are 0. Arguments as of `one_tile`.
 
     Raises:
         OSError: nothing was recorded.

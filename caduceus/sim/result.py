@@ -13,7 +13,7 @@ from caduceus.golden.machine import TileTrace
 from caduceus.sim.comparison import Observed, compare, unit
 from caduceus.sim.deploy import in_words
 from caduceus.sim.pipeline import Events
-from caduceus.sim.scoreboard import Comparisons
+from caduceus.sim.scoreboard import Scoreboard
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 from caduceus.spec.gdpu import LstmState
@@ -191,7 +191,7 @@ class Result:
             )
             for each in (expected, self)
         ]
-        score = Comparisons()
+        score = Scoreboard()
         compare(self.program, *sides, score)
         return Comparison(score.compared, score.mismatches, score.by_group, score.first)
 

@@ -1,6 +1,6 @@
 """cocotb side of `caduceus calibrate`: a tile's calibration over AXI, and vectors before and after.
 
-The files say what is run (`caduceus.sim.calibration_job`); the outcome says how it went, a mismatch
+The files say what is run (`caduceus.sim.calibration_job`); the report says how it went, a mismatch
 included: this test fails only if the simulation itself goes wrong.
 """
 
@@ -23,7 +23,7 @@ from caduceus.sim.calibration_job import (
     VARIABLE,
     VECTORS,
     CalibrationJob,
-    CalibrationOutcome,
+    CalibrationReport,
     constants_file,
     results_file,
 )
@@ -62,7 +62,7 @@ class _Score:
 
 @cocotb.test()
 async def run_calibration(dut: object) -> None:
-    """Run the job, and leave its outcome beside it."""
+    """Run the job, and leave its report beside it."""
     folder = Path(os.environ[VARIABLE])
     job = CalibrationJob.load(folder)
     chip = Chip.find(job.chip)
@@ -95,7 +95,7 @@ async def run_calibration(dut: object) -> None:
             score.compare(name, golden.run(config, x, first_read=first), got)
             np.save(folder / results_file(mode, calibrated), got)
     assert await tile.host.read("ERROR") == 0
-    CalibrationOutcome(
+    CalibrationReport(
         values_compared=score.compared,
         mismatches=score.mismatches,
         first_mismatch=score.first,

@@ -20,7 +20,7 @@ from caduceus.sim.programming_job import (
     VARIABLE,
     VECTORS,
     ProgrammingJob,
-    ProgrammingOutcome,
+    ProgrammingReport,
     products_config,
     products_file,
 )
@@ -34,7 +34,7 @@ from caduceus.spec.programming import Procedure
 
 @cocotb.test()
 async def run_programming(dut: object) -> None:
-    """Run the job, and leave its outcome beside it."""
+    """Run the job, and leave its report beside it."""
     folder = Path(os.environ[VARIABLE])
     job = ProgrammingJob.load(folder)
     chip = Chip.find(job.chip)
@@ -49,7 +49,7 @@ async def run_programming(dut: object) -> None:
     for diagonal, wanted in enumerate(targets):
         found.append(await host.program(diagonal, wanted, procedure))
         Step({DIAGONALS: diagonal + 1}).save(folder)
-    outcome = ProgrammingOutcome(
+    report = ProgrammingReport(
         pulses=await tile.host.read("PULSES"),
         reads=await tile.host.read("VERIFY_READS"),
         busy_cycles=await tile.host.read("BUSY_CYCLES") - before,
@@ -62,4 +62,4 @@ async def run_programming(dut: object) -> None:
         await tile.configure(products_config(chip, mode))
         np.save(folder / products_file(mode), await tile.run(x))
     assert await tile.host.read("ERROR") == 0
-    outcome.save(folder)
+    report.save(folder)

@@ -22,8 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caduceus.sim import programs, results
-from caduceus.sim.results import Results, SimulationError
+from caduceus.sim import bench_results, programs
+from caduceus.sim.bench_results import BenchResults, SimulationError
 from caduceus.spec.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ measurably slower than those of 20,000, but at 300 a simulation takes a tenth lo
 FAST_CODE = "-O2 -march=native"
 """For the code that Verilator expects to run often. Builds are for the machine they run on, whose
 vector units double the speed of the behavioural array."""
-QUICK_BUILD = "-O1"
-"""Likewise, where a simulation is short: half the time to compile."""
 CODE_VARIABLE = "CADUCEUS_CODE"
 """Environment variable: what is in it takes the place of `FAST_CODE`, as for many short runs."""
 
@@ -114,7 +112,7 @@ def run_bench(
     waves: bool = False,
     time_limit: float = TIME_LIMIT_SECONDS,
     code: str | None = None,
-) -> Results:
+) -> BenchResults:
     """Build `sources` for `simulator` if need be, and run the cocotb tests of `test_module`.
 
     Args:
@@ -195,10 +193,10 @@ def run_bench(
     if not outcome.is_file():
         raise SimulationError(f"{name}: the simulation {reason}", log)
     try:
-        passed, skipped, failures = results.read(outcome)
-    except results.Unreadable:
+        passed, skipped, failures = bench_results.read(outcome)
+    except bench_results.Unreadable:
         raise SimulationError(f"{name}: the simulation broke off in its results", log) from None
-    return Results(
+    return BenchResults(
         passed=passed,
         skipped=skipped,
         failures=failures,

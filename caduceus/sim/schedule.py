@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from caduceus.golden.machine import Machine, Outcome, TileTrace
 from caduceus.host.chip import ChipHost
 from caduceus.sim.chip_player import LOOK_EVERY_CLOCKS, PATIENCE, ChipPlayer, Played
-from caduceus.sim.comparison import Observed, as_recorded, results, unit
+from caduceus.sim.comparison import Observed, as_recorded, results_per_input, unit
 from caduceus.sim.recording import Recorded
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PAYLOAD_MAX
@@ -49,7 +49,7 @@ def busiest(program: Program) -> tuple[TileProgram, int]:
     Progress is told in the pixels of its layer's results.
     """
     tiles = computing(program)
-    found = max(tiles, key=results)
+    found = max(tiles, key=results_per_input)
     return found, 1 + max(t.block.replica for t in tiles if t.block.layer == found.block.layer)
 
 
@@ -65,7 +65,7 @@ def clocks_per_input(tile: TileProgram, chip: Chip) -> int:
     """Clocks of `sync` in which a tile takes an input and makes its results, at the very most."""
     window = tile.config.window
     taken = window.pixels * window.packets * (1 + PAYLOAD_MAX // chip.link.units) if window else 0
-    return taken + results(tile) * clocks_per_result(tile, chip)
+    return taken + results_per_input(tile) * clocks_per_result(tile, chip)
 
 
 def clocks_to_the_end(program: Program, chip: Chip) -> int:
@@ -135,10 +135,10 @@ class BackToBack(Schedule):
         self._many = f"{unit(program)}s"
         self._slowest, self._replicas = busiest(program)
         # What happens inside is looked at only where an input takes long: it costs accesses.
-        self._looks_inside = results(self._slowest) > 1
+        self._looks_inside = results_per_input(self._slowest) > 1
         self.counted = {self._many: len(x)}
         if self._looks_inside:
-            pixels = len(x) * results(self._slowest) * self._replicas
+            pixels = len(x) * results_per_input(self._slowest) * self._replicas
             self.counted = {"pixels": pixels, **self.counted}
         self._expected: Outcome | None = None
 
@@ -168,7 +168,7 @@ class BackToBack(Schedule):
             count=look if self._looks_inside else None,
             patience=PATIENCE + longest,
         )
-        progress(count * results(self._slowest))
+        progress(count * results_per_input(self._slowest))
         self.played.append(played)
 
     def observed(

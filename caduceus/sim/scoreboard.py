@@ -28,7 +28,7 @@ class Mismatch(AssertionError):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Agreement:
     """What a comparison without mismatch covered: `compared` values."""
 
     compared: int
@@ -46,7 +46,7 @@ def pixel_column(layer: str, first: int = 0) -> Callable[[tuple[int, ...]], str]
 
 def compare(
     expected: ArrayLike, got: ArrayLike, describe: Callable[[tuple[int, ...]], str]
-) -> Comparison:
+) -> Agreement:
     """Demand that two integer arrays are equal, value by value.
 
     Args:
@@ -76,10 +76,10 @@ def compare(
             left.size, len(wrong), index,
         )  # fmt: skip
     tally.add(left.size)
-    return Comparison(compared=left.size)
+    return Agreement(compared=left.size)
 
 
-class Comparisons:
+class Scoreboard:
     """Everything compared so far, to go on after a mismatch.
 
     Attributes:

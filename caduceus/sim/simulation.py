@@ -13,17 +13,16 @@ from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording, runner
+from caduceus.sim.bench_results import BenchResults
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
-from caduceus.sim.comparison import by_input
-from caduceus.sim.comparison import results as results_of
+from caduceus.sim.comparison import by_input, results_per_input
 from caduceus.sim.deploy import deployed
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.sim.inputs import count, one_sequence
-from caduceus.sim.job import Job, Outcome, half_periods
+from caduceus.sim.job import Job, SimulationReport, half_periods
 from caduceus.sim.pipeline import Events
 from caduceus.sim.progress import watch
 from caduceus.sim.result import Result, figures
-from caduceus.sim.results import Results
 from caduceus.sim.run_files import empty, only_run, working_files
 from caduceus.spec import pcm_state, program_image
 from caduceus.spec.chip import Chip
@@ -172,18 +171,18 @@ class Simulation:
             raise UserError(f"the simulation failed: {ran.report}")
         self.waves = ran.waves
         with working_files(self.job):
-            result = self._result(Outcome.load(self.job), ran, capture)
+            result = self._result(SimulationReport.load(self.job), ran, capture)
         return result.with_figures(wall_seconds=time.monotonic() - started)
 
-    def _result(self, outcome: Outcome, ran: Results, capture: bool) -> Result:
+    def _result(self, report: SimulationReport, ran: BenchResults, capture: bool) -> Result:
         program, chip, job = self.program, self.chip, self.job
         outputs = np.load(job / files.OUTPUTS)
         state = None
         if program.slices:
             state = LstmState(np.load(job / files.HIDDEN), np.load(job / files.CELL))
-        end_ps = outcome.start_ps + round(outcome.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
+        end_ps = report.start_ps + round(report.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
         activities = pipeline.read(program, job / files.RECORD, end_ps)
-        events = Events(activities, outcome.start_ps, end_ps)
+        events = Events(activities, report.start_ps, end_ps)
         result = Result(
             program,
             figures(program, "sim", self.devices, count(program, self._inputs)),
@@ -196,24 +195,24 @@ class Simulation:
         return result.with_figures(
             simulator=self._simulator,
             simulator_version=runner.tool_version(self._simulator),
-            values_compared=outcome.values_compared,
-            mismatches=outcome.mismatches,
-            mismatches_by_layer=outcome.mismatches_by_layer,
-            first_mismatch=outcome.first_mismatch,
-            mvms=sum(outcome.mvms.values()),
-            cycles=outcome.cycles,
-            simulated_us=outcome.cycles["sync"] / chip.clocks.sync_mhz,
-            **timing(program, chip, outcome),
+            values_compared=report.values_compared,
+            mismatches=report.mismatches,
+            mismatches_by_layer=report.mismatches_by_layer,
+            first_mismatch=report.first_mismatch,
+            mvms=sum(report.mvms.values()),
+            cycles=report.cycles,
+            simulated_us=report.cycles["sync"] / chip.clocks.sync_mhz,
+            **timing(program, chip, report),
             bottleneck=events.bottleneck(program),
             shares={
                 f"{pipeline.label(tile)} tile {tile.tile}": shares[tile.tile]
                 for tile in computing(program)
             },
-            khz=outcome.cycles["sync"] / outcome.simulate_seconds / 1e3,
+            khz=report.cycles["sync"] / report.simulate_seconds / 1e3,
             build_seconds=ran.build_seconds,
-            simulate_seconds=outcome.simulate_seconds,
-            golden_inputs_per_second=outcome.golden_inputs / outcome.golden_seconds,
-            peak_mib=outcome.peak_mib,
+            simulate_seconds=report.simulate_seconds,
+            golden_inputs_per_second=report.golden_inputs / report.golden_seconds,
+            peak_mib=report.peak_mib,
         )
 
     def _tiles(self, inputs: int, steps: int) -> Mapping[int, TileTrace]:
@@ -227,22 +226,22 @@ class Simulation:
         return by_input(found, inputs)
 
 
-def timing(program: Program, chip: Chip, outcome: Outcome) -> dict[str, float | None]:
+def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, float | None]:
     """What the RTL's clocks say, at the description's clock rates; keys as of `Figures`."""
     nanoseconds = 1e3 / chip.clocks.sync_mhz
 
     def middle(clocks: list[int]) -> float | None:
         return median(clocks) * nanoseconds if clocks else None
 
-    period = outcome.period and outcome.period * nanoseconds
-    most = max(map(results_of, computing(program)))
+    period = report.period and report.period * nanoseconds
+    most = max(map(results_per_input, computing(program)))
     return {
-        "latency_ns": middle(outcome.latency),
-        "latency_with_input_ns": middle(outcome.latency_with_input),
-        "latency_of_state_ns": middle(outcome.latency_of_state),
-        "latency_of_states_ns": middle(outcome.latency_of_states),
+        "latency_ns": middle(report.latency),
+        "latency_with_input_ns": middle(report.latency_with_input),
+        "latency_of_state_ns": middle(report.latency_of_state),
+        "latency_of_states_ns": middle(report.latency_of_states),
         "period_ns": period,
-        "cycles_per_input": outcome.period,
+        "cycles_per_input": report.period,
         "inputs_per_second": 1e9 / period if period else None,
         "mvm_rate_per_tile": most * 1e9 / period if period else None,
     }

@@ -163,7 +163,7 @@ class Lstm(Section):
 Node = Annotated[Layer | Lstm, Field(discriminator="op")]
 
 
-class Metric(Section):
+class FloatMetric(Section):
     """How well the network does in floating point on the whole test set, as training measured it.
 
     Attributes:
@@ -197,7 +197,7 @@ class Graph(Section):
     input: Input
     weights: str
     nodes: Annotated[tuple[Node, ...], Field(min_length=1)]
-    metric: Metric | None = None
+    metric: FloatMetric | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from caduceus.sim import runner, tally
-from caduceus.sim.results import Results
+from caduceus.sim.bench_results import BenchResults
 from caduceus.sim.run_files import demand_own, only_run
 from caduceus.spec.files import write_whole
 from netlists import design, jobs
@@ -95,7 +95,7 @@ def _run(job: Job, folder: Path, console: Console) -> Outcome:
     return outcome
 
 
-def outcome_of(job: Job, results: Results, folder: Path) -> Outcome:
+def outcome_of(job: Job, results: BenchResults, folder: Path) -> Outcome:
     """What a run of a job left."""
     place = folder / job.bench.name / f"netlist_{job.name}-{jobs.SIMULATOR}" / "design"
     summary = json.loads((place / design.SUMMARY).read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Results:
+class BenchResults:
     """What came out of one run of a test module.
 
     Attributes:
