@@ -60,8 +60,15 @@ def test_make_alone_lists_every_target():
 
 def test_lock_file_pins_all_that_is_needed_with_hashes():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    of_dev = re.search(r"caduceus\[(.*?)\]", " ".join(extras["dev"]))[1].split(",")
+    assert set(of_dev) == extras.keys() - {"dev", "train", "text"}
+    wanted = [
+        *project["dependencies"],
+        *(each for name in (*of_dev, "dev") for each in extras[name]),
+    ]
     names = {re.split(r"[<>=\[ ]", each)[0].lower().replace("_", "-") for each in wanted}
+    names -= {project["name"]}
     lock = (ROOT / "requirements.lock").read_text()
     pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
     assert names <= pinned
