@@ -1,4 +1,8 @@
-"""Link controller: packets from everywhere to everywhere, against a reference made of bytes."""
+"""Link controller: packets from everywhere to everywhere, against a reference made of bytes.
+
+It covers what the controller is made of as well: `LinkSource`, `PayloadSlice`, `PreambleInserter`
+and `RouteTable`. Arbiter and buffers have benches of their own.
+"""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -185,6 +185,7 @@ class LinkSource(wiring.Component):
         m.d.comb += [
             self.wanted.eq(Mux(asks, entry.mask, 0)),
             beat.tready.eq(take | discarding | (head & (~known | beat.tlast))),
+            kept.begin.eq(self.grant),
             kept.start.eq(entry.start),
             kept.length.eq(entry.length),
             kept.take.eq(take),
@@ -197,14 +198,13 @@ class LinkSource(wiring.Component):
                 m.d.sync += discarding.eq(~beat.tlast)
             with m.Elif(beat.tlast):
                 m.d.comb += self.empty.eq(1)
-            with m.Elif(self.grant):
-                m.d.comb += kept.begin.eq(1)
-                m.d.sync += [
-                    moving.eq(1),
-                    number.eq(stream),
-                    way.hold.eq(entry.mask),
-                    way.part.eq(entry.part),
-                ]
+        with m.If(self.grant):
+            m.d.sync += [
+                moving.eq(1),
+                number.eq(stream),
+                way.hold.eq(entry.mask),
+                way.part.eq(entry.part),
+            ]
         with m.If(discarding & beat.tvalid & beat.tlast):
             m.d.sync += discarding.eq(0)
         with m.If(take & last):
