@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import venv
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def environment(tmp_path: Path) -> Path:
     folder = tmp_path / "environment"
     venv.create(folder)
     python = folder / "bin" / "python"
+    # What this environment has installed, an editable installation's finder included.
+    installed = sysconfig.get_path("purelib")
+    packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
+    Path(packages, "installed.pth").write_text(f"import site; site.addsitedir({installed!r})\n")
     script(
         folder / "bin" / "caduceus", f"#!{python}\nfrom caduceus.__main__ import main\n\nmain()\n"
     )
@@ -35,7 +40,7 @@ def environment(tmp_path: Path) -> Path:
 
 
 def run(environment: Path, path: str, *arguments: str) -> subprocess.CompletedProcess:
-    variables = os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
+    variables = os.environ | {"PATH": path}
     return subprocess.run(
         [environment / "bin" / "caduceus", *arguments], env=variables, capture_output=True,
         text=True, check=False,
