@@ -8,6 +8,7 @@ import numpy as np
 from cocotb.triggers import ClockCycles
 
 from caduceus.hdl.common.verilog import write
+from caduceus.hdl.fabric.chip_sources import GATE
 from caduceus.hdl.gdpu.gdpu import Gdpu, units_per_group
 from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
 from caduceus.sim.scoreboard import Mismatch
@@ -22,12 +23,11 @@ from tb.register_model import mask
 from tb.slice_bench import SIDES, SliceBench, bytes_of
 
 _HERE = Path(__file__).resolve().parent
-_GATE = _HERE.parent / "hdl" / "clock_gate.sv"
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     chip = sized(variant.parameters)
-    sources = [_GATE, write(GdpuSlice(chip), "gdpu_slice", folder / "gdpu_slice.v")]
+    sources = [GATE, write(GdpuSlice(chip), "gdpu_slice", folder / "gdpu_slice.v")]
     return Design(
         [*sources, _HERE / "sv" / "gated_slice.sv"], "gated_slice", {"UNITS": chip.link.units}
     )
