@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus import data
 from caduceus.compiler.network import compile_network
+from caduceus.data.inputs import sample as sample_of
 from caduceus.devices.settings import Devices
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -54,5 +54,5 @@ def compile(
     return compile_network(
         network, chip, ReadMode(read_mode), replicas,
         largest_code=Devices.given(devices).settings.largest_code,
-        sample=data.sample(network) if sample is None else sample,
+        sample=sample_of(network) if sample is None else sample,
     )  # fmt: skip
