@@ -34,7 +34,7 @@ DATA := case "$$NET" in \
 	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim run compile test regress verilog fpga netlist-test waves calibrate program lint format formal speed peers accuracy mvm-error sweep train clean distclean
+.PHONY: help setup sim run compile test regress verilog fpga netlist-test waves calibrate pcm-write lint format formal speed peers accuracy mvm-error sweep train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,7 +43,7 @@ help: ## List the targets and their options
 	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
 	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
 	@echo "         TARGET=golden|sim|serial:<port>  (run)"
-	@echo "         SEEDS=<number>|<first>:<end>  (accuracy, mvm-error, sweep)  DEVICES=1|2  (program)"
+	@echo "         SEEDS=<number>|<first>:<end>  (accuracy, mvm-error, sweep)  DEVICES=1|2  (pcm-write)"
 	@echo "         ARGS=<more options for the command>"
 	@echo "Environment: CADUCEUS_BUILD=<folder> for what the commands write (default: build)"
 
@@ -85,8 +85,8 @@ waves: setup ## Run one image on the small chip and write its waveforms as FST
 calibrate: setup ## Calibrate a tile's converters in RTL, and show the MVM error before and after
 	@$(CADUCEUS) calibrate $(CHIP_OPTION) $${SIM:+"--sim=$$SIM"} $${SEED:+"--seed=$$SEED"} $(ARGS)
 
-program: setup ## Program a tile's array in RTL, pulse by pulse; DEVICES=1 (ODP) or 2 (TDP)
-	@$(CADUCEUS) program $(CHIP_OPTION) $${SIM:+"--sim=$$SIM"} $${SEED:+"--seed=$$SEED"} \
+pcm-write: setup ## Program a tile's array in RTL, pulse by pulse; DEVICES=1 (ODP) or 2 (TDP)
+	@$(CADUCEUS) pcm-write $(CHIP_OPTION) $${SIM:+"--sim=$$SIM"} $${SEED:+"--seed=$$SEED"} \
 		$${DEVICES:+"--devices=$$DEVICES"} $(ARGS)
 
 lint: setup ## Check style and formatting

@@ -11,11 +11,11 @@ from caduceus.spec import fabric, formats, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.feature_map import Pooling, Window
+from caduceus.spec.feature_map_registers import POOL_KINDS
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.gdpu import GATES
-from caduceus.spec.image_registers import POOL_KINDS
 from caduceus.spec.paths import Stream, follow, hidden_state, sources
-from caduceus.spec.pcm_state import IMAGE_COLUMN_WORDS, IMAGE_HEADER_WORDS, PcmState
+from caduceus.spec.pcm_state import MEMORY_COLUMN_WORDS, MEMORY_HEADER_WORDS, PcmState
 from caduceus.spec.program import (
     GdpuConfig,
     HostStream,
@@ -210,7 +210,7 @@ def _output_pixels(program: Program, streams: Sequence[Stream]) -> int:
 
 def _cells(chip: Chip, image: NDArray[np.uint32]) -> NDArray[np.uint8]:
     rows, columns = chip.array.rows, chip.array.columns
-    cells = image[IMAGE_HEADER_WORDS : IMAGE_HEADER_WORDS + rows * columns]
+    cells = image[MEMORY_HEADER_WORDS : MEMORY_HEADER_WORDS + rows * columns]
     return cells.astype("<u4").view(np.uint8).reshape(rows, columns, len(formats.DEVICES))
 
 
@@ -222,10 +222,10 @@ def _state(chip: Chip, images: Sequence[NDArray[np.uint32]]) -> PcmState:
     """The devices that images of tiles describe, laid out as `caduceus.spec.pcm_state` says."""
     rows, columns = chip.array.rows, chip.array.columns
     if not images:
-        images = [np.zeros(IMAGE_HEADER_WORDS + (rows + IMAGE_COLUMN_WORDS) * columns, np.uint32)]
-    at = IMAGE_HEADER_WORDS + rows * columns
+        images = [np.zeros(MEMORY_HEADER_WORDS + (rows + MEMORY_COLUMN_WORDS) * columns, np.uint32)]
+    at = MEMORY_HEADER_WORDS + rows * columns
     converters = np.stack(
-        [image[at:].reshape(columns, IMAGE_COLUMN_WORDS).astype(np.uint32) for image in images]
+        [image[at:].reshape(columns, MEMORY_COLUMN_WORDS).astype(np.uint32) for image in images]
     )
     return PcmState(
         chip=chip.name,

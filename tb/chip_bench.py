@@ -39,7 +39,7 @@ def write_states(program: Program, state: PcmState, folder: Path = STATES) -> No
     """Write the state of every computing tile to where `ChipHost.load` has its array look."""
     folder.mkdir(exist_ok=True)
     for index, tile in enumerate(computing(program)):
-        pcm_state.write_image(state, index, folder / f"state_{tile.tile}.hex")
+        pcm_state.write_hex(state, index, folder / f"state_{tile.tile}.hex")
 
 
 async def load_program(

@@ -19,7 +19,7 @@ _SIZES = {
     "gather": ("buffers", "gather"),
     "rx": ("buffers", "rx"),
     "pool": ("buffers", "pool"),
-    "heads": ("programming", "heads"),
+    "heads": ("pcm_write", "heads"),
 }
 
 

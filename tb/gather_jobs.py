@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 
 from caduceus.hdl.tile.gather_config import FIELDS
-from caduceus.spec import image_registers
+from caduceus.spec import feature_map_registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PARTS
 from caduceus.spec.feature_map import Window
@@ -62,10 +62,10 @@ class Job:
         small = chip.model_copy(update={"buffers": chip.buffers.model_copy(update=ring)})
         constants = np.zeros((1, len(COLUMN_CONSTANTS)), np.uint16)
         config = TileConfig(ReadMode.ONE_PHASE, self.rows, 1, constants, window=self.window)
-        registers = image_registers.values(config, small)
+        registers = feature_map_registers.values(config, small)
         found = {"rows": self.rows, "parts": len(self.parts)}
         for name, (register, key) in FIELDS.items():
-            place = image_registers.BY_NAME[register].field(key)
+            place = feature_map_registers.BY_NAME[register].field(key)
             value = registers[register] >> place.low
             found[f"config_{name}"] = value & ((1 << place.width) - 1)
         return found

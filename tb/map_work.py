@@ -13,8 +13,8 @@ from caduceus.golden.reference import gather, pool
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PARTS
 from caduceus.spec.feature_map import Pooling
+from caduceus.spec.feature_map_check import POOL_MAX, check_feature_maps
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.image_check import POOL_MAX, check_images
 from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import InputPart, TileConfig
 from tb.gather_jobs import draw_job
@@ -111,7 +111,7 @@ def random_map_work(random: np.random.Generator, chip: Chip, maps: int) -> MapWo
     pooling = random_pooling(draws, chip, config)
     if pooling is not None:
         config = replace(_narrower(config, pooling, chip), pooling=pooling)
-    check_images(config, chip, "tile")
+    check_feature_maps(config, chip, "tile")
     window = config.window
     shape = (maps, window.height, window.width, window.channels)
     values = random.integers(-128, 128, shape, dtype=np.int8)

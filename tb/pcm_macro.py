@@ -156,11 +156,11 @@ class PcmMacro:
     async def load(self, state: PcmState, tile: int = 0, index: int = 0) -> None:
         """Have a tile of `state` loaded, from the file number `index` or word by word."""
         if self._by_words:
-            await self._write(pcm_state.image(state, tile).tolist())
+            await self._write(pcm_state.words(state, tile).tolist())
             index = pcm_state.WRITTEN
         Path(STATES).mkdir(exist_ok=True)
         if not self._by_words:
-            pcm_state.write_image(state, tile, Path(STATES, f"state_{index}.hex"))
+            pcm_state.write_hex(state, tile, Path(STATES, f"state_{index}.hex"))
         self.dut.state_index.value = index
         self.dut.state_load.value = 1
         await RisingEdge(self.clock)

@@ -7,10 +7,10 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
-from caduceus.hdl.array import programmer
+from caduceus.hdl.array import pcm_writer
 from caduceus.hdl.tile import gather_config, pool
 from caduceus.spec import fabric, formats
-from caduceus.spec.programming_registers import TARGET_TABLE
+from caduceus.spec.pcm_write_registers import TARGET_TABLE
 from caduceus.spec.registers import BY_NAME
 from tb import benches
 from tb.chips import sized
@@ -49,7 +49,7 @@ class Testbed:
     }  # fmt: skip
     """Outputs that show a field of a register; the field is called like it, or `value`."""
     UNITS = {
-        "gather": gather_config.FIELDS, "pool": pool.FIELDS, "order": programmer.FIELDS
+        "gather": gather_config.FIELDS, "pool": pool.FIELDS, "order": pcm_writer.FIELDS
     }  # fmt: skip
     """Bundles of such outputs: by name, each with register and field."""
 
@@ -60,7 +60,7 @@ class Testbed:
         self.rates: Counter = Counter()
         self.edge = RisingEdge(dut.clk)
         inputs = (
-            *COUNTED.values(), "arriving", "state_loading", "programming", "errors", "error_stream"
+            *COUNTED.values(), "arriving", "state_loading", "pcm_write", "errors", "error_stream"
         )  # fmt: skip
         self.driven = dict.fromkeys(inputs, 0)
         self.script: list[dict[str, int]] = []
@@ -122,7 +122,7 @@ class Testbed:
         self.model.locks = self.model.busy or bool(self.driven["arriving"])
         self.model.busy = bool(self.driven["busy"])
         self.model.loading = bool(self.driven["state_loading"])
-        self.model.programming = bool(self.driven["programming"])
+        self.model.pcm_write = bool(self.driven["pcm_write"])
         self.model.error_stream = self.driven["error_stream"]
 
     async def step(self, write_done: tuple[int, int] | None = None) -> None:
@@ -186,7 +186,7 @@ class Testbed:
             self.seen["routes"] += 1
 
     def _check_order(self, address: int, data: int) -> None:
-        """The programmer is told of this write if it is a target's, and then of one of PROGRAM."""
+        """Check what the PCM writer is given of a write to a target or to PCM_WRITE."""
         dut, line = self.dut, self.model.line(address, TARGET_TABLE)
         assert bool(dut.order_target_write.value) == (line is not None), "target_write is wrong"
         if line is not None:
@@ -197,11 +197,11 @@ class Testbed:
         if self.seen["starts"]:
             fields = {"diagonal": 0xFFFF, "devices": 3 << 16, "read_device": 3 << 20}
             for name, bits in fields.items():
-                want = (self.seen["program"] & bits) // (bits & -bits)
+                want = (self.seen["pcm_write"] & bits) // (bits & -bits)
                 assert int(getattr(dut, f"order_{name}").value) == want, f"{name} is not {want}"
-        self.seen["starts"] = int(address == BY_NAME["PROGRAM"].address)
+        self.seen["starts"] = int(address == BY_NAME["PCM_WRITE"].address)
         if self.seen["starts"]:
-            self.seen["program"] = data
+            self.seen["pcm_write"] = data
             self.seen["orders"] += 1
 
     def _check_parts(self, address: int, data: int) -> None:

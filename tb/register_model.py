@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from caduceus.spec import fabric, formats, programming, registers
+from caduceus.spec import fabric, formats, pcm_write, registers
 from caduceus.spec.chip import Chip
-from caduceus.spec.programming_registers import RESULT_FIELDS, RESULT_TABLE, TARGET_TABLE
+from caduceus.spec.pcm_write_registers import RESULT_FIELDS, RESULT_TABLE, TARGET_TABLE
 from caduceus.spec.register import Register, RegisterTable
 from caduceus.spec.registers import REGISTERS
 
@@ -20,7 +20,7 @@ def signed(word: int) -> int:
 
 
 def result_of(line: int) -> int:
-    """What the bench's programmer answers of a line: the fields of a result without gaps."""
+    """What the bench's pcm_writer answers of a line: the fields of a result without gaps."""
     return (line + 1) * 2_654_435_761 >> 3 & 0x3FFFFF
 
 
@@ -52,7 +52,7 @@ class Model:
         values: what is stored in `rw` registers, and the count of the counters.
         binary16: the chip's RX values and results may be binary16.
         error: the ERROR register.
-        busy, loading, programming: inputs of the clock that is looked at.
+        busy, loading, pcm_write: inputs of the clock that is looked at.
         locks: `busy` of the clock before, or `arriving` in the one that is looked at: whether what
             is locked refuses a write.
         error_stream: input of the clock that is looked at.
@@ -67,7 +67,7 @@ class Model:
         self.binary16 = chip.link.partial_sums == "binary16"
         self.values["FEATURES"] = self.binary16 << 16 | chip.link.units << 8 | chip.ldpu.lanes
         self.error = 0
-        self.busy = self.locks = self.loading = self.programming = False
+        self.busy = self.locks = self.loading = self.pcm_write = False
         self.error_stream = 0
         self.constants: dict[tuple[int, int], int] = {}
         self.route_slice: tuple[int, int, int] | None = None
@@ -95,7 +95,7 @@ class Model:
     def line(self, address: int, table: RegisterTable) -> int | None:
         """The line whose word of a table of lines is at `address`, if there is one."""
         line, offset = divmod(address - table.base, table.stride)
-        return line if 0 <= line < programming.lines(self.chip) and not offset else None
+        return line if 0 <= line < pcm_write.lines(self.chip) and not offset else None
 
     def register(self, address: int) -> Register | None:
         """The register at `address`, if there is one."""
@@ -108,7 +108,7 @@ class Model:
         if self.part(address) is not None:
             return writes and (self.locks or not self._has_rows(data & 0xFFFF, data >> 16))
         if self.line(address, TARGET_TABLE) is not None:
-            return writes and (self.locks or abs(signed(data)) > programming.TARGET_MAX)
+            return writes and (self.locks or abs(signed(data)) > pcm_write.TARGET_MAX)
         if self.line(address, RESULT_TABLE) is not None:
             return writes
         register = self.register(address)
@@ -127,10 +127,10 @@ class Model:
             register.access == "ro"
             or (register.locked and self.locks)
             or (register.name in largest and not 1 <= value <= largest[register.name])
-            or (register.name in (*STATE_WORDS, "STATE_SELECT", "PROGRAM") and self.loading)
+            or (register.name in (*STATE_WORDS, "STATE_SELECT", "PCM_WRITE") and self.loading)
             or (
-                register.name == "PROGRAM"
-                and (value & 0xFFFF >= programming.diagonals(self.chip) or value >> 16 & 3 == 3)
+                register.name == "PCM_WRITE"
+                and (value & 0xFFFF >= pcm_write.diagonals(self.chip) or value >> 16 & 3 == 3)
             )
             or (register.name == "MODE" and value >= 1 << 4 and not self.binary16)
         )
@@ -153,11 +153,11 @@ class Model:
         name = self.register(address).name
         if name == "STATUS":
             error = self.error != 0
-            return self.busy | self.loading << 1 | error << 2 | self.programming << 3
+            return self.busy | self.loading << 1 | error << 2 | self.pcm_write << 3
         now = {
             "ERROR": self.error,
             "ERROR_STREAM": self.error_stream,
-            **dict.fromkeys((*STATE_WORDS, "STATE_SELECT", "PROGRAM"), 0),
+            **dict.fromkeys((*STATE_WORDS, "STATE_SELECT", "PCM_WRITE"), 0),
         }
         return now.get(name, self.values[name])
 

@@ -11,7 +11,7 @@ from caduceus.hdl.common.convert import Fp16ToInt8, Int8ToFp16, Uint12ToFp16
 from caduceus.hdl.common.verilog import write
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.farm import Farm, stream_through
+from tb.copies import Copies, stream_through
 
 COPIES = 32
 BLOCKS = {
@@ -23,8 +23,8 @@ BLOCKS = {
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     block, source, width, *result = BLOCKS[variant.parameters["block"]]
-    farm = Farm(block, {source: width}, tuple(result), COPIES)
-    return Design([write(farm, "farm", folder / "farm.v")], "farm")
+    copies_ = Copies(block, {source: width}, tuple(result), COPIES)
+    return Design([write(copies_, "copies_", folder / "copies_.v")], "copies_")
 
 
 BENCH = Bench(

@@ -12,16 +12,16 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
-from caduceus.golden.reference.programmer import Programmer
+from caduceus.golden.reference.pcm_writer import PcmWriter
 from caduceus.hdl.array.device_update import RECORD, DeviceUpdate, Stage
 from caduceus.hdl.common.verilog import write
 from caduceus.sim.scoreboard import Mismatch, compare
-from caduceus.spec import formats, programming
-from caduceus.spec.programming import Procedure, Pulse
+from caduceus.spec import formats, pcm_write
+from caduceus.spec.pcm_write import Procedure, Pulse
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import array_chip
-from tb.programming_session import fields, programmable_state, random_targets
+from tb.pcm_write_session import fields, programmable_state, random_targets
 
 CLOCK_NS = 2
 DEVICES = range(len(formats.DEVICES))
@@ -46,7 +46,7 @@ BENCH = Bench(
 )
 
 
-class Script(Programmer):
+class Script(PcmWriter):
     """Golden's procedure on reads that are drawn; what it pulses is noted, and no device changes.
 
     Attributes:
@@ -85,7 +85,7 @@ def pack(values: dict[str, Lines]) -> Lines:
 
 
 class Testbed:
-    """Is the programmer that passes the lines.
+    """Is the PCM writer that passes the lines.
 
     Attributes:
         records: as the update left them, [lines].
@@ -94,7 +94,7 @@ class Testbed:
 
     def __init__(self, dut: Any) -> None:
         self.dut, self.random = dut, benches.generator()
-        self.lines = programming.lines(array_chip(benches.current()))
+        self.lines = pcm_write.lines(array_chip(benches.current()))
         self.offered = 1.0
         self.edge = RisingEdge(dut.clk)
         self.records = self._anything(RECORD.size)
@@ -116,7 +116,7 @@ class Testbed:
     def configure(self, procedure: Procedure, targets: Lines) -> None:
         """What is quasi-static while a diagonal is worked on."""
         self.targets = targets
-        self.dut.two.value = int(procedure.devices == programming.DEVICES_MAX)
+        self.dut.two.value = int(procedure.devices == pcm_write.DEVICES_MAX)
         for name in ("margin", "iterations", "step", "first"):
             getattr(self.dut, name).value = getattr(procedure, name)
 
@@ -130,7 +130,7 @@ class Testbed:
         dut = self.dut
         dut.stage.value, dut.device.value = stage, device
         inputs = {
-            "record": self.records, "target": self.targets % (1 << programming.TARGET_BITS),
+            "record": self.records, "target": self.targets % (1 << pcm_write.TARGET_BITS),
             "count": self._anything(formats.COUNT_BITS) if count is None else count,
             "known": self._anything(2 * formats.COUNT_BITS) if known is None else known,
         }  # fmt: skip
@@ -170,7 +170,7 @@ class Testbed:
         self.check(_bits(in_use), seen["uses"], "devices in use")
         used = targets != 0
         self.check(used, fields(RECORD, self.records)["pending"], "pending after the scan")
-        if other.devices == programming.DEVICES_MAX:
+        if other.devices == pcm_write.DEVICES_MAX:
             known = [self._anything(formats.COUNT_BITS) for _ in range(2)]
             for device, _, on, _ in in_use:
                 if on.any():
@@ -212,7 +212,7 @@ def _procedure(random: np.random.Generator, devices: int) -> Procedure:
         margin=int(random.choice([0, 1, 3, 20, 255])),
         iterations=int(random.choice([0, 1, 2, 7, 12])),
         step=int(random.choice([0, 1, 5, 30, 255])),
-        first=int(random.integers(programming.AMPLITUDE_MAX + 1)),
+        first=int(random.integers(pcm_write.AMPLITUDE_MAX + 1)),
     )
 
 
@@ -223,10 +223,10 @@ async def diagonals(dut: Any, devices: int, offered: float) -> None:
     bed = Testbed(dut)
     bed.offered = offered
     await bed.start()
-    extremes = [0, 1, -1, programming.TARGET_MAX, -programming.TARGET_MAX]
+    extremes = [0, 1, -1, pcm_write.TARGET_MAX, -pcm_write.TARGET_MAX]
     for number in range(max(1, benches.current()["diagonals"] // 2)):
         targets = random_targets(
-            bed.random, array_chip(benches.current()), programming.TARGET_MAX,
+            bed.random, array_chip(benches.current()), pcm_write.TARGET_MAX,
             bed.random.choice([0, 0.3, 0.9]),
         )  # fmt: skip
         extreme = bed.random.random(targets.shape) < 0.2

@@ -47,7 +47,7 @@ BENCH = Bench(
         "emulated_array",
         "emulated_adc",
         "emulated_charge",
-        "emulated_image",
+        "emulated_state",
         "emulated_noise",
     ),
     variants=(

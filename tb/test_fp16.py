@@ -11,18 +11,18 @@ from caduceus.hdl.common.fp16 import Fp16Fma
 from caduceus.hdl.common.verilog import write
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.farm import Farm, stream_through
+from tb.copies import Copies, stream_through
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     negate = variant.parameters["negate_product"]
-    farm = Farm(
+    copies_ = Copies(
         lambda: Fp16Fma(negate_product=negate),
         {"a": 16, "b": 16, "c": 16},
         ("q", 16),
         variant.parameters["copies"],
     )
-    return Design([write(farm, "fma_farm", folder / "fma_farm.v")], "fma_farm")
+    return Design([write(copies_, "fma_copies", folder / "fma_copies.v")], "fma_copies")
 
 
 def _variant(copies: int, triples: int, negate: bool = False, every: int = 1) -> dict[str, int]:

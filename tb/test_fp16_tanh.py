@@ -14,14 +14,14 @@ from caduceus.spec import formats
 from caduceus.spec.gdpu import THRESHOLDS
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.farm import Farm, stream_through
+from tb.copies import Copies, stream_through
 from tb.test_fp16 import corners
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     bits = formats.FP16_BITS
-    farm = Farm(Fp16Tanh, {"x": bits}, ("q", bits), variant.parameters["copies"])
-    return Design([write(farm, "tanh_farm", folder / "tanh_farm.v")], "tanh_farm")
+    copies_ = Copies(Fp16Tanh, {"x": bits}, ("q", bits), variant.parameters["copies"])
+    return Design([write(copies_, "tanh_copies", folder / "tanh_copies.v")], "tanh_copies")
 
 
 BENCH = Bench(

@@ -20,7 +20,7 @@ from caduceus.spec.program import GdpuConfig
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.farm import pack, unpack
+from tb.copies import pack, unpack
 from tb.gdpu_work import KINDS, random_bits, random_config, random_gates
 
 CLOCK_NS = 2

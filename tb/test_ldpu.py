@@ -18,7 +18,7 @@ from caduceus.spec import formats
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.farm import pack, unpack
+from tb.copies import pack, unpack
 from tb.test_fp16 import corners
 
 CLOCK_NS = 2

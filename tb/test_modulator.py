@@ -19,7 +19,7 @@ from caduceus.spec.formats import PHASES, SLOTS, ReadMode
 from tb import benches, clocks
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
-from tb.farm import pack
+from tb.copies import pack
 from tb.pulse_trace import Played, Sent, Trace
 
 PUBLISHED_PERIOD = {ReadMode.ONE_PHASE: 133, ReadMode.FOUR_PHASE: 520}

@@ -61,7 +61,7 @@ def sizes(
 
 BENCH = Bench(
     name="pcm_array",
-    covers=("pcm_array.sv", "pcm_image.sv"),
+    covers=("pcm_array.sv", "pcm_memory.sv"),
     variants=(
         Variant("tiny", sizes(16, 16, 1)),
         Variant("component", sizes(12, 8, 2, component=True), regress=("verilator",)),

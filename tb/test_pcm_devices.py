@@ -8,16 +8,16 @@ from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
 from caduceus.golden.reference.pcm_devices import PcmDevices
-from caduceus.golden.reference.programmer import places
+from caduceus.golden.reference.pcm_writer import places
 from caduceus.hdl.array import pcm_array
 from caduceus.sim.scoreboard import compare
-from caduceus.spec import formats, programming
+from caduceus.spec import formats, pcm_write
 from caduceus.spec.formats import Steer
-from caduceus.spec.programming import Pulse
+from caduceus.spec.pcm_write import Pulse
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import PLUSARG, PcmMacro, array_chip
-from tb.programming_session import exact_state
+from tb.pcm_write_session import exact_state
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -52,7 +52,7 @@ class Testbed:
     def __init__(self, dut: object) -> None:
         parameters = benches.current()
         self.dut, self.chip, self.random = dut, array_chip(parameters), benches.generator()
-        self.heads, self.lines = programming.heads(self.chip), programming.lines(self.chip)
+        self.heads, self.lines = pcm_write.heads(self.chip), pcm_write.lines(self.chip)
         array, lanes = self.chip.array, self.chip.ldpu.lanes
         self.macro = PcmMacro(dut, array.rows, array.columns, lanes)
         self.codes: NDArray[np.uint8]
@@ -86,7 +86,7 @@ class Testbed:
     async def pulse(self, diagonal: int, device: int, shape: Pulse, line: int) -> None:
         """A pulse of random heads and amplitudes on both sides."""
         on = self.random.random(self.heads) < 0.7
-        amplitudes = self.random.integers(0, programming.AMPLITUDE_MAX + 1, self.heads)
+        amplitudes = self.random.integers(0, pcm_write.AMPLITUDE_MAX + 1, self.heads)
         await self.latch(on, amplitudes)
         dut = self.dut
         await self.macro.clocks(1)
@@ -96,7 +96,7 @@ class Testbed:
         # The pulse's shape is that of its clocks.
         dut.heat.value, dut.heat_set.value = 0, 1 - int(shape)
         await self.macro.clocks(2)
-        lines = np.arange(self.heads) * programming.head_lines(self.chip) + line
+        lines = np.arange(self.heads) * pcm_write.head_lines(self.chip) + line
         there = on & (lines < self.lines)
         rows, columns = (each[lines[there]] for each in places(self.chip, diagonal))
         numbers = np.full(rows.shape, self.pulses)
@@ -107,7 +107,7 @@ class Testbed:
         """A verify read, in which rows have pulses of different lengths: all columns' counts."""
         dut, array = self.dut, self.chip.array
         long = self.random.random(array.rows) < 0.8
-        slots = np.where(long, programming.VERIFY_SLOTS, programming.VERIFY_SLOTS // 2)
+        slots = np.where(long, pcm_write.VERIFY_SLOTS, pcm_write.VERIFY_SLOTS // 2)
         await self.macro.clocks(1)
         dut.diagonal.value, dut.device.value, dut.verify.value = diagonal, device, 1
         dut.steer.value = int(Steer.N if device >= 2 else Steer.P)
@@ -117,9 +117,9 @@ class Testbed:
         await self.macro.clear(0)
         dut.integrate.value = 1
         dut.pulse_add.value = (1 << array.rows) - 1
-        await self.macro.clocks(programming.VERIFY_SLOTS // 2)
+        await self.macro.clocks(pcm_write.VERIFY_SLOTS // 2)
         dut.pulse_add.value = sum(1 << row for row in np.flatnonzero(long).tolist())
-        await self.macro.clocks(programming.VERIFY_SLOTS // 2)
+        await self.macro.clocks(pcm_write.VERIFY_SLOTS // 2)
         dut.integrate.value = dut.pulse_add.value = 0
         await self.macro.clocks(1)
         dut.verify.value = dut.reference_level.value = 0
@@ -139,10 +139,10 @@ async def random_pulses(dut: object) -> None:
     bed = Testbed(dut)
     await bed.start()
     random = bed.random
-    diagonals = random.integers(programming.diagonals(bed.chip), size=3).tolist()
+    diagonals = random.integers(pcm_write.diagonals(bed.chip), size=3).tolist()
     for number in range(benches.current()["pulses"]):
         diagonal, device = int(random.choice(diagonals)), int(random.integers(4))
-        line = int(random.integers(programming.head_lines(bed.chip)))
+        line = int(random.integers(pcm_write.head_lines(bed.chip)))
         await bed.pulse(diagonal, device, Pulse(number % 3 == 0), line)
         await bed.check(diagonal, device)
         if number % 20 == 19:

@@ -16,9 +16,9 @@ from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.ldpu import value_bits
 from caduceus.hdl.tile.pool import FIELDS, Pool
 from caduceus.sim.scoreboard import compare
-from caduceus.spec import image_registers
+from caduceus.spec import feature_map_registers
 from caduceus.spec.feature_map import Pooling
-from caduceus.spec.image_check import POOL_MAX
+from caduceus.spec.feature_map_check import POOL_MAX
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
@@ -65,7 +65,7 @@ class Job:
         if self.pooling is None:
             return {"kind": 0}
         found = {name: getattr(self.pooling, name) for name in FIELDS}
-        return found | {"kind": image_registers.POOL_KINDS.index(self.pooling.kind)}
+        return found | {"kind": feature_map_registers.POOL_KINDS.index(self.pooling.kind)}
 
 
 class Testbed:

@@ -110,7 +110,7 @@ async def every_activity(dut: object) -> None:
         for index, tile in enumerate(computing(program)):
             # Another state completes the files.
             other = bench.chip.tiles + tile.tile
-            pcm_state.write_image(state, index, STATES / f"state_{other}.hex")
+            pcm_state.write_hex(state, index, STATES / f"state_{other}.hex")
             await bench.host.tiles[tile.tile].load_state(other)
             changes = recording.activity(RECORD, tile.tile)
             assert (np.diff(changes[:, 0]) >= 0).all()

@@ -7,7 +7,7 @@ import cocotb
 
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.tile_registers import TileRegisters
-from caduceus.spec import fabric, formats, programming, programming_registers, registers
+from caduceus.spec import fabric, formats, pcm_write, pcm_write_registers, registers
 from caduceus.spec.registers import BY_NAME, REGISTERS
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -192,16 +192,16 @@ async def every_target_and_result(dut: Any) -> None:
     """Targets at and beyond their limits, orders for diagonals that there are and are not."""
     bed = Testbed(dut)
     await bed.start()
-    chip, most = bed.model.chip, programming.TARGET_MAX
-    last = programming.diagonals(chip) - 1
+    chip, most = bed.model.chip, pcm_write.TARGET_MAX
+    last = pcm_write.diagonals(chip) - 1
     orders = [
-        programming_registers.program_word(d, n, 2) for d in (0, last, last + 1) for n in range(4)
+        pcm_write_registers.program_word(d, n, 2) for d in (0, last, last + 1) for n in range(4)
     ]
     for busy in (0.0, 1.0):
         bed.rates["busy"] = busy
         await bed.idle(1)
         before = bed.seen["targets"], bed.seen["orders"]
-        for line in bed.random.permutation(programming.lines(chip) + 2).tolist():
+        for line in bed.random.permutation(pcm_write.lines(chip) + 2).tolist():
             for target in (
                 0,
                 most,
@@ -211,16 +211,16 @@ async def every_target_and_result(dut: Any) -> None:
                 1 << 31,
                 int(bed.random.integers(256)),
             ):
-                address = programming_registers.TARGET_TABLE.address(line)
+                address = pcm_write_registers.TARGET_TABLE.address(line)
                 await bed.access(True, address, target & WORD)
             await bed.access(False, address)
             for writes in (True, False):
-                await bed.access(writes, programming_registers.RESULT_TABLE.address(line))
+                await bed.access(writes, pcm_write_registers.RESULT_TABLE.address(line))
         for order in orders:
-            await bed.access(True, BY_NAME["PROGRAM"].address, order)
+            await bed.access(True, BY_NAME["PCM_WRITE"].address, order)
             await bed.access(False, BY_NAME["STATUS"].address)
         written = bed.seen["targets"] - before[0], bed.seen["orders"] - before[1]
-        expected = (0, 0) if busy else (4 * programming.lines(chip), 6)
+        expected = (0, 0) if busy else (4 * pcm_write.lines(chip), 6)
         assert written == expected, f"{written} targets and orders with busy {busy}"
 
 
@@ -235,8 +235,8 @@ async def address_space(dut: Any) -> None:
     addresses |= set(range(REGISTERS[-1].address + 16))
     parts = registers.PART_TABLE.base, registers.PART_TABLE.address(fabric.PARTS)
     addresses |= set(range(parts[0] - 8, parts[1] + 8))
-    lines = programming.lines(bed.model.chip)
-    for table in (programming_registers.TARGET_TABLE, programming_registers.RESULT_TABLE):
+    lines = pcm_write.lines(bed.model.chip)
+    for table in (pcm_write_registers.TARGET_TABLE, pcm_write_registers.RESULT_TABLE):
         for word in (table.base, table.address(lines)):
             addresses |= set(range(word - 8, word + 8))
     # Where a decoder of fewer address bits would see a register again.
@@ -267,7 +267,7 @@ async def anything(dut: Any) -> None:
         if bed.random.random() < 0.2:
             bases = (
                 registers.COLUMN_TABLE.base, registers.ROUTE_TABLE.base, registers.PART_TABLE.base,
-                programming_registers.TARGET_TABLE.base, programming_registers.RESULT_TABLE.base,
+                pcm_write_registers.TARGET_TABLE.base, pcm_write_registers.RESULT_TABLE.base,
             )  # fmt: skip
             address = int(bed.random.choice(bases)) + 4 * int(bed.random.integers(64))
         await bed.access(bool(bed.random.random() < 0.5), address, bed.data(address))

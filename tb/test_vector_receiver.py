@@ -19,7 +19,7 @@ from caduceus.sim.scoreboard import compare
 from caduceus.spec import formats
 from tb import benches
 from tb.benches import Bench, Design, Variant
-from tb.farm import pack, unpack
+from tb.copies import pack, unpack
 
 CLOCK_NS = 2
 

@@ -200,7 +200,7 @@ class TileBench:
         if self._by_words:
             await self.host.write_state(state, 0)
             return
-        pcm_state.write_image(state, 0, STATES / f"state_{self.states}.hex")
+        pcm_state.write_hex(state, 0, STATES / f"state_{self.states}.hex")
         await self.host.load_state(self.states)
 
     async def prepare(self, work: Work) -> None:

@@ -2,6 +2,6 @@
 
 import os
 
-from caduceus.sim import programs
+from caduceus.sim import executables
 
-os.environ["PATH"] = programs.search_path()
+os.environ["PATH"] = executables.search_path()

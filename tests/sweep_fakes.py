@@ -19,7 +19,7 @@ def here(monkeypatch, measure: Callable[[Point], Measured] = made_up) -> list[Po
     measured = []
 
     @contextmanager
-    def farm(_workers: object) -> Iterator[SimpleNamespace]:
+    def cluster(_workers: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(ncores=lambda: {"a": 1, "b": 1})
 
     def each(_client: object, points: dict[str, Point]) -> Iterator[tuple[str, Measured]]:
@@ -27,6 +27,6 @@ def here(monkeypatch, measure: Callable[[Point], Measured] = made_up) -> list[Po
             measured.append(point)
             yield key, measure(point)
 
-    monkeypatch.setattr(collect, "farm", farm)
+    monkeypatch.setattr(collect, "cluster", cluster)
     monkeypatch.setattr(collect, "measured", each)
     return measured

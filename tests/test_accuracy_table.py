@@ -10,7 +10,7 @@ from sweep_fakes import here
 from caduceus.study import accuracy_table, collect
 from caduceus.study.accuracy_table import Request, Row, rows, tables, text, value
 from caduceus.study.ages import AGES
-from caduceus.study.farm import Workers
+from caduceus.study.dask_workers import Workers
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Measured, Point
 

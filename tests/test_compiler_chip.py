@@ -16,7 +16,7 @@ from caduceus.data import pictures
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.machine import run
 from caduceus.golden.reference import host
-from caduceus.spec import chip, fabric, formats, pcm_state, program_image
+from caduceus.spec import chip, fabric, formats, pcm_state, program_file
 from caduceus.spec.chip import Array, Chip, Host
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -346,7 +346,7 @@ def test_the_command_writes_the_image_and_shows_the_placement(tmp_path):
     )
     assert "2 of 4 tiles compute, 0 only forward" in result.output
     made = compile_network(Network.find("conv_32x16"), TINY, ReadMode.FOUR_PHASE)
-    loaded = program_image.load(path, TINY)
+    loaded = program_file.load(path, TINY)
     assert (loaded.inputs, loaded.outputs) == (made.inputs, made.outputs)
 
 

@@ -11,7 +11,7 @@ from caduceus.compiler import deadlock
 from caduceus.compiler.network import compile_network
 from caduceus.compiler.recurrent_plan import plan as planned
 from caduceus.golden import machine
-from caduceus.spec import pcm_state, program_image
+from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import PARTS
@@ -161,8 +161,8 @@ def test_a_scale_beyond_binary16_is_told() -> None:
 
 def test_the_image_holds_all_of_it(tmp_path) -> None:
     program = compile_network(random_network(*APART), TALL, ReadMode.ONE_PHASE)
-    program_image.save(program, tmp_path / "a.img")
-    loaded = program_image.load(tmp_path / "a.img", TALL)
+    program_file.save(program, tmp_path / "a.img")
+    loaded = program_file.load(tmp_path / "a.img", TALL)
     assert loaded.slices == program.slices
     for one, other in zip(loaded.tiles, program.tiles, strict=True):
         assert one.routes == other.routes

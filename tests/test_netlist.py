@@ -13,7 +13,7 @@ from caduceus.export.netlist import alter, cells
 from caduceus.export.netlist.alter import Place
 from caduceus.export.netlist.design import ALTERED, NETLIST, VERILOG
 from caduceus.sim import tally
-from caduceus.sim.bench_results import BenchResults, Failure
+from caduceus.sim.cocotb_results import BenchResults, Failure
 from caduceus.spec.errors import UserError
 from netlists import design, jobs
 from netlists import run as netlist_test

@@ -35,7 +35,7 @@ def _image() -> list[str]:
     """The lines of a good file."""
     shape = (1, CHIP.array.rows, CHIP.array.columns, 4)
     codes = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
-    words = pcm_state.image(pcm_state.ideal(CHIP, codes), 0)
+    words = pcm_state.words(pcm_state.ideal(CHIP, codes), 0)
     return [f"{word:08x}" for word in words]
 
 
@@ -88,7 +88,7 @@ def load(
 
 def _fatal_sentences(log: str) -> list[str]:
     """What came after the marks that simulators put in front."""
-    found = re.findall(r"(?:FATAL|%Fatal): \S*pcm_image\.sv:\d+: (.*)", log)
+    found = re.findall(r"(?:FATAL|%Fatal): \S*pcm_memory\.sv:\d+: (.*)", log)
     return [re.sub(r"^Assertion failed in \S+: ", "", line) for line in found]
 
 

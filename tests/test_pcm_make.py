@@ -139,7 +139,7 @@ def test_a_cell_does_not_depend_on_its_neighbours_targets() -> None:
 
 
 def test_devices_age_and_stay_the_same() -> None:
-    """Programming noise, drift exponents and broken devices stay; converters do, too."""
+    """PcmWrite noise, drift exponents and broken devices stay; converters do, too."""
     young, old, older = (_state("hermes_odp", age, read_noise=False) for age in (0.0, DAY, MONTH))
     assert _differing(young, old) == {"codes"}
     only = {"drift": False, "read_noise": False}

@@ -9,7 +9,7 @@ from fabric_model import runs_through
 
 from caduceus.compiler import deadlock
 from caduceus.golden import machine
-from caduceus.spec import chip, program_image
+from caduceus.spec import chip, program_file
 from caduceus.spec.chip import Array, Chip, Gdpu
 from caduceus.spec.fabric import INPUT, PAYLOAD_MAX, RX
 from caduceus.spec.formats import ReadMode
@@ -50,7 +50,7 @@ def test_same_seed_same_programs(tmp_path):
     images = []
     for attempt in range(2):
         path = tmp_path / f"{attempt}.bin"
-        program_image.save(drawn(TINY, 3, seed=5)[-1], path)
+        program_file.save(drawn(TINY, 3, seed=5)[-1], path)
         images.append(path.read_bytes())
     assert images[0] == images[1]
 

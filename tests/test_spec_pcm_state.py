@@ -128,8 +128,8 @@ def test_impossible_states_are_refused(state, change, sentence):
 
 
 def test_an_image_is_laid_out_as_documented(tmp_path, state):
-    words = pcm_state.image(state, 2)
-    assert list(words[:5]) == [pcm_state.IMAGE_MAGIC, 16 << 16 | 16, 0x76543210, 0xFEDCBA98, 2]
+    words = pcm_state.words(state, 2)
+    assert list(words[:5]) == [pcm_state.MEMORY_MAGIC, 16 << 16 | 16, 0x76543210, 0xFEDCBA98, 2]
     row, column = 7, 11
     cell = words[5 + row * 16 + column]
     assert list(state.codes[2, row, column]) == [cell >> shift & 0xFF for shift in (0, 8, 16, 24)]
@@ -139,6 +139,6 @@ def test_an_image_is_laid_out_as_documented(tmp_path, state):
         int(state.offset_p[2, column]) % 65536
     )
     assert noise == state.noise[2, column]
-    pcm_state.write_image(state, 2, tmp_path / "image.hex")
+    pcm_state.write_hex(state, 2, tmp_path / "image.hex")
     lines = (tmp_path / "image.hex").read_text().split()
     assert [int(line, 16) for line in lines] == list(words)

@@ -17,7 +17,7 @@ from chip_programs import (
     partial_sums,
 )
 
-from caduceus.spec import program_image
+from caduceus.spec import program_file
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import Program, chip_digest
@@ -81,14 +81,14 @@ NEVER = [
 def test_values_beyond_their_limits_are_refused(tmp_path, monkeypatch, change, sentence):
     program = change(partial_sums())
     with pytest.raises(UserError, match=f"^{sentence}"):
-        program_image.save(program, tmp_path / "a.img")
+        program_file.save(program, tmp_path / "a.img")
     assert not list(tmp_path.iterdir())
     # Another writer may be less careful.
     with monkeypatch.context() as patch:
-        patch.setattr(program_image, "check", lambda program: None)
-        program_image.save(program, tmp_path / "a.img")
+        patch.setattr(program_file, "check", lambda program: None)
+        program_file.save(program, tmp_path / "a.img")
     with pytest.raises(UserError, match=f"a.img: {sentence}"):
-        program_image.load(tmp_path / "a.img")
+        program_file.load(tmp_path / "a.img")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_values_beyond_their_limits_are_refused(tmp_path, monkeypatch, change, s
 )  # fmt: skip
 def test_what_an_image_cannot_hold_is_not_saved(tmp_path, change, sentence):
     with pytest.raises(UserError, match=f"^{sentence}"):
-        program_image.save(change(partial_sums()), tmp_path / "a.img")
+        program_file.save(change(partial_sums()), tmp_path / "a.img")
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_what_an_image_cannot_hold_is_not_saved(tmp_path, change, sentence):
     ],
 )  # fmt: skip
 def test_limits_of_the_chip_are_checked_where_it_is_known(tmp_path, change, sentence):
-    program_image.save(change(partial_sums()), tmp_path / "a.img")
-    program_image.load(tmp_path / "a.img")
+    program_file.save(change(partial_sums()), tmp_path / "a.img")
+    program_file.load(tmp_path / "a.img")
     with pytest.raises(UserError, match=f"a.img: {sentence}"):
-        program_image.load(tmp_path / "a.img", TINY)
+        program_file.load(tmp_path / "a.img", TINY)
 
 
 def test_a_part_begins_with_a_beat(tmp_path):
@@ -146,8 +146,8 @@ def test_a_part_begins_with_a_beat(tmp_path):
         }
     )
     program = replace(partial_sums(), chip_digest=chip_digest(two))
-    program_image.save(program, tmp_path / "a.img")
+    program_file.save(program, tmp_path / "a.img")
     with pytest.raises(
         UserError, match=r"tile 2: stream 10: start = 3: allowed is a multiple of link.units \(2\)"
     ):
-        program_image.load(tmp_path / "a.img", two)
+        program_file.load(tmp_path / "a.img", two)

@@ -17,7 +17,7 @@ from caduceus.spec.shipped import shipped_folder
 from caduceus.spec.sources import sources
 from caduceus.study import collect, sweep, sweep_plot
 from caduceus.study.average import mean_deviation
-from caduceus.study.farm import Workers
+from caduceus.study.dask_workers import Workers
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Measured, Point, key
 from caduceus.study.sweep import Grid

@@ -9,7 +9,7 @@ from caduceus.devices.settings import Devices
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
-from caduceus.study import collect, farm, measure, points
+from caduceus.study import collect, dask_workers, measure, points
 from caduceus.study.points import Point
 
 
@@ -53,7 +53,7 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
 def test_a_mistake_is_one_sentence_before_any_work(
     tmp_path, monkeypatch, capsys, arguments, sentence
 ):
-    monkeypatch.setattr(collect, "farm", None)
+    monkeypatch.setattr(collect, "cluster", None)
     monkeypatch.setattr("caduceus.study.point_store.PointStore.load", lambda *_: None)
     output = () if "--output" in arguments else ("--output", tmp_path)
     status, told = command(monkeypatch, capsys, "sweep", *arguments, *output)
@@ -71,7 +71,7 @@ def test_help(monkeypatch, capsys):
 
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(farm, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.3)
     monkeypatch.setattr("caduceus.study.point_store.PointStore.load", lambda *_: None)
     status, told = command(
         monkeypatch, capsys, "sweep", *TINY, "--pcm", "ideal", "--scheduler", "tcp://127.0.0.1:1",

@@ -17,8 +17,8 @@ from rich.console import Console
 from sweep_fakes import here
 
 from caduceus.spec.errors import UserError
-from caduceus.study import collect, farm, sweep
-from caduceus.study.farm import Workers
+from caduceus.study import collect, dask_workers, sweep
+from caduceus.study.dask_workers import Workers
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Point, key, measure
 from caduceus.study.sweep import Grid
@@ -59,7 +59,7 @@ def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
 
     @contextmanager
     def watched(workers: Workers):
-        with farm.farm(workers) as client:
+        with dask_workers.cluster(workers) as client:
             pids.extend(client.run(os.getpid).values())
             yield client
 
@@ -69,7 +69,7 @@ def test_a_killed_worker_loses_nothing(tmp_path, monkeypatch):
             if not gone(pids[0]):
                 os.kill(pids[0], signal.SIGKILL)
 
-    monkeypatch.setattr(collect, "farm", watched)
+    monkeypatch.setattr(collect, "cluster", watched)
     asked = grid(different_converters(tmp_path, 0.05), range(8))
     sweep.run(asked, Workers(count=2), tmp_path / "out", QUIET, Killing(tmp_path / "store"))
     assert len(pids) == 2 and gone(pids[0])
@@ -163,10 +163,10 @@ def test_a_scheduler_that_is_there(tmp_path, scheduler):
 def test_a_scheduler_without_workers_is_told(monkeypatch, scheduler):
     scheduler.cluster.scale(0)
     scheduler.cluster.sync(scheduler.cluster._correct_state)
-    monkeypatch.setattr(farm, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.5)
     with (
         pytest.raises(UserError, match=f"scheduler {scheduler.address}: has no workers"),
-        farm.farm(Workers(scheduler=scheduler.address)),
+        dask_workers.cluster(Workers(scheduler=scheduler.address)),
     ):
         pass
 
@@ -174,14 +174,17 @@ def test_a_scheduler_without_workers_is_told(monkeypatch, scheduler):
 def test_something_else_than_a_scheduler_is_told(monkeypatch):
     import socket
 
-    monkeypatch.setattr(farm, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(
             target=lambda: server.accept()[0].sendall(b"HTTP/1.0 400 No\r\n\r\n" * 9), daemon=True
         )
         thread.start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(UserError, match="does not answer"), farm.farm(Workers(address)):
+        with (
+            pytest.raises(UserError, match="does not answer"),
+            dask_workers.cluster(Workers(address)),
+        ):
             pass
 
 
@@ -209,7 +212,7 @@ def test_workers_without_this_project_are_told():
         address = process.stdout.readline().strip()
         with (
             pytest.raises(UserError, match=f"^scheduler {address}: it or a worker cannot import"),
-            farm.farm(Workers(address)),
+            dask_workers.cluster(Workers(address)),
         ):
             pass
     finally:
@@ -226,7 +229,7 @@ def test_a_point_that_fails_is_told_after_the_others_are_measured(tmp_path, sche
         Client(scheduler.address, set_as_default=False) as client,
         pytest.raises(UserError, match=r"seed 1: code, networks or settings of a worker are not"),
     ):
-        for name, result in farm.measured(client, named):
+        for name, result in dask_workers.measured(client, named):
             found[name] = result
     # The others are measured all the same.
     assert {name: result.value for name, result in found.items()} == {
@@ -245,7 +248,7 @@ def test_a_point_that_cannot_be_measured_is_named(tmp_path, scheduler):
         Client(scheduler.address, set_as_default=False) as client,
         pytest.raises(UserError, match=r"far\.yaml, seed 1: calibration: column .*: allowed is"),
     ):
-        dict(farm.measured(client, {key(point): point}))
+        dict(dask_workers.measured(client, {key(point): point}))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +264,7 @@ def test_a_point_that_cannot_be_measured_is_named(tmp_path, scheduler):
 def test_what_became_of_a_point_without_a_result(future, sentence):
     point = Point("fashion_tiny", "tiny", "4-phase", "ideal", False, 0, 0.0, 20)
     with pytest.raises(UserError, match=f"^fashion_tiny on tiny, 4-phase, ideal: {sentence}"):
-        farm._fail(future, point)
+        dask_workers._fail(future, point)
 
 
 @pytest.mark.parametrize("after", [0, 2])
@@ -275,7 +278,7 @@ def test_an_interrupt_that_got_lost_counts_at_the_next_point(after):
 
     before, seen = signal.getsignal(signal.SIGINT), []
     with pytest.raises(KeyboardInterrupt):
-        for number in farm._interruptible(losing()):
+        for number in dask_workers._interruptible(losing()):
             seen.append(number)
     assert seen == list(range(after)) and signal.getsignal(signal.SIGINT) is before
 
@@ -299,11 +302,11 @@ def test_workers_that_cannot_be_started_are_told(monkeypatch, name, error, told)
         raise error
 
     started = SimpleNamespace(close=lambda: closed.append(True))
-    monkeypatch.setattr(farm, "LocalCluster", lambda **_: started)
-    monkeypatch.setattr(farm, name, fails)
+    monkeypatch.setattr(dask_workers, "LocalCluster", lambda **_: started)
+    monkeypatch.setattr(dask_workers, name, fails)
     with (
         pytest.raises(UserError, match=r"^workers = 2: cannot be started \(") as caught,
-        farm.farm(Workers(count=2)),
+        dask_workers.cluster(Workers(count=2)),
     ):
         pytest.fail("there are no workers")
     assert told in str(caught.value) and "\n" not in str(caught.value)
@@ -314,20 +317,20 @@ def test_a_scheduler_that_goes_away_is_told(monkeypatch):
     def fails(*_arguments, **_options):
         raise TimeoutError
 
-    monkeypatch.setattr(farm, "_demand_scheduler", lambda _: None)
-    monkeypatch.setattr(farm, "Client", fails)
+    monkeypatch.setattr(dask_workers, "_demand_scheduler", lambda _: None)
+    monkeypatch.setattr(dask_workers, "Client", fails)
     with (
         pytest.raises(UserError, match=r"^scheduler 'tcp://a:1': cannot be used \(TimeoutError\)"),
-        farm.farm(Workers("tcp://a:1")),
+        dask_workers.cluster(Workers("tcp://a:1")),
     ):
         pytest.fail("there is no scheduler")
 
 
 def test_workers_that_do_not_answer_in_time_are_told():
     def late(_function, callback_timeout):
-        assert callback_timeout == farm.IMPORT_SECONDS
+        assert callback_timeout == dask_workers.IMPORT_SECONDS
         raise TimeoutError
 
     client = SimpleNamespace(run_on_scheduler=late, run=late)
     with pytest.raises(UserError, match=r"^scheduler a: it or a worker does not import .* 60 s"):
-        farm._demand_code(client, "a")
+        dask_workers._demand_code(client, "a")

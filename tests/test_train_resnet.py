@@ -1,6 +1,6 @@
 """The residual networks: what training and chance left behind, in the chip's arithmetic.
 
-That arithmetic is `image_reference`'s, which shares nothing with `train/`. Nothing here needs
+That arithmetic is `cnn_reference`'s, which shares nothing with `train/`. Nothing here needs
 PyTorch, except the comparison with the training script's own model of the chip.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_reference import reference
+from cnn_reference import reference
 from numpy.typing import NDArray
 from weights_files import same_arrays
 

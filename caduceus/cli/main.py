@@ -10,7 +10,7 @@ from caduceus.cli.accuracy import accuracy
 from caduceus.cli.calibrate import calibrate
 from caduceus.cli.compile import compile_program
 from caduceus.cli.fpga import fpga
-from caduceus.cli.program import program
+from caduceus.cli.pcm_write import pcm_write
 from caduceus.cli.run import run
 from caduceus.cli.sim import sim
 from caduceus.cli.sweep import sweep
@@ -30,7 +30,7 @@ def cli() -> None:
 
 
 for _command in (
-    accuracy, calibrate, compile_program, fpga, program, run, sim, sweep, verilog,
+    accuracy, calibrate, compile_program, fpga, pcm_write, run, sim, sweep, verilog,
 ):  # fmt: skip
     cli.add_command(_command)
 

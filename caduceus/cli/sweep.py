@@ -77,7 +77,7 @@ def sweep(
     """
     from caduceus.data.own import measured_network
     from caduceus.spec.chip import Chip
-    from caduceus.study.farm import Workers
+    from caduceus.study.dask_workers import Workers
     from caduceus.study.sweep import Grid, run
 
     grid = Grid(

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.compiler.images import compile_images
+from caduceus.compiler.cnn import compile_cnn
 from caduceus.compiler.lower import Way, way
 from caduceus.compiler.recurrent import compile_recurrent
 from caduceus.compiler.replicas import best_replicas
@@ -54,7 +54,7 @@ def compile_network(
     if kind is Way.MAPS:
         if replicas == "auto":
             replicas = best_replicas(network, chip, read_mode, largest_code)
-        program = compile_images(network, chip, read_mode, largest_code, replicas)
+        program = compile_cnn(network, chip, read_mode, largest_code, replicas)
     elif replicas:
         raise UserError(
             f"replicas of network {network.name}: allowed is one that takes images end to end"

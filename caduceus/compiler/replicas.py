@@ -1,7 +1,7 @@
 """Which layers of a convolutional network to replicate on tiles that are left over."""
 
-from caduceus.compiler.image_plan import LayerPlan, NetworkPlan
-from caduceus.compiler.images import compile_images
+from caduceus.compiler.cnn import compile_cnn
+from caduceus.compiler.cnn_plan import LayerPlan, NetworkPlan
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import PHASES, SLOTS, ReadMode
@@ -44,7 +44,7 @@ def best_replicas(
         name = slowest.layer.name
         more = found | {name: 2 * found.get(name, 1)}
         try:
-            compile_images(network, chip, read_mode, largest_code, more)
+            compile_cnn(network, chip, read_mode, largest_code, more)
             faster = NetworkPlan(network.graph, chip, more).layers[name]
         except UserError:
             return found

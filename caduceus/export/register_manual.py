@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from caduceus.spec import fabric, formats, gdpu_registers, programming_registers, registers
+from caduceus.spec import fabric, formats, gdpu_registers, pcm_write_registers, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
 from caduceus.spec.register import Register, RegisterField, RegisterTable
@@ -56,13 +56,13 @@ def _part_table() -> list[str]:
 
 
 def _programming_tables() -> list[str]:
-    targets = _entries(programming_registers.TARGET_TABLE, "line")
-    results = _entries(programming_registers.RESULT_TABLE, "line")
+    targets = _entries(pcm_write_registers.TARGET_TABLE, "line")
+    results = _entries(pcm_write_registers.RESULT_TABLE, "line")
     return [
         "## Targets and results of programming",
         "",
         "A word for each line of a diagonal, of which there are as many as rows or columns, "
-        "whichever are fewer; see [programming.md](programming.md). Targets are at "
+        "whichever are fewer; see [pcm_write.md](pcm_write.md). Targets are at "
         f"{targets}, write only (reads give 0), locked, and not reset; one out of range is "
         f"refused. Results are at {results}, read only.",
         "",
@@ -71,8 +71,8 @@ def _programming_tables() -> list[str]:
         *(
             f"| {word} | {_bits(field)} | `{field.name}`: {field.doc} |"
             for word, fields in (
-                ("target", programming_registers.TARGET_FIELDS),
-                ("result", programming_registers.RESULT_FIELDS),
+                ("target", pcm_write_registers.TARGET_FIELDS),
+                ("result", pcm_write_registers.RESULT_FIELDS),
             )
             for field in fields
         ),

@@ -13,7 +13,7 @@ from rich.console import Console
 from caduceus.export.package.contents import Design, Package, package
 from caduceus.export.package.core_file import CORE_PREFIX
 from caduceus.hdl.common.verilog import YOSYS
-from caduceus.sim import programs, runner
+from caduceus.sim import executables, runner
 from caduceus.sim.run_files import demand_own
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -166,7 +166,7 @@ def _run(command: Sequence[str], folder: Path) -> tuple[bool, str]:
         done = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
-            timeout=_TIME_LIMIT_SECONDS, env=programs.environment(),
+            timeout=_TIME_LIMIT_SECONDS, env=executables.environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return False, f"ended after {_TIME_LIMIT_SECONDS} s\n"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.host.access import RegisterHost
-from caduceus.spec import formats, image_registers, pcm_state, registers
+from caduceus.spec import feature_map_registers, formats, pcm_state, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.host_port import RegisterPort
@@ -43,7 +43,7 @@ class TileHost(RegisterHost):
         parts = [registers.part_word(part.start, part.length) for part in config.parts]
         table = registers.PART_TABLE
         await self.write_words(table.base, parts, table.stride, "the table of parts")
-        for name, value in image_registers.values(config, self._chip).items():
+        for name, value in feature_map_registers.values(config, self._chip).items():
             await self.write(name, value)
         # The last of all that says what comes: from here on it may.
         await self.write("PARTS", len(config.input_parts))
@@ -85,7 +85,7 @@ class TileHost(RegisterHost):
 
     async def write_state(self, state: PcmState, index: int) -> None:
         """Give the array tile `index` of a PCM state, word by word."""
-        first, *rest = pcm_state.image(state, index).tolist()
+        first, *rest = pcm_state.words(state, index).tolist()
         await self.write("STATE_FIRST", first)
         await self.write_words(BY_NAME["STATE_NEXT"].address, rest, 0, "STATE_NEXT")
         await self.load_state(pcm_state.WRITTEN)

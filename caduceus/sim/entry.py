@@ -25,7 +25,7 @@ from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
 from caduceus.sim.scoreboard import Scoreboard
 from caduceus.sim.step import Step
 from caduceus.sim.tile_host import EventPort, reset, start_clock
-from caduceus.spec import pcm_state, program_image
+from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 
 SLEEP_LOOKS = 1000
@@ -66,7 +66,7 @@ async def run(dut: object) -> None:
     folder = Path(os.environ[files.VARIABLE])
     job = Job.load(folder)
     chip = Chip.find(str(folder / files.CHIP))
-    program = program_image.load(folder / files.PROGRAM, chip)
+    program = program_file.load(folder / files.PROGRAM, chip)
     state = pcm_state.load(folder / files.STATE, chip)
     inputs = schedule(program, chip, np.load(folder / files.INPUTS))
     before = time.monotonic()

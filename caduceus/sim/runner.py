@@ -22,8 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caduceus.sim import bench_results, programs
-from caduceus.sim.bench_results import BenchResults, SimulationError
+from caduceus.sim import cocotb_results, executables
+from caduceus.sim.cocotb_results import BenchResults, SimulationError
 from caduceus.spec.errors import UserError
 
 if TYPE_CHECKING:
@@ -193,8 +193,8 @@ def run_bench(
     if not outcome.is_file():
         raise SimulationError(f"{name}: the simulation {reason}", log)
     try:
-        passed, skipped, failures = bench_results.read(outcome)
-    except bench_results.Unreadable:
+        passed, skipped, failures = cocotb_results.read(outcome)
+    except cocotb_results.Unreadable:
         raise SimulationError(f"{name}: the simulation broke off in its results", log) from None
     return BenchResults(
         passed=passed,
@@ -218,7 +218,7 @@ def tool_version(simulator: str) -> str:
     if simulator not in SIMULATORS:
         raise UserError(f"unknown simulator '{simulator}': there are {', '.join(SIMULATORS)}")
     command = {"verilator": ["verilator", "--version"], "icarus": ["iverilog", "-V"]}[simulator]
-    found = programs.find(command[0])
+    found = executables.find(command[0])
     if found is None:
         raise UserError(
             f"{command[0]} is not on PATH: install {simulator.capitalize()}, or run `make setup` "
@@ -226,7 +226,7 @@ def tool_version(simulator: str) -> str:
         )
     run = subprocess.run(
         [found, *command[1:]], capture_output=True, text=True, check=False,
-        env=programs.environment(),
+        env=executables.environment(),
     )  # fmt: skip
     line = (run.stdout.splitlines() or ["of unknown version"])[0]
     if simulator == "verilator" and _verilator_version(line) < VERILATOR_OLDEST:
@@ -298,7 +298,7 @@ def _compile(name: str, runner: "Runner", build: _Build) -> None:
         sources, includes, arguments = [_public_ports(build)], (), (*arguments, *_linked(build))
     compiler = {
         # Verilator's make rules compile through it; a second build of the same C++ is then free.
-        "OBJCACHE": "ccache" if programs.find("ccache") else "",
+        "OBJCACHE": "ccache" if executables.find("ccache") else "",
         # Make reads it as if it were on its command line, which cocotb's runner composes.
         "MAKEFLAGS": f"OPT_FAST={build.code}".replace(" ", "\\ "),
     }
@@ -374,7 +374,7 @@ def _environment(**changes: str | None) -> Iterator[None]:
     It finds the programs that `programs` finds. The simulation searches the modules of this
     process's path, so the folder that this package is imported from is put on it.
     """
-    changes = {**changes, **programs.changes()}
+    changes = {**changes, **executables.changes()}
     before = {key: os.environ.get(key) for key in changes}
     path = list(sys.path)
     _apply(changes)

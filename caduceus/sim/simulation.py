@@ -13,8 +13,8 @@ from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording, runner
-from caduceus.sim.bench_results import BenchResults
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from caduceus.sim.cocotb_results import BenchResults
 from caduceus.sim.comparison import by_input, results_per_input
 from caduceus.sim.deploy import deployed
 from caduceus.sim.harness_files import STREAM_SOURCES
@@ -24,7 +24,7 @@ from caduceus.sim.pipeline import Events
 from caduceus.sim.progress import watch
 from caduceus.sim.result import Result, figures
 from caduceus.sim.run_files import empty, only_run, working_files
-from caduceus.spec import pcm_state, program_image
+from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import demand_extra
@@ -134,11 +134,11 @@ class Simulation:
             Job(half_periods(chip)).save(job)
             # JSON is YAML.
             (job / files.CHIP).write_text(chip.model_dump_json(), encoding="utf-8")
-            program_image.save(program, job / files.PROGRAM)
+            program_file.save(program, job / files.PROGRAM)
             pcm_state.save(self.state, job / files.STATE)
             for index, tile in enumerate(computing(program)):
                 image = job / files.STATES / f"state_{tile.tile}.hex"
-                pcm_state.write_image(self.state, index, image)
+                pcm_state.write_hex(self.state, index, image)
             np.save(job / files.INPUTS, self._inputs)
 
     def simulate(self, *, capture: bool = False) -> Result:

@@ -17,7 +17,7 @@ from caduceus.sim.tile_host import EventPort, reset, start_clock
 from caduceus.spec.chip import Chip
 from caduceus.spec.measurement import Found, HostProcedure
 from caduceus.spec.packets import beat_count
-from caduceus.spec.pcm_state import PcmState, write_image
+from caduceus.spec.pcm_state import PcmState, write_hex
 from caduceus.spec.program import TileConfig
 
 PLUSARGS = ("+pcm_state=states", "+streams=streams")
@@ -68,7 +68,7 @@ class StreamedTile:
 
     async def load(self, state: PcmState, tile: int = 0) -> None:
         """Have the array take a tile of `state`."""
-        write_image(state, tile, Path(f"states/state_{self._states}.hex"))
+        write_hex(state, tile, Path(f"states/state_{self._states}.hex"))
         await self.host.load_state(self._states)
         self._states += 1
         self.reads = 0

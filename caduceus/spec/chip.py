@@ -130,7 +130,7 @@ class Buffers(Section):
     pool: Annotated[int, Field(ge=16, le=1 << 20)]
 
 
-class Programming(Section):
+class PcmWrite(Section):
     """Write heads of a tile's array; each serves as many neighbouring lines as another."""
 
     heads: Size = 32
@@ -178,7 +178,7 @@ class Chip(Section):
     host: Host
     buffers: Buffers
     clocks: Clocks
-    programming: Programming = Programming()
+    pcm_write: PcmWrite = PcmWrite()
     emulation: Emulation = Emulation()
 
     @property

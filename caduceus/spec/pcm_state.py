@@ -3,11 +3,11 @@
 The file is an uncompressed `.npz` (a zip of `.npy` arrays) with one more member, `header`: UTF-8
 JSON with the format version, the chip's name and sizes, the noise seed, a note on how the devices
 were made, and the SHA-256 of the arrays. RTL and golden model read the same file; the behavioural
-array reads one tile of it as a memory image (`image`, layout below).
+array reads one tile of it as a memory content (`image`, layout below).
 
 Layout of a tile's image, in 32-bit words:
 
-    0                       IMAGE_MAGIC
+    0                       MEMORY_MAGIC
     1                       rows << 16 | columns
     2, 3                    noise seed, low and high word
     4                       tile number
@@ -31,11 +31,11 @@ from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 
 FORMAT = 1
-IMAGE_MAGIC = 0x50434D31
+MEMORY_MAGIC = 0x50434D31
 WRITTEN = 0xFFFF
 """Number of the state that a host writes word by word, instead of one that comes from a file."""
-IMAGE_HEADER_WORDS = 5
-IMAGE_COLUMN_WORDS = 4
+MEMORY_HEADER_WORDS = 5
+MEMORY_COLUMN_WORDS = 4
 
 
 @dataclass(frozen=True)
@@ -204,11 +204,11 @@ def load(path: Path | str, chip: Chip | None = None) -> PcmState:
     return state
 
 
-def image(state: PcmState, tile: int) -> NDArray[np.uint32]:
-    """The memory image of one tile, laid out as the module's header says."""
+def words(state: PcmState, tile: int) -> NDArray[np.uint32]:
+    """The memory content of one tile, laid out as the module's header says."""
     seed = state.seed
     header = np.array(
-        [IMAGE_MAGIC, state.rows << 16 | state.columns, seed & 0xFFFFFFFF, seed >> 32, tile],
+        [MEMORY_MAGIC, state.rows << 16 | state.columns, seed & 0xFFFFFFFF, seed >> 32, tile],
         dtype=np.uint32,
     )
     cells = state.codes[tile].reshape(-1, 4).copy().view("<u4").reshape(-1)
@@ -221,8 +221,8 @@ def image(state: PcmState, tile: int) -> NDArray[np.uint32]:
     return np.concatenate([header, cells, columns.reshape(-1)])
 
 
-def write_image(state: PcmState, tile: int, path: Path | str) -> None:
-    """Write the memory image of one tile as hexadecimal text, a word a line (`$readmemh`)."""
-    words = image(state, tile).astype(">u4").tobytes().hex()
-    lines = "\n".join(words[start : start + 8] for start in range(0, len(words), 8))
+def write_hex(state: PcmState, tile: int, path: Path | str) -> None:
+    """Write the memory content of one tile as hexadecimal text, a word a line (`$readmemh`)."""
+    found = words(state, tile).astype(">u4").tobytes().hex()
+    lines = "\n".join(found[start : start + 8] for start in range(0, len(found), 8))
     Path(path).write_text(lines + "\n", encoding="ascii")

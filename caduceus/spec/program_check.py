@@ -11,8 +11,8 @@ from caduceus.spec import fabric, formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError, demand_range
 from caduceus.spec.fabric import PARTS, PAYLOAD_MAX, STREAMS, payload_max
+from caduceus.spec.feature_map_check import check_feature_maps
 from caduceus.spec.gdpu import GATES
-from caduceus.spec.image_check import check_images
 from caduceus.spec.program import (
     HostStream,
     Program,
@@ -119,7 +119,7 @@ def _check_tile(program: Program, tile: TileProgram, chip: Chip | None) -> None:
         config = tile.config
         check_size(tile.tile, config.rows, config.columns, chip)
         demand_range(0, tile.tx_stream, STREAMS - 1, where, "tx_stream")
-        check_images(config, chip, where)
+        check_feature_maps(config, chip, where)
         demand_range(0, config.rx_scale, (1 << formats.FP16_BITS) - 1, where, "rx_scale")
         for key in ("rx_binary16", "tx_binary16"):
             if chip and getattr(config, key) and chip.link.partial_sums != "binary16":

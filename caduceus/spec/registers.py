@@ -13,11 +13,11 @@ from enum import IntFlag
 
 from caduceus.spec import (
     fabric,
+    feature_map_registers,
     formats,
-    image_registers,
     pcm_state,
-    programming,
-    programming_registers,
+    pcm_write,
+    pcm_write_registers,
 )
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PARTS
@@ -73,7 +73,7 @@ REGISTERS: tuple[Register, ...] = (
             RegisterField("busy", 0, 1, "a vector or packet is inside, or the array programmed"),
             RegisterField("state_loading", 1, 1, "the array is loading its state"),
             RegisterField("error", 2, 1, "some bit of ERROR is set"),
-            RegisterField("programming", 3, 1, "the array is being programmed"),
+            RegisterField("pcm_write", 3, 1, "the array is being programmed"),
         ),
         "What the tile is doing.",
     ),
@@ -176,7 +176,7 @@ REGISTERS: tuple[Register, ...] = (
         "there. A write forgets what waits: parts, pixels, RX vectors, windows of results, turns.",
         locked=True,
     ),
-    *image_registers.REGISTERS,
+    *feature_map_registers.REGISTERS,
     Register(
         "REFERENCE", 0x0A0, "rw", 0,
         (
@@ -190,7 +190,7 @@ REGISTERS: tuple[Register, ...] = (
         "their values do not matter then.",
         locked=True,
     ),
-    *programming_registers.REGISTERS,
+    *pcm_write_registers.REGISTERS,
     Register(
         "STATE_FIRST", 0x0B4, "wo", 0, word("data"),
         "The first word of a state's image (docs/files.md) to the array. Until STATE_SELECT what "
@@ -256,11 +256,11 @@ def part_word(start: int, length: int) -> int:
 
 def tables(chip: Chip) -> dict[RegisterTable, int]:
     """The tables of a tile of `chip`, each with its number of entries."""
-    lines = programming.lines(chip)
+    lines = pcm_write.lines(chip)
     return {
         PART_TABLE: PARTS,
-        programming_registers.TARGET_TABLE: lines,
-        programming_registers.RESULT_TABLE: lines,
+        pcm_write_registers.TARGET_TABLE: lines,
+        pcm_write_registers.RESULT_TABLE: lines,
         COLUMN_TABLE: chip.array.columns,
         ROUTE_TABLE: fabric.STREAMS,
     }

@@ -76,7 +76,7 @@ def table(
     Args:
         request: of what.
         seeds: of the devices.
-        scheduler: see `caduceus.study.farm.Workers`.
+        scheduler: see `caduceus.study.dask_workers.Workers`.
         workers: likewise.
         console: takes the table, and how far it is.
 
@@ -85,7 +85,7 @@ def table(
     """
     # Dask takes a second to import.
     from caduceus.study import accuracy_table
-    from caduceus.study.farm import Workers
+    from caduceus.study.dask_workers import Workers
 
     own = request.network or measured_network(Chip.find(request.chip))
     both = not request.network and own in accuracy_table.NETWORKS

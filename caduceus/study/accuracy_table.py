@@ -20,7 +20,7 @@ from caduceus.spec.shipped import build_folder
 from caduceus.study.ages import AGES
 from caduceus.study.average import mean_deviation
 from caduceus.study.collect import Results, collect
-from caduceus.study.farm import Workers
+from caduceus.study.dask_workers import Workers
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Point
 

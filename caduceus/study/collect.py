@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from caduceus.study.farm import Workers, farm, measured
+from caduceus.study.dask_workers import Workers, cluster, measured
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Files, Measured, Point, check, key
 
@@ -34,7 +34,7 @@ def collect(
 
     Raises:
         UserError: a point cannot be measured (told before any is, where that can be), or as
-            `caduceus.study.farm`.
+            `caduceus.study.dask_workers`.
     """
     files = Files()
     keys = {point: key(point, files) for point in points}
@@ -59,7 +59,7 @@ def collect(
     told(results())
     if not missing:
         return results()
-    with farm(workers) as client, _Told(console, count, missing, done) as bar:
+    with cluster(workers) as client, _Told(console, count, missing, done) as bar:
         bar.workers = len(client.ncores())
         for name, result in measured(client, missing):
             store.save(name, missing[name], result)

@@ -7,7 +7,7 @@ from rich.console import Console
 from caduceus.compiler.network import Replicas
 from caduceus.devices.settings import Devices
 from caduceus.sim.compile import compile
-from caduceus.spec import program_image
+from caduceus.spec import program_file
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -46,7 +46,7 @@ def run(
     if output.is_dir():
         raise UserError(f"{output}: is a folder: allowed is a file")
     program = compile(found, description, read_mode, devices=devices, replicas=replicas)
-    program_image.save(program, output)
+    program_file.save(program, output)
     if replicas == "auto":
         placement.announce_replicas(program, console)
     text = placement.report(program, description)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 
-from caduceus.compiler.image_flow import needs
+from caduceus.compiler.cnn_flow import needs
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.program import Program, TileProgram

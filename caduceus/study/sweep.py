@@ -11,7 +11,7 @@ from rich.console import Console
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 from caduceus.study.collect import Results, collect
-from caduceus.study.farm import Workers
+from caduceus.study.dask_workers import Workers
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Files, Point
 from caduceus.study.sweep_plot import picture

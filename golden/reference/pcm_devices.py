@@ -1,4 +1,4 @@
-"""PCM devices under programming pulses: the model that `spec.programming` gives the constants of.
+"""PCM devices under programming pulses: the model that `spec.pcm_write` gives the constants of.
 
 A device has a SET conductance S and a shift D of its programming curve, drawn once; every pulse
 that the array has been given draws one more sample z for each device that it reaches. With x =
@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from caduceus.golden.reference import read_noise
 from caduceus.spec import formats
-from caduceus.spec import programming as spec
-from caduceus.spec.programming import Pulse
+from caduceus.spec import pcm_write as spec
+from caduceus.spec.pcm_write import Pulse
 from caduceus.spec.read_noise import QUANTILES
 
 _OCTETS = range(0, 32, 8)

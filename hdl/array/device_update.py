@@ -1,4 +1,4 @@
-"""What becomes of a device's record when the programmer passes it: the arithmetic of the iteration.
+"""What becomes of a device's record when the PCM writer passes it: the arithmetic of the iteration.
 
 Published: the current is updated in proportion to target less read, devices stop within the margin
 or after so many pulses, and which of two devices is iterated. Fixed-point positions are our choice.
@@ -10,13 +10,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from caduceus.spec import formats, programming
+from caduceus.spec import formats, pcm_write
 
-_GOAL_BITS = programming.TARGET_BITS - 1
+_GOAL_BITS = pcm_write.TARGET_BITS - 1
 
 
 class Stage(IntEnum):
-    """What the programmer is doing, in the order in which it does it."""
+    """What the PCM writer is doing, in the order in which it does it."""
 
     SCAN = 0
     """Look at the targets."""
@@ -36,13 +36,13 @@ class Stage(IntEnum):
 
 
 _RESULT = {
-    "error": signed(programming.ERROR_BITS),
-    "iterations": programming.ITERATION_BITS,
+    "error": signed(pcm_write.ERROR_BITS),
+    "iterations": pcm_write.ITERATION_BITS,
     "device": range(len(formats.DEVICES)),
     "within": 1,
 }
 RESULT = data.StructLayout(_RESULT)
-"""What a host is told of a line, as `golden.reference.programmer.Programmed` says; of a read, only
+"""What a host is told of a line, as `golden.reference.pcm_writer.PcmWritten` says; of a read, only
 the count, as `error`, and the device."""
 
 RECORD = data.StructLayout(
@@ -50,7 +50,7 @@ RECORD = data.StructLayout(
         **_RESULT,
         "pending": 1,
         "reset_other": 1,
-        "amplitude": programming.AMPLITUDE_BITS,
+        "amplitude": pcm_write.AMPLITUDE_BITS,
         "goal": _GOAL_BITS,
     }
 )
@@ -70,9 +70,9 @@ class DeviceUpdate(wiring.Component):
     Latency: `LATENCY` clocks; one record a clock.
 
     Attributes (domain `sync`):
-        stage, device: of the programmer; quasi-static while records are inside, and so are the
+        stage, device: of the PCM writer; quasi-static while records are inside, and so are the
             following four.
-        two: two devices a cell. margin, iterations, step, first: see `spec.programming.Procedure`.
+        two: two devices a cell. margin, iterations, step, first: see `spec.pcm_write.Procedure`.
         valid, record, target: a record, and the target of its line.
         count: of the line's column, in `ITERATE` and `READ`.
         known: counts of the first and the second device after SET, in `DECIDE`.
@@ -87,13 +87,13 @@ class DeviceUpdate(wiring.Component):
     stage: In(Stage)
     device: In(range(len(formats.DEVICES)))
     two: In(1)
-    margin: In(programming.MARGIN_BITS)
-    iterations: In(programming.ITERATION_BITS)
-    step: In(programming.STEP_BITS)
-    first: In(programming.AMPLITUDE_BITS)
+    margin: In(pcm_write.MARGIN_BITS)
+    iterations: In(pcm_write.ITERATION_BITS)
+    step: In(pcm_write.STEP_BITS)
+    first: In(pcm_write.AMPLITUDE_BITS)
     valid: In(1)
     record: In(RECORD)
-    target: In(signed(programming.TARGET_BITS))
+    target: In(signed(pcm_write.TARGET_BITS))
     count: In(formats.COUNT_BITS)
     known: In(data.ArrayLayout(formats.COUNT_BITS, 2))
     new_valid: Out(1)
@@ -122,7 +122,7 @@ class DeviceUpdate(wiring.Component):
         # Second: how far the read is from its goal, or the target from what both can do.
         magnitude = Signal(_GOAL_BITS)
         exceeds = magnitude > high
-        error = Signal(signed(programming.ERROR_BITS))
+        error = Signal(signed(pcm_write.ERROR_BITS))
         choice = Signal(data.StructLayout({"second": 1, "reset_other": 1, "goal": _GOAL_BITS}))
         m.d.comb += magnitude.eq(abs(target[0]))
         m.d.sync += [
@@ -133,8 +133,8 @@ class DeviceUpdate(wiring.Component):
             choice.goal.eq(Mux(exceeds, magnitude - high, magnitude)),
         ]
         # Third: how far the amplitude moves, with the half that rounds it.
-        move = Signal(signed(programming.ERROR_BITS + programming.STEP_BITS))
-        half = 1 << programming.STEP_FRACTION - 1
+        move = Signal(signed(pcm_write.ERROR_BITS + pcm_write.STEP_BITS))
+        half = 1 << pcm_write.STEP_FRACTION - 1
         last_error, last_choice = Signal.like(error), Signal.like(choice)
         within = Signal()
         m.d.sync += [
@@ -165,9 +165,9 @@ class DeviceUpdate(wiring.Component):
                     self.uses.eq(1 << new.device),
                 ]
             with m.Case(Stage.ITERATE), m.If(old.pending & (old.device == self.device)):
-                amplitude = Signal(signed(len(move) - programming.STEP_FRACTION + 1))
+                amplitude = Signal(signed(len(move) - pcm_write.STEP_FRACTION + 1))
                 m.d.comb += [
-                    amplitude.eq(old.amplitude + (move >> programming.STEP_FRACTION)),
+                    amplitude.eq(old.amplitude + (move >> pcm_write.STEP_FRACTION)),
                     self.pulse.eq(~within & (old.iterations < self.iterations)),
                     new.error.eq(last_error),
                     new.within.eq(within),
@@ -182,5 +182,5 @@ class DeviceUpdate(wiring.Component):
 
 def limited(amplitude: Value) -> Value:
     """The amplitude code nearest to a signed number."""
-    most = programming.AMPLITUDE_MAX
+    most = pcm_write.AMPLITUDE_MAX
     return Mux(amplitude < 0, 0, Mux(amplitude > most, most, amplitude))

@@ -6,8 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from caduceus.hdl.array.emulated_charge import charge_bits, lanes
-from caduceus.hdl.array.emulated_image import WORD_BITS
 from caduceus.hdl.array.emulated_noise import SAMPLE_BITS
+from caduceus.hdl.array.emulated_state import WORD_BITS
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import Steer
@@ -30,7 +30,7 @@ class EmulatedAdc(wiring.Component):
         busy: a conversion is under way.
 
     Attributes (domain `sync`):
-        column_write, column, word: the converters' characteristics, see `hdl.array.emulated_image`.
+        column_write, column, word: the converters' characteristics, see `hdl.array.emulated_state`.
         read_enable, read_bank, read_group, read_p, read_n: as the array's.
     """
 
@@ -52,7 +52,7 @@ class EmulatedAdc(wiring.Component):
                 "clear": In(1),
                 "clear_bank": In(1),
                 "busy": Out(1),
-                "column_write": In(pcm_state.IMAGE_COLUMN_WORDS),
+                "column_write": In(pcm_state.MEMORY_COLUMN_WORDS),
                 "column": In(range(columns)),
                 "word": In(WORD_BITS),
                 "read_enable": In(1),

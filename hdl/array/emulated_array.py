@@ -13,8 +13,8 @@ from amaranth.lib.wiring import In
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.array.emulated_adc import EmulatedAdc
 from caduceus.hdl.array.emulated_charge import EmulatedCharge, lanes
-from caduceus.hdl.array.emulated_image import WORD_BITS, EmulatedImage
 from caduceus.hdl.array.emulated_noise import PHASE_BITS, EmulatedNoise
+from caduceus.hdl.array.emulated_state import WORD_BITS, EmulatedState
 from caduceus.spec.chip import Chip
 
 MODULE = "emulated_array"
@@ -43,7 +43,7 @@ class EmulatedArray(wiring.Component):
             domain = ClockDomain(name, reset_less=True)
             domain.clk = getattr(self, port)
             m.domains += domain
-        m.submodules.image = image = EmulatedImage(chip, lanes(chip))
+        m.submodules.image = image = EmulatedState(chip, lanes(chip))
         m.submodules.charge = charge = EmulatedCharge(chip)
         m.submodules.converters = converters = EmulatedAdc(chip)
         m.d.comb += [
@@ -80,7 +80,7 @@ class EmulatedArray(wiring.Component):
             self._make_noise(m, image, converters)
         return m
 
-    def _make_noise(self, m: Module, image: EmulatedImage, converters: EmulatedAdc) -> None:
+    def _make_noise(self, m: Module, image: EmulatedState, converters: EmulatedAdc) -> None:
         """Numbers of reads and windows, and the noise that they address."""
         began = Signal()
         begins = self.integrate & ~began

@@ -5,13 +5,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from caduceus.hdl.array.emulated_image import WORD_BITS
-from caduceus.spec import formats, programming
+from caduceus.hdl.array.emulated_state import WORD_BITS
+from caduceus.spec import formats, pcm_write
 from caduceus.spec.chip import Chip
 
 SLOT_BITS = 9
 """Of the signed slots of a row: a window has up to 255 of them."""
-_WINDOW_BITS = programming.VERIFY_SLOTS.bit_length() + 1
+_WINDOW_BITS = pcm_write.VERIFY_SLOTS.bit_length() + 1
 """Likewise, of a verify read, in which all rows are driven all the time, and of a reference."""
 _VALUE_BITS = formats.REFERENCE_BITS
 """Of what a row adds in a slot: a cell, or the reference current."""
@@ -20,7 +20,7 @@ _VALUE_BITS = formats.REFERENCE_BITS
 def charge_bits(chip: Chip) -> int:
     """Width of a column's signed charge."""
     cells = chip.array.rows * ((1 << SLOT_BITS - 1) - 1) * formats.CELL_MAX
-    reference = programming.VERIFY_SLOTS << formats.REFERENCE_BITS - 1
+    reference = pcm_write.VERIFY_SLOTS << formats.REFERENCE_BITS - 1
     return max(cells, reference).bit_length() + 1
 
 
@@ -52,7 +52,7 @@ class EmulatedCharge(wiring.Component):
         valid, charges, take: a group of columns, lowest first, and its end.
 
     Attributes (domain `sync`):
-        cell_write, cell_address, cell: as `caduceus.hdl.array.emulated_image` gives them.
+        cell_write, cell_address, cell: as `caduceus.hdl.array.emulated_state` gives them.
     """
 
     DRAIN = 5
@@ -68,7 +68,7 @@ class EmulatedCharge(wiring.Component):
                 "select_minus": In(1),
                 "reference_level": In(signed(formats.REFERENCE_BITS)),
                 "verify": In(1),
-                "diagonal": In(programming.DIAGONAL_BITS),
+                "diagonal": In(pcm_write.DIAGONAL_BITS),
                 "device": In(range(len(formats.DEVICES))),
                 "integrate": In(1),
                 "busy": Out(1),

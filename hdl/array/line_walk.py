@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from caduceus.hdl.array.device_update import DeviceUpdate
-from caduceus.spec import programming
+from caduceus.spec import pcm_write
 from caduceus.spec.chip import Chip
 
 
@@ -30,19 +30,19 @@ class LineWalk(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
-        lines = range(programming.lines(chip))
+        lines = range(pcm_write.lines(chip))
         super().__init__(
             {
                 "start": In(1),
-                "first": In(programming.LINE_BITS),
+                "first": In(pcm_write.LINE_BITS),
                 "by_heads": In(1),
-                "diagonal": In(programming.DIAGONAL_BITS),
+                "diagonal": In(pcm_write.DIAGONAL_BITS),
                 "active": Out(1),
                 "number": Out(lines),
                 "group": Out(range(max(2, chip.column_groups))),
                 "passed": Out(1),
                 "place": Out(lines),
-                "head": Out(programming.HEAD_BITS),
+                "head": Out(pcm_write.HEAD_BITS),
                 "lane": Out(range(max(2, chip.ldpu.lanes))),
                 "last_place": Out(lines),
                 "finished": Out(1),
@@ -52,7 +52,7 @@ class LineWalk(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         array, lanes = self._chip.array, exact_log2(self._chip.ldpu.lanes)
-        step, head = Signal(range(programming.head_lines(self._chip) + 1)), Signal.like(self.head)
+        step, head = Signal(range(pcm_write.head_lines(self._chip) + 1)), Signal.like(self.head)
         column = Signal(range(array.columns))
         after = self.number + step
         m.d.comb += self.group.eq(column >> lanes)
@@ -61,14 +61,14 @@ class LineWalk(wiring.Component):
                 self.number.eq(after),
                 head.eq(head + 1),
                 column.eq(Mux(column == array.columns - 1, 0, column + 1)),
-                self.active.eq(after < programming.lines(self._chip)),
+                self.active.eq(after < pcm_write.lines(self._chip)),
             ]
         with m.If(self.start):
             m.d.sync += [
                 self.active.eq(1),
                 self.number.eq(self.first),
                 head.eq(0),
-                step.eq(Mux(self.by_heads, programming.head_lines(self._chip), 1)),
+                step.eq(Mux(self.by_heads, pcm_write.head_lines(self._chip), 1)),
                 # Line k of diagonal d is in column (k + d) modulo their number, or in column k.
                 column.eq(self.diagonal if array.rows <= array.columns else 0),
             ]

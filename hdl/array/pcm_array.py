@@ -13,11 +13,11 @@ from amaranth.hdl import ClockSignal, Instance, Module, Shape, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from caduceus.spec import formats, pcm_state, programming, read_noise
+from caduceus.spec import formats, pcm_state, pcm_write, read_noise
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
 from caduceus.spec.formats import Steer
-from caduceus.spec.programming import Pulse
+from caduceus.spec.pcm_write import Pulse
 from caduceus.spec.shipped import shipped_folder
 
 MODULE = "pcm_array"
@@ -25,7 +25,7 @@ CLOCKS = {"clk": "mvm", "read_clk": "sync"}
 """The module's clock inputs and the domains that drive them."""
 
 _FOLDER = shipped_folder(__package__)
-_SOURCES = ("read_noise.sv", "adc.sv", "pcm_image.sv", "pcm_devices.sv", "pcm_array.sv")
+_SOURCES = ("read_noise.sv", "adc.sv", "pcm_memory.sv", "pcm_devices.sv", "pcm_array.sv")
 
 DOCS = {
     "clk": "Clock of the array, domain `mvm`.",
@@ -99,7 +99,7 @@ _PROGRAMMING = (
     "JITTER", "RESET_NOISE", "STUCK_SAMPLE", "MELT_AMPLITUDE", "GROWTH", "GROWTH_FRACTION",
     "CURVE_FRACTION", "ROW_SHIFT",
 )  # fmt: skip
-"""Constants of `caduceus.spec.programming` that the model needs."""
+"""Constants of `caduceus.spec.pcm_write` that the model needs."""
 _DOMAINS = ("DOMAIN_SET", "DOMAIN_SHIFT", "DOMAIN_PULSE")
 
 _WIDTHS = {
@@ -132,16 +132,16 @@ def ports(chip: Chip) -> dict[str, Member]:
         "clear": In(1),
         "integrate": In(1),
         "busy": Out(1),
-        "diagonal": In(programming.DIAGONAL_BITS),
+        "diagonal": In(pcm_write.DIAGONAL_BITS),
         "device": In(range(len(formats.DEVICES))),
         "verify": In(1),
-        "line": In(programming.LINE_BITS),
+        "line": In(pcm_write.LINE_BITS),
         "heat": In(1),
         "heat_set": In(Pulse),
         "head_write": In(1),
-        "head": In(programming.HEAD_BITS),
+        "head": In(pcm_write.HEAD_BITS),
         "head_on": In(1),
-        "head_amplitude": In(programming.AMPLITUDE_BITS),
+        "head_amplitude": In(pcm_write.AMPLITUDE_BITS),
         "read_enable": In(1),
         "read_bank": In(1),
         "read_group": In(range(max(2, chip.column_groups))),
@@ -199,7 +199,7 @@ def module_parameters(chip: Chip) -> dict[str, int]:
         "COLUMNS": chip.array.columns,
         "LANES": chip.ldpu.lanes,
         "PHASE_LIMIT": chip.adc.phase_limit,
-        "HEADS": programming.heads(chip),
+        "HEADS": pcm_write.heads(chip),
     }
 
 
@@ -229,16 +229,16 @@ def _tables(chip: Chip) -> str:
         "SAMPLE_FRACTION": formats.SAMPLE_FRACTION,
         "COLUMNS_PER_DRAW": read_noise.COLUMNS_PER_DRAW,
         "PHILOX_ROUNDS": read_noise.PHILOX_ROUNDS,
-        "IMAGE_HEADER_WORDS": pcm_state.IMAGE_HEADER_WORDS,
-        "IMAGE_COLUMN_WORDS": pcm_state.IMAGE_COLUMN_WORDS,
+        "MEMORY_HEADER_WORDS": pcm_state.MEMORY_HEADER_WORDS,
+        "MEMORY_COLUMN_WORDS": pcm_state.MEMORY_COLUMN_WORDS,
         "WRITTEN": pcm_state.WRITTEN,
         "DEVICE_MAX": formats.DEVICE_MAX,
-        **{name: getattr(programming, name) for name in _PROGRAMMING},
-        "CURVE_BITS": max(programming.CURVE).bit_length(),
+        **{name: getattr(pcm_write, name) for name in _PROGRAMMING},
+        "CURVE_BITS": max(pcm_write.CURVE).bit_length(),
     }
     words = {
-        "IMAGE_MAGIC": pcm_state.IMAGE_MAGIC,
-        **{name: getattr(programming, name) for name in _DOMAINS},
+        "MEMORY_MAGIC": pcm_state.MEMORY_MAGIC,
+        **{name: getattr(pcm_write, name) for name in _DOMAINS},
         **{f"PHILOX_MULTIPLIER_{i}": word for i, word in enumerate(read_noise.PHILOX_MULTIPLIERS)},
         **{f"PHILOX_WEYL_{i}": word for i, word in enumerate(read_noise.PHILOX_WEYL)},
     }
@@ -252,7 +252,7 @@ def _tables(chip: Chip) -> str:
         *(f"    localparam [1:0] STEER_{steer.name} = 2'd{steer.value};" for steer in Steer),
         f"    localparam int QUANTILE_BITS = {bits};",
         *_vector("QUANTILES", read_noise.QUANTILES, bits),
-        *_vector("CURVE", programming.CURVE, integers["CURVE_BITS"]),
+        *_vector("CURVE", pcm_write.CURVE, integers["CURVE_BITS"]),
         "endpackage",
         "/* verilator lint_on UNUSEDPARAM */",
     ]

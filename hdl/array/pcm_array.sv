@@ -11,9 +11,9 @@
 // or, with a reference current, slots * reference, and in a verify read that of one device of each
 // cell of a diagonal alone, and has the converters (adc.sv) count it, all on the first edge without
 // `integrate`. What a programming pulse does to a device (pcm_devices.sv) is done on the first edge
-// without `heat`. Where the devices of a diagonal are is defined in caduceus/spec/programming.py.
+// without `heat`. Where the devices of a diagonal are is defined in caduceus/spec/pcm_write.py.
 //
-// The devices' state comes from a file (pcm_image.sv). Before the first load every device and every
+// The devices' state comes from a file (pcm_memory.sv). Before the first load every device and every
 // gain is 0.
 
 module pcm_array #(
@@ -73,7 +73,7 @@ module pcm_array #(
     );
 
     // The state as it was loaded, but for the devices' codes, which are as they are now.
-    pcm_image #(.ROWS(ROWS), .COLUMNS(COLUMNS)) state ();
+    pcm_memory #(.ROWS(ROWS), .COLUMNS(COLUMNS)) state ();
     pcm_devices devices ();
 
     // Conductance codes of a cell, summed over its two devices of a polarity.
@@ -315,7 +315,7 @@ module pcm_array #(
 
     // --- state ----------------------------------------------------------------------------------
 
-    localparam int CELLS_AT = pcm_tables::IMAGE_HEADER_WORDS;
+    localparam int CELLS_AT = pcm_tables::MEMORY_HEADER_WORDS;
 
     // Have MVMs see the codes of a cell.
     task automatic sum_up(input int unsigned row, input int unsigned column);
@@ -349,7 +349,7 @@ module pcm_array #(
             converters.offset_p[column] = 32'($signed(word[15:0]));
             converters.offset_n[column] = 32'($signed(word[31:16]));
             converters.noise[column] = state.image[at + 3];
-            at = at + pcm_tables::IMAGE_COLUMN_WORDS;
+            at = at + pcm_tables::MEMORY_COLUMN_WORDS;
         end
         converters.prepare();
     endtask

@@ -1,6 +1,6 @@
 // PCM devices under programming pulses: what a pulse leaves of a device's conductance code.
 //
-// The model, its constants and how its samples are addressed are defined in caduceus/spec/programming.py.
+// The model, its constants and how its samples are addressed are defined in caduceus/spec/pcm_write.py.
 // With z the sample of the pulse, S the SET conductance and D the shift of the programming curve of
 // the device, all products rounded towards minus infinity:
 //

@@ -11,8 +11,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from caduceus.hdl.common.mailbox import Mailbox
-from caduceus.spec import programming
-from caduceus.spec.programming import Pulse
+from caduceus.spec import pcm_write
+from caduceus.spec.pcm_write import Pulse
 
 
 class Command(IntEnum):
@@ -24,8 +24,8 @@ class Command(IntEnum):
 
 
 _PULSES = {
-    Command.SQUARE: (Pulse.SQUARE, programming.SQUARE_CLOCKS),
-    Command.SET: (Pulse.SET, programming.SET_CLOCKS + programming.SET_TRAILING_CLOCKS),
+    Command.SQUARE: (Pulse.SQUARE, pcm_write.SQUARE_CLOCKS),
+    Command.SET: (Pulse.SET, pcm_write.SET_CLOCKS + pcm_write.SET_TRAILING_CLOCKS),
 }
 
 
@@ -62,7 +62,7 @@ class PulseSequencer(wiring.Component):
         m = Module()
         m.submodules.orders = orders = Mailbox(giver="sync", taker="mvm")
         m.d.comb += [orders.put.eq(self.start), self.busy.eq(orders.full)]
-        longest = max(programming.VERIFY_SLOTS, *(clocks for _, clocks in _PULSES.values()))
+        longest = max(pcm_write.VERIFY_SLOTS, *(clocks for _, clocks in _PULSES.values()))
         timer = Signal(range(longest))
         m.d.mvm += self.clear.eq(0)
         with m.FSM(domain="mvm", name="sequence"):
@@ -79,7 +79,7 @@ class PulseSequencer(wiring.Component):
                     m.d.mvm += [
                         self.clear.eq(1),
                         self.verify.eq(1),
-                        timer.eq(programming.VERIFY_PRECHARGE - 1),
+                        timer.eq(pcm_write.VERIFY_PRECHARGE - 1),
                     ]
                     m.next = "PRECHARGE"
             with m.State("HEAT"):
@@ -90,7 +90,7 @@ class PulseSequencer(wiring.Component):
             with m.State("PRECHARGE"):
                 m.d.mvm += timer.eq(timer - 1)
                 with m.If(timer == 0):
-                    m.d.mvm += [self.integrate.eq(1), timer.eq(programming.VERIFY_SLOTS - 1)]
+                    m.d.mvm += [self.integrate.eq(1), timer.eq(pcm_write.VERIFY_SLOTS - 1)]
                     m.next = "INTEGRATE"
             with m.State("INTEGRATE"):
                 m.d.mvm += timer.eq(timer - 1)

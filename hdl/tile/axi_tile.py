@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from caduceus.hdl.common.axi_lite import AxiLite, AxiLiteBridge
 from caduceus.hdl.common.axi_stream import AxiStream
-from caduceus.hdl.tile.packet_gate import PacketGate
+from caduceus.hdl.tile.packet_admission import PacketAdmission
 from caduceus.hdl.tile.tile import Tile
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PART_BITS
@@ -65,7 +65,7 @@ class AxiTile(wiring.Component):
             ("input", self.s_axis, self.s_axis_tuser, tile.input, tile.input_credit),
             ("rx", self.s_axis_rx, self.s_axis_rx_tuser, tile.rx, tile.rx_credit),
         ):
-            gate = PacketGate(self._chip.link.units)
+            gate = PacketAdmission(self._chip.link.units)
             m.submodules[f"{name}_gate"] = gate
             connect(m, flipped(packets), gate.input)
             connect(m, gate.output, stream)

@@ -4,7 +4,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from caduceus.spec import image_registers
+from caduceus.spec import feature_map_registers
 
 FIELDS = {
     "enable": ("GATHER", "enable"),
@@ -36,7 +36,7 @@ FIELDS = {
 
 
 class GatherConfig(wiring.Signature):
-    """Fields of the registers in `spec.image_registers`, by the names in `FIELDS`; quasi-static.
+    """Fields of `spec.feature_map_registers`, by the names in `FIELDS`; quasi-static.
 
     They are as wide and signed as in the register.
     """
@@ -44,6 +44,6 @@ class GatherConfig(wiring.Signature):
     def __init__(self) -> None:
         members = {}
         for name, (register, field) in FIELDS.items():
-            found = image_registers.BY_NAME[register].field(field)
+            found = feature_map_registers.BY_NAME[register].field(field)
             members[name] = Out((signed if found.signed else unsigned)(found.width))
         super().__init__(members)

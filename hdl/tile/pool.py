@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from caduceus.hdl.tile.ldpu import value_bits
-from caduceus.spec import formats, image_registers
+from caduceus.spec import feature_map_registers, formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS
 
@@ -27,16 +27,16 @@ FIELDS = {
 }
 """Members of `PoolConfig`, each with the register and the field that it is."""
 
-_LARGEST, _AVERAGE = (image_registers.POOL_KINDS.index(kind) for kind in ("max", "average"))
+_LARGEST, _AVERAGE = (feature_map_registers.POOL_KINDS.index(kind) for kind in ("max", "average"))
 
 
 class PoolConfig(wiring.Signature):
-    """Fields of the registers in `spec.image_registers`, by the names in `FIELDS`; quasi-static."""
+    """Fields of `spec.feature_map_registers`, by the names in `FIELDS`; quasi-static."""
 
     def __init__(self) -> None:
         super().__init__(
             {
-                name: Out(image_registers.BY_NAME[register].field(field).width)
+                name: Out(feature_map_registers.BY_NAME[register].field(field).width)
                 for name, (register, field) in FIELDS.items()
             }
         )

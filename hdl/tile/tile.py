@@ -18,7 +18,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from caduceus.hdl.array.bank_reader import BankReader
 from caduceus.hdl.array.modulator import InputModulator
 from caduceus.hdl.array.pcm_array import PcmArray
-from caduceus.hdl.array.programming import Programming
+from caduceus.hdl.array.pcm_write import PcmWrite
 from caduceus.hdl.common.axi_lite import RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.common.credit_counter import CreditCounter
@@ -190,7 +190,7 @@ class Tile(wiring.Component):
         m.submodules.modulator = modulator = InputModulator(chip)
         m.submodules.array = array = PcmArray(chip)
         m.submodules.bank_reader = reader = BankReader(chip.column_groups)
-        m.submodules.programming = unit = Programming(chip)
+        m.submodules.pcm_write = unit = PcmWrite(chip)
         m.submodules.ldpu = ldpu = Ldpu(chip)
         m.submodules.results = results = SyncFIFOBuffered(
             width=chip.ldpu.lanes * value_bits(chip) + 1, depth=RESULT_DEPTH
@@ -202,8 +202,8 @@ class Tile(wiring.Component):
 
         # Input stream to staging register. Without CONTROL.enable, and while the array loads its
         # state or is programmed, the stream waits.
-        programming = unit.busy | regs.order.start
-        accepting = regs.enable & ~regs.state_loading & ~programming
+        writing = unit.busy | regs.order.start
+        accepting = regs.enable & ~regs.state_loading & ~writing
         connect(m, flipped(self.input), source.stream)
         connect(m, flipped(self.input_credit), source.credit)
         connect(m, regs.table, source.table)
@@ -233,7 +233,7 @@ class Tile(wiring.Component):
             modulator.bank_full.eq(reader.bank_full),
             reader.bank_put.eq(modulator.bank_put),
             reader.last_group.eq((regs.columns - 1) >> (chip.ldpu.lanes - 1).bit_length()),
-            regs.programming.eq(programming),
+            regs.pcm_write.eq(writing),
             regs.pulsed.eq(unit.pulsed),
             regs.verified.eq(unit.verified),
         ]
@@ -275,7 +275,7 @@ class Tile(wiring.Component):
                 | source.busy
                 | rx.busy
                 | results_leave
-                | programming
+                | writing
                 | self.links_busy
             ),
             regs.mvm_finished.eq(reader.finished),
@@ -300,9 +300,7 @@ class Tile(wiring.Component):
             self.awake.eq(
                 regs.busy | modulator.full | regs.state_loading | reader.pending | results.r_rdy
             ),
-            self.mvm_awake.eq(
-                modulator.full | regs.state_loading | programming | ~modulator.resting
-            ),
+            self.mvm_awake.eq(modulator.full | regs.state_loading | writing | ~modulator.resting),
             self.error.eq(regs.error),
         ]
         if self._record:

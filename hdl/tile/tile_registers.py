@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from caduceus.hdl.array import programmer
-from caduceus.hdl.array.programmer import Order
+from caduceus.hdl.array import pcm_writer
+from caduceus.hdl.array.pcm_writer import Order
 from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
 from caduceus.hdl.common.register_block import RegisterBlock
 from caduceus.hdl.fabric.link_sizes import LinkSizes
@@ -16,7 +16,7 @@ from caduceus.hdl.tile import gather_config, pool
 from caduceus.hdl.tile.gather_config import GatherConfig
 from caduceus.hdl.tile.input_assembler import PartWrite
 from caduceus.hdl.tile.pool import PoolConfig
-from caduceus.spec import fabric, formats, programming, programming_registers, registers
+from caduceus.spec import fabric, formats, pcm_write, pcm_write_registers, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.register import Register, RegisterField
 from caduceus.spec.registers import BY_NAME
@@ -43,7 +43,7 @@ class TileRegisters(wiring.Component):
         enable, four_phase, relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale, rows,
             columns, parts, rx_parts, reference_level: configuration.
         gather, pool: what is configured of the gather unit and of the pooling unit.
-        order, programming: to the programmer, see `hdl.array.programmer`; 1 while it is busy.
+        order, pcm_write: to the PCM writer, see `hdl.array.pcm_writer`; 1 while it is busy.
         restart: one clock: PARTS is written.
         state_load, state_index: one clock, and which: the array is to load its state.
         state_write, state_first, state_data: one clock: a word of a state, and whether its first.
@@ -80,7 +80,7 @@ class TileRegisters(wiring.Component):
                 "gather": Out(GatherConfig()),
                 "pool": Out(PoolConfig()),
                 "order": Out(Order(chip)),
-                "programming": In(1),
+                "pcm_write": In(1),
                 "pulsed": In(1),
                 "verified": In(1),
                 "reference_level": Out(signed(formats.REFERENCE_BITS)),
@@ -118,7 +118,7 @@ class TileRegisters(wiring.Component):
         for unit, fields in (
             (self.gather, gather_config.FIELDS),
             (self.pool, pool.FIELDS),
-            (self.order, programmer.FIELDS),
+            (self.order, pcm_writer.FIELDS),
         ):
             for name, place in fields.items():
                 if place == (register.name, field.name):
@@ -150,7 +150,7 @@ class TileRegisters(wiring.Component):
             block.status.busy.eq(self.busy),
             block.status.state_loading.eq(self.state_loading),
             block.status.error.eq(self.error),
-            block.status.programming.eq(self.programming),
+            block.status.pcm_write.eq(self.pcm_write),
             block.error_stream.value.eq(self.error_stream),
             block.error.events.eq(self.errors),
             self.error.eq(block.error.any),
@@ -174,13 +174,13 @@ class TileRegisters(wiring.Component):
             m.d.sync += self.state_index.eq(select.index)
 
     def _program(self, m: Module, block: RegisterBlock) -> None:
-        """Orders, targets and results of the programmer."""
-        order, program, most = self.order, block.program, programming.TARGET_MAX
-        exists = program.diagonal < programming.diagonals(self._chip)
+        """Orders, targets and results of the PCM writer."""
+        order, program, most = self.order, block.program, pcm_write.TARGET_MAX
+        exists = program.diagonal < pcm_write.diagonals(self._chip)
         target = block.write_data.as_signed()
         m.d.comb += [
             program.refuse.eq(
-                ~exists | (program.devices > programming.DEVICES_MAX) | self.state_loading
+                ~exists | (program.devices > pcm_write.DEVICES_MAX) | self.state_loading
             ),
             block.targets.refuse.eq((target < -most) | (target > most)),
             order.target_write.eq(block.targets.write),
@@ -191,7 +191,7 @@ class TileRegisters(wiring.Component):
                 block.line_results.value[field.low : field.low + field.width].eq(
                     order.result[field.name]
                 )
-                for field in programming_registers.RESULT_FIELDS
+                for field in pcm_write_registers.RESULT_FIELDS
             ),
         ]
         # A clock later, when its fields are there.

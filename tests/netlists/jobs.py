@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from netlists import design
-from tb import test_images, test_recurrent, test_tile
+from tb import test_cnn, test_recurrent, test_tile
 from tb.benches import Bench, Case, Variant
 
 SIMULATOR = "verilator"
@@ -68,9 +68,9 @@ ALTERED = Job(
 )
 """The check of the check."""
 IMAGES = Job(
-    "images",
+    "cnn",
     "a chip of 2x2 tiles with emulated arrays, networks: resnet_tiny and two at random",
-    test_images.BENCH,
+    test_cnn.BENCH,
     _chip,
     {**_CHIP, "named": ["resnet_tiny"], "networks": 2},
     ("random_networks", "networks_of_the_project"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from caduceus.sim import runner, tally
-from caduceus.sim.bench_results import BenchResults
+from caduceus.sim.cocotb_results import BenchResults
 from caduceus.sim.run_files import demand_own, only_run
 from caduceus.spec.files import write_whole
 from netlists import design, jobs

@@ -32,7 +32,7 @@ TOP = "top"
 """The board's top module."""
 _RUN = "import sys, {package} as tool; sys.exit(tool.{function}(sys.argv[1:]))"
 _BLOCK_RAM = (
-    "caduceus_ldpu/m:*", "caduceus_emulated_adc/m:*", "caduceus_programmer/m:*",
+    "caduceus_ldpu/m:*", "caduceus_emulated_adc/m:*", "caduceus_pcm_writer/m:*",
 )  # fmt: skip
 """Memories that are worth blocks of RAM, small as they are: LUTs run out first."""
 ECP5 = "\n".join(

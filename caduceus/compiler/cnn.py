@@ -1,0 +1,224 @@
+"""A convolutional network compiled to run end to end on the tiles of a chip.
+
+Pixels stream from layer to layer: what leaves a layer's last tile goes to all tiles of the next
+one, which gather their rows of every im2col vector from it. (Published is one layer at a time, with
+everything between the layers off the chip.)
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from caduceus.compiler import cnn_flow, quantise
+from caduceus.compiler.assemble import tile_programs
+from caduceus.compiler.cnn_place import placements
+from caduceus.compiler.cnn_plan import Feed, LayerPlan, NetworkPlan
+from caduceus.compiler.content import Content, Matrix, Place, content
+from caduceus.compiler.route import Crowded, Demand, distance
+from caduceus.compiler.routed_streams import Kept, RoutedStreams
+from caduceus.spec import fabric, formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.feature_map_check import check_feature_maps
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network, Weights
+from caduceus.spec.program import Block, HostStream, Program, chip_digest
+
+
+def compile_cnn(
+    network: Network,
+    chip: Chip,
+    read_mode: ReadMode,
+    largest_code: int,
+    replicas: Mapping[str, int] | None = None,
+) -> Program:
+    """Map all layers of `network` to tiles of `chip`.
+
+    Args:
+        network: the network; it takes images, and gives its last layer's output.
+        chip: the chip description.
+        read_mode: of every tile.
+        largest_code: of a cell.
+        replicas: by layer, how many chains of tiles take its results in turn.
+
+    Raises:
+        UserError: a layer cannot be run so, the network does not fit the chip, a constant does not
+            fit binary16, no routes are found, or a buffer is too small.
+    """
+    plan = NetworkPlan(network.graph, chip, replicas or {})
+    if plan.tiles > chip.tiles:
+        raise UserError(
+            f"network {network.name} takes {plan.tiles} tiles of {chip.array.rows}x"
+            f"{chip.array.columns}: chip {chip.name} allows {chip.tiles}"
+        )
+    contents = _contents(plan, network.weights, read_mode, largest_code)
+    chains = [chain for layer in plan.layers.values() for chain in layer.chains()]
+    refusal: UserError | None = None
+    for tiles in placements(chains, chip):
+        try:
+            program = _Mapping(plan, tiles, chip).program(contents, read_mode)
+        except Crowded as error:
+            refusal = refusal or error
+            continue
+        cnn_flow.check(program, chip)
+        return program
+    raise UserError(
+        f"network {network.name} on chip {chip.name}: no placement that was tried has routes: in "
+        f"the first, {refusal}"
+    )
+
+
+def _contents(
+    plan: NetworkPlan, weights: Mapping[str, Weights], read_mode: ReadMode, largest_code: int
+) -> dict[Block, Content]:
+    """What every block's tile is told, wherever it is."""
+    scales = plan.graph.scales
+    found = {}
+    for planned in plan.layers.values():
+        layer = planned.layer
+        parameters = weights[layer.name]
+        matrix = Matrix(
+            layer.name, parameters.weight, parameters.bias, min(layer.gmax, largest_code),
+            scales[planned.source], layer.output_scale,
+        )  # fmt: skip
+        for chain in planned.chains():
+            for block in chain:
+                found[block] = _content(plan, planned, block, matrix, read_mode)
+    return found
+
+
+def _content(
+    plan: NetworkPlan, planned: LayerPlan, block: Block, matrix: Matrix, read_mode: ReadMode
+) -> Content:
+    layer = planned.layer
+    place = Place(
+        np.array(planned.columns[block.columns]), [planned.rows[block.rows]],
+        block.rows == 0, block.rows == len(planned.rows) - 1,
+    )  # fmt: skip
+    residuals = plan.residuals(block)
+    rx_scale = formats.FP16_ONE
+    if residuals:
+        ratio = np.array(plan.graph.scales[layer.residual] / layer.output_scale)
+        rx_scale = int(quantise.binary16(ratio, f"layer {layer.name}: residual's scale"))
+    found = content(
+        matrix,
+        place,
+        plan.chip,
+        read_mode,
+        relu_2=layer.relu,
+        rx_enable=bool(residuals),
+        rx_scale=rx_scale,
+        parts=plan.parts(block),
+        window=plan.window(block),
+        pooling=plan.pooling(block),
+        rx_parts=max(1, len(residuals)),
+    )
+    check_feature_maps(found[0], plan.chip, f"network {plan.graph.name}: layer {layer.name}")
+    return found
+
+
+class _Mapping:
+    """A placement with its streams."""
+
+    def __init__(self, plan: NetworkPlan, tiles: Mapping[Block, int], chip: Chip) -> None:
+        self._plan, self._tiles, self._chip = plan, tiles, chip
+        # What every stream goes to: by its source, tiles with their sink and what they keep.
+        self._feeds: dict[Block | None, list[tuple[int, str, Feed]]] = defaultdict(list)
+        for block, tile in tiles.items():
+            for feed in plan.feeds(block):
+                self._feeds[feed.block].append((tile, fabric.INPUT, feed))
+            for feed in plan.residuals(block):
+                self._feeds[feed.block].append((tile, fabric.RX, feed))
+        self._chain_sums()
+
+    def _chain_sums(self) -> None:
+        """Partial sums from tile to tile."""
+        for layer in self._plan.layers.values():
+            for chain in layer.chains():
+                for block, after in pairwise(chain):
+                    width = len(layer.columns[block.columns]) * self._chip.link.value_bytes
+                    feed = Feed(block, 0, 0, width)
+                    self._feeds[block].append((self._tiles[after], fabric.RX, feed))
+
+    def _port(self, side: str, tile: int) -> int:
+        """The host's stream nearest to a tile, in tiles of the grid."""
+        edges = fabric.host_tiles(self._chip, side)
+        return min(
+            range(len(edges)), key=lambda port: (sum(distance(self._chip, edges[port], tile)), port)
+        )
+
+    def program(self, contents: Mapping[Block, Content], read_mode: ReadMode) -> Program:
+        """The program of this placement.
+
+        Raises:
+            Crowded: its routes must share links.
+            UserError: there are more streams than there are numbers.
+        """
+        plan, chip = self._plan, self._chip
+        last = plan.last
+        outputs, length = [], last.layer.outputs
+        exits = fabric.host_tiles(chip, "outputs")
+        free = list(range(len(exits)))
+        if len(last.columns) > len(exits):
+            raise UserError(
+                f"network {plan.graph.name}: layer {last.layer.name}: its {length} outputs take "
+                f"{len(last.columns)} tiles side by side: allowed for the last layer are as many "
+                f"as chip {chip.name} has host outputs, {len(exits)}"
+            )
+        if last.replicas > 1:
+            raise UserError(
+                f"network {plan.graph.name}: layer {last.layer.name}: {last.replicas} replicas: "
+                "allowed for the last layer is 1"
+            )
+        for block, columns in plan.senders(last.layer.name)[0]:
+            tile = self._tiles[block]
+            port = min(free, key=lambda p: sum(distance(chip, exits[p], tile)))
+            free.remove(port)
+            self._feeds[block].append((exits[port], fabric.HOST, Feed(block, 0, 0, len(columns))))
+            outputs.append((block, port, columns))
+        first = min(tile for tile, _, _ in self._feeds[None])
+        entrance = self._port("inputs", first)
+        sources = list(self._feeds)
+        demands = [
+            Demand(
+                fabric.host_tiles(chip, "inputs")[entrance] if source is None
+                else self._tiles[source],
+                tuple((tile, sink) for tile, sink, _ in self._feeds[source]),
+            )
+            for source in sources
+        ]  # fmt: skip
+        streams = RoutedStreams(chip)
+        numbers = {source: streams.router.stream() for source in sources}
+        for source, tree in zip(sources, streams.router.apart(demands), strict=True):
+            kept = {
+                tile: Kept(feed.start, feed.length, feed.part)
+                for tile, sink, feed in self._feeds[source]
+                if sink != fabric.HOST
+            }
+            streams.add(numbers[source], tree, kept=kept)
+        height, width, channels = plan.layers[plan.graph.nodes[0].name].geometry.input
+        down, across, _ = last.geometry.pooled
+        programs = tile_programs(
+            {self._tiles[block]: content for block, content in contents.items()},
+            streams.routes,
+            {self._tiles[block]: numbers[block] for block in contents},
+            {tile: block for block, tile in self._tiles.items()},
+        )
+        return Program(
+            chip=chip.name,
+            chip_digest=chip_digest(chip),
+            network=plan.graph.name,
+            read_mode=read_mode,
+            tiles=programs,
+            inputs=(HostStream(entrance, numbers[None], 0, channels),),
+            outputs=tuple(
+                HostStream(port, numbers[block], columns.start, len(columns))
+                for block, port, columns in outputs
+            ),
+            input_length=channels,
+            output_length=length,
+            input_pixels=height * width,
+            output_pixels=down * across,
+        )

@@ -1,0 +1,93 @@
+// The PCM state of a tile as a memory, and the file that it comes from.
+//
+// The file is `state_<index>.hex` in the folder that the plusarg `+pcm_state=<folder>` names, laid
+// out as caduceus/spec/pcm_state.py says. With `+pcm_final=<folder>` what the memory holds when the
+// simulation ends, programmed devices included, is written to `<folder>/state_<tile>.hex`, from
+// where it may be loaded again. Before the first load every device's code is 0.
+//
+// Behavioural, for simulation. Use: call `load`, or `write` word by word, then look at `image`.
+
+module pcm_memory #(
+    parameter [31:0] ROWS = pcm_tables::ROWS,
+    parameter [31:0] COLUMNS = pcm_tables::COLUMNS
+);
+    localparam int CELLS_AT = pcm_tables::MEMORY_HEADER_WORDS;
+    localparam int COLUMNS_AT = CELLS_AT + ROWS * COLUMNS;
+    localparam int MEMORY_WORDS = COLUMNS_AT + COLUMNS * pcm_tables::MEMORY_COLUMN_WORDS;
+    // A word is eight digits and the end of its line.
+    localparam int MEMORY_BYTES = MEMORY_WORDS * 9;
+
+    reg [31:0] image [0:MEMORY_WORDS-1];
+
+    initial begin
+        /* verilator unroll_disable */
+        for (int word = CELLS_AT; word < COLUMNS_AT; word++) image[word] = 0;
+    end
+
+    // What is wrong with the state file, in words; empty if nothing is.
+    function automatic string fault(input string path);
+        int file, length, position;
+        reg [31:0] magic, sizes;
+        magic = 0;
+        sizes = 0;
+        fault = "";
+        file = $fopen(path, "r");
+        if (file == 0) fault = "cannot read the PCM state";
+        else begin
+            position = $fscanf(file, "%h %h", magic, sizes);
+            position = $fseek(file, 0, 2);
+            length = $ftell(file);
+            $fclose(file);
+            if (position != 0 || magic != pcm_tables::MEMORY_MAGIC) fault = "not a PCM state";
+            else if (sizes != {16'(ROWS), 16'(COLUMNS)})
+                fault = $sformatf("the PCM state is of a %0dx%0d array: allowed is %0dx%0d",
+                                  sizes[31:16], sizes[15:0], ROWS, COLUMNS);
+            else if (length != MEMORY_BYTES)
+                fault = $sformatf("the PCM state is %0d bytes long: allowed is %0d",
+                                  length, MEMORY_BYTES);
+        end
+    endfunction
+
+    task automatic load(input [15:0] index);
+        string folder, path, problem;
+        if ($value$plusargs("pcm_state=%s", folder) == 0) begin
+            $fatal(1, "+pcm_state: no such plusarg: it names the folder of the PCM states");
+        end else begin
+            path = $sformatf("%s/state_%0d.hex", folder, index);
+            problem = fault(path);
+            if (problem != "") $fatal(1, "%s: %s", path, problem);
+            else begin
+                // Some simulators only complain about a bad digit, and stop reading there.
+                image[MEMORY_WORDS-1] = 32'hxxxxxxxx;
+                $readmemh(path, image);
+                if (^image[MEMORY_WORDS-1] === 1'bx)
+                    $fatal(1, "%s: the PCM state is not hexadecimal throughout", path);
+            end
+        end
+    endtask
+
+    // The next word from the host; those that are too much are dropped.
+    int at = MEMORY_WORDS;
+
+    task automatic write(input first, input [31:0] word);
+        if (first) at = 0;
+        if (at < MEMORY_WORDS) begin
+            image[at] = word;
+            at = at + 1;
+        end
+    endtask
+
+    final begin
+        string folder, path;
+        int file;
+        if ($value$plusargs("pcm_final=%s", folder) != 0) begin
+            path = $sformatf("%s/state_%0d.hex", folder, image[4]);
+            file = $fopen(path, "w");
+            if (file == 0) $display("%s: cannot write the PCM state", path);
+            else begin
+                for (int word = 0; word < MEMORY_WORDS; word++) $fdisplay(file, "%08h", image[word]);
+                $fclose(file);
+            end
+        end
+    end
+endmodule

@@ -1,0 +1,269 @@
+"""Image networks on a chip: placement, routes that share no link, buffers that suffice."""
+
+import re
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from cnn_networks import conv, with_ones
+
+from caduceus.compiler import cnn_flow
+from caduceus.compiler.cnn_place import placements
+from caduceus.compiler.cnn_plan import NetworkPlan
+from caduceus.compiler.lower import Way, way
+from caduceus.compiler.network import compile_network
+from caduceus.compiler.replicas import best_replicas, clocks
+from caduceus.compiler.route import Crowded, Demand, Router
+from caduceus.spec import chip, fabric, formats
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.fabric import INPUT, RX
+from caduceus.spec.feature_map import Window
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Pool
+from caduceus.spec.network import Network
+from caduceus.spec.program_codes import computing
+from caduceus.spec.streams import trace
+from tb.random_networks import random_convolutions
+
+HERMES, TINY = Chip.find("hermes"), Chip.find("tiny")
+
+
+@pytest.fixture(scope="module")
+def resnet9():
+    return Network.find("resnet9")
+
+
+def test_resnet9_takes_the_published_tiles(resnet9) -> None:
+    plan = NetworkPlan(resnet9.graph, HERMES, {})
+    assert {name: layer.tiles for name, layer in plan.layers.items()} == {
+        "conv0": 1, "conv1": 2, "conv2": 4, "conv3": 4, "conv4": 4, "conv5": 8, "conv6": 8,
+        "conv7": 8, "dense": 1,
+    }  # fmt: skip
+    assert plan.tiles == 40
+    assert [len(rows) for rows in plan.layers["conv5"].rows] == [252] * 8
+    weights = sum(layer.geometry.rows * layer.layer.outputs for layer in plan.layers.values())
+    # Published for three channels of input; ours has one.
+    assert weights == 1_866_536 - 9 * 2 * 56
+
+
+@pytest.mark.parametrize(
+    ("description", "name", "replicas"),
+    [
+        (HERMES, "resnet9", {}),
+        (HERMES, "resnet9", {"conv0": 2, "conv1": 2}),
+        (Chip.find("hermes_wide"), "resnet9", {}),
+        (HERMES, "resnet20", {}),
+        (HERMES, "resnet8", {}),
+        (TINY, "resnet_tiny", {}),
+    ],
+)
+def test_no_two_streams_share_a_link(description, name: str, replicas: dict) -> None:
+    program = compile_network(Network.find(name), description, ReadMode.FOUR_PHASE, replicas)
+    taken = set()
+    for stream in trace(program, description).streams:
+        for hop in stream.hops:
+            for sink in set(hop.sinks) - {INPUT, RX}:
+                assert (hop.tile, sink) not in taken
+                taken.add((hop.tile, sink))
+    assert len({tile.tile for tile in computing(program)}) == len(computing(program))
+    needed = cnn_flow.needs(program, description)
+    assert all(0 < need.bytes <= need.limit for need in needed)
+
+
+def test_residuals_wait_for_two_rows_of_two_layers(resnet9) -> None:
+    """Between conv1's pixel and its use are two 3x3 convolutions: 2 x (16 + 1) pixels, less two
+    that are not there yet when the first of them is wanted.
+    """
+    program = compile_network(resnet9, HERMES, ReadMode.ONE_PHASE)
+    (first,) = (
+        tile for tile in computing(program)
+        if tile.block.layer == "conv3" and tile.block.rows == 0
+    )  # fmt: skip
+    # With as much room as possible elsewhere, the head of conv3 needs most of its RX buffer.
+    room = {
+        (tile.tile, sink): 10_000
+        for tile in computing(program) for sink in (INPUT, RX)
+        if (tile.tile, sink) != (first.tile, RX)
+    }  # fmt: skip
+
+    def stops(packets: int) -> bool:
+        flow = cnn_flow._Flow(program, HERMES, room | {(first.tile, RX): packets})
+        return bool(flow.blocked())
+
+    least = next(count for count in range(12, 60) if not stops(count))
+    assert 16 <= least <= 2 * (16 + 1)
+    assert all(not stops(count) for count in (least + 1, least + 7))
+
+
+def test_what_is_needed_suffices_and_less_does_not() -> None:
+    random = np.random.default_rng(4)
+    small = HERMES.model_copy(update={"array": chip.Array(rows=32, columns=16)})
+    small = small.model_copy(update={"gdpu": chip.Gdpu(slices=8, units=4)})
+    found = refused = 0
+    while found < 6:
+        made = random_convolutions(random)
+        if way(made.graph) is not Way.MAPS:
+            continue
+        try:
+            program = compile_network(made, small, ReadMode.ONE_PHASE)
+        except UserError:
+            continue
+        found += 1
+        sizes = cnn_flow._sizes(program, small)
+        room = {
+            (need.tile, need.sink): need.bytes // sizes[need.tile, need.sink]
+            for need in cnn_flow.needs(program, small)
+        }
+        assert not cnn_flow._Flow(program, small, room).blocked()
+        least = cnn_flow._least(program)
+        for place, count in room.items():
+            assert count >= least[place]
+            if count > least[place]:
+                # More was asked for only because the program stops without some of it.
+                assert cnn_flow._Flow(program, small, least).blocked()
+                refused += 1
+    assert refused
+
+
+def test_a_buffer_that_is_too_small_is_refused_with_the_bytes_it_lacks(resnet9) -> None:
+    buffers = HERMES.buffers.model_copy(update={"rx": 1120, "activation": 4096})
+    tight = HERMES.model_copy(update={"buffers": buffers})
+    with pytest.raises(cnn_flow.TooSmall, match=r"RX buffer of tile \d+ \(conv3\) by \d+ bytes"):
+        compile_network(resnet9, tight, ReadMode.ONE_PHASE)
+
+
+def test_an_rx_packet_takes_whole_beats() -> None:
+    """On links of 16 bytes 17 values take the room of 32."""
+    small = Chip.find("hermes_wide")
+
+    layers = [
+        conv(name, 17, kernel=3, padding=1, residual=residual)
+        for name, residual in (("a", None), ("b", None), ("c", "a"))
+    ]
+    made = with_ones((8, 150, 2), layers)
+    # Two rows and a pixel of b, two and a pixel of c, less one: what waits is 17 bytes each.
+    with pytest.raises(cnn_flow.TooSmall) as refusal:
+        compile_network(made, small, ReadMode.FOUR_PHASE)
+    lacking = int(re.search(r"RX buffer of tile \d+ \(c\) by (\d+) bytes", str(refusal.value))[1])
+    packets, rest = divmod(small.buffers.rx + lacking, 32)
+    assert not rest and 2 * 150 <= packets <= 2 * 152
+    buffers = small.buffers.model_copy(update={"rx": 32 * packets})
+    enough = small.model_copy(update={"buffers": buffers})
+    assert compile_network(made, enough, ReadMode.FOUR_PHASE)
+
+
+def test_streams_that_share_a_link_are_refused() -> None:
+    program = compile_network(Network.find("resnet_tiny"), TINY, ReadMode.ONE_PHASE)
+    _, pixels, *_, output = trace(program, TINY).streams
+    assert (pixels.hops[0].channels, output.producer) == (("tile 0 east_1",), 2)
+    # The output goes around the grid the other way, and so along the first tile's pixels' link.
+    (known,) = (r for r in program.tiles[2].routes if r.stream == output.number)
+    detour = {2: "north_1", 0: "east_1", 1: "south_1"}
+    tiles = []
+    for tile in program.tiles:
+        routes = tile.routes
+        if tile.tile in detour:
+            others = (r for r in routes if r.stream != output.number)
+            routes = (*others, replace(known, sinks=(detour[tile.tile],)))
+        tiles.append(replace(tile, routes=routes))
+    match = (
+        f"streams {pixels.number} and {output.number} share tile 0 east_1: allowed where tiles "
+        "gather from feature maps is one stream a link"
+    )
+    with pytest.raises(UserError, match=match):
+        cnn_flow.check(replace(program, tiles=tuple(tiles)), TINY)
+
+
+def test_routes_give_way_to_each_other() -> None:
+    """Two streams whose shortest ways share a link, and three that cannot leave by two links."""
+    demands = [Demand(0, ((1, INPUT),)), Demand(0, ((3, INPUT),))]
+    trees = Router(TINY).apart(demands)
+    links = [{(tile, s) for tile, sinks in tree.items() for s in sinks - {INPUT}} for tree in trees]
+    assert not links[0] & links[1]
+    with pytest.raises(Crowded, match="allowed is one stream a link"):
+        Router(TINY).apart([*demands, Demand(0, ((2, INPUT),))])
+
+
+def test_multicasts_are_trees() -> None:
+    random = np.random.default_rng(8)
+    for _ in range(20):
+        ends = random.choice(64, 9, replace=False)
+        source, others = int(ends[0]), tuple((int(tile), INPUT) for tile in ends[1:])
+        (tree,) = Router(HERMES).apart([Demand(source, others)])
+        directions = {direction.name: direction for direction in fabric.directions(HERMES)}
+        entered = [
+            fabric.neighbour(HERMES, tile, directions[sink])
+            for tile, sinks in tree.items() for sink in sinks if sink in directions
+        ]  # fmt: skip
+        assert len(entered) == len(set(entered)) and source not in entered
+        assert set(entered) | {source} == set(tree)
+        assert {tile for tile, sinks in tree.items() if INPUT in sinks} == set(ends[1:].tolist())
+
+
+def test_placements_differ_and_use_every_tile_once(resnet9) -> None:
+    plan = NetworkPlan(resnet9.graph, HERMES, {})
+    chains = [chain for layer in plan.layers.values() for chain in layer.chains()]
+    seen = set()
+    for tiles in placements(chains, HERMES):
+        assert len(set(tiles.values())) == 40
+        seen.add(tuple(tiles.values()))
+    assert len(seen) >= 8
+
+
+def test_windows_cover_a_matrix_wherever_it_is_cut() -> None:
+    for kernel, channels, cut in product((1, 2, 3), (1, 5), (1, 3, 7)):
+        rows = kernel * kernel * channels
+        together = []
+        for start in range(0, rows, cut):
+            position, channel = divmod(start, channels)
+            window = Window(9, 9, channels, kernel, 1, 0, position, channel, 1, 1, 1)
+            for each in window.segments(min(cut, rows - start)):
+                together += [
+                    (each.y * kernel + each.x) * channels + c
+                    for c in range(each.channel, each.channel + each.length)
+                ]
+        assert together == list(range(rows))
+
+
+@pytest.mark.parametrize("mode", list(ReadMode))
+def test_replicas_make_the_slowest_layers_faster(resnet9, mode: ReadMode) -> None:
+    found = best_replicas(resnet9, HERMES, mode, formats.CELL_MAX)
+    assert found.get("conv1", 1) > 1
+    before, after = (
+        max(clocks(layer, HERMES, mode) for layer in plan.layers.values())
+        for plan in (NetworkPlan(resnet9.graph, HERMES, replicas) for replicas in ({}, found))
+    )
+    assert after < 0.6 * before
+
+
+@pytest.mark.parametrize(
+    ("replicas", "sentence"),
+    [
+        ({"nobody": 2}, "none of that name: allowed are conv0, conv1"),
+        ({"conv3": 2}, "replicas with a residual: allowed are layers without"),
+        ({"conv1": 3}, "layer conv1: 3 replicas: allowed are such that 32 columns"),
+        ({"dense": 2}, "layer dense: 2 replicas: allowed are such that 1 columns"),
+        ({"conv0": 16, "conv1": 16}, "takes 85 tiles of 256x256: chip hermes allows 64"),
+    ],
+)
+def test_replicas_that_cannot_be(resnet9, replicas: dict, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        compile_network(resnet9, HERMES, ReadMode.ONE_PHASE, replicas)
+
+
+def _changed(resnet9, name: str, **values):
+    nodes = tuple(
+        node.model_copy(update=values) if node.name == name else node
+        for node in resnet9.graph.nodes
+    )
+    return replace(resnet9, graph=resnet9.graph.model_copy(update={"nodes": nodes}))
+
+
+def test_what_tiles_cannot_do_is_refused(resnet9) -> None:
+    odd = Pool(kind="max", size=3, stride=2)
+    with pytest.raises(UserError, match=r"conv7: pool\.stride = 2: allowed on a whole chip is"):
+        compile_network(_changed(resnet9, "conv7", pool=odd), HERMES, ReadMode.ONE_PHASE)
+    with pytest.raises(UserError, match="layer conv3: nobody takes its output"):
+        compile_network(_changed(resnet9, "conv4", input="conv2"), HERMES, ReadMode.ONE_PHASE)

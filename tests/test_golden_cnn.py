@@ -1,0 +1,258 @@
+"""Golden images: whole networks, every layer's map, equal to a reference that knows no tiles."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from chip_programs import TINY, change_config, partial_sums
+from cnn_reference import (
+    BINARY16,
+    ROOMY,
+    conv,
+    dense,
+    network,
+    pooling,
+    random_images,
+    random_weights,
+    reference,
+)
+from golden_reference import random_state
+from recurrent_networks import TALL, random_network
+
+from caduceus.compiler.network import compile_network
+from caduceus.golden import machine
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.feature_maps import layers
+from caduceus.golden.reference import gather
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.feature_map import Pooling
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.gdpu import LstmState
+from caduceus.spec.graph import Graph
+from caduceus.spec.network import Network
+from caduceus.spec.program import Program
+from caduceus.spec.program_codes import computing, device_codes
+
+RESIDUAL = network(
+    8, 8, 2,
+    conv("conv0", 6, pool=pooling("max", 2)),
+    conv("conv1", 6, residual="conv0", output_scale=0.03),
+    conv("conv2", 20, stride=2),
+    dense("dense", 5),
+)  # fmt: skip
+"""18, 54, 54 and 80 rows; the third layer has two column blocks."""
+AVERAGE = network(
+    9, 8, 3,
+    conv("conv0", 5, kernel=5, padding=2, pool=pooling("average", 2)),
+    conv("conv1", 5, kernel=1, padding=0, relu=False),
+    conv("conv2", 5, input="conv0", residual="conv1", relu=False, pool=pooling("average", 4)),
+)  # fmt: skip
+"""A row that is left over by the pooling, a 1x1 kernel, two ways from a layer, negative results."""
+WIDE = network(
+    6, 6, 2,
+    conv("conv0", 20, pool=pooling("max", 2)),
+    conv("conv1", 3, kernel=2, padding=0, relu=False),
+)  # fmt: skip
+"""Pixels in two packets; outputs of several pixels."""
+CASES: dict[str, tuple[Graph, Chip, dict[str, int]]] = {
+    "residual": (RESIDUAL, ROOMY, {}),
+    "residual of replicas": (RESIDUAL, ROOMY, {"conv0": 2, "conv2": 2}),
+    "residual, binary16 sums": (RESIDUAL, BINARY16, {}),
+    "average": (AVERAGE, ROOMY, {}),
+    "average, binary16 sums": (AVERAGE, BINARY16, {}),
+    "average, replicas": (AVERAGE, ROOMY, {"conv0": 2}),
+    "pixels in packets": (WIDE, ROOMY, {}),
+    "pixels in packets of replicas": (WIDE, ROOMY, {"conv0": 3}),
+    "one tile a layer": (RESIDUAL, Chip.find("hermes"), {"conv0": 4}),
+}
+
+
+def _compiled(case: str, mode: ReadMode) -> tuple[Program, Chip]:
+    described, chip, replicas = CASES[case]
+    made = Network(described, random_weights(described))
+    return compile_network(made, chip, mode, replicas), chip
+
+
+def _ideal(program: Program, chip: Chip) -> pcm_state.PcmState:
+    return pcm_state.ideal(chip, device_codes(program, chip))
+
+
+def _captured(program, chip, state, x, **options) -> tuple[np.ndarray, dict]:
+    """Outputs, and every tile's trace."""
+    found = machine.run(program, chip, state, x, capture=True, **options)
+    return found.outputs, found.tiles
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+@pytest.mark.parametrize("case", CASES)
+def test_every_layer_is_as_the_reference_has_it(case: str, mode: ReadMode) -> None:
+    described, chip, _ = CASES[case]
+    program, _ = _compiled(case, mode)
+    x = random_images(described, 5)
+    final, traces = _captured(program, chip, _ideal(program, chip), x)
+    expected = reference(described, random_weights(described), chip, mode, x)
+
+    made = layers(program, traces, pooled=False)
+    left = layers(program, traces)
+    assert set(made) == set(left) == set(expected)
+    for name, maps in expected.items():
+        for got, wanted in ((made[name], maps.results), (left[name], maps.pooled)):
+            assert got.dtype == np.int8
+            np.testing.assert_array_equal(got, wanted.reshape(len(x), -1, wanted.shape[-1]), name)
+    last = expected[described.nodes[-1].name].pooled
+    assert (final.dtype, final.shape[0]) == (np.int8, len(x))
+    np.testing.assert_array_equal(final, last.reshape(final.shape))
+    # It means something: results of every layer use their range.
+    for name, maps in expected.items():
+        assert len(np.unique(maps.results)) > 10, name
+        assert 30 < np.abs(maps.results).max() > 2 * np.abs(maps.results).mean(), name
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+@pytest.mark.parametrize("case", ["residual of replicas", "average, binary16 sums"])
+def test_batches_may_be_split_at_will(
+    case: str, mode: ReadMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read noise included: a tile's read index counts its vectors from the first image on."""
+    program, chip = _compiled(case, mode)
+    state = random_state(chip, seed=3, tiles=len(computing(program)))
+    x = random_images(CASES[case][0], 7)
+    whole, traces = _captured(program, chip, state, x, first=9)
+    monkeypatch.setattr(machine, "IMAGES_PER_BLOCK", 2)
+    done: list[int] = []
+    blocks, pieces = _captured(program, chip, state, x, first=9, progress=done.append)
+    np.testing.assert_array_equal(blocks, whole)
+    assert done == [2, 2, 2, 1]
+    for tile, trace in traces.items():
+        np.testing.assert_array_equal(pieces[tile].results, trace.results)
+        np.testing.assert_array_equal(pieces[tile].sent, trace.sent)
+    again = machine.Machine(program, chip, state)
+    for start, end in ((4, 7), (0, 3), (3, 4)):  # in any order
+        part = again.run(x[start:end], first=9 + start).outputs
+        np.testing.assert_array_equal(part, whole[start:end])
+    assert (machine.run(program, chip, state, x, first=10).outputs != whole).any()
+
+
+@pytest.mark.parametrize("replicas", [{}, {"conv0": 2}])
+def test_a_vector_s_read_index_is_its_place_in_all_images(replicas: dict[str, int]) -> None:
+    """Equal images read in turn differ by noise alone, as a tile of their own has it."""
+    described = network(4, 4, 1, conv("conv0", 6), conv("conv1", 2))
+    made = Network(described, random_weights(described))
+    program = compile_network(made, ROOMY, ReadMode.ONE_PHASE, replicas)
+    state = random_state(ROOMY, seed=5, tiles=len(computing(program)))
+    x = np.repeat(random_images(described, 1), 3, axis=0)
+    _, traces = _captured(program, ROOMY, state, x, first=20)
+    for number, tile in enumerate(computing(program)):
+        if tile.block.layer != "conv0":
+            continue
+        window = tile.config.window
+        vectors = gather.vectors(window, 9, x.reshape(3, 4, 4, 1))
+        unit = Tile(ROOMY, state, number)
+        expected = unit.run(tile.config, vectors, None, 20 * window.results)
+        got = traces[tile.tile].results
+        np.testing.assert_array_equal(got.reshape(expected.shape), expected)
+        assert (got[0] != got[1]).any()
+
+
+def test_no_images() -> None:
+    program, chip = _compiled("residual", ReadMode.ONE_PHASE)
+    x = random_images(RESIDUAL, 1)[:0]
+    final, traces = _captured(program, chip, _ideal(program, chip), x)
+    assert final.shape == (0, 1, 5)
+    assert layers(program, traces)["conv2"].shape == (0, 4, 20)
+
+
+def test_tiles_without_windows_take_a_vector_an_image() -> None:
+    program, state = partial_sums(ReadMode.FOUR_PHASE), random_state(TINY, seed=3, tiles=3)
+    x = np.random.default_rng(4).integers(-60, 61, (9, program.input_length)).astype(np.int8)
+    got = machine.run(program, TINY, state, x[:, np.newaxis], first=3).outputs
+    expected = machine.run(program, TINY, state, x, first=3).outputs
+    np.testing.assert_array_equal(got, expected)
+
+
+def _refused(sentence: str, call: Callable[[], object]) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
+        call()
+
+
+def test_what_does_not_fit_is_told() -> None:
+    program, chip = _compiled("residual", ReadMode.ONE_PHASE)
+    state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
+    _refused(
+        "PCM state has 20 tiles: the program allows 19",
+        lambda: machine.run(program, chip, random_state(chip, 1, tiles=20), x),
+    )
+    for bad, told in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
+        _refused(
+            f"inputs: {told}: allowed is int8 [n, 64, 2]",
+            lambda bad=bad: machine.run(program, chip, state, bad),
+        )
+    _refused(
+        "inputs: int8 [64, 2]: allowed is int8 [n, 64, 2]",
+        lambda: machine.run(program, chip, state, x[0]),
+    )
+    lstm = compile_network(random_network(6, 3, 0), TALL, ReadMode.ONE_PHASE)
+    _refused(
+        "program: has GDPU slices, and tiles that gather from feature maps: allowed is one of them",
+        lambda: machine.Machine(replace(program, slices=lstm.slices), chip, state),
+    )
+    nothing = LstmState(np.zeros((2, 0), np.int8), np.zeros((2, 0), np.uint16))
+    _refused(
+        "initial state: given: allowed for a program with GDPU slices only",
+        lambda: machine.run(program, chip, state, x, initial=nothing),
+    )
+
+
+def _tile_of(program: Program, layer: str, rows: int = 0) -> int:
+    return next(
+        tile.tile
+        for tile in computing(program)
+        if (tile.block.layer, tile.block.rows) == (layer, rows)
+    )
+
+
+def test_maps_of_another_size_than_told() -> None:
+    program, chip = _compiled("residual", ReadMode.ONE_PHASE)
+    state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
+    tiles = {tile.tile: tile for tile in computing(program)}
+
+    first = _tile_of(program, "conv0")
+    larger = replace(tiles[first].config.window, height=9)
+    _refused(
+        f"tile {first}: 'input': 64 packets come for an input: allowed are 72",
+        lambda: machine.run(change_config(program, first, window=larger), chip, state, x),
+    )
+    second = _tile_of(program, "conv0", 1)
+    smaller = replace(tiles[second].config.window, groups=4, period=2)
+    half = change_config(program, second, window=smaller, pooling=Pooling("max", 2, 8, 4))
+    _refused(
+        f"tile {second}: 'rx': 64 packets come for an input: allowed are 32",
+        lambda: machine.run(half, chip, state, x),
+    )
+    _refused(
+        f"outputs: stream {program.outputs[0].stream}: 1 packets come for an input: allowed are 2",
+        lambda: machine.run(replace(program, output_pixels=2, output=None), chip, state, x),
+    )
+
+
+def test_replicas_that_do_not_send_as_many() -> None:
+    """Half of the columns of one of them, at 4 of its 8 pixels that are left by pooling."""
+    program, chip = _compiled("residual of replicas", ReadMode.ONE_PHASE)
+    state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
+    changed = program
+    for tile in computing(program):
+        if (tile.block.layer, tile.block.replica) == ("conv0", 1):
+            config = tile.config
+            fewer = {"window": replace(config.window, groups=config.window.groups // 2)}
+            if config.pooling:
+                fewer["pooling"] = replace(config.pooling, width=config.pooling.width // 2)
+            changed = change_config(changed, tile.tile, **fewer)
+    with pytest.raises(UserError) as refusal:
+        machine.run(changed, chip, state, x)
+    # Which of the tiles is computed first is not said.
+    sentence = r"tile \d+: '(input|rx)': 4 packets come for an input: allowed are 8"
+    assert re.fullmatch(sentence, str(refusal.value))
