@@ -116,7 +116,7 @@ class Machine:
         check(program, chip)
         if program.slices and gathers(program):
             raise UserError(
-                "program: has GDPU slices, and tiles that gather from feature maps: allowed is one "
+                "program: has GDPU slices, and tiles that gather from feature maps: expected one "
                 "of them"
             )
         tiles = computing(program)
@@ -196,8 +196,7 @@ class Machine:
         fits = fits and (x.shape[1] > 0 if program.slices else x.shape[1] == wanted[1])
         if x.dtype != np.int8 or not fits:
             raise UserError(
-                f"inputs: {x.dtype} {list(x.shape)}: allowed is int8 "
-                f"[{', '.join(map(str, wanted))}]"
+                f"inputs: {x.dtype} {list(x.shape)}: expected int8 [{', '.join(map(str, wanted))}]"
             )
         return x
 
@@ -332,7 +331,7 @@ def _check_state(state: LstmState, shape: tuple[int, int]) -> None:
         given = getattr(state, key)
         if given.dtype != kind or given.shape != shape:
             raise UserError(
-                f"initial {key} state: {given.dtype} {list(given.shape)}: allowed is "
+                f"initial {key} state: {given.dtype} {list(given.shape)}: expected "
                 f"{np.dtype(kind)} {list(shape)}"
             )
 
@@ -387,4 +386,4 @@ def _in_turn(parts: Sequence[_Packets], tile: TileProgram, sink: str) -> _Packet
 
 
 def _wrong_count(packets: _Packets, wanted: int, where: str) -> UserError:
-    return UserError(f"{where}: {packets.shape[1]} packets come for an input: allowed are {wanted}")
+    return UserError(f"{where}: {packets.shape[1]} packets come for an input: expected {wanted}")

@@ -111,7 +111,7 @@ def _config(chip: Chip, tile: WrittenTile) -> TileConfig:
         parts.append(InputPart(word & 0xFFFF, word >> 16))
     number = tile.get("POOL", "kind")
     if number not in range(len(POOL_KINDS)):
-        raise UserError(f"POOL.kind = {number}: allowed is 0 to {len(POOL_KINDS) - 1}")
+        raise UserError(f"POOL.kind: got {number}, expected 0 to {len(POOL_KINDS) - 1}")
     kind = POOL_KINDS[number]
     pooling = kind and Pooling(
         kind, tile.get("POOL", "size"), tile.get("POOL_MAP", "height"),

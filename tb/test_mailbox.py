@@ -178,7 +178,7 @@ def check_delays(bed: Testbed, periods: dict[str, int]) -> None:
         wrong = np.flatnonzero((delays <= SEEN_AFTER * period) | (delays > SEEN_WITHIN * period))
         assert not len(wrong), (
             f"token {wrong[0]}: from {done} to {seen} {delays[wrong[0]] / period:.2f} clocks: "
-            f"allowed is more than {SEEN_AFTER}, up to {SEEN_WITHIN}"
+            f"expected more than {SEEN_AFTER}, up to {SEEN_WITHIN}"
         )
 
 

@@ -189,7 +189,7 @@ async def locked_while_programming(dut: object) -> None:
 
 @cocotb.test(skip=benches.current().get("chip") == "hermes")
 async def what_there_is_not(dut: object) -> None:
-    """Diagonals, devices and targets out of range are refused; the last ones allowed are not."""
+    """Diagonals, devices and targets out of range are refused; the last ones expected not."""
     bed = await Testbed.start(dut)
     port, lines = bed.bench.host.port, pcm_write.lines(bed.chip)
     last = pcm_write.diagonals(bed.chip) - 1

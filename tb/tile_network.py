@@ -237,12 +237,12 @@ def _check(
     if program.chip != chip.name:
         raise UserError(f"program is for chip '{program.chip}': chip '{chip.name}' was given")
     if len(states) != len(program.layers):
-        raise UserError(f"{len(states)} PCM states: allowed is one a layer ({len(program.layers)})")
+        raise UserError(f"{len(states)} PCM states: expected one a layer ({len(program.layers)})")
     wanted: Input = program.network.input
     shape = (wanted.height, wanted.width, wanted.channels)
     fits = images.shape[1:] == shape or (wanted.channels == 1 and images.shape[1:] == shape[:2])
     if images.dtype != np.uint8 or not fits:
         raise UserError(
-            f"images: {images.dtype} {list(images.shape)}: allowed is uint8 "
+            f"images: {images.dtype} {list(images.shape)}: expected uint8 "
             f"[n, {shape[0]}, {shape[1]}, {shape[2]}]"
         )

@@ -31,10 +31,10 @@ def test_the_error_shrinks_and_nothing_differs(tmp_path: Path) -> None:
         (("--chip", "nope"), "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s"),
         (("--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (("--noise", 50), "Invalid value for '--noise': 50.0 is not in the range 0<=x<=40."),
-        (("--noise", "nan"), "Invalid value for '--noise': nan: allowed is 0 to 40."),
-        (("--gain-spread", "nan"), "Invalid value for '--gain-spread': nan: allowed is 0 to 0.3."),
+        (("--noise", "nan"), "Invalid value for '--noise': nan: expected 0 to 40."),
+        (("--gain-spread", "nan"), "Invalid value for '--gain-spread': nan: expected 0 to 0.3."),
         (("--offset", "inf"), "Invalid value for '--offset': inf is not in the range 0<=x<=40."),
-        (("--output", "tests"), "tests: is a folder: allowed is a file"),
+        (("--output", "tests"), "tests: is a folder: expected a file"),
         (
             ("--chip", "tiny", "--output", "/dev/null/a/result.json"),
             "/dev/null/a/result.json: cannot write the result: Not a directory",
@@ -54,5 +54,5 @@ def test_converters_that_cannot_be_calibrated_are_told(tmp_path: Path) -> None:
     )
     assert run.returncode == 2
     assert run.stderr.startswith("caduceus: ") and run.stderr.count("\n") == 1
-    assert "column" in run.stderr and "allowed is 1 to" in run.stderr
+    assert "column" in run.stderr and "expected 1 to" in run.stderr
     assert not (tmp_path / "result.json").exists()

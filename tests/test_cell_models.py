@@ -110,13 +110,13 @@ def test_every_width_mode_and_reset_is_there(compared):
 
 
 REFUSED = [
-    (".REGMODE_A(\"OUTREG\")", "", "REGMODE: allowed is NOREG"),
-    (".DATA_WIDTH_A(20)", "", "DATA_WIDTH_A = 20: allowed is 1, 2, 4, 9, 18, 36"),
-    (".CSDECODE_B(\"0b001\")", "", "CSDECODE: allowed is 0b000"),
-    (".RESETMODE(\"ASYNC\")", "", "ASYNC_RESET_RELEASE: allowed is what RESETMODE is"),
-    (".WRITEMODE_A(\"OTHER\")", "", "WRITEMODE_A: allowed is NORMAL, WRITETHROUGH, READBEFORE"),
-    (".GSR(\"ENABLED\")", "", "GSR: allowed is DISABLED"),
-    ("", ".WEB(1'b1),", "a write through port B: allowed is port A"),
+    (".REGMODE_A(\"OUTREG\")", "", "REGMODE: expected NOREG"),
+    (".DATA_WIDTH_A(20)", "", "DATA_WIDTH_A: got 20, expected 1, 2, 4, 9, 18, 36"),
+    (".CSDECODE_B(\"0b001\")", "", "CSDECODE: expected 0b000"),
+    (".RESETMODE(\"ASYNC\")", "", "ASYNC_RESET_RELEASE: expected what RESETMODE is"),
+    (".WRITEMODE_A(\"OTHER\")", "", "WRITEMODE_A: expected NORMAL, WRITETHROUGH, READBEFORE"),
+    (".GSR(\"ENABLED\")", "", "GSR: expected DISABLED"),
+    ("", ".WEB(1'b1),", "a write through port B: expected port A"),
 ]  # fmt: skip
 
 

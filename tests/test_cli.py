@@ -89,7 +89,7 @@ def test_every_command_has_help(command):
         ),
         (("sim", "--chip", "none.yaml"), "none.yaml: cannot read the chip description"),
         (("sim", "--net", "fashion_small", "--images", "10001"), "images = 10001: "),
-        (("sim", "--chip", "tiny", "--output", "."), ".: is a folder: allowed is a file"),
+        (("sim", "--chip", "tiny", "--output", "."), ".: is a folder: expected a file"),
         (
             ("sim", "--chip", "tiny", "--output", "/dev/null"),
             "/dev/null: cannot write the result: ",
@@ -119,7 +119,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, command):
     (tmp_path / "mine").touch()
     run = here(command, "--output", tmp_path)
     assert run.returncode == 2
-    assert f"{tmp_path}: there is something else: allowed is a new or empty folder" in run.stderr
+    assert f"{tmp_path}: there is something else: expected a new or empty folder" in run.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -232,7 +232,7 @@ def test_accuracy_of_a_few_images() -> None:
     [
         (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16: chip tiny"),
         (("sim", "--net", "resnet9", "--images", "10001"), "images = 10001: "),
-        (("compile", "--net", "resnet9", "--replicas", "conv0"), "'conv0': allowed is auto, or"),
+        (("compile", "--net", "resnet9", "--replicas", "conv0"), "'conv0': expected auto, or"),
         (("compile", "--net", "resnet9", "--replicas", "conv9=2"), "none of that name: allowed"),
         (("compile", "--net", "resnet9", "--replicas", "conv3=2"), "with a residual: allowed"),
         (("compile", "--net", "resnet9", "--replicas", "conv0=3"), "layer conv0: 3 replicas"),
@@ -241,7 +241,7 @@ def test_accuracy_of_a_few_images() -> None:
         (("sim", "--net", "conv_2016x224", "--replicas", "auto"), "network conv_2016x224: allowed"),
         (("sim", "--replicas", "auto"), "replicas without a network: name one, of resnet9"),
         (("compile", "--net", "conv_2016x224", "--replicas", "auto"), "one that takes images"),
-        (("accuracy", "--net", "resnet8"), "takes random images: allowed is one with a data set"),
+        (("accuracy", "--net", "resnet8"), "takes random images: expected one with a data set"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:

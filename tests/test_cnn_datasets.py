@@ -73,7 +73,7 @@ def test_random_images_have_no_accuracy(tmp_path: Path, layers: tuple) -> None:
     # Nor are they made: so many would not fit the memory.
     run = here("accuracy", *what, "--images", 100_000_000)
     assert run.returncode == 2
-    assert "takes random images: allowed is one with a data set" in run.stderr
+    assert "takes random images: expected one with a data set" in run.stderr
     assert run.stderr.count("\n") == 1
     output = tmp_path / "result.json"
     run = caduceus("sim", *what, "--images", 1, "--output", output)
@@ -98,7 +98,7 @@ def test_cifar10_images_are_those_of_the_files(
     assert x.shape == (2, 34 * 40, 3) and x.dtype == np.int8
     # A pixel of 1.0 is 127 steps of 1 / 127; there are no ties.
     np.testing.assert_array_equal(x, np.rint(expected / 255 * 127).reshape(x.shape))
-    with pytest.raises(UserError, match=r"^images = 4: allowed is 1 to 3$"):
+    with pytest.raises(UserError, match=r"^images: got 4, expected 1 to 3$"):
         inputs(found, 4)
 
 

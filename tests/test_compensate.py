@@ -129,7 +129,7 @@ def test_only_the_scale_is_multiplied() -> None:
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
 def test_factors_that_are_none_are_refused(factor: float) -> None:
-    with pytest.raises(UserError, match=r"^drift factor = .*: allowed is a positive number"):
+    with pytest.raises(UserError, match=r"^drift factor: got .*, expected a positive number"):
         compensated(config(ReadMode.ONE_PHASE), factor)
 
 
@@ -141,7 +141,7 @@ def test_scales_beyond_binary16_are_refused() -> None:
 def test_a_dead_tile_is_refused() -> None:
     state = programmed(noise=0)
     dead = Tile(HERMES, replace(state, codes=np.zeros_like(state.codes)))
-    sentence = "^drift: every result of the tile for the test vectors is 0: allowed is a tile whose"
+    sentence = "^drift: every result of the tile for the test vectors is 0: expected a tile whose"
     with pytest.raises(UserError, match=sentence):
         measure.run(compensate.baseline(config(ReadMode.ONE_PHASE)), dead)
     with pytest.raises(UserError, match=sentence):
@@ -153,6 +153,6 @@ def test_a_tile_that_grew_out_of_the_scale_is_refused() -> None:
     grown = replace(state, gain_p=2 * state.gain_p, gain_n=2 * state.gain_n)
     found = measure.run(compensate.baseline(config(ReadMode.ONE_PHASE)), Tile(HERMES, state))
     assert isinstance(found, Baseline)
-    sentence = r"^drift: column \d+: a result for the test vectors is 127 or more: allowed is less"
+    sentence = r"^drift: column \d+: a result for the test vectors is 127 or more: expected less"
     with pytest.raises(UserError, match=sentence):
         measure.run(compensate.factor(config(ReadMode.ONE_PHASE), found), Tile(HERMES, grown))

@@ -163,7 +163,7 @@ def test_no_way_and_no_stream_left_are_told():
         compile_network(dense(20, 20), apart, ReadMode.ONE_PHASE)
     router = Router(TINY)
     assert [router.stream() for _ in range(256)] == list(range(256))
-    with pytest.raises(UserError, match=r"more than 256 streams on chip tiny: allowed are 256$"):
+    with pytest.raises(UserError, match=r"more than 256 streams on chip tiny: expected 256$"):
         router.stream()
 
 

@@ -182,7 +182,7 @@ def test_routes_give_way_to_each_other() -> None:
     trees = Router(TINY).apart(demands)
     links = [{(tile, s) for tile, sinks in tree.items() for s in sinks - {INPUT}} for tree in trees]
     assert not links[0] & links[1]
-    with pytest.raises(Crowded, match="allowed is one stream a link"):
+    with pytest.raises(Crowded, match="expected one stream a link"):
         Router(TINY).apart([*demands, Demand(0, ((2, INPUT),))])
 
 
@@ -241,10 +241,10 @@ def test_replicas_make_the_slowest_layers_faster(resnet9, mode: ReadMode) -> Non
 @pytest.mark.parametrize(
     ("replicas", "sentence"),
     [
-        ({"nobody": 2}, "none of that name: allowed are conv0, conv1"),
-        ({"conv3": 2}, "replicas with a residual: allowed are layers without"),
-        ({"conv1": 3}, "layer conv1: 3 replicas: allowed are such that 32 columns"),
-        ({"dense": 2}, "layer dense: 2 replicas: allowed are such that 1 columns"),
+        ({"nobody": 2}, "none of that name: expected conv0, conv1"),
+        ({"conv3": 2}, "replicas with a residual: expected layers without"),
+        ({"conv1": 3}, "layer conv1: 3 replicas: expected such that 32 columns"),
+        ({"dense": 2}, "layer dense: 2 replicas: expected such that 1 columns"),
         ({"conv0": 16, "conv1": 16}, "takes 85 tiles of 256x256: chip hermes allows 64"),
     ],
 )

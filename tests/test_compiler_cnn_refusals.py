@@ -37,26 +37,26 @@ POOL = Pool(kind="max", size=2, stride=2)
         ((4, 4, 1), [conv("a", 4), conv("b", 4)], {"b": 2},
          "b: 2 replicas: allowed for the last layer is 1"),
         ((4, 4, 1), [conv("a", 4), conv("b", 4)], {"a": 3},
-         "a: 3 replicas: allowed are such that 4 columns of results are a multiple of 1 times"),
+         "a: 3 replicas: expected such that 4 columns of results are a multiple of 1 times"),
         ((8, 8, 1), [conv("a", 4, pool=Pool(kind="max", size=2, stride=1)), conv("b", 4)], {},
          "a: pool.stride = 1: allowed on a whole chip is pool.size (2)"),
         ((2, 2, 1), [conv("a", 2049)], {},
          "a: its 2049 outputs take 9 tiles side by side: allowed for the last layer are as many as "
          "chip hermes has host outputs, 8"),
         ((3, 3, 1), [conv("a", 4, padding=65_536), conv("b", 4)], {},
-         "a: window: padding = 65536: allowed is 0 to 255"),
+         "a: window: padding: got 65536, expected 0 to 255"),
         ((3, 3, 1), [conv("a", 4, padding=1), conv("b", 4)], {},
-         "a: window: padding = 1: allowed is 0 to 0"),
+         "a: window: padding: got 1, expected 0 to 0"),
         ((600, 600, 1), [conv("a", 4, stride=300), conv("b", 4)], {},
-         "a: window: stride = 300: allowed is 1 to 255"),
+         "a: window: stride: got 300, expected 1 to 255"),
         ((3000, 3000, 1), [conv("a", 4), conv("b", 4)], {},
-         "a: window: height = 3000: allowed is 1 to 2047"),
+         "a: window: height: got 3000, expected 1 to 2047"),
         ((4, 4, 1), [conv("a", 4), conv("b", 4, residual="a")], {"b": 2},
-         "b: replicas with a residual: allowed are layers without"),
+         "b: replicas with a residual: expected layers without"),
         ((64, 64, 1), [conv("a", 4, pool=Pool(kind="average", size=32, stride=32)),
-                       conv("b", 4)], {}, "a: pooling: size = 32: allowed is 1 to 16"),
+                       conv("b", 4)], {}, "a: pooling: size: got 32, expected 1 to 16"),
         ((2, 2000, 1), [conv("a", 8, pool=POOL), conv("b", 4)], {},
-         "a: pooling: a row of windows keeps 8000 values, 5952 too many: allowed is buffers.pool = "
+         "a: pooling: a row of windows keeps 8000 values, 5952 too many: expected buffers.pool = "
          "2048"),
         ((4, 4, 1), [conv("a", 4), conv("b", 4), conv("c", 4, input="a")], {},
          "b: nobody takes its output"),
@@ -70,7 +70,7 @@ def test_a_layer_that_cannot_be_run(size, layers, replicas, sentence: str) -> No
 def test_a_kernel_that_registers_cannot_say() -> None:
     """A chip with a tile for each of its many row blocks: more than ship with the project."""
     wide = HERMES.model_copy(update={"grid": chip.Grid(rows=16, columns=17)})
-    sentence = "network mine: layer a: window: kernel = 256: allowed is 1 to 255"
+    sentence = "network mine: layer a: window: kernel: got 256, expected 1 to 255"
     with pytest.raises(UserError, match=f"^{sentence}$"):
         _compile((256, 256, 1), [conv("a", 4, kernel=256), conv("b", 4)], wide)
 

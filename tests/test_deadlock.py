@@ -152,7 +152,7 @@ def test_what_could_deadlock_is_refused_with_its_cycle(make, ring_of):
         deadlock.check(program, description)
     start, cycle, allowed = str(error.value).split(": ")
     assert start == "program could deadlock"
-    assert allowed == "allowed is a program without such a cycle"
+    assert allowed == "expected a program without such a cycle"
     nodes = cycle.split(" -> ")
     assert nodes[0] == nodes[-1]
     # It may begin anywhere.
@@ -195,22 +195,22 @@ def good():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda t: [t[0]], r"tile 1: stream 1 comes, and has no route there: allowed are \[\]$"),
+        (lambda t: [t[0]], r"tile 1: stream 1 comes, and has no route there: expected \[\]$"),
         (lambda t: [t[0], tile_program(1, {1: ("east_1",)})],
-         r"tile 1: stream 1 leaves by east_1: allowed is a link of chip tiny$"),
+         r"tile 1: stream 1 leaves by east_1: expected a link of chip tiny$"),
         (lambda t: [t[0], tile_program(1, {1: ("input",)})],
          r"tile 1: stream 1 goes to 'input': allowed on a tile with a config only$"),
         (lambda t: [tile_program(0, {0: ("east_1",), 1: ("east_1",)}, 1),
                     tile_program(1, {0: ("host",), 1: ("host",)})],
          r"tile 1: stream 0 leaves for the host, and is none of the program's outputs: .* \[1\]$"),
         (lambda t: [replace(t[0], tx_stream=0), t[1]],
-         r"program: stream 0 comes from host input 0 and tile 0 tx: allowed is one source$"),
+         r"program: stream 0 comes from host input 0 and tile 0 tx: expected one source$"),
         (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True)), t[1]],
-         r"tile 0: no stream goes to 'rx': allowed is one$"),
+         r"tile 0: no stream goes to 'rx': expected one$"),
         (lambda t: [replace(t[0], routes=(Route(0, ("input",), 0, 3), t[0].routes[1])), t[1]],
          r"tile 0: stream 0: length = 3: allowed for 'input' is its vector's, 4$"),
         (lambda t: [replace(t[0], routes=(Route(0, ("input",), 1, 4), t[0].routes[1])), t[1]],
-         r"tile 0: stream 0: start \+ length = 5: allowed is the packet's length, 4$"),
+         r"tile 0: stream 0: start \+ length: got 5, expected the packet's length, 4$"),
         (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True),
                             routes=(Route(0, ("input",), 0, 4), Route(1, ("rx",), 0, 8)))
                     if i == 0 else tile for i, tile in enumerate(t)],
@@ -218,7 +218,7 @@ def good():
         (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True, tx_binary16=True),
                             routes=(Route(0, ("input",), 0, 4), Route(1, ("rx",), 0, 4))), t[1]],
          r"tile 0: stream 1 has binary16: allowed for 'rx' is int8$"),
-        (lambda t: [t[0], t[1], t[1]], r"program: two programs for tile 1: allowed is one a tile$"),
+        (lambda t: [t[0], t[1], t[1]], r"program: two programs for tile 1: expected one a tile$"),
     ],
 )  # fmt: skip
 def test_streams_that_do_not_fit_are_told(change, sentence):
@@ -229,7 +229,7 @@ def test_streams_that_do_not_fit_are_told(change, sentence):
 
 
 def test_host_streams_that_do_not_fit_are_told():
-    with pytest.raises(UserError, match=r"stream 0 enters at host input 2: allowed is 0 to 1$"):
+    with pytest.raises(UserError, match=r"stream 0 enters at host input 2: expected 0 to 1$"):
         deadlock.check(replace(good(), inputs=(HostStream(2, 0, 0, 4),)), TINY)
     with pytest.raises(UserError, match=r"^tile 1: stream 1 leaves for the host, and is none"):
         deadlock.check(replace(good(), outputs=()), TINY)

@@ -207,8 +207,8 @@ def test_faulty_devices_and_converters_in_rtl(tmp_path) -> None:
         (("--pcm", "missing.yaml"), "missing.yaml: "),
         (("--age", "-1"), "Invalid value for '--age': -1.0 is not in the range 0<=x<=1"),
         (("--pcm", "hermes_odp", "--age", "nan"),
-         "Invalid value for '--age': nan: allowed is 0 to 1e+10."),
-        (("--age", "nan"), "Invalid value for '--age': nan: allowed is 0 to 1e+10."),
+         "Invalid value for '--age': nan: expected 0 to 1e+10."),
+        (("--age", "nan"), "Invalid value for '--age': nan: expected 0 to 1e+10."),
         (("--seed", "-1"), "Invalid value for '--seed': -1 is not in the range 0<=x<=18446744"),
     ],
 )  # fmt: skip

@@ -216,17 +216,17 @@ def _also(program: Program, tile: int, route: Route) -> Program:
     [
         pytest.param(
             lambda p: change_tile(p, 1, routes=()),
-            r"tile 1: stream 10 comes, and has no route there: allowed are \[\]",
+            r"tile 1: stream 10 comes, and has no route there: expected \[\]",
             id="no route",
         ),
         pytest.param(
             lambda p: replace(p, tiles=(p.tiles[0], *p.tiles[2:])),
-            r"tile 1: stream 10 comes, and has no route there: allowed are \[\]",
+            r"tile 1: stream 10 comes, and has no route there: expected \[\]",
             id="no tile",
         ),
         pytest.param(
             lambda p: change_tile(p, 0, tx_stream=99),
-            r"tile 0: stream 99 comes, and has no route there: allowed are \[10, 255\]",
+            r"tile 0: stream 99 comes, and has no route there: expected \[10, 255\]",
             id="results without route",
         ),
         pytest.param(
@@ -237,7 +237,7 @@ def _also(program: Program, tile: int, route: Route) -> Program:
         pytest.param(
             lambda p: _also(change_route(p, 3, SIDE, sinks=("host", "north_1")), 1,
                             _route(SIDE, "south_1")),
-            r"tile 3: stream 7 comes twice by its routes: allowed is once",
+            r"tile 3: stream 7 comes twice by its routes: expected once",
             id="a packet in circles",
         ),
         pytest.param(
@@ -255,12 +255,12 @@ def _also(program: Program, tile: int, route: Route) -> Program:
         ),
         pytest.param(
             lambda p: change_route(p, 0, TO_ALL, sinks=("east_1", "south_1")),
-            r"tile 0: no stream goes to 'input': allowed is one",
+            r"tile 0: no stream goes to 'input': expected one",
             id="no input",
         ),
         pytest.param(
             lambda p: change_config(p, 2, rx_enable=True),
-            r"tile 2: no stream goes to 'rx': allowed is one",
+            r"tile 2: no stream goes to 'rx': expected one",
             id="no RX",
         ),
         pytest.param(
@@ -275,7 +275,7 @@ def _also(program: Program, tile: int, route: Route) -> Program:
                 _also(_also(p, 1, _route(60, "west_1")), 0, Route(60, ("input",), 0, ROWS)),
                 inputs=(*p.inputs, HostStream(1, 60, 0, ROWS)),
             ),
-            r"tile 0: streams 10 and 60 both go to 'input': allowed is one packet a vector",
+            r"tile 0: streams 10 and 60 both go to 'input': expected one packet a vector",
             id="two inputs",
         ),
         pytest.param(
@@ -290,18 +290,18 @@ def _also(program: Program, tile: int, route: Route) -> Program:
         ),
         pytest.param(
             lambda p: change_route(p, 3, TO_ALL, start=ROWS + 1),
-            r"tile 3: stream 10: start \+ length = 13: allowed is the packet's length, 12",
+            r"tile 3: stream 10: start \+ length: got 13, expected the packet's length, 12",
             id="a part beyond the packet",
         ),
         pytest.param(
             lambda p: change_route(p, 3, PARTIAL, start=1),
-            r"tile 3: stream 255: start \+ length = 6: allowed is the packet's length, 5",
+            r"tile 3: stream 255: start \+ length: got 6, expected the packet's length, 5",
             id="a part beyond the results",
         ),
         pytest.param(
             _looped,
             r"tile \d \(stream \d+\), tile \d \(stream \d+\) wait for each other's results: "
-            "allowed is a program without loops",
+            "expected a program without loops",
             id="dataflow loop",
         ),
         pytest.param(
@@ -310,7 +310,7 @@ def _also(program: Program, tile: int, route: Route) -> Program:
                             routes=tuple(r for r in p.tiles[2].routes if r.stream != SIDE)),
                 2, Route(SIDE, ("east_1", "rx"), 0, COLUMNS),
             ),
-            r"tile 2 \(stream 7\) waits for its own results: allowed is a program without loops",
+            r"tile 2 \(stream 7\) waits for its own results: expected a program without loops",
             id="its own RX",
         ),
         pytest.param(
@@ -318,17 +318,17 @@ def _also(program: Program, tile: int, route: Route) -> Program:
                 _also(p, 1, _route(SIDE, "south_1")),
                 inputs=(*p.inputs, HostStream(1, SIDE, 0, COLUMNS)),
             ),
-            r"tile 3: two packets of stream 7 leave for the host: allowed is one a vector",
+            r"tile 3: two packets of stream 7 leave for the host: expected one a vector",
             id="two of one number leave",
         ),
         pytest.param(
             lambda p: replace(p, outputs=(p.outputs[0], replace(p.outputs[1], port=0))),
-            r"tile 1: stream 7 of the program's outputs does not leave there: allowed are \[\]",
+            r"tile 1: stream 7 of the program's outputs does not leave there: expected \[\]",
             id="leaves elsewhere",
         ),
         pytest.param(
             lambda p: replace(p, outputs=(p.outputs[0], replace(p.outputs[1], stream=SUM))),
-            r"tile 3: stream 0 is an output twice: allowed is once",
+            r"tile 3: stream 0 is an output twice: expected once",
             id="an output twice",
         ),
         pytest.param(
@@ -344,7 +344,7 @@ def _also(program: Program, tile: int, route: Route) -> Program:
                 p, output_length=COLUMNS + 4,
                 outputs=(replace(p.outputs[0], length=4), p.outputs[1]),
             ),
-            r"tile 3: stream 0: length = 4 of the output: allowed is the packet's, 5",
+            r"tile 3: stream 0: length: got 4 of the output, expected the packet's, 5",
             id="an output of another length",
         ),
     ],
@@ -359,12 +359,12 @@ def test_what_cannot_work_is_told(change, sentence: str) -> None:
 def test_what_does_not_fit_is_told() -> None:
     program = partial_sums()
     state, x = _ideal(program), _vectors(program)
-    with pytest.raises(UserError, match=r"^program: made for chip 'tiny': allowed is 'hermes'"):
+    with pytest.raises(UserError, match=r"^program: made for chip 'tiny': expected 'hermes'"):
         _outputs(program, Chip.find("hermes"), state, x)
     with pytest.raises(UserError, match=r"^PCM state has 2 tiles: the program allows 3"):
         _outputs(program, TINY, random_state(TINY, seed=1, tiles=2), x)
     for wrong in (x.astype(np.int16), x[:, 1:], x[0]):
-        with pytest.raises(UserError, match=r"^inputs: .*: allowed is int8 \[n, 1, 13\]"):
+        with pytest.raises(UserError, match=r"^inputs: .*: expected int8 \[n, 1, 13\]"):
             _outputs(program, TINY, state, wrong)
     with pytest.raises(UserError, match=r"^tile 0: rows = 17"):
         _outputs(change_config(program, 0, rows=17), TINY, state, x)

@@ -188,16 +188,16 @@ def test_what_does_not_fit_is_told() -> None:
     )
     for bad, told in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
         _refused(
-            f"inputs: {told}: allowed is int8 [n, 64, 2]",
+            f"inputs: {told}: expected int8 [n, 64, 2]",
             lambda bad=bad: machine.run(program, chip, state, bad),
         )
     _refused(
-        "inputs: int8 [64, 2]: allowed is int8 [n, 64, 2]",
+        "inputs: int8 [64, 2]: expected int8 [n, 64, 2]",
         lambda: machine.run(program, chip, state, x[0]),
     )
     lstm = compile_network(random_network(6, 3, 0), TALL, ReadMode.ONE_PHASE)
     _refused(
-        "program: has GDPU slices, and tiles that gather from feature maps: allowed is one of them",
+        "program: has GDPU slices, and tiles that gather from feature maps: expected one of them",
         lambda: machine.Machine(replace(program, slices=lstm.slices), chip, state),
     )
     nothing = LstmState(np.zeros((2, 0), np.int8), np.zeros((2, 0), np.uint16))
@@ -223,18 +223,18 @@ def test_maps_of_another_size_than_told() -> None:
     first = _tile_of(program, "conv0")
     larger = replace(tiles[first].config.window, height=9)
     _refused(
-        f"tile {first}: 'input': 64 packets come for an input: allowed are 72",
+        f"tile {first}: 'input': 64 packets come for an input: expected 72",
         lambda: machine.run(change_config(program, first, window=larger), chip, state, x),
     )
     second = _tile_of(program, "conv0", 1)
     smaller = replace(tiles[second].config.window, groups=4, period=2)
     half = change_config(program, second, window=smaller, pooling=Pooling("max", 2, 8, 4))
     _refused(
-        f"tile {second}: 'rx': 64 packets come for an input: allowed are 32",
+        f"tile {second}: 'rx': 64 packets come for an input: expected 32",
         lambda: machine.run(half, chip, state, x),
     )
     _refused(
-        f"outputs: stream {program.outputs[0].stream}: 1 packets come for an input: allowed are 2",
+        f"outputs: stream {program.outputs[0].stream}: 1 packets come for an input: expected 2",
         lambda: machine.run(replace(program, output_pixels=2, output=None), chip, state, x),
     )
 
@@ -254,5 +254,5 @@ def test_replicas_that_do_not_send_as_many() -> None:
     with pytest.raises(UserError) as refusal:
         machine.run(changed, chip, state, x)
     # Which of the tiles is computed first is not said.
-    sentence = r"tile \d+: '(input|rx)': 4 packets come for an input: allowed are 8"
+    sentence = r"tile \d+: '(input|rx)': 4 packets come for an input: expected 8"
     assert re.fullmatch(sentence, str(refusal.value))

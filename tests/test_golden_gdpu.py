@@ -237,9 +237,9 @@ def test_a_sequence_against_onnx_runtime() -> None:
     ("gates", "cell", "sentence"),
     [
         (np.zeros((2, 11), np.int8), np.zeros((2, 3), np.uint16), r"gate vectors: int8 \[2, 11\]"),
-        (np.zeros((2, 12)), np.zeros((2, 3), np.uint16), r"float64 .* allowed is int8 \[2, 12\]"),
+        (np.zeros((2, 12)), np.zeros((2, 3), np.uint16), r"float64 .* expected int8 \[2, 12\]"),
         (np.zeros((2, 12), np.int8), np.zeros((1, 3), np.uint16), r"cell state: uint16 \[1, 3\]"),
-        (np.zeros((2, 12), np.int8), np.zeros((2, 3)), r"cell .* allowed is uint16 \[2, 3\]"),
+        (np.zeros((2, 12), np.int8), np.zeros((2, 3)), r"cell .* expected uint16 \[2, 3\]"),
     ],
 )
 def test_arrays_that_do_not_fit(gates: np.ndarray, cell: np.ndarray, sentence: str) -> None:
@@ -249,7 +249,7 @@ def test_arrays_that_do_not_fit(gates: np.ndarray, cell: np.ndarray, sentence: s
 
 def test_configurations_that_do_not_fit() -> None:
     gates, cell = np.zeros((1, 4), np.int8), np.zeros((1, 1), np.uint16)
-    with pytest.raises(UserError, match="units = 0: allowed is 1 or more"):
+    with pytest.raises(UserError, match="units: got 0, expected 1 or more"):
         gdpu.step(_config(0, np.zeros(10, dtype=int)), gates, cell)
-    with pytest.raises(UserError, match="input_scale has 3 values: allowed is 4"):
+    with pytest.raises(UserError, match="input_scale has 3 values: expected 4"):
         gdpu.step(GdpuConfig(1, (0, 0, 0), (0, 0, 0, 0), 0, 0), gates, cell)

@@ -121,7 +121,7 @@ def test_lstm_units(wild: bool) -> None:
 
 
 def test_a_slice_without_units_is_refused() -> None:
-    with pytest.raises(UserError, match="units = 0: allowed is 1 or more"):
+    with pytest.raises(UserError, match="units: got 0, expected 1 or more"):
         FastGdpu(GdpuConfig(0, (0,) * 4, (0,) * 4, 0, 0))
 
 

@@ -98,5 +98,7 @@ def test_reference_currents_beyond_the_register_are_refused() -> None:
     config = random_config(np.random.default_rng(0), ReadMode.ONE_PHASE, 4, 4)
     x = np.zeros((1, 4), np.int8)
     assert Measurement(config, x, REFERENCE_MAX).reference == 32767
-    with pytest.raises(UserError, match=r"^reference current = 32768: allowed is -32767 to 32767$"):
+    with pytest.raises(
+        UserError, match=r"^reference current: got 32768, expected -32767 to 32767$"
+    ):
         Measurement(config, x, REFERENCE_MAX + 1)

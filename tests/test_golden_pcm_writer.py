@@ -202,13 +202,13 @@ def test_read_noise_addresses_go_on_after_verify_reads():
 def test_what_cannot_be_programmed_is_refused():
     pcm_writer = PcmWriter(TINY, _state(TINY))
     targets = np.zeros(16, np.int64)
-    with pytest.raises(UserError, match=r"^diagonal = 16: allowed is 0 to 15$"):
+    with pytest.raises(UserError, match=r"^diagonal: got 16, expected 0 to 15$"):
         pcm_writer.program(16, targets, Procedure(1))
-    with pytest.raises(UserError, match=r"^targets: allowed are 16 from -255 to 255$"):
+    with pytest.raises(UserError, match=r"^targets: expected 16 from -255 to 255$"):
         pcm_writer.program(0, targets - 256, Procedure(1))
-    with pytest.raises(UserError, match=r"^targets: allowed are 16"):
+    with pytest.raises(UserError, match=r"^targets: expected 16"):
         pcm_writer.program(0, targets[1:], Procedure(1))
-    with pytest.raises(UserError, match=r"^devices = 0: allowed is 1 or 2$"):
+    with pytest.raises(UserError, match=r"^devices: got 0, expected 1 or 2$"):
         pcm_writer.program(0, targets, Procedure(0))
 
 
@@ -220,5 +220,5 @@ def test_a_procedure_fits_its_registers(key: str, most: int):
     for value in (0, most):
         assert getattr(Procedure(**{"devices": 1, key: value}), key) == value
     for value in (-1, most + 1):
-        with pytest.raises(UserError, match=rf": {key} = {value}: allowed is 0 to {most}$"):
+        with pytest.raises(UserError, match=rf": {key}: got {value}, expected 0 to {most}$"):
             Procedure(**{"devices": 1, key: value})

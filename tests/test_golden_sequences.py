@@ -120,24 +120,24 @@ FIRST = PROGRAM.slices[0]
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        (_units(PROGRAM, 3), "start [+] length = 4: allowed is the packet's length, 3"),
-        (_narrow(PROGRAM), "slice 0: stream 0 has 12 bytes: allowed is four for each of its 4"),
-        (_units(PROGRAM, 5), "slice 0: units = 5: allowed is 1 to 4"),
-        (_slice(PROGRAM, slice=2), "slice 1 comes after slice 2: allowed is rising order"),
-        (_slice(PROGRAM, sides=()), "slice 0: sides = .*: allowed is at least one of"),
-        (_slice(PROGRAM, sides=("south", "south")), "slice 0: sides = .*: allowed is at least"),
+        (_units(PROGRAM, 3), "start [+] length: got 4, expected the packet's length, 3"),
+        (_narrow(PROGRAM), "slice 0: stream 0 has 12 bytes: expected four for each of its 4"),
+        (_units(PROGRAM, 5), "slice 0: units: got 5, expected 1 to 4"),
+        (_slice(PROGRAM, slice=2), "slice 1 comes after slice 2: expected rising order"),
+        (_slice(PROGRAM, sides=()), "slice 0: sides: got .*, expected at least one of"),
+        (_slice(PROGRAM, sides=("south", "south")), "slice 0: sides: got .*, expected at least"),
         (_slice(PROGRAM, last=77), "stream 77 comes, and has no route there"),
         (replace(PROGRAM, slices=PROGRAM.slices[1:]), "no stream goes to part 1 of 'input'"),
         (_turn(PROGRAM, FIRST.stream, 3, sinks=("north_1",)),
-         "slice 0: stream 4 goes to input at tile 3: allowed is only where stream 3 goes, too"),
+         "slice 0: stream 4 goes to input at tile 3: expected only where stream 3 goes, too"),
         (_turn(PROGRAM, FIRST.stream, 0, part=2),
-         "tile 0 keeps bytes 0 to 4 of stream 2 as part 1 of 'input': allowed is what it keeps"),
+         "tile 0 keeps bytes 0 to 4 of stream 2 as part 1 of 'input': expected what it keeps"),
         (_turn(PROGRAM, FIRST.first, 0, part=2),
-         "tile 0 keeps bytes 0 to 4 of stream 2 as part 2 of 'input': allowed is what it keeps"),
+         "tile 0 keeps bytes 0 to 4 of stream 2 as part 2 of 'input': expected what it keeps"),
         (_turn(PROGRAM, 0, 0, sinks=("host",)), "sinks has 'host': allowed on tiles 1, 3"),
         (_turn(PROGRAM, 1, 1, sinks=("host",)), "stream 1 leaves for the host, and is none"),
-        (_turn(PROGRAM, FIRST.stream, 0, part=16), "part = 16: allowed is 0 to 15"),
-        (_turn(PROGRAM, FIRST.stream, 0, part=3), "part = 3: allowed is 0 to 2"),
+        (_turn(PROGRAM, FIRST.stream, 0, part=16), "part: got 16, expected 0 to 15"),
+        (_turn(PROGRAM, FIRST.stream, 0, part=3), "part: got 3, expected 0 to 2"),
         (_turn(PROGRAM, FIRST.stream, 0, length=3), "allowed for 'input' is the tile's rows, 4"),
     ],
 )  # fmt: skip
@@ -150,15 +150,15 @@ def test_what_cannot_work_is_told(changed: Program, sentence: str) -> None:
 def test_what_does_not_fit_is_told() -> None:
     state, x = random_state(TINY, seed=3, tiles=3), _vectors(PROGRAM)
     with pytest.raises(
-        UserError, match=r"inputs: int8 \[7, 8\]: allowed is int8 \[n, steps >= 1, 8\]"
+        UserError, match=r"inputs: int8 \[7, 8\]: expected int8 \[n, steps >= 1, 8\]"
     ):
         run(PROGRAM, TINY, state, x[0])
-    with pytest.raises(UserError, match=r"allowed is int8 \[n, steps >= 1, 8\]"):
+    with pytest.raises(UserError, match=r"expected int8 \[n, steps >= 1, 8\]"):
         run(PROGRAM, TINY, state, x[:, :0])
     with pytest.raises(UserError, match=r"inputs: int8 \[3, 7, 7\]"):
         run(PROGRAM, TINY, state, x[..., :7])
     bad = LstmState(np.zeros((3, 8), np.int8), np.zeros((3, 7), np.uint16))
-    with pytest.raises(UserError, match=r"initial cell state: uint16 \[3, 7\]: allowed is uint16"):
+    with pytest.raises(UserError, match=r"initial cell state: uint16 \[3, 7\]: expected uint16"):
         run(PROGRAM, TINY, state, x, initial=bad)
 
 

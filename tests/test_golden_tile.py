@@ -133,13 +133,13 @@ def test_one_inverted_bit_anywhere_changes_the_result(mode: ReadMode) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"rows": 17}, "tile configuration: rows = 17: allowed is 1 to 16"),
-        ({"rows": 0}, "tile configuration: rows = 0: allowed is 1 to 16"),
+        ({"rows": 17}, "tile configuration: rows: got 17, expected 1 to 16"),
+        ({"rows": 0}, "tile configuration: rows: got 0, expected 1 to 16"),
         (
             {"columns": 17, "constants": np.zeros((17, 5), np.uint16)},
-            "tile configuration: columns = 17: allowed is 1 to 16",
+            "tile configuration: columns: got 17, expected 1 to 16",
         ),
-        ({"rows": 12}, "input vectors: int8 [300, 13]: allowed is int8 [300, 12]"),
+        ({"rows": 12}, "input vectors: int8 [300, 13]: expected int8 [300, 12]"),
         ({"rx_enable": True}, "RX vectors are missing: rx_enable = True does not fit"),
     ],
 )
@@ -153,13 +153,13 @@ def test_vectors_that_do_not_fit() -> None:
     tile, config, x, _ = _make(ReadMode.ONE_PHASE)
     rx = np.zeros((300, config.columns), np.int8)
     for arguments, sentence in (
-        ([x.astype(np.int16)], "input vectors: int16 [300, 13]: allowed is int8 [300, 13]"),
-        ([x[0]], "input vectors: int8 [13]: allowed is int8 [13, 13]"),
+        ([x.astype(np.int16)], "input vectors: int16 [300, 13]: expected int8 [300, 13]"),
+        ([x[0]], "input vectors: int8 [13]: expected int8 [13, 13]"),
         ([x, rx], "RX vectors are given: rx_enable = False does not fit"),
     ):
         with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
             tile.run(config, *arguments)
-    with pytest.raises(UserError, match=re.escape("RX vectors: int8 [299, 14]: allowed is int8")):
+    with pytest.raises(UserError, match=re.escape("RX vectors: int8 [299, 14]: expected int8")):
         tile.run(dataclasses.replace(config, rx_enable=True), x, rx[1:])
     with pytest.raises(UserError, match=re.escape("input vectors: int16")):
         tile.counts(config, x.astype(np.int16))

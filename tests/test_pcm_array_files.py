@@ -101,17 +101,17 @@ def _fatal_sentences(log: str) -> list[str]:
         pytest.param(_changed(0, "50434d32"), "not a PCM state", id="magic"),
         pytest.param(
             _changed(1, "00100008"),
-            "the PCM state is of a 16x8 array: allowed is 16x16",
+            "the PCM state is of a 16x8 array: expected 16x16",
             id="sizes",
         ),
         pytest.param(
             _text(_image()[:-1]),
-            f"the PCM state is {9 * (WORDS - 1)} bytes long: allowed is {9 * WORDS}",
+            f"the PCM state is {9 * (WORDS - 1)} bytes long: expected {9 * WORDS}",
             id="short",
         ),
         pytest.param(
             _text([*_image(), "00000000"]),
-            f"the PCM state is {9 * (WORDS + 1)} bytes long: allowed is {9 * WORDS}",
+            f"the PCM state is {9 * (WORDS + 1)} bytes long: expected {9 * WORDS}",
             id="long",
         ),
     ],

@@ -287,13 +287,13 @@ def test_noise_follows_both_gains_of_a_column() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 1 << 64])
 def test_a_seed_out_of_range_is_refused(seed: int) -> None:
-    with pytest.raises(UserError, match=rf"^seed = {seed}: allowed is 0 to 2\*\*64 - 1$"):
+    with pytest.raises(UserError, match=rf"^seed: got {seed}, expected 0 to 2\*\*64 - 1$"):
         _state("generic", 0.0, seed)
 
 
 @pytest.mark.parametrize("age", [-1.0, float("nan"), float("inf"), 1.1e10])
 def test_an_impossible_age_is_refused(age: float) -> None:
-    with pytest.raises(UserError, match=r"^age = .*: allowed is 0 to 1e\+10 seconds$"):
+    with pytest.raises(UserError, match=r"^age: got .*, expected 0 to 1e\+10 seconds$"):
         _state("generic", age)
 
 

@@ -83,8 +83,8 @@ def test_a_final_state_that_is_missing_is_told(tmp_path: Path):
         (("--chip", "nope"), "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s"),
         (("--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (("--chip", "tiny", "--diagonals", 17), "diagonals = 17: chip tiny allows 1 to 16"),
-        (("--chip", "tiny", "--output", "."), ".: is a folder: allowed is a file"),
-        (("--noise", "nan"), "Invalid value for '--noise': nan: allowed is 0 to 40."),
+        (("--chip", "tiny", "--output", "."), ".: is a folder: expected a file"),
+        (("--noise", "nan"), "Invalid value for '--noise': nan: expected 0 to 40."),
         (
             ("--chip", "tiny", "--output", "/dev/null/a/result.json"),
             "/dev/null/a/result.json: cannot write the result: Not a directory",

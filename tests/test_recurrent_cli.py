@@ -77,7 +77,7 @@ def test_accuracy_is_in_bits_per_character() -> None:
         (("sim", "--net", "lstm_ptb", "--images", 99_999),
          "the text of network lstm_ptb allows 1 to "),
         (("compile", "--chip", "tiny", "--net", "lstm_504"), "chip tiny allows 8"),
-        (("accuracy", "--net", "lstm_504"), "network lstm_504 takes random steps: allowed is one"),
+        (("accuracy", "--net", "lstm_504"), "network lstm_504 takes random steps: expected one"),
         (("accuracy", "--net", "lstm_tiny", "--images", 99_999),
          "characters = 99999: the text of network lstm_tiny"),
     ],

@@ -68,8 +68,8 @@ def test_the_simulated_rtl(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("nope", "unknown target 'nope': allowed is golden, sim, or serial:PORT"),
-        ("serial:", "unknown target 'serial:': allowed is golden, sim, or serial:PORT"),
+        ("nope", "unknown target 'nope': expected golden, sim, or serial:PORT"),
+        ("serial:", "unknown target 'serial:': expected golden, sim, or serial:PORT"),
         ("serial:/dev/none", "/dev/none: cannot open the serial port: No such file or directory"),
         ("serial:README.md", "README.md: cannot open the serial port: it is none"),
     ],

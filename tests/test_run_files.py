@@ -130,7 +130,7 @@ def test_what_is_no_folder_is_told(tmp_path: Path):
     (tmp_path / "round").symlink_to(tmp_path / "round")
     for name, what in (("file", "file"), ("link", "link that leads to no folder"),
                        ("round", "link that leads to no folder")):  # fmt: skip
-        with pytest.raises(UserError, match=rf"/{name}: is a {what}: allowed is a folder"):
+        with pytest.raises(UserError, match=rf"/{name}: is a {what}: expected a folder"):
             demand_own(tmp_path / name, "build", "lock")
     with pytest.raises(UserError, match=r"x\.json: cannot write the result: Not a directory$"):
         forget(tmp_path / "file" / "x.json")

@@ -259,6 +259,6 @@ def test_an_old_verilator_is_refused(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     runner.tool_version.cache_clear()
-    with pytest.raises(UserError, match=r"Verilator 5\.006 .*: allowed is version 5\.036 or"):
+    with pytest.raises(UserError, match=r"Verilator 5\.006 .*: expected version 5\.036 or"):
         place.run("verilator", "counts")
     runner.tool_version.cache_clear()

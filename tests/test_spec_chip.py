@@ -57,24 +57,24 @@ def test_an_unknown_name_lists_those_there_are():
 @pytest.mark.parametrize(
     ("section", "key", "value", "sentence"),
     [
-        ("array", "rows", 0, r"array\.rows = 0: allowed is greater than or equal to 4"),
-        ("array", "rows", "many", r"array\.rows = 'many': allowed is a valid integer"),
-        ("array", "rows", 16.0, r"array\.rows = 16\.0: allowed is a valid integer"),
-        ("array", "rows", True, r"array\.rows = True: allowed is a valid integer"),
-        ("array", "rosw", 16, r"array\.rosw = 16: unknown key, allowed are rows, columns"),
-        ("array", "rows", 260, r"array\.rows = 260: allowed is at most 259, so that every column"),
-        ("adc", "phase_limit", 4096, r"adc\.phase_limit = 4096: allowed is .* 4095"),
-        ("adc", "cell_counts", 251, r"adc\.cell_counts = 251: allowed is .* 250"),
-        ("ldpu", "lanes", 3, r"ldpu\.lanes = 3: allowed is a power of two"),
-        ("ldpu", "lanes", 32, r"ldpu\.lanes = 32: allowed is a divisor of array\.columns \(16\)"),
-        ("link", "units", 3, r"link\.units = 3: allowed is a power of two"),
-        ("link", "units", 32, r"link\.units = 32: allowed is a divisor of array\.rows \(16\)"),
-        ("link", "partial_sums", "int9", r"link\.partial_sums = 'int9': allowed is 'int8' or 'bi"),
-        ("gdpu", "slices", 1, r"gdpu\.slices = 1: allowed is the same as grid\.columns \(2\)"),
-        ("gdpu", "units", 5, r"gdpu\.units = 5: allowed is at most a quarter of .* \(16\)"),
-        ("adjacency", "vertical", [2], r"adjacency\.vertical = \[2\]: allowed is distinct .* 2"),
+        ("array", "rows", 0, r"array\.rows: got 0, expected greater than or equal to 4"),
+        ("array", "rows", "many", r"array\.rows: got 'many', expected a valid integer"),
+        ("array", "rows", 16.0, r"array\.rows: got 16\.0, expected a valid integer"),
+        ("array", "rows", True, r"array\.rows: got True, expected a valid integer"),
+        ("array", "rosw", 16, r"array\.rosw = 16: unknown key, expected rows, columns"),
+        ("array", "rows", 260, r"array\.rows: got 260, expected at most 259, so that every column"),
+        ("adc", "phase_limit", 4096, r"adc\.phase_limit: got 4096, expected .* 4095"),
+        ("adc", "cell_counts", 251, r"adc\.cell_counts: got 251, expected .* 250"),
+        ("ldpu", "lanes", 3, r"ldpu\.lanes: got 3, expected a power of two"),
+        ("ldpu", "lanes", 32, r"ldpu\.lanes: got 32, expected a divisor of array\.columns \(16\)"),
+        ("link", "units", 3, r"link\.units: got 3, expected a power of two"),
+        ("link", "units", 32, r"link\.units: got 32, expected a divisor of array\.rows \(16\)"),
+        ("link", "partial_sums", "int9", r"link\.partial_sums: got 'int9', expected 'int8' or 'bi"),
+        ("gdpu", "slices", 1, r"gdpu\.slices: got 1, expected the same as grid\.columns \(2\)"),
+        ("gdpu", "units", 5, r"gdpu\.units: got 5, expected at most a quarter of .* \(16\)"),
+        ("adjacency", "vertical", [2], r"adjacency\.vertical: got \[2\], expected distinct .* 2"),
         ("adjacency", "horizontal", [1, 1], r"adjacency\.horizontal = \[1, 1\]: allowed is"),
-        ("adjacency", "horizontal", 1, r"adjacency\.horizontal = 1: allowed is a valid tuple"),
+        ("adjacency", "horizontal", 1, r"adjacency\.horizontal: got 1, expected a valid tuple"),
     ],
 )
 def test_a_bad_value_names_file_key_value_and_what_is_allowed(
@@ -88,9 +88,9 @@ def test_a_bad_value_names_file_key_value_and_what_is_allowed(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"format": 2}, r"format = 2: allowed is 1"),
+        ({"format": 2}, r"format: got 2, expected 1"),
         ({"name": "Not A Name"}, r"name = 'Not A Name': allowed is"),
-        ({"extra": 1}, r"extra = 1: unknown key, allowed are format, name, grid"),
+        ({"extra": 1}, r"extra = 1: unknown key, expected format, name, grid"),
         ({"array": None}, r"array = None: allowed is"),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_bad_section_is_told(tmp_path, document, change, sentence):
 
 def test_a_mistyped_key_is_told_before_the_missing_one(tmp_path, document):
     document["adc"]["phse_limit"] = document["adc"].pop("phase_limit")
-    with pytest.raises(UserError, match=r"adc\.phse_limit = 422: unknown key, allowed are cell_c"):
+    with pytest.raises(UserError, match=r"adc\.phse_limit = 422: unknown key, expected cell_c"):
         load(tmp_path, document)
 
 
@@ -119,7 +119,7 @@ def test_a_missing_key_is_told(tmp_path, document):
         ("- 1", r"a chip description is a mapping of keys, not \[1\]"),
         ("", r"a chip description is a mapping of keys, not None"),
         ("[" * 5000, r"not a YAML file"),
-        ("a: &a [*a]", r"a value of the chip description contains itself: allowed is one that"),
+        ("a: &a [*a]", r"a value of the chip description contains itself: expected one that"),
     ],
 )
 def test_what_is_not_a_description_is_told(tmp_path, text, sentence):

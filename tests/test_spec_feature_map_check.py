@@ -90,38 +90,38 @@ def test_the_largest_values_pass(window, pooling, others: dict) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"height": 0}, "height = 0: allowed is 1 to 2047"),
-        ({"height": 2048}, "height = 2048: allowed is 1 to 2047"),
-        ({"width": 0}, "width = 0: allowed is 1 to 2047"),
-        ({"width": 2048}, "width = 2048: allowed is 1 to 2047"),
-        ({"stride": 0}, "stride = 0: allowed is 1 to 255"),
-        ({"stride": 256}, "stride = 256: allowed is 1 to 255"),
-        ({"padding": -1}, "padding = -1: allowed is 0 to 255"),
-        ({"padding": 65_536}, "padding = 65536: allowed is 0 to 255"),
-        ({"kernel": 11}, "kernel = 11: allowed is 1 to 10"),
-        ({"kernel": 0}, "kernel = 0: allowed is 1 to 10"),
-        ({"width": 5, "kernel": 8}, "kernel = 8: allowed is 1 to 7"),
-        ({"height": 600, "width": 600, "kernel": 256}, "kernel = 256: allowed is 1 to 255"),
-        ({"padding": 3}, "padding = 3: allowed is 0 to 2"),
-        ({"channels": 0}, "channels = 0: allowed is 1 to 8192"),
-        ({"channels": 8193}, "channels = 8193: allowed is 1 to 8192"),
-        ({"channel": -1}, "channel = -1: allowed is 0 to 5"),
-        ({"channel": 6}, "channel = 6: allowed is 0 to 5"),
-        ({"position": -1}, "position = -1: allowed is 0 to 8"),
-        ({"position": 9}, "position = 9: allowed is 0 to 8"),
-        ({"position": 1}, "rows from its position on = 54: allowed is 1 to 48"),
-        ({"channel": 1}, "rows from its position on = 54: allowed is 1 to 53"),
-        ({"group": 0}, "group = 0: allowed is 1 to 255"),
-        ({"width": 600, "group": 256, "period": 256}, "group = 256: allowed is 1 to 255"),
-        ({"groups": 11}, "groups = 11: allowed is 1 to 10"),
-        ({"groups": 0}, "groups = 0: allowed is 1 to 10"),
-        ({"period": 1}, "period = 1: allowed is 2 to 10"),
-        ({"period": 11}, "period = 11: allowed is 2 to 10"),
-        ({"first": -1}, "first = -1: allowed is 0 to 9"),
-        ({"first": 10}, "first = 10: allowed is 0 to 9"),
-        ({"first": 5}, "columns = 11: allowed is 1 to 10"),
-        ({"packets": 0}, "packets = 0: allowed is 1 to 1"),
-        ({"packets": 2}, "packets = 2: allowed is 1 to 1"),
+        ({"height": 0}, "height: got 0, expected 1 to 2047"),
+        ({"height": 2048}, "height: got 2048, expected 1 to 2047"),
+        ({"width": 0}, "width: got 0, expected 1 to 2047"),
+        ({"width": 2048}, "width: got 2048, expected 1 to 2047"),
+        ({"stride": 0}, "stride: got 0, expected 1 to 255"),
+        ({"stride": 256}, "stride: got 256, expected 1 to 255"),
+        ({"padding": -1}, "padding: got -1, expected 0 to 255"),
+        ({"padding": 65_536}, "padding: got 65536, expected 0 to 255"),
+        ({"kernel": 11}, "kernel: got 11, expected 1 to 10"),
+        ({"kernel": 0}, "kernel: got 0, expected 1 to 10"),
+        ({"width": 5, "kernel": 8}, "kernel: got 8, expected 1 to 7"),
+        ({"height": 600, "width": 600, "kernel": 256}, "kernel: got 256, expected 1 to 255"),
+        ({"padding": 3}, "padding: got 3, expected 0 to 2"),
+        ({"channels": 0}, "channels: got 0, expected 1 to 8192"),
+        ({"channels": 8193}, "channels: got 8193, expected 1 to 8192"),
+        ({"channel": -1}, "channel: got -1, expected 0 to 5"),
+        ({"channel": 6}, "channel: got 6, expected 0 to 5"),
+        ({"position": -1}, "position: got -1, expected 0 to 8"),
+        ({"position": 9}, "position: got 9, expected 0 to 8"),
+        ({"position": 1}, "rows from its position on: got 54, expected 1 to 48"),
+        ({"channel": 1}, "rows from its position on: got 54, expected 1 to 53"),
+        ({"group": 0}, "group: got 0, expected 1 to 255"),
+        ({"width": 600, "group": 256, "period": 256}, "group: got 256, expected 1 to 255"),
+        ({"groups": 11}, "groups: got 11, expected 1 to 10"),
+        ({"groups": 0}, "groups: got 0, expected 1 to 10"),
+        ({"period": 1}, "period: got 1, expected 2 to 10"),
+        ({"period": 11}, "period: got 11, expected 2 to 10"),
+        ({"first": -1}, "first: got -1, expected 0 to 9"),
+        ({"first": 10}, "first: got 10, expected 0 to 9"),
+        ({"first": 5}, "columns: got 11, expected 1 to 10"),
+        ({"packets": 0}, "packets: got 0, expected 1 to 1"),
+        ({"packets": 2}, "packets: got 2, expected 1 to 1"),
     ],
 )
 def test_a_window_beyond_its_limits(changes: dict, sentence: str) -> None:
@@ -132,11 +132,11 @@ def test_a_window_beyond_its_limits(changes: dict, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("lengths", "packets", "sentence"),
     [
-        ((1,) * 17, 1, "parts = 17: allowed is 1 to 16"),
-        ((3, 3, 3), 2, "3 parts: allowed is a multiple of packets (2)"),
-        ((4, 3), 2, "bytes of a pixel's parts = 7: allowed is 6 to 6"),
-        ((4, 2, 4, 1), 2, "bytes of a pixel's parts = 5: allowed is 6 to 6"),
-        ((4, 2, 3, 3), 2, "parts differ from pixel to pixel: allowed are the same"),
+        ((1,) * 17, 1, "parts: got 17, expected 1 to 16"),
+        ((3, 3, 3), 2, "3 parts: expected a multiple of packets (2)"),
+        ((4, 3), 2, "bytes of a pixel's parts: got 7, expected 6 to 6"),
+        ((4, 2, 4, 1), 2, "bytes of a pixel's parts: got 5, expected 6 to 6"),
+        ((4, 2, 3, 3), 2, "parts differ from pixel to pixel: expected the same"),
     ],
 )
 def test_parts_that_are_no_pixels(lengths: tuple, packets: int, sentence: str) -> None:
@@ -149,19 +149,19 @@ def test_parts_that_are_no_pixels(lengths: tuple, packets: int, sentence: str) -
 def test_a_part_longer_than_the_array_is_refused(lengths: tuple) -> None:
     window = replace(WINDOW, channels=300, packets=2)
     config = _config(window, parts=_parts(*lengths))
-    with pytest.raises(UserError, match="window: bytes of a part = 257: allowed is 1 to 256"):
+    with pytest.raises(UserError, match="window: bytes of a part: got 257, expected 1 to 256"):
         check_feature_maps(config, HERMES, "tile 7")
 
 
 @pytest.mark.parametrize(
     ("pooling", "others", "sentence"),
     [
-        ({"height": 7}, {}, "height = 7: allowed is 8 to 8"),
-        ({"width": 5}, {}, "width = 5: allowed is 4 to 4"),
-        ({"size": 5}, {}, "size = 5: allowed is 1 to 4"),
-        ({"size": 0}, {}, "size = 0: allowed is 1 to 4"),
+        ({"height": 7}, {}, "height: got 7, expected 8 to 8"),
+        ({"width": 5}, {}, "width: got 5, expected 4 to 4"),
+        ({"size": 5}, {}, "size: got 5, expected 1 to 4"),
+        ({"size": 0}, {}, "size: got 0, expected 1 to 4"),
         ({"kind": "average", "size": 3}, {}, "size = 3: allowed for an average is a power of two"),
-        ({}, {"tx_binary16": True}, "with tx_binary16: allowed are INT8 results"),
+        ({}, {"tx_binary16": True}, "with tx_binary16: expected INT8 results"),
     ],
 )
 def test_pooling_beyond_its_limits(pooling: dict, others: dict, sentence: str) -> None:
@@ -183,12 +183,12 @@ def test_pooling_windows_that_are_too_large(kind, size, down, across, most: int)
     columns = {"group": 1, "groups": across, "period": 1, "first": 0}
     window = replace(WINDOW, height=down, width=across, **columns)
     config = _config(window, Pooling(kind, size, down, across))
-    with pytest.raises(UserError, match=f"pooling: size = {size}: allowed is 1 to {most}$"):
+    with pytest.raises(UserError, match=f"pooling: size: got {size}, expected 1 to {most}$"):
         check_feature_maps(config, HERMES, "tile 7")
 
 
 def test_pooling_without_a_window_is_refused() -> None:
-    with pytest.raises(UserError, match="pooling: without a window: allowed is one with a window"):
+    with pytest.raises(UserError, match="pooling: without a window: expected one with a window"):
         check_feature_maps(_config(None, POOLING), HERMES, "tile 7")
 
 
@@ -204,7 +204,7 @@ def test_a_row_of_windows_has_to_fit() -> None:
         config = _config(WINDOW, POOLING, columns=17)
         check_feature_maps(config, description, "tile 7")
         buffers = description.buffers.model_copy(update={"pool": values - 8})
-        with pytest.raises(UserError, match=f"keeps {values} values, 8 too many: allowed is buf"):
+        with pytest.raises(UserError, match=f"keeps {values} values, 8 too many: expected buf"):
             check_feature_maps(
                 config, description.model_copy(update={"buffers": buffers}), "tile 7"
             )
@@ -212,7 +212,7 @@ def test_a_row_of_windows_has_to_fit() -> None:
 
 def test_rx_limits() -> None:
     config = _config(None, rx_enable=True, rx_parts=17)
-    with pytest.raises(UserError, match="tile 7: rx_parts = 17: allowed is 1 to 16"):
+    with pytest.raises(UserError, match="tile 7: rx_parts: got 17, expected 1 to 16"):
         check_feature_maps(config, HERMES, "tile 7")
     # 17 bytes are two beats of 16, and 34 are three.
     for binary16, place in ((False, 32), (True, 48)):
@@ -222,7 +222,7 @@ def test_rx_limits() -> None:
             for rx in (place, place - 16)
         )
         check_feature_maps(config, enough, "tile 7")
-        sentence = f"tile 7: bytes of an RX vector = {place}: allowed is 1 to {place - 16}"
+        sentence = f"tile 7: bytes of an RX vector: got {place}, expected 1 to {place - 16}"
         with pytest.raises(UserError, match=f"^{sentence}$"):
             check_feature_maps(config, small, "tile 7")
 
@@ -230,7 +230,7 @@ def test_rx_limits() -> None:
 @pytest.mark.parametrize("description", [None, LARGE])
 def test_without_a_smaller_buffer_the_format_limits_channels(description) -> None:
     check_feature_maps(_config(replace(WINDOW, channels=65_535)), description, "tile 7")
-    with pytest.raises(UserError, match="channels = 65536: allowed is 1 to 65535"):
+    with pytest.raises(UserError, match="channels: got 65536, expected 1 to 65535"):
         check_feature_maps(_config(replace(WINDOW, channels=65_536)), description, "tile 7")
 
 

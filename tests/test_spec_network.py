@@ -65,18 +65,24 @@ def test_random_images_need_no_accuracy(folder):
     [
         (lambda d: d["nodes"][0].update(gmax=511), r"nodes\.0\.gmax = 511: allowed is"),
         (lambda d: d["nodes"][0].update(knrl=2), r"nodes\.0\.knrl = 2: unknown key, allowed are"),
-        (lambda d: d["nodes"][-1].update(kernel=2), r"kernel = 2: allowed is nothing: a dense"),
-        (lambda d: d["nodes"][0].update(kernel=29), r"node conv1: kernel = 29: allowed is at m"),
+        (lambda d: d["nodes"][-1].update(kernel=2), r"kernel: got 2, expected nothing: a dense"),
+        (lambda d: d["nodes"][0].update(kernel=29), r"node conv1: kernel: got 29, expected at m"),
         (lambda d: d["nodes"][2]["pool"].update(size=9), r"node conv3: pool\.size = 9: allowed"),
         (lambda d: d["metric"].pop("float"), r"yaml: metric\.float is missing$"),
-        (lambda d: d["metric"].update(float=None), r"metric\.float = None: allowed is a valid num"),
+        (
+            lambda d: d["metric"].update(float=None),
+            r"metric\.float: got None, expected a valid num",
+        ),
         (lambda d: d["metric"].update(float=2.0), r"metric\.float = 2\.0: allowed is"),
         (lambda d: d["metric"].update(float=-0.1), r"metric\.float = -0\.1: allowed is"),
-        (lambda d: d["metric"].update(name="bpc"), r"metric\.name = 'bpc': allowed is accuracy"),
-        (lambda d: d.update(dataset="random"), r"metric\.name = 'accuracy': allowed is nothing: d"),
+        (lambda d: d["metric"].update(name="bpc"), r"metric\.name: got 'bpc', expected accuracy"),
+        (
+            lambda d: d.update(dataset="random"),
+            r"metric\.name: got 'accuracy', expected nothing: d",
+        ),
         (
             lambda d: d["nodes"][0].update(op="cnv"),
-            r"nodes\.0\.op = 'cnv': allowed is 'conv', 'den",
+            r"nodes\.0\.op: got 'cnv', expected 'conv', 'den",
         ),
         (lambda d: d["nodes"][0].pop("op"), r"yaml: nodes\.0\.op is missing$"),
         (lambda d: d["nodes"][0].pop("relu"), r"yaml: nodes\.0\.relu is missing$"),
@@ -94,16 +100,16 @@ def test_random_images_need_no_accuracy(folder):
         ),
         (
             lambda d: d["input"].update(shape=[28, 28]),
-            r"input\.shape = \[28, 28\]: allowed is \[hei",
+            r"input\.shape: got \[28, 28\], expected \[hei",
         ),
-        (lambda d: d["input"].update(shape=[28]), r"input\.shape = \[28\]: allowed is an image's"),
+        (lambda d: d["input"].update(shape=[28]), r"input\.shape: got \[28\], expected an image's"),
         (
             lambda d: d["input"].update(symbols="ab"),
-            r"input\.symbols = 'ab': allowed is nothing: f",
+            r"input\.symbols: got 'ab', expected nothing: f",
         ),
         (lambda d: d.update(dataset="mnist"), r"dataset = 'mnist': allowed is"),
         (lambda d: d.update(nodes=[]), r"nodes = \(\): allowed is"),
-        (lambda d: d["nodes"].append(d["nodes"][0]), r"nodes = .*: allowed is distinct"),
+        (lambda d: d["nodes"].append(d["nodes"][0]), r"nodes: got .*, expected distinct"),
         (lambda d: d.update(weights="none.npz"), r"none\.npz: cannot read the weights"),
         (lambda d: d["nodes"][0].update(outputs=15), r"conv1\.weight is \[16, 16\]: allowed is"),
     ],
@@ -198,27 +204,27 @@ def test_without_a_dense_layer_the_hidden_state_is_the_output(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('"ab"', '"aa"', "input.symbols = 'aa': allowed is characters that are all different"),
+        ('"ab"', '"aa"', "input.symbols: got 'aa', expected characters that are all different"),
         (
             "outputs: 2",
             "outputs: 3",
-            "nodes.dense.outputs = 3: allowed is as many as input.symbols has",
+            "nodes.dense.outputs: got 3, expected as many as input.symbols has",
         ),
-        ("dataset: text", "dataset: random", "input.symbols = 'ab': allowed is nothing"),
-        (', symbols: "ab"', "", "input.symbols = None: allowed is the symbols of the text"),
-        ("input_gmax: 10", "input_gmax: 511", "nodes.0.input_gmax = 511: allowed is less than or"),
-        (", 0.4]", "]", "nodes.0.gate_scales = .*: allowed is 4 numbers"),
-        ("nodes:", "knots:", "knots = .*: unknown key, allowed are format, name, dataset"),
+        ("dataset: text", "dataset: random", "input.symbols: got 'ab', expected nothing"),
+        (', symbols: "ab"', "", "input.symbols: got None, expected the symbols of the text"),
+        ("input_gmax: 10", "input_gmax: 511", "nodes.0.input_gmax: got 511, expected less than or"),
+        (", 0.4]", "]", "nodes.0.gate_scales: got .*, expected 4 numbers"),
+        ("nodes:", "knots:", "knots = .*: unknown key, expected format, name, dataset"),
         ("hidden: 2,", "hidden: 0,", "nodes.0.hidden = 0: allowed is"),
-        ("hidden: 2,", "gates: 4, hidden: 2,", "nodes.0.gates = 4: unknown key, allowed are name"),
+        ("hidden: 2,", "gates: 4, hidden: 2,", "nodes.0.gates = 4: unknown key, expected name"),
         ("name: small", "name: Small", "name = 'Small': allowed is"),
         (
             "[3]",
             "[1, 1, 3]",
-            r"input.shape = \[1, 1, 3\]: allowed is \[size\]: an L",
+            r"input.shape: got \[1, 1, 3\], expected \[size\]: an L",
         ),
-        ("dataset: text", "dataset: cifar10", r"input.shape = \[3\]: allowed is an image's"),
-        ("name: bpc", "name: accuracy", "metric.float = 1.5: allowed is 0 to 1 for an accuracy"),
+        ("dataset: text", "dataset: cifar10", r"input.shape: got \[3\], expected an image's"),
+        ("name: bpc", "name: accuracy", "metric.float: got 1.5, expected 0 to 1 for an accuracy"),
     ],
 )
 def test_mistakes_are_told(tmp_path, old: str, new: str, sentence: str) -> None:
@@ -230,10 +236,10 @@ def test_mistakes_are_told(tmp_path, old: str, new: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("name", "array", "sentence"),
     [
-        ("lstm.hidden", np.ones((2, 7)), r"lstm.hidden is \[2, 7\]: allowed is \[2, 8\]"),
-        ("embedding", np.ones((2, 3)), "embedding is float64: allowed is int8"),
+        ("lstm.hidden", np.ones((2, 7)), r"lstm.hidden is \[2, 7\]: expected \[2, 8\]"),
+        ("embedding", np.ones((2, 3)), "embedding is float64: expected int8"),
         ("lstm.bias", np.full(8, np.nan), "lstm.bias holds a value that is not finite"),
-        ("dense.bias", np.array(["a", "b"]), "dense.bias is <U1: allowed are real numbers"),
+        ("dense.bias", np.array(["a", "b"]), "dense.bias is <U1: expected real numbers"),
     ],
 )
 def test_weights_that_do_not_fit_are_told(tmp_path, name: str, array, sentence: str) -> None:
@@ -244,9 +250,9 @@ def test_weights_that_do_not_fit_are_told(tmp_path, name: str, array, sentence: 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"abc", "text.txt: character 2 is 'c': allowed are the network's input.symbols, 'ab'"),
-        (b"a", "text.txt: 1 characters: allowed are two or more"),
-        (b"", "text.txt: 0 characters: allowed are two or more"),
+        (b"abc", "text.txt: character 2 is 'c': expected the network's input.symbols, 'ab'"),
+        (b"a", "text.txt: 1 characters: expected two or more"),
+        (b"", "text.txt: 0 characters: expected two or more"),
         (b"ab\xff", "text.txt: cannot read the text: not UTF-8"),
     ],
 )

@@ -118,7 +118,7 @@ def test_after_a_sequence_a_slice_sends_another_stream():
         (0, b"\x04", "host output 0: a packet of 1 bytes came, without its preamble"),
         (1, b"\4\0\1\2", "host output 1: a packet of stream 4 came, which is not expected"),
         (2, b"\4\0\1\2", "host output 2: a packet of stream 4 came, which is not expected"),
-        (0, b"\4\0\1", "host output 0, stream 4: 1 values came: allowed is 2"),
+        (0, b"\4\0\1", "host output 0, stream 4: 1 values came: expected 2"),
         (0, b"\4\0\1\2", "host output 0, stream 4: more than 1 packets came"),
     ],
 )

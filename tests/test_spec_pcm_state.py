@@ -100,7 +100,7 @@ def test_other_files_are_refused(tmp_path, state):
 
 def test_another_chip_is_refused(tmp_path, state):
     pcm_state.save(state, tmp_path / "a.pcm")
-    with pytest.raises(UserError, match=r"made for chip 'tiny' with 16x16 arrays: allowed is 'her"):
+    with pytest.raises(UserError, match=r"made for chip 'tiny' with 16x16 arrays: expected 'her"):
         pcm_state.load(tmp_path / "a.pcm", Chip.find("hermes"))
 
 
@@ -114,11 +114,11 @@ def test_an_unwritable_place_is_told_and_nothing_is_left(tmp_path, state):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"seed": -1}, r"seed = -1: allowed is 0 to"),
-        ({"seed": 1 << 64}, r"allowed is 0 to"),
+        ({"seed": -1}, r"seed: got -1, expected 0 to"),
+        ({"seed": 1 << 64}, r"expected 0 to"),
         ({"gain_p": np.full((3, 16), 1 << 24, np.uint32)}, r"gain_p holds 16777216: allowed is"),
         ({"noise": np.zeros((3, 15), np.uint16)}, r"noise is uint16 \[3, 15\]: allowed is"),
-        ({"offset_p": np.zeros((3, 16), np.int32)}, r"offset_p is int32 .*: allowed is int16"),
+        ({"offset_p": np.zeros((3, 16), np.int32)}, r"offset_p is int32 .*: expected int16"),
         ({"codes": np.zeros((3, 16, 16), np.uint8)}, r"codes has shape \[3, 16, 16\]"),
     ],
 )

@@ -123,18 +123,18 @@ def test_what_a_host_needs_comes_back(tmp_path):
 
 
 HOST_LIMITS = [
-    ({"input": ProgramTensor((14,), 1.0)}, r"input\.shape = \[14\]: allowed is a shape of 13"),
-    ({"input": ProgramTensor((-1, -13), 1.0)}, r"input\.shape = \[-1, -13\]: allowed is a shape"),
-    ({"output": ProgramTensor((10,), 0.0)}, r"output\.scale = 0: allowed is above 0, below 1000"),
-    ({"symbols": None}, "symbols without embedding or the reverse: allowed is both or none"),
-    ({"embedding": None}, "symbols without embedding or the reverse: allowed is both or none"),
-    ({"symbols": "aba"}, "symbols = 'aba': allowed are 2 to 256 characters that are all different"),
-    ({"symbols": "abcd"}, r"embedding is int8 \[3, 13\]: allowed is int8 \[4, 13\]"),
-    ({"sample": np.zeros((2, 13), np.int8)}, r"sample is int8 \[2, 13\]: allowed is int8 \[1, 1"),
-    ({"sample": np.zeros((0, 1, 13), np.int8)}, r"sample is int8 \[0, 1, 13\]: allowed is int8"),
-    ({"sample": np.full((2, 1, 13), -128, np.int8)}, "sample holds -128: allowed is -127 to 127"),
-    ({"largest_code": 511}, "largest_code = 511: allowed is 1 to 510"),
-    ({"largest_code": 0}, "largest_code = 0: allowed is 1 to 510"),
+    ({"input": ProgramTensor((14,), 1.0)}, r"input\.shape: got \[14\], expected a shape of 13"),
+    ({"input": ProgramTensor((-1, -13), 1.0)}, r"input\.shape: got \[-1, -13\], expected a shape"),
+    ({"output": ProgramTensor((10,), 0.0)}, r"output\.scale: got 0, expected above 0, below 1000"),
+    ({"symbols": None}, "symbols without embedding or the reverse: expected both or none"),
+    ({"embedding": None}, "symbols without embedding or the reverse: expected both or none"),
+    ({"symbols": "aba"}, "symbols: got 'aba', expected 2 to 256 characters that are all different"),
+    ({"symbols": "abcd"}, r"embedding is int8 \[3, 13\]: expected int8 \[4, 13\]"),
+    ({"sample": np.zeros((2, 13), np.int8)}, r"sample is int8 \[2, 13\]: expected int8 \[1, 1"),
+    ({"sample": np.zeros((0, 1, 13), np.int8)}, r"sample is int8 \[0, 1, 13\]: expected int8"),
+    ({"sample": np.full((2, 1, 13), -128, np.int8)}, "sample holds -128: expected -127 to 127"),
+    ({"largest_code": 511}, "largest_code: got 511, expected 1 to 510"),
+    ({"largest_code": 0}, "largest_code: got 0, expected 1 to 510"),
 ]  # fmt: skip
 
 
@@ -185,10 +185,10 @@ def test_every_flipped_bit_is_refused(tmp_path):
         altered[place] ^= 1 << random.randrange(8)
         sentence = _refused(tmp_path / "a.img", altered)
         if place < 8:
-            assert sentence == "not a program image: allowed is what the compiler wrote"
+            assert sentence == "not a program image: expected what the compiler wrote"
         elif place < 12:
             assert sentence.startswith("program image format ")
-            assert sentence.endswith(f": allowed is {program_file.FORMAT}")
+            assert sentence.endswith(f": expected {program_file.FORMAT}")
         else:
             assert sentence.startswith("checksum does not match its content")
 
@@ -222,10 +222,10 @@ def test_a_header_that_was_made_otherwise_is_refused(tmp_path):
     _refused(tmp_path / "a.img", longer[:16] + digest + longer[FIXED:])
     arrays = image[FIXED + length :]
     assert _refused(tmp_path / "a.img", _resealed(image, arrays=arrays + b"x")) == (
-        "program image: 1 bytes after the last array: allowed is 0"
+        "program image: 1 bytes after the last array: expected 0"
     )
     assert _refused(tmp_path / "a.img", _resealed(image, arrays=arrays[:-1])) == (
-        "program image: tiles.3.codes: 119 bytes are left for an array: allowed is 120"
+        "program image: tiles.3.codes: 119 bytes are left for an array: expected 120"
     )
 
 
@@ -279,7 +279,7 @@ def test_wrong_types_in_the_header_name_the_key(tmp_path):
         header["tiles"][1]["colour"] = 1
 
     sentence = _refused(tmp_path / "a.img", _with_header(image, wrong_type))
-    assert sentence == "program image: tiles.1.routes.0.start: allowed is a valid integer"
+    assert sentence == "program image: tiles.1.routes.0.start: expected a valid integer"
     sentence = _refused(tmp_path / "a.img", _with_header(image, unknown))
     assert sentence.startswith("program image: tiles.1.colour: ")
 
@@ -296,11 +296,11 @@ def test_missing_and_unreadable_files_are_told(tmp_path):
 def test_another_chip_is_refused(tmp_path):
     image = _saved(partial_sums(), tmp_path)
     sentence = _refused(tmp_path / "a.img", image, Chip.find("hermes"))
-    assert sentence == "program: made for chip 'tiny': allowed is 'hermes'"
+    assert sentence == "program: made for chip 'tiny': expected 'hermes'"
     slower = TINY.model_copy(update={"clocks": TINY.clocks.model_copy(update={"mvm_mhz": 999})})
     sentence = _refused(tmp_path / "a.img", image, slower)
     assert sentence == (
-        "program: made for another description of chip 'tiny': allowed is SHA-256 "
+        "program: made for another description of chip 'tiny': expected SHA-256 "
         f"{chip_digest(slower)[:16]}..., not {chip_digest(TINY)[:16]}..."
     )
 

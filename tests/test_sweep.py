@@ -100,12 +100,12 @@ def test_a_sweep_of_nothing_is_refused(nothing):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"age": -1.0}, "age = -1: allowed is 0 to 1e\\+10 seconds"),
+        ({"age": -1.0}, "age: got -1, expected 0 to 1e\\+10 seconds"),
         ({"age": math.nan}, "age = nan: allowed"),
         ({"age": 2e10}, "age = 2e\\+10: allowed"),
-        ({"seed": -1}, "seed = -1: allowed is 0 to 2\\*\\*64 - 1"),
+        ({"seed": -1}, "seed: got -1, expected 0 to 2\\*\\*64 - 1"),
         ({"seed": 1 << 64}, "seed = 18446744073709551616: allowed"),
-        ({"count": 0}, "images = 0: allowed is 1 or more"),
+        ({"count": 0}, "images: got 0, expected 1 or more"),
     ],
 )
 def test_a_point_that_cannot_be_is_refused(change, sentence):

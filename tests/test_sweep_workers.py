@@ -284,9 +284,9 @@ def test_an_interrupt_that_got_lost_counts_at_the_next_point(after):
 
 
 def test_workers_of_both_kinds_or_none_are_refused():
-    with pytest.raises(UserError, match="workers = 2: allowed is nothing with a scheduler"):
+    with pytest.raises(UserError, match="workers: got 2, expected nothing with a scheduler"):
         Workers("tcp://127.0.0.1:8786", 2)
-    with pytest.raises(UserError, match="workers = 0: allowed is 1 or more"):
+    with pytest.raises(UserError, match="workers: got 0, expected 1 or more"):
         Workers(count=0)
 
 

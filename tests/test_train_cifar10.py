@@ -55,11 +55,11 @@ def test_training_files_come_in_order(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", r"data_batch_3\.bin has 0 bytes: allowed is a multiple of 3073"),
-        (bytes(RECORD - 1), r"data_batch_3\.bin has 3072 bytes: allowed is a multiple of 3073"),
+        (b"", r"data_batch_3\.bin has 0 bytes: expected a multiple of 3073"),
+        (bytes(RECORD - 1), r"data_batch_3\.bin has 3072 bytes: expected a multiple of 3073"),
         (
             bytes(RECORD) + b"\x0a" + bytes(RECORD - 1),
-            r"data_batch_3\.bin holds the label 10: allowed is 0 to 9",
+            r"data_batch_3\.bin holds the label 10: expected 0 to 9",
         ),
     ],
 )

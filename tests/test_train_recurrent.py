@@ -266,7 +266,7 @@ def test_an_unknown_split_lists_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"aaa", r"has 1 different characters: allowed are 2 to 256"),
+        (b"aaa", r"has 1 different characters: expected 2 to 256"),
         ("".join(map(chr, range(32, 400))).encode(), r"has 368 different characters"),
         (b"\xff\xfe", r"cannot read the text: it is not UTF-8"),
         (None, r"cannot read the text: No such file"),

@@ -47,6 +47,4 @@ def read(path: Path, network: AnalogNetwork) -> None:
     except OSError as error:
         raise UserError(f"{path}: cannot read the checkpoint: {error.strerror}") from None
     except (RuntimeError, UnpicklingError, EOFError, TypeError):
-        raise UserError(
-            f"{path}: allowed is a checkpoint of {network.task.untrained.name}"
-        ) from None
+        raise UserError(f"{path}: expected a checkpoint of {network.task.untrained.name}") from None

@@ -25,7 +25,7 @@ def own_text(path: Path) -> str:
         raise UserError(f"{path}: cannot read the text: it is not UTF-8") from None
     if not 2 <= len(set(text)) <= SYMBOLS_MAX:
         raise UserError(
-            f"{path}: the text has {len(set(text))} different characters: allowed are 2 to "
+            f"{path}: the text has {len(set(text))} different characters: expected 2 to "
             f"{SYMBOLS_MAX}"
         )
     return text

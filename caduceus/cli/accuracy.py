@@ -50,7 +50,7 @@ def accuracy(
     request = command.Request(chip, network, ReadMode(read_mode), images)
     console = plain_console()
     if table and mvm_error:
-        raise click.UsageError("--table and --mvm-error: allowed is one of the two")
+        raise click.UsageError("--table and --mvm-error: expected one of the two")
     if mvm_error:
         command.tile(request, seeds or range(10), console)
     elif table:

@@ -33,7 +33,7 @@ class FiniteRange(click.FloatRange):
         found = super().convert(value, param, ctx)
         # Not a number is neither below the least nor above the most.
         if not math.isfinite(found):
-            self.fail(f"{found}: allowed is {self.min:g} to {self.max:g}.", param, ctx)
+            self.fail(f"{found}: expected {self.min:g} to {self.max:g}.", param, ctx)
         return found
 
 
@@ -52,7 +52,7 @@ class OutputPath(click.Path):
             click.BadParameter: it is empty.
         """
         if value == "":
-            self.fail("it is empty: allowed is a path.", param, ctx)
+            self.fail("it is empty: expected a path.", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -78,7 +78,7 @@ def _replicas(
     for pair in value.split(","):
         layer, _, count = pair.partition("=")
         if not (layer and count.isascii() and count.isdigit() and 1 <= int(count) <= 64):
-            raise click.BadParameter(f"'{pair}': allowed is auto, or layers as in conv0=2,conv1=2")
+            raise click.BadParameter(f"'{pair}': expected auto, or layers as in conv0=2,conv1=2")
         found[layer] = int(count)
     return found
 
@@ -93,7 +93,7 @@ def _seeds(_context: click.Context, _option: click.Parameter, value: str | None)
         if found.stop <= 1 << 64 and 1 <= found.stop - found.start <= MOST_SEEDS:
             return found
     raise click.BadParameter(
-        f"'{value}': allowed is a number of seeds, as in 10, or a range, as in 10:20, of 1 to "
+        f"'{value}': expected a number of seeds, as in 10, or a range, as in 10:20, of 1 to "
         f"{MOST_SEEDS} seeds below 2**64"
     )
 
@@ -108,12 +108,12 @@ def several(
     """
     found = tuple(dict.fromkeys(part.strip() for value in values for part in value.split(",")))
     if "" in found:
-        raise click.BadParameter("there is an empty one: allowed are names, with commas between")
+        raise click.BadParameter("there is an empty one: expected names, with commas between")
     if option.name == "read_modes":
         for value in found:
             if value not in list(ReadMode):
                 allowed = " and ".join(ReadMode)
-                raise click.BadParameter(f"'{value}': allowed are {allowed}")
+                raise click.BadParameter(f"'{value}': expected {allowed}")
     return found
 
 

@@ -24,7 +24,7 @@ def _ages(_context: click.Context, _option: click.Parameter, value: str) -> tupl
         except ValueError:
             age = math.nan
         if not 0 <= age <= OLDEST:
-            raise click.BadParameter(f"'{part}': allowed are 0 to {OLDEST:g} seconds")
+            raise click.BadParameter(f"'{part}': expected 0 to {OLDEST:g} seconds")
         found.append(age)
     return tuple(dict.fromkeys(found))
 

@@ -70,7 +70,7 @@ def check(program: Program, chip: Chip) -> None:
         for need in lacking
     )
     raise TooSmall(
-        f"network {program.network} on chip {chip.name}: buffers are too small: {told}: allowed is "
+        f"network {program.network} on chip {chip.name}: buffers are too small: {told}: expected "
         f"what fits buffers.activation = {chip.buffers.activation} and buffers.rx = "
         f"{chip.buffers.rx}"
     )
@@ -315,7 +315,7 @@ class _Flow:
             seen.add((state, sent))
         raise UserError(
             f"network {self._program.network}: after {IMAGES_MAX} images the chip is still in a "
-            "new state: allowed is a program that comes to rest in a period"
+            "new state: expected a program that comes to rest in a period"
         )
 
     def _images(self) -> int:

@@ -101,7 +101,7 @@ class NetworkPlan:
         for name in self.layers:
             if name not in used:
                 raise UserError(
-                    f"network {graph.name}: layer {name}: nobody takes its output: allowed is "
+                    f"network {graph.name}: layer {name}: nobody takes its output: expected "
                     "the last layer, or one that another is given the output of"
                 )
         for layer in self.layers.values():
@@ -111,7 +111,7 @@ class NetworkPlan:
         if unknown:
             raise UserError(
                 f"replicas of layer {unknown[0]}: network {graph.name} has none of that name: "
-                f"allowed are {', '.join(self.layers)}"
+                f"expected {', '.join(self.layers)}"
             )
 
     def _planned(
@@ -143,10 +143,10 @@ class NetworkPlan:
         if replicas > 1:
             across = geometry.output[1]
             if layer.residual:
-                raise UserError(f"{where}: replicas with a residual: allowed are layers without")
+                raise UserError(f"{where}: replicas with a residual: expected layers without")
             if across % (planned.pool * replicas):
                 raise UserError(
-                    f"{where}: {replicas} replicas: allowed are such that {across} columns of "
+                    f"{where}: {replicas} replicas: expected such that {across} columns of "
                     f"results are a multiple of {planned.pool} times as many"
                 )
         return planned
@@ -163,7 +163,7 @@ class NetworkPlan:
                 raise UserError(
                     f"network {self.graph.name}: layer {layer.name}: residual {layer.residual} "
                     "is its input, too, and a tile would keep some channels of it to gather from "
-                    "and others to add: allowed is the output of another layer, or where both are "
+                    "and others to add: expected the output of another layer, or where both are "
                     "the same channels"
                 )
 

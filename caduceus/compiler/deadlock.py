@@ -88,8 +88,7 @@ def check(program: Program, chip: Chip) -> None:
     cycle = _cycle(graph)
     if cycle is not None:
         raise Deadlock(
-            f"program could deadlock: {' -> '.join(cycle)}: allowed is a program without "
-            "such a cycle"
+            f"program could deadlock: {' -> '.join(cycle)}: expected a program without such a cycle"
         )
 
 

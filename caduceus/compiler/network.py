@@ -57,7 +57,7 @@ def compile_network(
         program = compile_cnn(network, chip, read_mode, largest_code, replicas)
     elif replicas:
         raise UserError(
-            f"replicas of network {network.name}: allowed is one that takes images end to end"
+            f"replicas of network {network.name}: expected one that takes images end to end"
         )
     elif kind is Way.RECURRENT:
         program = compile_recurrent(network, chip, read_mode, largest_code)

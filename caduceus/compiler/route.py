@@ -70,7 +70,7 @@ class Router:
         if self._streams == fabric.STREAMS:
             raise UserError(
                 f"the program needs more than {fabric.STREAMS} streams on chip {self.chip.name}: "
-                f"allowed are {fabric.STREAMS}"
+                f"expected {fabric.STREAMS}"
             )
         self._streams += 1
         return self._streams - 1
@@ -137,7 +137,7 @@ class Router:
         tile, name = crowded[0]
         raise Crowded(
             f"{len(crowded)} links are wanted by several streams, the first of them {name} of tile "
-            f"{tile}: allowed is one stream a link"
+            f"{tile}: expected one stream a link"
         )
 
     def _weights(self, source: int, group: Hashable) -> _Weight:
@@ -170,7 +170,7 @@ class Router:
             if found is None:
                 raise UserError(
                     f"chip {self.chip.name} has no links from tile {source} to tile {min(goals)}: "
-                    "allowed is an adjacency that connects them"
+                    "expected an adjacency that connects them"
                 )
             for at, name, other in found[1]:
                 tree[at].add(name)

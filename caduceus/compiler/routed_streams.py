@@ -123,6 +123,6 @@ class RoutedStreams:
         if not found:
             raise UserError(
                 f"chip {self.chip.name} has no links between tile {tile} and the host's {side}: "
-                "allowed is an adjacency that connects them"
+                "expected an adjacency that connects them"
             )
         return found

@@ -51,11 +51,11 @@ def _read(path: Path) -> np.ndarray:
         raise UserError(f"the CIFAR-10 file {path} cannot be read: {error.strerror}") from None
     if not data or len(data) % _RECORD:
         raise UserError(
-            f"the CIFAR-10 file {path} has {len(data)} bytes: allowed is a multiple of {_RECORD}, "
+            f"the CIFAR-10 file {path} has {len(data)} bytes: expected a multiple of {_RECORD}, "
             "the bytes of a label and an image"
         )
     records = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
     largest = records[:, 0].max()
     if largest >= CLASSES:
-        raise UserError(f"the CIFAR-10 file {path} holds the label {largest}: allowed is 0 to 9")
+        raise UserError(f"the CIFAR-10 file {path} holds the label {largest}: expected 0 to 9")
     return records

@@ -43,7 +43,7 @@ def _some(
     images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     if not 1 <= count <= len(images):
-        raise UserError(f"images = {count}: allowed is 1 to {len(images)}")
+        raise UserError(f"images: got {count}, expected 1 to {len(images)}")
     return images[:count], labels[:count]
 
 

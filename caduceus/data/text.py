@@ -40,7 +40,7 @@ def whole_numbers(network: Network) -> NDArray[np.uint8]:
     elif dataset == "text":
         found = own(network)
     else:
-        raise UserError(f"network {network.name} has dataset {dataset}: allowed is one with a text")
+        raise UserError(f"network {network.name} has dataset {dataset}: expected one with a text")
     return characters.encode(found, network.graph.input.symbols)
 
 

@@ -69,9 +69,9 @@ def demand_range(seed: int, age: float) -> None:
         UserError: seed or age are out of range.
     """
     if not 0 <= seed < SEEDS:
-        raise UserError(f"seed = {seed}: allowed is 0 to 2**64 - 1")
+        raise UserError(f"seed: got {seed}, expected 0 to 2**64 - 1")
     if not 0 <= age <= OLDEST:
-        raise UserError(f"age = {age:g}: allowed is 0 to {OLDEST:g} seconds")
+        raise UserError(f"age: got {age:g}, expected 0 to {OLDEST:g} seconds")
 
 
 @dataclass(frozen=True)

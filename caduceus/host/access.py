@@ -18,7 +18,7 @@ def demand(response: int, what: str) -> None:
         UserError: it was.
     """
     if response != OKAY:
-        raise UserError(f"the chip answered {what} with AXI response {response}: allowed is {OKAY}")
+        raise UserError(f"the chip answered {what} with AXI response {response}: expected {OKAY}")
 
 
 class RegisterHost:

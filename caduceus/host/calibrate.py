@@ -132,12 +132,12 @@ def calibrated(config: TileConfig, calibration: Calibration, one_sign: bool = Fa
     """
     if config.read_mode is not calibration.read_mode:
         raise UserError(
-            f"calibration of {calibration.read_mode} reads: allowed is {config.read_mode}, the "
+            f"calibration of {calibration.read_mode} reads: expected {config.read_mode}, the "
             "read mode of the configuration"
         )
     if config.columns > calibration.columns:
         raise UserError(
-            f"calibration of {calibration.columns} columns: allowed is {config.columns} or more, "
+            f"calibration of {calibration.columns} columns: expected {config.columns} or more, "
             "the columns of the configuration"
         )
     before = config.constants.view(np.float16).astype(np.float64)
@@ -281,7 +281,7 @@ def _demand_inside(counter: Steer, results: NDArray[np.int8]) -> None:
     if most.max() >= formats.INT8_MAX:
         raise UserError(
             f"calibration: column {int(most.argmax())}: reads of counter {counter.name} are "
-            f"{formats.INT8_MAX} counts or more apart: allowed is noise that leaves them closer"
+            f"{formats.INT8_MAX} counts or more apart: expected noise that leaves them closer"
         )
 
 
@@ -298,7 +298,7 @@ def _demand_answer(
         column = int(bad.argmax())
         raise UserError(
             f"calibration: column {column}: the gain of counter {counter.name} is "
-            f"{gain[column]:.3f} times the nominal one: allowed is {GAIN_MIN} to {GAIN_MAX}"
+            f"{gain[column]:.3f} times the nominal one: expected {GAIN_MIN} to {GAIN_MAX}"
         )
     most = counter_windows * (_top_count(chip, counter_windows) - 1)
     low, high = counts.min(axis=(0, 1, 2)), counts.max(axis=(0, 1, 2))
@@ -307,5 +307,5 @@ def _demand_answer(
         column = int(bad.argmax())
         raise UserError(
             f"calibration: column {column}: counter {counter.name} reads {low[column]} to "
-            f"{high[column]} at the reference currents: allowed is 1 to {most}"
+            f"{high[column]} at the reference currents: expected 1 to {most}"
         )

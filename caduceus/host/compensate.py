@@ -93,7 +93,7 @@ def compensated(config: TileConfig, factor: float) -> TileConfig:
         UserError: the factor is no positive number, or a scale does not fit binary16.
     """
     if not (np.isfinite(factor) and factor > 0):
-        raise UserError(f"drift factor = {factor}: allowed is a positive number")
+        raise UserError(f"drift factor: got {factor}, expected a positive number")
     constants = config.constants.copy()
     scale = constants.view(np.float16)[:, INDEX["scale"]].astype(np.float64) * factor
     constants[:, INDEX["scale"]] = binary16(scale, "compensated scale")
@@ -129,13 +129,13 @@ def _total(results: NDArray[np.int8]) -> int:
     magnitudes = np.abs(results.astype(np.int64))
     if not magnitudes.any():
         raise UserError(
-            "drift: every result of the tile for the test vectors is 0: allowed is a tile whose "
+            "drift: every result of the tile for the test vectors is 0: expected a tile whose "
             "devices answer"
         )
     if magnitudes.max() >= formats.INT8_MAX:
         column = int(magnitudes.max(axis=0).argmax())
         raise UserError(
             f"drift: column {column}: a result for the test vectors is {formats.INT8_MAX} or more: "
-            f"allowed is less; the baseline had at most {TARGET}"
+            f"expected less; the baseline had at most {TARGET}"
         )
     return int(magnitudes.sum())

@@ -65,7 +65,7 @@ class SerialLink:
         if fixed[4] != protocol.VERSION:
             raise UserError(
                 f"{self._where}: the board speaks version {fixed[4]} of the serial protocol: "
-                f"allowed is {protocol.VERSION}"
+                f"expected {protocol.VERSION}"
             )
         if digest != protocol.digest(chip):
             raise UserError(

@@ -51,12 +51,12 @@ def demand_own(folder: Path, what: str, *marks: str) -> None:
             own = any(any(folder.glob(mark)) for mark in marks)
             if not own and any(folder.iterdir()):
                 raise UserError(
-                    f"{folder}: there is something else: allowed is a new or empty folder, or that "
+                    f"{folder}: there is something else: expected a new or empty folder, or that "
                     f"of an earlier {what}"
                 )
         elif folder.is_symlink() or folder.exists():
             found = "link that leads to no folder" if folder.is_symlink() else "file"
-            raise UserError(f"{folder}: is a {found}: allowed is a folder, or a new name")
+            raise UserError(f"{folder}: is a {found}: expected a folder, or a new name")
 
 
 def _lock(path: Path) -> TextIO:
@@ -107,7 +107,7 @@ def can_be_written(output: Path) -> None:
     target = followed(output, "result")
     with _result(output):
         if target.is_dir():
-            raise UserError(f"{output}: is a folder: allowed is a file")
+            raise UserError(f"{output}: is a folder: expected a file")
         if target.exists() and not target.is_file():
             raise UserError(f"{output}: cannot write the result: it is no regular file")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ class TargetRequest:
         """
         serial = self.name.startswith(SERIAL) and len(self.name) > len(SERIAL)
         if self.name not in ("golden", "sim") and not serial:
-            raise UserError(f"unknown target '{self.name}': allowed is {TARGETS}")
+            raise UserError(f"unknown target '{self.name}': expected {TARGETS}")
         if self.name == "sim":
             demand_extra("sim")
 

@@ -231,7 +231,7 @@ def tool_version(simulator: str) -> str:
     line = (run.stdout.splitlines() or ["of unknown version"])[0]
     if simulator == "verilator" and _verilator_version(line) < VERILATOR_OLDEST:
         major, minor = VERILATOR_OLDEST
-        raise UserError(f"{found} is {line}: allowed is version {major}.{minor:03} or newer")
+        raise UserError(f"{found} is {line}: expected version {major}.{minor:03} or newer")
     return line
 
 
@@ -363,7 +363,7 @@ def _seed(seed: int | None) -> int:
         return seed
     text = os.environ.get("COCOTB_RANDOM_SEED", str(DEFAULT_SEED))
     if not text.isdecimal():
-        raise UserError(f"COCOTB_RANDOM_SEED = {text!r}: allowed is a whole number from 0")
+        raise UserError(f"COCOTB_RANDOM_SEED: got {text!r}, expected a whole number from 0")
     return int(text)
 
 

@@ -19,7 +19,7 @@ class Inconsistent(ValueError):
     """Values that are each in range but do not fit together."""
 
     def __init__(self, key: str, value: object, allowed: str) -> None:
-        super().__init__(f"{key} = {value!r}: allowed is {allowed}")
+        super().__init__(f"{key}: got {value!r}, expected {allowed}")
 
 
 def demand(condition: bool, key: str, value: object, allowed: str) -> None:
@@ -107,15 +107,15 @@ def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> st
         key += "." + context["discriminator"].strip("'")
         if first["type"] == "union_tag_not_found":
             return f"{path}: {key} is missing"
-        return f"{path}: {key} = {context['tag']!r}: allowed is {context['expected_tags']}"
+        return f"{path}: {key}: got {context['tag']!r}, expected {context['expected_tags']}"
     if first["type"] == "extra_forbidden":
         known = ", ".join(section.model_fields) if section else ""
-        allowed = f", allowed are {known}" if known else ""
+        allowed = f", expected {known}" if known else ""
         return f"{path}: {key} = {first['input']!r}: unknown key{allowed}"
     if first["type"] == "missing":
         return f"{path}: {key} is missing"
     allowed = first["msg"].removeprefix("Input should be ")
-    return f"{path}: {key} = {first['input']!r}: allowed is {allowed}"
+    return f"{path}: {key}: got {first['input']!r}, expected {allowed}"
 
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -144,7 +144,7 @@ def load(path: Path | str, schema: type[Schema], what: str) -> Schema:
         return schema.model_validate(_tuples(document))
     except RecursionError:
         raise UserError(
-            f"{path}: a value of the {what} contains itself: allowed is one that does not"
+            f"{path}: a value of the {what} contains itself: expected one that does not"
         ) from None
     except ValidationError as error:
         raise UserError(_sentence(path, schema, error)) from None

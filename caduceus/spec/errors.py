@@ -11,4 +11,4 @@ class UserError(Exception):
 def demand_range(least: int, value: int, most: int, where: str, key: str) -> None:
     """Raise `UserError` unless `value`, called `key` in `where`, is `least` to `most`."""
     if not least <= value <= most:
-        raise UserError(f"{where}: {key} = {value}: allowed is {least} to {most}")
+        raise UserError(f"{where}: {key}: got {value}, expected {least} to {most}")

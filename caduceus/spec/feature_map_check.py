@@ -61,22 +61,22 @@ def _check_window(config: TileConfig, window: Window, chip: Chip | None, where: 
         demand_range(1, max(lengths), chip.array.rows, where, "bytes of a part")
     if len(lengths) % window.packets:
         raise UserError(
-            f"{where}: {len(lengths)} parts: allowed is a multiple of packets ({window.packets})"
+            f"{where}: {len(lengths)} parts: expected a multiple of packets ({window.packets})"
         )
     for first in range(0, len(lengths), window.packets):
         pixel = sum(lengths[first : first + window.packets])
         demand_range(window.channels, pixel, window.channels, where, "bytes of a pixel's parts")
     same = all(a == b for a, b in zip(lengths, cycle(lengths[: window.packets]), strict=False))
     if not same:
-        raise UserError(f"{where}: parts differ from pixel to pixel: allowed are the same")
+        raise UserError(f"{where}: parts differ from pixel to pixel: expected the same")
 
 
 def _check_pooling(config: TileConfig, chip: Chip | None, where: str) -> None:
     pooling, window = config.pooling, config.window
     if window is None:
-        raise UserError(f"{where}: without a window: allowed is one with a window")
+        raise UserError(f"{where}: without a window: expected one with a window")
     if config.tx_binary16:
-        raise UserError(f"{where}: with tx_binary16: allowed are INT8 results")
+        raise UserError(f"{where}: with tx_binary16: expected INT8 results")
     down, across = window.result_rows, window.groups * window.group
     for key, wanted in (("height", down), ("width", across)):
         demand_range(wanted, getattr(pooling, key), wanted, where, key)
@@ -94,5 +94,5 @@ def _check_pooling(config: TileConfig, chip: Chip | None, where: str) -> None:
         if values > chip.buffers.pool:
             raise UserError(
                 f"{where}: a row of windows keeps {values} values, {values - chip.buffers.pool} "
-                f"too many: allowed is buffers.pool = {chip.buffers.pool}"
+                f"too many: expected buffers.pool = {chip.buffers.pool}"
             )

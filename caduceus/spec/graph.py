@@ -299,7 +299,7 @@ def geometries(graph: Graph) -> list[Geometry]:
         geometry = _geometry(node, pooled[source], where)
         if node.residual and pooled[node.residual] != geometry.output:
             raise UserError(
-                f"{where}: residual = {node.residual}: allowed is a node whose output is "
+                f"{where}: residual: got {node.residual}, expected a node whose output is "
                 f"{_shape(geometry.output)}, not {_shape(pooled[node.residual])}"
             )
         result.append(geometry)
@@ -321,7 +321,7 @@ def _geometry(node: Layer | Lstm, shape: tuple[int, int, int], where: str) -> Ge
     padded = min(height, width) + 2 * node.padding
     if node.kernel > padded:
         raise UserError(
-            f"{where}: kernel = {node.kernel}: allowed is at most its padded input ({padded})"
+            f"{where}: kernel: got {node.kernel}, expected at most its padded input ({padded})"
         )
     out_height = _windows(height + 2 * node.padding, node.kernel, node.stride)
     out_width = _windows(width + 2 * node.padding, node.kernel, node.stride)
@@ -330,7 +330,7 @@ def _geometry(node: Layer | Lstm, shape: tuple[int, int, int], where: str) -> Ge
     if pool:
         if pool.size > min(out_height, out_width):
             raise UserError(
-                f"{where}: pool.size = {pool.size}: allowed is at most the output it pools "
+                f"{where}: pool.size: got {pool.size}, expected at most the output it pools "
                 f"({out_height}x{out_width})"
             )
         if pool.kind == "average" and (pool.size & (pool.size - 1) or pool.stride != pool.size):

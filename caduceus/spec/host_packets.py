@@ -66,7 +66,7 @@ class OutputVectors:
             raise UserError(f"{where}: a packet of stream {stream} came, which is not expected")
         if len(payload) != part.length:
             raise UserError(
-                f"{where}, stream {stream}: {len(payload)} values came: allowed is {part.length}"
+                f"{where}, stream {stream}: {len(payload)} values came: expected {part.length}"
             )
         vector = self._seen[id(part)]
         if vector == len(self.vectors):

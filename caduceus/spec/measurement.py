@@ -39,7 +39,7 @@ class Measurement:
     def __post_init__(self) -> None:
         if abs(self.reference) > REFERENCE_MAX:
             raise UserError(
-                f"reference current = {self.reference}: allowed is {-REFERENCE_MAX} to "
+                f"reference current: got {self.reference}, expected {-REFERENCE_MAX} to "
                 f"{REFERENCE_MAX}"
             )
 

@@ -167,11 +167,11 @@ def _text(file: Path, graph: Graph) -> str | None:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise UserError(f"{file}: cannot read the text: {reason}") from None
     if len(text) < 2:
-        raise UserError(f"{file}: {len(text)} characters: allowed are two or more")
+        raise UserError(f"{file}: {len(text)} characters: expected two or more")
     strange = next((at for at, character in enumerate(text) if character not in symbols), None)
     if strange is not None:
         raise UserError(
-            f"{file}: character {strange} is {text[strange]!r}: allowed are the network's "
+            f"{file}: character {strange} is {text[strange]!r}: expected the network's "
             f"input.symbols, {symbols!r}"
         )
     return text

@@ -137,18 +137,18 @@ def follow(
     for entered, tile in waiting:
         if tile in seen:
             raise UserError(
-                f"tile {tile}: stream {stream.number} comes twice by its routes: allowed is once"
+                f"tile {tile}: stream {stream.number} comes twice by its routes: expected once"
             )
         seen.add(tile)
         route = tables.get(tile, {}).get(stream.number)
         if route is None:
             raise UserError(
-                f"tile {tile}: stream {stream.number} comes, and has no route there: allowed are "
+                f"tile {tile}: stream {stream.number} comes, and has no route there: expected "
                 f"{sorted(tables.get(tile, ()))}"
             )
         if not route.sinks:
             raise UserError(
-                f"tile {tile}: stream {stream.number} has no sinks: allowed is at least one"
+                f"tile {tile}: stream {stream.number} has no sinks: expected at least one"
             )
         hops.append(Hop(entered, tile, route.sinks))
         for sink in route.sinks:
@@ -157,7 +157,7 @@ def follow(
             other = fabric.neighbour(chip, tile, directions[sink])
             if other is None:
                 raise UserError(
-                    f"tile {tile}: stream {stream.number} leaves by {sink}: allowed is a link of "
+                    f"tile {tile}: stream {stream.number} leaves by {sink}: expected a link of "
                     f"chip {chip.name}"
                 )
             waiting.append((channel(tile, sink), other))
@@ -191,7 +191,7 @@ def demand_one_source(program: Program, chip: Chip) -> None:
 def demand(condition: bool, what: str, allowed: str) -> None:
     """Refuse a program unless the condition holds; the sentence says what is wrong."""
     if not condition:
-        raise UserError(f"program: {what}: allowed is {allowed}")
+        raise UserError(f"program: {what}: expected {allowed}")
 
 
 def _enters(stream: Stream, chip: Chip, sides: tuple[str, ...] | None) -> list[int]:

@@ -99,11 +99,11 @@ class PcmState:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 1 << 64:
-            raise UserError(f"PCM state: seed = {self.seed}: allowed is 0 to 2**64 - 1")
+            raise UserError(f"PCM state: seed: got {self.seed}, expected 0 to 2**64 - 1")
         if self.codes.ndim != 4 or min(self.codes.shape) < 1:
             raise UserError(
                 f"PCM state: codes has shape {list(self.codes.shape)}: "
-                "allowed is [tiles, rows, columns, 4]"
+                "expected [tiles, rows, columns, 4]"
             )
         sizes = {"rows": self.rows, "columns": self.columns, "devices": len(formats.DEVICES)}
         for name, spec in FIELDS.items():
@@ -112,11 +112,11 @@ class PcmState:
             if array.dtype != np.dtype(spec.dtype) or array.shape != shape:
                 raise UserError(
                     f"PCM state: {name} is {array.dtype} {list(array.shape)}: "
-                    f"allowed is {np.dtype(spec.dtype)} {list(shape)}"
+                    f"expected {np.dtype(spec.dtype)} {list(shape)}"
                 )
             if int(array.max()) > spec.largest:
                 raise UserError(
-                    f"PCM state: {name} holds {int(array.max())}: allowed is at most {spec.largest}"
+                    f"PCM state: {name} holds {int(array.max())}: expected at most {spec.largest}"
                 )
 
 
@@ -189,7 +189,7 @@ def load(path: Path | str, chip: Chip | None = None) -> PcmState:
             f"{path}: not a PCM state file, or damaged: make it again, or copy it whole"
         ) from None
     if version != FORMAT:
-        raise UserError(f"{path}: PCM state format {version!r}: allowed is {FORMAT}")
+        raise UserError(f"{path}: PCM state format {version!r}: expected {FORMAT}")
     if set(content) != set(FIELDS) or _digest(header, content) != checksum:
         raise UserError(f"{path}: checksum does not match its content: the file was altered")
     state = PcmState(chip=header["chip"], seed=header["seed"], note=header["note"], **content)
@@ -199,7 +199,7 @@ def load(path: Path | str, chip: Chip | None = None) -> PcmState:
         if made_for != wanted:
             raise UserError(
                 f"{path}: made for chip '{made_for[0]}' with {made_for[1]}x{made_for[2]} arrays: "
-                f"allowed is '{wanted[0]}' with {wanted[1]}x{wanted[2]}"
+                f"expected '{wanted[0]}' with {wanted[1]}x{wanted[2]}"
             )
     return state
 

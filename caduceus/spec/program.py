@@ -83,7 +83,7 @@ class TileConfig:
         if self.constants.shape != shape or self.constants.dtype != np.uint16:
             raise UserError(
                 f"tile configuration: constants is {self.constants.dtype} "
-                f"{list(self.constants.shape)}: allowed is uint16 {list(shape)}"
+                f"{list(self.constants.shape)}: expected uint16 {list(shape)}"
             )
 
 

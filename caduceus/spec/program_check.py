@@ -47,11 +47,11 @@ def check(program: Program, chip: Chip | None = None) -> None:
         name = getattr(program, key)
         if not (1 <= len(name) <= NAME_MAX and name.isprintable()):
             raise UserError(
-                f"program: {key} = {name!a:.40}: allowed are 1 to {NAME_MAX} printable characters"
+                f"program: {key}: got {name!a:.40}, expected 1 to {NAME_MAX} printable characters"
             )
     if not re.fullmatch("[0-9a-f]{64}", program.chip_digest):
         raise UserError(
-            f"program: chip_digest = {program.chip_digest!a:.80}: allowed is a SHA-256 in lower "
+            f"program: chip_digest: got {program.chip_digest!a:.80}, expected a SHA-256 in lower "
             "case hexadecimal"
         )
     if chip is not None:
@@ -65,13 +65,13 @@ def check(program: Program, chip: Chip | None = None) -> None:
         demand_range(0, number, (chip.tiles if chip else STREAMS * STREAMS) - 1, "program", "tile")
     for first, second in pairwise(numbers):
         if second <= first:
-            raise UserError(f"tile {second} comes after tile {first}: allowed is rising order")
+            raise UserError(f"tile {second} comes after tile {first}: expected rising order")
     for tile in program.tiles:
         _check_tile(program, tile, chip)
     slices = [each.slice for each in program.slices]
     for first, second in pairwise(slices):
         if second <= first:
-            raise UserError(f"slice {second} comes after slice {first}: allowed is rising order")
+            raise UserError(f"slice {second} comes after slice {first}: expected rising order")
     for each in program.slices:
         check_slice(each, chip)
     for side in ("inputs", "outputs"):
@@ -88,10 +88,10 @@ def check_chip(program: Program, chip: Chip) -> None:
         UserError: it was not.
     """
     if program.chip != chip.name:
-        raise UserError(f"program: made for chip '{program.chip}': allowed is '{chip.name}'")
+        raise UserError(f"program: made for chip '{program.chip}': expected '{chip.name}'")
     if program.chip_digest != chip_digest(chip):
         raise UserError(
-            f"program: made for another description of chip '{chip.name}': allowed is SHA-256 "
+            f"program: made for another description of chip '{chip.name}': expected SHA-256 "
             f"{chip_digest(chip)[:16]}..., not {program.chip_digest[:16]}..."
         )
 
@@ -113,7 +113,7 @@ def _check_tile(program: Program, tile: TileProgram, chip: Chip | None) -> None:
     missing = [key for key, part in parts.items() if part is None]
     if missing and len(missing) < len(parts):
         raise UserError(
-            f"{where}: {missing[0]} is missing: allowed is config, codes and tx_stream, or none"
+            f"{where}: {missing[0]} is missing: expected config, codes and tx_stream, or none"
         )
     if tile.config is not None:
         config = tile.config
@@ -129,14 +129,14 @@ def _check_tile(program: Program, tile: TileProgram, chip: Chip | None) -> None:
                 )
         if config.read_mode != program.read_mode:
             raise UserError(
-                f"{where}: read_mode = {config.read_mode}: allowed is the program's, "
+                f"{where}: read_mode: got {config.read_mode}, expected the program's, "
                 f"{program.read_mode}"
             )
         shape = (config.rows, config.columns, len(formats.DEVICES))
         if tile.codes.dtype != np.uint8 or tile.codes.shape != shape:
             raise UserError(
                 f"{where}: codes is {tile.codes.dtype} {list(tile.codes.shape)}: "
-                f"allowed is uint8 {list(shape)}"
+                f"expected uint8 {list(shape)}"
             )
         if config.window is None:
             _check_parts(config, chip, where)
@@ -144,7 +144,7 @@ def _check_tile(program: Program, tile: TileProgram, chip: Chip | None) -> None:
     for route in tile.routes:
         _check_route(tile, route, chip)
         if streams.count(route.stream) > 1:
-            raise UserError(f"{where}: stream {route.stream} has several routes: allowed is one")
+            raise UserError(f"{where}: stream {route.stream} has several routes: expected one")
 
 
 def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
@@ -156,17 +156,17 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
         if not known:
             others = (fabric.GDPU, fabric.HOST, fabric.INPUT, fabric.RX)
             allowed = fabric.sinks(chip) if chip else ("links", *others)
-            raise UserError(f"{where}: sinks has {sink!a:.40}: allowed are {', '.join(allowed)}")
+            raise UserError(f"{where}: sinks has {sink!a:.40}: expected {', '.join(allowed)}")
     if not route.sinks or len(set(route.sinks)) != len(route.sinks):
         raise UserError(
-            f"{where}: sinks = {list(route.sinks)}: allowed is at least one, and each once"
+            f"{where}: sinks: got {list(route.sinks)}, expected at least one, and each once"
         )
     most = payload_max(chip) if chip else BYTES_MAX
     demand_range(0, route.part, PARTS - 1, where, "part")
     demand_range(0, route.start, most - 1, where, "start")
     if chip and route.start % chip.link.units:
         raise UserError(
-            f"{where}: start = {route.start}: allowed is a multiple of link.units "
+            f"{where}: start: got {route.start}, expected a multiple of link.units "
             f"({chip.link.units})"
         )
     demand_range(0, route.length, most - route.start, where, "length")
@@ -206,7 +206,7 @@ def _check_parts(config: TileConfig, chip: Chip | None, where: str) -> None:
         demand_range(end, part.start, config.rows - 1, here, "start")
         if chip and part.start % chip.link.units:
             raise UserError(
-                f"{here}: start = {part.start}: allowed is a multiple of link.units "
+                f"{here}: start: got {part.start}, expected a multiple of link.units "
                 f"({chip.link.units})"
             )
         demand_range(1, part.length, config.rows - part.start, here, "length")
@@ -226,7 +226,7 @@ def check_slice(program: SliceProgram, chip: Chip | None) -> None:
     for key in ("input_scale", "input_offset"):
         values = getattr(config, key)
         if len(values) != len(GATES):
-            raise UserError(f"{where}: {key} has {len(values)} values: allowed are {len(GATES)}")
+            raise UserError(f"{where}: {key} has {len(values)} values: expected {len(GATES)}")
         for value in values:
             demand_range(0, value, (1 << formats.FP16_BITS) - 1, where, key)
     for key in ("output_scale", "output_offset"):
@@ -238,7 +238,7 @@ def check_slice(program: SliceProgram, chip: Chip | None) -> None:
     distinct = len(set(program.sides)) == len(program.sides)
     if not program.sides or not distinct or not set(program.sides) <= set(sides):
         raise UserError(
-            f"{where}: sides = {list(program.sides)}: allowed is at least one of {list(sides)}, "
+            f"{where}: sides: got {list(program.sides)}, expected at least one of {list(sides)}, "
             "and each once"
         )
 
@@ -249,7 +249,7 @@ def _check_edge(tile: TileProgram, route: Route, chip: Chip, where: str) -> None
         leads_off = fabric.neighbour(chip, tile.tile, direction) is None
         if direction.name in route.sinks and leads_off:
             raise UserError(
-                f"{where}: sinks has '{direction.name}': allowed are links to tiles of the "
+                f"{where}: sinks has '{direction.name}': expected links to tiles of the "
                 f"{chip.grid.rows}x{chip.grid.columns} grid"
             )
     if fabric.GDPU in route.sinks and fabric.gdpu_slice(chip, tile.tile) is None:
@@ -287,7 +287,7 @@ def _check_outputs(program: Program) -> None:
             return
     raise UserError(
         f"outputs: value {end} of the {program.output_length} comes from no packet or from two: "
-        "allowed is one"
+        "expected one"
     )
 
 
@@ -302,23 +302,21 @@ def _check_network(program: Program) -> None:
         values = count * getattr(program, f"{key}_length")
         if prod(tensor.shape) != values or min(tensor.shape, default=0) < 1:
             raise UserError(
-                f"program: {key}.shape = {list(tensor.shape)!s:.80}: allowed is a shape of "
+                f"program: {key}.shape: got {list(tensor.shape)!s:.80}, expected a shape of "
                 f"{values} values"
             )
         if not 0 < tensor.scale < SCALE_LIMIT:
             raise UserError(
-                f"program: {key}.scale = {tensor.scale:g}: allowed is above 0, below {SCALE_LIMIT}"
+                f"program: {key}.scale: got {tensor.scale:g}, expected above 0, below {SCALE_LIMIT}"
             )
     symbols = program.symbols
     if (symbols is None) != (program.embedding is None):
-        raise UserError(
-            "program: symbols without embedding or the reverse: allowed is both or none"
-        )
+        raise UserError("program: symbols without embedding or the reverse: expected both or none")
     if symbols is not None:
         distinct = len(set(symbols)) == len(symbols)
         if not (distinct and 2 <= len(symbols) <= SYMBOLS_MAX):
             raise UserError(
-                f"program: symbols = {symbols!a:.40}: allowed are 2 to {SYMBOLS_MAX} characters "
+                f"program: symbols: got {symbols!a:.40}, expected 2 to {SYMBOLS_MAX} characters "
                 "that are all different"
             )
         _check_array(program.embedding, "embedding", (len(symbols), program.input_length))
@@ -334,10 +332,10 @@ def _check_array(array: NDArray, key: str, shape: tuple[int, ...]) -> None:
     """Activations of that shape."""
     if array.dtype != np.int8 or array.shape != shape or not array.size:
         raise UserError(
-            f"program: {key} is {array.dtype} {list(array.shape)}: allowed is int8 {list(shape)}"
+            f"program: {key} is {array.dtype} {list(array.shape)}: expected int8 {list(shape)}"
         )
     if array.min() < -formats.INT8_MAX:
         raise UserError(
-            f"program: {key} holds {array.min()}: allowed is -{formats.INT8_MAX} to "
+            f"program: {key} holds {array.min()}: expected -{formats.INT8_MAX} to "
             f"{formats.INT8_MAX}"
         )

@@ -60,13 +60,13 @@ def load(path: Path | str, chip: Chip | None = None) -> Program:
     except OSError as error:
         raise UserError(f"{path}: cannot read the program image: {error.strerror}") from None
     if not fixed.startswith(MAGIC):
-        raise UserError(f"{path}: not a program image: allowed is what the compiler wrote")
+        raise UserError(f"{path}: not a program image: expected what the compiler wrote")
     if len(fixed) < _FIXED:
         raise UserError(f"{path}: the program image is cut short: make it again, or copy it whole")
     start = fixed[: _START.size]
     _, version, header_length = _START.unpack(start)
     if version != FORMAT:
-        raise UserError(f"{path}: program image format {version}: allowed is {FORMAT}")
+        raise UserError(f"{path}: program image format {version}: expected {FORMAT}")
     if _digest(start, body) != fixed[_START.size :]:
         raise UserError(
             f"{path}: checksum does not match its content: the file was altered or cut short"
@@ -87,7 +87,7 @@ def _header(text: bytes) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise UserError("header: allowed is JSON in UTF-8, as the compiler writes it") from None
+        raise UserError("header: expected JSON in UTF-8, as the compiler writes it") from None
 
 
 def _digest(start: bytes, body: bytes) -> bytes:

@@ -55,7 +55,7 @@ def from_json(kind: type[_Record], value: object, arrays: bytes) -> _Record:
     reader = _Reader(arrays)
     found = reader.read(kind, value, ())
     if reader.place != len(arrays):
-        raise UserError(f"{len(arrays) - reader.place} bytes after the last array: allowed is 0")
+        raise UserError(f"{len(arrays) - reader.place} bytes after the last array: expected 0")
     return found
 
 
@@ -64,7 +64,7 @@ def _little(dtype: np.dtype) -> np.dtype:
 
 
 def _refuse(at: tuple[str | int, ...], allowed: str) -> UserError:
-    return UserError(f"{'.'.join(map(str, at)) or 'header'}: allowed is {allowed}")
+    return UserError(f"{'.'.join(map(str, at)) or 'header'}: expected {allowed}")
 
 
 @dataclass
@@ -128,7 +128,7 @@ class _Reader:
         if end > len(self.arrays):
             raise UserError(
                 f"{'.'.join(map(str, at))}: {len(self.arrays) - self.place} bytes are left for an "
-                f"array: allowed is {end - self.place}"
+                f"array: expected {end - self.place}"
             )
         found = np.frombuffer(self.arrays[self.place : end], _little(dtype))
         self.place = end

@@ -104,7 +104,7 @@ def order(program: Program, traced: Trace) -> tuple[Node, ...]:
         streams |= {("slice", each.slice): each.stream for each in program.slices}
         chain = ", ".join(f"{kind} {n} (stream {streams[kind, n]})" for kind, n in loop[:-1])
         waits = "wait for each other's" if len(loop) > 2 else "waits for its own"
-        raise UserError(f"{chain} {waits} results: allowed is a program without loops") from None
+        raise UserError(f"{chain} {waits} results: expected a program without loops") from None
 
 
 def _tables(program: Program) -> dict[int, dict[int, Route]]:
@@ -115,7 +115,7 @@ def _tables(program: Program) -> dict[int, dict[int, Route]]:
         for route in tile.routes:
             if route.stream in table:
                 raise UserError(
-                    f"tile {tile.tile}: stream {route.stream} has several routes: allowed is one"
+                    f"tile {tile.tile}: stream {route.stream} has several routes: expected one"
                 )
             table[route.stream] = route
     return tables
@@ -171,7 +171,7 @@ def _check_end(stream: Stream, route: Route, sink: str, tile: TileProgram) -> in
         )
     if route.start < 0 or route.start + route.length > stream.length:
         raise UserError(
-            f"{where}: start + length = {route.start + route.length}: allowed is the packet's "
+            f"{where}: start + length: got {route.start + route.length}, expected the packet's "
             f"length, {stream.length}"
         )
     return turn
@@ -184,7 +184,7 @@ def _keep(kept: dict[End, Part], end: End, part: Part) -> None:
         where = f"part {number} of '{sink}'" if number else f"'{sink}'"
         raise UserError(
             f"{kind} {place}: streams {kept[end].stream.number} and {part.stream.number} both go "
-            f"to {where}: allowed is one packet a vector"
+            f"to {where}: expected one packet a vector"
         )
     kept[end] = part
 
@@ -193,7 +193,7 @@ def _leave(left: dict[tuple[int, int], Stream], tile: int, stream: Stream) -> No
     """Note that the packet leaves for the host."""
     if (tile, stream.number) in left:
         raise UserError(
-            f"tile {tile}: two packets of stream {stream.number} leave for the host: allowed is "
+            f"tile {tile}: two packets of stream {stream.number} leave for the host: expected "
             "one a vector"
         )
     left[tile, stream.number] = stream
@@ -219,7 +219,7 @@ def _hidden(
     where = f"slice {program.slice}"
     if first.ends(HOST):
         raise UserError(
-            f"{where}: stream {first.number} leaves for the host: allowed is the state after a "
+            f"{where}: stream {first.number} leaves for the host: expected the state after a "
             "step, not the one before the first"
         )
     _check_ways(program, whole, first, last)
@@ -232,7 +232,7 @@ def _hidden(
                 (_, tile), sink, number = end
                 raise UserError(
                     f"{where}: tile {tile} keeps bytes {part.start} to {part.end} of stream "
-                    f"{part_of.number} as part {number} of '{sink}': allowed is what it keeps of "
+                    f"{part_of.number} as part {number} of '{sink}': expected what it keeps of "
                     f"stream {whole.number}"
                 )
             _keep(kept, end, replace(part, stream=whole))
@@ -251,7 +251,7 @@ def _check_ways(program: SliceProgram, whole: Stream, first: Stream, last: Strea
             if other:
                 raise UserError(
                     f"slice {program.slice}: stream {part.number} goes to {', '.join(other)} at "
-                    f"tile {hop.tile}: allowed is only where stream {whole.number} goes, too"
+                    f"tile {hop.tile}: expected only where stream {whole.number} goes, too"
                 )
             together[hop.tile] |= set(hop.sinks)
     for tile, sinks in ways.items():
@@ -259,14 +259,14 @@ def _check_ways(program: SliceProgram, whole: Stream, first: Stream, last: Strea
         if other:
             raise UserError(
                 f"slice {program.slice}: stream {whole.number} goes to {', '.join(other)} at tile "
-                f"{tile}: allowed is only where stream {first.number} or {last.number} goes, too"
+                f"{tile}: expected only where stream {first.number} or {last.number} goes, too"
             )
     for sink in (INPUT, RX, GDPU, HOST):
         twice = sorted(set(first.ends(sink)) & set(last.ends(sink)))
         if twice:
             raise UserError(
                 f"slice {program.slice}: streams {first.number} and {last.number} both go to "
-                f"'{sink}' of tile {twice[0]}: allowed is one of them"
+                f"'{sink}' of tile {twice[0]}: expected one of them"
             )
 
 
@@ -288,17 +288,17 @@ def _outputs(
             leaving = sorted(number for place, number in left if place == tile)
             raise UserError(
                 f"tile {tile}: stream {output.stream} of the program's outputs does not leave "
-                f"there: allowed are {leaving}"
+                f"there: expected {leaving}"
             )
         if (tile, output.stream) in taken:
             raise UserError(
-                f"tile {tile}: stream {output.stream} is an output twice: allowed is once"
+                f"tile {tile}: stream {output.stream} is an output twice: expected once"
             )
         taken.add((tile, output.stream))
         if stream.length != output.length:
             raise UserError(
-                f"tile {tile}: stream {output.stream}: length = {output.length} of the output: "
-                f"allowed is the packet's, {stream.length}"
+                f"tile {tile}: stream {output.stream}: length: got {output.length} of the output, "
+                f"expected the packet's, {stream.length}"
             )
         found.append(stream)
     for tile, number in left:
@@ -306,7 +306,7 @@ def _outputs(
             allowed = sorted(stream for place, stream in taken if place == tile)
             raise UserError(
                 f"tile {tile}: stream {number} leaves for the host, and is none of the program's "
-                f"outputs: allowed are {allowed}"
+                f"outputs: expected {allowed}"
             )
     return tuple(found)
 
@@ -316,17 +316,17 @@ def _demand_inputs(tile: TileProgram, kept: Mapping[End, Part]) -> None:
     for part in range(len(tile.config.input_parts)):
         if (node, INPUT, part) not in kept:
             where = f"part {part} of 'input'" if tile.config.parts else "'input'"
-            raise UserError(f"tile {tile.tile}: no stream goes to {where}: allowed is one")
+            raise UserError(f"tile {tile.tile}: no stream goes to {where}: expected one")
     for part in range(tile.config.rx_parts if tile.config.rx_enable else 0):
         if (node, RX, part) not in kept:
             where = f"part {part} of 'rx'" if tile.config.rx_parts > 1 else "'rx'"
-            raise UserError(f"tile {tile.tile}: no stream goes to {where}: allowed is one")
+            raise UserError(f"tile {tile.tile}: no stream goes to {where}: expected one")
 
 
 def _demand_gates(program: SliceProgram, kept: Mapping[End, Part]) -> None:
     gates = kept.get((("slice", program.slice), GDPU, 0))
     if gates is None:
-        raise UserError(f"slice {program.slice}: no stream goes to it: allowed is one")
+        raise UserError(f"slice {program.slice}: no stream goes to it: expected one")
     wanted = len(GATES) * program.config.units
     stream = gates.stream
     where = f"slice {program.slice}: stream {stream.number}"
@@ -334,6 +334,6 @@ def _demand_gates(program: SliceProgram, kept: Mapping[End, Part]) -> None:
         raise UserError(f"{where} has {stream.values}: allowed for 'gdpu' is int8")
     if stream.length != wanted:
         raise UserError(
-            f"{where} has {stream.length} bytes: allowed is four for each of its "
+            f"{where} has {stream.length} bytes: expected four for each of its "
             f"{program.config.units} units, {wanted}"
         )

@@ -37,17 +37,17 @@ def load(
     for name, shape in {**shapes, **present}.items():
         if name not in arrays or arrays[name].shape != shape:
             has = list(arrays[name].shape) if name in arrays else "missing"
-            raise UserError(f"{file}: {name} is {has}: allowed is {list(shape)}")
+            raise UserError(f"{file}: {name} is {has}: expected {list(shape)}")
         array = arrays[name]
         if kinds and name in kinds:
             if array.dtype != kinds[name]:
                 raise UserError(
-                    f"{file}: {name} is {array.dtype}: allowed is {np.dtype(kinds[name])}"
+                    f"{file}: {name} is {array.dtype}: expected {np.dtype(kinds[name])}"
                 )
             found[name] = array
             continue
         if array.dtype.kind not in "fiu":
-            raise UserError(f"{file}: {name} is {array.dtype}: allowed are real numbers")
+            raise UserError(f"{file}: {name} is {array.dtype}: expected real numbers")
         if np.abs(array).max(initial=0) > np.finfo(np.float32).max:
             raise UserError(f"{file}: {name} holds a value that is not finite in binary32")
         if not np.isfinite(array).all():

@@ -52,10 +52,10 @@ class Workers:
     def __post_init__(self) -> None:
         if self.scheduler is not None and self.count is not None:
             raise UserError(
-                f"workers = {self.count}: allowed is nothing with a scheduler, which has its own"
+                f"workers: got {self.count}, expected nothing with a scheduler, which has its own"
             )
         if self.count is not None and self.count < 1:
-            raise UserError(f"workers = {self.count}: allowed is 1 or more")
+            raise UserError(f"workers: got {self.count}, expected 1 or more")
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def cluster(workers: Workers) -> Iterator[Client]:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError:
             raise UserError(
-                f"scheduler {workers.scheduler}: has no workers: allowed is one or more"
+                f"scheduler {workers.scheduler}: has no workers: expected one or more"
             ) from None
         _demand_code(client, workers.scheduler)
         yield client
@@ -94,7 +94,7 @@ def _demand_scheduler(address: str) -> None:
         asyncio.run(connected())
     except Exception as error:  # Whatever is there may answer anything.
         raise UserError(
-            f"scheduler '{address}': does not answer: allowed is the address of a running Dask "
+            f"scheduler '{address}': does not answer: expected the address of a running Dask "
             "scheduler, as in tcp://10.0.0.1:8786"
         ) from error
 
@@ -105,7 +105,7 @@ def _client(address: str) -> Client:
         return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # It may have gone meanwhile, or be of another version.
         raise UserError(
-            f"scheduler '{address}': cannot be used ({_told(error)}): allowed is one of the same "
+            f"scheduler '{address}': cannot be used ({_told(error)}): expected one of the same "
             "Dask version that stays"
         ) from error
 
@@ -129,7 +129,7 @@ def _demand_code(client: Client, address: str) -> None:
     except TimeoutError:
         raise UserError(
             f"scheduler {address}: it or a worker does not import this project within "
-            f"{IMPORT_SECONDS} s: allowed are those that answer"
+            f"{IMPORT_SECONDS} s: expected those that answer"
         ) from None
     except ImportError as error:
         raise UserError(
@@ -177,7 +177,7 @@ def _started(count: int) -> tuple[LocalCluster, Client]:
             raise
     except Exception as error:  # Of the system, of Dask, or of what a worker imports.
         raise UserError(
-            f"workers = {count}: cannot be started ({_told(error)}): allowed are as many as this "
+            f"workers = {count}: cannot be started ({_told(error)}): expected as many as this "
             f"machine has processes and memory for, with {build_folder() / 'dask'} writable"
         ) from error
 
@@ -246,10 +246,10 @@ def _fail(future: object, point: Point) -> None:
         error = future.exception()
         if isinstance(error, KilledWorker):
             raise UserError(
-                f"{point}: every worker that measured it died: allowed is a point for which the "
+                f"{point}: every worker that measured it died: expected a point for which the "
                 "workers' memory is enough"
             )
         raise error
     raise UserError(
-        f"{point}: the scheduler went away: allowed is one that stays (finished points are kept)"
+        f"{point}: the scheduler went away: expected one that stays (finished points are kept)"
     )

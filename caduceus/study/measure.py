@@ -124,8 +124,7 @@ def whole(network: Network) -> int:
     metric = metrics.metric_of(network)
     if metric is None:
         raise UserError(
-            f"network {network.name} takes random {unit_of(network)}: allowed is one with a data "
-            "set"
+            f"network {network.name} takes random {unit_of(network)}: expected one with a data set"
         )
     return TEST_SET if metric == "accuracy" else len(text.whole_numbers(network)) - 1
 

@@ -44,7 +44,7 @@ def run(
         name = f"{found.name}-{description.name}-{read_mode}.program"
         output = build_folder() / "programs" / name
     if output.is_dir():
-        raise UserError(f"{output}: is a folder: allowed is a file")
+        raise UserError(f"{output}: is a folder: expected a file")
     program = compile(found, description, read_mode, devices=devices, replicas=replicas)
     program_file.save(program, output)
     if replicas == "auto":

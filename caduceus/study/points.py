@@ -58,7 +58,7 @@ class Point:
     def __post_init__(self) -> None:
         settings.demand_range(self.seed, self.age)
         if self.count is not None and self.count < 1:
-            raise UserError(f"images = {self.count}: allowed is 1 or more")
+            raise UserError(f"images: got {self.count}, expected 1 or more")
 
     def devices(self, files: Files | None = None) -> Devices:
         """The devices that are meant.
@@ -183,7 +183,7 @@ def measure_as(point: Point, expected: str) -> Measured:
     if key(point) != expected:
         raise UserError(
             f"{point}: code, networks or settings of a worker are not those of the command that "
-            "asks: allowed are the same files on both sides, from start to end"
+            "asks: expected the same files on both sides, from start to end"
         )
     try:
         return measure(point)

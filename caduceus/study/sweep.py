@@ -54,7 +54,7 @@ class Grid:
         """
         for name in ("networks", "read_modes", "pcm", "seeds", "ages", "compensate"):
             if not getattr(self, name):
-                raise UserError(f"{name}: there are none: allowed are one or more")
+                raise UserError(f"{name}: there are none: expected one or more")
         files = Files()
         found = {
             Point(network, self.chip, mode, pcm, compensate, seed, age, self.count).plain(files)

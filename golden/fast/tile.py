@@ -284,12 +284,12 @@ class Tile:
             ("columns", config.columns, self._crossbar.columns),
         ):
             if not 1 <= size <= limit:
-                raise UserError(f"tile configuration: {name} = {size}: allowed is 1 to {limit}")
+                raise UserError(f"tile configuration: {name}: got {size}, expected 1 to {limit}")
         _demand("input vectors", x, np.int8, (len(x), config.rows))
 
 
 def _demand(what: str, array: NDArray, kind: DTypeLike, shape: tuple[int, int]) -> None:
     if array.dtype != kind or array.shape != shape:
         raise UserError(
-            f"{what}: {array.dtype} {list(array.shape)}: allowed is {np.dtype(kind)} {list(shape)}"
+            f"{what}: {array.dtype} {list(array.shape)}: expected {np.dtype(kind)} {list(shape)}"
         )

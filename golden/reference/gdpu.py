@@ -66,18 +66,17 @@ def activations(config: GdpuConfig, gates: NDArray[np.int8]) -> NDArray[np.uint1
 def check(config: GdpuConfig) -> None:
     """Raise UserError unless a slice can be told so."""
     if config.units < 1:
-        raise UserError(f"GDPU configuration: units = {config.units}: allowed is 1 or more")
+        raise UserError(f"GDPU configuration: units: got {config.units}, expected 1 or more")
     for name in ("input_scale", "input_offset"):
         given = len(getattr(config, name))
         if given != len(GATES):
             raise UserError(
-                f"GDPU configuration: {name} has {given} values: allowed is {len(GATES)}, one a "
-                "gate"
+                f"GDPU configuration: {name} has {given} values: expected {len(GATES)}, one a gate"
             )
 
 
 def _demand(what: str, array: NDArray, kind: DTypeLike, shape: tuple[int, int]) -> None:
     if array.dtype != kind or array.shape != shape:
         raise UserError(
-            f"{what}: {array.dtype} {list(array.shape)}: allowed is {np.dtype(kind)} {list(shape)}"
+            f"{what}: {array.dtype} {list(array.shape)}: expected {np.dtype(kind)} {list(shape)}"
         )

@@ -102,14 +102,13 @@ class PcmWriter:
         """
         chip = self._chip
         if not 0 <= diagonal < spec.diagonals(chip):
-            raise UserError(f"diagonal = {diagonal}: allowed is 0 to {spec.diagonals(chip) - 1}")
+            raise UserError(f"diagonal: got {diagonal}, expected 0 to {spec.diagonals(chip) - 1}")
         if targets.shape != (spec.lines(chip),) or np.abs(targets).max() > spec.TARGET_MAX:
             raise UserError(
-                f"targets: allowed are {spec.lines(chip)} from {-spec.TARGET_MAX} to "
-                f"{spec.TARGET_MAX}"
+                f"targets: expected {spec.lines(chip)} from {-spec.TARGET_MAX} to {spec.TARGET_MAX}"
             )
         if procedure.devices == 0:
-            raise UserError("devices = 0: allowed is 1 or 2")
+            raise UserError("devices: got 0, expected 1 or 2")
         two = procedure.devices == 2
         first = np.where(targets < 0, 2, 0)
         used = targets != 0

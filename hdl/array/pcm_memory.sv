@@ -40,10 +40,10 @@ module pcm_memory #(
             $fclose(file);
             if (position != 0 || magic != pcm_tables::MEMORY_MAGIC) fault = "not a PCM state";
             else if (sizes != {16'(ROWS), 16'(COLUMNS)})
-                fault = $sformatf("the PCM state is of a %0dx%0d array: allowed is %0dx%0d",
+                fault = $sformatf("the PCM state is of a %0dx%0d array: expected %0dx%0d",
                                   sizes[31:16], sizes[15:0], ROWS, COLUMNS);
             else if (length != MEMORY_BYTES)
-                fault = $sformatf("the PCM state is %0d bytes long: allowed is %0d",
+                fault = $sformatf("the PCM state is %0d bytes long: expected %0d",
                                   length, MEMORY_BYTES);
         end
     endfunction

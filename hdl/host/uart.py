@@ -12,7 +12,7 @@ DIVISOR_MIN = 4
 
 def _demand(divisor: int) -> None:
     if divisor < DIVISOR_MIN:
-        raise ValueError(f"divisor = {divisor}: allowed is {DIVISOR_MIN} or more")
+        raise ValueError(f"divisor: got {divisor}, expected {DIVISOR_MIN} or more")
 
 
 class UartReceiver(wiring.Component):
