@@ -335,8 +335,8 @@ def _also(program: Program, tile: int, route: Route) -> Program:
             lambda p: replace(
                 p, output_length=COLUMNS, outputs=(replace(p.outputs[1], start=0),)
             ),
-            r"tile 3: stream 0 leaves for the host, and is none of the program's outputs: allowed "
-            r"are \[7\]",
+            r"tile 3: stream 0 leaves for the host, and is none of the program's outputs: "
+            r"expected \[7\]",
             id="nobody takes it",
         ),
         pytest.param(

@@ -73,7 +73,7 @@ def test_an_unknown_name_lists_those_there_are():
         ("gdpu", "slices", 1, r"gdpu\.slices: got 1, expected the same as grid\.columns \(2\)"),
         ("gdpu", "units", 5, r"gdpu\.units: got 5, expected at most a quarter of .* \(16\)"),
         ("adjacency", "vertical", [2], r"adjacency\.vertical: got \[2\], expected distinct .* 2"),
-        ("adjacency", "horizontal", [1, 1], r"adjacency\.horizontal = \[1, 1\]: allowed is"),
+        ("adjacency", "horizontal", [1, 1], r"adjacency\.horizontal: got \[1, 1\], expected"),
         ("adjacency", "horizontal", 1, r"adjacency\.horizontal: got 1, expected a valid tuple"),
     ],
 )
@@ -89,9 +89,9 @@ def test_a_bad_value_names_file_key_value_and_what_is_allowed(
     ("change", "sentence"),
     [
         ({"format": 2}, r"format: got 2, expected 1"),
-        ({"name": "Not A Name"}, r"name = 'Not A Name': allowed is"),
+        ({"name": "Not A Name"}, r"name: got 'Not A Name', expected"),
         ({"extra": 1}, r"extra = 1: unknown key, expected format, name, grid"),
-        ({"array": None}, r"array = None: allowed is"),
+        ({"array": None}, r"array: got None, expected"),
     ],
 )
 def test_a_bad_section_is_told(tmp_path, document, change, sentence):
