@@ -71,6 +71,29 @@ def test_sim_compares_every_tile(tmp_path, simulator: str, mode: str, count: int
     assert (tmp_path / "result.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        ((1, 1, 1), conv("conv", 4, kernel=3, padding=1)),
+        ((2, 2, 2), conv("conv", 4, stride=2)),
+        ((3, 3, 1), conv("conv", 4, kernel=3)),
+    ],
+    ids=["padded", "smaller kernel", "whole input"],
+)
+def test_sim_of_one_output_pixel(tmp_path, shape: tuple, layer) -> None:
+    path, output = written(tmp_path / "net", shape, (layer,)), tmp_path / "result.json"
+    options = ("--chip", "tiny", "--net", path, "--images", 2, "--output", output)
+    run = caduceus("sim", "--sim", "icarus", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    # Results, packets and outputs.
+    assert (report["mismatches"], report["values_compared"]) == (0, 2 * 3 * 4)
+    run = here("run", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    assert (report["mismatches"], report["values_compared"]) == (0, 2 * 4)
+
+
 def test_the_main_job_is_a_network_of_images_and_one_of_text(tmp_path) -> None:
     output = tmp_path / "result.json"
     run = caduceus("sim", "--chip", "tiny", "--images", 2, "--output", output)
