@@ -115,7 +115,7 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     number = int(np.flatnonzero(differ[:, column])[0])
     y, x_of = divmod(number, len(tile.config.window.columns))
     assert first["pixel"] == {"y": y, "x": tile.config.window.columns[x_of]}
-    assert (first["tile"], first["kind"], first["image"]) == (tile.tile, "result", 0)
+    assert (first["tile"], first["kind"], first["input"]) == (tile.tile, "result", 0)
     assert (first["column"], first["expected"]) == (column, int(wanted[number, column]))
     # The recorder saw the value while the LDPU was at work, in the clock that its time is of.
     changes = recording.activity(run.job / job.RECORD, tile.tile)

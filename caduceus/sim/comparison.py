@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from caduceus.golden.machine import TileTrace
 from caduceus.sim.moments import Moment, Moments
 from caduceus.sim.recording import Recorded
-from caduceus.sim.scoreboard import Scoreboard
+from caduceus.sim.scoreboard import Mismatch, Scoreboard
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing, replicas
@@ -147,11 +147,22 @@ class Place:
             "row_block": block.rows if block else None,
             "column_block": block.columns if block else None,
             "replica": block.replica if block else None,
-            self.unit: self.number,
+            "unit": self.unit,
+            "input": self.number,
             "pixel": dict(zip("yx", self.pixel, strict=True)) if self.pixel else None,
             "column": self.column,
             **(asdict(self.moment) if self.moment else {"time_ns": None, "clock": None}),
         }
+
+
+def scoreboard() -> Scoreboard:
+    """One whose first mismatch of a layer is the earliest that a simulation had."""
+
+    def order(mismatch: Mismatch) -> float:
+        moment = mismatch.place.moment
+        return moment.time_ns if moment else 0
+
+    return Scoreboard(order=order)
 
 
 def compared(score: Scoreboard) -> dict[str, Any]:

@@ -19,10 +19,9 @@ from caduceus.host.chip import ChipHost, named
 from caduceus.sim import job as files
 from caduceus.sim import recording
 from caduceus.sim.chip_player import ChipPlayer
-from caduceus.sim.comparison import compare, compared
+from caduceus.sim.comparison import compare, compared, scoreboard
 from caduceus.sim.job import Job, SimulationReport, peak_mib
 from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
-from caduceus.sim.scoreboard import Scoreboard
 from caduceus.sim.step import Step
 from caduceus.sim.tile_host import EventPort, reset, start_clock
 from caduceus.spec import pcm_state, program_file
@@ -93,7 +92,7 @@ async def run(dut: object) -> None:
     errors = await host.errors()
     assert not errors, f"ERROR registers: {named(errors)}"
 
-    score = Scoreboard()
+    score = scoreboard()
     recorded = recording.all_tiles(files.RECORD, program)
     for which, expected, got in inputs.observed(recorded):
         compare(program, expected, got, score, which)

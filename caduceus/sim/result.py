@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
-from caduceus.sim.comparison import Observed, compare, compared, unit
+from caduceus.sim.comparison import Observed, compare, compared, scoreboard, unit
 from caduceus.sim.deploy import in_words
 from caduceus.sim.moments import Moments
 from caduceus.sim.pipeline import Events
-from caduceus.sim.scoreboard import Scoreboard
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 from caduceus.spec.gdpu import LstmState
@@ -59,10 +58,10 @@ class Figures:
         first_mismatches: the first of every layer that has one, in that order: `layer`, `kind`
             (`result` of a tile's LDPU, `packet` that left a tile, `output` of the chip, `hidden
             state`, `cell state`), `run` (of a sequence `step by step` or `at full speed`), `tile`,
-            `row_block`, `column_block`, `replica`, number of the `image`, `vector` or `step`,
-            `pixel` (`y`, `x`), `column`, `time_ns` and `clock` (rising edge of `sync`, from 0)
-            where a simulation recorded them, `expected`, `got`, and all of it as `sentence`. A key
-            without a meaning is None.
+            `row_block`, `column_block`, `replica`, `unit` (`image`, `vector` or `step`) and its
+            number `input`, `pixel` (`y`, `x`), `column`, `time_ns` and `clock` (rising edge of
+            `sync`, from 0) where a simulation recorded them, `expected`, `got`, and all of it as
+            `sentence`. A key without a meaning is None.
         mvms: of all tiles.
         cycles: of `sync` and `mvm`, from the first input on.
         simulated_us: likewise, at the description's clock rates, as are all times of the chip:
@@ -214,7 +213,7 @@ class Result:
             )
             for each in (expected, self)
         ]
-        score = Scoreboard()
+        score = scoreboard()
         compare(self.program, *sides, score)
         return Comparison(**compared(score))
 

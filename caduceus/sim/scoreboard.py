@@ -124,9 +124,12 @@ class Scoreboard:
 
     Attributes:
         groups: by name, in the order of the first comparison of each.
+        order: of the first mismatches of a group's comparisons the one for which this is least
+            becomes the group's, and of equals the one that was added first.
     """
 
     groups: dict[str, Counts] = field(default_factory=dict)
+    order: Callable[[Mismatch], float] = lambda _mismatch: 0
 
     @property
     def compared(self) -> int:
@@ -158,7 +161,8 @@ class Scoreboard:
         except Mismatch as mismatch:
             counts.compared += mismatch.compared
             counts.mismatches += mismatch.mismatches
-            counts.first = counts.first or mismatch
+            if counts.first is None or self.order(mismatch) < self.order(counts.first):
+                counts.first = mismatch
 
 
 def _integers(name: str, values: ArrayLike) -> np.ndarray:
