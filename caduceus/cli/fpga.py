@@ -1,6 +1,5 @@
 """The command `caduceus fpga`."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -41,5 +40,4 @@ def fpga(
     only("--synthesis", synthesis is not None, context, "design")
     only("place and route, without --synthesis", synthesis is None, context, "seed")
     request = Request(chip, seed, synthesis, design, output, build_folder() / "fpga")
-    if not run(request, plain_console()):
-        sys.exit(1)
+    run(request, plain_console())
