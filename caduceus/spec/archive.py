@@ -107,7 +107,12 @@ class Archive:
             self.header(name)
         header = self._headers[name]
         with self._sound(name):
-            data = self._zip.read(self._members[name])
+            try:
+                data = self._zip.read(self._members[name])
+            except MemoryError:
+                raise UserError(
+                    f"{self._path}: {named(name)}: cannot read the {self._what}: not enough memory"
+                ) from None
             found = np.frombuffer(data, header.dtype, offset=header.start)
             order = "F" if header.columns_first else "C"
             return found.reshape(header.shape, order=order)
@@ -141,10 +146,8 @@ class Archive:
         """Whatever the libraries raise within the block: the file's bytes are damaged."""
         try:
             yield
-        except MemoryError:
-            raise UserError(
-                f"{self._path}: cannot read the {self._what}: not enough memory"
-            ) from None
+        except UserError:
+            raise
         except Exception:  # zipfile, zlib and numpy.lib.format have no common class of errors
             which = f"{self._path}: " if name is None else f"{self._path}: {named(name)}: "
             raise UserError(f"{which}not a {self._what} file (.npz), or damaged") from None

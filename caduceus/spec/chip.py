@@ -165,7 +165,7 @@ class Chip(Section):
     """
 
     format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
     grid: Grid
     array: Array
     adc: Adc

@@ -22,12 +22,13 @@ DATASETS = {"fashion_mnist": "images", "cifar10": "images", "penn_treebank": "te
 METRICS = {"images": "accuracy", "texts": "bpc"}
 """How well a network does: share of images recognized, or bits per character of a text."""
 
+NAME_MAX = 100
 NODES_MAX = 4096
 """As many as the largest chip has tiles."""
 Extent = Annotated[int, Field(ge=1, le=65_536)]
 Scale = Annotated[float, Field(gt=0, lt=1e6)]
 Gmax = Annotated[int, Field(ge=1, le=formats.CELL_MAX)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_MAX)]
 
 
 class Input(Section):

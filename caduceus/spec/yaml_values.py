@@ -145,6 +145,7 @@ class _Document:
                 f"got {kind} of {len(event.value)} characters, expected at most {NUMBER_MAX}"
             )
         try:
+            event.value.encode()  # not so for half of a surrogate pair, which "\\ud800" gives
             return construct(self._scalars, yaml.ScalarNode(tag, event.value))
         except (ValueError, LookupError, TypeError, OverflowError, AttributeError):
             raise self._refusal(f"got {shown(event.value)}, expected {kind}") from None
