@@ -28,7 +28,10 @@ def test_the_error_shrinks_and_nothing_differs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--chip", "nope"), "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s"),
+        (
+            ("--chip", "nope"),
+            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
+        ),
         (("--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (("--noise", 50), "Invalid value for '--noise': 50.0 is not in the range 0<=x<=40."),
         (("--noise", "nan"), "Invalid value for '--noise': nan: expected 0 to 40."),

@@ -76,12 +76,12 @@ def test_every_command_has_help(command):
     [
         (
             ("sim", "--chip", "nope"),
-            "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s",
+            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
         ),
         (("sim", "--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (
             ("sim", "--net", "nope"),
-            "unknown network 'nope': there are conv_2016x224, conv_32x16, fashion_small, "
+            "unknown network 'nope': expected one of conv_2016x224, conv_32x16, fashion_small, "
             "fashion_tiny, lstm_504, lstm_ptb, lstm_tiny, resnet20, resnet8, resnet9, resnet_tiny",
         ),
         (
@@ -98,7 +98,7 @@ def test_every_command_has_help(command):
         (("sim", "--chip", "tiny", "--output", "README.md/x"), "README.md/x: cannot write the res"),
         (
             ("verilog", "--chip", "nope"),
-            "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s",
+            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
         ),
         (
             ("verilog", "--output", ""),

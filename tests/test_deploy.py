@@ -203,7 +203,7 @@ def test_faulty_devices_and_converters_in_rtl(tmp_path) -> None:
     ("options", "sentence"),
     [
         (("--pcm", "nope"),
-         "unknown PCM model 'nope': there are generic, hermes_odp, hermes_tdp, ideal"),
+         "unknown PCM model 'nope': expected one of generic, hermes_odp, hermes_tdp, ideal"),
         (("--pcm", "missing.yaml"), "missing.yaml: "),
         (("--age", "-1"), "Invalid value for '--age': -1.0 is not in the range 0<=x<=1"),
         (("--pcm", "hermes_odp", "--age", "nan"),

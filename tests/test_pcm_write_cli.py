@@ -80,7 +80,10 @@ def test_a_final_state_that_is_missing_is_told(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--chip", "nope"), "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s"),
+        (
+            ("--chip", "nope"),
+            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
+        ),
         (("--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
         (("--chip", "tiny", "--diagonals", 17), "diagonals = 17: chip tiny allows 1 to 16"),
         (("--chip", "tiny", "--output", "."), ".: is a folder: expected a file"),

@@ -12,8 +12,8 @@ from pydantic import Field
 from caduceus.devices.models import MODELS, DeviceModel
 from caduceus.spec import document, formats
 from caduceus.spec.document import Section
-from caduceus.spec.errors import UserError
-from caduceus.spec.shipped import catalogue, shipped_folder
+from caduceus.spec.errors import UserError, shown
+from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 SEEDS = 1 << 64
 """How many seeds of devices there are."""
@@ -122,7 +122,8 @@ class Devices:
         """
         if devices is not None and not isinstance(devices, cls):
             raise UserError(
-                f"devices: got {devices!r}, expected caduceus.Devices, as in Devices.find('ideal')"
+                f"devices: got {shown(devices)}, expected caduceus.Devices, as "
+                "Devices.find('ideal') gives"
             )
         return devices or cls.ideal()
 
@@ -162,8 +163,5 @@ def find(name: str) -> Settings:
     if name.endswith((".yaml", ".yml")):
         return document.load(name, Settings, "settings of devices")
     if name not in available():
-        raise UserError(
-            f"unknown PCM model '{name}': there are {', '.join(available())}; "
-            "a name that ends in .yaml is that of a file"
-        )
+        raise unknown("PCM model", name, available())
     return document.load(_presets() / f"{name}.yaml", Settings, "settings of devices")

@@ -11,8 +11,7 @@ from pydantic import Field, model_validator
 
 from caduceus.spec import document, formats
 from caduceus.spec.document import Section, demand
-from caduceus.spec.errors import UserError
-from caduceus.spec.shipped import catalogue, shipped_folder
+from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 CHIPS = "caduceus.chips"
 """Package of the descriptions that ship with the library."""
@@ -168,7 +167,7 @@ class Chip(Section):
     """
 
     format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
     grid: Grid
     array: Array
     adc: Adc
@@ -310,5 +309,5 @@ class Chip(Section):
             return cls.load(name)
         names = cls.available()
         if name not in names:
-            raise UserError(f"unknown chip '{name}': there are {', '.join(names)}")
+            raise unknown("chip", name, names)
         return cls.load(shipped_folder(CHIPS) / f"{name}.yaml")
