@@ -94,7 +94,8 @@ class Simulation:
         runner.tool_version(simulator)
         self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
-        self.program, self.state = deployed(program, self.chip, self.devices)
+        self._deployed = deployed(program, self.chip, self.devices)
+        self.program, self.state = self._deployed.program, self._deployed.state
         self._simulator, self._waves = simulator, waves
         self._console = console or Console(quiet=True)
         self._build = build
@@ -185,7 +186,7 @@ class Simulation:
         events = Events(activities, report.start_ps, end_ps)
         result = Result(
             program,
-            figures(program, "sim", self.devices, count(program, self._inputs)),
+            figures(self._deployed, "sim", self.devices, count(program, self._inputs)),
             outputs,
             self._tiles(len(outputs), outputs.shape[1]) if capture else {},
             state,
