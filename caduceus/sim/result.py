@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim.comparison import Observed, compare, compared, scoreboard, unit
-from caduceus.sim.deploy import in_words
+from caduceus.sim.deploy import Deployed, ReplacedFactor, in_words
 from caduceus.sim.moments import Moments
 from caduceus.sim.pipeline import Events
 from caduceus.spec.errors import UserError
@@ -51,6 +51,8 @@ class Figures:
         inputs: images, vectors, or steps of a sequence.
         tiles, slices: how many compute.
         replicas: by layer, how many groups of tiles take its results in turn, where more than one.
+        replaced_drift_factors: tiles that did not get the drift factor measured on them: layer,
+            tile, measured, used, reason; None where drift is not compensated.
         values_compared, mismatches: with the golden model; None where nothing was compared.
         values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
             compute, then for `chip output` and `GDPU state`.
@@ -96,6 +98,7 @@ class Figures:
     tiles: int
     slices: int
     replicas: dict[str, int]
+    replaced_drift_factors: tuple[ReplacedFactor, ...] | None = None
     simulator: str | None = None
     simulator_version: str | None = None
     values_compared: int | None = None
@@ -253,6 +256,7 @@ class Result:
                 f", {found.values_compared} values compared with the golden model, "
                 f"{found.mismatches} mismatches"
             )
+        lines += map(str, found.replaced_drift_factors or ())
         if found.metric:
             lines.append(_quality(found.metric, found.inputs))
         if found.latency_ns is not None:
@@ -272,8 +276,9 @@ class Result:
         return "\n".join(lines)
 
 
-def figures(program: Program, target: str, devices: Devices, inputs: int) -> Figures:
-    """Those that a program has, whatever runs it."""
+def figures(on: Deployed, target: str, devices: Devices, inputs: int) -> Figures:
+    """Those that a program on devices has, whatever runs it."""
+    program = on.program
     return Figures(
         network=program.network,
         chip=program.chip,
@@ -284,6 +289,7 @@ def figures(program: Program, target: str, devices: Devices, inputs: int) -> Fig
         tiles=len(computing(program)),
         slices=len(program.slices),
         replicas=replicas(program),
+        replaced_drift_factors=on.replaced,
     )
 
 

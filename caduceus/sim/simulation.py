@@ -96,7 +96,8 @@ class Simulation:
         runner.tool_version(simulator)
         self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
-        self.program, self.state = deployed(program, self.chip, self.devices)
+        self._deployed = deployed(program, self.chip, self.devices)
+        self.program, self.state = self._deployed.program, self._deployed.state
         self._simulator, self._waves = simulator, waves
         self._console = console or Console(quiet=True)
         self._build = build
@@ -191,7 +192,7 @@ class Simulation:
         moments = Moments(chip, clock, np.load(job / files.CLOCKS), recorded, states=states)
         result = Result(
             program,
-            figures(program, "sim", self.devices, count(program, self._inputs)),
+            figures(self._deployed, "sim", self.devices, count(program, self._inputs)),
             outputs,
             self._tiles(recorded, len(outputs), outputs.shape[1]),
             state,
