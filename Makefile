@@ -49,7 +49,7 @@ help: ## List the targets and their options
 
 setup: ## Install what is missing (every other target does it too)
 	@command -v "$(PYTHON)" >/dev/null || { echo "caduceus set-up: There is no $(PYTHON) here:" \
-		"install Python 3.11 or newer, or name one, as in make PYTHON=python3.11 sim." >&2; exit 1; }
+		"install Python 3.11 or newer, or name one, as in make PYTHON=python3.11 sim." >&2; exit 2; }
 	@"$(PYTHON)" tools/setup.py
 
 sim: setup ## Run ResNet-9 and an LSTM on the 64-tile chip, or NET=, in RTL against golden

@@ -7,7 +7,6 @@ import shutil
 import pytest
 from command_line import caduceus, here
 
-from caduceus.cli.main import reported
 from caduceus.compiler.network import compile_network
 from caduceus.data import inputs
 from caduceus.sim.job import STATES
@@ -47,27 +46,6 @@ def test_a_file_in_place_of_a_simulations_folder_is_one_sentence(tmp_path):
     run = caduceus(*command, "--output", tmp_path / "result.json", CADUCEUS_BUILD=tmp_path)
     assert run.returncode == 2 and run.stderr.count("\n") == 1, run.stderr
     assert "icarus/run: cannot make or read a file of the run: Not a directory" in run.stderr
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (FileNotFoundError(2, "No such file or directory", "some/file"), "some/file: No such file"),
-        (OSError("it is broken"), "it is broken"),
-    ],
-)
-def test_an_error_of_the_system_that_nobody_thought_of_is_one_sentence(capsys, error, told):
-    with pytest.raises(SystemExit) as end, reported("caduceus"):
-        raise error
-    assert end.value.code == 2
-    assert capsys.readouterr().err.startswith(f"caduceus: {told}")
-
-
-@pytest.mark.parametrize("command", [(), ("sim",), ("run",), ("verilog",), ("accuracy",)])
-def test_every_command_has_help(command):
-    run = here(*command, "--help")
-    assert run.returncode == 0
-    assert run.stdout.startswith("Usage: caduceus")
 
 
 @pytest.mark.parametrize(

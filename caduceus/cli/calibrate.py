@@ -7,6 +7,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.failures import MISMATCH
 from caduceus.cli.options import FiniteRange
 
 
@@ -39,4 +40,4 @@ def calibrate(
 
     request = Request(chip, simulator, seed, gain_spread, offset, noise, output)
     if not run(request, plain_console()):
-        sys.exit(1)
+        sys.exit(MISMATCH)

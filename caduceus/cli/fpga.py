@@ -7,6 +7,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.failures import FAILED
 from caduceus.cli.options import OutputPath, only
 from caduceus.spec.shipped import build_folder
 
@@ -42,4 +43,4 @@ def fpga(
     only("place and route, without --synthesis", synthesis is None, context, "seed")
     request = Request(chip, seed, synthesis, design, output, build_folder() / "fpga")
     if not run(request, plain_console()):
-        sys.exit(1)
+        sys.exit(FAILED)

@@ -7,6 +7,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.failures import MISMATCH
 
 
 @click.command("pcm-write")
@@ -37,4 +38,4 @@ def pcm_write(
 
     request = Request(chip, devices, simulator, seed, noise, diagonals, output)
     if not run(request, plain_console()):
-        sys.exit(1)
+        sys.exit(MISMATCH)

@@ -7,6 +7,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.failures import MISMATCH
 from caduceus.cli.options import FiniteRange, only
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.serial_protocol import BAUD
@@ -66,4 +67,4 @@ def run(
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(wanted, network, ReadMode(read_mode), images, output, devices)
     if not run_network(request, plain_console()):
-        sys.exit(1)
+        sys.exit(MISMATCH)

@@ -9,6 +9,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.failures import MISMATCH
 from caduceus.spec.formats import ReadMode
 
 
@@ -53,4 +54,4 @@ def sim(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices
     )
     if not run(request, plain_console()):
-        sys.exit(1)
+        sys.exit(MISMATCH)

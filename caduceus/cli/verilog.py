@@ -7,6 +7,7 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.failures import FAILED
 
 
 @click.command()
@@ -18,4 +19,4 @@ def verilog(chip: str, output: Path | None) -> None:
     from caduceus.export.verilog import run
 
     if not run(chip, output, plain_console()):
-        sys.exit(1)
+        sys.exit(FAILED)
