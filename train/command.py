@@ -7,13 +7,17 @@ Other options are those of `train.fashion` or `train.ptb`, whichever the network
 import click
 
 from caduceus.cli.failures import reported
+from caduceus.cli.values import Choice
 from train import fashion, ptb
 from train.recipe import RECIPES
 from train.recurrent_task import SHAPES
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--network", type=click.Choice(sorted([*RECIPES, *SHAPES])), help="Default: all.")
+@click.option(
+    "--network", type=Choice(sorted([*RECIPES, *SHAPES])), metavar="NAME",
+    help="Network to train.  [default: all]",
+)  # fmt: skip
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def train(network: str | None, options: tuple[str, ...]) -> None:
     """Train networks for the chip; OPTIONS are those of train.fashion or train.ptb."""

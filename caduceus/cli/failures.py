@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
@@ -56,7 +57,7 @@ def _sentence(error: Exception) -> str | None:
         case UserError():
             return str(error)
         case click.ClickException():
-            return " ".join(error.format_message().split())
+            return str(UserError(" ".join(_of_click(error).split())))
         case ModuleNotFoundError():
             reason = missing(error.name)
             return None if reason is None else str(reason)
@@ -68,6 +69,17 @@ def _sentence(error: Exception) -> str | None:
         case MemoryError():
             return f"not enough memory: {error or 'expected more of it, or a smaller task'}"
     return None
+
+
+def _of_click(error: click.ClickException) -> str:
+    """Errors of the command line, as all others are: the option, and what is wrong with it."""
+    if (
+        isinstance(error, click.BadParameter)
+        and error.param
+        and not isinstance(error, click.MissingParameter)
+    ):
+        return f"{error.param.opts[0]}: {error.message}"
+    return error.format_message()
 
 
 def _bug(error: Exception) -> str:
@@ -85,6 +97,8 @@ def _bug(error: Exception) -> str:
 
 
 def _fail(name: str, sentence: str) -> NoReturn:
+    # Amaranth warns of components that a failure has left without a use.
+    warnings.simplefilter("ignore")
     click.echo(f"{name}: {sentence}", err=True)
     with suppress(OSError):
         sys.stdout.flush()
