@@ -64,11 +64,11 @@ def test_board_has_one_clock():
     [
         (("--chip", "nope"), "unknown chip 'nope'"),
         (("--chip", "tiny"), "chip tiny: clocks.mvm_mhz: the board has one clock: got 1000"),
-        (("--synthesis", "nope"), "'nope' is not one of 'xc7', 'xcup'"),
-        (("--design", "nope"), "'nope' is not one of 'tile', 'chip'"),
-        (("--seed", "0"), "0 is not in the range"),
-        (("--design", "tile"), "--design: allowed with --synthesis"),
-        (("--synthesis", "xc7", "--seed", "2"), "--seed: allowed with place and route"),
+        (("--synthesis", "nope"), "--synthesis: got nope, expected one of xc7, xcup"),
+        (("--design", "nope"), "--design: got nope, expected one of tile, chip"),
+        (("--seed", "0"), "--seed: got 0, expected a whole number, 1 to"),
+        (("--design", "tile"), "--design: applies only with --synthesis"),
+        (("--synthesis", "xc7", "--seed", "2"), "--seed: applies only without --synthesis"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, sentence, tmp_path):

@@ -130,8 +130,8 @@ def test_inputs_go_on_where_others_ended() -> None:
 def test_a_result_says_where_the_devices_inputs_were_assumed() -> None:
     program = program_of("resnet_tiny", AGED)
     for typical, devices, told in (
-        (None, AGED, "hermes_tdp devices, seed 7, 3600 s old, inputs assumed uniform"),
-        (program.sample, AGED, "hermes_tdp devices, seed 7, 3600 s old"),
+        (None, AGED, "hermes_tdp devices, seed 7, 1 h old, inputs assumed uniform"),
+        (program.sample, AGED, "hermes_tdp devices, seed 7, 1 h old"),
         (None, Devices.ideal(), "ideal devices"),
     ):
         given = dataclasses.replace(program, sample=typical)
