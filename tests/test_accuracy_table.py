@@ -67,9 +67,9 @@ def test_rows_of_a_network():
     [
         ("resnet9", "ODP", "25 s", True, 0.88),
         ("resnet9", "ODP", "25 s", False, 0.78),
-        ("resnet9", "TDP", "1 hour", True, 0.69),
-        ("lstm_ptb", "TDP", "1 month", False, 1.41),
-        ("lstm_ptb", "ODP", "1 day", True, 1.32),
+        ("resnet9", "TDP", "1 h", True, 0.69),
+        ("lstm_ptb", "TDP", "30 d", False, 1.41),
+        ("lstm_ptb", "ODP", "1 d", True, 1.32),
     ],
 )
 def test_mean_and_deviation_over_the_seeds(network, devices, age, compensate, mean):
@@ -138,7 +138,7 @@ def test_what_is_printed():
         ("ODP", "", "", "", "92.23"),
         ("ODP", "25 s", "yes", "88.00 ± 0.14", ""),
     ]
-    assert ("TDP", "1 month", "no", "59.00 ± 0.14", "") in cells and len(cells) == 20
+    assert ("TDP", "30 d", "no", "59.00 ± 0.14", "") in cells and len(cells) == 20
     joined = " ".join(images.split())
     assert "100 images" in joined and "2 seeds" in joined and "ResNet-9, CIFAR-10" in joined
     assert "devices of an age that is not known" in joined

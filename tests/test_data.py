@@ -47,7 +47,8 @@ def test_a_text_gives_what_follows() -> None:
     numbers = [symbols.index(character) for character in network.text[:7]]
     np.testing.assert_array_equal(given.x[0], network.embedding[numbers])
     with pytest.raises(
-        UserError, match=r"^characters = 9999: the text of network lstm_tiny allows"
+        UserError,
+        match=r"^characters: got 9999, expected 1 to \d+ of the text of network lstm_tiny",
     ):
         inputs(network, 9999)
     silent = replace(network, text=None)

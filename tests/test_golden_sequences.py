@@ -121,9 +121,9 @@ FIRST = PROGRAM.slices[0]
     ("changed", "sentence"),
     [
         (_units(PROGRAM, 3), "start [+] length: got 4, expected the packet's length, 3"),
-        (_narrow(PROGRAM), "slice 0: stream 0 has 12 bytes: expected four for each of its 4"),
+        (_narrow(PROGRAM), "slice 0: stream 0: length: got 12 bytes, expected 16, four for each"),
         (_units(PROGRAM, 5), "slice 0: units: got 5, expected 1 to 4"),
-        (_slice(PROGRAM, slice=2), "slice 1 comes after slice 2: expected rising order"),
+        (_slice(PROGRAM, slice=2), "slice 1 comes after slice 2: expected ascending order"),
         (_slice(PROGRAM, sides=()), "slice 0: sides: got .*, expected at least one of"),
         (_slice(PROGRAM, sides=("south", "south")), "slice 0: sides: got .*, expected at least"),
         (_slice(PROGRAM, last=77), "stream 77 comes, and has no route there"),
@@ -134,11 +134,11 @@ FIRST = PROGRAM.slices[0]
          "tile 0 keeps bytes 0 to 4 of stream 2 as part 1 of 'input': expected what it keeps"),
         (_turn(PROGRAM, FIRST.first, 0, part=2),
          "tile 0 keeps bytes 0 to 4 of stream 2 as part 2 of 'input': expected what it keeps"),
-        (_turn(PROGRAM, 0, 0, sinks=("host",)), "sinks has 'host': allowed on tiles 1, 3"),
+        (_turn(PROGRAM, 0, 0, sinks=("host",)), "sinks: got 'host', expected it only on"),
         (_turn(PROGRAM, 1, 1, sinks=("host",)), "stream 1 leaves for the host, and is none"),
         (_turn(PROGRAM, FIRST.stream, 0, part=16), "part: got 16, expected 0 to 15"),
         (_turn(PROGRAM, FIRST.stream, 0, part=3), "part: got 3, expected 0 to 2"),
-        (_turn(PROGRAM, FIRST.stream, 0, length=3), "allowed for 'input' is the tile's rows, 4"),
+        (_turn(PROGRAM, FIRST.stream, 0, length=3), "expected for 'input' the tile's rows, 4"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_told(changed: Program, sentence: str) -> None:

@@ -101,7 +101,7 @@ def test_a_users_text_is_no_markup() -> None:
     [("--sim", "icarus", "sim"), ("--baud", 9600, "serial:"), ("--patience", 1, "serial:")],
 )
 def test_options_of_another_target_are_refused(option: str, value: object, target: str) -> None:
-    assert refused(option, value).startswith(f"{option}: allowed with --target {target}")
+    assert refused(option, value).startswith(f"{option}: applies only with --target {target}")
 
 
 def test_a_line_that_leads_back_to_itself() -> None:

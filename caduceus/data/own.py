@@ -36,7 +36,7 @@ def networks_of(chip: Chip, name: str | None) -> tuple[str, ...]:
     Raises:
         UserError: there is none.
     """
-    if name:
+    if name is not None:
         return (name,)
     if chip.name not in OWN:
         raise UserError(

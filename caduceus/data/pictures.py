@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from caduceus.data import cifar10, fashion_mnist
 from caduceus.data.missing import Missing
 from caduceus.spec import formats
+from caduceus.spec.archive import Archive
 from caduceus.spec.errors import UserError
 from caduceus.spec.graph import Graph
 from caduceus.spec.shipped import shipped_folder
@@ -17,7 +18,7 @@ CIFAR10_VARIABLE = "CIFAR10"
 """Environment variable that names the folder of the CIFAR-10 files."""
 _RANDOM_SEED = 2023
 _PIXEL_MAX = np.iinfo(np.uint8).max
-_SHIPPED = "fashion_mnist_test20.npz"
+_SHIPPED, _SHIPPED_BYTES = "fashion_mnist_test20.npz", 1 << 16
 
 
 def first(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -26,15 +27,15 @@ def first(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     Raises:
         UserError: there are not so many, or not without the data set.
     """
-    with np.load(shipped_folder(__package__) / _SHIPPED) as shipped:
-        images, labels = shipped["images"], shipped["labels"]
+    shipped = Archive(shipped_folder(__package__) / _SHIPPED, "images", _SHIPPED_BYTES)
+    images, labels = shipped.array("images"), shipped.array("labels")
     if count > len(images):
         try:
             images, labels = fashion_mnist.load("test")
         except UserError as error:
             raise type(error)(
-                f"images = {count}: {len(images)} come with the project, more need the data set "
-                f"({error})"
+                f"images: got {count}, expected 1 to the {len(images)} that come with the project, "
+                f"or the data set: {error}"
             ) from None
     return _some(images, labels, count)
 
@@ -83,8 +84,8 @@ def pictures(
     down, across = wanted.height - height, wanted.width - width
     if channels != wanted.channels or down < 0 or across < 0:
         raise UserError(
-            f"network {network.name} takes {wanted.height}x{wanted.width}x{wanted.channels}: "
-            f"allowed for images of {network.dataset} is at least {height}x{width}x{channels}"
+            f"network {network.name}: input.shape: got {list(wanted.map)}, expected at least "
+            f"{[height, width, channels]} with as many channels, for images of {network.dataset}"
         )
     around = ((down // 2, down - down // 2), (across // 2, across - across // 2))
     return np.pad(images, ((0, 0), *around, (0, 0))), labels

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from caduceus.devices import ages
 from caduceus.devices.models import MODELS, DeviceModel
 from caduceus.spec import document, formats
 from caduceus.spec.document import Section
-from caduceus.spec.errors import UserError
-from caduceus.spec.shipped import catalogue, shipped_folder
+from caduceus.spec.errors import UserError, shown
+from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 SEEDS = 1 << 64
 """How many seeds of devices there are."""
@@ -80,7 +81,7 @@ class Devices:
 
     >>> devices = caduceus.Devices.find("hermes_tdp", seed=7, age=3600)
     >>> print(devices)
-    hermes_tdp devices, seed 7, 3600 s old
+    hermes_tdp devices, seed 7, 1 h old
 
     Attributes:
         settings: model and effects.
@@ -122,7 +123,8 @@ class Devices:
         """
         if devices is not None and not isinstance(devices, cls):
             raise UserError(
-                f"devices: got {devices!r}, expected caduceus.Devices, as in Devices.find('ideal')"
+                f"devices: got {shown(devices)}, expected caduceus.Devices, as "
+                "Devices.find('ideal') gives"
             )
         return devices or cls.ideal()
 
@@ -141,7 +143,7 @@ class Devices:
     def __str__(self) -> str:
         if self.plain:
             return "ideal devices"
-        return f"{self.settings.model} devices, seed {self.seed}, {self.age:g} s old"
+        return f"{self.settings.model} devices, seed {self.seed}, {ages.words(self.age)} old"
 
 
 def _presets() -> Path:
@@ -162,8 +164,5 @@ def find(name: str) -> Settings:
     if name.endswith((".yaml", ".yml")):
         return document.load(name, Settings, "settings of devices")
     if name not in available():
-        raise UserError(
-            f"unknown PCM model '{name}': there are {', '.join(available())}; "
-            "a name that ends in .yaml is that of a file"
-        )
+        raise unknown("PCM model", name, available())
     return document.load(_presets() / f"{name}.yaml", Settings, "settings of devices")

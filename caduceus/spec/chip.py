@@ -11,13 +11,14 @@ from pydantic import Field, model_validator
 
 from caduceus.spec import document, formats
 from caduceus.spec.document import Section, demand
-from caduceus.spec.errors import UserError
-from caduceus.spec.shipped import catalogue, shipped_folder
+from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 CHIPS = "caduceus.chips"
 """Package of the descriptions that ship with the library."""
 
 Size = Annotated[int, Field(ge=1, le=64)]
+BUFFER_MAX = 1 << 20
+"""Bytes, or values, of a tile's buffer."""
 COLUMNS_MAX = 512
 """Columns whose constants have addresses of their own (`caduceus.spec.registers`)."""
 
@@ -124,10 +125,10 @@ class Buffers(Section):
         pool: values of pooling windows that are not complete yet.
     """
 
-    activation: Annotated[int, Field(ge=16, le=1 << 20)]
+    activation: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
     gather: Size
-    rx: Annotated[int, Field(ge=16, le=1 << 20)]
-    pool: Annotated[int, Field(ge=16, le=1 << 20)]
+    rx: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
+    pool: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
 
 
 class PcmWrite(Section):
@@ -166,7 +167,7 @@ class Chip(Section):
     """
 
     format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
     grid: Grid
     array: Array
     adc: Adc
@@ -308,5 +309,5 @@ class Chip(Section):
             return cls.load(name)
         names = cls.available()
         if name not in names:
-            raise UserError(f"unknown chip '{name}': there are {', '.join(names)}")
+            raise unknown("chip", name, names)
         return cls.load(shipped_folder(CHIPS) / f"{name}.yaml")

@@ -188,10 +188,10 @@ def demand_one_source(program: Program, chip: Chip) -> None:
         taken[number] = source
 
 
-def demand(condition: bool, what: str, allowed: str) -> None:
+def demand(condition: bool, what: str, expected: str) -> None:
     """Refuse a program unless the condition holds; the sentence says what is wrong."""
     if not condition:
-        raise UserError(f"program: {what}: expected {allowed}")
+        raise UserError(f"program: {what}: expected {expected}")
 
 
 def _enters(stream: Stream, chip: Chip, sides: tuple[str, ...] | None) -> list[int]:

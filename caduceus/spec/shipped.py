@@ -1,10 +1,13 @@
 """Files that ship with the library, and the folder that runs write to."""
 
 import os
+from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-from caduceus.spec.errors import UserError
+from caduceus.spec.errors import UserError, shown
+from caduceus.spec.files import present
 
 BUILD_VARIABLE = "CADUCEUS_BUILD"
 """Environment variable that names the build folder."""
@@ -32,6 +35,17 @@ def catalogue(place: Path, pattern: str, what: str) -> list[Path]:
     if not found:
         raise broken(f"there are no {what} in {place}")
     return found
+
+
+def unknown(kind: str, name: str, names: Sequence[str]) -> UserError:
+    """What to raise where `name` is none of the `names` of a `kind` that ships with the library."""
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    if name and present(Path(name)):
+        hint = "it is a file or folder; the name of a description file ends in .yaml. "
+    return UserError(
+        f"unknown {kind} {shown(name)}: {hint}expected one of {', '.join(names)}, or a file (.yaml)"
+    )
 
 
 def broken(reason: str) -> UserError:

@@ -110,7 +110,7 @@ def order(program: Program, traced: Trace) -> tuple[Node, ...]:
 def _tables(program: Program) -> dict[int, dict[int, Route]]:
     tables: dict[int, dict[int, Route]] = {}
     for tile in program.tiles:
-        demand(tile.tile not in tables, f"two programs for tile {tile.tile}", "one a tile")
+        demand(tile.tile not in tables, f"two programs for tile {tile.tile}", "one per tile")
         table = tables[tile.tile] = {}
         for route in tile.routes:
             if route.stream in table:
@@ -136,8 +136,8 @@ def _parts(
             number = fabric.gdpu_slice(chip, hop.tile)
             if number is None:
                 raise UserError(
-                    f"tile {hop.tile}: stream {stream.number} goes to 'gdpu': allowed on tiles "
-                    "that are linked with a GDPU slice"
+                    f"tile {hop.tile}: stream {stream.number} goes to 'gdpu': expected only on "
+                    "tiles linked with a GDPU slice"
                 )
             found[("slice", number), GDPU, 0] = Part(stream, 0, stream.length, before)
         for sink in (INPUT, RX):
@@ -153,20 +153,20 @@ def _check_end(stream: Stream, route: Route, sink: str, tile: TileProgram) -> in
     where, config = f"tile {tile.tile}: stream {stream.number}", tile.config
     if config is None or (sink == RX and not config.rx_enable):
         takes = "a config" if sink == INPUT else "rx_enable"
-        raise UserError(f"{where} goes to '{sink}': allowed on a tile with {takes} only")
+        raise UserError(f"{where} goes to '{sink}': expected only on a tile with {takes}")
     lengths = [part.length for part in config.input_parts]
     turn = route.part
     if sink == RX:
         lengths = [config.rx_bytes] * config.rx_parts
         turn = route.part if config.rx_parts > 1 else 0
     if not 0 <= turn < len(lengths):
-        raise UserError(f"{where}: part = {turn}: allowed for '{sink}' is 0 to {len(lengths) - 1}")
+        raise UserError(f"{where}: part: got {turn}, expected 0 to {len(lengths) - 1} for '{sink}'")
     wants = "binary16" if sink == RX and config.rx_binary16 else "int8"
     if stream.values not in (None, wants):
-        raise UserError(f"{where} has {stream.values}: allowed for '{sink}' is {wants}")
+        raise UserError(f"{where}: values: got {stream.values}, expected {wants} for '{sink}'")
     if route.length != lengths[turn]:
         raise UserError(
-            f"{where}: length = {route.length}: allowed for '{sink}' is its vector's, "
+            f"{where}: length: got {route.length}, expected for '{sink}' its vector's, "
             f"{lengths[turn]}"
         )
     if route.start < 0 or route.start + route.length > stream.length:
@@ -184,7 +184,7 @@ def _keep(kept: dict[End, Part], end: End, part: Part) -> None:
         where = f"part {number} of '{sink}'" if number else f"'{sink}'"
         raise UserError(
             f"{kind} {place}: streams {kept[end].stream.number} and {part.stream.number} both go "
-            f"to {where}: expected one packet a vector"
+            f"to {where}: expected one packet per vector"
         )
     kept[end] = part
 
@@ -194,7 +194,7 @@ def _leave(left: dict[tuple[int, int], Stream], tile: int, stream: Stream) -> No
     if (tile, stream.number) in left:
         raise UserError(
             f"tile {tile}: two packets of stream {stream.number} leave for the host: expected "
-            "one a vector"
+            "one per vector"
         )
     left[tile, stream.number] = stream
 
@@ -303,10 +303,10 @@ def _outputs(
         found.append(stream)
     for tile, number in left:
         if (tile, number) not in taken:
-            allowed = sorted(stream for place, stream in taken if place == tile)
+            known = sorted(stream for place, stream in taken if place == tile)
             raise UserError(
                 f"tile {tile}: stream {number} leaves for the host, and is none of the program's "
-                f"outputs: expected {allowed}"
+                f"outputs: expected {known}"
             )
     return tuple(found)
 
@@ -331,9 +331,9 @@ def _demand_gates(program: SliceProgram, kept: Mapping[End, Part]) -> None:
     stream = gates.stream
     where = f"slice {program.slice}: stream {stream.number}"
     if stream.values not in (None, "int8"):
-        raise UserError(f"{where} has {stream.values}: allowed for 'gdpu' is int8")
+        raise UserError(f"{where}: values: got {stream.values}, expected int8 for 'gdpu'")
     if stream.length != wanted:
         raise UserError(
-            f"{where} has {stream.length} bytes: expected four for each of its "
-            f"{program.config.units} units, {wanted}"
+            f"{where}: length: got {stream.length} bytes, expected {wanted}, four for each of "
+            f"its {program.config.units} units"
         )

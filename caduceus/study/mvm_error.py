@@ -219,7 +219,7 @@ def run(chip: Chip, mode: ReadMode, seeds: Sequence[int], console: Console) -> T
             table.add_row(
                 model, age, str(got[0].gmax), f"{total:.2%}", f"{linear:.2%}", f"{residual:.2%}",
                 f"{bits:.2f}", PUBLISHED.get(model, ""),
-                end_section=age == "1 month" or ideal,
+                end_section=seconds == max(AGES.values()) or ideal,
             )  # fmt: skip
     console.print(table)
     told = ", ".join(f"{bits} bits {share:.2%}" for bits, share in zip(BITS, shares, strict=True))
