@@ -78,7 +78,7 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys)
         "--output", tmp_path,
     )  # fmt: skip
     assert status == 2 and told.count("\n") == 1
-    assert told.startswith("caduceus: scheduler 'tcp://127.0.0.1:1': does not answer: allowed is")
+    assert told.startswith("caduceus: scheduler 'tcp://127.0.0.1:1': does not answer: expected")
 
 
 @pytest.mark.parametrize(
