@@ -27,8 +27,8 @@ SIDE = 28
 
 _PREFIX = {"train": "train", "test": "t10k"}
 _UNSIGNED_BYTE = 0x08
-_BYTES_MAX = 1 << 26
-"""Larger than the largest file, unpacked: 60,000 images."""
+_BYTES_MAX = 16 + 60_000 * SIDE**2
+"""The largest file, unpacked: the training images."""
 _WHAT = "Fashion-MNIST file"
 _HINT = "install it with `apt-get install dataset-fashion-mnist`"
 
