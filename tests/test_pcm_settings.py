@@ -44,7 +44,9 @@ def test_the_manual_has_every_key_and_default() -> None:
     assert [key for key, _ in rows] == list(fields)
     for key, told in rows:
         field = fields[key]
-        default = "needed" if field.is_required() else f"{field.default}".lower().removesuffix(".0")
+        default = (
+            "required" if field.is_required() else f"{field.default}".lower().removesuffix(".0")
+        )
         assert told.split(";")[0] == default, key
 
 

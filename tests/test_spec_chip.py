@@ -76,7 +76,7 @@ def test_an_unknown_name_lists_those_there_are():
         ("gdpu", "units", 5, r"gdpu\.units: got 5, expected at most a quarter of .* \(16\)"),
         ("adjacency", "vertical", [2], r"adjacency\.vertical: got \[2\], expected distinct .* 2"),
         ("adjacency", "horizontal", [1, 1], r"adjacency\.horizontal: got \[1, 1\], expected"),
-        ("adjacency", "horizontal", 1, r"adjacency\.horizontal: got 1, expected a valid tuple"),
+        ("adjacency", "horizontal", 1, r"adjacency\.horizontal: got 1, expected a list"),
     ],
 )
 def test_a_bad_value_names_file_key_value_and_what_is_allowed(
@@ -93,7 +93,7 @@ def test_a_bad_value_names_file_key_value_and_what_is_allowed(
         ({"format": 2}, r"format: got 2, expected 1"),
         ({"name": "Not A Name"}, r"name: got 'Not A Name', expected"),
         ({"extra": 1}, r"extra: unknown key: expected one of format, name, grid"),
-        ({"array": None}, r"array: got nothing, expected"),
+        ({"array": None}, r"array: got nothing, expected a mapping of keys"),
     ],
 )
 def test_a_bad_section_is_told(tmp_path, document, change, sentence):

@@ -70,6 +70,8 @@ _PYDANTIC = (
     (re.compile(r"^Input should be "), ""),
     (re.compile(r"^String should match pattern "), "text that matches "),
     (re.compile(r"^\w+ should have (.*?)( after validation, not .*)?$"), r"\1"),
+    (re.compile(r"^a valid (dictionary|instance) .*"), "a mapping of keys"),
+    (re.compile(r"^a valid tuple$"), "a list"),
     (re.compile(r"^Keys should be strings$"), "text as a key"),
 )
 """The beginnings of pydantic's messages, and what stands for them after "expected"."""
