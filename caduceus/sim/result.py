@@ -50,6 +50,8 @@ class Figures:
         inputs: images, vectors, or steps of a sequence.
         tiles, slices: how many compute.
         replicas: by layer, how many groups of tiles take its results in turn, where more than one.
+        notes: what the weights lost when the network was compiled: a `gmax` that the devices lower,
+            columns that lose more than 1 % of their weights' energy to rounding.
         values_compared, mismatches: with the golden model; None where nothing was compared.
         mismatches_by_layer: the latter, of every layer, of the chip's outputs, of GDPU states.
         first_mismatch: where, expected and got; empty if there is none.
@@ -87,6 +89,7 @@ class Figures:
     tiles: int
     slices: int
     replicas: dict[str, int]
+    notes: list[str] | None = None
     simulator: str | None = None
     simulator_version: str | None = None
     values_compared: int | None = None
