@@ -53,6 +53,8 @@ class Figures:
         replicas: by layer, how many groups of tiles take its results in turn, where more than one.
         replaced_drift_factors: tiles that did not get the drift factor measured on them: layer,
             tile, measured, used, reason; None where drift is not compensated.
+        notes: what the weights lost when the network was compiled: a `gmax` that the devices lower,
+            columns that lose more than 1 % of their weights' energy to rounding.
         values_compared, mismatches: with the golden model; None where nothing was compared.
         values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
             compute, then for `chip output` and `GDPU state`.
@@ -99,6 +101,7 @@ class Figures:
     slices: int
     replicas: dict[str, int]
     replaced_drift_factors: tuple[ReplacedFactor, ...] | None = None
+    notes: list[str] | None = None
     simulator: str | None = None
     simulator_version: str | None = None
     values_compared: int | None = None
