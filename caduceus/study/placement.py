@@ -45,8 +45,8 @@ def report(program: Program, chip: Chip) -> str:
 
 def announce_replicas(program: Program, console: Console) -> None:
     """Say which layers got replicas where the compiler was to choose."""
-    told = ",".join(f"{layer}={count}" for layer, count in replicas(program).items())
-    console.print(f"replicas: {told or 'none help'}", highlight=False, soft_wrap=True)
+    found = ",".join(f"{layer}={count}" for layer, count in replicas(program).items())
+    console.print(f"replicas: {found or 'none help'}", highlight=False, soft_wrap=True)
 
 
 def _layers(program: Program) -> dict[str, list[TileProgram]]:
