@@ -173,14 +173,14 @@ class TileRegisters(wiring.Component):
         with m.If(select.write):
             m.d.sync += self.state_index.eq(select.index)
 
-    def _program(self, m: Module, block: RegisterBlock) -> None:
+    def _order(self, m: Module, block: RegisterBlock) -> None:
         """Orders, targets and results of the PCM writer."""
-        order, program, most = self.order, block.program, pcm_write.TARGET_MAX
-        exists = program.diagonal < pcm_write.diagonals(self._chip)
+        order, command, most = self.order, block.pcm_write, pcm_write.TARGET_MAX
+        exists = command.diagonal < pcm_write.diagonals(self._chip)
         target = block.write_data.as_signed()
         m.d.comb += [
-            program.refuse.eq(
-                ~exists | (program.devices > pcm_write.DEVICES_MAX) | self.state_loading
+            command.refuse.eq(
+                ~exists | (command.devices > pcm_write.DEVICES_MAX) | self.state_loading
             ),
             block.targets.refuse.eq((target < -most) | (target > most)),
             order.target_write.eq(block.targets.write),
@@ -195,12 +195,12 @@ class TileRegisters(wiring.Component):
             ),
         ]
         # A clock later, when its fields are there.
-        m.d.sync += order.start.eq(program.write)
-        with m.If(program.write):
+        m.d.sync += order.start.eq(command.write)
+        with m.If(command.write):
             m.d.sync += [
-                order.diagonal.eq(program.diagonal),
-                order.devices.eq(program.devices),
-                order.read_device.eq(program.device),
+                order.diagonal.eq(command.diagonal),
+                order.devices.eq(command.devices),
+                order.read_device.eq(command.device),
             ]
 
     def _fill_tables(self, m: Module, block: RegisterBlock) -> None:
@@ -254,7 +254,7 @@ class TileRegisters(wiring.Component):
         m.d.sync += was_busy.eq(self.busy)
         m.d.comb += block.locked.eq(was_busy | self.arriving)
         for part in (
-            self._configure, self._show, self._load_states, self._program, self._fill_tables
+            self._configure, self._show, self._load_states, self._order, self._fill_tables
         ):  # fmt: skip
             part(m, block)
         return m
