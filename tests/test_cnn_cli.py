@@ -25,7 +25,7 @@ from caduceus.spec.graph import Pool
 from caduceus.spec.network import Network
 from caduceus.spec.program_codes import computing, device_codes
 from caduceus.spec.shipped import shipped_folder
-from caduceus.study import rtl_run as sim
+from caduceus.study import sim_command as sim
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""

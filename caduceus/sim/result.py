@@ -27,7 +27,7 @@ class Metric:
     """How well a network does.
 
     Attributes:
-        name: `accuracy`, the share of images that are recognised, or `bpc`, bits per character.
+        name: `accuracy`, the share of images classified correctly, or `bpc`, bits per character.
         value: over this run's inputs.
         golden_whole_set: of the golden model over the whole test set, where it was measured.
         float_value: what training measured in floating point over the whole test set.
@@ -87,7 +87,7 @@ class Figures:
         requests, retries: over a serial line, since it was opened.
         outputs: int8 [inputs or sequences, vectors, values], what left the chip.
         predictions: class of each image.
-        metric: how well it does, where there is something to recognise or to predict.
+        metric: how well it does, where there is something to classify or to predict.
         trace, picture: files.
     """
 
@@ -321,7 +321,7 @@ def files_beside(path: Path) -> tuple[Path, Path]:
 def _quality(metric: Metric, inputs: int) -> str:
     if metric.name == "bpc":
         return f"{metric.value:.3f} bits a character over these {inputs}"
-    return f"{round(metric.value * inputs)} of {inputs} recognised"
+    return f"{round(metric.value * inputs)} of {inputs} classified correctly"
 
 
 def _times(found: Figures, named: str) -> str:
