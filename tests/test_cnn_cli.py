@@ -287,7 +287,7 @@ def test_accuracy_of_a_few_images() -> None:
     ("arguments", "sentence"),
     [
         (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16: chip tiny"),
-        (("sim", "--net", "resnet9", "--images", "10001"), "images = 10001: "),
+        (("sim", "--net", "resnet9", "--images", "10001"), "images: got 10001, "),
         (("compile", "--net", "resnet9", "--replicas", "conv0"), "'conv0': expected auto, or"),
         (("compile", "--net", "resnet9", "--replicas", "conv9=2"), "none of that name: expected"),
         (("compile", "--net", "resnet9", "--replicas", "conv3=2"), "with a residual: expected"),
@@ -310,7 +310,7 @@ def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
     assert "Traceback" not in run.stdout + run.stderr
 
 
-def test_a_buffer_that_is_too_small_is_told_with_what_would_do(tmp_path) -> None:
+def test_a_buffer_that_is_too_small_is_reported_with_what_would_do(tmp_path) -> None:
     text = (shipped_folder(chip.CHIPS) / "hermes.yaml").read_text()
     for old, new in (("name: hermes", "name: small"), ("rx: 6144", "rx: 1024"),
                      ("activation: 8192", "activation: 3584")):  # fmt: skip

@@ -155,7 +155,7 @@ def test_streams_of_other_groups_go_another_way():
     assert router.tree(0, [(1, fabric.RX)], "b").keys() == {0, 2, 3, 1}
 
 
-def test_no_way_and_no_stream_left_are_told():
+def test_no_way_and_no_stream_left_are_reported():
     apart = TINY.model_copy(update={"adjacency": chip.Adjacency(horizontal=(1,), vertical=())})
     with pytest.raises(UserError, match=r"^chip tiny has no links from tile 0 to tile 2: allowed"):
         Router(apart).tree(0, [(2, fabric.INPUT)], "a")

@@ -221,14 +221,14 @@ def good():
         (lambda t: [t[0], t[1], t[1]], r"program: two programs for tile 1: expected one a tile$"),
     ],
 )  # fmt: skip
-def test_streams_that_do_not_fit_are_told(change, sentence):
+def test_streams_that_do_not_fit_are_reported(change, sentence):
     deadlock.check(good(), TINY)
     tiles = tuple(change(list(good().tiles)))
     with pytest.raises(UserError, match=f"^{sentence}"):
         deadlock.check(replace(good(), tiles=tiles), TINY)
 
 
-def test_host_streams_that_do_not_fit_are_told():
+def test_host_streams_that_do_not_fit_are_reported():
     with pytest.raises(UserError, match=r"stream 0 enters at host input 2: expected 0 to 1$"):
         deadlock.check(replace(good(), inputs=(HostStream(2, 0, 0, 4),)), TINY)
     with pytest.raises(UserError, match=r"^tile 1: stream 1 leaves for the host, and is none"):

@@ -149,7 +149,7 @@ ONE, TWO = PROGRAM.slices
          "tile 0: stream 0 leaves for the host, and is none of the program's outputs"),
     ],
 )  # fmt: skip
-def test_streams_that_do_not_fit_are_told(changed: Program, sentence: str):
+def test_streams_that_do_not_fit_are_reported(changed: Program, sentence: str):
     with pytest.raises(UserError, match=sentence):
         deadlock.check(changed, TINY)
 

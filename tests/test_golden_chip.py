@@ -1,4 +1,4 @@
-"""Golden chip: packets follow routes, tiles compute in order, and what cannot work is told."""
+"""Golden chip: packets follow routes, tiles compute in order, and what cannot work is reported."""
 
 from dataclasses import replace
 
@@ -349,14 +349,14 @@ def _also(program: Program, tile: int, route: Route) -> Program:
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_told(change, sentence: str) -> None:
+def test_what_cannot_work_is_reported(change, sentence: str) -> None:
     program = change(partial_sums())
-    with pytest.raises(UserError, match=f"^{sentence}") as told:
+    with pytest.raises(UserError, match=f"^{sentence}") as raised:
         _outputs(program, TINY, _ideal(program), _vectors(program))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     program = partial_sums()
     state, x = _ideal(program), _vectors(program)
     with pytest.raises(UserError, match=r"^program: chip: got 'tiny', expected 'hermes'"):

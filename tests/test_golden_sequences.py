@@ -1,4 +1,4 @@
-"""Golden chip with GDPU slices: steps of sequences, their state, and what cannot work is told."""
+"""Golden chip with GDPU slices: sequences, their state, and errors of impossible programs."""
 
 from dataclasses import replace
 
@@ -141,13 +141,13 @@ FIRST = PROGRAM.slices[0]
         (_turn(PROGRAM, FIRST.stream, 0, length=3), "expected for 'input' the tile's rows, 4"),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_told(changed: Program, sentence: str) -> None:
+def test_what_cannot_work_is_reported(changed: Program, sentence: str) -> None:
     state = random_state(TINY, seed=3, tiles=3)
     with pytest.raises(UserError, match=sentence):
         run(changed, TINY, state, _vectors(PROGRAM))
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     state, x = random_state(TINY, seed=3, tiles=3), _vectors(PROGRAM)
     with pytest.raises(
         UserError, match=r"inputs: int8 \[7, 8\]: expected int8 \[n, steps >= 1, 8\]"
@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_told() -> None:
         run(PROGRAM, TINY, state, x, initial=bad)
 
 
-def test_gates_for_no_slice_are_told() -> None:
+def test_gates_for_no_slice_are_reported() -> None:
     """Slice 1 gone, its hidden state no longer an input: its gates still come."""
     second, tiles = PROGRAM.slices[1], []
     gone = {second.first, second.stream, second.last}

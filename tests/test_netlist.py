@@ -46,8 +46,8 @@ def test_one_inverted_bit_of_a_table_is_reported(tmp_path):
     results = run(bench, "units1", "icarus", tmp_path)
     assert results.failed, "a look-up table has another content, and nothing tells"
     place = tmp_path / "rx_buffer" / "units1-icarus" / "design"
-    told = json.loads((place / design.SUMMARY).read_text())["altered"]
-    assert told.startswith("bit ") and told.endswith(" of rx_buffer is inverted")
+    reported = json.loads((place / design.SUMMARY).read_text())["altered"]
+    assert reported.startswith("bit ") and reported.endswith(" of rx_buffer is inverted")
     one, other = ((place / name).read_text() for name in (NETLIST, ALTERED))
     tables = [
         [cell["parameters"]["INIT"] for module in json.loads(text)["modules"].values()
@@ -115,12 +115,12 @@ def test_the_table_in_front_of_an_output_is_found_through_modules_and_flip_flops
 
 @pytest.mark.parametrize("cells_in_it", [{}, {"ff": FLIP_FLOP}, {"ff": {**FLIP_FLOP, "connections":
                          {"DI": [6], "CLK": [9], "Q": [6]}}}])  # fmt: skip
-def test_an_output_without_a_table_is_told(cells_in_it):
+def test_an_output_without_a_table_is_reported(cells_in_it):
     with pytest.raises(UserError, match="no look-up table drives port z of module top"):
         alter.find(around({**INNER, "cells": cells_in_it}), "top", "z")
 
 
-def test_a_port_that_is_not_there_is_told():
+def test_a_port_that_is_not_there_is_reported():
     with pytest.raises(UserError, match="the netlist has no module top with a port q"):
         alter.find(around(INNER), "top", "q")
 

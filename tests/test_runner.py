@@ -125,7 +125,7 @@ def own_place(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return Place(tmp_path)
 
 
-def test_passing_and_failing_tests_are_told_apart(place: Place, simulator: str) -> None:
+def test_passing_and_failing_tests_are_distinguished(place: Place, simulator: str) -> None:
     results = place.run(simulator, ["counts", "fails"])
     assert (results.passed, results.failed, results.ok) == (1, 1, False)
     assert results.failures[0].name == "fails"
@@ -245,8 +245,10 @@ def test_a_missing_simulator_says_what_to_do(
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     runner.tool_version.cache_clear()
-    told = f"is not on PATH: install {simulator.capitalize()}, or run `make setup` in a checkout"
-    with pytest.raises(UserError, match=told):
+    reported = (
+        f"is not on PATH: install {simulator.capitalize()}, or run `make setup` in a checkout"
+    )
+    with pytest.raises(UserError, match=reported):
         place.run(simulator, "counts")
 
 

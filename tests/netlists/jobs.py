@@ -20,7 +20,7 @@ class Job:
 
     Attributes:
         name: of the job.
-        what: is told.
+        what: is reported.
         bench: as it is for RTL.
         around: puts the netlist in the place of what the bench makes; gets the folder of all jobs.
         parameters: of the variant.
@@ -60,7 +60,7 @@ TILE = Job(
 """A tile behind AXI."""
 ALTERED = Job(
     "altered",
-    "the same with a bit of a look-up table inverted, which must be told",
+    "the same with a bit of a look-up table inverted, which must be reported",
     test_tile.BENCH,
     lambda bench, folder: design.of_tile(bench, folder / "axi_tile", ("caduceus_ldpu", "result")),
     TILE.parameters,

@@ -50,7 +50,7 @@ def run(folder: Path, alter: bool, console: Console) -> bool:
     Args:
         folder: where everything goes.
         alter: only run the job whose netlist has one bit inverted, and must so come out unequal.
-        console: where it is told.
+        console: where it is reported.
 
     Raises:
         UserError: a tool is missing or failed, or `folder` cannot be written, or has something
