@@ -70,6 +70,22 @@ def test_files_that_a_page_names_exist(page):
     assert not wrong, wrong
 
 
+def test_pages_that_sources_name_exist():
+    folders = ("benchmarks", "caduceus", "formal", "golden", "hdl", "tb", "tests", "tools", "train")
+    files = [each for name in folders for each in (REPOSITORY / name).rglob("*.*")]
+    wrong = [
+        f"{file.relative_to(REPOSITORY)}: {page}{anchor}"
+        for file in files
+        if file.suffix in {".py", ".sv", ".v", ".yaml"}
+        for page, anchor in re.findall(
+            r"\b(docs/[\w-]+\.md)((?:#[\w-]+)?)", file.read_text(encoding="utf-8")
+        )
+        if not (REPOSITORY / page).exists()
+        or (anchor and anchor[1:] not in prose.anchors(REPOSITORY / page))
+    ]
+    assert files and not wrong, wrong
+
+
 def pieces(page: Path) -> set[str]:
     """All inline code of a page."""
     return {piece for passage in prose.passages(page) for piece in passage.code}
