@@ -127,7 +127,7 @@ def test_accuracy_is_in_bits_per_character() -> None:
         (("compile", "--chip", "tiny", "--net", "lstm_504"), "chip tiny allows 8"),
         (("accuracy", "--net", "lstm_504"), "network lstm_504 takes random steps: expected one"),
         (("accuracy", "--net", "lstm_tiny", "--images", 99_999),
-         "characters = 99999: the text of network lstm_tiny"),
+         "characters: got 99999, expected 1 to "),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:
