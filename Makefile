@@ -39,23 +39,29 @@ DATA := case "$$NET" in \
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "Options: CHIP=hermes|hermes_wide|tiny|ulx3s  NET=<network>  SIM=verilator|icarus"
-	@echo "         READ_MODE=1-phase|4-phase  IMAGES=<count>  PYTHON=<interpreter>"
-	@echo "         PCM=ideal|generic|hermes_odp|hermes_tdp  SEED=<number>  AGE=<seconds>"
-	@echo "         TARGET=golden|sim|serial:<port>  (run)"
-	@echo "         SEEDS=<number>|<first>:<end>  (accuracy, mvm-error, sweep)  DEVICES=1|2  (pcm-write)"
-	@echo "         ARGS=<more options for the command>"
-	@echo "Environment: CADUCEUS_BUILD=<folder> for what the commands write (default: build)"
+	@echo "Options, as in make sim CHIP=tiny SIM=icarus; an empty one (NET=) is as one not given:"
+	@echo "  CHIP=hermes|hermes_wide|tiny|ulx3s|FILE.yaml     NET=NAME|FILE.yaml"
+	@echo "  SIM=verilator|icarus    READ_MODE=1-phase|4-phase    IMAGES=NUMBER"
+	@echo "  PCM=ideal|generic|hermes_odp|hermes_tdp|FILE.yaml    SEED=NUMBER"
+	@echo "  AGE=SECONDS, or a number with a unit: 30min, 1h, 30d"
+	@echo "  TARGET=golden|sim|serial:PORT (run)    DEVICES=1|2 (pcm-write)"
+	@echo "  SEEDS=NUMBER|FIRST:END (accuracy, mvm-error, sweep)"
+	@echo "  ARGS='MORE OPTIONS OF THE COMMAND'    PYTHON=INTERPRETER"
+	@echo "Environment:"
+	@echo "  CADUCEUS_BUILD=FOLDER    output folder of the commands (default: build)"
+	@echo "  CADUCEUS_TRACEBACK=1     print the traceback of an error"
+	@echo "Exit status of make: 0 success, 2 any failure. The commands end with 1 if a comparison"
+	@echo "found a mismatch, with 2 on any other failure, with 130 if interrupted."
 
 setup: ## Install what is missing (every other target does it too)
 	@command -v "$(PYTHON)" >/dev/null || { echo "caduceus set-up: There is no $(PYTHON) here:" \
-		"install Python 3.11 or newer, or name one, as in make PYTHON=python3.11 sim." >&2; exit 1; }
+		"install Python 3.11 or newer, or name one, as in make PYTHON=python3.11 sim." >&2; exit 2; }
 	@"$(PYTHON)" tools/setup.py
 
-sim: setup ## Run ResNet-9 and an LSTM on the 64-tile chip, or NET=, in RTL against golden
+sim: setup ## Run ResNet-9 and an LSTM (or NET=) on the chip in RTL, compare with golden
 	@$(CADUCEUS) sim $(RUN_OPTIONS) $(ARGS)
 
-run: setup ## Drive a chip: TARGET=golden, sim, or serial:<port> of a board
+run: setup ## Run a network on the golden model, the RTL or a board (TARGET=)
 	@$(CADUCEUS) run $${TARGET:+"--target=$$TARGET"} $(RUN_OPTIONS) $(ARGS)
 
 # Runs of the command line are short there: -O1 compiles in half the time, and what the benches of
@@ -63,17 +69,17 @@ run: setup ## Drive a chip: TARGET=golden, sim, or serial:<port> of a board
 test: setup ## Run the tests
 	@CADUCEUS_CODE="$${CADUCEUS_CODE:--O1}" $(PYTEST) $(ARGS)
 
-regress: setup ## Run the tests and the deeper ones, which take much longer and need PyTorch
+regress: setup ## Run all tests: the deeper ones take much longer and need PyTorch
 	@"$(PYTHON)" tools/setup.py --train
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
-compile: setup ## Map a network (NET=) to a chip, write its program, show what goes where
+compile: setup ## Map a network (NET=) to a chip, write its program, show the placement
 	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
-verilog: setup ## Write the chip and a tile alone as Verilog for other tools, and check it
+verilog: setup ## Write the chip and a stand-alone tile as Verilog for other tools, check both
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
 
-fpga: setup ## Build the reference board's bitstream (CHIP=ulx3s), report its size and speed
+fpga: setup ## Build the reference board's bitstream, report its resources and clock
 	@$(CADUCEUS) fpga $(CHIP_OPTION) $(ARGS)
 
 netlist-test: setup ## Simulate the board's netlist, cell by cell, against golden
@@ -82,7 +88,7 @@ netlist-test: setup ## Simulate the board's netlist, cell by cell, against golde
 waves: setup ## Run one image on the small chip and write its waveforms as FST
 	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)
 
-calibrate: setup ## Calibrate a tile's converters in RTL, and show the MVM error before and after
+calibrate: setup ## Calibrate a tile's ADCs in RTL, show the MVM error before and after
 	@$(CADUCEUS) calibrate $(CHIP_OPTION) $${SIM:+"--sim=$$SIM"} $${SEED:+"--seed=$$SEED"} $(ARGS)
 
 pcm-write: setup ## Program a tile's array in RTL, pulse by pulse; DEVICES=1 (ODP) or 2 (TDP)
@@ -95,16 +101,16 @@ lint: setup ## Check style and formatting
 format: setup ## Format the code and sort its imports
 	@$(IN_VENV) ruff check --fix . && $(IN_VENV) ruff format .
 
-formal: setup ## Prove properties of FIFOs, credits, arbiter and packet switch; find seeded bugs
+formal: setup ## Prove properties of FIFOs, credits, arbiter, packet switch; find seeded bugs
 	@$(IN_VENV) python -m formal $(ARGS)
 
-speed: setup ## Measure golden model and RTL; the peers as well, once make peers installed them
+speed: setup ## Measure the speed of golden model and RTL, and of peers after make peers
 	@$(IN_VENV) python -m benchmarks $(ARGS)
 
-peers: setup ## Install aihwkit and PyTorch in .venv-peers for make speed (compiles for minutes)
+peers: setup ## Install aihwkit and PyTorch in .venv-peers for make speed (takes minutes)
 	@"$(PYTHON)" tools/setup.py --peers
 
-accuracy: setup ## Measure the published table, or with PCM=, SEED= or AGE= once (installs data first)
+accuracy: setup ## Measure the published accuracies, or one kind of devices (PCM=, SEED=, AGE=)
 	@[ -n "$$PCM$$SEED$$AGE" ] || NET="$${NET:-resnet9,lstm_ptb}"; $(DATA)
 	@if [ -n "$$PCM$$SEED$$AGE" ]; then \
 		$(CADUCEUS) accuracy $(SWEPT_OPTIONS) $(NET_OPTION) $(DEVICE_OPTIONS) $(ARGS); \
@@ -112,21 +118,21 @@ accuracy: setup ## Measure the published table, or with PCM=, SEED= or AGE= once
 		$(CADUCEUS) accuracy --table $(SWEPT_OPTIONS) $(NET_OPTION) $(SEEDS_OPTION) $(ARGS); \
 	fi
 
-mvm-error: setup ## Characterise one tile on every kind of devices
+mvm-error: setup ## Measure the MVM error of one tile on every kind of devices
 	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(SEEDS_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
-sweep: setup ## Measure networks on many devices: PCM, SEEDS and AGE may be several (installs data first)
+sweep: setup ## Measure networks on many devices; NET=, PCM=, AGE= take lists as in 1h,30d
 	@$(DATA)
 	@$(CADUCEUS) sweep $(SWEPT_OPTIONS) $(NET_OPTION) $${PCM:+"--pcm=$$PCM"} $(SEEDS_OPTION) \
 		$${AGE:+"--ages=$$AGE"} $(ARGS)
 
-train: setup ## Train the networks again (installs PyTorch and the data sets first)
+train: setup ## Train the networks again (installs PyTorch and data sets first)
 	@"$(PYTHON)" tools/setup.py --train
 	@$(IN_VENV) python -m train $(ARGS)
 
-clean: ## Remove what was built and measured; the set-up stays
+clean: ## Remove all outputs; the set-up stays
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
-distclean: clean ## Remove .venv and .venv-peers as well; what is in the user's cache stays
+distclean: clean ## Remove .venv and .venv-peers as well; the user's cache stays
 	rm -rf .venv .venv-peers caduceus.egg-info

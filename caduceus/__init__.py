@@ -10,8 +10,9 @@ assert rtl.compare(golden).equal
 """
 
 from importlib import import_module
-from importlib.metadata import version
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False
+"""As in `typing`, which takes its time to import."""
 
 if TYPE_CHECKING:
     from caduceus.devices.settings import Devices
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from caduceus.spec.chip import Chip
     from caduceus.spec.network import Network
 
-__version__ = version("caduceus")
 __all__ = [
     "Board", "Chip", "Devices", "Golden", "Network", "Simulation", "__version__", "compile",
 ]  # fmt: skip
@@ -39,7 +39,9 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> object:
-    """A public name, imported when it is first asked for: most uses need a few of them."""
+    """Import a public name at its first use: most programs need a few of them."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("caduceus")
     if name not in _PLACES:
         raise AttributeError(f"module 'caduceus' has no attribute '{name}'")
     return getattr(import_module(_PLACES[name]), name)

@@ -1,6 +1,6 @@
 """`python -m caduceus`: the command."""
 
-from caduceus.cli.main import main
+from caduceus.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -46,9 +46,11 @@ _GRID = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes": 
 
 _PLACE = re.compile(
     r"(step by step|at full speed), "
-    r"(chip output, step \d+, value \d+|(hidden|cell) state after step \d+, unit \d+): "
+    r"(chip output, step \d+, column \d+, at|"
+    r"(hidden|cell) state after step \d+, unit \d+, GDPU slice last at work at) "
+    r"\d+\.\d{3} ns \(sync clock \d+\): "
 )
-"""Where a mismatch of a run is told to be."""
+"""The place that a mismatch of a run names."""
 
 
 BENCH = Bench(

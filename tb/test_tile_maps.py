@@ -128,9 +128,9 @@ async def _run(
     # Pooling may drop the last results: they need their pixels nonetheless.
     await bench.input.wait()
     await bench.host.wait_idle()
-    results, sent = recording.one_tile(RECORD, bench.states, expected.dtype.itemsize)
-    compare(work.results(chip), results, place(f"recorded results of {name}"))
-    compare(expected, sent, place(f"recorded packets of {name}"))
+    recorded = recording.one_tile(RECORD, bench.states, expected.dtype.itemsize)
+    compare(work.results(chip), recorded.results, place(f"recorded results of {name}"))
+    compare(expected, recorded.sent, place(f"recorded packets of {name}"))
 
 
 async def _count(bench: TileBench, name: str, before: int = 0) -> int:

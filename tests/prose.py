@@ -1,8 +1,6 @@
-"""What a page says, without its code: paragraphs, sentences, headings, links and tables.
+"""What a Markdown page says, without its code: paragraphs, headings, table cells and links."""
 
-The language tests and the link tests read Markdown through this module alone.
-"""
-
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,78 +9,84 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
-CODE = "X"
-"""Inline code counts as one word, whatever is in it."""
-ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(\[`0-9])")
-ABBREVIATIONS = re.compile(r"\b(e\.g|i\.e|et al|sec|vs|no|cf|Fig|Nat)\. ")
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+CODE = "code"
+"""What stands for inline code in a passage: one word, whatever is in it."""
+ENDS = re.compile(r"(?<=[.!?])\s+")
+ABBREVIATIONS = re.compile(r"\b(e\.g|i\.e|et al|sec|vs|no|cf|[A-Z])\.(?= )")
+KINDS = {"heading_open": "heading", "td_open": "cell", "th_open": "cell"}
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One paragraph, list item, heading or table cell, with the line on which it begins."""
+    """A paragraph, list item, heading or table cell.
+
+    Attributes:
+        kind: `paragraph` (list items, too), `heading` or `cell`.
+        text: its words; each piece of inline code is `CODE`.
+        code: its pieces of inline code.
+        links: where its links and pictures lead.
+        line: on which it begins.
+    """
 
     kind: str
-    """`paragraph`, `heading` or `cell`."""
     text: str
+    code: tuple[str, ...]
     links: tuple[str, ...]
     line: int
 
 
-def said(token: Token) -> str:
-    """An inline token's words: link texts stay, code becomes one word, pictures go."""
-    parts = []
-    for child in token.children or ():
-        if child.type == "text":
-            parts.append(child.content)
-        elif child.type == "code_inline":
-            parts.append(CODE)
-        elif child.type in ("softbreak", "hardbreak"):
-            parts.append(" ")
-    return "".join(parts)
-
-
 def passages(page: Path) -> Iterator[Passage]:
-    """A Markdown page's passages, in order; code blocks are left out."""
-    kinds = {"heading_open": "heading", "td_open": "cell", "th_open": "cell"}
+    """A page's passages in order; blocks of code are left out."""
     kind, line = "paragraph", 0
     for token in MARKDOWN.parse(page.read_text(encoding="utf-8")):
         if token.type.endswith("_open"):
-            kind = kinds.get(token.type, "paragraph")
+            kind = KINDS.get(token.type, "paragraph")
             line = token.map[0] + 1 if token.map else line
         elif token.type == "inline":
-            links = tuple(
-                str(child.attrGet("href") or child.attrGet("src"))
-                for child in token.children or ()
-                if child.type in ("link_open", "image")
-            )
-            yield Passage(kind, said(token), links, line)
+            yield _passage(kind, token, line)
+
+
+def _passage(kind: str, token: Token, line: int) -> Passage:
+    words = {"code_inline": CODE, "softbreak": " ", "hardbreak": " "}
+    children = token.children or ()
+    links = (child.attrGet("href") or child.attrGet("src") for child in children)
+    return Passage(
+        kind,
+        "".join(
+            child.content if child.type == "text" else words.get(child.type, "")
+            for child in children
+        ),
+        tuple(child.content for child in children if child.type == "code_inline"),
+        tuple(str(link) for link in links if link),
+        line,
+    )
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link to a heading of this page may name, as GitHub forms it."""
-    found: dict[str, int] = {}
-    names = set()
-    for token, content in zip(*headings(page), strict=True):
-        del token
-        name = re.sub(r"[^\w\- ]", "", content.lower()).replace(" ", "-")
-        again = found.get(name, 0)
-        found[name] = again + 1
-        names.add(f"{name}-{again}" if again else name)
-    return names
-
-
-def headings(page: Path) -> tuple[list[str], list[str]]:
-    """Levels and texts of a page's headings, code in them included."""
+    """Names by which a link reaches the page's headings, as GitHub forms them."""
     tokens = MARKDOWN.parse(page.read_text(encoding="utf-8"))
-    at = [index for index, token in enumerate(tokens) if token.type == "heading_open"]
-    texts = ["".join(child.content for child in tokens[index + 1].children or ()) for index in at]
-    return [tokens[index].tag for index in at], texts
+    headings = [
+        "".join(child.content for child in content.children or ())
+        for opening, content in itertools.pairwise(tokens)
+        if opening.type == "heading_open"
+    ]
+    plain = [re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings]
+    return {
+        f"{name}-{before}" if (before := plain[:place].count(name)) else name
+        for place, name in enumerate(plain)
+    }
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    """Contents of the page's fenced blocks of code in a language."""
+    tokens = MARKDOWN.parse(page.read_text(encoding="utf-8"))
+    return [each.content for each in tokens if each.type == "fence" and each.info == language]
 
 
 def sentences(text: str) -> list[str]:
-    """A passage's sentences; one that ends in a colon before a list or code counts, too."""
-    text = ABBREVIATIONS.sub(lambda found: found[0].replace(".", "\u2024"), text)
+    """A passage's sentences."""
+    text = ABBREVIATIONS.sub(r"\1", text)
     return [each for each in ENDS.split(text.strip()) if words(each)]
 
 

@@ -7,7 +7,7 @@ import pytest
 from caduceus.hdl.fabric.arbiter import Arbiter
 from caduceus.spec.errors import UserError
 from formal import arbiter
-from formal.__main__ import PROOFS, unrefuted
+from formal.command import PROOFS, unrefuted
 from formal.proof import Mutant, Outcome, prove, refute, seeded
 from formal.solver import Model, Refuted
 

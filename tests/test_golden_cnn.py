@@ -21,6 +21,7 @@ from cnn_reference import (
 from golden_reference import random_state
 from recurrent_networks import TALL, random_network
 
+from caduceus.compiler.lower import Way, way
 from caduceus.compiler.network import compile_network
 from caduceus.golden import machine
 from caduceus.golden.fast.tile import Tile
@@ -156,6 +157,40 @@ def test_a_vector_s_read_index_is_its_place_in_all_images(replicas: dict[str, in
         got = traces[tile.tile].results
         np.testing.assert_array_equal(got.reshape(expected.shape), expected)
         assert (got[0] != got[1]).any()
+
+
+def _one_pixel(random: np.random.Generator) -> tuple[Graph, Way]:
+    """One convolution with one output pixel, and how it must be mapped."""
+    while True:
+        height, width, channels = (int(size) for size in random.integers(1, 5, 3))
+        kernel, padding = int(random.integers(1, 5)), int(random.integers(0, 3))
+        if random.random() < 0.3:
+            height, width, padding = kernel, kernel, 0
+        tall, wide = (extent + 2 * padding - kernel for extent in (height, width))
+        if padding >= kernel or min(tall, wide) < 0:
+            continue
+        stride = max(tall, wide) + int(random.integers(1, 3))
+        options = {"kernel": kernel, "padding": padding, "stride": stride, "relu": False}
+        # Only then is an input vector the image itself.
+        whole = tall == wide == padding == 0
+        described = network(height, width, channels, conv("conv0", 7, **options))
+        return described, Way.VECTORS if whole else Way.MAPS
+
+
+def test_one_output_pixel_whatever_the_geometry() -> None:
+    """Padding, or a kernel smaller than its input, also make one output pixel."""
+    random = np.random.default_rng(6)
+    ways = []
+    for _ in range(24):
+        described, expected = _one_pixel(random)
+        assert way(described) is expected
+        ways.append(expected)
+        weights, x = random_weights(described), random_images(described, 4)
+        program = compile_network(Network(described, weights), ROOMY, ReadMode.FOUR_PHASE)
+        final, _ = _captured(program, ROOMY, _ideal(program, ROOMY), program.vectors(x))
+        (maps,) = reference(described, weights, ROOMY, ReadMode.FOUR_PHASE, x).values()
+        np.testing.assert_array_equal(final.reshape(maps.pooled.shape), maps.pooled)
+    assert min(ways.count(each) for each in (Way.VECTORS, Way.MAPS)) >= 5
 
 
 def test_no_images() -> None:

@@ -135,7 +135,7 @@ main()
         ("accuracy --net lstm_ptb", "text"),
         ("sim --chip tiny --net conv_32x16", "sim"),
         ("calibrate --chip tiny", "sim"),
-        ("program --chip tiny", "sim"),
+        ("pcm-write --chip tiny", "sim"),
         ("verilog --chip tiny", "sim"),
         ("fpga", "sim"),
         ("run --chip tiny --net conv_32x16 --target sim", "sim"),

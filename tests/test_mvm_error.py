@@ -167,7 +167,7 @@ def test_the_table_has_all_models_and_ages():
     assert [row[0] for row in cells] == ["ideal"] + [
         model for model in ("hermes_odp", "hermes_tdp", "generic") for _ in range(4)
     ]
-    assert [row[1] for row in cells[1:5]] == ["25 s", "1 hour", "1 day", "1 month"]
+    assert [row[1] for row in cells[1:5]] == ["25 s", "1 h", "1 d", "30 d"]
     assert [row[-1] for row in cells] == [""] + ["about 3"] * 4 + ["3 to 4"] * 4 + [""] * 4
     assert "one 16x16 tile" in told and "2 seeds" in told
     assert told.splitlines()[-1].startswith("errors of uniformly quantised weights: 2 bits ")

@@ -84,15 +84,15 @@ def test_a_final_state_that_is_missing_is_told(tmp_path: Path):
             ("--chip", "nope"),
             "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
         ),
-        (("--sim", "nope"), "unknown simulator 'nope': there are verilator, icarus"),
+        (("--sim", "nope"), "--sim: got nope, expected one of verilator, icarus"),
         (("--chip", "tiny", "--diagonals", 17), "diagonals = 17: chip tiny allows 1 to 16"),
         (("--chip", "tiny", "--output", "."), ".: is a folder: expected a file"),
-        (("--noise", "nan"), "Invalid value for '--noise': nan: expected 0 to 40."),
+        (("--noise", "nan"), "--noise: got nan, expected 0 to 40"),
         (
             ("--chip", "tiny", "--output", "/dev/null/a/result.json"),
             "/dev/null/a/result.json: cannot write the result: Not a directory",
         ),
-        (("--devices", 3), "Invalid value for '--devices': 3 is not in the range 1<=x<=2."),
+        (("--devices", 3), "--devices: got 3, expected a whole number, 1 to 2"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str):

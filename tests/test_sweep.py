@@ -170,7 +170,7 @@ def test_sources_are_what_is_imported():
     } <= found  # fmt: skip
     assert {
         "caduceus/data/streams.py",
-        "caduceus/compiler/images.py",
+        "caduceus/compiler/cnn.py",
         "caduceus/devices/__init__.py",
     } <= found
     # What shows results does not decide them.

@@ -26,25 +26,27 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((*TINY, "--ages", "-1"), "'-1': expected 0 to 1e+10 seconds"),
-        ((*TINY, "--ages", "25,nan"), "'nan': expected 0 to 1e+10 seconds"),
-        ((*TINY, "--ages", ""), "'': expected 0 to 1e+10 seconds"),
-        ((*TINY, "--seeds", "0"), "'0': expected a number of seeds"),
-        ((*TINY, "--seeds", "5:5"), "'5:5': expected a number of seeds"),
+        ((*TINY, "--ages", "-1"), "--ages: got -1, expected 0 to 1e+10 seconds"),
+        ((*TINY, "--ages", "25,nan"), "--ages: got nan, expected 0 to 1e+10 seconds"),
+        ((*TINY, "--ages", ""), "--ages: got nothing, expected 0 to 1e+10 seconds"),
+        ((*TINY, "--seeds", "0"), "--seeds: got '0', expected a number of seeds"),
+        ((*TINY, "--seeds", "5:5"), "got '5:5', expected a number of seeds"),
         ((*TINY, "--seeds", "10001"), "of 1 to 10000 seeds"),
-        ((*TINY, "--seeds", "-3"), "'-3': expected a number of seeds"),
+        ((*TINY, "--seeds", "-3"), "got '-3', expected a number of seeds"),
         ((*TINY, "--seeds", f"{1 << 64}:{(1 << 64) + 1}"), "below 2**64"),
         ((*TINY, "--pcm", "nope"), "unknown PCM model 'nope': there are generic, hermes_odp"),
-        ((*TINY, "--pcm", "ideal,"), "there is an empty one"),
+        ((*TINY, "--pcm", "ideal,"), "--pcm: got nothing, expected a name or a path"),
+        ((*TINY, "--net", ""), "--net: got nothing, expected a name or a path"),
+        ((*TINY, "--ages", "1h,2x"), "--ages: got 2x, expected 0 to 1e+10 seconds, or an age as"),
         ((*TINY, "--pcm", "none.yaml"), "none.yaml: cannot read the settings of devices"),
-        ((*TINY, "--read-mode", "2-phase"), "'2-phase': expected 1-phase and 4-phase"),
-        ((*TINY, "--workers", "0"), "0 is not in the range"),
+        ((*TINY, "--read-mode", "2-phase"), "--read-mode: got 2-phase, expected one of 1-phase"),
+        ((*TINY, "--workers", "0"), "got 0, expected a whole number, 1"),
         ((*TINY, "--workers", "2", "--scheduler", "tcp://a:1"), "workers: got 2, expected nothing"),
         ((*TINY, "--output", "/dev/null"), "/dev/null/points.csv: cannot write the table"),
         (("--net", "nope"), "unknown network 'nope'"),
         (("--chip", "nope"), "unknown chip 'nope'"),
         (("--chip", "tiny", "--images", "10001"), "images = 10001: "),
-        (("--chip", "tiny", "--images", "0"), "0 is not in the range"),
+        (("--chip", "tiny", "--images", "0"), "got 0, expected a whole number, 1"),
         (("--chip", "tiny", "--net", "lstm_tiny", "--images", "9999"), "characters = 9999: "),
         (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny allows 4"),
         (("--net", "conv_32x16", "--images", "9"), "takes random vectors"),
@@ -67,7 +69,7 @@ def test_help(monkeypatch, capsys):
         main()
     told = capsys.readouterr().out
     assert not end.value.code and told.startswith("Usage: caduceus sweep")
-    assert "ideal,hermes_odp,hermes_tdp" in told and "25,3600,86400,2592000" in told
+    assert "ideal,hermes_odp,hermes_tdp" in told and "25s,1h,1d,30d" in told
 
 
 def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys):
@@ -84,15 +86,15 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--table", "--pcm", "ideal"), "--pcm: allowed with one measurement"),
-        (("--table", "--age", "3"), "--age: allowed with one measurement"),
-        (("--seeds", "3"), "--seeds: allowed with --table or --mvm-error"),
-        (("--workers", "3"), "--workers: allowed with --table"),
-        (("--table", "--mvm-error"), "expected one of the two"),
-        (("--mvm-error", "--images", "3"), "--images: allowed with images of a network"),
+        (("--table", "--pcm", "ideal"), "--pcm: applies only without --table"),
+        (("--table", "--age", "3"), "--age: applies only without --table"),
+        (("--seeds", "3"), "--seeds: applies only with --table or --mvm-error"),
+        (("--workers", "3"), "--workers: applies only with --table"),
+        (("--table", "--mvm-error"), "--table cannot be combined with --mvm-error"),
+        (("--mvm-error", "--images", "3"), "--images: applies only without --mvm-error"),
         (("--pcm", "nope"), "unknown PCM model 'nope'"),
-        (("--age", "-1"), "Invalid value for '--age'"),
-        (("--chip", "tiny", "--images", "1", "--pcm", "generic", "--age", "nan"), "'--age': nan: "),
+        (("--age", "-1"), "--age: got -1, expected 0 to"),
+        (("--chip", "tiny", "--images", "1", "--pcm", "generic", "--age", "nan"), "--age: got nan"),
     ],
 )
 def test_a_mistake_of_accuracy_is_one_sentence(monkeypatch, capsys, arguments, sentence):
@@ -110,7 +112,7 @@ def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
         main()
     assert not end.value.code
     told = capsys.readouterr().out
-    assert "hermes_tdp devices, seed 7, 3600 s old: golden" in told and "of 20 images" in told
+    assert "hermes_tdp devices, seed 7, 1 h old: golden" in told and "of 20 images" in told
     point = Point("fashion_tiny", "tiny", "4-phase", "hermes_tdp", None, 7, 3600.0, 20)
     assert f"golden {points.measure(point).value:.2%}" in told
 

@@ -333,7 +333,7 @@ def test_holding_out_every_image_is_one_sentence(folder: Path) -> None:
     options = ["--network", "fashion_tiny", "--dataset", str(folder), "--holdout", "7"]
     result = CliRunner().invoke(main, options)
     assert result.exit_code == 2
-    assert "--holdout 7 leaves nothing to train on: below 7 is allowed" in result.output
+    assert "--holdout: got 7, expected at most 6 of 7 images" in result.output
 
 
 def test_training_without_pytorch_is_one_sentence(folder: Path, tmp_path: Path) -> None:

@@ -1,27 +1,13 @@
-"""`python -m train` trains all networks; with `--network NAME`, that one.
+"""`python -m train`: train the networks."""
 
-Other options are those of `train.fashion` or `train.ptb`, whichever the network belongs to; without
-`--network` only those that both have.
-"""
-
-import click
-
-from train import fashion, ptb
-from train.recipe import RECIPES
-from train.recurrent_task import SHAPES
+from caduceus.cli.interrupt import guarded
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--network", type=click.Choice(sorted([*RECIPES, *SHAPES])), help="Default: all.")
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def main(network: str | None, options: tuple[str, ...]) -> None:
-    """Train networks for the chip; OPTIONS are those of train.fashion or train.ptb."""
-    chosen = ["--network", network] if network else []
-    if network not in SHAPES:
-        fashion.main([*chosen, *options], standalone_mode=False)
-    if network not in RECIPES:
-        ptb.main([*chosen, *options], standalone_mode=False)
+def _command() -> None:
+    from train.command import main
+
+    main()
 
 
 if __name__ == "__main__":
-    main()
+    guarded("train", _command)

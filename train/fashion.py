@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from caduceus.cli.failures import reported
 from caduceus.data import cifar10, fashion_mnist
 from caduceus.spec.errors import UserError
 from caduceus.spec.network import NETWORKS
@@ -37,16 +38,20 @@ def _load(name: str, folder: Path | None, holdout: int) -> tuple[Split, Split]:
     if not holdout:
         return (images, labels), load("test", folder)
     if holdout >= most:
-        raise UserError(f"--holdout {holdout} leaves nothing to train on: below {most} is allowed")
+        raise UserError(f"--holdout: got {holdout}, expected at most {most - 1} of {most} images")
     return (images[:-holdout], labels[:-holdout]), (images[-holdout:], labels[-holdout:])
 
 
 @click.command()
 @click.option(
-    "--network", type=click.Choice(sorted(RECIPES)), help="Default: all of Fashion-MNIST, in turn."
+    "--network",
+    type=click.Choice(sorted(RECIPES)),
+    help="Network to train.  [default: all of Fashion-MNIST]",
 )
-@click.option("--epochs", type=click.IntRange(0), help="Epochs of the first stage.")
-@click.option("--analog-epochs", type=click.IntRange(0), help="Epochs of the second stage.")
+@click.option("--epochs", type=click.IntRange(0), help="Number of epochs of the first stage.")
+@click.option(
+    "--analog-epochs", type=click.IntRange(0), help="Number of epochs of the second stage."
+)
 @click.option("--rate", type=POSITIVE, help="Peak learning rate of the first stage.")
 @click.option("--analog-rate", type=POSITIVE, help="Peak learning rate of the second stage.")
 @click.option(
@@ -54,28 +59,31 @@ def _load(name: str, folder: Path | None, holdout: int) -> tuple[Split, Split]:
 )
 @click.option("--clip", type=POSITIVE, help="Largest weight, in standard deviations.")
 @click.option("--shift", type=click.IntRange(0, 8), help="Largest move of an image, in pixels.")
-@click.option("--mirror/--no-mirror", default=None, help="Whether to mirror half of the images.")
-@click.option("--seed", default=1, show_default=True)
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--mirror/--no-mirror", default=None, help="Mirror half of the images.")
+@click.option("--seed", default=1, show_default=True, help="Random seed.")
+@click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of PyTorch."
+)
 @click.option("--dataset", type=click.Path(path_type=Path), help="Folder of the dataset's files.")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
-    help="A checkpoint, which takes the place of the first stage.",
+    help="Checkpoint to start from in place of the first stage.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=shipped_folder(NETWORKS),
-    help="Folder in which a folder NAME gets the network's files; default: networks.",
+    show_default=False,
+    help="Folder of the network's own folder.  [default: networks]",
 )
 @click.option(
     "--holdout",
     default=0,
     show_default=True,
     type=click.IntRange(0, 30000),
-    help="Keep that many training images out of training, measure on them in place of the test"
-    " images, and write nothing: for choosing settings.",
+    help="Number of training images to measure on in place of the test images; nothing is written."
+    " For choosing settings.",
 )
 def main(
     network: str | None,
@@ -119,4 +127,5 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    with reported("train.fashion"):
+        main(standalone_mode=False)

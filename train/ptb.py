@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from caduceus.cli.failures import reported
 from caduceus.data import characters
 from caduceus.spec.errors import UserError
 from caduceus.spec.network import NETWORKS, TEXT
@@ -18,40 +19,45 @@ CHECKPOINTS = Path(__file__).resolve().parent.parent / "build" / "train"
 
 
 @click.command()
-@click.option("--network", type=click.Choice(sorted(SHAPES)), help="Default: all, in turn.")
-@click.option("--epochs", type=click.IntRange(0), help="Epochs of the first stage.")
-@click.option("--hwa-epochs", type=click.IntRange(0), help="Epochs of the second stage.")
+@click.option(
+    "--network", type=click.Choice(sorted(SHAPES)), help="Network to train.  [default: all]"
+)
+@click.option("--epochs", type=click.IntRange(0), help="Number of epochs of the first stage.")
+@click.option("--hwa-epochs", type=click.IntRange(0), help="Number of epochs of the second stage.")
 @click.option("--rate", type=POSITIVE, help="Peak learning rate of the first stage.")
 @click.option("--hwa-rate", type=POSITIVE, help="Peak learning rate of the second stage.")
 @click.option(
     "--noise", type=click.FloatRange(0), help="Weight noise, as a share of the weights' range."
 )
 @click.option("--clip", type=POSITIVE, help="Largest weight, in standard deviations.")
-@click.option("--batch", type=click.IntRange(1), help="Texts read side by side.")
-@click.option("--steps", type=click.IntRange(1), help="Characters between two updates.")
-@click.option("--seed", default=1, show_default=True)
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--batch", type=click.IntRange(1), help="Number of texts read side by side.")
+@click.option("--steps", type=click.IntRange(1), help="Number of characters between two updates.")
+@click.option("--seed", default=1, show_default=True, help="Random seed.")
+@click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(1), help="Threads of PyTorch."
+)
 @click.option(
     "--text",
     type=click.Path(path_type=Path),
-    help="Text of one's own (UTF-8), in place of the network's; needs --network and --output.",
+    help="Your own text (UTF-8) in place of the network's; needs --network and --output.",
 )
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
-    help="Checkpoint to take in place of the first stage; needs --network.",
+    help="Checkpoint to start from in place of the first stage; needs --network.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=shipped_folder(NETWORKS),
-    help="Folder in which a folder NAME gets the network's files; default: networks.",
+    show_default=False,
+    help="Folder of the network's own folder.  [default: networks]",
 )
 @click.option(
     "--validate",
     is_flag=True,
-    help="Measure on the validation split in place of the test split, and write nothing:"
-    " for choosing settings.",
+    help="Measure on the validation split in place of the test split; nothing is written."
+    " For choosing settings.",
 )
 def main(
     network: str | None,
@@ -130,4 +136,5 @@ def _run(
 
 
 if __name__ == "__main__":
-    main()
+    with reported("train.ptb"):
+        main(standalone_mode=False)

@@ -8,16 +8,17 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.values import Name, OutputPath
 from caduceus.spec.formats import ReadMode
 
 
-@click.command("compile")
+@click.command("compile", short_help="Map a network to a chip and write its program.")
 @options.chip()
-@click.option("--net", "network", default="resnet9", show_default=True,
-              help="Network, by name or path.")  # fmt: skip
+@click.option("--net", "network", type=Name(), default="resnet9", show_default=True,
+              help="Network: a name, or a file (.yaml).")  # fmt: skip
 @options.READ_MODE
-@click.option("--output", type=options.OutputPath(),
-              help="File of the image.  "
+@click.option("--output", type=OutputPath(), metavar="FILE",
+              help="File of the program.  "
               "[default: build/programs/<net>-<chip>-<read-mode>.program]")  # fmt: skip
 @options.REPLICAS
 @options.PCM
@@ -29,9 +30,9 @@ def compile_program(
     replicas: Mapping[str, int] | Literal["auto"] | None,
     pcm: str,
 ) -> None:
-    """Map a network to many tiles: write the program image, show what is where."""
+    """Map a network to the chip's tiles, write its program, and show the placement."""
     from caduceus.devices.settings import Devices
-    from caduceus.study.placed import run
+    from caduceus.study.compile_command import run
 
     devices = Devices.find(pcm)
     run(chip, network, ReadMode(read_mode), output, plain_console(), replicas, devices)

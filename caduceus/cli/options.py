@@ -1,13 +1,12 @@
-"""Options that several commands have, the types of their values, and which belong to what."""
+"""Options that several commands share, and which options belong together."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Literal
 
 import click
 from click.core import ParameterSource
 
+from caduceus.cli.values import Age, Choice, Name, Number, OutputPath, Whole
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import build_folder
 
@@ -15,57 +14,25 @@ Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
 MOST_SEEDS = 10_000
 """In one sweep."""
+SIMULATORS = ("verilator", "icarus")
 
 
-class FiniteRange(click.FloatRange):
-    """Numbers from `min` to `max`; what is not a number is refused, too."""
+def only(where: str, fits: bool, context: click.Context, *names: str) -> None:
+    """Refuse options that were given where they have no effect.
 
-    name = "number"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The number that was given.
-
-        Raises:
-            click.BadParameter: it is none, or out of range.
-        """
-        found = super().convert(value, param, ctx)
-        # Not a number is neither below the least nor above the most.
-        if not math.isfinite(found):
-            self.fail(f"{found}: expected {self.min:g} to {self.max:g}.", param, ctx)
-        return found
-
-
-class OutputPath(click.Path):
-    """Where something is written: any path but an empty one, which would be the current folder."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Path:
-        """The path that was given.
-
-        Raises:
-            click.BadParameter: it is empty.
-        """
-        if value == "":
-            self.fail("it is empty: expected a path.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-def only(what: str, asked: bool, context: click.Context, *names: str) -> None:
-    """Refuse options that were given although `what` they belong to was not asked for.
+    Args:
+        where: they have one, as in "with --target sim".
+        fits: whether that is so.
+        context: of the command.
+        names: of the options.
 
     Raises:
-        click.UsageError: one was.
+        click.UsageError: one of them was given.
     """
     for name in names:
-        if not asked and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if not fits and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = next(each for each in context.command.params if each.name == name)
-            raise click.UsageError(f"{option.opts[0]}: allowed with {what}")
+            raise click.UsageError(f"{option.opts[0]}: applies only {where}")
 
 
 def _replicas(
@@ -78,7 +45,9 @@ def _replicas(
     for pair in value.split(","):
         layer, _, count = pair.partition("=")
         if not (layer and count.isascii() and count.isdigit() and 1 <= int(count) <= 64):
-            raise click.BadParameter(f"'{pair}': expected auto, or layers as in conv0=2,conv1=2")
+            raise click.BadParameter(
+                f"got '{pair}', expected auto, or layers with 1 to 64, as in conv0=2,conv1=2"
+            )
         found[layer] = int(count)
     return found
 
@@ -93,67 +62,65 @@ def _seeds(_context: click.Context, _option: click.Parameter, value: str | None)
         if found.stop <= 1 << 64 and 1 <= found.stop - found.start <= MOST_SEEDS:
             return found
     raise click.BadParameter(
-        f"'{value}': expected a number of seeds, as in 10, or a range, as in 10:20, of 1 to "
+        f"got '{value}', expected a number of seeds, as in 10, or a range, as in 10:20, of 1 to "
         f"{MOST_SEEDS} seeds below 2**64"
     )
 
 
-def several(
-    _context: click.Context, option: click.Parameter, values: Sequence[str]
-) -> tuple[str, ...]:
-    """Values given with commas, or the option given several times.
+def several(kind: click.ParamType) -> Callable[..., tuple]:
+    """Callback of an option that takes values with commas between, or is given several times.
 
-    Raises:
-        click.BadParameter: one is empty, or no read mode where those are meant.
+    It passes each of them once, as `kind` converts it.
     """
-    found = tuple(dict.fromkeys(part.strip() for value in values for part in value.split(",")))
-    if "" in found:
-        raise click.BadParameter("there is an empty one: expected names, with commas between")
-    if option.name == "read_modes":
-        for value in found:
-            if value not in list(ReadMode):
-                allowed = " and ".join(ReadMode)
-                raise click.BadParameter(f"'{value}': expected {allowed}")
-    return found
+
+    def split(
+        context: click.Context, option: click.Parameter, values: Sequence[str]
+    ) -> tuple[object, ...]:
+        parts = [part.strip() for value in values for part in value.split(",")]
+        return tuple(dict.fromkeys(kind.convert(part, option, context) for part in parts))
+
+    return split
 
 
 def chip(default: str = "hermes") -> Decorator:
     """`--chip`."""
-    return click.option("--chip", default=default, show_default=True, help="Chip description.")
+    return click.option(
+        "--chip", type=Name(), default=default, show_default=True,
+        help="Chip description: a name, or a file (.yaml).",
+    )  # fmt: skip
 
 
 def output(name: str, what: str) -> Decorator:
     """`--output`: a file or folder `name` of the build folder unless given."""
     return click.option(
-        "--output", type=OutputPath(), default=lambda: build_folder() / name,
-        show_default=f"build/{name}", help=what,
+        "--output", type=OutputPath(), default=lambda: build_folder() / name, show_default=False,
+        metavar="FILE" if "." in name else "FOLDER", help=f"{what}  [default: build/{name}]",
     )  # fmt: skip
 
 
 def noise(command: Command) -> Command:
     """`--noise`."""
     return click.option(
-        "--noise", type=FiniteRange(0, 40), default=1.0, show_default=True,
-        help="Standard deviation of a read, in counts.",
+        "--noise", type=Number(0, 40), default=1.0, show_default=True,
+        help="Standard deviation of read noise, 0 to 40 ADC counts.",
     )(command)  # fmt: skip
 
 
 def seed(what: str, default: int = 0) -> Decorator:
-    """`--seed` of devices."""
+    """`--seed`."""
     return click.option(
-        "--seed", type=click.IntRange(0, (1 << 64) - 1), default=default, show_default=True,
-        help=what,
-    )  # fmt: skip
+        "--seed", type=Whole(0, (1 << 64) - 1), default=default, show_default=True, help=what
+    )
 
 
 def devices(command: Command) -> Command:
     """`--pcm`, `--seed` and `--age`: PCM devices."""
     for option in (
         click.option(
-            "--age", type=FiniteRange(0, 1e10), default=0.0, show_default=True, metavar="SECONDS",
-            help="Time since the devices were programmed.",
+            "--age", type=Age(), default="0", show_default=True,
+            help="Time since programming: seconds, or a number with min, h or d, as in 30d.",
         ),
-        seed("Which devices of that kind."),
+        seed("Random seed of the devices."),
         PCM,
     ):  # fmt: skip
         command = option(command)
@@ -169,36 +136,43 @@ def seeds(what: str, default: str | None = None) -> Decorator:
 
 
 PCM = click.option(
-    "--pcm", default="ideal", show_default=True,
+    "--pcm", type=Name(), default="ideal", show_default=True,
     help="PCM devices: ideal, generic, hermes_odp, hermes_tdp, or a settings file (.yaml).",
 )  # fmt: skip
 NETWORK = click.option(
-    "--net", "network", help="Network, by name or path; the chip's own if not given."
-)
+    "--net", "network", type=Name(),
+    help="Network: a name, or a file (.yaml).  [default: the chip's own]",
+)  # fmt: skip
+READ_MODES = Choice([str(mode) for mode in ReadMode])
 READ_MODE = click.option(
-    "--read-mode", type=click.Choice([str(mode) for mode in ReadMode]), default="4-phase",
-    show_default=True, help="How signs are handled in the array.",
+    "--read-mode", type=READ_MODES, default="4-phase", show_default=True,
+    help="1-phase: one signed read; 4-phase: one read per pair of signs (slower, more exact).",
 )  # fmt: skip
 SIMULATOR = click.option(
-    "--sim", "simulator", default="verilator", show_default=True,
-    help="Simulator: verilator or icarus.",
+    "--sim", "simulator", type=Choice(SIMULATORS), default="verilator", show_default=True,
+    help="RTL simulator.",
 )  # fmt: skip
 REPLICAS = click.option(
     "--replicas", callback=_replicas, metavar="auto|LAYER=N,...",
-    help="How many groups of tiles take the results of a slow layer in turn; auto uses free tiles.",
+    help="Copies of slow layers that share the work; auto: on free tiles, where it helps.",
 )  # fmt: skip
 TESTED = click.option(
-    "--images", type=click.IntRange(1), help="Test images, or characters.  [default: all]"
-)
+    "--images", type=Whole(1),
+    help="Number of test images, or of characters of a text.  [default: all]",
+)  # fmt: skip
+RUN = click.option(
+    "--images", type=Whole(1, 100_000),
+    help="Number of images, input vectors or characters.  [default: 2, 10 or 20]",
+)  # fmt: skip
 
 
 def workers(command: Command) -> Command:
     """`--scheduler` and `--workers`: who measures."""
     command = click.option(
-        "--workers", type=click.IntRange(1, 1024),
-        help="Processes on this machine.  [default: one a core]",
+        "--workers", type=Whole(1, 1024),
+        help="Number of worker processes on this machine.  [default: one per core]",
     )(command)  # fmt: skip
     return click.option(
-        "--scheduler", metavar="ADDRESS",
-        help="Dask scheduler whose workers measure, as in tcp://10.0.0.1:8786.",
+        "--scheduler", type=Name("an address"), metavar="ADDRESS",
+        help="Dask scheduler to use in place of local workers, as in tcp://10.0.0.1:8786.",
     )(command)  # fmt: skip

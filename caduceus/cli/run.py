@@ -7,31 +7,33 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
-from caduceus.cli.options import FiniteRange, only
+from caduceus.cli.failures import MISMATCH
+from caduceus.cli.options import only
+from caduceus.cli.values import Choice, Name, Number, Whole
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.serial_protocol import BAUD
 
 
-@click.command("run")
+@click.command("run", short_help="Run a network on the golden model, RTL or a board.")
 @click.option(
-    "--target", default="golden", show_default=True, metavar="golden|sim|serial:PORT",
-    help="The golden model, the RTL in a simulator, or a board at a serial port.",
+    "--target", type=Name("golden, sim or serial:PORT"), default="golden", show_default=True,
+    metavar="golden|sim|serial:PORT",
+    help="Chip to drive: the golden model, the RTL in a simulator, or a board at a serial port.",
 )  # fmt: skip
 @options.chip()
 @options.NETWORK
 @options.READ_MODE
-@click.option("--images", type=click.IntRange(1, 100_000),
-              help="Images, input vectors, or characters.  [default: 2, 10, 20]")  # fmt: skip
+@options.RUN
 @options.devices
-@click.option("--sim", "simulator", default="verilator", show_default=True,
-              help="Simulator of the target sim: verilator or icarus.")  # fmt: skip
-@click.option("--baud", type=click.IntRange(1, 100_000_000), default=BAUD, show_default=True,
-              help="Bits a second of the serial port.")  # fmt: skip
+@click.option("--sim", "simulator", type=Choice(options.SIMULATORS), default="verilator",
+              show_default=True, help="RTL simulator, for --target sim.")  # fmt: skip
+@click.option("--baud", type=Whole(1, 100_000_000), default=BAUD, show_default=True,
+              help="Bit rate of the serial port, in bit/s.")  # fmt: skip
 @click.option(
-    "--patience", type=FiniteRange(0.01, 3600), default=0.3, show_default=True, metavar="SECONDS",
-    help="Wait so long for an answer of the board, ten times.",
+    "--patience", type=Number(0.01, 3600), default=0.3, show_default=True, metavar="SECONDS",
+    help="Time to wait for each reply of the board; a request is sent up to 10 times.",
 )  # fmt: skip
-@options.output("run/result.json", "Where the result goes.")
+@options.output("run/result.json", "File of the result (JSON).")
 @click.pass_context
 def run(
     context: click.Context,
@@ -48,22 +50,22 @@ def run(
     patience: float,
     output: Path,
 ) -> None:
-    """Run a network on a chip and compare what leaves it with the golden model.
+    """Run a network on a chip and compare the chip's outputs with the golden model.
 
-    The same calls load the program and the devices' states, stream the inputs and read the results,
-    whatever the target is.
+    The same calls load the program and the devices' states, stream the inputs and read the results
+    on every target.
     """
     from caduceus.devices import settings
     from caduceus.devices.settings import Devices
     from caduceus.host.link import Patience
     from caduceus.sim.run_target import TargetRequest
-    from caduceus.study.target_run import Request
-    from caduceus.study.target_run import run as run_network
+    from caduceus.study.run_command import Request
+    from caduceus.study.run_command import run as run_network
 
-    only("--target sim", target == "sim", context, "simulator")
-    only("--target serial:PORT", target.startswith("serial:"), context, "baud", "patience")
+    only("with --target sim", target == "sim", context, "simulator")
+    only("with --target serial:PORT", target.startswith("serial:"), context, "baud", "patience")
     wanted = TargetRequest(target, chip, simulator, Patience(seconds=patience, baud=baud))
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(wanted, network, ReadMode(read_mode), images, output, devices)
     if not run_network(request, plain_console()):
-        sys.exit(1)
+        sys.exit(MISMATCH)

@@ -9,22 +9,20 @@ import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.failures import MISMATCH
 from caduceus.spec.formats import ReadMode
 
 
-@click.command()
+@click.command(short_help="Run networks in RTL against the golden model.")
 @options.chip()
 @options.NETWORK
 @options.SIMULATOR
 @options.READ_MODE
-@click.option(
-    "--images", type=click.IntRange(1, 100_000),
-    help="Test images, input vectors, or characters to run.  [default: 2, 10, 20]",
-)  # fmt: skip
+@options.RUN
 @options.REPLICAS
 @options.devices
-@click.option("--waves", is_flag=True, help="Leave every signal in an FST file.")
-@options.output("sim/result.json", "Where the result goes.")
+@click.option("--waves", is_flag=True, help="Write the waveforms of all signals to an FST file.")
+@options.output("sim/result.json", "File of the result (JSON); trace and picture go beside it.")
 def sim(
     chip: str,
     network: str | None,
@@ -38,19 +36,18 @@ def sim(
     waves: bool,
     output: Path,
 ) -> None:
-    """Run in RTL and compare with the golden model.
+    """Run networks on the whole chip in RTL and compare with the golden model.
 
-    Whatever the network, it runs on the whole chip. Every result and every packet of every tile,
-    what leaves the chip, and every hidden and cell state are compared. Without --net the chip runs
-    its own networks, one of feature maps and one of sequences.
+    Every result and packet of every tile, the chip's outputs, and every hidden and cell state are
+    compared. Without --net the chip runs its own two networks: one of images, one of sequences.
     """
     from caduceus.devices import settings
     from caduceus.devices.settings import Devices
-    from caduceus.study.rtl_run import Request, run
+    from caduceus.study.sim_command import Request, run
 
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices
     )
     if not run(request, plain_console()):
-        sys.exit(1)
+        sys.exit(MISMATCH)

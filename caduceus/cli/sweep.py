@@ -1,63 +1,47 @@
 """The command `caduceus sweep`."""
 
-import math
 from pathlib import Path
 
 import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
+from caduceus.cli.values import Age, Choice, Name
 from caduceus.study.ages import AGES
 
 SETTINGS = ("ideal", "hermes_odp", "hermes_tdp")
 _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": (None,)}
 
 
-def _ages(_context: click.Context, _option: click.Parameter, value: str) -> tuple[float, ...]:
-    """Read seconds, with commas between."""
-    from caduceus.devices.settings import OLDEST
-
-    found = []
-    for part in value.split(","):
-        try:
-            age = float(part)
-        except ValueError:
-            age = math.nan
-        if not 0 <= age <= OLDEST:
-            raise click.BadParameter(f"'{part}': expected 0 to {OLDEST:g} seconds")
-        found.append(age)
-    return tuple(dict.fromkeys(found))
-
-
-@click.command()
+@click.command(short_help="Measure networks on many devices.")
 @options.chip()
 @click.option(
-    "--net", "networks", multiple=True, callback=options.several, metavar="NAME,...",
-    help="Networks, by name or path; the chip's own if not given.",
+    "--net", "networks", multiple=True, callback=options.several(Name()), metavar="NAME,...",
+    help="Networks: names, or files (.yaml).  [default: the chip's own]",
 )  # fmt: skip
 @click.option(
-    "--read-mode", "read_modes", multiple=True, callback=options.several, metavar="MODE,...",
-    default=["4-phase"], show_default=True, help="1-phase, 4-phase, or both.",
+    "--read-mode", "read_modes", multiple=True, callback=options.several(options.READ_MODES),
+    metavar="MODE,...",
+    default=["4-phase"], show_default=True, help="Read modes: 1-phase, 4-phase, or both.",
 )  # fmt: skip
 @click.option(
-    "--pcm", multiple=True, callback=options.several, metavar="NAME,...",
+    "--pcm", multiple=True, callback=options.several(Name()), metavar="NAME,...",
     default=[",".join(SETTINGS)], show_default=True,
-    help="PCM devices, by name, or settings files (.yaml).",
+    help="PCM devices: names, or settings files (.yaml).",
 )  # fmt: skip
-@options.seeds("Devices of each kind: seeds 0 to N - 1, or A to B - 1.", default="10")
+@options.seeds("Random seeds of the devices: 0 to N - 1, or A to B - 1.", default="10")
 @click.option(
-    "--ages", callback=_ages, default=",".join(f"{age:.0f}" for age in AGES.values()),
-    show_default=True, metavar="SECONDS,...", help="Times since the devices were programmed.",
-)  # fmt: skip
-@click.option(
-    "--compensate", type=click.Choice(list(_COMPENSATE)), default="as-set", show_default=True,
-    help="Whether drift is compensated; as-set: as the settings of the devices say.",
+    "--ages", multiple=True, callback=options.several(Age()), show_default=True,
+    default=[",".join(AGES).replace(" ", "")], metavar="AGE,...",
+    help="Times since programming: seconds, or numbers with min, h or d, as in 1h,30d.",
 )  # fmt: skip
 @click.option(
-    "--images", type=click.IntRange(1), help="Test images, or characters, of each.  [default: all]"
-)
+    "--compensate", type=Choice(list(_COMPENSATE)), default="as-set", show_default=True,
+    help="Drift compensation; as-set: as in the settings of the devices.",
+)  # fmt: skip
+@options.TESTED
 @options.workers
-@options.output("sweep", "Folder of points.csv and accuracy.png.")
+@options.output("sweep", "Output folder, for points.csv and accuracy.png.")
 def sweep(
     chip: str,
     networks: tuple[str, ...],
@@ -73,7 +57,7 @@ def sweep(
 ) -> None:
     """Measure networks on many devices: settings x seeds x ages, on all cores or a cluster.
 
-    What was measured is stored, in build/points: a run that was stopped goes on where it was.
+    Results are kept in build/points: an interrupted run continues where it stopped.
     """
     from caduceus.data.own import measured_network
     from caduceus.spec.chip import Chip

@@ -15,7 +15,7 @@ from caduceus.compiler import cnn_flow, quantise
 from caduceus.compiler.assemble import tile_programs
 from caduceus.compiler.cnn_place import placements
 from caduceus.compiler.cnn_plan import Feed, LayerPlan, NetworkPlan
-from caduceus.compiler.content import Content, Matrix, Place, content
+from caduceus.compiler.content import Content, Matrix, Place, content, layer_matrix
 from caduceus.compiler.route import Crowded, Demand, distance
 from caduceus.compiler.routed_streams import Kept, RoutedStreams
 from caduceus.spec import fabric, formats
@@ -23,7 +23,7 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.feature_map_check import check_feature_maps
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network, Weights
+from caduceus.spec.network import Network
 from caduceus.spec.program import Block, HostStream, Program, chip_digest
 
 
@@ -53,7 +53,7 @@ def compile_cnn(
             f"network {network.name} takes {plan.tiles} tiles of {chip.array.rows}x"
             f"{chip.array.columns}: chip {chip.name} allows {chip.tiles}"
         )
-    contents = _contents(plan, network.weights, read_mode, largest_code)
+    contents = _contents(plan, matrices(network, largest_code), read_mode)
     chains = [chain for layer in plan.layers.values() for chain in layer.chains()]
     refusal: UserError | None = None
     for tiles in placements(chains, chip):
@@ -70,23 +70,25 @@ def compile_cnn(
     )
 
 
+def matrices(network: Network, largest_code: int) -> dict[str, Matrix]:
+    """The matrix of every layer, by its name."""
+    graph = network.graph
+    return {
+        layer.name: layer_matrix(network, layer, graph.scales[source], largest_code)
+        for layer, source in zip(graph.nodes, graph.inputs, strict=True)
+    }
+
+
 def _contents(
-    plan: NetworkPlan, weights: Mapping[str, Weights], read_mode: ReadMode, largest_code: int
+    plan: NetworkPlan, matrices: Mapping[str, Matrix], read_mode: ReadMode
 ) -> dict[Block, Content]:
-    """What every block's tile is told, wherever it is."""
-    scales = plan.graph.scales
-    found = {}
-    for planned in plan.layers.values():
-        layer = planned.layer
-        parameters = weights[layer.name]
-        matrix = Matrix(
-            layer.name, parameters.weight, parameters.bias, min(layer.gmax, largest_code),
-            scales[planned.source], layer.output_scale,
-        )  # fmt: skip
-        for chain in planned.chains():
-            for block in chain:
-                found[block] = _content(plan, planned, block, matrix, read_mode)
-    return found
+    """Configuration and codes of every block's tile, wherever it is."""
+    return {
+        block: _content(plan, planned, block, matrices[name], read_mode)
+        for name, planned in plan.layers.items()
+        for chain in planned.chains()
+        for block in chain
+    }
 
 
 def _content(
@@ -101,7 +103,8 @@ def _content(
     rx_scale = formats.FP16_ONE
     if residuals:
         ratio = np.array(plan.graph.scales[layer.residual] / layer.output_scale)
-        rx_scale = int(quantise.binary16(ratio, f"layer {layer.name}: residual's scale"))
+        what = f"{matrix.where}: scale of residual {layer.residual} by output_scale"
+        rx_scale = int(quantise.binary16(ratio, what))
     found = content(
         matrix,
         place,

@@ -1,4 +1,4 @@
-"""What a tile is told of its block of a matrix: device codes, and how counts become INT8 steps."""
+"""A tile's share of a matrix: device codes, and the constants that turn counts into INT8 steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from caduceus.compiler import quantise
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Layer
+from caduceus.spec.network import Network
 from caduceus.spec.program import InputPart, TileConfig
 
 Content = tuple[TileConfig, NDArray[np.uint8]]
@@ -21,7 +23,7 @@ class Matrix:
     """A whole matrix, of which tiles hold blocks.
 
     Attributes:
-        name: of the layer, for errors.
+        where: network and layer, for errors.
         weight: float32 [rows, columns], in real units.
         bias: float32 [columns], likewise.
         gmax: code of the largest weight.
@@ -29,7 +31,7 @@ class Matrix:
         output_scale: of the output, float64 [columns], or one number for all.
     """
 
-    name: str
+    where: str
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     gmax: int
@@ -42,9 +44,23 @@ class Matrix:
         return quantise.largest_weight(self.weight)
 
     @cached_property
+    def peak(self) -> int:
+        """Column of the largest weight."""
+        return int(np.abs(self.weight).max(axis=0).argmax())
+
+    @cached_property
     def cells(self) -> NDArray[np.int16]:
         """Signed cell codes [rows, columns]."""
         return quantise.cell_codes(self.weight, self.gmax, self.largest)
+
+
+def layer_matrix(network: Network, layer: Layer, input_scale: float, largest_code: int) -> Matrix:
+    """The matrix of a layer whose input has steps of `input_scale`; no code is larger than that."""
+    parameters = network.weights[layer.name]
+    return Matrix(
+        f"network {network.name}: layer {layer.name}", parameters.weight, parameters.bias,
+        min(layer.gmax, largest_code), input_scale, layer.output_scale,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +106,7 @@ def content(
     if isinstance(output_scale, np.ndarray):
         output_scale = output_scale[place.columns]
     steps = quantise.Steps(
-        matrix.name, matrix.gmax, matrix.largest, matrix.input_scale, output_scale
+        matrix.where, matrix.gmax, matrix.largest, matrix.input_scale, output_scale, matrix.peak
     )
     bias = matrix.bias[place.columns]
     bias = bias if place.last else np.zeros_like(bias)
@@ -101,7 +117,7 @@ def content(
         read_mode=read_mode,
         rows=rows,
         columns=len(place.columns),
-        constants=quantise.column_constants(steps, bias, chip),
+        constants=quantise.column_constants(steps, bias, chip, place.columns),
         relu_2=relu,
         rx_enable=added,
         rx_binary16=binary16 and not place.first,

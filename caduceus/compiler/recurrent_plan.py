@@ -80,14 +80,16 @@ def plan(graph: Graph, chip: Chip) -> Plan:
     """
     network = recurrent(graph)
     hidden, size, grid = network.lstm.hidden, network.size, chip.grid
-    most = chip.gdpu.slices * chip.gdpu.units
+    rows = min(chip.array.rows, PAYLOAD_MAX)
+    # A slice's hidden state is one part of an input vector, so a tile must have rows for all of it.
+    each = min(chip.gdpu.units, rows)
+    most = chip.gdpu.slices * each
     _demand(
         hidden <= most, network, f"has {hidden} hidden units", chip,
-        f"{most} ({chip.gdpu.slices} GDPU slices of {chip.gdpu.units})",
+        f"{most} ({chip.gdpu.slices} GDPU slices of {each})",
     )  # fmt: skip
-    units = cut(hidden, chip.gdpu.units)
+    units = cut(hidden, each)
     place = padded(len(units[0]), chip)
-    rows = min(chip.array.rows, PAYLOAD_MAX)
     groups = cut(len(units), min(rows // place, PARTS))
     shared = (
         len(groups) == 1 and padded(size, chip) + place * len(units) <= rows and len(units) < PARTS

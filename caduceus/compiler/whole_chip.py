@@ -15,7 +15,7 @@ import numpy as np
 
 from caduceus.compiler import deadlock
 from caduceus.compiler.assemble import tile_programs
-from caduceus.compiler.content import Content, Matrix, Place, content
+from caduceus.compiler.content import Content, Place, content, layer_matrix
 from caduceus.compiler.place import placements
 from caduceus.compiler.routed_streams import RoutedStreams
 from caduceus.compiler.split import Split, split
@@ -103,13 +103,9 @@ def _program(
 def _contents(
     network: Network, parts: Split, chip: Chip, read_mode: ReadMode, largest_code: int
 ) -> dict[At, Content]:
-    """What every block's tile is told, wherever it is."""
+    """Configuration and codes of every block's tile, wherever it is."""
     layer = network.graph.nodes[0]
-    parameters = network.weights[layer.name]
-    matrix = Matrix(
-        layer.name, parameters.weight, parameters.bias, min(layer.gmax, largest_code),
-        network.graph.input.scale, layer.output_scale,
-    )  # fmt: skip
+    matrix = layer_matrix(network, layer, network.graph.input.scale, largest_code)
     ends = len(parts.rows) - 1
     return {
         (k, j): content(

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from caduceus.devices import ages
 from caduceus.devices.models import MODELS, DeviceModel
 from caduceus.spec import document, formats
 from caduceus.spec.document import Section
@@ -82,7 +83,7 @@ class Devices:
 
     >>> devices = caduceus.Devices.find("hermes_tdp", seed=7, age=3600)
     >>> print(devices)
-    hermes_tdp devices, seed 7, 3600 s old
+    hermes_tdp devices, seed 7, 1 h old
 
     Attributes:
         settings: model and effects.
@@ -143,7 +144,7 @@ class Devices:
     def __str__(self) -> str:
         if self.plain:
             return "ideal devices"
-        return f"{self.settings.model} devices, seed {self.seed}, {self.age:g} s old"
+        return f"{self.settings.model} devices, seed {self.seed}, {ages.words(self.age)} old"
 
 
 def _presets() -> Path:

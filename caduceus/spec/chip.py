@@ -17,6 +17,8 @@ CHIPS = "caduceus.chips"
 """Package of the descriptions that ship with the library."""
 
 Size = Annotated[int, Field(ge=1, le=64)]
+BUFFER_MAX = 1 << 20
+"""Bytes, or values, of a tile's buffer."""
 COLUMNS_MAX = 512
 """Columns whose constants have addresses of their own (`caduceus.spec.registers`)."""
 
@@ -123,10 +125,10 @@ class Buffers(Section):
         pool: values of pooling windows that are not complete yet.
     """
 
-    activation: Annotated[int, Field(ge=16, le=1 << 20)]
+    activation: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
     gather: Size
-    rx: Annotated[int, Field(ge=16, le=1 << 20)]
-    pool: Annotated[int, Field(ge=16, le=1 << 20)]
+    rx: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
+    pool: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
 
 
 class PcmWrite(Section):

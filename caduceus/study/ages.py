@@ -1,4 +1,6 @@
 """The times since programming that tables and sweeps look at."""
 
-AGES = {"25 s": 25.0, "1 hour": 3600.0, "1 day": 86_400.0, "1 month": 30 * 86_400.0}
+from caduceus.devices.ages import words
+
+AGES = {words(age): age for age in (25.0, 3600.0, 86_400.0, 30 * 86_400.0)}
 """Seconds, by name."""

@@ -123,9 +123,9 @@ def results(
     )  # fmt: skip
     bias = np.zeros(columns, dtype=np.float32)
     network = Network(graph, {"mvm": Weights(work.weight.astype(np.float32), bias)})
-    program, state = deployed(compile_network(network, chip, mode), chip, request)
-    (tile,) = computing(program)
-    given = Tile(chip, state).run(tile.config, work.x)
+    on = deployed(compile_network(network, chip, mode), chip, request)
+    (tile,) = computing(on.program)
+    given = Tile(chip, on.state).run(tile.config, work.x)
     return given.astype(np.float64) * work.step
 
 
@@ -219,9 +219,9 @@ def run(chip: Chip, mode: ReadMode, seeds: Sequence[int], console: Console) -> T
             table.add_row(
                 model, age, str(got[0].gmax), f"{total:.2%}", f"{linear:.2%}", f"{residual:.2%}",
                 f"{bits:.2f}", PUBLISHED.get(model, ""),
-                end_section=age == "1 month" or ideal,
+                end_section=seconds == max(AGES.values()) or ideal,
             )  # fmt: skip
     console.print(table)
-    told = ", ".join(f"{bits} bits {share:.2%}" for bits, share in zip(BITS, shares, strict=True))
-    console.print(f"errors of uniformly quantised weights: {told}", highlight=False)
+    each = ", ".join(f"{bits} bits {share:.2%}" for bits, share in zip(BITS, shares, strict=True))
+    console.print(f"errors of uniformly quantised weights: {each}", highlight=False)
     return table

@@ -1,4 +1,4 @@
-"""Sources of a whole chip for simulation: a module for all tiles, one for all slices, the rest."""
+"""Sources of a whole chip for simulation: modules of tile, slice, link and chip."""
 
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -21,10 +21,10 @@ from caduceus.spec.files import write_whole
 from caduceus.spec.shipped import shipped_folder
 
 GATE = shipped_folder("caduceus.hdl.common") / f"{CLOCK_GATE_MODULE}.sv"
-"""The clock gate, for simulation."""
+"""The clock gate's source, for simulation."""
 
 _CONTROL = f"""`verilator_config
-// Tiles and slices are compiled once and linked as often as there are: minutes of building become
+// Tiles and slices are compiled once and linked once per instance: minutes of building become
 // seconds.
 hier_block -module "{TILE_MODULE}"
 hier_block -module "{GDPU_MODULE}"
@@ -34,13 +34,16 @@ hier_block -module "{GDPU_MODULE}"
 def write_sources(
     folder: Path, chip: Description, record: bool = False, build: Path | None = None
 ) -> list[Path]:
-    """Write module `chip` with all it needs to `folder`; the files in compilation order.
+    """Write module `chip` with all its submodules; return the files in compilation order.
 
-    With `record`, its tiles write down what they do if the simulation is told where, see
-    `result_recorder.sv`. `build` is the build folder, see `caduceus.spec.shipped.build_folder`.
+    Args:
+        folder: output folder.
+        chip: the chip description.
+        record: include recorders in the tiles, which the plusarg of `result_recorder.sv` enables.
+        build: build folder, see `caduceus.spec.shipped.build_folder`.
 
     Raises:
-        UserError: `folder` cannot be written.
+        UserError: Yosys refuses a module, or `folder` cannot be written.
     """
     control = folder / "hierarchy.vlt"
     write_whole(control, _CONTROL, "control file")

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import setup
 from provision import command, process
 from provision.report import DiskFullError, SetupError
 from setup_fakes import is_one_sentence
@@ -100,13 +101,14 @@ def test_second_set_up_waits_for_the_first(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
-        (SetupError("It is so."), 1, "It is so."),
-        (OSError(errno.ENOSPC, "No space left on device", "/x"), 1, "disk is full at /x"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), 1, "disk is full"),
-        (PermissionError(errno.EACCES, "Permission denied", "/x"), 1, "/x cannot be written"),
-        (OSError(errno.EROFS, "Read-only file system", "/x"), 1, "/x cannot be written"),
-        (OSError(errno.EIO, "Input/output error", "/x"), 1, "Input/output error at /x"),
+        (SetupError("It is so."), 2, "It is so."),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), 2, "disk is full at /x"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 2, "disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "/x cannot be written"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), 2, "/x cannot be written"),
+        (OSError(errno.EIO, "Input/output error", "/x"), 2, "Input/output error at /x"),
         (KeyboardInterrupt(), 130, "Interrupted"),
+        (KeyError("x"), 2, "Internal error (KeyError: 'x'): please report it as a bug; the trace"),
     ],
 )
 def test_every_failure_is_one_line_and_a_status(monkeypatch, capsys, error, status, words):
@@ -114,7 +116,7 @@ def test_every_failure_is_one_line_and_a_status(monkeypatch, capsys, error, stat
         raise error
 
     monkeypatch.setattr(command, "set_up", refuse)
-    assert command.run_command_line([]) == status
+    assert setup.main([]) == status
     printed = capsys.readouterr()
     assert words in printed.err
     assert len(printed.err.splitlines()) == 1

@@ -107,7 +107,7 @@ def test_missing_torch_is_one_sentence_and_a_status(
     monkeypatch.setattr(peers, "run", refuse)
     monkeypatch.setattr(command, "is_ready", lambda _: True)
     monkeypatch.setattr(command.Places, "of_this_clone", lambda: places)
-    assert command.run_command_line(["--peers"]) == 1
+    assert command.run_command_line(["--peers"]) == 2
     printed = capsys.readouterr().err.strip()
     assert words in printed
     assert is_one_sentence(printed)

@@ -44,8 +44,6 @@ def run_command_line(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         set_up(Places.of_this_clone(), **vars(options))
-    except KeyboardInterrupt:
-        return fail("Interrupted: run make again to go on.", 128 + signal.SIGINT)
     except SetupError as error:
         return fail(str(error))
     except OSError as error:
@@ -53,10 +51,10 @@ def run_command_line(arguments: list[str]) -> int:
     return 0
 
 
-def fail(sentence: str, status: int = 1) -> int:
+def fail(sentence: str) -> int:
     """Print the one sentence of a failure and return the exit status."""
     print(f"caduceus set-up: {sentence}", file=sys.stderr)
-    return status
+    return 2
 
 
 def explain(error: OSError) -> str:

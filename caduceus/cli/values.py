@@ -1,0 +1,149 @@
+"""Types of options' values; a bad value's sentence says what was given and what is expected."""
+
+import math
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from caduceus.devices import ages
+
+MOST_SECONDS = 1e10
+"""Oldest devices: `caduceus.devices.settings.OLDEST`, without its imports."""
+
+
+class Name(click.ParamType):
+    """A name or a path: any text but an empty one, which is no value at all."""
+
+    name = "name"
+
+    def __init__(self, expected: str = "a name or a path") -> None:
+        self._expected = expected
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is.
+
+        Raises:
+            click.BadParameter: it is empty.
+        """
+        if not value.strip():
+            _fail(self, value, self._expected, param, ctx)
+        return value
+
+
+class OutputPath(click.Path):
+    """Where something is written: any path but an empty one, which would be the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """The path.
+
+        Raises:
+            click.BadParameter: it is empty.
+        """
+        if value == "":
+            _fail(self, value, "a path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Choice(click.Choice):
+    """One of some words."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word.
+
+        Raises:
+            click.BadParameter: it is none of them; with one that is close, if there is one.
+        """
+        words = [str(each) for each in self.choices]
+        if value not in words:
+            close = get_close_matches(str(value), words, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            _fail(self, value, f"one of {', '.join(words)}{hint}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Whole(click.ParamType):
+    """Whole numbers from `least` to `most`; without an upper limit if that is None."""
+
+    name = "n"
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        self._least, self._most = least, most
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number.
+
+        Raises:
+            click.BadParameter: it is none, or out of range.
+        """
+        try:
+            found = int(value)
+        except ValueError:
+            found = self._least - 1
+        if found < self._least or (self._most is not None and found > self._most):
+            most = "or more" if self._most is None else f"to {self._most}"
+            _fail(self, value, f"a whole number, {self._least} {most}", param, ctx)
+        return found
+
+
+class Number(click.ParamType):
+    """Numbers from `least` to `most`."""
+
+    name = "number"
+
+    def __init__(self, least: float, most: float) -> None:
+        self._least, self._most = least, most
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number.
+
+        Raises:
+            click.BadParameter: it is none, or out of range.
+        """
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not self._least <= found <= self._most:
+            _fail(self, value, f"{self._least:g} to {self._most:g}", param, ctx)
+        return found
+
+
+class Age(click.ParamType):
+    """Time since devices were programmed, in seconds; see `caduceus.devices.ages`."""
+
+    name = "age"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The age in seconds.
+
+        Raises:
+            click.BadParameter: it is none, or out of range.
+        """
+        try:
+            age = ages.seconds(str(value))
+        except ValueError:
+            age = math.nan
+        if not 0 <= age <= MOST_SECONDS:
+            expected = f"0 to {MOST_SECONDS:g} seconds, or an age as in 30min, 1h, 30d"
+            _fail(self, value, expected, param, ctx)
+        return age
+
+
+def _fail(
+    kind: click.ParamType, value: object, expected: str, param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> NoReturn:  # fmt: skip
+    kind.fail(f"got {value if str(value).strip() else 'nothing'}, expected {expected}", param, ctx)
