@@ -342,7 +342,9 @@ def test_the_command_prints_one_short_line(tmp_path, name):
 
 
 def test_an_empty_name_of_a_network_is_refused():
-    _refused(here("compile", "--chip", "tiny", "--net", ""), "unknown network ''")
+    _refused(here("compile", "--chip", "tiny", "--net", ""), "--net: got nothing, expected a name")
+    with pytest.raises(UserError, match="unknown network ''"):
+        Network.find("")
 
 
 def test_a_name_close_to_one_there_is_gets_a_hint(tmp_path):

@@ -39,7 +39,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 def _located(
     schema: type[BaseModel], location: tuple[int | str, ...]
 ) -> tuple[list[int | str], type[BaseModel] | None]:
-    """The keys of an error's location as the document has them, and the section that holds it.
+    """The keys of an error's location as in the document, and the section that holds it.
 
     Where a section is one of several kinds, a location names the kind, which no document does.
     """
@@ -78,7 +78,7 @@ _PYDANTIC = (
 
 
 def _expected(message: str) -> str:
-    """What a message of pydantic's expects."""
+    """The expected value in one of pydantic's messages."""
     for pattern, replacement in _PYDANTIC:
         message = pattern.sub(replacement, message)
     return message

@@ -33,7 +33,7 @@ BYTES_PER_SAMPLE = 4
 def _quantiles() -> tuple[int, ...]:
     """256 signed levels, symmetric, scaled so that four of them have deviation 2**SAMPLE_FRACTION.
 
-    Index 0..127 are the positive half in rising order, 128..255 their negatives: the byte's top
+    Index 0..127 are the positive half in ascending order, 128..255 their negatives: the byte's top
     bit is the sign.
     """
     normal = NormalDist()
