@@ -46,7 +46,7 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
         (("--chip", "tiny", "--images", "10001"), "images = 10001: "),
         (("--chip", "tiny", "--images", "0"), "0 is not in the range"),
         (("--chip", "tiny", "--net", "lstm_tiny", "--images", "9999"), "characters = 9999: "),
-        (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny allows 4"),
+        (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny has 4"),
         (("--net", "conv_32x16", "--images", "9"), "takes random vectors"),
     ],
 )
