@@ -64,7 +64,8 @@ def test_a_file_in_place_of_a_simulations_folder_is_one_sentence(tmp_path):
         ),
         (
             ("sim", "--chip", "tiny", "--net", "fashion_small"),
-            "network fashion_small takes 82 tiles of 16x16: chip tiny allows 4",
+            "network fashion_small takes 82 tiles of 16x16 for 3 layers, at least one each: chip "
+            "tiny has 4",
         ),
         (("sim", "--chip", "none.yaml"), "none.yaml: cannot read the chip description"),
         (("sim", "--net", "fashion_small", "--images", "10001"), "images: got 10001, "),

@@ -286,12 +286,21 @@ def test_accuracy_of_a_few_images() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16: chip tiny"),
+        (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16 for 9 layers"),
         (("sim", "--net", "resnet9", "--images", "10001"), "images: got 10001, "),
         (("compile", "--net", "resnet9", "--replicas", "conv0"), "'conv0': expected auto, or"),
-        (("compile", "--net", "resnet9", "--replicas", "conv9=2"), "none of that name: expected"),
-        (("compile", "--net", "resnet9", "--replicas", "conv3=2"), "with a residual: expected"),
-        (("compile", "--net", "resnet9", "--replicas", "conv0=3"), "layer conv0: 3 replicas"),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv9=2"),
+            "replicas: got layer conv9, expected one of conv0, ",
+        ),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv3=2"),
+            "replicas: got 2, expected 1 for a layer with a residual",
+        ),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv0=3"),
+            "layer conv0: output width 32 is not a multiple of pool x replicas (1 x 3)",
+        ),
         (("sim", "--net", "lstm_ptb", "--replicas", "auto"), "replicas of network lstm_ptb"),
         (("sim", "--net", "conv_32x16", "--replicas", "auto"), "of network conv_32x16: "),
         (
@@ -299,7 +308,10 @@ def test_accuracy_of_a_few_images() -> None:
             "of network conv_2016x224: ",
         ),
         (("sim", "--replicas", "auto"), "replicas without a network: name one, of resnet9"),
-        (("compile", "--net", "conv_2016x224", "--replicas", "auto"), "one that takes images"),
+        (
+            ("compile", "--net", "conv_2016x224", "--replicas", "auto"),
+            "conv_2016x224: expected none, since it is a single layer of vectors",
+        ),
         (("accuracy", "--net", "resnet8"), "takes random images: expected one with a data set"),
     ],
 )

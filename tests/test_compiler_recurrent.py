@@ -129,7 +129,7 @@ def test_random_shapes_compile_without_a_deadlock(description: Chip) -> None:
         except deadlock.Deadlock:
             raise
         except UserError as error:
-            assert f"chip {description.name} allows" in str(error)
+            assert f"chip {description.name}" in str(error)
             continue
         compiled += 1
         assert all(len(tile.config.input_parts) <= PARTS for tile in computing(program))
@@ -139,10 +139,14 @@ def test_random_shapes_compile_without_a_deadlock(description: Chip) -> None:
 @pytest.mark.parametrize(
     ("shape", "description", "sentence"),
     [
-        ((9, 4, 0), TINY, "network random has 9 hidden units: chip tiny allows 8"),
-        ((8, 9, 0), TINY, "needs 2 tiles above every GDPU slice: chip tiny allows 1"),
-        ((4, 4, 40), TINY, "has 3 column blocks of its dense layer: chip tiny allows 1"),
-        ((24, 40, 0), TALL, "needs 5 tiles above every GDPU slice: chip tiny allows 3"),
+        (
+            (9, 4, 0),
+            TINY,
+            "network random: layer lstm: hidden: got 9, expected at most 8 on chip tiny",
+        ),
+        ((8, 9, 0), TINY, "layer lstm: takes 2 tiles above every GDPU slice: chip tiny has 1"),
+        ((4, 4, 40), TINY, "layer dense: takes 3 tiles below a GDPU slice: chip tiny has 1"),
+        ((24, 40, 0), TALL, "takes 5 tiles above every GDPU slice: chip tiny has 3"),
     ],
 )
 def test_what_does_not_fit_is_reported(shape, description: Chip, sentence: str) -> None:

@@ -48,7 +48,7 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
         (("--chip", "tiny", "--images", "10001"), "images: got 10001, "),
         (("--chip", "tiny", "--images", "0"), "got 0, expected a whole number, 1"),
         (("--chip", "tiny", "--net", "lstm_tiny", "--images", "9999"), "characters: got 9999, "),
-        (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny allows 4"),
+        (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny has 4"),
         (("--net", "conv_32x16", "--images", "9"), "takes random vectors"),
     ],
 )

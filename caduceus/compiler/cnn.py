@@ -51,8 +51,10 @@ def compile_cnn(
     if plan.tiles > chip.tiles:
         raise UserError(
             f"network {network.name} takes {plan.tiles} tiles of {chip.array.rows}x"
-            f"{chip.array.columns}: chip {chip.name} allows {chip.tiles}"
+            f"{chip.array.columns} for {len(plan.layers)} layers, at least one each: chip "
+            f"{chip.name} has {chip.tiles}"
         )
+    plan.check_buffers()
     contents = _contents(plan, matrices(network, largest_code), read_mode)
     chains = [chain for layer in plan.layers.values() for chain in layer.chains()]
     refusal: UserError | None = None
@@ -65,8 +67,8 @@ def compile_cnn(
         cnn_flow.check(program, chip)
         return program
     raise UserError(
-        f"network {network.name} on chip {chip.name}: no placement that was tried has routes: in "
-        f"the first, {refusal}"
+        f"network {network.name} on chip {chip.name}: no routes found in any placement: in the "
+        f"first, {refusal}"
     )
 
 
@@ -166,14 +168,14 @@ class _Mapping:
         free = list(range(len(exits)))
         if len(last.columns) > len(exits):
             raise UserError(
-                f"network {plan.graph.name}: layer {last.layer.name}: its {length} outputs take "
-                f"{len(last.columns)} tiles side by side: allowed for the last layer are as many "
-                f"as chip {chip.name} has host outputs, {len(exits)}"
+                f"network {plan.graph.name}: layer {last.layer.name}: outputs: got {length}, which "
+                f"take {len(last.columns)} tiles side by side, expected at most {len(exits)} tiles "
+                f"for the last layer, the host outputs of chip {chip.name}"
             )
         if last.replicas > 1:
             raise UserError(
-                f"network {plan.graph.name}: layer {last.layer.name}: {last.replicas} replicas: "
-                "allowed for the last layer is 1"
+                f"network {plan.graph.name}: layer {last.layer.name}: replicas: got "
+                f"{last.replicas}, expected 1 for the last layer"
             )
         for block, columns in plan.senders(last.layer.name)[0]:
             tile = self._tiles[block]

@@ -161,7 +161,7 @@ def _enough(program: Program, chip: Chip) -> dict[str, int] | None:
 def _grown(
     program: Program, chip: Chip, start: Mapping[str, int], free: Collection[str]
 ) -> dict[str, int] | None:
-    """Bytes by buffer, equal for all tiles, with which the program does not stop.
+    """Bytes by buffer, equal for all tiles, so that the program does not stop.
 
     Those of `free` grow from `start` on, and no more than they must if there is one of them. None
     if they would be larger than any chip's.
@@ -202,8 +202,8 @@ def _check_links(streams: tuple[Stream, ...]) -> None:
                     continue
                 if name in taken:
                     raise UserError(
-                        f"program: streams {taken[name]} and {stream.number} share {name}: allowed "
-                        "where tiles gather from feature maps is one stream a link"
+                        f"program: streams {taken[name]} and {stream.number} share {name}: "
+                        "expected one stream per link where tiles gather from feature maps"
                     )
                 taken[name] = stream.number
 

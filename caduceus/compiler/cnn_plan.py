@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from caduceus.compiler.split import cut
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
-from caduceus.spec.errors import UserError
+from caduceus.spec.errors import UserError, demand_range
 from caduceus.spec.feature_map import Pooling, Window
+from caduceus.spec.feature_map_check import EXTENT_MAX, KERNEL_MAX, POOL_MAX
 from caduceus.spec.graph import Geometry, Graph, Layer, geometries
 from caduceus.spec.program import Block, InputPart
 
@@ -101,8 +102,8 @@ class NetworkPlan:
         for name in self.layers:
             if name not in used:
                 raise UserError(
-                    f"network {graph.name}: layer {name}: nobody takes its output: expected "
-                    "the last layer, or one that another is given the output of"
+                    f"network {graph.name}: layer {name}: no layer takes its output: expected one, "
+                    "since it is not the last layer"
                 )
         for layer in self.layers.values():
             for chain in layer.chains():
@@ -110,8 +111,8 @@ class NetworkPlan:
         unknown = sorted(set(replicas) - set(self.layers))
         if unknown:
             raise UserError(
-                f"replicas of layer {unknown[0]}: network {graph.name} has none of that name: "
-                f"expected {', '.join(self.layers)}"
+                f"network {graph.name}: replicas: got layer {unknown[0]}, expected one of "
+                f"{', '.join(self.layers)}"
             )
 
     def _planned(
@@ -128,43 +129,111 @@ class NetworkPlan:
             replicas,
         )
         height, width, channels = geometry.input
+        extent = f"{where}: input height x width: got {height}x{width}"
         if layer.op == "dense" and height != width:
+            raise UserError(f"{extent}, expected a square for a dense layer")
+        if max(height, width) > EXTENT_MAX:
+            raise UserError(f"{extent}, expected at most {EXTENT_MAX}x{EXTENT_MAX}")
+        if layer.op == "dense" and height > KERNEL_MAX:
             raise UserError(
-                f"{where}: its input has {height}x{width} pixels: allowed on a whole chip are as "
-                "many rows as columns"
+                f"{extent}, expected at most {KERNEL_MAX}x{KERNEL_MAX} for a dense layer"
             )
         if channels > most and source is None:
-            raise UserError(f"{where}: {channels} channels: allowed on a whole chip are {most}")
-        if layer.pool and layer.pool.stride != layer.pool.size:
             raise UserError(
-                f"{where}: pool.stride = {layer.pool.stride}: allowed on a whole chip is pool.size "
-                f"({layer.pool.size})"
+                f"{where}: input channels: got {channels}, expected at most {most}, the values of "
+                "a packet"
             )
+        for key in ("kernel", "stride"):
+            demand_range(1, getattr(layer, key), KERNEL_MAX, where, key)
+        if layer.padding >= layer.kernel:
+            raise UserError(
+                f"{where}: padding: got {layer.padding}, expected less than kernel ({layer.kernel})"
+            )
+        if layer.pool:
+            self._check_pool(planned, where)
         if replicas > 1:
             across = geometry.output[1]
             if layer.residual:
-                raise UserError(f"{where}: replicas with a residual: expected layers without")
+                raise UserError(
+                    f"{where}: replicas: got {replicas}, expected 1 for a layer with a residual"
+                )
             if across % (planned.pool * replicas):
                 raise UserError(
-                    f"{where}: {replicas} replicas: expected such that {across} columns of "
-                    f"results are a multiple of {planned.pool} times as many"
+                    f"{where}: output width {across} is not a multiple of pool x replicas "
+                    f"({planned.pool} x {replicas})"
                 )
         return planned
 
-    def _check_residual(self, block: Block) -> None:
-        """Demand that a tile keeps the same of a stream that it both gathers from and adds.
+    def _check_pool(self, planned: LayerPlan, where: str) -> None:
+        """Demand that a layer's pooling windows are side by side, and not too large."""
+        pool = planned.layer.pool
+        if pool.stride != pool.size:
+            raise UserError(
+                f"{where}: pool.stride: got {pool.stride}, expected pool.size ({pool.size})"
+            )
+        most = POOL_MAX if pool.kind == "average" else KERNEL_MAX
+        demand_range(1, pool.size, most, where, "pool.size")
 
-        An entry of its route table says what it keeps, and there is one a stream.
+    def check_buffers(self) -> None:
+        """Demand that packets and pixels fit the tiles' buffers, and rows of pooling windows.
+
+        Raises:
+            UserError: they do not; the sentence names the layer and the buffer.
+        """
+        for plan in self.layers.values():
+            where = f"network {self.graph.name}: layer {plan.layer.name}"
+            if plan.layer.pool:
+                self._check_pool_buffer(plan, where)
+            for chain in plan.chains():
+                for block in chain:
+                    self._check_packets(block, where)
+
+    def _check_pool_buffer(self, planned: LayerPlan, where: str) -> None:
+        lanes, buffer = self.chip.ldpu.lanes, self.chip.buffers.pool
+        across = planned.geometry.output[1] // (planned.pool * planned.replicas)
+        values = across * -(-len(planned.columns[0]) // lanes) * lanes
+        if values > buffer:
+            raise UserError(
+                f"{where}: a row of pooling windows keeps {values} values: got buffers.pool = "
+                f"{buffer}, expected at least {values}"
+            )
+
+    def _check_packets(self, block: Block, where: str) -> None:
+        """Demand that a tile can take the packets of its pixels, and keep a pixel."""
+        plan = self.layers[block.layer]
+        feeds, added = self.feeds(block), self.residuals(block)
+        for what, count in (("input", len(feeds)), ("residual", len(added))):
+            if count > fabric.PARTS:
+                raise UserError(
+                    f"{where}: {what}: got {count} packets from column blocks and replicas, "
+                    f"expected at most {fabric.PARTS}"
+                )
+        longest, rows = max(feed.length for feed in feeds), self.chip.array.rows
+        if len(feeds) > 1 and longest > rows:
+            raise UserError(
+                f"{where}: a packet of its input has {longest} channels: got array.rows = {rows}, "
+                f"expected at least {longest}"
+            )
+        pixel = sum(feed.length for feed in feeds) // len(self.senders(plan.source))
+        if pixel > self.chip.buffers.activation:
+            raise UserError(
+                f"{where}: a pixel of its input takes {pixel} bytes: got buffers.activation = "
+                f"{self.chip.buffers.activation}, expected at least {pixel}"
+            )
+
+    def _check_residual(self, block: Block) -> None:
+        """Demand that a tile keeps the same bytes of a stream that it gathers from and adds.
+
+        Its route table has one entry per stream, which says what it keeps.
         """
         gathered = {feed.block: feed for feed in self.feeds(block)}
         for feed in self.residuals(block):
             if gathered.get(feed.block, feed) != feed:
                 layer = self.layers[block.layer].layer
                 raise UserError(
-                    f"network {self.graph.name}: layer {layer.name}: residual {layer.residual} "
-                    "is its input, too, and a tile would keep some channels of it to gather from "
-                    "and others to add: expected the output of another layer, or where both are "
-                    "the same channels"
+                    f"network {self.graph.name}: layer {layer.name}: residual: got "
+                    f"{layer.residual}, which is its input as well, expected another layer: a tile "
+                    "cannot gather from some of its channels and add others"
                 )
 
     @property

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from caduceus.compiler import quantise
 from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Layer
 from caduceus.spec.network import Network
@@ -94,7 +95,7 @@ def content(
         options: more of its `TileConfig`; `relu_2` holds at the chain's end only.
 
     Raises:
-        UserError: a constant does not fit binary16.
+        UserError: a constant does not fit binary16, or an RX vector its buffer.
     """
     parts = place.parts or (InputPart(0, len(place.sources[0])),)
     rows = parts[-1].start + parts[-1].length
@@ -124,4 +125,9 @@ def content(
         tx_binary16=binary16 and not place.last,
         **options,
     )
+    if added and (size := chip.rx_place(config.rx_bytes)) > chip.buffers.rx:
+        raise UserError(
+            f"{matrix.where}: what a tile adds to {config.columns} columns takes {size} bytes: got "
+            f"buffers.rx = {chip.buffers.rx}, expected at least {size}"
+        )
     return config, quantise.device_codes(cells)

@@ -60,7 +60,7 @@ from caduceus.spec.streams import trace
 PACKET, QUEUE, TURN, END, TAKE, ARRIVAL = "packet", "queue", "turn", "end", "take", "arrival"
 _Node = tuple
 _CYCLES = 500
-"""Cycles to choose from when one is told."""
+"""Cycles that the shortest, which is reported, is chosen from."""
 
 
 class _Age(IntEnum):
@@ -88,7 +88,8 @@ def check(program: Program, chip: Chip) -> None:
     cycle = _cycle(graph)
     if cycle is not None:
         raise Deadlock(
-            f"program could deadlock: {' -> '.join(cycle)}: expected a program without such a cycle"
+            f"program could deadlock: {' -> '.join(cycle)}: expected no packets that wait for each "
+            "other in a ring"
         )
 
 
@@ -102,7 +103,7 @@ def _cycle(graph: nx.DiGraph) -> list[str] | None:
             edges = [(a, b) for a, b in ring.edges if bad(graph, a, b)]
             if searched is same and not edges:
                 edges = _second_order(graph, ring)
-            found = [_told(nx.shortest_path(ring, b, a)) for a, b in sorted(edges)[:_CYCLES]]
+            found = [_worded(nx.shortest_path(ring, b, a)) for a, b in sorted(edges)[:_CYCLES]]
             if found:
                 return min(found, key=lambda words: (len(words), words))
     return None
@@ -125,7 +126,7 @@ def _second_order(graph: nx.DiGraph, ring: nx.DiGraph) -> list[tuple[_Node, _Nod
     return edges if len(orders) > 1 else []
 
 
-def _told(cycle: list[_Node]) -> list[str]:
+def _worded(cycle: list[_Node]) -> list[str]:
     """The cycle in words, its first node at its end again."""
     words = []
     for kind, *what in cycle:

@@ -58,6 +58,12 @@ def compile_layer(network: Network, chip: Chip, read_mode: ReadMode, largest_cod
     """
     layer = network.graph.nodes[0]
     parts = split(network.graph.input.size, layer.outputs, chip)
+    blocks = f"{len(parts.rows)}x{len(parts.columns)}"
+    if (tiles := len(parts.rows) * len(parts.columns)) > chip.tiles:
+        raise UserError(
+            f"network {network.name}: layer {layer.name} takes {tiles} tiles of {chip.array.rows}x"
+            f"{chip.array.columns} ({blocks} blocks): chip {chip.name} has {chip.tiles}"
+        )
     contents = _contents(network, parts, chip, read_mode, largest_code)
     refusal = None
     for tiles, edge in placements(len(parts.rows), len(parts.columns), chip):
@@ -71,8 +77,8 @@ def compile_layer(network: Network, chip: Chip, read_mode: ReadMode, largest_cod
         else:
             return program
     raise UserError(
-        f"network {network.name} in {len(parts.rows)}x{len(parts.columns)} blocks on chip "
-        f"{chip.name} in every placement tried, the first of them: {refusal}"
+        f"network {network.name} in {blocks} blocks on chip {chip.name}: no placement is safe: in "
+        f"the first, {refusal}"
     )
 
 

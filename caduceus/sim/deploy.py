@@ -99,8 +99,8 @@ def _demand_codes(program: Program, targets: NDArray[np.uint8], devices: Devices
     largest = devices.settings.largest_code
     if wanted > largest:
         raise UserError(
-            f"program of network {program.network}: its largest cell code is {wanted}: "
-            f"{devices.settings.model} devices hold {largest} at most: compile it with devices="
+            f"program of network {program.network}: largest cell code: got {wanted}, expected at "
+            f"most {largest} on {devices.settings.model} devices: compile it with devices="
         )
 
 
