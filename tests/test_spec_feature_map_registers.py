@@ -157,7 +157,7 @@ def test_the_widest_map_with_the_largest_first_column() -> None:
     )  # fmt: skip
     _check(window)
     wider = replace(window, width=4095, first=4094)
-    with pytest.raises(UserError, match="width = 4095"):
+    with pytest.raises(UserError, match="width: got 4095"):
         check_feature_maps(_config(wider), HERMES, "tile 0")
     with pytest.raises(ValueError, match=r"COLUMN\.left: got 4094, expected -2048 to 2047"):
         feature_map_registers.values(_config(wider), HERMES)
