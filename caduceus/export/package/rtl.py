@@ -1,4 +1,4 @@
-"""Amaranth designs to Verilog, a file a module."""
+"""Amaranth designs to Verilog, one file per module."""
 
 import re
 import tempfile
@@ -27,17 +27,18 @@ splitnets -driver w:$*
 opt_clean -purge
 write_rtlil out.il
 """
-"""No unnamed net has two drivers: part of it could depend on the rest, which looks like a loop."""
+"""Split unnamed nets by driver: otherwise one part may depend on another, which looks like a
+loop."""
 _FUNCTION = re.compile(r"^  function .*?^  endfunction\n", re.MULTILINE | re.DOTALL)
 _NESTED = re.compile(r"^(    (?:else )?if \(.*\))\n((?:      .*\n)+)", re.MULTILINE)
 
 
 def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog]:
-    """Verilog of all modules of designs, by name; equal ones are there once.
+    """Verilog of all modules of the designs, by name; equal modules are shared.
 
     Args:
-        designs: components by the names of their modules; one may instantiate another's.
-        folder: where Yosys may work; nothing is left behind.
+        designs: components by module name; a design may instantiate another's module.
+        folder: scratch space for Yosys; no file remains.
 
     Raises:
         UserError: Yosys refuses a design.
@@ -56,7 +57,7 @@ def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog
 
 
 def within(these: Mapping[str, Verilog], *tops: str) -> list[str]:
-    """Names of modules and of all in them, sorted."""
+    """Names of modules and of all their submodules, sorted."""
     found: set[str] = set()
     waiting = list(tops)
     while waiting:
@@ -78,7 +79,7 @@ _ARGUMENTS = {"a": "otherwise", "b": "choices", "s": "choice"}
 
 
 def _distinct_arguments(body: str) -> str:
-    """Arguments of functions have names of their own: Yosys calls them `a`, `b` and `s`."""
+    """Rename arguments of functions, which Yosys calls `a`, `b` and `s`, to unused names."""
     nets = set(re.findall(r"\w+", _FUNCTION.sub("", body)))
     new = names.clean(_ARGUMENTS.values(), taken=nets)
 
@@ -89,7 +90,7 @@ def _distinct_arguments(body: str) -> str:
 
 
 def _tidied(body: str) -> str:
-    """Plain names; ports declared where they are listed; each `else` beside its `if`."""
+    """Plain names, ports declared in the port list, and `begin` and `end` around nested `if`s."""
     body = names.without_escapes(body)
     found = {match["name"]: match for match in _PORT.finditer(body)}
 
