@@ -12,7 +12,7 @@
 // where clamp limits to 0 .. PHASE_LIMIT, and a counter saturates at its largest value. Fixed-point
 // positions are those of caduceus/spec/formats.py.
 //
-// Behavioural, for simulation. The array (pcm_array.sv) sets the characteristics when it loads a
+// Behavioral, for simulation. The array (pcm_array.sv) sets the characteristics when it loads a
 // state, and calls `clear` and `convert`; the digital side reads the counters through the ports,
 // on a clock of its own.
 

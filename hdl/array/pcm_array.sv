@@ -1,7 +1,7 @@
 // The PCM macro of a tile: unit cells, pulses on their rows, converters at their columns, and write
 // heads.
 //
-// Behavioural, for simulation; ports and parameters are documented in hdl/array/pcm_array.py. It
+// Behavioral, for simulation; ports and parameters are documented in hdl/array/pcm_array.py. It
 // measures pulses: in each slot it processes only the rows whose pulse begins or ends. After a
 // window it computes the charge of every column at once,
 //
@@ -136,7 +136,7 @@ module pcm_array #(
         end
         if (state_load) begin
             if (32'(state_index) != pcm_tables::WRITTEN) state.load(state_index);
-            take_image();
+            take_state();
             read = -1;
             pulses = 0;
         end
@@ -285,7 +285,7 @@ module pcm_array #(
         for (int unsigned number = 0; number < LINES; number++) begin
             row = row_of(number);
             column = column_of(number);
-            word = state.image[CELLS_AT + row * COLUMNS + column];
+            word = state.words[CELLS_AT + row * COLUMNS + column];
             code = 32'(word[32'(device) * 8 +: 8]);
             converters.charge[column] = slots[row] * (device[1] ? -code : code);
         end
@@ -303,10 +303,10 @@ module pcm_array #(
             if (on[each] && number < LINES) begin
                 row = row_of(number);
                 column = column_of(number);
-                word = state.image[CELLS_AT + row * COLUMNS + column];
+                word = state.words[CELLS_AT + row * COLUMNS + column];
                 devices.pulse(row, column, device, heating_set, amplitude[each], pulses,
                               word[32'(device) * 8 +: 8], word[32'(device) * 8 +: 8]);
-                state.image[CELLS_AT + row * COLUMNS + column] = word;
+                state.words[CELLS_AT + row * COLUMNS + column] = word;
                 sum_up(row, column);
             end
         end
@@ -320,21 +320,21 @@ module pcm_array #(
     // Update the sums that MVMs use from the codes of a cell.
     task automatic sum_up(input int unsigned row, input int unsigned column);
         reg [31:0] word;
-        word = state.image[CELLS_AT + row * COLUMNS + column];
+        word = state.words[CELLS_AT + row * COLUMNS + column];
         plus[row][column] = 16'(word[7:0]) + 16'(word[15:8]);
         minus[row][column] = 16'(word[23:16]) + 16'(word[31:24]);
     endtask
 
     // The layout is that of caduceus/spec/pcm_state.py.
-    task automatic take_image;
+    task automatic take_state;
         reg [31:0] word;
         int at;
-        converters.seed_low = state.image[2];
-        converters.seed_high = state.image[3];
-        converters.tile = state.image[4];
-        devices.seed_low = state.image[2];
-        devices.seed_high = state.image[3];
-        devices.tile = state.image[4];
+        converters.seed_low = state.words[2];
+        converters.seed_high = state.words[3];
+        converters.tile = state.words[4];
+        devices.seed_low = state.words[2];
+        devices.seed_high = state.words[3];
+        devices.tile = state.words[4];
         /* verilator unroll_disable */
         for (int unsigned row = 0; row < ROWS; row++) begin
             /* verilator unroll_disable */
@@ -343,12 +343,12 @@ module pcm_array #(
         at = CELLS_AT + ROWS * COLUMNS;
         /* verilator unroll_disable */
         for (int unsigned column = 0; column < COLUMNS; column++) begin
-            converters.gain_p[column] = state.image[at];
-            converters.gain_n[column] = state.image[at + 1];
-            word = state.image[at + 2];
+            converters.gain_p[column] = state.words[at];
+            converters.gain_n[column] = state.words[at + 1];
+            word = state.words[at + 2];
             converters.offset_p[column] = 32'($signed(word[15:0]));
             converters.offset_n[column] = 32'($signed(word[31:16]));
-            converters.noise[column] = state.image[at + 3];
+            converters.noise[column] = state.words[at + 3];
             at = at + pcm_tables::MEMORY_COLUMN_WORDS;
         end
         converters.prepare();

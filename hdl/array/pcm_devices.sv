@@ -12,7 +12,7 @@
 // melting begins at MELT_AMPLITUDE. The code is limited to 0 .. DEVICE_MAX. Devices with a small
 // draw of S are stuck.
 //
-// Behavioural, for simulation. Use: set the address of the noise, then call `pulse`.
+// Behavioral, for simulation. Use: set the address of the noise, then call `pulse`.
 
 module pcm_devices;
     localparam int ONE = 1 << pcm_tables::AMPLITUDE_FRACTION;

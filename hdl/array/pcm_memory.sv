@@ -5,7 +5,7 @@
 // of the simulation, after all PCM writes, is written to `<folder>/state_<tile>.hex`, which can be
 // loaded again. Before the first load every device's code is 0.
 //
-// Behavioural, for simulation. Use: call `load`, or `write` word by word, then look at `image`.
+// Behavioral, for simulation. Use: call `load`, or `write` word by word, then read `words`.
 
 module pcm_memory #(
     parameter [31:0] ROWS = pcm_tables::ROWS,
@@ -17,11 +17,11 @@ module pcm_memory #(
     // A word is eight digits and a line end.
     localparam int MEMORY_BYTES = MEMORY_WORDS * 9;
 
-    reg [31:0] image [0:MEMORY_WORDS-1];
+    reg [31:0] words [0:MEMORY_WORDS-1];
 
     initial begin
         /* verilator unroll_disable */
-        for (int word = CELLS_AT; word < COLUMNS_AT; word++) image[word] = 0;
+        for (int word = CELLS_AT; word < COLUMNS_AT; word++) words[word] = 0;
     end
 
     // Description of a fault in the state file; empty if there is none.
@@ -58,9 +58,9 @@ module pcm_memory #(
             if (problem != "") $fatal(1, "%s: %s", path, problem);
             else begin
                 // Some simulators only warn of a bad digit and stop reading there.
-                image[MEMORY_WORDS-1] = 32'hxxxxxxxx;
-                $readmemh(path, image);
-                if (^image[MEMORY_WORDS-1] === 1'bx)
+                words[MEMORY_WORDS-1] = 32'hxxxxxxxx;
+                $readmemh(path, words);
+                if (^words[MEMORY_WORDS-1] === 1'bx)
                     $fatal(1, "%s: digits of the PCM state: expected hexadecimal digits only",
                     path);
             end
@@ -73,7 +73,7 @@ module pcm_memory #(
     task automatic write(input first, input [31:0] word);
         if (first) at = 0;
         if (at < MEMORY_WORDS) begin
-            image[at] = word;
+            words[at] = word;
             at = at + 1;
         end
     endtask
@@ -82,12 +82,12 @@ module pcm_memory #(
         string folder, path;
         int file;
         if ($value$plusargs("pcm_final=%s", folder) != 0) begin
-            path = $sformatf("%s/state_%0d.hex", folder, image[4]);
+            path = $sformatf("%s/state_%0d.hex", folder, words[4]);
             file = $fopen(path, "w");
             if (file == 0) $display("%s: cannot write the PCM state", path);
             else begin
-                for (int word = 0; word < MEMORY_WORDS; word++) $fdisplay(file, "%08h",
-                image[word]); $fclose(file);
+                for (int word = 0; word < MEMORY_WORDS; word++) $fdisplay(file, "%08h", words[word]);
+                $fclose(file);
             end
         end
     end

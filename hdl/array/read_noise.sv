@@ -4,7 +4,7 @@
 // et al., SC 2011), one block per four neighboring columns. Each byte of a word selects a quantile
 // of the normal distribution, and a sample is the sum of four quantiles.
 //
-// Behavioural, for simulation. Use: call `draw`, then read `sample`.
+// Behavioral, for simulation. Use: call `draw`, then read `sample`.
 
 module read_noise;
     // A memory, which simulators index faster than a vector.

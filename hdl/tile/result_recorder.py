@@ -15,7 +15,7 @@ SOURCE = shipped_folder(__package__) / f"{MODULE}.sv"
 
 
 class ResultRecorder(wiring.Component):
-    """An instance of the behavioural module `result_recorder`; it has no outputs.
+    """An instance of the behavioral module `result_recorder`; it has no outputs.
 
     Attributes (domain `sync`, except the last three):
         result_valid, result_last, result: the LDPU's results. result_keep: mask of the lanes in

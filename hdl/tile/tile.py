@@ -254,7 +254,7 @@ class Tile(wiring.Component):
             ldpu.p.eq(array.read_p),
             ldpu.n.eq(array.read_n),
         ]
-        # The array answers one clock after a read: delay the control bits likewise.
+        # The array answers one clock after a read: delay the control bits by one clock, too.
         m.d.sync += [
             ldpu.valid.eq(reader.read_enable),
             ldpu.last.eq(reader.finished),

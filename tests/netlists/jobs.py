@@ -50,7 +50,7 @@ TILE = Job(
     test_tile.BENCH,
     lambda bench, folder: design.of_tile(bench, folder / "axi_tile"),
     {**_CHIP, "vectors": 2},
-    # All except `mvms_overlap`, which tests the speed of the behavioural array.
+    # All except `mvms_overlap`, which tests the speed of the behavioral array.
     (
         "random_programs", "full_size", "vectors_in_parts", "every_flipped_bit_is_reported",
         "malformed_vectors", "reset_at_any_moment", "locked_while_busy", "a_write_meets_a_vector",

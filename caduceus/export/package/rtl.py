@@ -12,7 +12,7 @@ from caduceus.export.package import names, rtlil
 from caduceus.export.package.initial import shortened
 from caduceus.export.package.sharing import Library, Verilog
 from caduceus.export.package.widths import explicit
-from caduceus.hdl.common.verilog import OPTIMISE, run_script
+from caduceus.hdl.common.verilog import OPTIMIZE, run_script
 
 _MODULE = re.compile(r"^module (\w+)\s*\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 _HEAD = re.compile(r"^module (\w+)\s*\((.*?)\);\n", re.DOTALL)
@@ -48,8 +48,8 @@ def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog
         library.add(component, name)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         place = Path(temporary)
-        optimised = _yosys(place, library.rtlil(), f"{OPTIMISE}{_SPLIT}", "out.il")
-        explicit_text = "\n".join(explicit(module).text() for module in rtlil.parse(optimised))
+        optimized = _yosys(place, library.rtlil(), f"{OPTIMIZE}{_SPLIT}", "out.il")
+        explicit_text = "\n".join(explicit(module).text() for module in rtlil.parse(optimized))
         written = "write_verilog -noattr -noparallelcase out.v"
         text = _yosys(place, explicit_text, written, "out.v")
     found = {match[1]: _tidied(match[0]) for match in _MODULE.finditer(text)}
