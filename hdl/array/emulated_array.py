@@ -1,6 +1,6 @@
 """The PCM array for FPGAs: block RAM and multiply-accumulate behind the macro's boundary.
 
-Counts equal those of the behavioural model bit for bit, including read noise. Conversions take
+Counts equal those of the behavioral model bit for bit, including read noise. Conversions take
 longer, as `busy` shows. States come in words through the `state_write` ports, not from files, and
 `state_load` takes the written state, whatever its number. PCM writes are not emulated: a device
 keeps the loaded code, and `heat` has no effect.
@@ -44,7 +44,7 @@ class EmulatedArray(wiring.Component):
             domain = ClockDomain(name, reset_less=True)
             domain.clk = getattr(self, port)
             m.domains += domain
-        m.submodules.image = state = EmulatedState(chip, lanes(chip))
+        m.submodules.state = state = EmulatedState(chip, lanes(chip))
         m.submodules.charge = charge = EmulatedCharge(chip)
         m.submodules.converters = converters = EmulatedAdc(chip)
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""The PCM macro of a tile as a component, and the sources of its behavioural model.
+"""The PCM macro of a tile as a component, and the sources of its behavioral model.
 
 The macro is analog: the design always instantiates the Verilog module `pcm_array`, which has
 several implementations. For simulation it is `pcm_array.sv` with the sources in `_SOURCES`; for
@@ -36,7 +36,7 @@ DOCS = {
     f"{pcm_state.WRITTEN}. Domain `sync`; only while no window is open.",
     "state_first": "With `state_write`: this is the first word of the state.",
     "state_data": "A word of a state (layout in `caduceus/spec/pcm_state.py`).",
-    "state_busy": "The state is still being loaded; always 0 in the behavioural model.",
+    "state_busy": "The state is still being loaded; always 0 in the behavioral model.",
     "pulse_add": "Row drives, one bit per row. In each clock with `integrate`, a row with its bit "
     "set receives one slot of positive input.",
     "pulse_sub": "Row drives of negative input, one bit per row. `pulse_add` and `pulse_sub` "
@@ -54,7 +54,7 @@ DOCS = {
     "counters of `bank`, advances the read index, and restarts the count of windows.",
     "integrate": "A window, with one slot per clock. In the first clock in which it is 0 again, "
     "the window's charge is converted and added to the counters of its bank.",
-    "busy": "A conversion is in progress; always 0 in the behavioural model. A conversion longer "
+    "busy": "A conversion is in progress; always 0 in the behavioral model. A conversion longer "
     "than one clock sets it from the first clock without `integrate` on. The counters of a bank "
     "may be read when its last window is over and `busy` is 0.",
     "diagonal": "Diagonal of cells for PCM-write pulses and verify reads. Stable from the first "
@@ -209,7 +209,7 @@ def module_parameters(chip: Chip) -> dict[str, int]:
 
 
 def write_sources(folder: Path, chip: Chip) -> list[Path]:
-    """Sources of the behavioural model, in compilation order.
+    """Sources of the behavioral model, in compilation order.
 
     The first, with the constants of `spec/` and the sizes of `chip` as default parameters, is
     written to `folder`; the others are this package's.
@@ -249,7 +249,7 @@ def _tables(chip: Chip) -> str:
     }
     bits = max(level.bit_length() for level in read_noise.QUANTILES) + 1
     lines = [
-        "// Constants of spec/ for the behavioural PCM array. Generated: do not edit.",
+        "// Constants of spec/ for the behavioral PCM array. Generated: do not edit.",
         "/* verilator lint_off UNUSEDPARAM */",
         "package pcm_tables;",
         *(f"    localparam int {name} = {value};" for name, value in integers.items()),

@@ -199,7 +199,7 @@ class Fp16Fma(wiring.Component):
         with m.If(~infinite_2 & subtract_2 & ~sum_2.any()):
             m.d.sync += sign_3.eq(0)
 
-        # Stage 4: normalise and round. The mantissa's top bit adds one to the exponent field, and a
+        # Stage 4: normalize and round. The mantissa's top bit adds one to the exponent field, and a
         # carry out of rounding does the same, so one addition packs every case.
         late = levels[:_LATE_LEVELS]
         normalised, exponent = _normalise(m, reversed(late), value_3, allowance_3)
