@@ -49,7 +49,7 @@ def unrefuted(proofs: tuple[Proof, ...], outcomes: list[Outcome]) -> list[str]:
 
 
 def main() -> None:
-    """Run all proofs and mutants; exit with status 1 if a proof fails or a seeded bug is not found."""
+    """Run all proofs and mutants; exit with status 1 if one fails or a seeded bug survives."""
     with reported("formal"):
         sys.exit(MISMATCH if _errors() else 0)
 
