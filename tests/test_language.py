@@ -15,7 +15,16 @@ PAGES = [
     REPOSITORY / "CHANGELOG.md",
     *sorted(set((REPOSITORY / "docs").glob("*.md")) - {GENERATED}),
 ]
-SOURCE_ROOTS = (".github", "chips", "networks")
+SOURCE_ROOTS = (
+    ".github",
+    "Makefile",
+    "caduceus/cli",
+    "caduceus/data",
+    "caduceus/devices",
+    "chips",
+    "formal",
+    "networks",
+)
 """Files and folders whose sources are held to `PHRASES`: all of their text, names included."""
 SOURCES = {".cfg", ".py", ".pyi", ".sh", ".sv", ".toml", ".v", ".vlt", ".yaml", ".yml", ".md", ""}
 AVERAGE, LONGEST = 20, 45
