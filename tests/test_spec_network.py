@@ -71,6 +71,7 @@ def test_random_images_need_no_accuracy(folder):
             lambda d: d["nodes"][2]["pool"].update(size=9),
             r"node conv3: pool\.size: got 9, expected",
         ),
+        (lambda d: d.update(format=1, layers=[]), r"yaml: format: got 1, expected 2$"),
         (lambda d: d["metric"].pop("float"), r"yaml: metric\.float is missing$"),
         (
             lambda d: d["metric"].update(float=None),

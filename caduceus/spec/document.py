@@ -87,11 +87,13 @@ def _expected(message: str) -> str:
 def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> str:
     """One error of a validation: file, key path, value, what is expected.
 
-    An unknown key comes first: where one was mistyped, the right one is missing as well.
+    Another format version comes first, as it explains all others; then an unknown key: where one
+    was mistyped, the right one is missing as well.
     """
     errors = error.errors(include_url=False)
-    unknown = [entry for entry in errors if entry["type"] == "extra_forbidden"]
-    first = (unknown or errors)[0]
+    version = [each for each in errors if each["loc"] == ("format",) and each["type"] != "missing"]
+    unknown = [each for each in errors if each["type"] == "extra_forbidden"]
+    first = (version or unknown or errors)[0]
     names, section = _located(schema, first["loc"])
     key = ".".join(named(str(name)) for name in names)
     context = first.get("ctx", {})

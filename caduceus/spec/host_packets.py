@@ -42,7 +42,7 @@ class OutputVectors:
     """
 
     def __init__(self, program: Program, count: int, units: int) -> None:
-        """Expect `count` vectors, in packets with `units` bytes a beat."""
+        """Expect `count` vectors, in packets with `units` bytes per beat."""
         self._units = units
         ports = {part.port for part in program.outputs}
         self._parts = {port: leaving(program, port) for port in ports}

@@ -18,7 +18,7 @@ from caduceus.spec.program import TileConfig
 Found = TypeVar("Found")
 
 REFERENCE_MAX = (1 << formats.REFERENCE_BITS - 1) - 1
-"""Largest reference current, in units of charge a slot; the smallest used is its negative."""
+"""Largest reference current, in units of charge per slot; the smallest used is its negative."""
 
 
 @dataclass(frozen=True)

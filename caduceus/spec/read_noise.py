@@ -26,7 +26,7 @@ PHILOX_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 PHILOX_WEYL = (0x9E3779B9, 0xBB67AE85)
 
 COLUMNS_PER_DRAW = 4
-"""One Philox block serves this many neighbouring columns."""
+"""One Philox block serves this many neighboring columns."""
 BYTES_PER_SAMPLE = 4
 
 

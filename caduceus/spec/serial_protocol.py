@@ -24,7 +24,7 @@ from caduceus.spec.program import chip_digest
 
 VERSION = 1
 BAUD = 1_000_000
-"""Bits a second of the board's serial port (our choice)."""
+"""Bits per second of the board's serial port (our choice)."""
 CONTENT_MAX = 512
 """Bytes of a frame's content, CRC included."""
 CONTENT_MIN = 4
