@@ -361,7 +361,9 @@ def test_what_does_not_fit_is_reported() -> None:
     state, x = _ideal(program), _vectors(program)
     with pytest.raises(UserError, match=r"^program: chip: got 'tiny', expected 'hermes'"):
         _outputs(program, Chip.find("hermes"), state, x)
-    with pytest.raises(UserError, match=r"^PCM state has 2 tiles: the program allows 3"):
+    with pytest.raises(
+        UserError, match=r"^PCM state: tiles: got 2, expected 3, as in the program$"
+    ):
         _outputs(program, TINY, random_state(TINY, seed=1, tiles=2), x)
     for wrong in (x.astype(np.int16), x[:, 1:], x[0]):
         with pytest.raises(UserError, match=r"^inputs: .*: expected int8 \[n, 1, 13\]"):

@@ -218,7 +218,7 @@ def test_what_does_not_fit_is_reported() -> None:
     program, chip = _compiled("residual", ReadMode.ONE_PHASE)
     state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
     _refused(
-        "PCM state has 20 tiles: the program allows 19",
+        "PCM state: tiles: got 20, expected 19, as in the program",
         lambda: machine.run(program, chip, random_state(chip, 1, tiles=20), x),
     )
     for bad, reported in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
@@ -237,7 +237,7 @@ def test_what_does_not_fit_is_reported() -> None:
     )
     nothing = LstmState(np.zeros((2, 0), np.int8), np.zeros((2, 0), np.uint16))
     _refused(
-        "initial state: given: allowed for a program with GDPU slices only",
+        "initial state: got one, expected none: the program has no GDPU slices",
         lambda: machine.run(program, chip, state, x, initial=nothing),
     )
 
@@ -258,18 +258,18 @@ def test_maps_of_another_size_than_declared() -> None:
     first = _tile_of(program, "conv0")
     larger = replace(tiles[first].config.window, height=9)
     _refused(
-        f"tile {first}: 'input': 64 packets come for an input: expected 72",
+        f"tile {first}: 'input': packets per input: got 64, expected 72",
         lambda: machine.run(change_config(program, first, window=larger), chip, state, x),
     )
     second = _tile_of(program, "conv0", 1)
     smaller = replace(tiles[second].config.window, groups=4, period=2)
     half = change_config(program, second, window=smaller, pooling=Pooling("max", 2, 8, 4))
     _refused(
-        f"tile {second}: 'rx': 64 packets come for an input: expected 32",
+        f"tile {second}: 'rx': packets per input: got 64, expected 32",
         lambda: machine.run(half, chip, state, x),
     )
     _refused(
-        f"outputs: stream {program.outputs[0].stream}: 1 packets come for an input: expected 2",
+        f"outputs: stream {program.outputs[0].stream}: packets per input: got 1, expected 2",
         lambda: machine.run(replace(program, output_pixels=2, output=None), chip, state, x),
     )
 
@@ -289,5 +289,5 @@ def test_replicas_that_do_not_send_as_many() -> None:
     with pytest.raises(UserError) as refusal:
         machine.run(changed, chip, state, x)
     # Which of the tiles is computed first is not said.
-    sentence = r"tile \d+: '(input|rx)': 4 packets come for an input: expected 8"
+    sentence = r"tile \d+: '(input|rx)': packets per input: got 4, expected 8"
     assert re.fullmatch(sentence, str(refusal.value))

@@ -30,6 +30,11 @@ def _wider(rows: int, columns: int) -> Program:
     return change_route(program, 0, TO_ALL, length=rows)
 
 
+def _turn(program: Program, parts: int, part: int) -> Program:
+    """RX vectors come of `parts` streams in turn; the one there is has turn `part`."""
+    return change_route(change_config(program, 3, rx_parts=parts), 3, PARTIAL, part=part)
+
+
 # Refused by `save`, and by `load` without a chip description.
 NEVER = [
     (lambda p: replace(p, chip=""), r"program: chip: got '', expected 1 to 200 printable"),
@@ -56,6 +61,8 @@ NEVER = [
     (lambda p: change_route(p, 3, SUM, start=512), r"tile 3: stream 0: start: got 512, expected 0"),
     (lambda p: change_route(p, 3, SUM, length=513), r"tile 3: stream 0: length: got 513, expected"),
     (lambda p: change_route(p, 3, SUM, start=9, length=504), r"tile 3: stream 0: length: got 504"),
+    (lambda p: _turn(p, 2, 2), r"tile 3: stream 255: part: got 2, expected 0 to 1"),
+    (lambda p: _turn(p, 16, 16), r"tile 3: stream 255: part: got 16, expected 0 to 15"),
     (lambda p: change_route(p, 3, TO_ALL, length=5), r"tile 3: stream 10: length: got 5, "
      "expected for 'input' the tile's rows, 6"),
     (lambda p: change_route(p, 3, PARTIAL, length=4), r"tile 3: stream 255: length: got 4, "
