@@ -126,7 +126,7 @@ def test_every_unit_of_a_part_is_where_the_matrix_has_it() -> None:
 
 @pytest.mark.parametrize("description", [TINY, TALL, TALL_BINARY16, HERMES, WIDE])
 def test_random_shapes_compile_without_a_deadlock(description: Chip) -> None:
-    """Up to a few shapes of every chip; what does not fit is told, and nothing else."""
+    """Up to a few shapes of every chip; what does not fit is refused, nothing else."""
     random = np.random.default_rng(7)
     compiled = 0
     most = description.gdpu.slices * description.gdpu.units
@@ -210,13 +210,13 @@ def test_any_array_gives_a_program_or_a_refusal(count: int) -> None:
         ((24, 40, 0), TALL, "takes 5 tiles above every GDPU slice: chip tiny has 3"),
     ],
 )
-def test_what_does_not_fit_is_told(shape, description: Chip, sentence: str) -> None:
+def test_what_does_not_fit_is_refused(shape, description: Chip, sentence: str) -> None:
     network = random_network(*shape)
     with pytest.raises(UserError, match=sentence):
         compile_network(network, description, ReadMode.ONE_PHASE)
 
 
-def test_a_scale_beyond_binary16_is_told() -> None:
+def test_a_scale_beyond_binary16_is_refused() -> None:
     network = random_network(4, 4, 0)
     lstm = network.graph.nodes[0].model_copy(update={"output_scale": 1e-6})
     graph = network.graph.model_copy(update={"nodes": (lstm,)})
