@@ -322,7 +322,7 @@ def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
     assert "Traceback" not in run.stdout + run.stderr
 
 
-def test_a_buffer_that_is_too_small_is_reported_with_what_would_do(tmp_path) -> None:
+def test_a_buffer_that_is_too_small_is_refused_with_what_would_do(tmp_path) -> None:
     text = (shipped_folder(chip.CHIPS) / "hermes.yaml").read_text()
     for old, new in (("name: hermes", "name: small"), ("rx: 6144", "rx: 1024"),
                      ("activation: 8192", "activation: 3584")):  # fmt: skip

@@ -1,8 +1,8 @@
 """A convolutional network compiled to run end to end on the tiles of a chip.
 
-Pixels stream from layer to layer: what leaves a layer's last tile goes to all tiles of the next
-one, which gather their rows of every im2col vector from it. (Published is one layer at a time, with
-everything between the layers off the chip.)
+Pixels stream from layer to layer: results of a layer's last tile go to all tiles of the next layer,
+which gather their rows of every im2col vector from them. (The original chip ran one layer at a
+time, with everything between the layers off the chip.)
 """
 
 from collections import defaultdict
@@ -41,11 +41,11 @@ def compile_cnn(
         chip: the chip description.
         read_mode: of every tile.
         largest_code: of a cell.
-        replicas: by layer, how many chains of tiles take its results in turn.
+        replicas: by layer, how many chains of tiles make its results in turn.
 
     Raises:
-        UserError: a layer cannot be run so, the network does not fit the chip, a constant does not
-            fit binary16, no routes are found, or a buffer is too small.
+        UserError: the chip cannot run a layer, the network does not fit the chip, a constant does
+            not fit binary16, no routes are found, or a buffer is too small.
     """
     plan = NetworkPlan(network.graph, chip, replicas or {})
     if plan.tiles > chip.tiles:
@@ -129,7 +129,7 @@ class _Mapping:
 
     def __init__(self, plan: NetworkPlan, tiles: Mapping[Block, int], chip: Chip) -> None:
         self._plan, self._tiles, self._chip = plan, tiles, chip
-        # What every stream goes to: by its source, tiles with their sink and what they keep.
+        # Ends of every stream: by its source, tiles with their sink and the bytes they keep.
         self._feeds: dict[Block | None, list[tuple[int, str, Feed]]] = defaultdict(list)
         for block, tile in tiles.items():
             for feed in plan.feeds(block):

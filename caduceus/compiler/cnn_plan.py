@@ -1,8 +1,8 @@
 """What the tiles of a convolutional network hold: matrices cut into blocks, blocks into chains.
 
-Row blocks of a matrix add up along a chain of tiles, as published. A residual is what the chain's
-first tile adds, so that each tile has one RX stream (our choice). The slowest layers may have
-several chains with the same weights, replicas, which take columns of the results in turn.
+Row blocks of a matrix add up along a chain of tiles, as published. The chain's first tile adds the
+residual, so that each tile has one RX stream (our choice). The slowest layers may have several
+chains with the same weights, called replicas, which make columns of the results in turn.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ class LayerPlan:
     """A layer as it is on the chip.
 
     Attributes:
-        layer, geometry: what it is; a dense layer is a convolution as large as its input.
-        source: layer that it is given the output of; None for the image.
-        rows, columns: ranges of its matrix; every row block with every column block is a tile.
-        replicas: how often all of them are there.
+        layer, geometry: its description; a dense layer is a convolution as large as its input.
+        source: layer whose output is its input; None for the image.
+        rows, columns: ranges of its matrix; each pair of a row block and a column block is a tile.
+        replicas: copies of all these tiles.
     """
 
     layer: Layer
@@ -62,12 +62,12 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Feed:
-    """A packet that a tile is sent for every pixel, or for every so many.
+    """A packet that a tile receives per pixel, or per several pixels in turn.
 
     Attributes:
-        block: last of the chain whose results it is; None for the image.
-        part: as which part, or in which turn.
-        start, length: the bytes of it that the tile keeps.
+        block: last block of the chain that sends it; None for the image.
+        part: number of the part, or of the turn.
+        start, length: the bytes that the tile keeps.
     """
 
     block: Block | None
@@ -82,11 +82,11 @@ class NetworkPlan:
     Args:
         graph: the network's graph.
         chip: the chip description.
-        replicas: by layer, how many chains take its results in turn; 1 for those not named.
+        replicas: by layer, how many chains make its results in turn; 1 for those not named.
 
     Raises:
-        UserError: a layer cannot be run by gathering and pooling tiles, or not in that many
-            replicas; there is no such layer.
+        UserError: tiles cannot gather or pool for a layer, or not in that many replicas; a name in
+            `replicas` is no layer's.
     """
 
     def __init__(self, graph: Graph, chip: Chip, replicas: Mapping[str, int]) -> None:
@@ -238,7 +238,7 @@ class NetworkPlan:
 
     @property
     def tiles(self) -> int:
-        """Tiles that the network takes."""
+        """Tiles of all layers."""
         return sum(plan.tiles for plan in self.layers.values())
 
     @property
@@ -247,9 +247,9 @@ class NetworkPlan:
         return self.layers[self.graph.nodes[-1].name]
 
     def senders(self, layer: str | None) -> list[list[tuple[Block | None, range]]]:
-        """Who sends a layer's pixels, or the image's: by replica, a packet for each column block.
+        """By replica, the blocks that send a layer's pixels, one per column block, with channels.
 
-        Each with the channels that it has.
+        The image (None) has one sender, None.
         """
         if layer is None:
             return [[(None, range(self.graph.input.channels))]]
@@ -270,7 +270,7 @@ class NetworkPlan:
         return range(channels)
 
     def feeds(self, block: Block) -> list[Feed]:
-        """Packets of pixels that a block's tile is sent, in the order of their turns."""
+        """Packets of pixels that a block's tile receives, in the order of their turns."""
         plan = self.layers[block.layer]
         kept, units = self._kept(plan, block), self.chip.link.units
         found: list[Feed] = []
@@ -296,7 +296,7 @@ class NetworkPlan:
         ]
 
     def window(self, block: Block) -> Window:
-        """What a block's tile gathers."""
+        """The window that a block's tile gathers."""
         plan = self.layers[block.layer]
         height, width, channels = plan.geometry.input
         rows = plan.rows[block.rows]
@@ -331,7 +331,7 @@ class NetworkPlan:
         )
 
     def parts(self, block: Block) -> tuple[InputPart, ...]:
-        """Packets that come to a block's tile in turn; empty if there is one."""
+        """Packets that a block's tile receives in turn; empty if there is one."""
         feeds = self.feeds(block)
         return tuple(InputPart(0, feed.length) for feed in feeds) if len(feeds) > 1 else ()
 

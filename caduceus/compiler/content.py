@@ -21,12 +21,12 @@ Content = tuple[TileConfig, NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Matrix:
-    """A whole matrix, of which tiles hold blocks.
+    """A layer's whole matrix; tiles hold blocks of it.
 
     Attributes:
         where: network and layer, for errors.
         weight: float32 [rows, columns], in real units.
-        bias: float32 [columns], likewise.
+        bias: float32 [columns], in real units.
         gmax: code of the largest weight.
         input_scale: real value of one INT8 step of the input.
         output_scale: of the output, float64 [columns], or one number for all.
@@ -66,7 +66,7 @@ def layer_matrix(network: Network, layer: Layer, input_scale: float, largest_cod
 
 @dataclass(frozen=True)
 class Place:
-    """Which block of a matrix a tile holds, and where it stands in its chain of partial sums.
+    """The block of a matrix that a tile holds, and its place in the chain of partial sums.
 
     Attributes:
         columns: of the matrix, in the tile's order.
@@ -88,8 +88,8 @@ def content(
     """Configuration and codes, uint8 [rows, columns, 4], of the tile that holds a block.
 
     Args:
-        matrix: of which it is a block.
-        place: which.
+        matrix: the layer's.
+        place: the block's place in it.
         chip: gives the nominal gain, and the type of partial sums.
         read_mode: of the tile.
         options: more of its `TileConfig`; `relu_2` holds at the chain's end only.

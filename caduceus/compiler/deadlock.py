@@ -1,4 +1,4 @@
-"""Whether a program could deadlock: a graph of what waits for what, with the vectors' ages.
+"""Whether a program could deadlock: a graph of waiting packets and tiles, with vectors' ages.
 
 A packet takes all outputs that it needs at a tile at once, keeps each until its last beat has
 passed, and moves in all of them at the pace of the slowest. Packets that share a channel (a host
@@ -64,7 +64,7 @@ _CYCLES = 500
 
 
 class _Age(IntEnum):
-    """Which input vector is waited for. AHEAD is the same or an older one, see above."""
+    """Age of the vector that an edge waits for. AHEAD: the same or an older one, see above."""
 
     SAME = 0
     AHEAD = 1
@@ -148,7 +148,7 @@ def _worded(cycle: list[_Node]) -> list[str]:
 
 
 class _Tree:
-    """A stream's way: how its channels follow each other.
+    """The channels of a stream, in order from its source.
 
     Attributes:
         stream: the stream; source: the channel that it begins in.

@@ -1,8 +1,8 @@
 """Which mapping to a chip a network's graph takes.
 
-There are three. A graph with an LSTM takes the columns of tiles above and below the GDPU. One layer
-whose rows are its whole input, so that it has one output pixel, is sent its row blocks as packets
-of their own. All other graphs stream feature maps from layer to layer.
+There are three. A graph with an LSTM takes the columns of tiles above and below the GDPU. A
+single layer whose rows are its whole input, so that it has one output pixel, receives its row
+blocks as packets of their own. All other graphs stream feature maps from layer to layer.
 """
 
 from dataclasses import dataclass

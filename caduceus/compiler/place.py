@@ -34,7 +34,7 @@ def placements(
 ) -> Iterator[tuple[dict[tuple[int, int], int], frozenset[int]]]:
     """`place`, and then its mirror images and those of the transposed grid.
 
-    Each with the tiles at the edge that its inputs are to come from: what is north in `place`.
+    Each with the tiles at the edge where its inputs enter: the north edge in `place`.
     """
     grid = chip.grid
     for turned in (False, True):

@@ -38,7 +38,7 @@ def compile_recurrent(
         largest_code: of a cell.
 
     Raises:
-        UserError: the network is another one, it does not fit the chip, a constant does not fit
+        UserError: the network has other nodes, it does not fit the chip, a constant does not fit
             binary16, or the program could deadlock.
     """
     where = plan(network.graph, chip)
@@ -74,7 +74,7 @@ def compile_recurrent(
 
 
 def _blocks(network: Recurrent, where: Plan) -> dict[int, program.Block]:
-    """What the tiles hold, by the network's names."""
+    """The tiles' blocks, by the network's names."""
     found = {}
     for tile, block in where.tiles.items():
         name = network.dense.name if block.layer == "dense" else network.lstm.name
@@ -101,7 +101,7 @@ def _gdpu(network: Recurrent, units: int) -> GdpuConfig:
 
 
 def matrices(network: Network, chip: Chip, largest_code: int) -> list[Matrix]:
-    """The matrices of which tiles hold blocks: one if input and hidden state share tiles, or two.
+    """The LSTM's matrix, or two where input and hidden state are on tiles of their own.
 
     Then the dense layer's, if there is one.
     """
@@ -111,14 +111,14 @@ def matrices(network: Network, chip: Chip, largest_code: int) -> list[Matrix]:
 
 
 class _Matrices:
-    """The matrices of a network of which tiles hold blocks."""
+    """The matrices of a network; tiles hold blocks of them."""
 
     def __init__(self, parts: Recurrent, network: Network, largest_code: int) -> None:
         self._parts, self._network, self._most = parts, network, largest_code
         self._made: dict[tuple[str, bool, bool], Matrix] = {}
 
     def of(self, block: MatrixBlock) -> Matrix:
-        """The whole matrix of which a tile has a block."""
+        """The whole matrix of a tile's block."""
         kind = block.layer, bool(block.inputs), bool(block.slices)
         if kind not in self._made:
             self._made[kind] = self._matrix(*kind)

@@ -20,7 +20,7 @@ GROUPS_MAX = 2
 
 @dataclass(frozen=True)
 class MatrixBlock:
-    """What a tile holds: some rows of the network's matrices, for some columns of them.
+    """A tile's block: some rows of the network's matrices, for some of their columns.
 
     Attributes:
         layer: `gates` or `dense`.
@@ -48,7 +48,7 @@ class Plan:
             hidden state.
         inputs: row blocks of the input; empty where it shares tiles with the hidden state.
         outputs: column blocks of the dense layer.
-        tiles: what every computing tile holds.
+        tiles: block of every computing tile.
         roots: for each group, the tile where its slices' hidden states come together.
     """
 

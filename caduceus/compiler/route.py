@@ -27,7 +27,7 @@ _Weight = Callable[[Link, int], float]
 
 @dataclass(frozen=True)
 class Demand:
-    """A stream that is to be routed.
+    """A stream to route.
 
     Attributes:
         source: the tile at which it enters the fabric.

@@ -39,10 +39,10 @@ def compile(
         chip: the chip description.
         read_mode: of every tile: `1-phase` (one signed read) or `4-phase` (one read per pair of
             signs: slower, more exact).
-        devices: those that the program will be on: no weight is mapped beyond what they can hold.
-        replicas: by layer, how many groups of tiles take its results in turn; `auto` uses tiles
+        devices: that the program will run on: no cell code is larger than they hold.
+        replicas: by layer, how many groups of tiles make its results in turn; `auto` uses tiles
             that are left over. For networks of feature maps.
-        sample: typical inputs, int8, for which a host reckons read noise and calibrates
+        sample: typical inputs, int8, for which a host computes read noise and calibrates
             converters; the first inputs of the network's data set if None.
 
     Warns:

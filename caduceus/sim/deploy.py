@@ -71,7 +71,7 @@ def deployed(program: Program, chip: Chip, devices: Devices) -> Deployed:
     Args:
         program: of a whole chip.
         chip: the chip description.
-        devices: which. Read noise and calibration of others than ideal ones are reckoned for the
+        devices: ideal or others; read noise and calibration of others are computed for the
             program's `sample` inputs.
 
     Raises:
