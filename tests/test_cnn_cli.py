@@ -13,7 +13,8 @@ from rich.console import Console
 from caduceus.compiler.network import compile_network
 from caduceus.data import inputs
 from caduceus.golden import machine
-from caduceus.sim import job, pipeline
+from caduceus.sim import job, pipeline, recording
+from caduceus.sim.golden import Golden
 from caduceus.sim.result import Figures
 from caduceus.sim.simulation import Simulation
 from caduceus.spec import chip, pcm_state
@@ -108,12 +109,44 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     result = run.simulate(capture=True)
     found = result.figures
     assert found.mismatches > 0
-    place = rf"layer conv1, tile {tile.tile} \(.*\), image 0, result of pixel \(\d+, \d+\), "
-    assert re.match(place + rf"column {column}: expected -?\d+, got -?\d+ ", found.first_mismatch)
-    # It is told where it began, and of every layer how much differs.
+    first = next(each for each in found.first_mismatches if each["layer"] == "conv1")
+    wanted = traces[tile.tile].results[0]
+    differ = others[tile.tile].results[0] != wanted
+    number = int(np.flatnonzero(differ[:, column])[0])
+    y, x_of = divmod(number, len(tile.config.window.columns))
+    assert first["pixel"] == {"y": y, "x": tile.config.window.columns[x_of]}
+    assert (first["tile"], first["kind"], first["input"]) == (tile.tile, "result", 0)
+    assert (first["column"], first["expected"]) == (column, int(wanted[number, column]))
+    # The recorder saw the value while the LDPU was at work, in the clock that its time is of.
+    changes = recording.activity(run.job / job.RECORD, tile.tile)
+    time_ps = first["time_ns"] * 1e3
+    at_work = changes[np.searchsorted(changes[:, 0], time_ps) - 1, 1]
+    assert at_work & recording.COMPUTES
+    period = 2 * job.half_periods(description)[0]
+    assert time_ps / period == first["clock"]
+    where = rf"pixel \(y={y}, x=\d+\), column {column}, at {first['time_ns']:.3f} ns \(sync clock "
+    assert re.match(
+        rf"layer conv1, tile {tile.tile} \(.*\), image 0, result of {where}"
+        rf"{first['clock']}\): expected -?\d+, got -?\d+ \(",
+        found.first_mismatch,
+    ), found.first_mismatch
+    # The report begins with the layer where it began, and counts what differs in every layer.
+    tiles = [each for each in computing(program) if each.block.layer == "conv1"]
+    differing = sum(
+        int((getattr(others[each.tile], kind) != getattr(traces[each.tile], kind)).sum())
+        for each in tiles
+        for kind in ("results", "sent")
+    )
+    assert found.mismatches_by_layer["conv1"] == differing
     assert not found.mismatches_by_layer["conv0"] and found.mismatches_by_layer["conv1"]
     assert sum(found.mismatches_by_layer.values()) == found.mismatches
-    assert f"mismatches of conv1: {found.mismatches_by_layer['conv1']}" in result.report()
+    of_all = found.values_by_layer["conv1"]
+    assert f"mismatches of conv1: {differing} of {of_all} values\n" in result.report()
+    # The library's own comparison says the same of the values that were captured.
+    golden = Golden(program).run(x, capture=True)
+    comparison = result.compare(golden)
+    assert comparison.first_mismatches == found.first_mismatches
+    assert result.report().startswith(comparison.report() + "\n")
     # What the RTL's tiles did is what golden's do on the same devices.
     for number, trace in others.items():
         assert np.array_equal(result.tiles[number].results, trace.results)

@@ -81,7 +81,7 @@ def test_one_inverted_bit_of_a_result_is_reported(name: str, what: str) -> None:
         told = "cell state after step 2, unit 1: expected "
     elif what == "output":
         got.outputs[0, 0, 2] ^= 1
-        told = "value 2: expected "
+        told = "column 2: expected "
     else:
         tile = computing(program)[0]
         got.tiles[tile.tile].sent.setflags(write=True)
@@ -108,7 +108,7 @@ def test_a_tile_that_records_a_vector_too_many_or_too_few_is_a_mismatch(change: 
     got = dataclasses.replace(golden, tiles=by_input(recorded, len(golden.outputs)))
     comparison = got.compare(golden)
     assert comparison.equal == (change == 0)
-    assert change == 0 or "and on: expected shape [3, " in comparison.first_mismatch
+    assert change == 0 or "column 0 on: expected shape [3, " in comparison.first_mismatch
 
 
 def test_inputs_go_on_where_others_ended() -> None:

@@ -1,5 +1,6 @@
 """Sources of a whole chip for simulation: modules of tile, slice, link and chip."""
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
 from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
 from caduceus.spec.chip import Chip as Description
 from caduceus.spec.files import write_whole
+from caduceus.spec.processes import end_with_parent
 from caduceus.spec.shipped import shipped_folder
 
 GATE = shipped_folder("caduceus.hdl.common") / f"{CLOCK_GATE_MODULE}.sv"
@@ -49,7 +51,7 @@ def write_sources(
     write_whole(control, _CONTROL, "control file")
     make, name = (RecordedChipTile, "recorded_tile") if record else (ChipTile, TILE_MODULE)
     # Each takes some seconds.
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
         tile = pool.submit(write_for, chip, make, TILE_MODULE, folder / f"{name}.v", build)
         gdpu = pool.submit(
             write_for, chip, GdpuSlice, GDPU_MODULE, folder / f"{GDPU_MODULE}.v", build

@@ -7,11 +7,13 @@
 //
 // results_<k>.txt: one line per vector, written with its last value.
 //
-//     r<bytes>      results of the LDPU, before pooling
-//     s<bytes>      a packet that the tile sends
+//     r<bytes> <times>      results of the LDPU, before pooling
+//     s<bytes> <times>      a packet that the tile sends
 //
 // Bytes are hexadecimal, two digits each, in the order of the stream: a binary16 value is its low
-// byte and then its high byte.
+// byte and then its high byte. Times are those of the clock edges that took the vector's beats, in
+// picoseconds: the first edge's, then `<n>*<step>` for each run of n beats, each `<step>` after the
+// beat before.
 //
 // activity_<k>.txt: `<time> <hex>`, one line per change. The time, in picoseconds, is the middle of
 // the first clock with the new value; the bits are
@@ -86,10 +88,51 @@ module result_recorder #(
     reg [63:0] result_words [0:WORDS-1];
     reg [63:0] sent_words [0:WORDS-1];
     int result_bytes, sent_bytes;
+
+    // Their beats' times: the first one's, the latest one's, and runs of equal steps. A vector has
+    // no more beats than bytes.
+    longint result_first, result_latest, sent_first, sent_latest;
+    longint result_steps [0:LONGEST-1];
+    longint sent_steps [0:LONGEST-1];
+    int result_beats [0:LONGEST-1];
+    int sent_beats [0:LONGEST-1];
+    int result_runs, sent_runs;
     initial begin
         result_bytes = 0;
         sent_bytes = 0;
+        result_runs = 0;
+        sent_runs = 0;
     end
+
+    task automatic time_result;
+        if (result_bytes == 0) begin
+            result_first = $time;
+            result_runs = 0;
+        end else begin
+            if (result_runs == 0 || result_steps[result_runs - 1] != $time - result_latest) begin
+                result_steps[result_runs] = $time - result_latest;
+                result_beats[result_runs] = 0;
+                result_runs = result_runs + 1;
+            end
+            result_beats[result_runs - 1] = result_beats[result_runs - 1] + 1;
+        end
+        result_latest = $time;
+    endtask
+
+    task automatic time_sent;
+        if (sent_bytes == 0) begin
+            sent_first = $time;
+            sent_runs = 0;
+        end else begin
+            if (sent_runs == 0 || sent_steps[sent_runs - 1] != $time - sent_latest) begin
+                sent_steps[sent_runs] = $time - sent_latest;
+                sent_beats[sent_runs] = 0;
+                sent_runs = sent_runs + 1;
+            end
+            sent_beats[sent_runs - 1] = sent_beats[sent_runs - 1] + 1;
+        end
+        sent_latest = $time;
+    endtask
 
     task automatic keep_result(input [7:0] value);
         result_words[result_bytes / WORD_BYTES] =
@@ -102,12 +145,10 @@ module result_recorder #(
         sent_bytes = sent_bytes + 1;
     endtask
 
-    // The last word of a line, which has `bytes` bytes, and its end.
+    // The last word of a line, which has `bytes` bytes.
     task automatic write_rest(input [63:0] word, input int bytes);
         for (int left = bytes; left > 0; left--)
             $fwrite(results_file, "%02x", 8'(word >> 8 * (left - 1)));
-        $fwrite(results_file, "\n");
-        $fflush(results_file);
     endtask
 
     always @(posedge clk) begin
@@ -116,6 +157,7 @@ module result_recorder #(
             sent_bytes = 0;
         end else if (results_file != 0) begin
             if (result_valid) begin
+                time_result();
                 for (int lane = 0; lane < LANES; lane++)
                     if (result_keep[lane])
                         for (int place = 0; place < (result_wide ? VALUE_BYTES : 1); place++)
@@ -125,10 +167,18 @@ module result_recorder #(
                     for (int word = 0; word < result_bytes / WORD_BYTES; word++)
                         $fwrite(results_file, "%016x", result_words[word]);
                     write_rest(result_words[result_bytes / WORD_BYTES], result_bytes % WORD_BYTES);
+                    $fwrite(results_file, " %0d", result_first);
+                    for (int number = 0; number < result_runs; number++)
+                        $fwrite(
+                            results_file, " %0d*%0d", result_beats[number], result_steps[number]
+                        );
+                    $fwrite(results_file, "\n");
+                    $fflush(results_file);
                     result_bytes = 0;
                 end
             end
             if (sent_tvalid && sent_tready) begin
+                time_sent();
                 for (int unit = 0; unit < UNITS; unit++)
                     if (sent_tkeep[unit]) keep_sent(8'(sent_tdata >> 8 * unit));
                 if (sent_tlast) begin
@@ -136,6 +186,13 @@ module result_recorder #(
                     for (int word = 0; word < sent_bytes / WORD_BYTES; word++)
                         $fwrite(results_file, "%016x", sent_words[word]);
                     write_rest(sent_words[sent_bytes / WORD_BYTES], sent_bytes % WORD_BYTES);
+                    $fwrite(results_file, " %0d", sent_first);
+                    for (int number = 0; number < sent_runs; number++)
+                        $fwrite(
+                            results_file, " %0d*%0d", sent_beats[number], sent_steps[number]
+                        );
+                    $fwrite(results_file, "\n");
+                    $fflush(results_file);
                     sent_bytes = 0;
                 end
             end
