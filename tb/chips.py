@@ -19,7 +19,7 @@ _SIZES = {
     "gather": ("buffers", "gather"),
     "rx": ("buffers", "rx"),
     "pool": ("buffers", "pool"),
-    "heads": ("pcm_write", "heads"),
+    "heads": ("programming", "heads"),
 }
 
 

@@ -23,7 +23,7 @@ def _array(rows: int, columns: int, heads: int = 32) -> Chip:
     return TINY.model_copy(
         update={
             "array": TINY.array.model_copy(update=sizes),
-            "pcm_write": TINY.pcm_write.model_copy(update={"heads": heads}),
+            "programming": TINY.programming.model_copy(update={"heads": heads}),
         }
     )
 

@@ -179,7 +179,7 @@ class Chip(Section):
     host: Host
     buffers: Buffers
     clocks: Clocks
-    pcm_write: PcmWrite = PcmWrite()
+    programming: PcmWrite = PcmWrite()
     emulation: Emulation = Emulation()
 
     @property

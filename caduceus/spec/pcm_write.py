@@ -135,7 +135,7 @@ def lines(chip: Chip) -> int:
 
 def head_lines(chip: Chip) -> int:
     """Neighboring lines per head, driven one after the other: the cycles of a diagonal."""
-    return -(-lines(chip) // chip.pcm_write.heads)
+    return -(-lines(chip) // chip.programming.heads)
 
 
 def heads(chip: Chip) -> int:

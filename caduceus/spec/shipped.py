@@ -42,7 +42,12 @@ def unknown(kind: str, name: str, names: Sequence[str]) -> UserError:
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     if name and present(Path(name)):
-        hint = "it is a file or folder; the name of a description file ends in .yaml. "
+        inside = Path(name) / f"{kind}.yaml"
+        hint = (
+            f"did you mean {inside}? "
+            if inside.is_file()
+            else "it is a file or folder; the name of a description file ends in .yaml. "
+        )
     return UserError(
         f"unknown {kind} {shown(name)}: {hint}expected one of {', '.join(names)}, or a file (.yaml)"
     )
