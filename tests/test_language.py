@@ -19,10 +19,12 @@ SOURCE_ROOTS = (
     ".github",
     "Makefile",
     "caduceus/cli",
+    "caduceus/compiler",
     "caduceus/data",
     "caduceus/devices",
     "chips",
     "formal",
+    "golden",
     "networks",
 )
 """Files and folders whose sources are held to `PHRASES`: all of their text, names included."""
