@@ -6,6 +6,8 @@
 PYTHON ?= python3
 ARGS ?=
 export CHIP NET SIM READ_MODE IMAGES PCM SEED AGE SEEDS DEVICES TARGET
+# For Python paths and files are UTF-8, whatever the locale.
+export PYTHONUTF8 := 1
 
 # The first `verilator` that anything started from here finds is the one the set-up chose. The
 # variables that make leaves for a make below it would end up in the simulators' own makefiles.

@@ -23,7 +23,7 @@ from caduceus.sim.job import peak_mib
 from caduceus.spec.files import write_whole
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import build_folder
-from caduceus.study import rtl_run as sim
+from caduceus.study import sim_command as sim
 
 RTL_RUNS = (
     ("hermes", "fashion_small", "verilator", ReadMode.FOUR_PHASE, 5),

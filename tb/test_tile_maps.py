@@ -15,7 +15,7 @@ from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
 from caduceus.sim import recording
 from caduceus.sim.job import RECORD
-from caduceus.sim.scoreboard import compare
+from caduceus.sim.scoreboard import compare, named
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.registers import BY_NAME, Error
 from tb import benches
@@ -123,8 +123,9 @@ async def _run(
         bench.input.send_nowait(AxiStreamFrame(payload, tuser=part))
     expected = work.expected(chip)
     got = await bench.receive(len(expected), config.columns, expected.dtype)
-    name = f"{name}, {config.window}, {config.pooling}, {config.rows} rows"
-    compare(expected, got, place(name))
+    for part in (config.window, config.pooling):
+        name += f", {type(part).__name__.lower()} {named(**vars(part))}" if part else ""
+    compare(expected, got, place(name, config))
     # Pooling may drop the last results: they need their pixels nonetheless.
     await bench.input.wait()
     await bench.host.wait_idle()

@@ -261,7 +261,9 @@ def test_what_a_configuration_has_stays_in_effect() -> None:
          r"calibrated offset: got -6\.03e\+06, expected "),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told(given: TileConfig, known: Calibration, sentence: str) -> None:
+def test_what_does_not_fit_is_reported(
+    given: TileConfig, known: Calibration, sentence: str
+) -> None:
     with pytest.raises(UserError, match=f"^{sentence}"):
         calibrated(given, known)
 

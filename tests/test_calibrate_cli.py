@@ -50,7 +50,7 @@ def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
     assert run.stderr == f"caduceus: {sentence}\n" and not run.stdout
 
 
-def test_converters_that_cannot_be_calibrated_are_told(tmp_path: Path) -> None:
+def test_converters_that_cannot_be_calibrated_are_reported(tmp_path: Path) -> None:
     """With the column, and what is allowed."""
     run = caduceus(
         "calibrate", "--chip", "tiny", "--offset", 40, "--output", tmp_path / "result.json"

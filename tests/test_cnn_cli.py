@@ -25,7 +25,7 @@ from caduceus.spec.graph import Pool
 from caduceus.spec.network import Network
 from caduceus.spec.program_codes import computing, device_codes
 from caduceus.spec.shipped import shipped_folder
-from caduceus.study import rtl_run as sim
+from caduceus.study import sim_command as sim
 
 pytestmark = pytest.mark.xdist_group("sim")
 """One worker for all of them: runs of `caduceus sim` wait for each other."""
@@ -286,12 +286,21 @@ def test_accuracy_of_a_few_images() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16: chip tiny"),
-        (("sim", "--net", "resnet9", "--images", "10001"), "images = 10001: "),
+        (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16 for 9 layers"),
+        (("sim", "--net", "resnet9", "--images", "10001"), "images: got 10001, "),
         (("compile", "--net", "resnet9", "--replicas", "conv0"), "'conv0': expected auto, or"),
-        (("compile", "--net", "resnet9", "--replicas", "conv9=2"), "none of that name: expected"),
-        (("compile", "--net", "resnet9", "--replicas", "conv3=2"), "with a residual: expected"),
-        (("compile", "--net", "resnet9", "--replicas", "conv0=3"), "layer conv0: 3 replicas"),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv9=2"),
+            "replicas: got layer conv9, expected one of conv0, ",
+        ),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv3=2"),
+            "replicas: got 2, expected 1 for a layer with a residual",
+        ),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv0=3"),
+            "layer conv0: output width 32 is not a multiple of pool x replicas (1 x 3)",
+        ),
         (("sim", "--net", "lstm_ptb", "--replicas", "auto"), "replicas of network lstm_ptb"),
         (("sim", "--net", "conv_32x16", "--replicas", "auto"), "of network conv_32x16: "),
         (
@@ -299,7 +308,10 @@ def test_accuracy_of_a_few_images() -> None:
             "of network conv_2016x224: ",
         ),
         (("sim", "--replicas", "auto"), "replicas without a network: name one, of resnet9"),
-        (("compile", "--net", "conv_2016x224", "--replicas", "auto"), "one that takes images"),
+        (
+            ("compile", "--net", "conv_2016x224", "--replicas", "auto"),
+            "conv_2016x224: expected none, since it is a single layer of vectors",
+        ),
         (("accuracy", "--net", "resnet8"), "takes random images: expected one with a data set"),
     ],
 )
@@ -310,7 +322,7 @@ def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
     assert "Traceback" not in run.stdout + run.stderr
 
 
-def test_a_buffer_that_is_too_small_is_told_with_what_would_do(tmp_path) -> None:
+def test_a_buffer_that_is_too_small_is_refused_with_what_would_do(tmp_path) -> None:
     text = (shipped_folder(chip.CHIPS) / "hermes.yaml").read_text()
     for old, new in (("name: hermes", "name: small"), ("rx: 6144", "rx: 1024"),
                      ("activation: 8192", "activation: 3584")):  # fmt: skip

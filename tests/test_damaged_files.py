@@ -101,6 +101,8 @@ MESSAGES = {
     "huge": {"name": "x" * 3000},
     "lines": {"name": "one\ntwo\r\nthree\u2028four"},
     "controls": {"name": "\x1b[31m\x07\0"},
+    "huge section": {"input": "a" * 3000},
+    "line's end": {"weights": "x\n"},
     "huge key": {"y" * 3000: 1},
     "key of lines": {"one\ntwo": 1},
     "many": {"weights": ["z" * 99] * 500},
@@ -120,7 +122,7 @@ def test_a_value_is_shown_in_one_short_line(tmp_path, name):
         Network.load(path)
     sentence = str(refusal.value)
     assert sentence.isprintable() and len(sentence) <= SENTENCE_MAX
-    assert not any(letter * (VALUE_MAX + 1) in sentence for letter in "xyz")
+    assert not any(letter * (VALUE_MAX + 1) in sentence for letter in "axyz")
 
 
 def test_values_are_shown_printable_and_short():
@@ -342,7 +344,9 @@ def test_the_command_prints_one_short_line(tmp_path, name):
 
 
 def test_an_empty_name_of_a_network_is_refused():
-    _refused(here("compile", "--chip", "tiny", "--net", ""), "unknown network ''")
+    _refused(here("compile", "--chip", "tiny", "--net", ""), "--net: got nothing, expected a name")
+    with pytest.raises(UserError, match="unknown network ''"):
+        Network.find("")
 
 
 def test_a_name_close_to_one_there_is_gets_a_hint(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import prose
 import pytest
+import yaml
 
 import caduceus
 from caduceus.devices.settings import Settings
@@ -67,6 +68,22 @@ def test_files_that_a_page_names_exist(page):
         f"{page.name}:{line}: {file}" for line, file in named if not (REPOSITORY / file).exists()
     ]
     assert not wrong, wrong
+
+
+def test_pages_that_sources_name_exist():
+    folders = ("benchmarks", "caduceus", "formal", "golden", "hdl", "tb", "tests", "tools", "train")
+    files = [each for name in folders for each in (REPOSITORY / name).rglob("*.*")]
+    wrong = [
+        f"{file.relative_to(REPOSITORY)}: {page}{anchor}"
+        for file in files
+        if file.suffix in {".py", ".sv", ".v", ".yaml"}
+        for page, anchor in re.findall(
+            r"\b(docs/[\w-]+\.md)((?:#[\w-]+)?)", file.read_text(encoding="utf-8")
+        )
+        if not (REPOSITORY / page).exists()
+        or (anchor and anchor[1:] not in prose.anchors(REPOSITORY / page))
+    ]
+    assert files and not wrong, wrong
 
 
 def pieces(page: Path) -> set[str]:
@@ -139,6 +156,22 @@ def test_the_readmes_own_network_and_ten_lines_run(monkeypatch, tmp_path, capsys
     assert "78 MVMs, 430 values compared with the golden model, 0 mismatches" in (
         capsys.readouterr().out
     )
+
+
+def test_the_readme_prints_what_was_measured():
+    shown = [line for line in README.read_text("utf-8").splitlines() if line.startswith("    ")]
+    measured = (DOCS / "measurements.md").read_text(encoding="utf-8").splitlines()
+    printed = [line for line in shown if re.match(r"    (resnet9|\d+ |latency|back to back)", line)]
+    (own,) = set(printed) - set(measured)
+    assert len(printed) == 6 and "430 values" in own
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", caduceus.__version__)
+    assert {"message", "title", "authors"} <= citation.keys()
+    for paper in citation["references"]:
+        assert {"type", "title", "authors", "journal", "year"} <= paper.keys()
 
 
 def named(folder: str) -> Iterator[tuple[str, str]]:

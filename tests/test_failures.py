@@ -1,6 +1,7 @@
 """How commands fail: exit statuses, one sentence, and Ctrl-C at any moment."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,3 +174,24 @@ def test_a_process_that_is_to_ignore_ctrl_c_does():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+ODD = "it's é dir"
+"""A path with an apostrophe, spaces, and a letter beyond ASCII."""
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": 0}])
+def test_odd_paths_in_a_plain_locale(tmp_path, locale):
+    place = tmp_path / ODD
+    network = REPOSITORY / "networks" / "conv_32x16"
+    shutil.copytree(network, place / "nét")
+    made = caduceus(
+        "run", "--chip", "tiny", "--net", place / "nét" / "network.yaml",
+        "--output", place / "ä" / "result.json", CADUCEUS_BUILD=place / "build", **locale,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert (place / "ä" / "result.json").is_file()
+    made = caduceus("compile", "--chip", "tiny", "--net", "conv_32x16",
+                    CADUCEUS_BUILD=place / "build", **locale)  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert [file.suffix for file in (place / "build" / "programs").iterdir()] == [".program"]

@@ -1,4 +1,4 @@
-"""Golden chip: packets follow routes, tiles compute in order, and what cannot work is told."""
+"""Golden chip: packets follow routes, tiles compute in order, and what cannot work is reported."""
 
 from dataclasses import replace
 
@@ -216,33 +216,33 @@ def _also(program: Program, tile: int, route: Route) -> Program:
     [
         pytest.param(
             lambda p: change_tile(p, 1, routes=()),
-            r"tile 1: stream 10 comes, and has no route there: expected \[\]",
+            r"tile 1: stream 10 arrives and has no route there: expected \[\]",
             id="no route",
         ),
         pytest.param(
             lambda p: replace(p, tiles=(p.tiles[0], *p.tiles[2:])),
-            r"tile 1: stream 10 comes, and has no route there: expected \[\]",
+            r"tile 1: stream 10 arrives and has no route there: expected \[\]",
             id="no tile",
         ),
         pytest.param(
             lambda p: change_tile(p, 0, tx_stream=99),
-            r"tile 0: stream 99 comes, and has no route there: expected \[10, 255\]",
+            r"tile 0: stream 99 arrives and has no route there: expected \[10, 255\]",
             id="results without route",
         ),
         pytest.param(
             lambda p: change_route(p, 2, SIDE, sinks=("east_1", "north_1")),
-            r"tile 0: stream 7 comes, and has no route there",
+            r"tile 0: stream 7 arrives and has no route there",
             id="a branch without route",
         ),
         pytest.param(
             lambda p: _also(change_route(p, 3, SIDE, sinks=("host", "north_1")), 1,
                             _route(SIDE, "south_1")),
-            r"tile 3: stream 7 comes twice by its routes: expected once",
+            r"tile 3: stream 7 arrives twice by its routes: expected once",
             id="a packet in circles",
         ),
         pytest.param(
             lambda p: change_route(p, 1, TO_ALL, sinks=("south_1", "west_1")),
-            r"tile 0: stream 10 comes twice",
+            r"tile 0: stream 10 arrives twice",
             id="back where it came from",
         ),
         pytest.param(
@@ -250,7 +250,7 @@ def _also(program: Program, tile: int, route: Route) -> Program:
                 _also(change_tile(p, 2, routes=p.tiles[2].routes[1:]), 2, _route(TO_ALL, "east_1")),
                 1, TO_ALL, sinks=("south_1",),
             ),
-            r"tile 3: stream 10 comes twice",
+            r"tile 3: stream 10 arrives twice",
             id="two ways to one tile",
         ),
         pytest.param(
@@ -349,14 +349,14 @@ def _also(program: Program, tile: int, route: Route) -> Program:
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_told(change, sentence: str) -> None:
+def test_what_cannot_work_is_reported(change, sentence: str) -> None:
     program = change(partial_sums())
-    with pytest.raises(UserError, match=f"^{sentence}") as told:
+    with pytest.raises(UserError, match=f"^{sentence}") as raised:
         _outputs(program, TINY, _ideal(program), _vectors(program))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     program = partial_sums()
     state, x = _ideal(program), _vectors(program)
     with pytest.raises(UserError, match=r"^program: chip: got 'tiny', expected 'hermes'"):

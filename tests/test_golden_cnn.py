@@ -214,16 +214,16 @@ def _refused(sentence: str, call: Callable[[], object]) -> None:
         call()
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     program, chip = _compiled("residual", ReadMode.ONE_PHASE)
     state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
     _refused(
         "PCM state: tiles: got 20, expected 19, as in the program",
         lambda: machine.run(program, chip, random_state(chip, 1, tiles=20), x),
     )
-    for bad, told in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
+    for bad, reported in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
         _refused(
-            f"inputs: {told}: expected int8 [n, 64, 2]",
+            f"inputs: {reported}: expected int8 [n, 64, 2]",
             lambda bad=bad: machine.run(program, chip, state, bad),
         )
     _refused(
@@ -250,7 +250,7 @@ def _tile_of(program: Program, layer: str, rows: int = 0) -> int:
     )
 
 
-def test_maps_of_another_size_than_told() -> None:
+def test_maps_of_another_size_than_declared() -> None:
     program, chip = _compiled("residual", ReadMode.ONE_PHASE)
     state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
     tiles = {tile.tile: tile for tile in computing(program)}

@@ -1,4 +1,4 @@
-"""Golden chip with GDPU slices: steps of sequences, their state, and what cannot work is told."""
+"""Golden chip with GDPU slices: sequences, their state, and errors of impossible programs."""
 
 from dataclasses import replace
 
@@ -126,7 +126,7 @@ FIRST = PROGRAM.slices[0]
         (_slice(PROGRAM, slice=2), "slice 1 comes after slice 2: expected ascending order"),
         (_slice(PROGRAM, sides=()), "slice 0: sides: got .*, expected at least one of"),
         (_slice(PROGRAM, sides=("south", "south")), "slice 0: sides: got .*, expected at least"),
-        (_slice(PROGRAM, last=77), "stream 77 comes, and has no route there"),
+        (_slice(PROGRAM, last=77), "stream 77 arrives and has no route there"),
         (replace(PROGRAM, slices=PROGRAM.slices[1:]), "no stream goes to part 1 of 'input'"),
         (_turn(PROGRAM, FIRST.stream, 3, sinks=("north_1",)),
          "slice 0: stream 4 goes to input at tile 3: expected only where stream 3 goes, too"),
@@ -141,13 +141,13 @@ FIRST = PROGRAM.slices[0]
         (_turn(PROGRAM, FIRST.stream, 0, length=3), "expected for 'input' the tile's rows, 4"),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_told(changed: Program, sentence: str) -> None:
+def test_what_cannot_work_is_reported(changed: Program, sentence: str) -> None:
     state = random_state(TINY, seed=3, tiles=3)
     with pytest.raises(UserError, match=sentence):
         run(changed, TINY, state, _vectors(PROGRAM))
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     state, x = random_state(TINY, seed=3, tiles=3), _vectors(PROGRAM)
     with pytest.raises(
         UserError, match=r"inputs: int8 \[7, 8\]: expected int8 \[n, steps >= 1, 8\]"
@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_told() -> None:
         run(PROGRAM, TINY, state, x, initial=bad)
 
 
-def test_gates_for_no_slice_are_told() -> None:
+def test_gates_for_no_slice_are_reported() -> None:
     """Slice 1 gone, its hidden state no longer an input: its gates still come."""
     second, tiles = PROGRAM.slices[1], []
     gone = {second.first, second.stream, second.last}
@@ -177,6 +177,8 @@ def test_gates_for_no_slice_are_told() -> None:
         tiles.append(replace(tile, routes=routes))
     alone = replace(PROGRAM, tiles=tuple(tiles), slices=PROGRAM.slices[:1])
     state = random_state(TINY, seed=3, tiles=3)
-    with pytest.raises(UserError, match="slice 1: gates come, and the program has no such slice"):
+    with pytest.raises(
+        UserError, match="slice 1: gates are sent to it, and the program has no slice 1"
+    ):
         run(alone, TINY, state, _vectors(PROGRAM))
     assert fabric.gdpu_tiles(TINY, 1) == {"north": 1, "south": 3}

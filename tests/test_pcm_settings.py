@@ -42,10 +42,12 @@ def test_the_manual_has_every_key_and_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", page.read_text("utf-8"), flags=re.M)
     fields = settings.Settings.model_fields
     assert [key for key, _ in rows] == list(fields)
-    for key, told in rows:
+    for key, reported in rows:
         field = fields[key]
-        default = "needed" if field.is_required() else f"{field.default}".lower().removesuffix(".0")
-        assert told.split(";")[0] == default, key
+        default = (
+            "required" if field.is_required() else f"{field.default}".lower().removesuffix(".0")
+        )
+        assert reported.split(";")[0] == default, key
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
@@ -89,9 +91,9 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(tmp_path: Path, key: str, value: str, allowed: str) -> None:
     path = _written(tmp_path, **{key: value})
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         settings.find(path)
-    assert str(told.value) == f"{path}: {allowed}"
+    assert str(raised.value) == f"{path}: {allowed}"
 
 
 @pytest.mark.parametrize(
@@ -109,9 +111,9 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, key: str, value: str, allowed
     ],
 )  # fmt: skip
 def test_an_unknown_name_is_one_sentence(name: str, sentence: str) -> None:
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         settings.find(name)
-    assert str(told.value) == sentence
+    assert str(raised.value) == sentence
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", "format: 1\nformat: 1\n", "a: [", "\x00"])

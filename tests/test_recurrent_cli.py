@@ -121,13 +121,13 @@ def test_accuracy_is_in_bits_per_character() -> None:
     ("arguments", "sentence"),
     [
         (("sim", "--chip", "tiny", "--net", "lstm_ptb"),
-         "network lstm_ptb has 504 hidden units: chip tiny allows 8 (2 GDPU slices of 4)"),
+         "layer lstm: hidden: got 504, expected at most 8 on chip tiny (2 GDPU slices of 4)"),
         (("sim", "--net", "lstm_ptb", "--images", 99_999),
          "the text of network lstm_ptb allows 1 to "),
-        (("compile", "--chip", "tiny", "--net", "lstm_504"), "chip tiny allows 8"),
+        (("compile", "--chip", "tiny", "--net", "lstm_504"), "expected at most 8 on chip tiny"),
         (("accuracy", "--net", "lstm_504"), "network lstm_504 takes random steps: expected one"),
         (("accuracy", "--net", "lstm_tiny", "--images", 99_999),
-         "characters = 99999: the text of network lstm_tiny"),
+         "characters: got 99999, expected 1 to "),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:

@@ -26,8 +26,14 @@ def ran(output: Path, *arguments: object) -> dict:
     run = caduceus("run", "--chip", "tiny", "--output", output, *arguments)
     assert run.returncode == 0, run.stdout + run.stderr
     result = json.loads(output.read_text())
-    assert result["mismatches"] == 0 and result["values_compared"] > 0
-    assert f"{result['values_compared']} values compared with the golden model, 0 mis" in run.stdout
+    if "--target" in arguments:
+        assert result["mismatches"] == 0 and result["values_compared"] > 0
+        compared = f"{result['values_compared']} values compared with the golden model, 0 mis"
+        assert compared in run.stdout
+    else:
+        # Golden with golden is no comparison.
+        assert result["mismatches"] is None and result["values_compared"] is None
+        assert "compared" not in run.stdout and "mismatch" not in run.stdout
     return result
 
 
@@ -49,7 +55,7 @@ def test_golden_and_a_board_give_the_same(tmp_path: Path, network: str, values: 
     with terminal(board(TINY)) as port:
         at_board = ran(tmp_path / "b", "--net", network, "--target", f"serial:{port}", *devices)
     assert golden["outputs"] == at_board["outputs"]
-    assert golden["values_compared"] == at_board["values_compared"] == values
+    assert at_board["values_compared"] == values
     assert at_board["requests"] > 0 and golden["requests"] is None
 
 

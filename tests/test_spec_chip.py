@@ -76,7 +76,7 @@ def test_an_unknown_name_lists_those_there_are():
         ("gdpu", "units", 5, r"gdpu\.units: got 5, expected at most a quarter of .* \(16\)"),
         ("adjacency", "vertical", [2], r"adjacency\.vertical: got \[2\], expected distinct .* 2"),
         ("adjacency", "horizontal", [1, 1], r"adjacency\.horizontal: got \[1, 1\], expected"),
-        ("adjacency", "horizontal", 1, r"adjacency\.horizontal: got 1, expected a valid tuple"),
+        ("adjacency", "horizontal", 1, r"adjacency\.horizontal: got 1, expected a list"),
     ],
 )
 def test_a_bad_value_names_file_key_value_and_what_is_allowed(
@@ -93,21 +93,21 @@ def test_a_bad_value_names_file_key_value_and_what_is_allowed(
         ({"format": 2}, r"format: got 2, expected 1"),
         ({"name": "Not A Name"}, r"name: got 'Not A Name', expected"),
         ({"extra": 1}, r"extra: unknown key: expected one of format, name, grid"),
-        ({"array": None}, r"array: got nothing, expected"),
+        ({"array": None}, r"array: got nothing, expected a mapping of keys"),
     ],
 )
-def test_a_bad_section_is_told(tmp_path, document, change, sentence):
+def test_a_bad_section_is_reported(tmp_path, document, change, sentence):
     with pytest.raises(UserError, match=sentence):
         load(tmp_path, {**document, **change})
 
 
-def test_a_mistyped_key_is_told_before_the_missing_one(tmp_path, document):
+def test_a_mistyped_key_is_reported_before_the_missing_one(tmp_path, document):
     document["adc"]["phse_limit"] = document["adc"].pop("phase_limit")
     with pytest.raises(UserError, match=r"adc\.phse_limit: unknown key: expected one of cell_c"):
         load(tmp_path, document)
 
 
-def test_a_missing_key_is_told(tmp_path, document):
+def test_a_missing_key_is_reported(tmp_path, document):
     del document["array"]["rows"]
     with pytest.raises(UserError, match=r"array\.rows is missing"):
         load(tmp_path, document)
@@ -124,12 +124,12 @@ def test_a_missing_key_is_told(tmp_path, document):
         ("a: &a [*a]", r"line 1: got '&a', expected no anchor"),
     ],
 )
-def test_what_is_not_a_description_is_told(tmp_path, text, sentence):
+def test_what_is_not_a_description_is_reported(tmp_path, text, sentence):
     with pytest.raises(UserError, match=sentence):
         load(tmp_path, text)
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path):
+def test_a_file_that_cannot_be_read_is_reported(tmp_path):
     with pytest.raises(UserError, match=r"cannot read the chip description: No such file"):
         Chip.load(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")

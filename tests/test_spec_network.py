@@ -71,6 +71,7 @@ def test_random_images_need_no_accuracy(folder):
             lambda d: d["nodes"][2]["pool"].update(size=9),
             r"node conv3: pool\.size: got 9, expected",
         ),
+        (lambda d: d.update(format=1, layers=[]), r"yaml: format: got 1, expected 2$"),
         (lambda d: d["metric"].pop("float"), r"yaml: metric\.float is missing$"),
         (
             lambda d: d["metric"].update(float=None),
@@ -237,7 +238,7 @@ def test_without_a_dense_layer_the_hidden_state_is_the_output(tmp_path) -> None:
         ("name: bpc", "name: accuracy", "metric.float: got 1.5, expected 0 to 1 for an accuracy"),
     ],
 )
-def test_mistakes_are_told(tmp_path, old: str, new: str, sentence: str) -> None:
+def test_mistakes_are_reported(tmp_path, old: str, new: str, sentence: str) -> None:
     assert old in GOOD
     with pytest.raises(UserError, match=f"network.yaml: {sentence}"):
         Network.load(_write(tmp_path, GOOD.replace(old, new)))
@@ -252,7 +253,7 @@ def test_mistakes_are_told(tmp_path, old: str, new: str, sentence: str) -> None:
         ("dense.bias", np.array(["a", "b"]), "dense.bias: type: got '<U1', expected numbers"),
     ],
 )
-def test_weights_that_do_not_fit_are_told(tmp_path, name: str, array, sentence: str) -> None:
+def test_weights_that_do_not_fit_are_reported(tmp_path, name: str, array, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         Network.load(_write(tmp_path, **{name: array}))
 
@@ -269,7 +270,7 @@ def test_weights_that_do_not_fit_are_told(tmp_path, name: str, array, sentence: 
         (b"ab\xff", "text.txt: line 1: cannot read the text: not UTF-8"),
     ],
 )
-def test_a_bad_text_is_told(tmp_path, content: bytes, sentence: str) -> None:
+def test_a_bad_text_is_reported(tmp_path, content: bytes, sentence: str) -> None:
     path = _write(tmp_path)
     (tmp_path / TEXT).write_bytes(content)
     with pytest.raises(UserError, match=sentence):
@@ -282,6 +283,6 @@ def test_a_network_need_not_have_a_text(tmp_path) -> None:
     assert Network.load(path).text is None
 
 
-def test_a_name_that_is_not_there_is_told() -> None:
+def test_a_name_that_is_not_there_is_reported() -> None:
     with pytest.raises(UserError, match=r"unknown network 'nothing': expected one of .*lstm_ptb"):
         Network.find("nothing")

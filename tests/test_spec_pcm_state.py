@@ -117,7 +117,7 @@ def test_another_chip_is_refused(tmp_path, state):
         pcm_state.load(tmp_path / "a.pcm", Chip.find("hermes"))
 
 
-def test_an_unwritable_place_is_told_and_nothing_is_left(tmp_path, state):
+def test_an_unwritable_place_is_reported_and_nothing_is_left(tmp_path, state):
     (tmp_path / "folder").mkdir()
     with pytest.raises(UserError, match="cannot write the PCM state"):
         pcm_state.save(state, tmp_path / "folder")

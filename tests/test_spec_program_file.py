@@ -66,9 +66,9 @@ def _with_header(image: bytes, change) -> bytes:
 def _refused(path, content: bytes, description: chip.Chip | None = None) -> str:
     """The one sentence with which the content is refused."""
     path.write_bytes(content)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         program_file.load(path, description)
-    sentence = str(told.value)
+    sentence = str(raised.value)
     assert sentence.startswith(f"{path}: ")
     assert "\n" not in sentence
     return sentence.removeprefix(f"{path}: ")
@@ -232,7 +232,7 @@ def test_a_header_that_was_made_otherwise_is_refused(tmp_path):
 JSON_VALUES = (None, True, -1, 0, 1.5, 300, 1 << 70, 10**4000, "", "x", "\n", [], {}, [[]], ["rx"])
 
 
-def test_any_value_in_any_place_of_the_header_is_told_or_allowed(tmp_path):
+def test_any_value_in_any_place_of_the_header_is_refused_or_accepted(tmp_path):
     """Never a traceback, whatever a file with a right checksum says."""
     image = _saved(_with_network(), tmp_path)
     length = struct.unpack("<I", image[12:16])[0]
@@ -284,7 +284,7 @@ def test_wrong_types_in_the_header_name_the_key(tmp_path):
     assert sentence.startswith("program file: tiles.1.colour: ")
 
 
-def test_missing_and_unreadable_files_are_told(tmp_path):
+def test_missing_and_unreadable_files_are_reported(tmp_path):
     with pytest.raises(UserError, match="cannot read the program file: No such file"):
         program_file.load(tmp_path / "none.img")
     with pytest.raises(UserError, match="cannot read the program file: Is a directory"):

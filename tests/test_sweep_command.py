@@ -1,4 +1,4 @@
-"""The command line of sweeps and accuracies: mistakes are told before any work."""
+"""The command line of sweeps and accuracies: mistakes are reported before any work."""
 
 import json
 
@@ -34,7 +34,7 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
         ((*TINY, "--seeds", "10001"), "of 1 to 10000 seeds"),
         ((*TINY, "--seeds", "-3"), "got '-3', expected a number of seeds"),
         ((*TINY, "--seeds", f"{1 << 64}:{(1 << 64) + 1}"), "below 2**64"),
-        ((*TINY, "--pcm", "nope"), "unknown PCM model 'nope': there are generic, hermes_odp"),
+        ((*TINY, "--pcm", "nope"), "unknown PCM model 'nope': expected one of generic, hermes_odp"),
         ((*TINY, "--pcm", "ideal,"), "--pcm: got nothing, expected a name or a path"),
         ((*TINY, "--net", ""), "--net: got nothing, expected a name or a path"),
         ((*TINY, "--ages", "1h,2x"), "--ages: got 2x, expected 0 to 1e+10 seconds, or an age as"),
@@ -45,10 +45,10 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
         ((*TINY, "--output", "/dev/null"), "/dev/null/points.csv: cannot write the table"),
         (("--net", "nope"), "unknown network 'nope'"),
         (("--chip", "nope"), "unknown chip 'nope'"),
-        (("--chip", "tiny", "--images", "10001"), "images = 10001: "),
+        (("--chip", "tiny", "--images", "10001"), "images: got 10001, "),
         (("--chip", "tiny", "--images", "0"), "got 0, expected a whole number, 1"),
-        (("--chip", "tiny", "--net", "lstm_tiny", "--images", "9999"), "characters = 9999: "),
-        (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny allows 4"),
+        (("--chip", "tiny", "--net", "lstm_tiny", "--images", "9999"), "characters: got 9999, "),
+        (("--chip", "tiny", "--net", "fashion_small", "--images", "9"), "chip tiny has 4"),
         (("--net", "conv_32x16", "--images", "9"), "takes random vectors"),
     ],
 )
@@ -58,29 +58,29 @@ def test_a_mistake_is_one_sentence_before_any_work(
     monkeypatch.setattr(collect, "cluster", None)
     monkeypatch.setattr("caduceus.study.point_store.PointStore.load", lambda *_: None)
     output = () if "--output" in arguments else ("--output", tmp_path)
-    status, told = command(monkeypatch, capsys, "sweep", *arguments, *output)
-    assert status == 2 and told.startswith("caduceus: ") and told.count("\n") == 1
-    assert sentence in told
+    status, reported = command(monkeypatch, capsys, "sweep", *arguments, *output)
+    assert status == 2 and reported.startswith("caduceus: ") and reported.count("\n") == 1
+    assert sentence in reported
 
 
 def test_help(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["caduceus", "sweep", "--help"])
     with pytest.raises(SystemExit) as end:
         main()
-    told = capsys.readouterr().out
-    assert not end.value.code and told.startswith("Usage: caduceus sweep")
-    assert "ideal,hermes_odp,hermes_tdp" in told and "25s,1h,1d,30d" in told
+    reported = capsys.readouterr().out
+    assert not end.value.code and reported.startswith("Usage: caduceus sweep")
+    assert "ideal,hermes_odp,hermes_tdp" in reported and "25s,1h,1d,30d" in reported
 
 
-def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys):
+def test_a_scheduler_that_does_not_answer_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.3)
     monkeypatch.setattr("caduceus.study.point_store.PointStore.load", lambda *_: None)
-    status, told = command(
+    status, reported = command(
         monkeypatch, capsys, "sweep", *TINY, "--pcm", "ideal", "--scheduler", "tcp://127.0.0.1:1",
         "--output", tmp_path,
     )  # fmt: skip
-    assert status == 2 and told.count("\n") == 1
-    assert told.startswith("caduceus: scheduler 'tcp://127.0.0.1:1': does not answer: expected")
+    assert status == 2 and reported.count("\n") == 1
+    assert reported.startswith("caduceus: scheduler 'tcp://127.0.0.1:1': does not answer: expected")
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_a_scheduler_that_does_not_answer_is_told(tmp_path, monkeypatch, capsys)
     ],
 )
 def test_a_mistake_of_accuracy_is_one_sentence(monkeypatch, capsys, arguments, sentence):
-    status, told = command(monkeypatch, capsys, "accuracy", *arguments)
-    assert status == 2 and told.startswith("caduceus: ") and told.count("\n") == 1
-    assert sentence in told
+    status, reported = command(monkeypatch, capsys, "accuracy", *arguments)
+    assert status == 2 and reported.startswith("caduceus: ") and reported.count("\n") == 1
+    assert sentence in reported
 
 
 def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
@@ -111,10 +111,10 @@ def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         main()
     assert not end.value.code
-    told = capsys.readouterr().out
-    assert "hermes_tdp devices, seed 7, 1 h old: golden" in told and "of 20 images" in told
+    reported = capsys.readouterr().out
+    assert "hermes_tdp devices, seed 7, 1 h old: golden" in reported and "of 20 images" in reported
     point = Point("fashion_tiny", "tiny", "4-phase", "hermes_tdp", None, 7, 3600.0, 20)
-    assert f"golden {points.measure(point).value:.2%}" in told
+    assert f"golden {points.measure(point).value:.2%}" in reported
 
 
 @pytest.mark.parametrize("network", ["fashion_tiny", "lstm_tiny"])

@@ -114,8 +114,8 @@ def test_what_ends_a_sweep_loses_no_finished_point(tmp_path, monkeypatch, stored
     asked, files = stored
     process = begun(asked.pcm[0], tmp_path / "out", 2)
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and told.strip() == "caduceus: interrupted"
+    _, reported = process.communicate(timeout=60)
+    assert process.returncode == 130 and reported.strip() == "caduceus: interrupted"
     first = sum(file.exists() for file in files)
     assert 2 <= first < SEEDS
 
@@ -160,7 +160,7 @@ def test_a_scheduler_that_is_there(tmp_path, scheduler):
         assert client.submit(sum, [1, 2]).result(timeout=10) == 3
 
 
-def test_a_scheduler_without_workers_is_told(monkeypatch, scheduler):
+def test_a_scheduler_without_workers_is_reported(monkeypatch, scheduler):
     scheduler.cluster.scale(0)
     scheduler.cluster.sync(scheduler.cluster._correct_state)
     monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.5)
@@ -171,7 +171,7 @@ def test_a_scheduler_without_workers_is_told(monkeypatch, scheduler):
         pass
 
 
-def test_something_else_than_a_scheduler_is_told(monkeypatch):
+def test_something_else_than_a_scheduler_is_reported(monkeypatch):
     import socket
 
     monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.5)
@@ -203,7 +203,7 @@ asyncio.run(main())
 """
 
 
-def test_workers_without_this_project_are_told():
+def test_workers_without_this_project_are_reported():
     process = subprocess.Popen(
         [sys.executable, "-c", WITHOUT_THIS_PROJECT], stdout=subprocess.PIPE, text=True,
         stderr=subprocess.DEVNULL,
@@ -220,7 +220,7 @@ def test_workers_without_this_project_are_told():
         process.communicate()
 
 
-def test_a_point_that_fails_is_told_after_the_others_are_measured(tmp_path, scheduler):
+def test_a_point_that_fails_is_reported_after_the_others_are_measured(tmp_path, scheduler):
     """The second point's key is not the worker's: as if it had other code."""
     asked = grid(different_converters(tmp_path, 0.05), range(3)).points()
     named = {key(asked[0]): asked[0], "0" * 32: asked[1], key(asked[2]): asked[2]}
@@ -292,10 +292,10 @@ def test_workers_of_both_kinds_or_none_are_refused():
 
 @pytest.mark.parametrize("name", ["LocalCluster", "Client"])
 @pytest.mark.parametrize(
-    ("error", "told"), [(OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
+    ("error", "reported"), [(OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
                         (TimeoutError(), "TimeoutError"), (RuntimeError("no\nport"), "no port")]
 )  # fmt: skip
-def test_workers_that_cannot_be_started_are_told(monkeypatch, name, error, told):
+def test_workers_that_cannot_be_started_are_reported(monkeypatch, name, error, reported):
     closed = []
 
     def fails(*_arguments, **_options):
@@ -309,11 +309,11 @@ def test_workers_that_cannot_be_started_are_told(monkeypatch, name, error, told)
         dask_workers.cluster(Workers(count=2)),
     ):
         pytest.fail("there are no workers")
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert reported in str(caught.value) and "\n" not in str(caught.value)
     assert closed == ([True] if name == "Client" else [])
 
 
-def test_a_scheduler_that_goes_away_is_told(monkeypatch):
+def test_a_scheduler_that_goes_away_is_reported(monkeypatch):
     def fails(*_arguments, **_options):
         raise TimeoutError
 
@@ -326,7 +326,7 @@ def test_a_scheduler_that_goes_away_is_told(monkeypatch):
         pytest.fail("there is no scheduler")
 
 
-def test_workers_that_do_not_answer_in_time_are_told():
+def test_workers_that_do_not_answer_in_time_are_reported():
     def late(_function, callback_timeout):
         assert callback_timeout == dask_workers.IMPORT_SECONDS
         raise TimeoutError

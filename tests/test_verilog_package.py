@@ -279,14 +279,14 @@ def test_manual_names_every_port(written, name: str) -> None:
         head = text[text.index("(") : text.index(");")]
         ports = re.findall(r"(input|output)\s+(?:wire|reg)\s+(?:\[(\d+):0\] )?(\w+)", head)
         section = made.files["ports.md"].split(f"\n## {heading}\n")[1].split("\n## ")[0]
-        told = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", section, re.MULTILINE)
-        assert sorted(told) == sorted(
+        reported = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", section, re.MULTILINE)
+        assert sorted(reported) == sorted(
             (port, way, str(int(high or 0) + 1)) for way, high, port in ports
         )
     assert "](" not in made.files["registers.md"]
 
 
-def test_names_are_plain_and_told_apart() -> None:
+def test_names_are_plain_and_distinct() -> None:
     given = ["a", "a$7", "a$9", "bit", "$signal", "x.y", "7up", "port$3$0"]
     new = names.clean(given, taken=["a_2"])
     assert new["a"] == "a"

@@ -32,7 +32,7 @@ def compile_program(
 ) -> None:
     """Map a network to the chip's tiles, write its program, and show the placement."""
     from caduceus.devices.settings import Devices
-    from caduceus.study.placed import run
+    from caduceus.study.compile_command import run
 
     devices = Devices.find(pcm)
     run(chip, network, ReadMode(read_mode), output, plain_console(), replicas, devices)

@@ -59,8 +59,8 @@ def run(
     from caduceus.devices.settings import Devices
     from caduceus.host.link import Patience
     from caduceus.sim.run_target import TargetRequest
-    from caduceus.study.target_run import Request
-    from caduceus.study.target_run import run as run_network
+    from caduceus.study.run_command import Request
+    from caduceus.study.run_command import run as run_network
 
     only("with --target sim", target == "sim", context, "simulator")
     only("with --target serial:PORT", target.startswith("serial:"), context, "baud", "patience")

@@ -43,7 +43,7 @@ def sim(
     """
     from caduceus.devices import settings
     from caduceus.devices.settings import Devices
-    from caduceus.study.rtl_run import Request, run
+    from caduceus.study.sim_command import Request, run
 
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(

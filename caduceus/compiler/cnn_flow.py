@@ -1,14 +1,13 @@
 """Whether the buffers of a program's tiles suffice for its images, what they need, what would do.
 
-The program is run with packets for values. A source of packets sends one when all tiles that it
-goes to have room for it, which is stricter than the chip: that delivers to each as it can, and has
-room on its links besides. A tile makes its results one after another, each when its pixels are in
-the activation buffer and its RX packet in the RX buffer. No two streams share a link (that is
-checked, too), so nothing else can keep a packet from moving. What each part does depends on the
-packets that it got and not on when, a Kahn process network with bounded buffers: if it stops in one
-order of events it stops in every order, and more room never makes one stop. So one run decides, and
-it decides for any number of images as soon as the chip is found between two images in a state in
-which it was before.
+The program runs here on packets without values. A source sends a packet when all its destinations
+have room for it. That is stricter than the chip, which delivers to each as it can and has room on
+its links. A tile makes its results one after another, each when its pixels are in the activation
+buffer and its RX packet in the RX buffer. No two streams share a link (checked, too), so nothing
+else can stop a packet. A tile's behavior depends on the packets that it got, not on when they came:
+a Kahn process network with bounded buffers. If it stops in one order of events it stops in every
+order, and more room never makes it stop. So one run decides. It decides for any number of images
+once the chip, between two images, is in a state that it was in before.
 """
 
 from collections import defaultdict
@@ -161,7 +160,7 @@ def _enough(program: Program, chip: Chip) -> dict[str, int] | None:
 def _grown(
     program: Program, chip: Chip, start: Mapping[str, int], free: Collection[str]
 ) -> dict[str, int] | None:
-    """Bytes by buffer, equal for all tiles, with which the program does not stop.
+    """Bytes by buffer, equal for all tiles, so that the program does not stop.
 
     Those of `free` grow from `start` on, and no more than they must if there is one of them. None
     if they would be larger than any chip's.
@@ -202,8 +201,8 @@ def _check_links(streams: tuple[Stream, ...]) -> None:
                     continue
                 if name in taken:
                     raise UserError(
-                        f"program: streams {taken[name]} and {stream.number} share {name}: allowed "
-                        "where tiles gather from feature maps is one stream a link"
+                        f"program: streams {taken[name]} and {stream.number} share {name}: "
+                        "expected one stream per link where tiles gather from feature maps"
                     )
                 taken[name] = stream.number
 
@@ -244,12 +243,12 @@ def _bounds(window: Window, rows: int) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 class _Tile:
-    """A tile: what it has, and what it makes of it.
+    """A tile's packets and results so far.
 
     Attributes:
-        made: results so far.
-        packets: of pixels, that came.
-        waiting: RX packets that wait; added: those that came.
+        made: results.
+        packets: received packets of pixels.
+        waiting: RX packets that wait; added: received RX packets.
     """
 
     def __init__(self, tile: TileProgram, room: Mapping[Place, int]) -> None:
@@ -275,7 +274,7 @@ class _Tile:
         return image * self.pixels + self.oldest[result]
 
     def turn(self, sink: str) -> int | None:
-        """Which part must come next; None if any may."""
+        """Number of the part that must come next; None if any may."""
         if sink == RX:
             return self.added % self.config.rx_parts if self.config.rx_parts > 1 else None
         return self.packets % self.parts if self.window is not None and self.parts > 1 else None
@@ -299,7 +298,7 @@ class _Tile:
             self.packets += 1
 
     def ready(self) -> bool:
-        """Whether everything is there that the next result is made of."""
+        """Whether the pixels and the RX packet of the next result are there."""
         if self.config.rx_enable and not self.waiting:
             return False
         image, result = divmod(self.made, self.results)
@@ -324,7 +323,7 @@ class _Tile:
         self.waiting -= self.config.rx_enable
 
     def state(self, images: int) -> tuple[int, ...]:
-        """What is different from after `images` images with nothing under way."""
+        """Counts relative to those after `images` images with nothing under way."""
         window = self.window
         pixels = window.pixels * window.packets if window else self.parts
         return (
@@ -416,7 +415,7 @@ class _Flow:
             self._tiles[tile].take(sink)
 
     def _step(self) -> bool:
-        """Everything that can happen once; whether anything did."""
+        """Make every result and send every packet that can go now; whether there was any."""
         happened = sent = False
         for number, tile in self._tiles.items():
             while tile.ready():
@@ -453,7 +452,7 @@ class _Flow:
         return sorted({full for _, full in way[seen[node] :] if full is not None})
 
     def _waits_for(self, node: int | None) -> tuple[int | None, Place | None]:
-        """What a tile, or the image (None), waits for, and the full buffer in between."""
+        """The sender that a tile, or the image (None), waits for, and the full buffer between."""
         if node is not None and not self._tiles[node].ready():
             tile = self._tiles[node]
             if tile.config.rx_enable and not tile.waiting:

@@ -21,7 +21,8 @@ _FILES = {
     "test": ("test_batch.bin",),
 }
 _RECORD = 1 + CHANNELS * SIDE**2
-_RECORDS_MAX = 50_000
+_RECORDS_MAX = 10_000
+"""Images of a file of the real data set."""
 _WHAT = "CIFAR-10 images"
 
 

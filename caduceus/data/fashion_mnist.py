@@ -27,8 +27,8 @@ SIDE = 28
 
 _PREFIX = {"train": "train", "test": "t10k"}
 _UNSIGNED_BYTE = 0x08
-_BYTES_MAX = 1 << 26
-"""Larger than the largest file, unpacked: 60,000 images."""
+_BYTES_MAX = 16 + 60_000 * SIDE**2
+"""The largest file, unpacked: the training images."""
 _WHAT = "Fashion-MNIST file"
 _HINT = "install it with `apt-get install dataset-fashion-mnist`"
 
@@ -89,7 +89,7 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
     magic = bytes((0, 0, _UNSIGNED_BYTE, dimensions))
     if data[:4] != magic:
         raise UserError(
-            f"{path}: not an IDX file of unsigned bytes in {dimensions} dimensions: magic number: "
+            f"{path}: not a {dimensions}-dimensional IDX file of unsigned bytes: magic number: "
             f"got 0x{data[:4].hex()}, expected 0x{magic.hex()}"
         )
     shape = tuple(int(size) for size in np.frombuffer(data, ">u4", dimensions, offset=4))

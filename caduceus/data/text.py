@@ -45,10 +45,10 @@ def whole_numbers(network: Network) -> NDArray[np.uint8]:
 
 
 def beginning(network: Network, numbers: NDArray[np.uint8], count: int | None) -> NDArray[np.uint8]:
-    """Of a text the first `count` characters that are predicted, and the one before; or all.
+    """The first `count` predicted characters of a text and the one before them; all if None.
 
     Raises:
-        UserError: there are not so many.
+        UserError: the text is shorter.
     """
     if count is not None and not 1 <= count < len(numbers):
         raise UserError(

@@ -1,6 +1,6 @@
 """Generate docs/registers.md from the tables in `spec`."""
 
-import sys
+import argparse
 from collections.abc import Sequence
 
 from caduceus.spec import fabric, formats, gdpu_registers, pcm_write_registers, registers
@@ -186,4 +186,6 @@ def render(chip: Chip | None = None) -> str:
 
 
 if __name__ == "__main__":
-    write_whole(sys.argv[1], render(), "register manual")
+    parser = argparse.ArgumentParser(description="Write the register manual.")
+    parser.add_argument("path", metavar="PATH", help="File to write, such as docs/registers.md.")
+    write_whole(parser.parse_args().path, render(), "register manual")

@@ -71,7 +71,7 @@ def deployed(program: Program, chip: Chip, devices: Devices) -> Deployed:
     Args:
         program: of a whole chip.
         chip: the chip description.
-        devices: which. Read noise and calibration of others than ideal ones are reckoned for the
+        devices: ideal or others; read noise and calibration of others are computed for the
             program's `sample` inputs.
 
     Raises:
@@ -99,8 +99,8 @@ def _demand_codes(program: Program, targets: NDArray[np.uint8], devices: Devices
     largest = devices.settings.largest_code
     if wanted > largest:
         raise UserError(
-            f"program of network {program.network}: its largest cell code is {wanted}: "
-            f"{devices.settings.model} devices hold {largest} at most: compile it with devices="
+            f"program of network {program.network}: largest cell code: got {wanted}, expected at "
+            f"most {largest} on {devices.settings.model} devices: compile it with devices="
         )
 
 

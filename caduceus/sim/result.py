@@ -27,7 +27,7 @@ class Metric:
     """How well a network does.
 
     Attributes:
-        name: `accuracy`, the share of images that are recognised, or `bpc`, bits per character.
+        name: `accuracy`, the share of images classified correctly, or `bpc`, bits per character.
         value: over this run's inputs.
         golden_whole_set: of the golden model over the whole test set, where it was measured.
         float_value: what training measured in floating point over the whole test set.
@@ -53,6 +53,8 @@ class Figures:
         replicas: by layer, how many groups of tiles take its results in turn, where more than one.
         replaced_drift_factors: tiles that did not get the drift factor measured on them: layer,
             tile, measured, used, reason; None where drift is not compensated.
+        notes: what the weights lost when the network was compiled: a `gmax` that the devices lower,
+            columns that lose more than 1 % of their weights' energy to rounding.
         values_compared, mismatches: with the golden model; None where nothing was compared.
         values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
             compute, then for `chip output` and `GDPU state`.
@@ -85,7 +87,7 @@ class Figures:
         requests, retries: over a serial line, since it was opened.
         outputs: int8 [inputs or sequences, vectors, values], what left the chip.
         predictions: class of each image.
-        metric: how well it does, where there is something to recognise or to predict.
+        metric: how well it does, where there is something to classify or to predict.
         trace, picture: files.
     """
 
@@ -99,6 +101,7 @@ class Figures:
     slices: int
     replicas: dict[str, int]
     replaced_drift_factors: tuple[ReplacedFactor, ...] | None = None
+    notes: list[str] | None = None
     simulator: str | None = None
     simulator_version: str | None = None
     values_compared: int | None = None
@@ -318,7 +321,7 @@ def files_beside(path: Path) -> tuple[Path, Path]:
 def _quality(metric: Metric, inputs: int) -> str:
     if metric.name == "bpc":
         return f"{metric.value:.3f} bits a character over these {inputs}"
-    return f"{round(metric.value * inputs)} of {inputs} recognised"
+    return f"{round(metric.value * inputs)} of {inputs} classified correctly"
 
 
 def _times(found: Figures, named: str) -> str:

@@ -160,20 +160,21 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
 
         def simulate() -> None:
             try:
-                design.mkdir(parents=True, exist_ok=True)
-                results = runner.run_bench(
-                    name=f"run-{chip.name}-{simulator}",
-                    sources=served.sources(design, chip),
-                    top=served.top,
-                    test_module=served.test_module,
-                    simulator=simulator,
-                    build_dir=place / "build",
-                    run_dir=job,
-                    extra_env={VARIABLE: str(job)},
-                    build_args=CHIP_ARGUMENTS if simulator == "verilator" else (),
-                )
+                with working_files(place):
+                    design.mkdir(parents=True, exist_ok=True)
+                    results = runner.run_bench(
+                        name=f"run-{chip.name}-{simulator}",
+                        sources=served.sources(design, chip),
+                        top=served.top,
+                        test_module=served.test_module,
+                        simulator=simulator,
+                        build_dir=place / "build",
+                        run_dir=job,
+                        extra_env={VARIABLE: str(job)},
+                        build_args=CHIP_ARGUMENTS if simulator == "verilator" else (),
+                    )
                 if not results.ok:
-                    raise UserError(f"the simulation failed: {results.report}")
+                    raise UserError(f"the simulation failed: {results.sentence}")
             except UserError as error:
                 failures.append(error)
             except Exception as error:  # it would end this thread alone

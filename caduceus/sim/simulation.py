@@ -171,7 +171,7 @@ class Simulation:
                 waves=self._waves,
             )
         if not ran.ok:
-            raise UserError(f"the simulation failed: {ran.report}")
+            raise UserError(f"the simulation failed: {ran.sentence}")
         self.waves = ran.waves
         with working_files(self.job):
             result = self._result(SimulationReport.load(self.job), ran, capture)

@@ -39,7 +39,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 def _located(
     schema: type[BaseModel], location: tuple[int | str, ...]
 ) -> tuple[list[int | str], type[BaseModel] | None]:
-    """The keys of an error's location as the document has them, and the section that holds it.
+    """The keys of an error's location as in the document, and the section that holds it.
 
     Where a section is one of several kinds, a location names the kind, which no document does.
     """
@@ -70,13 +70,15 @@ _PYDANTIC = (
     (re.compile(r"^Input should be "), ""),
     (re.compile(r"^String should match pattern "), "text that matches "),
     (re.compile(r"^\w+ should have (.*?)( after validation, not .*)?$"), r"\1"),
+    (re.compile(r"^a valid (dictionary|instance) .*"), "a mapping of keys"),
+    (re.compile(r"^a valid tuple$"), "a list"),
     (re.compile(r"^Keys should be strings$"), "text as a key"),
 )
 """The beginnings of pydantic's messages, and what stands for them after "expected"."""
 
 
 def _expected(message: str) -> str:
-    """What a message of pydantic's expects."""
+    """The expected value in one of pydantic's messages."""
     for pattern, replacement in _PYDANTIC:
         message = pattern.sub(replacement, message)
     return message
@@ -85,11 +87,13 @@ def _expected(message: str) -> str:
 def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> str:
     """One error of a validation: file, key path, value, what is expected.
 
-    An unknown key comes first: where one was mistyped, the right one is missing as well.
+    Another format version comes first, as it explains all others; then an unknown key: where one
+    was mistyped, the right one is missing as well.
     """
     errors = error.errors(include_url=False)
-    unknown = [entry for entry in errors if entry["type"] == "extra_forbidden"]
-    first = (unknown or errors)[0]
+    version = [each for each in errors if each["loc"] == ("format",) and each["type"] != "missing"]
+    unknown = [each for each in errors if each["type"] == "extra_forbidden"]
+    first = (version or unknown or errors)[0]
     names, section = _located(schema, first["loc"])
     key = ".".join(named(str(name)) for name in names)
     context = first.get("ctx", {})

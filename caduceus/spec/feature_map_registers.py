@@ -36,7 +36,7 @@ REGISTERS: tuple[Register, ...] = (
         _fields(
             ("enable", 0, 1, "gather input vectors from pixels"),
             ("kernel", 8, 8, "height and width of the kernel"),
-            ("stride", 16, 8, "pixels between neighbouring windows"),
+            ("stride", 16, 8, "pixels between neighboring windows"),
             ("padding", 24, 8, "zeros around the map"),
         ),
         "With `enable` 0, input packets are input vectors or parts of them. With 1 they are pixels "

@@ -20,7 +20,7 @@ DATASETS = {"fashion_mnist": "images", "cifar10": "images", "penn_treebank": "te
             "text": "texts", "random": "random values"}  # fmt: skip
 """What the data sets hold; `text` is the network's own text, `random` has nothing to learn."""
 METRICS = {"images": "accuracy", "texts": "bpc"}
-"""How well a network does: share of images recognized, or bits per character of a text."""
+"""Of images the share classified correctly, of texts the bits per character."""
 
 NAME_MAX = 100
 NODES_MAX = 4096

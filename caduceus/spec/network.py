@@ -66,7 +66,7 @@ class Network:
         graph: its description.
         weights: by node.
         embedding: int8 [symbols, size], the symbols' input vectors; None without symbols.
-        text: what `text.txt` beside the description holds, in its symbols; None without that file.
+        text: content of `text.txt` beside the description; None without that file.
     """
 
     graph: Graph
@@ -122,7 +122,7 @@ class Network:
         """The network called `name` in `networks/`, or at the path `name` if it ends in .yaml.
 
         Raises:
-            UserError: there is none of that name (the sentence lists those there are), or it is
+            UserError: the name is unknown (the sentence lists the known ones), or the file is
                 bad.
         """
         if name.endswith((".yaml", ".yml")):

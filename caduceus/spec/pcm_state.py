@@ -2,7 +2,7 @@
 
 A sealed file (`caduceus.spec.sealed`) with magic number `CADU-PCM`: its SHA-256 covers all other
 bytes, so that a file with any bit changed is refused. RTL and golden model read the same file; the
-behavioural array reads one tile of it as a memory content, in 32-bit words:
+behavioral array reads one tile of it as a memory content, in 32-bit words:
 
     0                       MEMORY_MAGIC
     1                       rows << 16 | columns

@@ -1,4 +1,4 @@
-"""What a chip's program may say, tile by tile: limits that do not depend on where packets go."""
+"""Limits of a chip's program, tile by tile; where packets go is checked in `streams`."""
 
 import re
 from itertools import pairwise
@@ -41,7 +41,7 @@ def check(program: Program, chip: Chip | None = None) -> None:
     Where packets go is not followed here; `caduceus.spec.streams` does that.
 
     Raises:
-        UserError: a value is not; the sentence names the tile and the key.
+        UserError: a value is out of range; the sentence names the tile and the key.
     """
     for key in ("chip", "network"):
         name = getattr(program, key)
@@ -85,7 +85,7 @@ def check_chip(program: Program, chip: Chip) -> None:
     """Demand that `program` was made for this very description.
 
     Raises:
-        UserError: it was not.
+        UserError: it was made for another.
     """
     if program.chip != chip.name:
         raise UserError(f"program: chip: got {shown(program.chip)}, expected '{chip.name}'")
@@ -100,7 +100,7 @@ def check_size(tile: int, rows: int, columns: int, chip: Chip | None) -> None:
     """Demand that the matrix of tile number `tile` fits its array, and its vectors a packet.
 
     Raises:
-        UserError: it does not.
+        UserError: it is larger.
     """
     for key, size in (("rows", rows), ("columns", columns)):
         limit = min(PAYLOAD_MAX, getattr(chip.array, key)) if chip else PAYLOAD_MAX
@@ -219,7 +219,7 @@ def check_slice(program: SliceProgram, chip: Chip | None) -> None:
     """Demand that the program of a GDPU slice is within its limits.
 
     Raises:
-        UserError: it is not; the sentence names the slice and the key.
+        UserError: a value is out of range; the sentence names the slice and the key.
     """
     where, config = f"slice {program.slice}", program.config
     demand_range(0, program.slice, (chip.gdpu.slices if chip else STREAMS) - 1, "program", "slice")
@@ -294,7 +294,7 @@ def _check_outputs(program: Program) -> None:
 
 
 def _check_network(program: Program) -> None:
-    """What a host needs to feed the program and to read its answer fits the program's vectors."""
+    """Tensors, symbols and sample fit the program's vectors."""
     demand_range(1, program.largest_code, formats.CELL_MAX, "program", "largest_code")
     pixels = {"input": program.input_pixels, "output": program.output_pixels}
     for key, count in pixels.items():

@@ -1,10 +1,10 @@
 """Dataclasses as JSON values with arrays beside them, and back, strictly checked.
 
-The dataclass is the schema: every field is a key, nothing may be missing or left over, and nothing
-is converted. Fields may be int, float, bool, str, an enumeration, a `Literal`, another such
-dataclass, an array of one type of numbers, a tuple of any length of these, or None where the type
-says so. In place of an array the JSON value has its shape; its numbers, little-endian and row by
-row, follow those of the arrays before it, in the order of the fields.
+The dataclass is the schema: every field is a key, none may be missing or left over, and no type
+is converted. Fields may be int, float, bool, str, an enumeration, a `Literal`, another
+dataclass of this kind, an array of one type of numbers, a tuple of any length of these, or None if
+the type allows it. In place of an array the JSON value has its shape; its numbers,
+little-endian and row by row, follow those of the arrays before it, in the order of the fields.
 """
 
 import types

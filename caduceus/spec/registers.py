@@ -120,7 +120,7 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "STATE_SELECT", 0x028, "wo", 0,
         (RegisterField("index", 0, 16, "number of the state"),),
-        "Loads PCM state number `index` into the array. The behavioural array reads it from a "
+        "Loads PCM state number `index` into the array. The behavioral array reads it from a "
         f"file; number {pcm_state.WRITTEN} selects the state written through STATE_FIRST and "
         "STATE_NEXT. The emulated array always takes the written state. STATUS.state_loading is 1 "
         "until the load is complete.",

@@ -71,7 +71,7 @@ class Sealed(Generic[_Record]):
 
         Raises:
             UserError: the file is missing, not of this kind, altered, cut short, of another format
-                version, or holds no such record.
+                version, or its content does not fit the record.
         """
         content = memoryview(read_whole(path, self.what, BYTES_MAX))
         if content[: len(self.magic)] != self.magic:

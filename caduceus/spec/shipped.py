@@ -17,7 +17,7 @@ def shipped_folder(package: str) -> Path:
     """Folder of a package's files, on disk: a zipped package has none.
 
     Raises:
-        UserError: there is none, which only a broken installation has.
+        UserError: the installation is broken.
     """
     try:
         return Path(str(files(package)))
@@ -29,7 +29,7 @@ def catalogue(place: Path, pattern: str, what: str) -> list[Path]:
     """Files of `place` that match `pattern`, sorted: at least one.
 
     Raises:
-        UserError: there is none, which only a broken installation has.
+        UserError: no file matches: the installation is broken.
     """
     found = sorted(place.glob(pattern))
     if not found:
@@ -38,7 +38,7 @@ def catalogue(place: Path, pattern: str, what: str) -> list[Path]:
 
 
 def unknown(kind: str, name: str, names: Sequence[str]) -> UserError:
-    """What to raise where `name` is none of the `names` of a `kind` that ships with the library."""
+    """The error of a `name` that is not among the shipped `names` of a `kind`."""
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     if name and present(Path(name)):
@@ -49,14 +49,14 @@ def unknown(kind: str, name: str, names: Sequence[str]) -> UserError:
 
 
 def broken(reason: str) -> UserError:
-    """What to raise where a file that ships with the library is missing."""
+    """The error of a missing file that ships with the library."""
     return UserError(f"the installation of Caduceus is broken: {reason}: install it again")
 
 
 def build_folder(given: Path | str | None = None) -> Path:
-    """Folder of everything that runs make.
+    """Folder of all files that runs write.
 
-    It is `given`, else what `CADUCEUS_BUILD` in the environment names, else `build` in the working
-    folder: never a folder of the installation.
+    `given`, else that in the environment variable `CADUCEUS_BUILD`, else `build` in the working
+    folder; never a folder of the installation.
     """
     return Path(given or os.environ.get(BUILD_VARIABLE) or "build").resolve()

@@ -1,7 +1,7 @@
-"""Where the streams of a program go: who sends what, who keeps which part of it, what leaves.
+"""Streams of a program: their sources, the parts that tiles keep, and those that leave the chip.
 
-No arithmetic: the compiler takes from here which links streams share, the golden model and a host
-take who gets which part of which packet.
+No arithmetic. The compiler finds here which links streams share; the golden model and a host find
+which part of a packet each tile keeps.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Trace:
-    """Where everything comes from and goes to.
+    """Sources and destinations of all streams.
 
     Attributes:
         streams: in the order of their numbers; of a slice, the one that it sends between the first
@@ -80,12 +80,14 @@ def trace(program: Program, chip: Chip) -> Trace:
         _demand_gates(each, kept)
     for (kind, number), _, _ in kept:
         if kind == "slice" and number not in {each.slice for each in program.slices}:
-            raise UserError(f"slice {number}: gates come, and the program has no such slice")
+            raise UserError(
+                f"slice {number}: gates are sent to it, and the program has no slice {number}"
+            )
     return Trace(tuple(sorted(found, key=lambda stream: stream.number)), kept, outputs)
 
 
 def order(program: Program, traced: Trace) -> tuple[Node, ...]:
-    """What computes, each after that whose results of the same vector it gets.
+    """Tiles and slices in the order in which they compute a vector.
 
     Raises:
         UserError: tiles wait for each other.
@@ -128,7 +130,7 @@ def _parts(
     chip: Chip,
     before: bool = False,
 ) -> dict[End, Part]:
-    """What every end of a stream keeps of it."""
+    """The part of a stream that each of its ends keeps."""
     found: dict[End, Part] = {}
     for hop in stream.hops:
         route = tables[hop.tile][stream.number]

@@ -18,7 +18,7 @@ from caduceus.spec.files import read_text
 BYTES_MAX = 1 << 19
 """Size of the largest file."""
 DEPTH_MAX = 16
-"""How many lists and mappings may stand in each other."""
+"""Levels of nested lists and mappings."""
 VALUES_MAX = 20_000
 """Values and keys of a file."""
 NUMBER_MAX = 64

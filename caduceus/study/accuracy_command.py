@@ -52,13 +52,15 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     report = measure.measure(network, program, chip, devices, request.count, console)
     measure.keep(network, chip, request.read_mode, devices, report)
     metric, reference = report["metric"], report["float"]
-    told = metrics.told(metric, report["value"])
+    value = metrics.words(metric, report["value"])
     of = "of" if metric == "accuracy" else "over"
     over = f"{of} {report['count']} {report['unit']} in {report['seconds']:.1f} s"
-    beside = "" if reference is None else f", float {metrics.told(metric, reference)} {of} all"
+    beside = f"float {metrics.words(metric, reference)}"
+    if reference is not None:
+        beside += " on the whole test set"
     console.print(
         f"{report['network']} on chip {report['chip']}, {report['read_mode']} reads, "
-        f"{report['devices']}: golden {told} {over}{beside}",
+        f"{report['devices']}: golden {value} {over}, {beside}",
         highlight=False,
         soft_wrap=True,
     )

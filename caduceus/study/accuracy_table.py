@@ -21,6 +21,7 @@ from caduceus.study.ages import AGES
 from caduceus.study.average import mean_deviation
 from caduceus.study.collect import Results, collect
 from caduceus.study.dask_workers import Workers
+from caduceus.study.labels import label
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Point
 
@@ -114,8 +115,8 @@ def rows(request: Request, results: Results) -> list[Row]:
     for network in request.networks:
         ideal = results[request.quantised(network)]
         published = PUBLISHED.get(network, {})
-        if ideal.reference is not None:
-            found.append(_single(network, "float", ideal.metric, ideal.reference, 0))
+        reference = nan if ideal.reference is None else ideal.reference
+        found.append(_single(network, "float", ideal.metric, reference, 0))
         found.append(_single(network, "quantised", ideal.metric, ideal.value, ideal.count))
         for devices, pcm in DEVICES.items():
             if devices in published:
@@ -162,13 +163,14 @@ def tables(request: Request, found: Sequence[Row]) -> list[Table]:
     for network in request.networks:
         mine = [row for row in found if row.network == network]
         counted = "images" if mine[0].metric == "accuracy" else "characters"
-        unit = "accuracy in %" if mine[0].metric == "accuracy" else "bits a character"
+        unit = "accuracy in %" if mine[0].metric == "accuracy" else "bits per character"
         table = Table(
-            title=f"{network} on chip {request.chip}, {request.read_mode} reads: {unit}",
+            title=f"{label(network)} on chip {label(request.chip)}, {request.read_mode} reads: "
+            f"{unit}",
             caption=f"{max(row.count for row in mine)} {counted}; devices: mean and deviation of "
-            f"{len(request.seeds)} seeds; float: as training measured it, on the whole test set"
+            f"{len(request.seeds)} seeds; float: measured by training on the whole test set"
             + (
-                f"; published: {SOURCE[network]}, devices of an age that is not known"
+                f"; published: {SOURCE[network]}, devices of unknown age"
                 if network in SOURCE
                 else ""
             ),
@@ -181,7 +183,7 @@ def tables(request: Request, found: Sequence[Row]) -> list[Table]:
             last = place + 1 == len(mine) or mine[place + 1].devices != row.devices
             table.add_row(
                 row.devices, row.age, {True: "yes", False: "no", None: ""}[row.compensate],
-                value(row.metric, row.mean, row.deviation),
+                value(row.metric, row.mean, row.deviation) or "–" * (row.devices == "float"),
                 "" if row.published is None else value(row.metric, row.published),
                 end_section=last and bool(row.age or row.devices == "quantised"),
             )  # fmt: skip
@@ -197,8 +199,8 @@ def value(metric: str, mean: float, deviation: float = nan) -> str:
         mean, deviation, digits = 100 * mean, 100 * deviation, 2
     else:
         digits = 3
-    told = f"{mean:.{digits}f}"
-    return told if isnan(deviation) else f"{told} ± {deviation:.{digits}f}"
+    text = f"{mean:.{digits}f}"
+    return text if isnan(deviation) else f"{text} ± {deviation:.{digits}f}"
 
 
 def run(

@@ -13,27 +13,31 @@ from caduceus.study.points import Files, Measured, Point, check, key
 Results = dict[Point, Measured]
 
 
+def points_of(count: int) -> str:
+    """A number of points in words."""
+    return f"{count} point{'s' * (count != 1)}"
+
+
 def collect(
     points: Sequence[Point],
     workers: Workers,
     console: Console,
     store: PointStore,
-    told: Callable[[Results], None] = lambda _: None,
+    take: Callable[[Results], None] = lambda _: None,
 ) -> Results:
-    """Results of all points.
+    """Measure all points that have no stored result, and return the results of all.
 
-    Every result is stored as soon as it is there, so that whatever ends the run, the next one goes
-    on from there.
+    Every result is stored as soon as it is there: after an interruption the next run continues.
 
     Args:
-        points: what to measure; what is the same measurement is measured once.
-        workers: who measures.
-        console: where it is told how far it is.
+        points: what to measure; equal measurements are made once.
+        workers: processes that measure.
+        console: shows the progress.
         store: where results are kept.
-        told: is given all results so far, first those that are stored, then again after each one.
+        take: gets all results so far: first those that are stored, then again after each one.
 
     Raises:
-        UserError: a point cannot be measured (told before any is, where that can be), or as
+        UserError: a point cannot be measured (before any is, where that can be known), or as
             `caduceus.study.dask_workers`.
     """
     files = Files()
@@ -52,20 +56,20 @@ def collect(
 
     count = len(set(keys.values()))
     console.print(
-        f"{count} points: {count - len(missing)} stored, {len(missing)} to measure",
+        f"{points_of(count)}: {count - len(missing)} stored, {len(missing)} to measure",
         highlight=False,
     )
     _check(missing.values())
-    told(results())
+    take(results())
     if not missing:
         return results()
-    with cluster(workers) as client, _Told(console, count, missing, done) as bar:
+    with cluster(workers) as client, _Bar(console, count, missing, done) as bar:
         bar.workers = len(client.ncores())
         for name, result in measured(client, missing):
             store.save(name, missing[name], result)
             done[name] = result
             bar.finished(name, result)
-            told(results())
+            take(results())
     return results()
 
 
@@ -80,8 +84,8 @@ def _check(points: Sequence[Point]) -> None:
 
 
 @dataclass
-class _Told:
-    """A bar on a terminal, a line a point elsewhere, each with a guess of the time that is left.
+class _Bar:
+    """A bar on a terminal, one line per point elsewhere, with an estimate of the time left.
 
     Attributes:
         console: where they go.
@@ -98,7 +102,7 @@ class _Told:
     workers: int = 1
     _seconds: dict[tuple, list[float]] = field(default_factory=dict)
 
-    def __enter__(self) -> "_Told":
+    def __enter__(self) -> "_Bar":
         self._bar = Progress(
             TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.description}"), console=self.console,
@@ -114,17 +118,17 @@ class _Told:
             self._bar.stop()
 
     def finished(self, name: str, result: Measured) -> None:
-        """Tell that the point of that key has this result."""
+        """Take the result of the point with that key."""
         for kind in _kinds(self.missing[name]):
             self._seconds.setdefault(kind, []).append(result.seconds)
         left = self._left()
         waiting = sum(name not in self.done for name in self.missing)
-        told = f"about {_duration(left)} left" if waiting else ""
-        self._bar.update(self._task, completed=self.count - waiting, description=told)
+        rest = f"about {_duration(left)} left" if waiting else ""
+        self._bar.update(self._task, completed=self.count - waiting, description=rest)
         if not self.console.is_terminal:
             self.console.print(
                 f"{self.count - waiting} of {self.count}: {self.missing[name]}: "
-                f"{result.metric} {result.value:.4f}" + (f"; {told}" if told else ""),
+                f"{result.metric} {result.value:.4f}" + (f"; {rest}" if rest else ""),
                 highlight=False,
                 soft_wrap=True,
             )
@@ -142,7 +146,7 @@ class _Told:
 
 
 def _kinds(point: Point) -> tuple[tuple, ...]:
-    """What points that take about as long have in common, closest first."""
+    """What points of about the same duration have in common, closest first."""
     return (
         (point.network, point.chip, point.read_mode, point.pcm),
         (point.network, point.chip),
@@ -151,7 +155,7 @@ def _kinds(point: Point) -> tuple[tuple, ...]:
 
 
 def _duration(seconds: float) -> str:
-    """Seconds, minutes or hours, as one would say them."""
+    """A duration in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

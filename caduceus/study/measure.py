@@ -37,8 +37,6 @@ from caduceus.study import metrics
 
 TEST_SET = 10_000
 """Images of the Fashion-MNIST test set, and of CIFAR-10's."""
-UNITS = {"accuracy": "images", "bpc": "characters"}
-"""What a metric is counted over."""
 _STEPS = 32
 """Steps between two looks at how far a text is; a divisor of `WARM_UP`."""
 
@@ -197,7 +195,7 @@ def measure(
         "value": value,
         "float": metrics.float_metric(network),
         "count": counted,
-        "unit": UNITS[metric],
+        "unit": metrics.UNITS[metric],
         "seconds": time.monotonic() - started,
     }
 

@@ -1,4 +1,4 @@
-"""How well outputs do: share of images recognized, bits per character of a text."""
+"""Metrics of outputs: share of images classified correctly, bits per character of a text."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,9 @@ from caduceus.spec.graph import DATASETS, METRICS
 from caduceus.spec.network import Network
 from caduceus.spec.program import Program
 
+UNITS = {"accuracy": "images", "bpc": "characters"}
+"""Inputs that a metric is the mean over."""
+
 
 def metric_of(network: Network) -> str | None:
     """`accuracy` or `bpc`; None where the data set has nothing to learn."""
@@ -15,7 +18,7 @@ def metric_of(network: Network) -> str | None:
 
 
 def float_metric(network: Network) -> float | None:
-    """The metric in floating point on the whole test set; None where training did not tell."""
+    """The metric in floating point on the whole test set; None if the network does not give it."""
     return network.graph.metric.float if network.graph.metric else None
 
 
@@ -48,6 +51,8 @@ def value(program: Program, given: Inputs, outputs: NDArray[np.int8]) -> float |
     return None
 
 
-def told(metric: str, value: float) -> str:
-    """A metric's value with its unit."""
+def words(metric: str, value: float | None) -> str:
+    """A metric's value with its unit; a dash where there is none."""
+    if value is None:
+        return "–"
     return f"{value:.2%}" if metric == "accuracy" else f"{value:.4f} bits per character"

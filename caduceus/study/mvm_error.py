@@ -222,6 +222,6 @@ def run(chip: Chip, mode: ReadMode, seeds: Sequence[int], console: Console) -> T
                 end_section=seconds == max(AGES.values()) or ideal,
             )  # fmt: skip
     console.print(table)
-    told = ", ".join(f"{bits} bits {share:.2%}" for bits, share in zip(BITS, shares, strict=True))
-    console.print(f"errors of uniformly quantised weights: {told}", highlight=False)
+    each = ", ".join(f"{bits} bits {share:.2%}" for bits, share in zip(BITS, shares, strict=True))
+    console.print(f"errors of uniformly quantised weights: {each}", highlight=False)
     return table

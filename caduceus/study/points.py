@@ -8,12 +8,14 @@ from functools import cache
 from rich.console import Console
 
 from caduceus.devices import settings
+from caduceus.devices.ages import words
 from caduceus.devices.settings import Devices
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
 from caduceus.study import measure as measuring
+from caduceus.study.labels import label
 
 
 class Files:
@@ -32,7 +34,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Point:
-    """What is measured.
+    """A measurement to make.
 
     Attributes:
         network, chip: names, or paths of descriptions.
@@ -94,25 +96,26 @@ class Point:
         )
 
     def __str__(self) -> str:
-        request = self.devices()
+        request, pcm = self.devices(), label(self.pcm)
         if request.settings.device_model is None:
-            told = self.pcm if self.seed == 0 else f"{self.pcm}, seed {self.seed}"
+            devices = pcm if self.seed == 0 else f"{pcm}, seed {self.seed}"
         else:
             corrected = "" if request.settings.compensate else "not "
-            told = f"{self.pcm}, seed {self.seed}, {self.age:g} s old, {corrected}compensated"
-        return f"{self.network} on {self.chip}, {self.read_mode}, {told}"
+            devices = f"{pcm}, seed {self.seed}, {words(self.age)} old, {corrected}compensated"
+        return f"{label(self.network)} on {label(self.chip)}, {self.read_mode}, {devices}"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it.
+    """The result of a measurement.
 
     Attributes:
-        metric: `accuracy` (0 to 1, more is better) or `bpc` (bits a character, less is better).
+        metric: `accuracy` (0 to 1, more is better) or `bpc` (bits per character, less is better).
         value: on the chip's arithmetic with these devices.
-        reference: the same in floating point, on the whole test set, as training measured it.
+        reference: in floating point on the whole test set, as training measured it; None if the
+            network does not give it.
         count: images or characters.
-        seconds: that it took, what the host does to the devices included.
+        seconds: wall-clock time, writing and calibrating the devices included.
     """
 
     metric: str
@@ -182,8 +185,8 @@ def measure_as(point: Point, expected: str) -> Measured:
     """
     if key(point) != expected:
         raise UserError(
-            f"{point}: code, networks or settings of a worker are not those of the command that "
-            "asks: expected the same files on both sides, from start to end"
+            f"{point}: code, networks or settings of a worker differ from those of this command: "
+            "expected the same files on both sides for the whole run"
         )
     try:
         return measure(point)

@@ -1,4 +1,4 @@
-"""`caduceus sweep`: how well networks do over kinds of devices, seeds, ages and settings."""
+"""`caduceus sweep`: metrics of networks over kinds of devices, seeds, ages and settings."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
-from caduceus.study.collect import Results, collect
+from caduceus.study.collect import Results, collect, points_of
 from caduceus.study.dask_workers import Workers
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Files, Point
@@ -26,11 +26,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Grid:
-    """What is to be measured: everything with everything.
+    """Measurements to make: every combination.
 
     Attributes:
         networks, read_modes, pcm: as in `Point`.
-        chip: likewise; one for all.
+        chip: as in `Point`; one for all.
         seeds: of the devices.
         ages: of the devices, in seconds.
         compensate: with drift compensated, or not, or (None) as the settings of the devices say.
@@ -47,14 +47,14 @@ class Grid:
     count: int | None = None
 
     def points(self) -> list[Point]:
-        """All points, sorted; what does not matter to a point does not make several of it.
+        """All points, sorted, each measurement once.
 
         Raises:
-            UserError: there are no such settings of devices, or there is not one point.
+            UserError: settings of devices do not exist, or the grid is empty.
         """
         for name in ("networks", "read_modes", "pcm", "seeds", "ages", "compensate"):
             if not getattr(self, name):
-                raise UserError(f"{name}: there are none: expected one or more")
+                raise UserError(f"{name}: got nothing, expected one or more")
         files = Files()
         found = {
             Point(network, self.chip, mode, pcm, compensate, seed, age, self.count).plain(files)
@@ -76,7 +76,7 @@ def _order(point: Point) -> tuple:
 
 
 def table(results: Results) -> str:
-    """Text of `points.csv`: a row a point, in order."""
+    """Text of `points.csv`: one row per point, in order."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -102,13 +102,13 @@ def run(
     console: Console,
     store: PointStore | None = None,
 ) -> Results:
-    """Measure a grid; write its table, again after each point, and its picture in the end.
+    """Measure a grid; write its table after each point, and its picture at the end.
 
     Args:
         grid: what to measure.
-        workers: who does.
+        workers: processes that measure.
         output: folder of the two files.
-        console: where it is told how far it is.
+        console: shows the progress.
         store: where results are kept; the usual place if None.
 
     Raises:
@@ -121,7 +121,7 @@ def run(
     results = collect(grid.points(), workers, console, store or PointStore(), keep)
     write_whole(output / PICTURE, picture(results), "picture")
     console.print(
-        f"{len(results)} points: {output / TABLE} and {output / PICTURE}",
+        f"{points_of(len(results))}: {output / TABLE} and {output / PICTURE}",
         highlight=False,
         soft_wrap=True,
     )

@@ -40,7 +40,7 @@ _ROOM = 1 << 16
 _REASON_MAX = 200
 """Characters of a tool's own message in an error."""
 
-OPTIMISE = """
+OPTIMIZE = """
 proc
 opt -full
 wreduce
@@ -51,7 +51,7 @@ opt_clean -purge
 """Yosys's commands from what Amaranth writes to what becomes Verilog."""
 _SCRIPT = f"""
 read_rtlil design.il
-hierarchy -top {{top}}{OPTIMISE}write_verilog -noattr -noparallelcase design.v
+hierarchy -top {{top}}{OPTIMIZE}write_verilog -noattr -noparallelcase design.v
 """
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from provision import source, verilator, wheel
 from provision.places import Places
+from provision.process import require_plain_path
 from provision.report import DiskFullError, SetupError
 from setup_fakes import NEW, NEWER, OLD, fake_verilator, is_one_sentence, script
 
@@ -213,8 +214,21 @@ def test_full_disk_is_not_a_reason_to_try_the_next_source(places, monkeypatch):
         verilator.build(places)
 
 
-def test_cache_with_a_space_in_its_path_is_refused(tmp_path):
-    cache = tmp_path / "my cache"
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("my cache", "a space"), ("a\tb", "a space"), ("it's", "the character '"),
+        ("a$b", r"the character \$"), ("a:b", "the character :"), ("a(b", r"the character \("),
+        ("a#b", "the character #"), ("a\\b", r"the character \\"), ("[a]", r"the character \["),
+    ],
+)  # fmt: skip
+def test_a_path_that_makefiles_misread_is_refused(tmp_path, name, found):
+    cache = tmp_path / name
     cache.mkdir()
-    with pytest.raises(SetupError, match=r"has a space in it.*set XDG_CACHE_HOME"):
+    with pytest.raises(SetupError, match=rf"has {found} in it.*set XDG_CACHE_HOME"):
         verilator.build(Places(root=tmp_path, cache=cache))
+
+
+@pytest.mark.parametrize("name", ["é", "日本", "a-b_c.d", "a+b@c", "a=b,c~"])
+def test_other_paths_are_taken(tmp_path, name):
+    require_plain_path(tmp_path / name, "this clone", "move it")

@@ -37,6 +37,8 @@ TELLING = [
 
 git's "fatal" comes late: Verilator's sources ask git about themselves and do without an answer.
 """
+SPECIAL = re.compile(r"""[\s'"$#%:;&|<>()*?!`^\\\[\]{}]""")
+"""Characters of a path with a meaning to make, a shell or PATH."""
 BAD_HASH = re.compile(r"DO NOT MATCH THE HASHES|Hash Sum mismatch", re.IGNORECASE)
 
 
@@ -160,11 +162,16 @@ def require_space(place: Path, mebibytes: int, step: str) -> None:
 
 
 def require_plain_path(place: Path, what: str, cure: str) -> None:
-    """Refuse a path with white space, which the makefiles of Verilator cannot be run in."""
-    if re.search(r"\s", str(place)):
+    """Refuse a path that Verilator's makefiles, their shell or a virtual environment misread.
+
+    Letters beyond ASCII are no problem.
+    """
+    found = SPECIAL.search(str(place))
+    if found:
+        character = "a space" if found[0].isspace() else f"the character {found[0]}"
         raise SetupError(
-            f"The path of {what}, {str(place)!r}, has a space in it, which Verilator's makefiles "
-            f"cannot handle: {cure}."
+            f"The path of {what}, {str(place)!r}, has {character} in it, which Verilator's "
+            f"makefiles cannot handle: {cure}."
         )
 
 

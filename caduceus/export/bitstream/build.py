@@ -91,8 +91,8 @@ def key(chip: Chip, *what: str) -> str:
     digest = hashlib.sha256(chip.model_dump_json().encode())
     for name in _TOOLS:
         digest.update(f"{name} {version(name)}".encode())
-    behavioural = sorted(shipped_folder("caduceus.hdl").rglob("*.sv"))
-    for path in (*(path for module in _SOURCES for path in sources(module)), *behavioural):
+    behavioral = sorted(shipped_folder("caduceus.hdl").rglob("*.sv"))
+    for path in (*(path for module in _SOURCES for path in sources(module)), *behavioral):
         digest.update(path.name.encode() + path.read_bytes())
     digest.update("\n".join(what).encode())
     return digest.hexdigest()

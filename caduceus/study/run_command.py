@@ -52,7 +52,11 @@ def run(request: Request, console: Console) -> bool:
             result = _driven(request, chip, work, console)
     else:
         result = _driven(request, chip, work, console)
-    result = work.measured(result.compared(golden)).with_figures(
+    # Of the golden model through its registers only a difference is news.
+    compared = result.compared(golden)
+    if request.target.name != "golden" or compared.figures.mismatches:
+        result = compared
+    result = work.measured(result).with_figures(
         golden_inputs_per_second=golden.figures.golden_inputs_per_second,
         wall_seconds=time.monotonic() - started,
     )
