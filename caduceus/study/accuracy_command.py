@@ -8,6 +8,7 @@ from rich.console import Console
 from caduceus.data.own import measured_network
 from caduceus.devices import settings
 from caduceus.devices.settings import Devices
+from caduceus.sim.deploy import ReplacedFactor
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
@@ -64,6 +65,8 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
         highlight=False,
         soft_wrap=True,
     )
+    for each in report["replaced_drift_factors"] or ():
+        console.print(str(ReplacedFactor(**each)), highlight=False, soft_wrap=True)
 
 
 def table(

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -169,7 +169,8 @@ def measure(
 
     Returns:
         network, chip, read_mode, devices, metric, value, float (in floating point on the whole test
-        set, None if not known), count, unit (what was counted), seconds.
+        set, None if not known), count, unit (what was counted), seconds, replaced_drift_factors (as
+        in `caduceus.sim.result.Figures`).
 
     Raises:
         UserError: there is no data set, it is not here or smaller, or a correction for the devices
@@ -197,6 +198,7 @@ def measure(
         "count": counted,
         "unit": metrics.UNITS[metric],
         "seconds": time.monotonic() - started,
+        "replaced_drift_factors": golden.replaced and [asdict(each) for each in golden.replaced],
     }
 
 
