@@ -239,7 +239,7 @@ def test_accuracy_of_a_few_images() -> None:
         (("sim", "--net", "lstm_ptb", "--replicas", "auto"), "replicas of network lstm_ptb"),
         (("sim", "--net", "conv_32x16", "--replicas", "auto"), "network conv_32x16: allowed"),
         (("sim", "--net", "conv_2016x224", "--replicas", "auto"), "network conv_2016x224: allowed"),
-        (("sim", "--replicas", "auto"), "replicas without a network: name one, of resnet9"),
+        (("sim", "--replicas", "auto"), "--replicas: needs --net: expected one of resnet9"),
         (("compile", "--net", "conv_2016x224", "--replicas", "auto"), "one that takes images"),
         (("accuracy", "--net", "resnet8"), "takes random images: expected one with a data set"),
     ],

@@ -114,8 +114,8 @@ def test_what_ends_a_sweep_loses_no_finished_point(tmp_path, monkeypatch, stored
     asked, files = stored
     process = begun(asked.pcm[0], tmp_path / "out", 2)
     os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and told.strip() == "caduceus: interrupted"
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130 and printed.strip() == "caduceus: interrupted"
     first = sum(file.exists() for file in files)
     assert 2 <= first < SEEDS
 
@@ -160,18 +160,18 @@ def test_a_scheduler_that_is_there(tmp_path, scheduler):
         assert client.submit(sum, [1, 2]).result(timeout=10) == 3
 
 
-def test_a_scheduler_without_workers_is_told(monkeypatch, scheduler):
+def test_a_scheduler_without_workers_is_reported(monkeypatch, scheduler):
     scheduler.cluster.scale(0)
     scheduler.cluster.sync(scheduler.cluster._correct_state)
     monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.5)
     with (
-        pytest.raises(UserError, match=f"scheduler {scheduler.address}: has no workers"),
+        pytest.raises(UserError, match=f"--scheduler {scheduler.address}: got no workers"),
         dask_workers.cluster(Workers(scheduler=scheduler.address)),
     ):
         pass
 
 
-def test_something_else_than_a_scheduler_is_told(monkeypatch):
+def test_something_else_than_a_scheduler_is_reported(monkeypatch):
     import socket
 
     monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.5)
@@ -203,7 +203,7 @@ asyncio.run(main())
 """
 
 
-def test_workers_without_this_project_are_told():
+def test_workers_without_this_project_are_reported():
     process = subprocess.Popen(
         [sys.executable, "-c", WITHOUT_THIS_PROJECT], stdout=subprocess.PIPE, text=True,
         stderr=subprocess.DEVNULL,
@@ -211,7 +211,7 @@ def test_workers_without_this_project_are_told():
     try:
         address = process.stdout.readline().strip()
         with (
-            pytest.raises(UserError, match=f"^scheduler {address}: it or a worker cannot import"),
+            pytest.raises(UserError, match=f"^--scheduler {address}: it or a worker cannot import"),
             dask_workers.cluster(Workers(address)),
         ):
             pass
@@ -220,14 +220,14 @@ def test_workers_without_this_project_are_told():
         process.communicate()
 
 
-def test_a_point_that_fails_is_told_after_the_others_are_measured(tmp_path, scheduler):
+def test_a_point_that_fails_is_reported_after_the_others_are_measured(tmp_path, scheduler):
     """The second point's key is not the worker's: as if it had other code."""
     asked = grid(different_converters(tmp_path, 0.05), range(3)).points()
     named = {key(asked[0]): asked[0], "0" * 32: asked[1], key(asked[2]): asked[2]}
     found = {}
     with (
         Client(scheduler.address, set_as_default=False) as client,
-        pytest.raises(UserError, match=r"seed 1: code, networks or settings of a worker are not"),
+        pytest.raises(UserError, match=r"seed 1: code, networks or settings of a worker differ"),
     ):
         for name, result in dask_workers.measured(client, named):
             found[name] = result
@@ -258,7 +258,7 @@ def test_a_point_that_cannot_be_measured_is_named(tmp_path, scheduler):
             SimpleNamespace(status="error", exception=lambda: KilledWorker("a", None, 3)),
             "every worker that measured it died",
         ),
-        (SimpleNamespace(status="lost"), "the scheduler went away"),
+        (SimpleNamespace(status="lost"), "the scheduler is gone"),
     ],
 )
 def test_what_became_of_a_point_without_a_result(future, sentence):
@@ -284,7 +284,7 @@ def test_an_interrupt_that_got_lost_counts_at_the_next_point(after):
 
 
 def test_workers_of_both_kinds_or_none_are_refused():
-    with pytest.raises(UserError, match="workers: got 2, expected nothing with a scheduler"):
+    with pytest.raises(UserError, match="--workers cannot be combined with --scheduler"):
         Workers("tcp://127.0.0.1:8786", 2)
     with pytest.raises(UserError, match="workers: got 0, expected 1 or more"):
         Workers(count=0)
@@ -292,10 +292,10 @@ def test_workers_of_both_kinds_or_none_are_refused():
 
 @pytest.mark.parametrize("name", ["LocalCluster", "Client"])
 @pytest.mark.parametrize(
-    ("error", "told"), [(OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
+    ("error", "printed"), [(OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
                         (TimeoutError(), "TimeoutError"), (RuntimeError("no\nport"), "no port")]
 )  # fmt: skip
-def test_workers_that_cannot_be_started_are_told(monkeypatch, name, error, told):
+def test_workers_that_cannot_be_started_are_reported(monkeypatch, name, error, printed):
     closed = []
 
     def fails(*_arguments, **_options):
@@ -305,15 +305,15 @@ def test_workers_that_cannot_be_started_are_told(monkeypatch, name, error, told)
     monkeypatch.setattr(dask_workers, "LocalCluster", lambda **_: started)
     monkeypatch.setattr(dask_workers, name, fails)
     with (
-        pytest.raises(UserError, match=r"^workers = 2: cannot be started \(") as caught,
+        pytest.raises(UserError, match=r"^--workers 2: cannot be started \(") as caught,
         dask_workers.cluster(Workers(count=2)),
     ):
         pytest.fail("there are no workers")
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert printed in str(caught.value) and "\n" not in str(caught.value)
     assert closed == ([True] if name == "Client" else [])
 
 
-def test_a_scheduler_that_goes_away_is_told(monkeypatch):
+def test_a_scheduler_that_goes_away_is_reported(monkeypatch):
     def fails(*_arguments, **_options):
         raise TimeoutError
 
@@ -326,7 +326,7 @@ def test_a_scheduler_that_goes_away_is_told(monkeypatch):
         pytest.fail("there is no scheduler")
 
 
-def test_workers_that_do_not_answer_in_time_are_told():
+def test_workers_that_do_not_answer_in_time_are_reported():
     def late(_function, callback_timeout):
         assert callback_timeout == dask_workers.IMPORT_SECONDS
         raise TimeoutError

@@ -20,7 +20,7 @@ DATASETS = {"fashion_mnist": "images", "cifar10": "images", "penn_treebank": "te
             "text": "texts", "random": "random values"}  # fmt: skip
 """What the data sets hold; `text` is the network's own text, `random` has nothing to learn."""
 METRICS = {"images": "accuracy", "texts": "bpc"}
-"""How well a network does: share of images classified correctly, or bits per character of a text."""
+"""Metrics: share of images classified correctly, or bits per character of a text."""
 
 Extent = Annotated[int, Field(ge=1, le=65_536)]
 Scale = Annotated[float, Field(gt=0, lt=1e6)]
