@@ -1,7 +1,7 @@
 """Formal proofs of the digital blocks: `python -m formal`, or `make formal`.
 
-A proof is a harness (`formal.harness`) around one component, unrolled by `formal.solver`: bounded
-model checking from reset, and k-induction, which turns a bound into a proof for all time where it
-holds. Every property must also fail: `formal.proof` puts bugs into the component's source and
-demands that the solver finds them.
+A proof is a harness (`formal.harness`) around one component. `formal.solver` checks it by bounded
+model checking from reset, and by k-induction, which extends the bound to all time. Every property
+must also be able to fail: `formal.proof` seeds bugs in the component's source, and the solver must
+find them.
 """

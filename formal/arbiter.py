@@ -1,4 +1,4 @@
-"""The arbiter grants one request a clock, only what is free, and serves everybody in time."""
+"""Proof of the arbiter: one grant per clock, only free resources, and a bound on the wait."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -12,7 +12,7 @@ from formal.proof import Mutant, Proof
 
 
 def _build(component: type, requesters: int, resources: int) -> tuple[Harness, dict]:
-    """Any requests at all, against any resources; what the arbiter promises without conditions."""
+    """Arbitrary requests and resources: the properties that hold unconditionally."""
     h = Harness()
     h.m.submodules.arbiter = arbiter = component(requesters, resources)
     wanted = [h.input(f"wanted_{i}", resources) for i in range(requesters)]
@@ -21,7 +21,7 @@ def _build(component: type, requesters: int, resources: int) -> tuple[Harness, d
     h.m.d.comb += [arbiter.wanted[i].eq(wanted[i]) for i in range(requesters)]
     grant = arbiter.grant
 
-    # Whose turn it should be, as a number.
+    # The expected holder of the turn, as a number.
     turn = Signal(range(requesters))
     wanted_in_turn, granted_in_turn = Signal(resources), Signal()
     for i in range(requesters):
@@ -32,12 +32,12 @@ def _build(component: type, requesters: int, resources: int) -> tuple[Harness, d
         h.m.d.sync += turn.eq(Mux(turn == requesters - 1, 0, turn + 1))
     position = Signal(requesters)
     h.m.d.comb += position.eq(1 << turn)
-    h.lemma("turn_is_somebodys", turn < requesters)
+    h.lemma("turn_in_range", turn < requesters)
     h.equate("turn", position, "arbiter.turn")
 
     h.prove("one_grant", (grant & (grant - 1)) == 0)
     h.prove(
-        "grants_only_what_is_free",
+        "grants_only_free_resources",
         _all(~grant[i] | ((wanted[i] & ~free) == 0) for i in range(requesters)),
     )
     h.prove("grants_only_requests", _all(~grant[i] | wanted[i].any() for i in range(requesters)))
@@ -48,7 +48,7 @@ def _build(component: type, requesters: int, resources: int) -> tuple[Harness, d
         ),
     )
     h.prove(
-        "nothing_idles",  # a request that collides with nothing makes the arbiter grant something
+        "never_idles",  # a request without conflict causes a grant
         grant.any()
         | ~reduce(
             or_,
@@ -81,9 +81,9 @@ def _safe(component: type, requesters: int, resources: int) -> Harness:
 
 
 def bound(requesters: int, hold: int) -> int:
-    """Clocks that a request waits at most, if resources are held for `hold` clocks at most.
+    """Largest number of clocks that a request waits if resources are held at most `hold` clocks.
 
-    Every requester's turn lasts until the resources it wants are free, and the clock of its grant.
+    A requester's turn lasts until its resources are free, plus the clock of its grant.
     """
     return requesters * (hold + 1) - 1
 
@@ -91,7 +91,7 @@ def bound(requesters: int, hold: int) -> int:
 def live(component: type, requesters: int, resources: int, hold: int, within: int) -> Harness:
     """Requests stay until granted or withdrawn; granted resources are held for 1 to `hold` clocks.
 
-    A request that is withdrawn waits anew when it is made again.
+    The wait of a withdrawn request starts again at 0.
     """
     h, parts = _build(component, requesters, resources)
     wanted, grant = parts["wanted"], parts["grant"]
@@ -115,16 +115,16 @@ def live(component: type, requesters: int, resources: int, hold: int, within: in
         h.lemma(f"waiting_{i}", (wait == 0) | was_waiting)
     h.prove("served_in_time", _all(wait <= within for wait in waits))
 
-    # What leads to it. A turn lasts `hold` clocks and the grant's; nobody takes what it waits for.
+    # Lemmas: a turn lasts at most `hold` clocks plus the grant's, and its resources are reserved.
     stay = Signal(range(hold + 3))
     h.m.d.sync += stay.eq(Mux(parts["moves"], 0, Mux(stay <= hold, stay + 1, stay)))
     h.lemma("turn_passes", stay <= hold)
     h.lemma(
-        "nobody_cuts_in",
+        "turn_is_reserved",
         _all(~(held[r] & parts["wanted_in_turn"][r]) | (ages[r] >= stay) for r in range(resources)),
     )
     for i, wait in enumerate(waits):
-        passed = Signal(range(requesters), name=f"passed_{i}")  # turns since that of `i`
+        passed = Signal(range(requesters), name=f"passed_{i}")  # turns since the one of `i`
         turn = parts["turn"]
         h.m.d.comb += passed.eq(Mux(turn > i, turn - i - 1, turn + (requesters - 1 - i)))
         h.lemma(f"closer_{i}", wait <= passed * (hold + 1) + stay)
@@ -133,22 +133,22 @@ def live(component: type, requesters: int, resources: int, hold: int, within: in
 
 _SAFE = (
     Mutant(
-        "does not look at what is free",
+        "ignores free resources",
         ("taken = ~self.free | Mux", "taken = Mux"),
-        ("grants_only_what_is_free",),
+        ("grants_only_free_resources",),
     ),
     Mutant(
-        "is content if anything is free",
+        "grants if any requested resource is free",
         ("~(wanted & taken).any()", "~(wanted & taken).all()"),
-        ("grants_only_what_is_free", "reserves_for_the_turn"),
+        ("grants_only_free_resources", "reserves_for_the_turn"),
     ),
     Mutant(
-        "grants all that fits",
+        "grants all fitting requests",
         ("first.eq(twice & ~(twice - turn))", "first.eq(twice)"),
         ("one_grant",),
     ),
     Mutant(
-        "grants those who want nothing",
+        "grants requesters without request",
         ("fits[i].eq(wanted.any() & ", "fits[i].eq("),
         ("grants_only_requests",),
     ),
@@ -158,9 +158,9 @@ _SAFE = (
         ("reserves_for_the_turn",),
     ),
     Mutant(
-        "never looks at those before the turn",
+        "ignores requesters before the turn",
         ("first[:count] | first[count:]", "first[:count]"),
-        ("nothing_idles",),
+        ("never_idles",),
     ),
 )
 _LIVE = (
@@ -175,7 +175,7 @@ _LIVE = (
         ("served_in_time",),
     ),
     Mutant(
-        "leaves the turn with those who want nothing",
+        "keeps the turn at requesters without request",
         ("~held | (turn & fits)", "(turn & fits)"),
         ("served_in_time",),
     ),

@@ -1,4 +1,4 @@
-"""`python -m formal`: prove everything, refute every seeded bug, print a table."""
+"""`python -m formal`: prove all properties, find all seeded bugs, and print a table."""
 
 import sys
 import time
@@ -20,22 +20,25 @@ PROOFS: tuple[Proof, ...] = (
 WORKERS = 2
 
 
-def _job(number: int, mutant: Mutant | None) -> list[Outcome] | float | UserError:
-    """One proof, or one of its mutants; by number, because harnesses do not travel."""
+def _job(number: int, mutant: Mutant | None) -> list[Outcome] | float | str:
+    """Run one proof or one of its mutants; the proof by number, as harnesses cannot be pickled.
+
+    Returns what was proven, the seconds that a mutant took, or what went wrong, in lines.
+    """
     proof = PROOFS[number]
     try:
         return prove(proof) if mutant is None else refute(proof, mutant)
     except Refuted as refuted:
         lines = [f"  clock {k}: {inputs}" for k, inputs in enumerate(refuted.trace)]
-        return UserError("\n".join([f"{proof.name}: {refuted}, with these inputs:", *lines]))
+        return "\n".join([f"{proof.name}: {refuted}; inputs per clock:", *lines])
     except UserError as error:
-        return error
+        return str(error)
 
 
 def unrefuted(proofs: tuple[Proof, ...], outcomes: list[Outcome]) -> list[str]:
-    """Properties that no mutant of any proof is there to break: nothing shows that they can fail.
+    """Properties that no mutant of any proof breaks, so that nothing shows that they can fail.
 
-    Sizes of one component share their mutants.
+    Proofs of one component in several sizes share their mutants.
     """
     broken = defaultdict(set)
     component = {proof.name: proof.component for proof in proofs}
@@ -46,19 +49,19 @@ def unrefuted(proofs: tuple[Proof, ...], outcomes: list[Outcome]) -> list[str]:
 
 
 def main() -> None:
-    """Run all proofs and mutants and exit: with status 1 if one of them is not as it should be."""
+    """Run all proofs and mutants; exit with status 1 if one fails or a seeded bug survives."""
     with reported("formal"):
-        sys.exit(MISMATCH if _complaints() else 0)
+        sys.exit(MISMATCH if _errors() else 0)
 
 
-def _complaints() -> int:
-    """Run all proofs and mutants, print what became of them; how many are not as expected."""
+def _errors() -> int:
+    """Run all proofs and mutants, print a table, and return the number of errors."""
     began = time.monotonic()
     jobs = [(number, None) for number in range(len(PROOFS))]
     jobs += [(n, mutant) for n, proof in enumerate(PROOFS) for mutant in proof.mutants]
     with ProcessPoolExecutor(WORKERS) as pool:
         results = list(pool.map(_job, *zip(*jobs, strict=True)))
-    errors = [str(result) for result in results if isinstance(result, UserError)]
+    errors = [result for result in results if isinstance(result, str)]
     refuted: dict[tuple[str, str], list[float]] = defaultdict(list)
     outcomes: list[Outcome] = []
     for (number, mutant), result in zip(jobs, results, strict=True):
@@ -75,20 +78,22 @@ def _complaints() -> int:
         found = refuted[outcome.proof, outcome.name]
         table.add_row(
             outcome.proof, outcome.name, str(outcome.depth),
-            "for all time" if outcome.always else "to that depth",
+            "for all time" if outcome.always else "up to this depth",
             str(len(found)) if found else "", f"{outcome.seconds:.1f}",
         )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
     if not errors:
-        errors += [f"No mutant breaks '{name}'" for name in unrefuted(PROOFS, outcomes)]
+        errors += [
+            f"{name}: no mutant breaks this property" for name in unrefuted(PROOFS, outcomes)
+        ]
     for error in errors:
         print(error, file=sys.stderr)
     mutants = sum(mutant is not None for _, mutant in jobs)
     always = sum(outcome.always for outcome in outcomes)
     print(
         f"{len(outcomes)} properties hold, {always} of them for all time by induction; "
-        f"{mutants} seeded bugs tried, {len(errors)} complaints; "
-        f"{time.monotonic() - began:.0f} s. Seconds are those of the whole proof."
+        f"{mutants} seeded bugs; {len(errors)} errors; {time.monotonic() - began:.0f} s. "
+        "The column 'seconds' is the time of the property's whole proof."
     )
     return len(errors)

@@ -1,4 +1,4 @@
-"""The credit counter counts what is in flight, and stops at its limit."""
+"""Proof of the credit counter: it counts items in flight, up to its limit."""
 
 from amaranth.hdl import Signal
 
@@ -16,9 +16,9 @@ def _build(component: type, limit: int) -> Harness:
     flying = Signal(range(limit + 3))
     h.m.d.sync += flying.eq(flying + take - give)
     h.assume("take_if_available", ~take | counter.available)
-    h.assume("give_what_was_taken", ~give | (flying + take != 0))
+    h.assume("give_after_take", ~give | (flying + take != 0))
     h.prove("never_more_than_limit", flying <= limit)
-    h.prove("used_is_takes_less_gives", counter.used == flying)
+    h.prove("used_is_takes_minus_gives", counter.used == flying)
     h.prove("available_below_limit", counter.available == (flying < limit))
     return h
 
@@ -30,14 +30,14 @@ _MUTANTS = (
         ("never_more_than_limit", "available_below_limit"),
     ),
     Mutant(
-        "keeps one credit back",
+        "withholds one credit",
         ("self.used < self._limit", "self.used + 1 < self._limit"),
         ("available_below_limit",),
     ),
     Mutant(
-        "misses a give with a take",
+        "misses a give together with a take",
         ("self.used + self.take - self.give", "self.used + self.take - (self.give & ~self.take)"),
-        ("used_is_takes_less_gives", "available_below_limit"),
+        ("used_is_takes_minus_gives", "available_below_limit"),
     ),
 )
 

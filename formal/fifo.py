@@ -1,8 +1,8 @@
-"""What is between a writer and a reader loses nothing, doubles nothing, and keeps the order.
+"""Proofs of the buffers: no word is lost or duplicated, and the order is kept.
 
-The components treat words alike whatever their value, so it is enough to follow two words, of any
-two values and at any two places of the stream (Wolper 1986, "Expressing interesting properties of
-programs in propositional temporal logic").
+The components are data-independent, so it is enough to follow two words, of any two values and at
+any two positions of the stream (Wolper 1986, "Expressing interesting properties of programs in
+propositional temporal logic").
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from formal.proof import Mutant, Proof
 
 @dataclass(frozen=True)
 class Ends:
-    """A component's two ends: `*_data`, `*_valid` and `*_ready` as in any stream."""
+    """A component's write and read ports: data, valid and ready of a stream each."""
 
     w_data: Value
     w_valid: Value
@@ -31,9 +31,9 @@ class Ends:
 
 @dataclass(frozen=True)
 class _Flow:
-    """What is known about the words: one is `written` now, so many are `inside`.
+    """State of the observed words: `written` in this clock, number of words `inside`.
 
-    `came` and `left` have a bit for each of the two `words` that are followed.
+    `came` and `left` have one bit for each of the two observed `words`.
     """
 
     written: Value
@@ -44,9 +44,9 @@ class _Flow:
 
 
 def _build(component: Any, ends: Ends, depth: int, latency: int) -> tuple[Harness, _Flow]:
-    """Around `component` of `depth` places, through which a word takes `latency` clocks.
+    """A harness around `component` with `depth` places and a latency of `latency` clocks.
 
-    Readers may stop at any time, for as long as they like; so may writers.
+    Reader and writer may stall at any time, for any number of clocks.
     """
     h = Harness()
     h.m.submodules.dut = component
@@ -60,8 +60,8 @@ def _build(component: Any, ends: Ends, depth: int, latency: int) -> tuple[Harnes
     inside = Signal(range(depth + 3))
     h.m.d.sync += inside.eq(inside + written - taken)
     h.prove("never_overflows", inside <= depth)
-    h.prove("nothing_out_of_nothing", ~ends.r_valid | (inside != 0))
-    h.prove("takes_until_full", ends.w_ready | (inside >= depth))
+    h.prove("no_word_when_empty", ~ends.r_valid | (inside != 0))
+    h.prove("accepts_until_full", ends.w_ready | (inside >= depth))
 
     came, left = Signal(2), Signal(2)
     comes = Cat(written & (word == first), written & (word == second))
@@ -70,11 +70,11 @@ def _build(component: Any, ends: Ends, depth: int, latency: int) -> tuple[Harnes
     h.assume("each_word_comes_once", (came & comes) == 0)
     h.assume("second_word_comes_second", ~comes[1] | came[0])
     h.prove("no_word_twice", (left & leaves) == 0)
-    h.prove("no_word_before_it_came", (leaves & ~came) == 0)
+    h.prove("no_word_before_its_write", (leaves & ~came) == 0)
     h.prove("order", ~leaves[1] | left[0])
     h.prove("no_loss", (inside != 0) | (came == left))
 
-    # However long the reader waits, a word arrives, and stays as it is until it is read.
+    # However long the reader stalls, a word arrives in time and stays stable until it is read.
     empty_for = Signal(range(latency + 2))
     with h.m.If(ends.r_valid | (inside == 0)):
         h.m.d.sync += empty_for.eq(0)
@@ -87,13 +87,13 @@ def _build(component: Any, ends: Ends, depth: int, latency: int) -> tuple[Harnes
 
 
 def _know(h: Harness, flow: _Flow, places: list[tuple[Value, Value]]) -> None:
-    """Lemmas: what the `places` (occupied, word), oldest first, hold of the two words."""
+    """Lemmas about the two words in the `places` (occupied, word), oldest first."""
     for which in range(2):
         held = [occupied & (word == flow.words[which]) for occupied, word in places]
         inside = flow.came[which] & ~flow.left[which]
         h.lemma(f"held_once_{which}", sum(held, Const(0)) == inside)
-        h.lemma(f"left_after_it_came_{which}", flow.came[which] | ~flow.left[which])
-    h.lemma("came_in_order", flow.came[0] | ~flow.came[1])
+        h.lemma(f"left_after_its_write_{which}", flow.came[which] | ~flow.left[which])
+    h.lemma("written_in_order", flow.came[0] | ~flow.came[1])
     h.lemma("left_in_order", flow.left[0] | ~flow.left[1])
     second_seen = Const(0)
     in_order = Const(1)
@@ -108,7 +108,7 @@ def _fifo(component: type, depth: int) -> Harness:
     ends = Ends(fifo.w_data, fifo.w_en, fifo.w_rdy, fifo.r_data, fifo.r_rdy, fifo.r_en)
     h, flow = _build(fifo, ends, depth, latency=2)
 
-    # The ring behind the output register, as it should be.
+    # Reference model of the ring behind the output register.
     size = depth - 1
     ring = [Signal(2, name=f"ring_{place}") for place in range(size)]
     produce, consume = Signal(range(size)), Signal(range(size))
@@ -162,7 +162,7 @@ def _link_buffer(component: type) -> Harness:
     h.lemma("inside_is_held", flow.inside == waits + ends.r_valid)
     _know(h, flow, [(ends.r_valid, ends.r_data), (waits, waiting)])
 
-    # What a reader may look up ahead of time.
+    # The look-ahead of the reader.
     h.prove(
         "next_data",
         ~(ends.r_valid & h.later) | (r.tdata == h.past(buffer.next_data)),
@@ -181,12 +181,12 @@ _FIFO_MUTANTS = (
     Mutant(
         "always reads",
         ("inner_r_rdy.eq(inner_level != 0)", "inner_r_rdy.eq(1)"),
-        ("nothing_out_of_nothing", "no_word_before_it_came"),
+        ("no_word_when_empty", "no_word_before_its_write"),
     ),
     Mutant(
-        "leaves a place empty",
+        "never fills the last place",
         ("inner_level != inner_depth)", "inner_level != inner_depth - 1)"),
-        ("takes_until_full",),
+        ("accepts_until_full",),
     ),
     Mutant(
         "reads the same place again",
@@ -209,7 +209,7 @@ _FIFO_MUTANTS = (
         ("arrives_in_time",),
     ),
     Mutant(
-        "does not wait for the reader",
+        "ignores the reader's ready",
         ("inner_r_rdy & (~self.r_rdy | self.r_en)", "inner_r_rdy"),
         ("stable_until_read", "no_loss"),
     ),
@@ -223,35 +223,35 @@ _LINK_MUTANTS = (
     Mutant(
         "is always valid",
         ("sink.tvalid.eq(waits | arrives)", "sink.tvalid.eq(1)"),
-        ("nothing_out_of_nothing", "no_word_before_it_came"),
+        ("no_word_when_empty", "no_word_before_its_write"),
     ),
     Mutant(
         "is ready with its reader",
         ("source.tready.eq(~waits)", "source.tready.eq(sink.tready)"),
-        ("takes_until_full", "ready_stays"),
+        ("accepts_until_full", "ready_stays"),
     ),
     Mutant(
-        "takes what is not handed over",
+        "takes the arriving beat in place of the waiting one",
         ("held.eq(waiting)", "held.eq(beat)"),
         ("order", "no_word_twice"),
     ),
     Mutant(
-        "forgets that a word waits",
+        "loses the waiting word",
         ("sink.tvalid.eq(waits | arrives)", "sink.tvalid.eq(arrives)"),
         ("arrives_in_time",),
     ),
     Mutant(
-        "does not wait for the reader",
+        "ignores the reader's ready",
         ("advance = ~sink.tvalid | sink.tready", "advance = sink.tvalid | ~sink.tvalid"),
         ("stable_until_read",),
     ),
     Mutant(
-        "looks past the word that waits",
+        "looks ahead past the waiting word",
         ("Mux(waits, waiting[: len(sink.tdata)], source.tdata)", "source.tdata"),
         ("next_data",),
     ),
     Mutant(
-        "is empty while a word is on offer",
+        "is empty while a word is offered",
         ("self.empty.eq(~sink.tvalid)", "self.empty.eq(~waits)"),
         ("empty",),
     ),

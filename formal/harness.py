@@ -1,4 +1,4 @@
-"""What surrounds a component under proof: free inputs, assumptions, properties."""
+"""The harness of a component under proof: free inputs, assumptions, properties."""
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module, Signal, ValueLike
@@ -8,20 +8,19 @@ TOP = "top"
 
 
 class Harness:
-    """A module whose ports are free inputs, and whose one-bit outputs are what shall hold.
+    """A module with free inputs, and one one-bit output per assumption, property and lemma.
 
-    Outputs rather than Amaranth's `Assert`: their names reach the solver, so that a proof can say
-    which property failed. There is no reset: every run begins with the registers' initial values.
+    Outputs rather than Amaranth's `Assert`: their names reach the solver, so that a proof can name
+    the failing property. There is no reset: every run begins with the registers' initial values.
 
     Attributes:
         m: the module to fill.
         inputs: free in every clock.
-        assumptions: hold in every clock of the runs that are looked at.
-        properties: shall hold in every clock.
-        lemmas: hold in every clock too, and say how reachable states look, which induction cannot
-            guess.
-        later: not the first clock.
-        same: lemmas as pairs of a signal here and the path of one inside that equals it.
+        assumptions: hold in every clock of the considered runs.
+        properties: must hold in every clock.
+        lemmas: must hold in every clock, too; they describe the reachable states for the induction.
+        later: 0 in the first clock, then 1.
+        same: lemmas of equality: a signal here, and the path of a signal inside the component.
     """
 
     def __init__(self) -> None:
@@ -37,25 +36,25 @@ class Harness:
         self.m.d.sync += self.later.eq(1)
 
     def input(self, name: str, width: int = 1) -> Signal:
-        """Make a value that the environment chooses anew in every clock."""
+        """Make an input that the environment chooses in every clock."""
         self.inputs[name] = signal = Signal(width, name=name)
         return signal
 
     def constant(self, name: str, width: int = 1) -> Signal:
-        """Make a value that the environment chooses once."""
+        """Make an input that the environment chooses once."""
         signal = self.input(name, width)
         before = self.past(signal)
         self.assume(f"{name}_is_constant", ~self.later | (signal == before))
         return signal
 
     def past(self, value: ValueLike) -> Signal:
-        """Give `value` as it was a clock ago, 0 in the first clock."""
+        """`value` one clock ago, 0 in the first clock."""
         before = Signal.like(value, name="before", init=0)
         self.m.d.sync += before.eq(value)
         return before
 
     def assume(self, name: str, condition: ValueLike) -> None:
-        """Look only at runs in which `condition` holds in every clock."""
+        """Restrict the runs to those in which `condition` holds in every clock."""
         self.assumptions[name] = self._flag(f"assume_{name}", condition)
 
     def prove(self, name: str, condition: ValueLike) -> None:
@@ -63,11 +62,11 @@ class Harness:
         self.properties[name] = self._flag(f"prove_{name}", condition)
 
     def lemma(self, name: str, condition: ValueLike) -> None:
-        """Demand `condition` in every clock, as a help for the proof of the properties."""
+        """Demand `condition` in every clock, as an auxiliary invariant of the properties."""
         self.lemmas[name] = self._flag(f"lemma_{name}", condition)
 
     def equate(self, name: str, signal: Signal, inside: str) -> None:
-        """The same as a lemma: `signal` equals the component's own signal at path `inside`."""
+        """A lemma: `signal` equals the component's own signal at path `inside`."""
         port = Signal.like(signal, name=f"same_{name}")
         self.m.d.comb += port.eq(signal)
         self.same[name] = (port, inside)

@@ -1,9 +1,8 @@
-"""The packet switch keeps packets whole, loses and doubles none, and serves every source.
+"""Proof of the packet switch: packets stay whole, none is lost or duplicated, all are served.
 
-Beats carry what the proof wants to know of them: their source, their place in the packet, and
-whether they are its last. The switch is made for two streams, two parts of an input vector, three
-INT8 values a packet, and a few ports: it treats all streams, all links and all parts alike, and a
-longer packet repeats what a middle beat does.
+Beats carry their source, their position in the packet, and whether they are the last. The switch
+has two streams, two parts of an input vector, three INT8 values per packet, and a few ports: it
+treats all streams, links and parts alike, and longer packets only repeat middle beats.
 """
 
 from functools import reduce
@@ -26,7 +25,7 @@ _STREAMS, _PARTS, _PAYLOAD = 2, 2, 3
 
 
 def _sizes(sources: int, sinks: int) -> LinkSizes:
-    """Of so many ports: the tile's own, the host, and then some more."""
+    """Sizes with this number of ports: the tile's own, the host, and further ones."""
     others = "west_1", fabric.GDPU, fabric.HOST
     return LinkSizes(
         units=1,
@@ -49,12 +48,12 @@ _BEAT = data.StructLayout(
 
 
 def _tag(index: int, sources: int) -> int:
-    """The number that a source's beats carry; that of the results is 0, as in their preamble."""
+    """Number of a source in its beats; 0 for results, as in their preamble."""
     return (index + 1) % sources
 
 
 class _Routes:
-    """The table, arbitrary but constant, and written in the first clocks.
+    """An arbitrary constant route table, written in the first clocks.
 
     Attributes:
         ready: the table is written.
@@ -68,7 +67,7 @@ class _Routes:
             )
             for stream in range(_STREAMS)
         ]
-        # What comes two clocks after the last entry was written finds it.
+        # A lookup two clocks after an entry's write finds it.
         step = Signal(range(_STREAMS + 2))
         self.ready = step == _STREAMS + 1
         routes = controller.routes
@@ -86,9 +85,9 @@ class _Routes:
 def _source(
     h: Harness, stream: Any, index: int, tag: int, results: Value | None, live: bool
 ) -> tuple[Signal, Value]:
-    """Drive an input with arbitrary packets; return place and stream of the beat that it offers.
+    """Drive an input with arbitrary packets; return position and stream of the offered beat.
 
-    An input for bare `results` is given their stream.
+    For an input of bare `results`, these are the results' stream.
     """
     first = int(results is not None)
     valid, last = h.input(f"valid_{index}"), h.input(f"last_{index}")
@@ -111,7 +110,7 @@ def _source(
     with h.m.If(valid & stream.tready):
         h.m.d.sync += place.eq(Mux(last, first, place + 1))
     offered = h.past(valid & ~stream.tready)
-    # A value too many at most: the switch cuts it off.
+    # At most one excess value, which the switch truncates.
     h.assume(f"ends_{index}", last | (place < _PAYLOAD + 1))
     h.assume(
         f"stable_{index}",
@@ -123,10 +122,10 @@ def _source(
 
 
 def _build(component: type, sizes: LinkSizes, within: int = 0) -> Harness:
-    """Around a switch of `sizes`; with `within`, sources and sinks do not stop in a packet.
+    """A harness around a switch of `sizes`.
 
-    Otherwise each may stop at any time for as long as it likes. `within` is how long an input may
-    have to wait then.
+    With `within` 0, sources and sinks may stall at any time, for any number of clocks. Otherwise
+    they do not stall within a packet, and `within` is the largest wait of an input.
     """
     h = Harness()
     h.m.submodules.dut = dut = component(sizes)
@@ -135,12 +134,12 @@ def _build(component: type, sizes: LinkSizes, within: int = 0) -> Harness:
     local = sizes.local
     routes = _Routes(h, dut, sinks)
     h.m.d.comb += dut.tx_stream.eq(h.constant("tx_stream"))
-    # Room comes and goes as it likes.
+    # Arbitrary room.
     room = Const(-1, _PARTS) if within else h.input("room", _PARTS)
     h.m.d.comb += dut.credit.room.eq(room)
     in_turn = _turns(h, dut.rx_credit, routes, to_rx, bool(within))
 
-    # How many packets are inside, for every source and sink.
+    # Number of packets inside, per source and sink.
     enters: dict[tuple[int, int], Value] = {}
     for i, stream in enumerate(dut.inputs):
         results = i == sources - 1
@@ -150,7 +149,7 @@ def _build(component: type, sizes: LinkSizes, within: int = 0) -> Harness:
         h.assume(f"starts_late_{i}", ~stream.tvalid | routes.ready)
         accepted = stream.tvalid & stream.tready
         if results:
-            # The switch puts the preamble in front as soon as a result is offered.
+            # The switch inserts the preamble as soon as a result is offered.
             starts = stream.tvalid & (place == 1) & ~h.past(stream.tvalid & ~stream.tready)
         else:
             starts = accepted & (place == 0) & ~stream.tlast
@@ -180,7 +179,7 @@ def _build(component: type, sizes: LinkSizes, within: int = 0) -> Harness:
         follows = (beat.source == owner) & (beat.place == place + 1)
         whole.append(~stream.tvalid | ~inside | follows)
         if o in local:
-            # Only what the route keeps; all streams that lead here are asked.
+            # Only beats in the slice of a route that leads here.
             number = [
                 (
                     mask[o],
@@ -198,11 +197,11 @@ def _build(component: type, sizes: LinkSizes, within: int = 0) -> Harness:
             complete.append(~stream.tvalid | first | later)
         if o == to_input:
             *_, part = routes.of(beat.stream)
-            h.prove("part_goes_along", ~stream.tvalid | (dut.part == part))
+            h.prove("part_belongs_to_packet", ~stream.tvalid | (dut.part == part))
             _places(h, dut.credit, taken & ~inside, dut)
         if o == to_rx:
             *_, part = routes.of(beat.stream)
-            due = Signal(name="due")  # part of the packet that RX should get next
+            due = Signal(name="due")  # part of the next packet to RX
             with h.m.If(taken & ~inside):
                 h.m.d.sync += due.eq(~due)
             h.prove("rx_in_turn", ~stream.tvalid | inside | ~in_turn | (part == due))
@@ -221,9 +220,9 @@ def _build(component: type, sizes: LinkSizes, within: int = 0) -> Harness:
 
 
 def _turns(h: Harness, credit: Any, routes: _Routes, to_rx: int, live: bool) -> Value:
-    """Give the parts their turns at RX, or have room come and go as it likes; returns which it is.
+    """Drive RX's room in sequence, or arbitrarily; return which of the two.
 
-    With turns, every packet has something in the slice, as one without ends its turn unseen.
+    In sequence, every packet has a byte in its slice: one without moves the sequence on unseen.
     """
     if live:
         h.m.d.comb += credit.room.eq(-1)
@@ -239,7 +238,7 @@ def _turns(h: Harness, credit: Any, routes: _Routes, to_rx: int, live: bool) -> 
 
 
 def _places(h: Harness, credit: Any, comes: Value, dut: Any) -> None:
-    """A place is taken only where there is room, for each packet that `comes`, and given back."""
+    """Each packet that `comes` takes a place, only with room, and returns it."""
     h.prove("room_before_input", ~credit.take | credit.room.bit_select(credit.take_part, 1))
     right = Const(1)
     for part in range(_PARTS):
@@ -249,7 +248,7 @@ def _places(h: Harness, credit: Any, comes: Value, dut: Any) -> None:
         drops = credit.drop & (credit.drop_part == part)
         h.m.d.sync += taken.eq(taken + takes - drops - left)
         right &= (taken >= left + drops) & (dut.busy | (taken == 0))
-    h.prove("a_place_a_packet", right)
+    h.prove("one_place_per_packet", right)
 
 
 _SAFE = (
@@ -263,7 +262,7 @@ _SAFE = (
         ("stable_until_read",),
     ),
     Mutant(
-        "does not look at what is held",
+        "ignores held sinks",
         (
             "arbiter.free.eq(~_any(source.connection.hold for source in sources))",
             "arbiter.free.eq(~0)",
@@ -271,19 +270,19 @@ _SAFE = (
         ("packets_stay_whole",),
     ),
     Mutant(
-        "keeps the preamble for itself",
+        "passes the preamble to the tile",
         ("keeps.eq(~preamble & (skip == 0)", "keeps.eq((skip == 0)"),
         ("first_to_last_beat",),
         PayloadSlice,
     ),
     Mutant(
-        "lets packets be as long as they like",
+        "does not truncate packets",
         ("last = beat.tlast | kept.full", "last = beat.tlast"),
         ("first_to_last_beat",),
         LinkSource,
     ),
     Mutant(
-        "does not wait for the other branches",
+        "ignores the readiness of the other branches",
         ("others = (way.ready | ~way.hold | (1 << sink)).all()", "others = 1"),
         ("no_packet_twice",),
         LinkSource,
@@ -295,13 +294,13 @@ _SAFE = (
         RouteTable,
     ),
     Mutant(
-        "does not wait for its sinks",
+        "ignores the readiness of its sinks",
         ("beat.tvalid & (way.ready | ~way.hold).all()", "beat.tvalid"),
         ("packets_stay_whole",),
         LinkSource,
     ),
     Mutant(
-        "does not look for room",
+        "ignores the room at INPUT",
         (
             "asks = head & known & ~beat.tlast & self._admitted(entry)",
             "asks = head & known & ~beat.tlast",
@@ -310,7 +309,7 @@ _SAFE = (
         LinkSource,
     ),
     Mutant(
-        "does not look whose turn it is",
+        "ignores the sequence at RX",
         (
             "((self._sizes.input, self.credit), (self._sizes.rx, self.rx_credit))",
             "((self._sizes.input, self.credit),)",
@@ -319,7 +318,7 @@ _SAFE = (
         LinkSource,
     ),
     Mutant(
-        "ends no turn with a multicast",
+        "does not advance the sequence with a multicast",
         (
             "self.grant & entry.mask[self._sizes.rx]",
             "self.grant & (entry.mask == 1 << self._sizes.rx)",
@@ -328,29 +327,29 @@ _SAFE = (
         LinkSource,
     ),
     Mutant(
-        "keeps the places of empty packets",
+        "does not return the places of empty packets",
         ("way.hold[to_input] & ends_empty", "0"),
-        ("a_place_a_packet",),
+        ("one_place_per_packet",),
         LinkSource,
     ),
     Mutant(
         "takes no place in a multicast",
         ("self.grant & entry.mask[to_input]", "self.grant & (entry.mask == 1 << to_input)"),
-        ("a_place_a_packet",),
+        ("one_place_per_packet",),
         LinkSource,
     ),
     Mutant(
-        "tells the part of a packet that is not the one that moves",
+        "shows the part of another packet than the one that moves",
         (
             'held("part")',
             "_chosen((s.connection.hold[index], s.lookup.entry.part) for s in sources)",
         ),
-        ("part_goes_along",),
+        ("part_belongs_to_packet",),
     ),
 )
 _LIVE = (
     Mutant(
-        "never lets go of its sinks",
+        "never releases its sinks",
         ("[moving.eq(0), way.hold.eq(0), ", "[moving.eq(0), "),
         ("served_in_time_0", "served_in_time_1"),
         LinkSource,

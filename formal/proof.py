@@ -1,4 +1,4 @@
-"""A proof and the bugs that it must find."""
+"""Proofs, and the seeded bugs that they must find."""
 
 import inspect
 import sys
@@ -13,7 +13,7 @@ from formal.harness import Harness
 from formal.solver import Model, Refuted
 
 Change = tuple[str, str]
-"""A piece of source that occurs once in the component's module, and what replaces it."""
+"""A piece of source that occurs once in the component's module, and its replacement."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Mutant:
     """A seeded bug.
 
     Attributes:
-        says: what is wrong with it.
-        change: how it is made.
+        says: its description, after "the design ...".
+        change: the change of the source.
         breaks: properties that must fail, each on its own.
-        inside: the component that has it, if not the one under proof but one that this is made of.
+        inside: the subcomponent with the bug; None for the component under proof.
     """
 
     says: str
@@ -35,17 +35,16 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Proof:
-    """A component, its harness, and how far to look.
+    """A component, its harness, and the depths of the checks.
 
     Attributes:
         name: of the proof, for example `arbiter 3x2`.
         component: class under proof.
-        build: makes the harness around this class, or around a mutant of it; of which sizes is up
-            to it.
+        build: makes the harness around this class or a mutant of it, with sizes of its own choice.
         depth: clocks of the bounded check.
         induction: clocks of the induction; 0 for none.
         mutants: seeded bugs.
-        quick: part of the tests.
+        quick: the proof is part of the tests.
     """
 
     name: str
@@ -59,14 +58,14 @@ class Proof:
 
 @dataclass
 class Outcome:
-    """What came out for one property.
+    """Result for one property.
 
     Attributes:
-        proof, name: which.
+        proof, name: of the property.
         depth: clocks from reset without failure.
-        always: whether induction extends that to all time.
-        refuted: the mutants that were found by it, of those that must be.
-        seconds: of the whole proof or, for a mutant, of it.
+        always: whether induction extends this to all time.
+        refuted: the mutants that the property found.
+        seconds: wall-clock time of the whole proof or mutant.
     """
 
     proof: str
@@ -88,7 +87,8 @@ def altered(component: type, change: Change) -> type:
     old, new = change
     if source.count(old) != 1:
         raise UserError(
-            f"{module.__name__} has '{old}' {source.count(old)} times, a seeded bug needs it once"
+            f"{module.__name__}: seeded bug: occurrences of '{old}': got {source.count(old)}, "
+            "expected 1"
         )
     copy = ModuleType(module.__name__)
     copy.__package__ = module.__package__
@@ -98,9 +98,9 @@ def altered(component: type, change: Change) -> type:
 
 @contextmanager
 def seeded(component: type, mutant: Mutant) -> Iterator[type]:
-    """`component` with the bug in it; what is made of it must be elaborated within the context.
+    """`component` with the bug; its instances must be elaborated within the context.
 
-    If the bug is inside, the wrong component has the right one's place in every module meanwhile.
+    A bug in a subcomponent replaces that class in every module during the context.
 
     Raises:
         UserError: as `altered`.
@@ -128,8 +128,8 @@ def prove(proof: Proof) -> list[Outcome]:
     """Check every property of `proof`.
 
     Raises:
-        Refuted: one fails.
-        UserError: the proof itself is broken.
+        Refuted: a property fails.
+        UserError: the proof itself is faulty.
     """
     began = time.monotonic()
     harness = proof.build(proof.component)
@@ -144,10 +144,10 @@ def prove(proof: Proof) -> list[Outcome]:
 
 
 def refute(proof: Proof, mutant: Mutant) -> float:
-    """Make sure that `mutant` breaks each property that it must; return the seconds it took.
+    """Check that `mutant` breaks each property that it must; return the time in seconds.
 
     Raises:
-        UserError: a property holds although it must not.
+        UserError: a property that must fail holds.
     """
     began = time.monotonic()
     with seeded(proof.component, mutant) as component:
@@ -158,6 +158,6 @@ def refute(proof: Proof, mutant: Mutant) -> float:
         except Refuted:
             continue
         raise UserError(
-            f"{proof.name}: '{name}' holds for {proof.depth} clocks though the design {mutant.says}"
+            f"{proof.name}: '{name}' holds for {proof.depth} clocks, but the design {mutant.says}"
         )
     return time.monotonic() - began

@@ -39,11 +39,11 @@ def smt2(harness: Harness) -> str:
 
 
 class _Unrolled:
-    """States s0, s1, ... that follow each other, in each of which all assumptions hold."""
+    """Consecutive states s0, s1, ...; all assumptions hold in each."""
 
     def __init__(self, harness: Harness, text: str) -> None:
         self.harness = harness
-        # The parser refers to both without keeping them.
+        # The parser refers to both without owning them.
         self._manager, self._options = TermManager(), Options()
         self._options.set("produce-models", True)
         self._parser = Parser(self._manager, self._options)
@@ -68,7 +68,7 @@ class _Unrolled:
         return k
 
     def holds(self, name: str, k: int) -> str:
-        """SMT-LIB text that says that the property or lemma `name` holds in state `k`."""
+        """SMT-LIB expression: the property or lemma `name` holds in state `k`."""
         if name not in self.harness.same:
             signal = (self.harness.properties | self.harness.lemmas)[name]
             return f"(|{TOP}_n {signal.name}| s{k})"
@@ -80,7 +80,7 @@ class _Unrolled:
         text = " ".join(self.holds(name, k) for name in names)
         answer = self.solver.check_sat(self.term(f"(not (and true {text}))"))
         if answer == Result.UNKNOWN:
-            raise UserError(f"Bitwuzla gave no answer for state {k} of a proof")
+            raise UserError(f"Bitwuzla: state {k} of a proof: got no answer, expected SAT or UNSAT")
         return answer == Result.SAT
 
     def fails(self, name: str, k: int) -> bool:
@@ -103,7 +103,7 @@ class Refuted(Exception):
 
     Attributes:
         failed: names of the properties.
-        trace: the inputs of every clock until then.
+        trace: the inputs of every clock up to the failure.
     """
 
     def __init__(self, failed: list[str], trace: list[dict[str, str]]) -> None:
@@ -112,7 +112,7 @@ class Refuted(Exception):
 
 
 class Model:
-    """A harness, ready to be checked."""
+    """A harness translated for the solver."""
 
     def __init__(self, harness: Harness) -> None:
         self._harness = harness
@@ -120,10 +120,10 @@ class Model:
         self._names = [*harness.properties, *harness.lemmas, *harness.same]
 
     def check(self, depth: int, names: Iterable[str] | None = None) -> None:
-        """Look at every run of `depth` clocks from reset; at `names` only, or at everything.
+        """Check every run of `depth` clocks from reset, for `names` or for all properties.
 
         Raises:
-            Refuted: a property fails; the run is as short as can be.
+            Refuted: a property fails; the run is the shortest one.
             UserError: the assumptions contradict each other, or the solver gives up.
         """
         names = self._names if names is None else list(names)
@@ -135,15 +135,16 @@ class Model:
             if run.broken(names, k):
                 raise Refuted([name for name in names if run.fails(name, k)], run.trace())
             run.solver.assert_formula(run.term(f"(and true {_all(run, names, k)})"))
-        # Without a run there is nothing that could fail.
+        # Contradicting assumptions would leave no run that could fail.
         if run.solver.check_sat() != Result.SAT:
-            raise UserError(f"The assumptions leave no run of {depth} clocks")
+            raise UserError(f"assumptions of the proof: they leave no run of {depth} clocks")
 
     def induct(self, length: int) -> set[str]:
-        """Tell which properties hold in every clock that follows `length` clocks with them.
+        """Names of the properties that hold in every clock after `length` clocks with them.
 
-        Together with `check` of as many clocks they hold for all time. Properties that need others
-        which are not among them are left out, so the answer is sound as a whole.
+        Together with a `check` of as many clocks, they hold for all time. The result is inductive
+        as
+        a whole: properties that depend on others outside of it are excluded.
         """
         names = list(self._names)
         while names:

@@ -1,4 +1,4 @@
-"""Feature maps of a network's layers, put together from what its tiles computed."""
+"""Feature maps of a network's layers, assembled from the results of its tiles."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,12 @@ from caduceus.spec.program_codes import computing
 def layers(
     program: Program, traces: Mapping[int, TileTrace], pooled: bool = True
 ) -> dict[str, NDArray[np.int8]]:
-    """Every layer's feature map, put together from what its tiles computed.
+    """Assemble every layer's feature map from the results of its tiles.
 
     Args:
-        program: what was run; its tiles must say what they hold (`TileProgram.block`).
+        program: the program that ran; each tile must name its block (`TileProgram.block`).
         traces: of its computing tiles.
-        pooled: whether to give what left the layer, or what its matrix made before pooling.
+        pooled: whether to return the maps after pooling, or the results before it.
 
     Returns:
         By layer int8 [images, pixels, channels], pixels row by row.

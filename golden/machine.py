@@ -34,7 +34,7 @@ VECTORS_PER_BLOCK = 4096
 Progress = Callable[[int], None]
 """Called now and then with the number of images, vectors or steps done since the last call."""
 _Packets = NDArray[np.int8]
-"""What a source sends, int8 [n, packets of an input, bytes]."""
+"""Packets of a source, int8 [n, packets of an input, bytes]."""
 _HOST = "host", 0
 """The host as a source."""
 _Feed = tuple[Node, int, int]
@@ -56,15 +56,16 @@ class TileTrace:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch of inputs.
+    """Results of a batch of inputs.
 
     Attributes:
         outputs: int8 [n, vectors of an input, program.output_length]: output pixels of an image, or
             steps of a sequence.
-        tiles: of each computing tile by its number, in the order in which they compute, where asked
-            for; of sequences each result is one step's.
+        tiles: of each computing tile by its number, in the order in which they compute, if
+            captured; in sequences each result is one step's.
         hidden: int8 [n, steps, units of all slices], after every step; None without slices.
-        cell: uint16, binary16 bits, likewise.
+        cell: uint16 binary16 bits [n, steps, units of all slices], after every step; None without
+            slices.
     """
 
     outputs: NDArray[np.int8]
@@ -106,8 +107,9 @@ class Machine:
         tap: called with each computing tile's number and its input vectors, int8 [n, rows].
 
     Raises:
-        UserError: they do not fit each other; a packet goes wrong (`spec.streams.trace`); tiles
-            wait for each other; the program has GDPU slices and gathers from feature maps.
+        UserError: program, chip and state do not fit each other; a packet goes wrong
+            (`spec.streams.trace`); tiles wait for each other; the program has GDPU slices and
+            gathers from feature maps.
     """
 
     def __init__(
@@ -122,7 +124,8 @@ class Machine:
         tiles = computing(program)
         if state.tiles != max(1, len(tiles)):
             raise UserError(
-                f"PCM state has {state.tiles} tiles: the program allows {max(1, len(tiles))}"
+                f"PCM state: tiles: got {state.tiles}, expected {max(1, len(tiles))}, as in the "
+                "program"
             )
         self._program = program
         self._tap = tap
@@ -160,18 +163,18 @@ class Machine:
             initial: hidden and cell state of every sequence before its first step; all 0 if None.
             first: images or vectors, in sequences steps, that came before since the state was
                 loaded.
-            capture: whether to give every tile's results, too.
-            progress: told how far it is.
+            capture: whether to return every tile's results as well.
+            progress: called with the number of inputs or steps done since the last call.
 
         Raises:
-            UserError: the inputs or the initial state do not fit; a map has another size than the
-                tile that gathers from it is told.
+            UserError: the inputs or the initial state do not fit; a feature map has another size
+                than in the configuration of the tile that gathers from it.
         """
         x = self._checked(x)
         if self._program.slices:
             return self._run_sequences(x, initial, first, capture, progress)
         if initial is not None:
-            raise UserError("initial state: given: allowed for a program with GDPU slices only")
+            raise UserError("initial state: got one, expected none: the program has no GDPU slices")
         size = IMAGES_PER_BLOCK if gathers(self._program) else VECTORS_PER_BLOCK
         outputs, traces = [], []
         # At least one block, so that no inputs give empty arrays of the right shapes.
@@ -256,7 +259,7 @@ class Machine:
         batch.packets[node] = hidden[:, np.newaxis]
 
     def _run_tile(self, batch: "_Batch", node: Node, tile: TileProgram, unit: Tile) -> None:
-        """What one tile makes of what was sent to it."""
+        """Results of one tile for the packets sent to it."""
         config, window = tile.config, tile.config.window
         parts = [
             batch.payload(self._feeds[node, INPUT, part]) for part in range(len(config.input_parts))
@@ -297,7 +300,7 @@ def _feed(part: Part) -> _Feed:
 
 
 class _Batch:
-    """Inputs that go through the chip together, and what came of them so far.
+    """Inputs that go through the chip together, and their packets so far.
 
     Attributes:
         x: int8 [n, vectors of an input, input_length].
@@ -317,7 +320,7 @@ class _Batch:
         self.traces: dict[int, TileTrace] = {}
 
     def payload(self, feed: _Feed) -> _Packets:
-        """A part of what a source sent."""
+        """A part of a source's packets."""
         source, start, end = feed
         return self.packets[source][:, :, start:end]
 
@@ -386,4 +389,4 @@ def _in_turn(parts: Sequence[_Packets], tile: TileProgram, sink: str) -> _Packet
 
 
 def _wrong_count(packets: _Packets, wanted: int, where: str) -> UserError:
-    return UserError(f"{where}: {packets.shape[1]} packets come for an input: expected {wanted}")
+    return UserError(f"{where}: packets per input: got {packets.shape[1]}, expected {wanted}")

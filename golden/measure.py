@@ -5,15 +5,15 @@ from caduceus.spec.measurement import Found, HostProcedure
 
 
 def run(procedure: HostProcedure[Found], tile: Tile, first_read: int = 0) -> Found:
-    """What the procedure finds out about `tile`.
+    """Run the procedure on `tile`; its result.
 
     Args:
-        procedure: yields what it wants measured.
-        tile: is measured.
+        procedure: yields measurements to do.
+        tile: the tile to measure.
         first_read: MVMs that the tile did since its state was loaded.
 
     Raises:
-        UserError: of the procedure, or a measurement does not fit the tile.
+        UserError: raised by the procedure, or a measurement does not fit the tile.
     """
     try:
         wanted = next(procedure)

@@ -1,8 +1,8 @@
-"""A whole chip behind its registers and packets: what a host meets, computed by the golden model.
+"""A whole chip as a host sees it, registers and packets, computed by the golden model.
 
-What was written is put together again to a program (`golden.register_program`) when the first
-packet comes. A chip without time is never busy. Of what can be read, status, identity and the
-state of the GDPU's slices are true; configuration is as it was written, and counters are 0.
+The first packet turns the written registers back into a program (`golden.register_program`). There
+is no time in this model, so the chip is never busy. Status, identity and the state of the GDPU's
+slices read as they are; configuration reads as written, and counters read 0.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ from caduceus.spec.streams import trace
 
 
 class RegisterChip(HostPort):
-    """The chip. Bits of a register are not looked at, and nothing is out of range."""
+    """The chip. Unused bits of a register are ignored, and no value is out of range."""
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
@@ -96,7 +96,7 @@ class RegisterChip(HostPort):
         return (0, SLVERR) if value is None else (value, OKAY)
 
     async def send(self, port: int, data: bytes, last: bool) -> int:
-        """Take everything; a packet that makes vectors complete has them computed."""
+        """Take everything; compute vectors whose last packet has come."""
         self._open[port] += data
         if last:
             packet, self._open[port] = self._open[port], b""
@@ -106,7 +106,7 @@ class RegisterChip(HostPort):
         return len(data)
 
     async def receive(self, port: int, most: int) -> tuple[bytes, bool]:
-        """Give of the first packet that waits."""
+        """Return bytes of the first packet that waits."""
         if not self._out[port]:
             return b"", False
         first = self._out[port].popleft()
@@ -115,7 +115,7 @@ class RegisterChip(HostPort):
         return first[:most], len(first) <= most
 
     def _compute(self) -> None:
-        """Compute the vectors of which every packet is there."""
+        """Compute the vectors whose packets are all there."""
         waiting = {len(packets) for packets in self._came.values()}
         if len(waiting) != 1 or 0 in waiting:
             return
@@ -128,7 +128,7 @@ class RegisterChip(HostPort):
             try:
                 trace(program, self._chip)
             except UserError:
-                return  # a stream is missing as yet
+                return  # a stream is still missing
             self._program, self._machine = program, Machine(program, self._chip, state)
         program = self._program
         (count,) = waiting
@@ -160,7 +160,7 @@ class RegisterChip(HostPort):
         return found.outputs[0]
 
     def _send_out(self, outputs: NDArray[np.int8]) -> None:
-        """Have the packets of output vectors leave."""
+        """Queue the packets of output vectors for the host."""
         program, units = self._program, self._chip.link.units
         last = {each.stream: each.last for each in program.slices}
         for vector in outputs:

@@ -1,4 +1,4 @@
-"""What a host wrote to a chip's registers, put together again to a program and its devices."""
+"""A program and its devices, reconstructed from the registers that a host wrote."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ def program_of(
     """The program that gets `inputs`, and the devices of its computing tiles.
 
     Raises:
-        UserError: a tile computes whose devices were not written, or values do not fit together.
+        UserError: the devices of a computing tile were not written, or values do not fit together.
     """
     found = []
     for number, tile in enumerate(tiles):
@@ -60,7 +60,9 @@ def program_of(
     ]
     modes = {tile.config.read_mode for tile in found if tile.config} or {ReadMode.FOUR_PHASE}
     if len(modes) > 1:
-        raise UserError("tiles of both read modes: the golden model allows one for all")
+        raise UserError(
+            "tiles: read modes: got both, expected one for all tiles in the golden model"
+        )
     (mode,) = modes
     program = Program(
         chip=chip.name,
@@ -159,7 +161,7 @@ def _slice(number: int, each: WrittenSlice) -> SliceProgram:
 
 
 def _followed(program: Program, chip: Chip) -> tuple[Stream, ...]:
-    """The streams of the program, and where they go."""
+    """The program's streams with their paths."""
     tables = {tile.tile: {route.stream: route for route in tile.routes} for tile in program.tiles}
     found = [follow(stream, tables, chip) for stream in sources(program, chip)]
     found += [
@@ -219,7 +221,7 @@ def _codes(chip: Chip, image: NDArray[np.uint32], config: TileConfig) -> NDArray
 
 
 def _state(chip: Chip, images: Sequence[NDArray[np.uint32]]) -> PcmState:
-    """The devices that images of tiles describe, laid out as `caduceus.spec.pcm_state` says."""
+    """The devices in memory words of tiles, laid out as `caduceus.spec.pcm_state` says."""
     rows, columns = chip.array.rows, chip.array.columns
     if not images:
         images = [np.zeros(MEMORY_HEADER_WORDS + (rows + MEMORY_COLUMN_WORDS) * columns, np.uint32)]

@@ -1,4 +1,4 @@
-"""The bridge between a serial line and a chip, as a function of the bytes that come."""
+"""The bridge between a serial line and a chip, as a function of the bytes received."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ _ZERO = bytes((protocol.DELIMITER,))
 
 
 class SerialBridge:
-    """Answers requests, and does on `port` what they ask.
+    """Carries out requests on `port`, and answers them.
 
     Attributes:
-        broken: frames that were not whole.
-        done: requests that were done, not those that were only answered again.
+        broken: damaged frames, 65,535 at most.
+        done: requests that were carried out; repeated ones are answered again and not counted.
     """
 
     def __init__(self, chip: Chip, port: HostPort) -> None:
@@ -29,14 +29,14 @@ class SerialBridge:
         self.broken = self.done = 0
 
     async def take(self, data: bytes) -> bytes:
-        """Take bytes from the line; the bytes that go back."""
+        """Take bytes from the line; return the bytes to send back."""
         self._line += data
         *frames, self._line = self._line.split(_ZERO)
         return b"".join([await self._answer(content) for content in self._whole(frames)])
 
     def _whole(self, frames: list[bytes]) -> Iterator[bytes]:
-        """Contents of those frames that are whole."""
-        from cobs import cobs  # Of the extra `sim`, which the rest of the golden model is without.
+        """Contents of the undamaged frames."""
+        from cobs import cobs  # in the extra `sim`; the rest of the golden model needs no extra
 
         for frame in frames:
             try:
@@ -49,7 +49,7 @@ class SerialBridge:
                 self.broken = min(self.broken + 1, _BROKEN_MAX)
 
     async def _answer(self, content: bytes) -> bytes:
-        """The frame that answers a whole content."""
+        """The frame that answers an undamaged content."""
         request = Request.parse(content)
         hello = request.operation == Operation.HELLO
         if hello or request.sequence != self._previous:

@@ -1,4 +1,4 @@
-"""What a host wrote to the registers of a block: of a tile, or of a GDPU slice."""
+"""Registers of a block, a tile or a GDPU slice, as a host wrote them."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ from caduceus.spec.register import Register, RegisterTable
 
 
 class Written:
-    """What was written to a block, of whichever kind: its registers, and the words of its tables.
+    """Registers of a block, and the words of its tables, as they were written.
 
-    Bits of a register are not looked at, and nothing is out of range.
+    Unused bits of a register are ignored, and no value is out of range.
 
     Attributes:
         values: of its registers, by name.
@@ -39,18 +39,18 @@ class Written:
         return value - (1 << part.width) if part.signed and value >> part.width - 1 else value
 
     def flags(self, register: str) -> dict[str, bool]:
-        """The fields of a register of which each is one bit."""
+        """The fields of a register whose fields are one bit each."""
         return {field.name: bool(self.get(register, field.name))
                 for field in self._registers[register].fields}  # fmt: skip
 
     def write(self, address: int, value: int) -> bool:
-        """Store a word; false if that is refused."""
+        """Store a word; false if the access is refused."""
         name = self.name(address)
         if name is not None:
-            allowed = self._registers[name].access != "ro"
-            if allowed:
+            writable = self._registers[name].access != "ro"
+            if writable:
                 self.values[name] = value
-            return allowed
+            return writable
         found = self._word(address)
         if found is not None:
             words, place = found
@@ -58,7 +58,7 @@ class Written:
         return found is not None
 
     def read(self, address: int) -> int | None:
-        """The word at an address; None if that is refused."""
+        """The word at an address; None if the access is refused."""
         name = self.name(address)
         if name is not None:
             return self.values[name]
@@ -66,7 +66,7 @@ class Written:
         return None if found is None else int(found[0][found[1]]) % (1 << 32)
 
     def _word(self, address: int) -> tuple[NDArray, tuple[int, int]] | None:
-        """The words of the table at an address, and where in them it is."""
+        """The table at an address, and the place of the address's word in it."""
         for table, words in self.tables.items():
             place = table.place(address, len(words))
             if place is not None:
@@ -75,10 +75,11 @@ class Written:
 
 
 class WrittenTile(Written):
-    """What was written to a tile.
+    """A tile's registers as they were written.
 
     Attributes:
-        words: of the PCM state that is being written; `image`: of the one that was loaded.
+        words: of the PCM state that is being written.
+        image: memory words of the PCM state that was loaded; None before.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -97,7 +98,7 @@ class WrittenTile(Written):
 
 
 class WrittenSlice(Written):
-    """What was written to a GDPU slice.
+    """A GDPU slice's registers as they were written.
 
     Attributes:
         hidden, cell: int8 and binary16 bits [units], the state as it is.

@@ -1,1 +1,1 @@
-"""The chip's digital side in Amaranth, and the behavioural PCM array in SystemVerilog."""
+"""The chip's digital side in Amaranth, and the behavioral PCM array in SystemVerilog."""

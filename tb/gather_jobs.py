@@ -37,6 +37,10 @@ class Job:
         """The first pixel that result number `result` of its map, or one after it, needs."""
         return min(self.window.oldest(result), self.window.pixels)
 
+    def described(self) -> dict[str, object]:
+        """Its numbers by name."""
+        return {"rows": self.rows, "ring": self.ring, "parts": len(self.parts), **vars(self.window)}
+
     @property
     def smallest_ring(self) -> int:
         """Pixels that the ring must hold for every result to find its own."""

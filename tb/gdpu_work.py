@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from caduceus.sim.scoreboard import named
 from caduceus.spec import formats
 from caduceus.spec.gdpu import GATES
 from caduceus.spec.program import GdpuConfig
@@ -47,3 +48,23 @@ def random_config(random: np.random.Generator, units: int, kind: str) -> GdpuCon
 def random_gates(random: np.random.Generator, units: int) -> NDArray[np.int8]:
     """Pre-activations [4 * units] of every size, -128 included."""
     return random.integers(-128, 128, len(GATES) * units, dtype=np.int8)
+
+
+def described(
+    config: GdpuConfig,
+    unit: int | None = None,
+    gates: NDArray[np.int8] | None = None,
+    cell: NDArray[np.uint16] | None = None,
+) -> str:
+    """A configuration by name; with a unit, its pre-activations and its cell state before."""
+    values: dict[str, object] = {}
+    if unit is not None:
+        mine = gates[len(GATES) * unit :][: len(GATES)].tolist()
+        values |= {f"gate_{name}": value for name, value in zip(GATES, mine, strict=True)}
+        values["cell"] = f"{int(cell[unit]):#06x}"
+    for name in ("input_scale", "input_offset"):
+        for gate, bits in zip(GATES, getattr(config, name), strict=True):
+            values[f"{name}_{gate}"] = f"{bits:#06x}"
+    for name in ("output_scale", "output_offset"):
+        values[name] = f"{getattr(config, name):#06x}"
+    return named(units=config.units, **values)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.golden.reference import modulator
-from caduceus.sim.scoreboard import compare
+from caduceus.sim.scoreboard import compare, named
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import PHASES, SLOTS, ReadMode
 
@@ -89,7 +89,7 @@ class Played:
             got[name] = np.where(matters, got[name], 0)
             want[name] = np.where(matters, want[name], 0)
         for name in ("clear", "integrate", "bank_put", *Trace.LINES, *Trace.PULSES):
-            compare(want[name], got[name], _describe(name, cleared))
+            compare(want[name], got[name], _describe(name, cleared, sent))
         return Played(cleared, put, due, in_window)
 
 
@@ -140,11 +140,19 @@ def _bits(words: Sequence[int], rows: int) -> NDArray[np.uint8]:
     return np.unpackbits(raw.reshape(-1, size), axis=1, bitorder="little")[:, :rows]
 
 
-def _describe(name: str, cleared: Sequence[int]) -> Callable[[tuple[int, ...]], str]:
+def _describe(
+    name: str, cleared: Sequence[int], sent: Sequence[Sent]
+) -> Callable[[tuple[int, ...]], str]:
     def describe(index: tuple[int, ...]) -> str:
         number = int(np.searchsorted(cleared, index[0], side="right")) - 1
-        since = f"MVM {number}, {index[0] - cleared[number]} clocks after its clear"
-        where = since if number >= 0 else f"clock {index[0]}, before the first MVM"
-        return f"{name}: {where}" + (f", row {index[1]}" if len(index) > 1 else "")
+        if number < 0:
+            where = f"clock {index[0]}, before the first MVM"
+        else:
+            after, mode = index[0] - cleared[number], sent[number].mode
+            settings = {"read_mode": mode, "bank": number % 2}
+            if len(index) > 1:
+                settings["input"] = int(sent[number].vector[index[1]])
+            where = f"MVM {number}, {after} clocks after its clear, {named(**settings)}"
+        return f"{name}" + (f", row {index[1]}" if len(index) > 1 else "") + f": {where}"
 
     return describe

@@ -21,6 +21,7 @@ from caduceus.spec.host_port import OKAY, SLVERR, RegisterPort
 from caduceus.spec.program import GdpuConfig, SliceProgram
 from tb import benches
 from tb.chips import sized
+from tb.gdpu_work import described
 
 CLOCK_NS = 2
 SIDES = 2
@@ -216,7 +217,11 @@ class SliceBench:
             keeps = [keep for keep, _ in packets.marks(units, size)]
             assert [beat.keep for beat in values] == keeps, f"wrong tkeep in {values}"
             got = [byte for beat in values for byte in beat.data.to_bytes(size, "little")]
-            compare(wanted, got[:units], lambda i: f"hidden state of unit {i[0]}, {self.config}")
+            compare(
+                wanted,
+                got[:units],
+                lambda i: f"unit {i[0]}, hidden state, {described(self.config)}",
+            )
             if self.readiness == 1:
                 clocks = np.array([beat.clock for beat in beats])
                 assert (np.diff(clocks) == 1).all(), f"a packet has gaps: {clocks}"

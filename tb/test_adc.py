@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caduceus.golden.reference import adc
 from caduceus.hdl.array import pcm_array
-from caduceus.sim.scoreboard import compare
+from caduceus.sim.scoreboard import compare, named
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.formats import PHASES, ReadMode, Steer
 from caduceus.spec.pcm_state import PcmState
@@ -131,13 +131,14 @@ class Converters:
 
         def describe(index: tuple[int, ...]) -> str:
             side, column = index
-            fields = ", ".join(
-                f"{name} {int(getattr(self.state, name)[self.tile, column])}"
+            fields = {
+                name: int(getattr(self.state, name)[self.tile, column])
                 for name in ("gain_p", "gain_n", "offset_p", "offset_n", "noise")
-            )
+            }
+            charge = {f"charge_{i}": int(charge[column]) for i, charge in enumerate(charges)}
             return (
-                f"{mode}, counter {'PN'[side]}, column {column} with charges "
-                f"{[int(charge[column]) for charge in charges]}, {fields}"
+                f"column {column}, counter {'PN'[side]}, read_mode={mode} "
+                f"{named(tile=self.tile, **charge, **fields)}"
             )
 
         return describe
@@ -250,7 +251,7 @@ async def limits(dut) -> None:
             await converters.strobe("convert")
             got = await converters.readout.read(0)
             full = min(windows * limit, formats.COUNT_MAX)
-            compare(np.full(converters.columns, full), got[side], lambda index: str(index))
+            compare(np.full(converters.columns, full), got[side], lambda i: f"column {i[0]}")
 
 
 @cocotb.test()
@@ -265,7 +266,7 @@ async def banks_are_apart(dut) -> None:
         charges = converters.random_charges(mode)
         await converters.check(charges, mode, read=number, bank=number % 2)
         other = await converters.readout.read(1 - number % 2)
-        compare(held, other, lambda index: f"other bank, {index}")
+        compare(held, other, lambda i: f"other bank, counter {'PN'[i[0]]}, column {i[1]}")
         held = converters.expected(charges, mode, number)
 
 

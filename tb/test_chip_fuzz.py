@@ -109,7 +109,7 @@ class FuzzBench:
             idle = 0 if now != recorded else idle + 1
             recorded = now
             assert idle < PATIENCE, f"the chip hangs after {now} of {sum(expected)} beats"
-        return read_outputs(STREAMS, program, self.chip, vectors)
+        return read_outputs(STREAMS, program, self.chip, vectors)[0]
 
     async def counters(self, program: Program) -> dict[str, dict[int, int]]:
         """What tiles counted, by register and computing tile."""

@@ -251,4 +251,4 @@ async def one_inverted_bit_is_reported(dut: object) -> None:
     comparison = await bench.compared(random, program, wrong, x, golden)
     assert comparison.mismatches
     assert comparison.first.startswith("layer conv0, tile ")
-    assert comparison.by_group["conv0"]
+    assert comparison.groups["conv0"].mismatches

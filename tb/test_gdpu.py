@@ -21,7 +21,7 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.chips import sized
 from tb.copies import pack, unpack
-from tb.gdpu_work import KINDS, random_bits, random_config, random_gates
+from tb.gdpu_work import KINDS, described, random_bits, random_config, random_gates
 
 CLOCK_NS = 2
 BYTE = formats.ACTIVATION_BITS
@@ -126,7 +126,11 @@ class Testbed:
             assert (np.diff(times) == period).all(), f"not one group in {period} clocks: {times}"
         got = np.concatenate(results).astype(np.uint8).view(np.int8)[:units]
         hidden, cell = gdpu.step(self.config, gates[np.newaxis], self.cell[np.newaxis, :units])
-        compare(hidden[0], got, lambda i: f"hidden state of unit {i[0]} with {self.config}")
+        before = self.cell.copy()
+        compare(
+            hidden[0], got,
+            lambda i: f"unit {i[0]}, hidden state, {described(self.config, i[0], gates, before)}",
+        )  # fmt: skip
         self.cell[:units] = cell[0]
 
     async def write_cell(self, values: NDArray[np.uint16]) -> None:
@@ -146,7 +150,7 @@ class Testbed:
             self.dut.cell_unit.value = unit
             await ClockCycles(self.dut.clk, 2)
             got[unit] = int(self.dut.cell_value.value)
-        compare(self.cell, got, lambda i: f"cell state of unit {i[0]} with {self.config}")
+        compare(self.cell, got, lambda i: f"unit {i[0]}, cell state, {described(self.config)}")
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from caduceus.golden.reference import ldpu
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.ldpu import Ldpu, value_bits
-from caduceus.sim.scoreboard import compare
+from caduceus.sim.scoreboard import compare, named
 from caduceus.spec import formats
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -22,6 +22,7 @@ from tb.copies import pack, unpack
 from tb.test_fp16 import corners
 
 CLOCK_NS = 2
+FLAGS = ("relu_1", "relu_2", "rx_enable")
 PATIENCE = 4
 """Times the fewest clocks that groups need, after which they are taken to hang."""
 
@@ -127,7 +128,10 @@ class Testbed:
         compare(
             self.constants[places[:, 0], places[:, 1]],
             got,
-            lambda index: "constant {1} of column {0}".format(*places[index[0]]),
+            lambda index: (
+                f"column {places[index[0], 0]}, "
+                f"constant {formats.COLUMN_CONSTANTS[places[index[0], 1]].name}"
+            ),
         )
 
     async def process(
@@ -160,7 +164,7 @@ class Testbed:
         if rx_binary16:
             any_bits = random.integers(1 << formats.FP16_BITS, size=rx.shape, dtype=np.uint16)
             rx = np.where(random.random(rx.shape) < 0.2, any_bits, _half(rx * 1.37))
-        for name, flag in zip(("relu_1", "relu_2", "rx_enable"), flags, strict=True):
+        for name, flag in zip(FLAGS, flags, strict=True):
             getattr(dut, name).value = flag
         dut.rx_scale.value = rx_scale
         count = len(p)
@@ -187,9 +191,22 @@ class Testbed:
             expected,
             got,
             lambda index: (
-                f"group {index[0]}, column {columns[index]}: P {p[index]}, N {n[index]}, "
-                f"RX {rx[index]}, flags {flags}, RX scale {rx_scale:#06x}, constants "
-                f"{' '.join(f'{bits:#06x}' for bits in self.constants[columns[index]])}"
+                f"group {index[0]}, lane {index[1]}, column {columns[index]}, "
+                + named(
+                    p=p[index],
+                    n=n[index],
+                    rx=rx[index],
+                    **dict(zip(FLAGS, flags, strict=True)),
+                    rx_binary16=rx_binary16,
+                    tx_binary16=tx_binary16,
+                    rx_scale=f"{rx_scale:#06x}",
+                    **{
+                        constant.name: f"{bits:#06x}"
+                        for constant, bits in zip(
+                            formats.COLUMN_CONSTANTS, self.constants[columns[index]], strict=True
+                        )
+                    },
+                )
             ),
         )
         return expected
@@ -338,7 +355,7 @@ async def every_flag(dut: Any, gaps: float) -> None:
             if flags[place] and flags != (1, 1, 0):
                 others = tuple(flag & (i != place) for i, flag in enumerate(flags))
                 wrong = bed.golden(p, n, rx, columns, others, rx_scale)
-                assert (wrong != right).any(), f"flag {place} of {flags} makes no difference"
+                assert (wrong != right).any(), f"{FLAGS[place]} makes no difference"
         assert len(np.unique(results)) > 30, "the results are too much alike"
 
 

@@ -117,7 +117,7 @@ class Testbed(OneStream):
         self.readiness = 1.0
         while self.offering is not None or self.inside:
             await self.step(may_offer=False)
-        compare(self.sent, self.got, lambda at: f"beat {at}")
+        compare(self.sent, self.got, lambda at: f"beat {at[0]}")
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

@@ -61,11 +61,12 @@ async def _run(bench: ChipBench, work: Work, what: str) -> None:
     for tile in computing(work.program):
         size = 2 if tile.config.tx_binary16 else 1
         got = recording.one_tile(RECORD, tile.tile, size)
-        for kind, values in zip(("results", "packets"), got, strict=True):
-            where = f"{what}: {kind} of tile {tile.tile}"
+        for kind, values in (("result", got.results), ("packet", got.sent)):
+            where = f"{what}: tile {tile.tile}, {kind}"
             compare(
-                expected[tile.tile].results[:, 0], values, lambda at, where=where: f"{where}, {at}"
-            )
+                expected[tile.tile].results[:, 0], values,
+                lambda at, where=where: f"{where} {at[0]}, column {at[1]}",
+            )  # fmt: skip
 
 
 @cocotb.test()

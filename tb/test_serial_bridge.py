@@ -310,6 +310,28 @@ async def any_requests(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
+async def addresses_wrap(dut: Any) -> None:
+    """Addresses of a request have 32 bits, of which each counts, and wrap at both ends."""
+    bed = await Testbed.start(dut)
+    await bed.hello()
+    read, write = Operation.READ, Operation.WRITE
+    whole = 1 << 32
+    # Below 0 and beyond the last register there is nothing: the words before are done.
+    ends = [(8, -4, 3), (0, -0x8000, 1), (4 * WORDS - 8, 4, 2), (whole - 4, 4, 0), (0, 0x7FFC, 1)]
+    for address, step, done in [*ends, *((1 << bit, 4, 0) for bit in range(8, 32))]:
+        address %= whole
+        words = _words(bed.random.integers(0, whole, 5))
+        payload = protocol.arguments(write, address=address, step=step) + words
+        reply = await bed.request(write, payload)
+        assert (reply.status, int.from_bytes(reply.payload, "little")) == (Status.BUS_ERROR, done)
+        payload = protocol.arguments(read, address=address, step=step, count=5)
+        reply = await bed.request(read, payload)
+        assert (reply.status, len(reply.payload)) == (Status.BUS_ERROR, 4 * done)
+        assert reply.payload == words[: 4 * done]
+    assert bed.target.words == bed.memory.words
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
 async def no_room(dut: Any) -> None:
     """What finds no room is not taken; sent again, the packet arrives whole and once."""
     bed = await Testbed.start(dut)

@@ -151,5 +151,9 @@ async def a_program(dut: Any, share: float) -> None:
         return found
 
     got = await bridge(work)()
-    compare(machine.run(program, chip, state, x).outputs[:, 0], got, lambda at: f"vector {at}")
+    compare(
+        machine.run(program, chip, state, x).outputs[:, 0],
+        got,
+        lambda at: f"vector {at[0]}, output {at[1]}",
+    )
     assert (pins.link.retries > 0) == (share > 0)

@@ -15,7 +15,7 @@ from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
 from caduceus.sim import recording
 from caduceus.sim.job import RECORD
-from caduceus.sim.scoreboard import compare
+from caduceus.sim.scoreboard import compare, named
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.registers import BY_NAME, Error
 from tb import benches
@@ -123,14 +123,15 @@ async def _run(
         bench.input.send_nowait(AxiStreamFrame(payload, tuser=part))
     expected = work.expected(chip)
     got = await bench.receive(len(expected), config.columns, expected.dtype)
-    name = f"{name}, {config.window}, {config.pooling}, {config.rows} rows"
-    compare(expected, got, place(name))
+    for part in (config.window, config.pooling):
+        name += f", {type(part).__name__.lower()} {named(**vars(part))}" if part else ""
+    compare(expected, got, place(name, config))
     # Pooling may drop the last results: they need their pixels nonetheless.
     await bench.input.wait()
     await bench.host.wait_idle()
-    results, sent = recording.one_tile(RECORD, bench.states, expected.dtype.itemsize)
-    compare(work.results(chip), results, place(f"recorded results of {name}"))
-    compare(expected, sent, place(f"recorded packets of {name}"))
+    recorded = recording.one_tile(RECORD, bench.states, expected.dtype.itemsize)
+    compare(work.results(chip), recorded.results, place(f"recorded results of {name}"))
+    compare(expected, recorded.sent, place(f"recorded packets of {name}"))
 
 
 async def _count(bench: TileBench, name: str, before: int = 0) -> int:

@@ -52,7 +52,7 @@ def _place(layer: LayerProgram, number: int) -> str:
     """Image and pixel of an index into a layer's outputs, in words."""
     height, width, _ = layer.geometry.output
     image, pixel = divmod(number, height * width)
-    return f"image {image}, pixel ({pixel // width}, {pixel % width})"
+    return f"image {image}, pixel (y={pixel // width}, x={pixel % width})"
 
 
 class _Run:

@@ -173,7 +173,11 @@ async def locked_while_programming(dut: object) -> None:
     expected = bed.golden.program(1, targets, Procedure(1))
     got = await bed.bench.receive(2, config.columns)
     golden = Tile(bed.chip, bed.golden.state())
-    compare(golden.run(config, work.x, first_read=bed.golden.reads), got, lambda i: f"MVM {i}")
+    compare(
+        golden.run(config, work.x, first_read=bed.golden.reads),
+        got,
+        lambda i: f"MVM {i[0]}, column {i[1]}",
+    )
     result = await bed.host.results()
     compare(expected.error, result.error, lambda index: f"error of line {index[0]}")
 
@@ -223,7 +227,7 @@ async def another_target_is_seen(dut: object) -> None:
         other[line] -= 1
         expected = bed.golden.program(3, other, procedure)
         try:
-            compare(expected.error, got.error, lambda index: f"{index}")
+            compare(expected.error, got.error, lambda index: f"error of line {index[0]}")
         except Mismatch:
             await bed.load()
             continue

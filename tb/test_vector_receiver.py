@@ -219,7 +219,11 @@ class Testbed:
         await self.set_length(1)
         assert len(self.got) == len(self.want)
         for number, (want, got) in enumerate(zip(self.want, self.got, strict=True)):
-            compare(want.groups, got.groups, lambda i, n=number: f"vector {n}, group and unit {i}")
+            compare(
+                want.groups,
+                got.groups,
+                lambda i, n=number: f"vector {n}, group {i[0]}, unit {i[-1]}",
+            )
             assert want == got, f"vector {number}: expected {want}, got {got}"
 
     def packet(self, kind: str) -> Packet:

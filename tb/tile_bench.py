@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from caduceus.golden.fast.tile import Tile
 from caduceus.host.tile import TileHost
-from caduceus.sim.scoreboard import Agreement, compare
+from caduceus.sim.scoreboard import Agreement, compare, named
 from caduceus.sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip
@@ -257,7 +257,7 @@ class TileBench:
             Mismatch: something does not; told with `name`, vector and column.
         """
         got = await self.run(work, random)
-        return compare(work.expected(self.chip), got, place(name))
+        return compare(work.expected(self.chip), got, place(name, work.config))
 
     async def errors(self) -> IntFlag:
         """The sticky errors, which are cleared."""
@@ -266,13 +266,33 @@ class TileBench:
         return errors
 
 
-def place(name: str) -> Callable[[tuple[int, ...]], str]:
-    """Says where an index of result vectors lies, for `compare`."""
+def place(name: str, config: TileConfig | None = None) -> Callable[[tuple[int, ...]], str]:
+    """Vector and column of an index of result vectors, for `compare`, and the configuration."""
 
     def describe(index: tuple[int, ...]) -> str:
-        return f"{name}, vector {index[0]}" + (f", column {index[1]}" if len(index) > 1 else "")
+        text = f"{name}, vector {index[0]}"
+        if len(index) > 1:
+            text += f", column {index[1]}"
+            if config is not None:
+                text += f", {_named(config, index[1])}"
+        return text
 
     return describe
+
+
+def _named(config: TileConfig, column: int) -> str:
+    """Flags of a configuration and constants of a column, by name."""
+    flags = ("rows", "columns", "relu_1", "relu_2", "rx_enable", "rx_binary16", "tx_binary16")
+    constants = {
+        constant.name: f"{bits:#06x}"
+        for constant, bits in zip(
+            formats.COLUMN_CONSTANTS, config.constants[column].tolist(), strict=True
+        )
+    }
+    return named(
+        read_mode=config.read_mode, **{name: getattr(config, name) for name in flags},
+        rx_scale=f"{config.rx_scale:#06x}", **constants,
+    )  # fmt: skip
 
 
 def flipped(array: NDArray, index: tuple[int, ...], bit: int) -> NDArray:

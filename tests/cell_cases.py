@@ -158,7 +158,7 @@ def bench() -> str:
         f" if (r_{c.name} !== q_{c.name}) w_{c.name} = w_{c.name} + 1;"
         for c in CASES
     )
-    told = "\n".join(
+    reported = "\n".join(
         f'        $display("{c.name} %0d %0d", n_{c.name}, w_{c.name});' for c in CASES
     )
     connected = ", ".join(f".q_{c.name}(q_{c.name})" for c in CASES)
@@ -191,7 +191,7 @@ module bench;
             #1;
 {looks}
         end
-{told}
+{reported}
         $finish;
     end
 endmodule

@@ -48,7 +48,7 @@ BINARY16 = sized(
 
 
 def conv(name: str, outputs: int, **options) -> Layer:
-    """A 3x3 convolution with ReLU, unless told otherwise."""
+    """A 3x3 convolution with ReLU by default."""
     defaults = {"kernel": 3, "padding": 1, "relu": True, "gmax": 400, "output_scale": 0.05}
     return Layer(name=name, op="conv", outputs=outputs, **(defaults | options))
 

@@ -13,7 +13,7 @@ from caduceus.cli.main import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECONDS = 1800
-"""Far more than anything takes: so that what hangs is told."""
+"""Far more than anything takes: so that a hang is reported."""
 
 
 def caduceus(*arguments: object, **environment: object) -> subprocess.CompletedProcess:

@@ -119,7 +119,7 @@ def onnx_lstm(
         x: float32 [sequences, steps, size].
         input_weight: [size, 4 * hidden], gates in blocks in the GDPU's order I, A, F, O; ONNX has
             I, O, F, A.
-        hidden_weight: [hidden, 4 * hidden], likewise.
+        hidden_weight: [hidden, 4 * hidden], the same.
         bias: [4 * hidden].
     """
     order = (0, 3, 2, 1)

@@ -44,6 +44,8 @@ def test_an_lstm_is_equal_and_takes_what_the_manual_says(
     case = Case(bench, Variant(mode, parameters), "verilator")
     results = case.run(tmp_path, testcase="a_trained_network")
     assert results.ok and results.passed == 1, results.report
-    told = re.search(r"clocks from step to step at full speed: \[(.*)\]", results.log.read_text())
-    *periods, _ = told[1].split(", ")  # the last step's state is for no other: a clock less
+    reported = re.search(
+        r"clocks from step to step at full speed: \[(.*)\]", results.log.read_text()
+    )
+    *periods, _ = reported[1].split(", ")  # the last step's state is for no other: a clock less
     assert periods and set(periods) == {str(clocks)}

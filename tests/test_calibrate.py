@@ -250,18 +250,20 @@ def test_what_a_configuration_has_stays_in_effect() -> None:
     ("given", "known", "sentence"),
     [
         (config(ReadMode.ONE_PHASE, 1), calibration(ReadMode.FOUR_PHASE, Converter()),
-         "calibration of 4-phase reads: expected 1-phase, the read mode of the configuration"),
+         "calibration: read mode: got 4-phase, expected 1-phase, as in the configuration"),
         (config(ReadMode.FOUR_PHASE, 2), calibration(ReadMode.FOUR_PHASE, Converter()),
-         "calibration of 1 columns: expected 2 or more, the columns of the configuration"),
+         "calibration: columns: got 1, expected 2 or more, as in the configuration"),
         (config(ReadMode.FOUR_PHASE, 1, gain_p=60000),
          calibration(ReadMode.FOUR_PHASE, Converter(0.8)),
-         r"calibrated gain_p = 7\.5e\+04: allowed in binary16 is 6\.1e-05 to 65504 in magnitude"),
+         r"calibrated gain_p: got 7\.5e\+04, expected 6\.1e-05 to 65504 in magnitude"),
         (config(ReadMode.FOUR_PHASE, 1, gain_n=30000),
          calibration(ReadMode.FOUR_PHASE, Converter(offset_n=-100)),
-         r"calibrated offset = -6\.03e\+06: allowed in binary16 is "),
+         r"calibrated offset: got -6\.03e\+06, expected "),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told(given: TileConfig, known: Calibration, sentence: str) -> None:
+def test_what_does_not_fit_is_reported(
+    given: TileConfig, known: Calibration, sentence: str
+) -> None:
     with pytest.raises(UserError, match=f"^{sentence}"):
         calibrated(given, known)
 
@@ -269,13 +271,13 @@ def test_what_does_not_fit_is_told(given: TileConfig, known: Calibration, senten
 @pytest.mark.parametrize(
     ("converter", "noise", "sentence"),
     [
-        (Converter(gain_p=0), 0, r"column 1: the gain of counter P is 0\.000 times the nominal "
-         r"one: expected 0\.5 to 1\.5"),
-        (Converter(gain_n=0.4), 0, r"column 1: the gain of counter N is 0\.400 times "),
-        (Converter(gain_n=1.47), 0, r"column 1: counter N reads \d+ to 422 at the reference "
-         "currents: expected 1 to 421"),
-        (Converter(offset_p=-90), 0, "column 1: counter P reads 0 to "),
-        (Converter(), 100, r"column \d: reads of counter P are 127 counts or more apart"),
+        (Converter(gain_p=0), 0, r"column 1: counter P: gain: got 0\.000 times the nominal one, "
+         r"expected 0\.5 to 1\.5"),
+        (Converter(gain_n=0.4), 0, r"column 1: counter N: gain: got 0\.400 times "),
+        (Converter(gain_n=1.47), 0, r"column 1: counter N: counts at the reference currents: got "
+         r"\d+ to 422, expected 1 to 421"),
+        (Converter(offset_p=-90), 0, "column 1: counter P: counts at the reference currents: got"),
+        (Converter(), 100, r"column \d: counter P: spread of reads: got 127 counts or more, "),
     ],
 )  # fmt: skip
 def test_converters_that_are_none_are_refused(

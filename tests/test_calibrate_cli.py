@@ -28,7 +28,10 @@ def test_the_error_shrinks_and_nothing_differs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--chip", "nope"), "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s"),
+        (
+            ("--chip", "nope"),
+            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
+        ),
         (("--sim", "nope"), "--sim: got nope, expected one of verilator, icarus"),
         (("--noise", 50), "--noise: got 50, expected 0 to 40"),
         (("--noise", "nan"), "--noise: got nan, expected 0 to 40"),
@@ -47,7 +50,7 @@ def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
     assert run.stderr == f"caduceus: {sentence}\n" and not run.stdout
 
 
-def test_converters_that_cannot_be_calibrated_are_told(tmp_path: Path) -> None:
+def test_converters_that_cannot_be_calibrated_are_reported(tmp_path: Path) -> None:
     """With the column, and what is allowed."""
     run = caduceus(
         "calibrate", "--chip", "tiny", "--offset", 40, "--output", tmp_path / "result.json"

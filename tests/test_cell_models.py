@@ -70,7 +70,7 @@ def test_netlist_does_what_the_source_does(compared, name):
     assert compared.counts[name] == (2 * cell_cases.CLOCKS, 0)
 
 
-def test_mistakes_in_models_are_told(compared, tmp_path):
+def test_mistakes_in_models_are_reported(compared, tmp_path):
     mistakes = {
         BLOCK_RAM: ("{9{DATA_WIDTH_A < 18 | ad_a[0]}}", "{9{1'b1}}"),
         MULTIPLIER: ("SIGNEDB & b[17]", "1'b0"),

@@ -13,7 +13,8 @@ from rich.console import Console
 from caduceus.compiler.network import compile_network
 from caduceus.data import inputs
 from caduceus.golden import machine
-from caduceus.sim import job, pipeline
+from caduceus.sim import job, pipeline, recording
+from caduceus.sim.golden import Golden
 from caduceus.sim.result import Figures
 from caduceus.sim.simulation import Simulation
 from caduceus.spec import chip, pcm_state
@@ -71,6 +72,29 @@ def test_sim_compares_every_tile(tmp_path, simulator: str, mode: str, count: int
     assert (tmp_path / "result.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        ((1, 1, 1), conv("conv", 4, kernel=3, padding=1)),
+        ((2, 2, 2), conv("conv", 4, stride=2)),
+        ((3, 3, 1), conv("conv", 4, kernel=3)),
+    ],
+    ids=["padded", "smaller kernel", "whole input"],
+)
+def test_sim_of_one_output_pixel(tmp_path, shape: tuple, layer) -> None:
+    path, output = written(tmp_path / "net", shape, (layer,)), tmp_path / "result.json"
+    options = ("--chip", "tiny", "--net", path, "--images", 2, "--output", output)
+    run = caduceus("sim", "--sim", "icarus", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    # Results, packets and outputs.
+    assert (report["mismatches"], report["values_compared"]) == (0, 2 * 3 * 4)
+    run = here("run", *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(output.read_text())
+    assert (report["mismatches"], report["values_compared"]) == (0, 2 * 4)
+
+
 def test_the_main_job_is_a_network_of_images_and_one_of_text(tmp_path) -> None:
     output = tmp_path / "result.json"
     run = caduceus("sim", "--chip", "tiny", "--images", 2, "--output", output)
@@ -108,12 +132,44 @@ def test_one_inverted_bit_of_the_rtls_devices_is_reported() -> None:
     result = run.simulate(capture=True)
     found = result.figures
     assert found.mismatches > 0
-    place = rf"layer conv1, tile {tile.tile} \(.*\), image 0, result of pixel \(\d+, \d+\), "
-    assert re.match(place + rf"column {column}: expected -?\d+, got -?\d+ ", found.first_mismatch)
-    # It is told where it began, and of every layer how much differs.
+    first = next(each for each in found.first_mismatches if each["layer"] == "conv1")
+    wanted = traces[tile.tile].results[0]
+    differ = others[tile.tile].results[0] != wanted
+    number = int(np.flatnonzero(differ[:, column])[0])
+    y, x_of = divmod(number, len(tile.config.window.columns))
+    assert first["pixel"] == {"y": y, "x": tile.config.window.columns[x_of]}
+    assert (first["tile"], first["kind"], first["input"]) == (tile.tile, "result", 0)
+    assert (first["column"], first["expected"]) == (column, int(wanted[number, column]))
+    # The recorder saw the value while the LDPU was at work, in the clock that its time is of.
+    changes = recording.activity(run.job / job.RECORD, tile.tile)
+    time_ps = first["time_ns"] * 1e3
+    at_work = changes[np.searchsorted(changes[:, 0], time_ps) - 1, 1]
+    assert at_work & recording.COMPUTES
+    period = 2 * job.half_periods(description)[0]
+    assert time_ps / period == first["clock"]
+    where = rf"pixel \(y={y}, x=\d+\), column {column}, at {first['time_ns']:.3f} ns \(sync clock "
+    assert re.match(
+        rf"layer conv1, tile {tile.tile} \(.*\), image 0, result of {where}"
+        rf"{first['clock']}\): expected -?\d+, got -?\d+ \(",
+        found.first_mismatch,
+    ), found.first_mismatch
+    # The report begins with the layer where it began, and counts what differs in every layer.
+    tiles = [each for each in computing(program) if each.block.layer == "conv1"]
+    differing = sum(
+        int((getattr(others[each.tile], kind) != getattr(traces[each.tile], kind)).sum())
+        for each in tiles
+        for kind in ("results", "sent")
+    )
+    assert found.mismatches_by_layer["conv1"] == differing
     assert not found.mismatches_by_layer["conv0"] and found.mismatches_by_layer["conv1"]
     assert sum(found.mismatches_by_layer.values()) == found.mismatches
-    assert f"mismatches of conv1: {found.mismatches_by_layer['conv1']}" in result.report()
+    of_all = found.values_by_layer["conv1"]
+    assert f"mismatches of conv1: {differing} of {of_all} values\n" in result.report()
+    # The library's own comparison says the same of the values that were captured.
+    golden = Golden(program).run(x, capture=True)
+    comparison = result.compare(golden)
+    assert comparison.first_mismatches == found.first_mismatches
+    assert result.report().startswith(comparison.report() + "\n")
     # What the RTL's tiles did is what golden's do on the same devices.
     for number, trace in others.items():
         assert np.array_equal(result.tiles[number].results, trace.results)
@@ -230,17 +286,32 @@ def test_accuracy_of_a_few_images() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16: chip tiny"),
-        (("sim", "--net", "resnet9", "--images", "10001"), "images = 10001: "),
+        (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16 for 9 layers"),
+        (("sim", "--net", "resnet9", "--images", "10001"), "images: got 10001, "),
         (("compile", "--net", "resnet9", "--replicas", "conv0"), "'conv0': expected auto, or"),
-        (("compile", "--net", "resnet9", "--replicas", "conv9=2"), "none of that name: allowed"),
-        (("compile", "--net", "resnet9", "--replicas", "conv3=2"), "with a residual: allowed"),
-        (("compile", "--net", "resnet9", "--replicas", "conv0=3"), "layer conv0: 3 replicas"),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv9=2"),
+            "replicas: got layer conv9, expected one of conv0, ",
+        ),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv3=2"),
+            "replicas: got 2, expected 1 for a layer with a residual",
+        ),
+        (
+            ("compile", "--net", "resnet9", "--replicas", "conv0=3"),
+            "layer conv0: output width 32 is not a multiple of pool x replicas (1 x 3)",
+        ),
         (("sim", "--net", "lstm_ptb", "--replicas", "auto"), "replicas of network lstm_ptb"),
-        (("sim", "--net", "conv_32x16", "--replicas", "auto"), "network conv_32x16: allowed"),
-        (("sim", "--net", "conv_2016x224", "--replicas", "auto"), "network conv_2016x224: allowed"),
+        (("sim", "--net", "conv_32x16", "--replicas", "auto"), "of network conv_32x16: "),
+        (
+            ("sim", "--net", "conv_2016x224", "--replicas", "auto"),
+            "of network conv_2016x224: ",
+        ),
         (("sim", "--replicas", "auto"), "--replicas: needs --net: expected one of resnet9"),
-        (("compile", "--net", "conv_2016x224", "--replicas", "auto"), "one that takes images"),
+        (
+            ("compile", "--net", "conv_2016x224", "--replicas", "auto"),
+            "conv_2016x224: expected none, since it is a single layer of vectors",
+        ),
         (("accuracy", "--net", "resnet8"), "takes random images: expected one with a data set"),
     ],
 )
@@ -251,7 +322,7 @@ def test_a_mistake_is_one_sentence(arguments: tuple, sentence: str) -> None:
     assert "Traceback" not in run.stdout + run.stderr
 
 
-def test_a_buffer_that_is_too_small_is_told_in_bytes(tmp_path) -> None:
+def test_a_buffer_that_is_too_small_is_refused_with_what_would_do(tmp_path) -> None:
     text = (shipped_folder(chip.CHIPS) / "hermes.yaml").read_text()
     for old, new in (("name: hermes", "name: small"), ("rx: 6144", "rx: 1024"),
                      ("activation: 8192", "activation: 3584")):  # fmt: skip
@@ -260,8 +331,7 @@ def test_a_buffer_that_is_too_small_is_told_in_bytes(tmp_path) -> None:
     (tmp_path / "small.yaml").write_text(text)
     run = here("compile", "--chip", tmp_path / "small.yaml", "--net", "resnet9")
     assert run.returncode == 2
-    # conv1 needs two rows of 32 pixels and two pixels of the third, of 56 bytes.
-    assert "buffers are too small: " in run.stderr and "(conv1) by 112 bytes" in run.stderr
+    assert re.search(r"chip small: buffers are too small: .* layer conv\d .* would do$", run.stderr)
     assert run.stderr.count("\n") == 1
 
 

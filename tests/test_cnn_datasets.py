@@ -118,5 +118,7 @@ def test_smaller_images_stand_in_the_middle(tmp_path: Path) -> None:
 
 def test_images_of_another_kind_are_refused(tmp_path: Path) -> None:
     found = Network.load(_write(tmp_path, "fashion_mnist", 3, ONE_TILE))
-    with pytest.raises(UserError, match="takes 32x32x3: allowed for images of fashion_mnist is"):
+    with pytest.raises(
+        UserError, match=r"input\.shape: got .32, 32, 3., expected at least .28, 28, 1. with"
+    ):
         inputs(found, 1)

@@ -27,7 +27,7 @@ def test_the_largest_weight_gets_gmax():
 
 
 def test_constants_beyond_binary16_are_refused():
-    with pytest.raises(UserError, match=r"layer a: bias = 7e\+04: allowed in binary16"):
+    with pytest.raises(UserError, match=r"layer a: bias: got 7e\+04, expected"):
         quantise.binary16(np.array([1.0, 7e4]), "layer a: bias")
-    with pytest.raises(UserError, match=r"layer a: scale = 1e-06: allowed in binary16"):
+    with pytest.raises(UserError, match=r"layer a: scale: got 1e-06, expected"):
         quantise.binary16(np.array([1e-6]), "layer a: scale")

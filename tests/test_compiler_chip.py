@@ -102,7 +102,7 @@ def test_the_placement_turns_to_where_the_host_is(side, row_blocks, column_block
 
 
 def test_too_many_blocks_are_refused():
-    with pytest.raises(UserError, match=r"^the layer makes 3 x 2 = 6 blocks .*tiny allows 4$"):
+    with pytest.raises(UserError, match=r"made: layer dense takes 6 tiles .*: chip tiny has 4$"):
         compile_network(dense(48, 32), TINY, ReadMode.ONE_PHASE)
 
 
@@ -155,15 +155,15 @@ def test_streams_of_other_groups_go_another_way():
     assert router.tree(0, [(1, fabric.RX)], "b").keys() == {0, 2, 3, 1}
 
 
-def test_no_way_and_no_stream_left_are_told():
+def test_no_way_and_no_stream_left_are_reported():
     apart = TINY.model_copy(update={"adjacency": chip.Adjacency(horizontal=(1,), vertical=())})
-    with pytest.raises(UserError, match=r"^chip tiny has no links from tile 0 to tile 2: allowed"):
+    with pytest.raises(UserError, match=r"^chip tiny has no links from tile 0 to tile 2: expected"):
         Router(apart).tree(0, [(2, fabric.INPUT)], "a")
     with pytest.raises(UserError, match=r"^chip tiny has no links between tile 2 and the host's"):
         compile_network(dense(20, 20), apart, ReadMode.ONE_PHASE)
     router = Router(TINY)
     assert [router.stream() for _ in range(256)] == list(range(256))
-    with pytest.raises(UserError, match=r"more than 256 streams on chip tiny: expected 256$"):
+    with pytest.raises(UserError, match=r"^chip tiny: the program needs more than 256 streams"):
         router.stream()
 
 

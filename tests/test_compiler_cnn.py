@@ -23,6 +23,7 @@ from caduceus.spec.feature_map import Window
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.graph import Pool
 from caduceus.spec.network import Network
+from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
 from caduceus.spec.streams import trace
 from tb.random_networks import random_convolutions
@@ -68,8 +69,7 @@ def test_no_two_streams_share_a_link(description, name: str, replicas: dict) -> 
                 assert (hop.tile, sink) not in taken
                 taken.add((hop.tile, sink))
     assert len({tile.tile for tile in computing(program)}) == len(computing(program))
-    needed = cnn_flow.needs(program, description)
-    assert all(0 < need.bytes <= need.limit for need in needed)
+    assert _largest(program, description)["activation"] > 0
 
 
 def test_residuals_wait_for_two_rows_of_two_layers(resnet9) -> None:
@@ -97,47 +97,118 @@ def test_residuals_wait_for_two_rows_of_two_layers(resnet9) -> None:
     assert all(not stops(count) for count in (least + 1, least + 7))
 
 
-def test_what_is_needed_suffices_and_less_does_not() -> None:
+def _buffers(description: Chip, **sizes: int) -> Chip:
+    buffers = description.buffers.model_copy(update=sizes)
+    return description.model_copy(update={"buffers": buffers})
+
+
+def _largest(program: Program, description: Chip) -> dict[str, int]:
+    """The largest need of either buffer, by its key in `buffers`."""
+    found = {"activation": 0, "rx": 0}
+    for need in cnn_flow.needs(program, description):
+        key = cnn_flow.KEYS[need.sink]
+        assert 0 < need.bytes <= need.limit == getattr(description.buffers, key)
+        found[key] = max(found[key], need.bytes)
+    return found
+
+
+def _demand_compiles(network: Network, description: Chip) -> None:
+    compile_network(network, description, ReadMode.ONE_PHASE)
+
+
+def _demand_too_small(network: Network, description: Chip) -> None:
+    """And the sizes that the refusal names do."""
+    with pytest.raises(UserError) as refusal:
+        _demand_compiles(network, description)
+    if isinstance(refusal.value, cnn_flow.TooSmall):
+        _, would_do = str(refusal.value).split("; ")
+        sizes = dict(re.findall(r"buffers\.(activation|rx) = (\d+)", would_do))
+        assert sizes and would_do.endswith(" would do")
+        _demand_compiles(network, _buffers(description, **{k: int(v) for k, v in sizes.items()}))
+
+
+@pytest.mark.parametrize(
+    "count", [12, pytest.param(150, marks=pytest.mark.regress)], ids=["some", "many"]
+)
+def test_what_is_needed_suffices_and_less_does_not(count: int) -> None:
+    """Of random networks, at several sizes of the RX buffer."""
     random = np.random.default_rng(4)
-    small = HERMES.model_copy(update={"array": chip.Array(rows=32, columns=16)})
-    small = small.model_copy(update={"gdpu": chip.Gdpu(slices=8, units=4)})
-    found = refused = 0
-    while found < 6:
+    small = HERMES.model_copy(
+        update={
+            "array": chip.Array(rows=32, columns=16),
+            "gdpu": chip.Gdpu(slices=8, units=4),
+            "link": HERMES.link.model_copy(update={"units": 1}),
+        }
+    )
+    small = _buffers(small, gather=1)
+    refused = 0
+    while count:
         made = random_convolutions(random)
         if way(made.graph) is not Way.MAPS:
             continue
         try:
-            program = compile_network(made, small, ReadMode.ONE_PHASE)
+            _demand_compiles(made, small)
         except UserError:
             continue
-        found += 1
-        sizes = cnn_flow._sizes(program, small)
-        room = {
-            (need.tile, need.sink): need.bytes // sizes[need.tile, need.sink]
-            for need in cnn_flow.needs(program, small)
-        }
-        assert not cnn_flow._Flow(program, small, room).blocked()
-        least = cnn_flow._least(program)
-        for place, count in room.items():
-            assert count >= least[place]
-            if count > least[place]:
-                # More was asked for only because the program stops without some of it.
-                assert cnn_flow._Flow(program, small, least).blocked()
+        count -= 1
+        for rx in (16, int(random.integers(24, 200)), 6144):
+            tight = _buffers(small, activation=int(random.integers(16, 300)), rx=rx)
+            try:
+                program = compile_network(made, tight, ReadMode.ONE_PHASE)
+            except UserError:
+                _demand_too_small(made, tight)
                 refused += 1
+                continue
+            needed = _largest(program, tight)
+            at_need = _buffers(tight, activation=needed["activation"])
+            _demand_compiles(made, at_need)
+            _demand_too_small(made, _buffers(tight, activation=needed["activation"] - 1))
+            if needed["rx"]:
+                _demand_compiles(made, _buffers(at_need, rx=needed["rx"]))
+                _demand_too_small(made, _buffers(at_need, rx=needed["rx"] - 1))
     assert refused
 
 
-def test_a_buffer_that_is_too_small_is_refused_with_the_bytes_it_lacks(resnet9) -> None:
-    buffers = HERMES.buffers.model_copy(update={"rx": 1120, "activation": 4096})
-    tight = HERMES.model_copy(update={"buffers": buffers})
-    with pytest.raises(cnn_flow.TooSmall, match=r"RX buffer of tile \d+ \(conv3\) by \d+ bytes"):
-        compile_network(resnet9, tight, ReadMode.ONE_PHASE)
+def test_no_need_is_above_what_an_accepted_program_has() -> None:
+    """Layer b could do with less RX buffer if its activation buffer were larger than it is."""
+    layers = [
+        conv("a", 8),
+        conv("b", 8, kernel=3, padding=1),
+        conv("p", 8, kernel=3, padding=1, input="a"),
+        conv("c", 8, residual="p", input="b"),
+    ]
+    made = with_ones((4, 4, 1), layers)
+    description = _buffers(
+        HERMES.model_copy(
+            update={
+                "array": chip.Array(rows=64, columns=16),
+                "gdpu": chip.Gdpu(slices=8, units=4),
+                "link": HERMES.link.model_copy(update={"units": 1}),
+            }
+        ),
+        activation=56, rx=32, gather=1,
+    )  # fmt: skip
+    program = compile_network(made, description, ReadMode.FOUR_PHASE)
+    needed = _largest(program, description)
+    _demand_too_small(made, _buffers(description, activation=needed["activation"] - 1))
+
+
+def test_a_buffer_that_is_too_small_is_named_with_a_size_that_would_do(resnet9) -> None:
+    tight = _buffers(HERMES, activation=4096, rx=1120)
+    sentence = (
+        "network resnet9 on chip hermes: buffers are too small: the program stops with the RX "
+        "buffer of layer conv3 full: got buffers.activation = 4096 and buffers.rx = 1120; "
+        "buffers.rx = 2016 would do"
+    )
+    with pytest.raises(cnn_flow.TooSmall, match=f"^{re.escape(sentence)}$"):
+        _demand_compiles(resnet9, tight)
+    _demand_compiles(resnet9, _buffers(tight, rx=2016))
+    _demand_too_small(resnet9, _buffers(tight, activation=1024))
 
 
 def test_an_rx_packet_takes_whole_beats() -> None:
     """On links of 16 bytes 17 values take the room of 32."""
     small = Chip.find("hermes_wide")
-
     layers = [
         conv(name, 17, kernel=3, padding=1, residual=residual)
         for name, residual in (("a", None), ("b", None), ("c", "a"))
@@ -146,12 +217,11 @@ def test_an_rx_packet_takes_whole_beats() -> None:
     # Two rows and a pixel of b, two and a pixel of c, less one: what waits is 17 bytes each.
     with pytest.raises(cnn_flow.TooSmall) as refusal:
         compile_network(made, small, ReadMode.FOUR_PHASE)
-    lacking = int(re.search(r"RX buffer of tile \d+ \(c\) by (\d+) bytes", str(refusal.value))[1])
-    packets, rest = divmod(small.buffers.rx + lacking, 32)
+    assert "RX buffer of layer c full" in str(refusal.value)
+    size = int(re.search(r"; buffers\.rx = (\d+) would do$", str(refusal.value))[1])
+    packets, rest = divmod(size, 32)
     assert not rest and 2 * 150 <= packets <= 2 * 152
-    buffers = small.buffers.model_copy(update={"rx": 32 * packets})
-    enough = small.model_copy(update={"buffers": buffers})
-    assert compile_network(made, enough, ReadMode.FOUR_PHASE)
+    assert compile_network(made, _buffers(small, rx=size), ReadMode.FOUR_PHASE)
 
 
 def test_streams_that_share_a_link_are_refused() -> None:
@@ -169,8 +239,8 @@ def test_streams_that_share_a_link_are_refused() -> None:
             routes = (*others, replace(known, sinks=(detour[tile.tile],)))
         tiles.append(replace(tile, routes=routes))
     match = (
-        f"streams {pixels.number} and {output.number} share tile 0 east_1: allowed where tiles "
-        "gather from feature maps is one stream a link"
+        f"streams {pixels.number} and {output.number} share tile 0 east_1: expected one stream per "
+        "link where tiles gather from feature maps"
     )
     with pytest.raises(UserError, match=match):
         cnn_flow.check(replace(program, tiles=tuple(tiles)), TINY)
@@ -182,7 +252,7 @@ def test_routes_give_way_to_each_other() -> None:
     trees = Router(TINY).apart(demands)
     links = [{(tile, s) for tile, sinks in tree.items() for s in sinks - {INPUT}} for tree in trees]
     assert not links[0] & links[1]
-    with pytest.raises(Crowded, match="expected one stream a link"):
+    with pytest.raises(Crowded, match="expected one stream per link"):
         Router(TINY).apart([*demands, Demand(0, ((2, INPUT),))])
 
 
@@ -241,11 +311,14 @@ def test_replicas_make_the_slowest_layers_faster(resnet9, mode: ReadMode) -> Non
 @pytest.mark.parametrize(
     ("replicas", "sentence"),
     [
-        ({"nobody": 2}, "none of that name: expected conv0, conv1"),
-        ({"conv3": 2}, "replicas with a residual: expected layers without"),
-        ({"conv1": 3}, "layer conv1: 3 replicas: expected such that 32 columns"),
-        ({"dense": 2}, "layer dense: 2 replicas: expected such that 1 columns"),
-        ({"conv0": 16, "conv1": 16}, "takes 85 tiles of 256x256: chip hermes allows 64"),
+        ({"nobody": 2}, "replicas: got layer nobody, expected one of conv0, conv1"),
+        ({"conv3": 2}, "layer conv3: replicas: got 2, expected 1 for a layer with a residual"),
+        ({"conv1": 3}, r"conv1: output width 32 is not a multiple of pool x replicas \(2 x 3\)"),
+        ({"dense": 2}, r"dense: output width 1 is not a multiple of pool x replicas \(1 x 2\)"),
+        (
+            {"conv0": 16, "conv1": 16},
+            "takes 85 tiles of 256x256 for 9 layers, .*: chip hermes has 64",
+        ),
     ],
 )
 def test_replicas_that_cannot_be(resnet9, replicas: dict, sentence: str) -> None:
@@ -263,7 +336,7 @@ def _changed(resnet9, name: str, **values):
 
 def test_what_tiles_cannot_do_is_refused(resnet9) -> None:
     odd = Pool(kind="max", size=3, stride=2)
-    with pytest.raises(UserError, match=r"conv7: pool\.stride = 2: allowed on a whole chip is"):
+    with pytest.raises(UserError, match=r"conv7: pool\.stride: got 2, expected pool\.size \(3\)"):
         compile_network(_changed(resnet9, "conv7", pool=odd), HERMES, ReadMode.ONE_PHASE)
-    with pytest.raises(UserError, match="layer conv3: nobody takes its output"):
+    with pytest.raises(UserError, match="layer conv3: no layer takes its output"):
         compile_network(_changed(resnet9, "conv4", input="conv2"), HERMES, ReadMode.ONE_PHASE)

@@ -32,34 +32,34 @@ POOL = Pool(kind="max", size=2, stride=2)
     ("size", "layers", "replicas", "sentence"),
     [
         ((4, 6, 1), [conv("a", 4), dense(10)], {},
-         "dense: its input has 4x6 pixels: allowed on a whole chip are as many rows as columns"),
-        ((4, 4, 257), [conv("a", 4)], {}, "a: 257 channels: allowed on a whole chip are 256"),
+         "dense: input height x width: got 4x6, expected a square for a dense layer"),
+        ((4, 4, 257), [conv("a", 4)], {}, "a: input channels: got 257, expected at most 256"),
         ((4, 4, 1), [conv("a", 4), conv("b", 4)], {"b": 2},
-         "b: 2 replicas: allowed for the last layer is 1"),
+         "b: replicas: got 2, expected 1 for the last layer"),
         ((4, 4, 1), [conv("a", 4), conv("b", 4)], {"a": 3},
-         "a: 3 replicas: expected such that 4 columns of results are a multiple of 1 times"),
+         "a: output width 4 is not a multiple of pool x replicas (1 x 3)"),
         ((8, 8, 1), [conv("a", 4, pool=Pool(kind="max", size=2, stride=1)), conv("b", 4)], {},
-         "a: pool.stride = 1: allowed on a whole chip is pool.size (2)"),
+         "a: pool.stride: got 1, expected pool.size (2)"),
         ((2, 2, 1), [conv("a", 2049)], {},
-         "a: its 2049 outputs take 9 tiles side by side: allowed for the last layer are as many as "
-         "chip hermes has host outputs, 8"),
+         "a: outputs: got 2049, which take 9 tiles side by side, expected at most 8 tiles for the "
+         "last layer, the host outputs of chip hermes"),
         ((3, 3, 1), [conv("a", 4, padding=65_536), conv("b", 4)], {},
-         "a: window: padding: got 65536, expected 0 to 255"),
+         "a: padding: got 65536, expected less than kernel (1)"),
         ((3, 3, 1), [conv("a", 4, padding=1), conv("b", 4)], {},
-         "a: window: padding: got 1, expected 0 to 0"),
+         "a: padding: got 1, expected less than kernel (1)"),
         ((600, 600, 1), [conv("a", 4, stride=300), conv("b", 4)], {},
-         "a: window: stride: got 300, expected 1 to 255"),
+         "a: stride: got 300, expected 1 to 255"),
         ((3000, 3000, 1), [conv("a", 4), conv("b", 4)], {},
-         "a: window: height: got 3000, expected 1 to 2047"),
+         "a: input height x width: got 3000x3000, expected at most 2047x2047"),
         ((4, 4, 1), [conv("a", 4), conv("b", 4, residual="a")], {"b": 2},
-         "b: replicas with a residual: expected layers without"),
+         "b: replicas: got 2, expected 1 for a layer with a residual"),
         ((64, 64, 1), [conv("a", 4, pool=Pool(kind="average", size=32, stride=32)),
-                       conv("b", 4)], {}, "a: pooling: size: got 32, expected 1 to 16"),
+                       conv("b", 4)], {}, "a: pool.size: got 32, expected 1 to 16"),
         ((2, 2000, 1), [conv("a", 8, pool=POOL), conv("b", 4)], {},
-         "a: pooling: a row of windows keeps 8000 values, 5952 too many: expected buffers.pool = "
+         "a: pooling: values of a row of windows: got 8000, expected at most buffers.pool, "
          "2048"),
         ((4, 4, 1), [conv("a", 4), conv("b", 4), conv("c", 4, input="a")], {},
-         "b: nobody takes its output"),
+         "b: no layer takes its output"),
     ],
 )  # fmt: skip
 def test_a_layer_that_cannot_be_run(size, layers, replicas, sentence: str) -> None:
@@ -70,7 +70,7 @@ def test_a_layer_that_cannot_be_run(size, layers, replicas, sentence: str) -> No
 def test_a_kernel_that_registers_cannot_say() -> None:
     """A chip with a tile for each of its many row blocks: more than ship with the project."""
     wide = HERMES.model_copy(update={"grid": chip.Grid(rows=16, columns=17)})
-    sentence = "network mine: layer a: window: kernel: got 256, expected 1 to 255"
+    sentence = "network mine: layer a: kernel: got 256, expected 1 to 255"
     with pytest.raises(UserError, match=f"^{sentence}$"):
         _compile((256, 256, 1), [conv("a", 4, kernel=256), conv("b", 4)], wide)
 
@@ -87,7 +87,9 @@ def test_a_residual_that_is_the_layers_own_input() -> None:
     layers = [conv("a", 16), conv("b", 16, residual="a"), conv("c", 4)]
     _compile((4, 4, 1), layers, small)
     layers = [conv("a", 20), conv("b", 20, kernel=3, padding=1, residual="a"), conv("c", 4)]
-    with pytest.raises(UserError, match="layer b: residual a is its input, too, and a tile would"):
+    with pytest.raises(
+        UserError, match="layer b: residual: got a, which is its input as well, expected"
+    ):
         _compile((4, 4, 1), layers, small)
 
 

@@ -56,7 +56,7 @@ def elaborated(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> s
     monkeypatch.setattr(verilog, "_rtlil", elaborate)
     monkeypatch.setattr(verilog, "_KEPT", folder / "kept")
     monkeypatch.setattr(
-        verilog, "run_script", lambda place, what: (place / "design.v").write_text("")
+        verilog, "run_script", lambda place, *_: (place / "design.v").write_text("")
     )
     monkeypatch.setattr(chip_sources, "ProcessPoolExecutor", ThreadPoolExecutor)
     for variant in bench.variants:

@@ -47,7 +47,8 @@ def test_a_text_gives_what_follows() -> None:
     numbers = [symbols.index(character) for character in network.text[:7]]
     np.testing.assert_array_equal(given.x[0], network.embedding[numbers])
     with pytest.raises(
-        UserError, match=r"^characters = 9999: the text of network lstm_tiny allows"
+        UserError,
+        match=r"^characters: got 9999, expected 1 to \d+ of the text of network lstm_tiny",
     ):
         inputs(network, 9999)
     silent = replace(network, text=None)
@@ -109,11 +110,17 @@ def test_what_is_more_than_an_lstm_and_a_dense_layer_is_refused() -> None:
     graph = Network.find("lstm_504").graph
     (lstm,) = graph.nodes
     cases = {
-        (_dense("first"), lstm): "node first is before the LSTM: allowed with an LSTM is one, as",
-        (lstm, lstm.model_copy(update={"name": "two"})): "node two has op lstm: allowed with an",
-        (lstm, _dense("a"), _dense("b")): "node b has op dense: allowed with an LSTM is one, as",
-        (lstm, _dense("a", relu=True)): "node a: relu = True: allowed after an LSTM is none",
-        (lstm, _dense("a", residual="lstm")): "node a: residual = lstm: allowed after an LSTM",
+        (_dense("first"), lstm): "node first: before the LSTM: expected one LSTM, as the first",
+        (
+            lstm,
+            lstm.model_copy(update={"name": "two"}),
+        ): "node two: op: got lstm after the LSTM: expected one LSTM",
+        (lstm, _dense("a"), _dense("b")): "node b: op: got dense after the LSTM: expected one LSTM",
+        (lstm, _dense("a", relu=True)): "node a: relu: got True, expected none after an LSTM",
+        (
+            lstm,
+            _dense("a", residual="lstm"),
+        ): "node a: residual: got lstm, expected none after an LSTM",
     }
     for nodes, sentence in cases.items():
         with pytest.raises(UserError, match=f"^network lstm_504: {sentence}"):

@@ -150,9 +150,9 @@ def test_what_could_deadlock_is_refused_with_its_cycle(make, ring_of):
     program, description = make(), CROSSING if make is inputs_that_cross else TINY
     with pytest.raises(UserError) as error:
         deadlock.check(program, description)
-    start, cycle, allowed = str(error.value).split(": ")
+    start, cycle, expected = str(error.value).split(": ")
     assert start == "program could deadlock"
-    assert allowed == "expected a program without such a cycle"
+    assert expected == "expected no packets that wait for each other in a ring"
     nodes = cycle.split(" -> ")
     assert nodes[0] == nodes[-1]
     # It may begin anywhere.
@@ -195,11 +195,11 @@ def good():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda t: [t[0]], r"tile 1: stream 1 comes, and has no route there: expected \[\]$"),
+        (lambda t: [t[0]], r"tile 1: stream 1 arrives and has no route there: expected \[\]$"),
         (lambda t: [t[0], tile_program(1, {1: ("east_1",)})],
          r"tile 1: stream 1 leaves by east_1: expected a link of chip tiny$"),
         (lambda t: [t[0], tile_program(1, {1: ("input",)})],
-         r"tile 1: stream 1 goes to 'input': allowed on a tile with a config only$"),
+         r"tile 1: stream 1 goes to 'input': expected only on a tile with a config$"),
         (lambda t: [tile_program(0, {0: ("east_1",), 1: ("east_1",)}, 1),
                     tile_program(1, {0: ("host",), 1: ("host",)})],
          r"tile 1: stream 0 leaves for the host, and is none of the program's outputs: .* \[1\]$"),
@@ -208,27 +208,27 @@ def good():
         (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True)), t[1]],
          r"tile 0: no stream goes to 'rx': expected one$"),
         (lambda t: [replace(t[0], routes=(Route(0, ("input",), 0, 3), t[0].routes[1])), t[1]],
-         r"tile 0: stream 0: length = 3: allowed for 'input' is its vector's, 4$"),
+         r"tile 0: stream 0: length: got 3, expected for 'input' its vector's, 4$"),
         (lambda t: [replace(t[0], routes=(Route(0, ("input",), 1, 4), t[0].routes[1])), t[1]],
          r"tile 0: stream 0: start \+ length: got 5, expected the packet's length, 4$"),
         (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True),
                             routes=(Route(0, ("input",), 0, 4), Route(1, ("rx",), 0, 8)))
                     if i == 0 else tile for i, tile in enumerate(t)],
-         r"tile 0: stream 1: length = 8: allowed for 'rx' is its vector's, 4$"),
+         r"tile 0: stream 1: length: got 8, expected for 'rx' its vector's, 4$"),
         (lambda t: [replace(t[0], config=replace(t[0].config, rx_enable=True, tx_binary16=True),
                             routes=(Route(0, ("input",), 0, 4), Route(1, ("rx",), 0, 4))), t[1]],
-         r"tile 0: stream 1 has binary16: allowed for 'rx' is int8$"),
-        (lambda t: [t[0], t[1], t[1]], r"program: two programs for tile 1: expected one a tile$"),
+         r"tile 0: stream 1: values: got binary16, expected int8 for 'rx'$"),
+        (lambda t: [t[0], t[1], t[1]], r"program: two programs for tile 1: expected one per tile$"),
     ],
 )  # fmt: skip
-def test_streams_that_do_not_fit_are_told(change, sentence):
+def test_streams_that_do_not_fit_are_reported(change, sentence):
     deadlock.check(good(), TINY)
     tiles = tuple(change(list(good().tiles)))
     with pytest.raises(UserError, match=f"^{sentence}"):
         deadlock.check(replace(good(), tiles=tiles), TINY)
 
 
-def test_host_streams_that_do_not_fit_are_told():
+def test_host_streams_that_do_not_fit_are_reported():
     with pytest.raises(UserError, match=r"stream 0 enters at host input 2: expected 0 to 1$"):
         deadlock.check(replace(good(), inputs=(HostStream(2, 0, 0, 4),)), TINY)
     with pytest.raises(UserError, match=r"^tile 1: stream 1 leaves for the host, and is none"):

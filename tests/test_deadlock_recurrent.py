@@ -144,12 +144,12 @@ ONE, TWO = PROGRAM.slices
         (_with_route(PROGRAM, ONE.first, 3, sinks=("north_1", fabric.INPUT)),
          "slice 0: streams 2 and 4 both go to 'input' of tile 3: expected one of them"),
         (_with_route(PROGRAM, ONE.last, 2, sinks=("north_1",)),
-         "tile 0: stream 4 comes, and has no route there: allowed are"),
+         "tile 0: stream 4 arrives and has no route there: expected"),
         (_with_route(PROGRAM, 0, 0, sinks=(fabric.HOST,)),
          "tile 0: stream 0 leaves for the host, and is none of the program's outputs"),
     ],
 )  # fmt: skip
-def test_streams_that_do_not_fit_are_told(changed: Program, sentence: str):
+def test_streams_that_do_not_fit_are_reported(changed: Program, sentence: str):
     with pytest.raises(UserError, match=sentence):
         deadlock.check(changed, TINY)
 

@@ -14,11 +14,13 @@ from caduceus.devices.settings import Devices
 from caduceus.golden import machine
 from caduceus.host.calibrate import INDEX
 from caduceus.sim.deploy import deployed
+from caduceus.sim.golden import Golden
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
-from caduceus.spec.program import Program
+from caduceus.spec.graph import Graph, Input, Layer
+from caduceus.spec.network import Network, Weights
+from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing, device_codes
 
 pytestmark = pytest.mark.xdist_group("sim")
@@ -66,20 +68,20 @@ def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
 
 def test_ideal_devices_are_what_the_program_asks_for() -> None:
     program, _ = compiled(settings.find("ideal"))
-    same, state = deployed(program, TINY, Devices.ideal())
+    on = deployed(program, TINY, Devices.ideal())
     wanted = pcm_state.ideal(TINY, device_codes(program, TINY))
-    assert same is program
+    assert on.program is program and on.replaced is None
     for name in pcm_state.FIELDS:
-        assert np.array_equal(getattr(state, name), getattr(wanted, name))
+        assert np.array_equal(getattr(on.state, name), getattr(wanted, name))
 
 
 def test_ideal_devices_may_have_converters_that_are_not() -> None:
     odd = settings.find("ideal").model_copy(update={"adc_gain_spread": 0.07})
     program, _ = compiled(odd)
-    same, state = deployed(program, TINY, Devices(odd, 3))
-    assert state.gain_p.std() > 0 and not state.noise.any()
-    assert np.array_equal(state.codes, device_codes(program, TINY))
-    for tile, other in zip(same.tiles, program.tiles, strict=True):
+    on = deployed(program, TINY, Devices(odd, 3))
+    assert on.state.gain_p.std() > 0 and not on.state.noise.any()
+    assert np.array_equal(on.state.codes, device_codes(program, TINY))
+    for tile, other in zip(on.program.tiles, program.tiles, strict=True):
         assert np.array_equal(tile.config.constants, other.config.constants)
 
 
@@ -87,7 +89,7 @@ def test_calibration_and_compensation_change_their_constants_and_no_others() -> 
     program, _ = compiled(TDP)
     for key, changed in (("calibrate", {"gain_p", "gain_n", "offset"}), ("compensate", {"scale"})):
         only = TDP.model_copy(update={"calibrate": False, "compensate": False} | {key: True})
-        corrected, _ = deployed(program, TINY, Devices(only, 1, 3600.0))
+        corrected = deployed(program, TINY, Devices(only, 1, 3600.0)).program
         for tile, other in zip(corrected.tiles, program.tiles, strict=True):
             for name, index in INDEX.items():
                 equal = np.array_equal(
@@ -103,6 +105,115 @@ def test_calibration_and_compensation_change_their_constants_and_no_others() -> 
     assert all(ratio.min() > 1.0 and ratio.max() < 1.5 for ratio in grown)
 
 
+def _layers(weights: dict[str, np.ndarray], **gmax: int) -> Network:
+    """Dense layers, one after another; `gmax` of each."""
+    first = next(iter(weights.values()))
+    nodes = tuple(
+        Layer(
+            name=name, op="dense", outputs=weight.shape[1], relu=False, gmax=gmax[name],
+            output_scale=float(np.abs(weight).sum(axis=0).max() / 127) or 1.0,
+        )
+        for name, weight in weights.items()
+    )  # fmt: skip
+    graph = Graph(
+        format=2, name="mine", dataset="random", input=Input(shape=(len(first),), scale=1 / 127),
+        weights="none", nodes=nodes,
+    )  # fmt: skip
+    found = {
+        name: Weights(weight.astype(np.float32), np.zeros(weight.shape[1], np.float32))
+        for name, weight in weights.items()
+    }
+    return Network(graph, found)
+
+
+QUIET = TDP.model_copy(
+    update={"programming_noise": False, "read_noise": False, "calibrate": False,
+            "adc_gain_spread": 0.0, "adc_offset": 0.0}
+)  # fmt: skip
+
+
+def test_a_weak_tile_does_not_get_a_meaningless_factor(tmp_path) -> None:
+    """Its test vectors give a count or two, which once made a factor of 31 and outputs of 127."""
+    program = compile_network(_layers({"d": np.full((16, 1), 0.5)}, d=9), TINY, ReadMode.FOUR_PHASE)
+    x = np.full((4, 16), 127, np.int8)
+    age = 86400.0
+    found = Golden(program, Devices(QUIET, 3, age), TINY).run(x)
+    plain = Golden(
+        program, Devices(QUIET.model_copy(update={"compensate": False}), 3, age), TINY
+    ).run(x)
+    assert np.array_equal(found.outputs, plain.outputs)
+    assert plain.figures.replaced_drift_factors is None
+    (factor,) = found.figures.replaced_drift_factors
+    assert (factor.layer, factor.tile, factor.used) == ("d", computing(program)[0].tile, 1.0)
+    assert factor.measured > 10
+    assert factor.reason == (
+        "a typical result for the test vectors is 1.0 counts, expected 6 or more; no tile's factor "
+        "is believed"
+    )
+    (line,) = (line for line in found.report().splitlines() if line.startswith("drift: "))
+    assert line == (
+        f"drift: layer d, tile {factor.tile}: factor {factor.measured:.3f} measured, 1.000 used: "
+        f"{factor.reason}"
+    )
+    found.save(tmp_path / "result.json")
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["replaced_drift_factors"] == [dataclasses.asdict(factor)]
+
+
+@pytest.mark.parametrize("mode", list(ReadMode))
+def test_silent_and_weak_tiles_of_a_chip(mode: ReadMode) -> None:
+    """1 where nothing can be read, the median of the others where a tile is weak."""
+    random = np.random.default_rng(5)
+    weights = {name: random.uniform(-1, 1, (16, 16)) for name in ("strong", "weak", "last")}
+    weights["silent"] = np.zeros((16, 16))
+    network = _layers(weights, strong=400, weak=20, last=400, silent=400)
+    program = compile_network(network, TINY, mode)
+    on = deployed(program, TINY, Devices(QUIET, 1, 86400.0))
+    replaced = {each.layer: each for each in on.replaced}
+    grown = {
+        tile.block.layer: _scales(tile)[1] / _scales(other)[1]
+        for tile, other in zip(computing(on.program), computing(program), strict=True)
+    }
+    assert set(replaced) == {"silent", "weak"}
+    assert (replaced["silent"].measured, replaced["silent"].used) == (None, 1.0)
+    assert grown["silent"] == 1 and replaced["silent"].reason.endswith("is 0")
+    assert replaced["weak"].reason.endswith("; the chip's median")
+    assert replaced["weak"].used == pytest.approx((grown["strong"] + grown["last"]) / 2, rel=2e-3)
+    assert 1.2 < grown["strong"] < 1.5 and 1.2 < grown["last"] < 1.5
+
+
+def _scales(tile: TileProgram) -> np.ndarray:
+    return tile.config.constants.view(np.float16)[:, INDEX["scale"]].astype(float)
+
+
+@pytest.mark.parametrize("stuck_set", [0.0, 1.0])
+def test_broken_devices_are_no_reason_to_refuse_a_network(stuck_set: float) -> None:
+    """All stuck: nothing can be read at RESET, and nothing drifts at SET."""
+    program, _ = compiled(TDP)
+    broken = TDP.model_copy(update={"device_yield": 0.0, "stuck_set_share": stuck_set})
+    on = deployed(program, TINY, Devices(broken, 1, 86400.0))
+    assert len(on.replaced) == len(computing(program))
+    assert all(each.used == 1 for each in on.replaced)
+    for tile in computing(on.program):
+        assert np.isfinite(tile.config.constants.view(np.float16)).all()
+
+
+def test_compensation_changes_no_device() -> None:
+    """Programming noise, faults and read noise are the same with it and without."""
+    program, _ = compiled(TDP)
+    states = [
+        deployed(
+            program, TINY, Devices(TDP.model_copy(update={"compensate": each}), 1, 86400.0)
+        ).state
+        for each in (True, False)
+    ]
+    assert all(
+        np.array_equal(getattr(states[0], name), getattr(states[1], name))
+        for name in pcm_state.FIELDS
+    )
+    assert states[0].seed == states[1].seed
+
+
 def test_what_is_corrected_comes_closer_to_ideal_results() -> None:
     """Every tile's results for the same images, against those of ideal devices."""
     errors = {}
@@ -113,8 +224,8 @@ def test_what_is_corrected_comes_closer_to_ideal_results() -> None:
     first = next(tile for tile in computing(program) if tile.block.layer == "conv0")
     for corrected in (False, True):
         how = quiet.model_copy(update={"calibrate": corrected, "compensate": corrected})
-        changed, state = deployed(program, TINY, Devices(how, 2, 86400.0))
-        found = machine.run(changed, TINY, state, x, capture=True).tiles
+        on = deployed(program, TINY, Devices(how, 2, 86400.0))
+        found = machine.run(on.program, TINY, on.state, x, capture=True).tiles
         difference = found[first.tile].results.astype(int) - traces[first.tile].results
         errors[corrected] = float(np.sqrt((difference**2).mean()))
     assert errors[True] < 0.75 * errors[False], errors
@@ -124,7 +235,7 @@ def test_read_noise_goes_with_what_a_tiles_inputs_are() -> None:
     """Half the input has a quarter of the power."""
     program, x = compiled(TDP)
     states = [
-        deployed(dataclasses.replace(program, sample=part), TINY, Devices(TDP, 1, 60.0))[1]
+        deployed(dataclasses.replace(program, sample=part), TINY, Devices(TDP, 1, 60.0)).state
         for part in (x, (x // 2).astype(np.int8))
     ]
     columns = computing(program)[0].config.columns
@@ -150,15 +261,15 @@ def test_a_recurrent_network_is_corrected_too() -> None:
     program = compile_network(
         found, TINY, ReadMode.FOUR_PHASE, largest_code=most, sample=sample(found)
     )
-    corrected, state = deployed(program, TINY, Devices(ODP, 1, 3600.0))
-    power = state.noise[0].any()
-    assert power and state.tiles == len(computing(program))
+    on = deployed(program, TINY, Devices(ODP, 1, 3600.0))
+    power = on.state.noise[0].any()
+    assert power and on.state.tiles == len(computing(program))
     assert any(
         not np.array_equal(tile.config.constants, other.config.constants)
-        for tile, other in zip(computing(corrected), computing(program), strict=True)
+        for tile, other in zip(computing(on.program), computing(program), strict=True)
     )
-    again = deployed(program, TINY, Devices(ODP, 1, 3600.0))[1]
-    assert again.codes.tobytes() == state.codes.tobytes()
+    again = deployed(program, TINY, Devices(ODP, 1, 3600.0)).state
+    assert again.codes.tobytes() == on.state.codes.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +314,7 @@ def test_faulty_devices_and_converters_in_rtl(tmp_path) -> None:
     ("options", "sentence"),
     [
         (("--pcm", "nope"),
-         "unknown PCM model 'nope': there are generic, hermes_odp, hermes_tdp, ideal"),
+         "unknown PCM model 'nope': expected one of generic, hermes_odp, hermes_tdp, ideal"),
         (("--pcm", "missing.yaml"), "missing.yaml: "),
         (("--age", "-1"), "--age: got -1, expected 0 to 1e+10 seconds, or an age as in"),
         (("--pcm", "hermes_odp", "--age", "nan"),

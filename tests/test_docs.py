@@ -9,13 +9,26 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import prose
 import pytest
+import yaml
 
 import caduceus
+from caduceus.devices.settings import Settings
 from caduceus.export import register_manual
+from caduceus.sim.result import Figures, Metric
+from caduceus.spec.chip import Chip
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCS = REPOSITORY / "docs"
+README, FILES, DEVICES = REPOSITORY / "README.md", DOCS / "files.md", DOCS / "devices.md"
+PAGES = [
+    README,
+    REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "CHANGELOG.md",
+    *sorted(DOCS.glob("*.md")),
+    REPOSITORY / "train" / "README.md",
+]
 ROOMS = ("hdl", "golden", *(each.name for each in pkgutil.iter_modules(caduceus.__path__)))
 """What stands for `caduceus.<room>` where a docstring names a module in short."""
 NAMED = re.compile(rf"`(?:python -m )?((?:caduceus|tb|{'|'.join(ROOMS)})(?:\.\w+)+)")
@@ -28,28 +41,85 @@ def test_the_register_page_is_what_the_table_says():
     ) == register_manual.render(), "run python -m caduceus.export.register_manual docs/registers.md"
 
 
-def anchors(page: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
-    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_lead_to_something(page):
-    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
-        if link.startswith("http"):
-            continue
-        file, _, anchor = link.partition("#")
-        target = (page.parent / file) if file else page
-        assert target.exists(), f"{page.name}: {link} leads nowhere"
-        assert not anchor or anchor in anchors(target), f"{page.name}: {link}: no such heading"
+    for passage in prose.passages(page):
+        for link in passage.links:
+            if link.startswith("http"):
+                continue
+            file, _, anchor = link.partition("#")
+            target = (page.parent / file) if file else page
+            where = f"{page.name}:{passage.line}: {link}"
+            assert target.exists(), f"{where} leads nowhere"
+            assert not anchor or anchor in prose.anchors(target), f"{where}: no such heading"
 
 
-def test_every_target_that_the_readme_names_exists():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_files_that_a_page_names_exist(page):
+    folders = [each.name for each in REPOSITORY.iterdir() if each.is_dir()]
+    path = re.compile(rf"(?:{'|'.join(map(re.escape, folders))})/[\w./-]+\.\w+")
+    named = [
+        (passage.line, piece)
+        for passage in prose.passages(page)
+        for piece in passage.code
+        if path.fullmatch(piece) and not piece.startswith("build/")
+    ]
+    wrong = [
+        f"{page.name}:{line}: {file}" for line, file in named if not (REPOSITORY / file).exists()
+    ]
+    assert not wrong, wrong
+
+
+def test_pages_that_sources_name_exist():
+    folders = ("benchmarks", "caduceus", "formal", "golden", "hdl", "tb", "tests", "tools", "train")
+    files = [each for name in folders for each in (REPOSITORY / name).rglob("*.*")]
+    wrong = [
+        f"{file.relative_to(REPOSITORY)}: {page}{anchor}"
+        for file in files
+        if file.suffix in {".py", ".sv", ".v", ".yaml"}
+        for page, anchor in re.findall(
+            r"\b(docs/[\w-]+\.md)((?:#[\w-]+)?)", file.read_text(encoding="utf-8")
+        )
+        if not (REPOSITORY / page).exists()
+        or (anchor and anchor[1:] not in prose.anchors(REPOSITORY / page))
+    ]
+    assert files and not wrong, wrong
+
+
+def pieces(page: Path) -> set[str]:
+    """All inline code of a page."""
+    return {piece for passage in prose.passages(page) for piece in passage.code}
+
+
+def test_every_key_of_a_file_is_explained():
+    chip = {
+        f"{name}.{key}" if key else name
+        for name, field in Chip.model_fields.items()
+        for key in getattr(field.annotation, "model_fields", {"": None})
+    }
+    figures = {
+        f"{name}.{key}" if key else name
+        for name in (field.name for field in dataclasses.fields(Figures))
+        for key in {"metric": [each.name for each in dataclasses.fields(Metric)],
+                    "cycles": ["sync", "mvm"]}.get(name, [""])
+    }  # fmt: skip
+    assert not (chip | figures) - pieces(FILES)
+    assert not set(Settings.model_fields) - pieces(DEVICES)
+
+
+def test_targets_that_the_manual_names_exist_and_all_are_described():
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.M))
-    named = set(re.findall(r"`make ([a-z-]+)", (REPOSITORY / "README.md").read_text("utf-8")))
+    named = {
+        target
+        for page in PAGES
+        for target in re.findall(r"(?:`| {4})make ([a-z-]+)", page.read_text(encoding="utf-8"))
+    }
     assert named <= targets, f"no such target: {sorted(named - targets)}"
-    assert {"sim", "test", "help"} <= named
+    described = set(
+        re.findall(r"`make ([a-z-]+)", (REPOSITORY / "docs/running.md").read_text("utf-8"))
+    )
+    assert targets - {"setup", "peers", "clean", "distclean"} <= described
 
 
 @pytest.mark.xdist_group("sim")
@@ -68,6 +138,40 @@ def test_the_blocks_of_the_library_page_run_in_order(monkeypatch, tmp_path, caps
     used = {name for name in caduceus.__all__ if any(f"caduceus.{name}" in b[1] for b in blocks)}
     assert used == set(caduceus.__all__), "every public name has an example"
     assert "0 mismatches" in capsys.readouterr().out
+
+
+@pytest.mark.xdist_group("sim")
+def test_the_readmes_own_network_and_ten_lines_run(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("CADUCEUS_BUILD", str(REPOSITORY / "build"))
+    monkeypatch.chdir(tmp_path)
+    (description,) = prose.code_blocks(README, "yaml")
+    weights, ten_lines = prose.code_blocks(README, "python")
+    (tmp_path / "mine.yaml").write_text(description)
+    exec(compile(weights, str(README), "exec"), {})
+    exec(compile(ten_lines, str(README), "exec"), {})
+    assert len([line for line in ten_lines.splitlines() if line]) <= 10
+    assert "2 images, 78 MVMs, 430 values compared with the golden model, 0 mismatches" in (
+        README.read_text(encoding="utf-8")
+    )
+    assert "78 MVMs, 430 values compared with the golden model, 0 mismatches" in (
+        capsys.readouterr().out
+    )
+
+
+def test_the_readme_prints_what_was_measured():
+    shown = [line for line in README.read_text("utf-8").splitlines() if line.startswith("    ")]
+    measured = (DOCS / "measurements.md").read_text(encoding="utf-8").splitlines()
+    printed = [line for line in shown if re.match(r"    (resnet9|\d+ |latency|back to back)", line)]
+    (own,) = set(printed) - set(measured)
+    assert len(printed) == 6 and "430 values" in own
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", caduceus.__version__)
+    assert {"message", "title", "authors"} <= citation.keys()
+    for paper in citation["references"]:
+        assert {"type", "title", "authors", "journal", "year"} <= paper.keys()
 
 
 def named(folder: str) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from cnn_reference import (
 from golden_reference import random_state
 from recurrent_networks import TALL, random_network
 
+from caduceus.compiler.lower import Way, way
 from caduceus.compiler.network import compile_network
 from caduceus.golden import machine
 from caduceus.golden.fast.tile import Tile
@@ -158,6 +159,40 @@ def test_a_vector_s_read_index_is_its_place_in_all_images(replicas: dict[str, in
         assert (got[0] != got[1]).any()
 
 
+def _one_pixel(random: np.random.Generator) -> tuple[Graph, Way]:
+    """One convolution with one output pixel, and how it must be mapped."""
+    while True:
+        height, width, channels = (int(size) for size in random.integers(1, 5, 3))
+        kernel, padding = int(random.integers(1, 5)), int(random.integers(0, 3))
+        if random.random() < 0.3:
+            height, width, padding = kernel, kernel, 0
+        tall, wide = (extent + 2 * padding - kernel for extent in (height, width))
+        if padding >= kernel or min(tall, wide) < 0:
+            continue
+        stride = max(tall, wide) + int(random.integers(1, 3))
+        options = {"kernel": kernel, "padding": padding, "stride": stride, "relu": False}
+        # Only then is an input vector the image itself.
+        whole = tall == wide == padding == 0
+        described = network(height, width, channels, conv("conv0", 7, **options))
+        return described, Way.VECTORS if whole else Way.MAPS
+
+
+def test_one_output_pixel_whatever_the_geometry() -> None:
+    """Padding, or a kernel smaller than its input, also make one output pixel."""
+    random = np.random.default_rng(6)
+    ways = []
+    for _ in range(24):
+        described, expected = _one_pixel(random)
+        assert way(described) is expected
+        ways.append(expected)
+        weights, x = random_weights(described), random_images(described, 4)
+        program = compile_network(Network(described, weights), ROOMY, ReadMode.FOUR_PHASE)
+        final, _ = _captured(program, ROOMY, _ideal(program, ROOMY), program.vectors(x))
+        (maps,) = reference(described, weights, ROOMY, ReadMode.FOUR_PHASE, x).values()
+        np.testing.assert_array_equal(final.reshape(maps.pooled.shape), maps.pooled)
+    assert min(ways.count(each) for each in (Way.VECTORS, Way.MAPS)) >= 5
+
+
 def test_no_images() -> None:
     program, chip = _compiled("residual", ReadMode.ONE_PHASE)
     x = random_images(RESIDUAL, 1)[:0]
@@ -179,16 +214,16 @@ def _refused(sentence: str, call: Callable[[], object]) -> None:
         call()
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     program, chip = _compiled("residual", ReadMode.ONE_PHASE)
     state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
     _refused(
-        "PCM state has 20 tiles: the program allows 19",
+        "PCM state: tiles: got 20, expected 19, as in the program",
         lambda: machine.run(program, chip, random_state(chip, 1, tiles=20), x),
     )
-    for bad, told in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
+    for bad, reported in ((x.astype(np.int16), "int16 [2, 64, 2]"), (x[:, :63], "int8 [2, 63, 2]")):
         _refused(
-            f"inputs: {told}: expected int8 [n, 64, 2]",
+            f"inputs: {reported}: expected int8 [n, 64, 2]",
             lambda bad=bad: machine.run(program, chip, state, bad),
         )
     _refused(
@@ -202,7 +237,7 @@ def test_what_does_not_fit_is_told() -> None:
     )
     nothing = LstmState(np.zeros((2, 0), np.int8), np.zeros((2, 0), np.uint16))
     _refused(
-        "initial state: given: allowed for a program with GDPU slices only",
+        "initial state: got one, expected none: the program has no GDPU slices",
         lambda: machine.run(program, chip, state, x, initial=nothing),
     )
 
@@ -215,7 +250,7 @@ def _tile_of(program: Program, layer: str, rows: int = 0) -> int:
     )
 
 
-def test_maps_of_another_size_than_told() -> None:
+def test_maps_of_another_size_than_declared() -> None:
     program, chip = _compiled("residual", ReadMode.ONE_PHASE)
     state, x = _ideal(program, chip), random_images(RESIDUAL, 2)
     tiles = {tile.tile: tile for tile in computing(program)}
@@ -223,18 +258,18 @@ def test_maps_of_another_size_than_told() -> None:
     first = _tile_of(program, "conv0")
     larger = replace(tiles[first].config.window, height=9)
     _refused(
-        f"tile {first}: 'input': 64 packets come for an input: expected 72",
+        f"tile {first}: 'input': packets per input: got 64, expected 72",
         lambda: machine.run(change_config(program, first, window=larger), chip, state, x),
     )
     second = _tile_of(program, "conv0", 1)
     smaller = replace(tiles[second].config.window, groups=4, period=2)
     half = change_config(program, second, window=smaller, pooling=Pooling("max", 2, 8, 4))
     _refused(
-        f"tile {second}: 'rx': 64 packets come for an input: expected 32",
+        f"tile {second}: 'rx': packets per input: got 64, expected 32",
         lambda: machine.run(half, chip, state, x),
     )
     _refused(
-        f"outputs: stream {program.outputs[0].stream}: 1 packets come for an input: expected 2",
+        f"outputs: stream {program.outputs[0].stream}: packets per input: got 1, expected 2",
         lambda: machine.run(replace(program, output_pixels=2, output=None), chip, state, x),
     )
 
@@ -254,5 +289,5 @@ def test_replicas_that_do_not_send_as_many() -> None:
     with pytest.raises(UserError) as refusal:
         machine.run(changed, chip, state, x)
     # Which of the tiles is computed first is not said.
-    sentence = r"tile \d+: '(input|rx)': 4 packets come for an input: expected 8"
+    sentence = r"tile \d+: '(input|rx)': packets per input: got 4, expected 8"
     assert re.fullmatch(sentence, str(refusal.value))

@@ -1,4 +1,4 @@
-"""`caduceus.golden.fast` gives the bits of `caduceus.golden.reference`, whatever a tile is told."""
+"""`caduceus.golden.fast` equals `caduceus.golden.reference`, for any settings of a tile."""
 
 import dataclasses
 from itertools import product
@@ -271,7 +271,7 @@ BITS = some.integers(0, (1 << formats.FP16_BITS) - 1)
 @settings(max_examples=300, deadline=None)
 @given(data=some.data())
 def test_any_tile_any_configuration_any_vectors(data: some.DataObject) -> None:
-    """Whatever a tile may be told, and whatever its devices and converters are."""
+    """Any settings of a tile, and whatever its devices and converters are."""
     rng = np.random.default_rng(data.draw(some.integers(0, 1 << 32), label="seed"))
     rows = data.draw(some.integers(1, TINY.array.rows), label="rows")
     columns = data.draw(some.integers(1, TINY.array.columns), label="columns")

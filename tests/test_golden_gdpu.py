@@ -251,5 +251,5 @@ def test_configurations_that_do_not_fit() -> None:
     gates, cell = np.zeros((1, 4), np.int8), np.zeros((1, 1), np.uint16)
     with pytest.raises(UserError, match="units: got 0, expected 1 or more"):
         gdpu.step(_config(0, np.zeros(10, dtype=int)), gates, cell)
-    with pytest.raises(UserError, match="input_scale has 3 values: expected 4"):
+    with pytest.raises(UserError, match="input_scale: got 3 values, expected 4"):
         gdpu.step(GdpuConfig(1, (0, 0, 0), (0, 0, 0, 0), 0, 0), gates, cell)

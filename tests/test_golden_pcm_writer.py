@@ -188,6 +188,122 @@ def test_what_is_left_of_the_procedure(devices: int):
     assert len(wanted) > 400
 
 
+class ByHand:
+    """Program-and-verify of docs/pcm_write.md on ideal converters, one device after the other."""
+
+    def __init__(self, description: Chip, state: pcm_state.PcmState) -> None:
+        self.chip, self.seed = description, state.seed
+        self.codes = state.codes[0].astype(int).tolist()
+        self.gain = int(state.gain_p[0, 0])
+        self.reads = self.pulses = 0
+
+    def count(self, cell: tuple[int, int], device: int) -> int:
+        row, column = cell
+        charge = 512 * self.codes[row][column][device]
+        return min(charge * self.gain >> 32, self.chip.adc.phase_limit)
+
+    def pulse(self, device: int, shape: Pulse, cells: list, amplitudes: dict[int, int]) -> None:
+        """Pulse these lines: each head drives one of its lines at a time."""
+        shared = pcm_write.head_lines(self.chip)
+        for turn in range(shared):
+            here = [line for line in amplitudes if line % shared == turn]
+            for line in here:
+                row, column = cells[line]
+                cell = row, column, device
+                self.codes[row][column][device] = _after(
+                    self.codes[row][column][device],
+                    shape is Pulse.SET,
+                    amplitudes[line],
+                    _sample(self.seed, 0, cell, 0x80000000),
+                    _sample(self.seed, 0, cell, 0x80000001),
+                    _sample(self.seed, 0, cell, 0x80000002, self.pulses),
+                )
+            self.pulses += bool(here)
+
+    def program(self, cells: list, targets: list[int], how: Procedure) -> list[tuple]:
+        """Error, pulses, device, and whether it is within the margin, of each line."""
+        polarity = [(2, 3) if target < 0 else (0, 1) for target in targets]
+        inuse = [pair[: how.devices] if target else () for pair, target in
+                 zip(polarity, targets, strict=True)]  # fmt: skip
+        for device in range(4):
+            self.pulse(device, Pulse.SQUARE, cells, dict.fromkeys(range(len(cells)), 255))
+        for device in range(4):
+            chosen = [line for line, devices in enumerate(inuse) if device in devices]
+            self.pulse(device, Pulse.SET, cells, dict.fromkeys(chosen, 255))
+        goals = {line: abs(target) for line, target in enumerate(targets) if target}
+        iterated = {line: polarity[line][0] for line in goals}
+        if how.devices == 2:
+            reset = {}
+            self.reads += len({device for devices in inuse for device in devices})
+            for line, target in goals.items():
+                first, second = (self.count(cells[line], device) for device in polarity[line])
+                lower, higher = polarity[line] if first <= second else polarity[line][::-1]
+                if target > max(first, second):
+                    iterated[line], goals[line] = lower, target - max(first, second)
+                else:
+                    iterated[line], reset[line] = higher, lower
+            for device in range(4):
+                here = [line for line, other in reset.items() if other == device]
+                self.pulse(device, Pulse.SQUARE, cells, dict.fromkeys(here, 255))
+        found = [(0, 0, 0, False)] * len(targets)
+        for device in range(4):
+            amplitudes = {line: how.first for line, which in iterated.items() if which == device}
+            pulses = dict.fromkeys(amplitudes, 0)
+            while amplitudes:
+                self.reads += 1
+                for line in list(amplitudes):
+                    error = self.count(cells[line], device) - goals[line]
+                    within = abs(error) < how.margin
+                    found[line] = error, pulses[line], device, within
+                    if within or pulses[line] == how.iterations:
+                        del amplitudes[line]
+                        continue
+                    moved = amplitudes[line] + (error * how.step + 8 >> 4)
+                    amplitudes[line] = min(max(moved, 0), 255)
+                    pulses[line] += 1
+                self.pulse(device, Pulse.SQUARE, cells, amplitudes)
+        return found
+
+
+@pytest.mark.parametrize(
+    "procedure",
+    [
+        Procedure(1),
+        Procedure(2),
+        Procedure(2, margin=2, iterations=63, step=40, first=255),
+        Procedure(1, margin=1, iterations=5, step=255, first=0),
+        Procedure(2, iterations=1),
+        Procedure(1, iterations=2),
+        Procedure(1, iterations=0),
+    ],
+)
+def test_every_count_of_the_procedure(procedure: Procedure):
+    """Errors, pulses of each device, and reads and pulses in all, with 1 to 3 lines per head."""
+    random = np.random.default_rng(procedure.iterations)
+    pulses: list[int] = []
+    for rows, columns, heads in ((6, 9, 2), (9, 4, 4), (5, 5, 64)):
+        description = _array(rows, columns, heads)
+        state = _state(description, seed=int(random.integers(1 << 63)), code=40)
+        golden, by_hand = PcmWriter(description, state), ByHand(description, state)
+        for diagonal in (0, 3):
+            cells = list(zip(*(each.tolist() for each in places(description, diagonal)),
+                             strict=True))  # fmt: skip
+            largest = 80 * procedure.devices
+            targets = random.integers(-largest, largest + 1, len(cells))
+            targets[random.integers(len(cells))] = 0
+            found = golden.program(diagonal, targets, procedure)
+            got = list(zip(*(each.tolist() for each in (
+                found.error, found.iterations, found.device, found.within)), strict=True)
+            )  # fmt: skip
+            assert got == by_hand.program(cells, targets.tolist(), procedure)
+            assert (golden.reads, golden.pulses) == (by_hand.reads, by_hand.pulses)
+            assert golden.codes.tolist() == by_hand.codes
+            pulses += found.iterations.tolist()
+    # It means something: devices are given up, or done after different numbers of pulses.
+    few = procedure.iterations <= 5
+    assert max(pulses) == procedure.iterations if few else len(set(pulses)) > 5
+
+
 def test_read_noise_addresses_go_on_after_verify_reads():
     description = _array(16, 16)
     state = replace(_state(description), noise=np.full((1, 16), 300, np.uint16))

@@ -1,4 +1,4 @@
-"""Golden chip with GDPU slices: steps of sequences, their state, and what cannot work is told."""
+"""Golden chip with GDPU slices: sequences, their state, and errors of impossible programs."""
 
 from dataclasses import replace
 
@@ -121,12 +121,12 @@ FIRST = PROGRAM.slices[0]
     ("changed", "sentence"),
     [
         (_units(PROGRAM, 3), "start [+] length: got 4, expected the packet's length, 3"),
-        (_narrow(PROGRAM), "slice 0: stream 0 has 12 bytes: expected four for each of its 4"),
+        (_narrow(PROGRAM), "slice 0: stream 0: length: got 12 bytes, expected 16, four for each"),
         (_units(PROGRAM, 5), "slice 0: units: got 5, expected 1 to 4"),
-        (_slice(PROGRAM, slice=2), "slice 1 comes after slice 2: expected rising order"),
+        (_slice(PROGRAM, slice=2), "slice 1 comes after slice 2: expected ascending order"),
         (_slice(PROGRAM, sides=()), "slice 0: sides: got .*, expected at least one of"),
         (_slice(PROGRAM, sides=("south", "south")), "slice 0: sides: got .*, expected at least"),
-        (_slice(PROGRAM, last=77), "stream 77 comes, and has no route there"),
+        (_slice(PROGRAM, last=77), "stream 77 arrives and has no route there"),
         (replace(PROGRAM, slices=PROGRAM.slices[1:]), "no stream goes to part 1 of 'input'"),
         (_turn(PROGRAM, FIRST.stream, 3, sinks=("north_1",)),
          "slice 0: stream 4 goes to input at tile 3: expected only where stream 3 goes, too"),
@@ -134,20 +134,20 @@ FIRST = PROGRAM.slices[0]
          "tile 0 keeps bytes 0 to 4 of stream 2 as part 1 of 'input': expected what it keeps"),
         (_turn(PROGRAM, FIRST.first, 0, part=2),
          "tile 0 keeps bytes 0 to 4 of stream 2 as part 2 of 'input': expected what it keeps"),
-        (_turn(PROGRAM, 0, 0, sinks=("host",)), "sinks has 'host': allowed on tiles 1, 3"),
+        (_turn(PROGRAM, 0, 0, sinks=("host",)), "sinks: got 'host', expected it only on"),
         (_turn(PROGRAM, 1, 1, sinks=("host",)), "stream 1 leaves for the host, and is none"),
         (_turn(PROGRAM, FIRST.stream, 0, part=16), "part: got 16, expected 0 to 15"),
         (_turn(PROGRAM, FIRST.stream, 0, part=3), "part: got 3, expected 0 to 2"),
-        (_turn(PROGRAM, FIRST.stream, 0, length=3), "allowed for 'input' is the tile's rows, 4"),
+        (_turn(PROGRAM, FIRST.stream, 0, length=3), "expected for 'input' the tile's rows, 4"),
     ],
 )  # fmt: skip
-def test_what_cannot_work_is_told(changed: Program, sentence: str) -> None:
+def test_what_cannot_work_is_reported(changed: Program, sentence: str) -> None:
     state = random_state(TINY, seed=3, tiles=3)
     with pytest.raises(UserError, match=sentence):
         run(changed, TINY, state, _vectors(PROGRAM))
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_does_not_fit_is_reported() -> None:
     state, x = random_state(TINY, seed=3, tiles=3), _vectors(PROGRAM)
     with pytest.raises(
         UserError, match=r"inputs: int8 \[7, 8\]: expected int8 \[n, steps >= 1, 8\]"
@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_told() -> None:
         run(PROGRAM, TINY, state, x, initial=bad)
 
 
-def test_gates_for_no_slice_are_told() -> None:
+def test_gates_for_no_slice_are_reported() -> None:
     """Slice 1 gone, its hidden state no longer an input: its gates still come."""
     second, tiles = PROGRAM.slices[1], []
     gone = {second.first, second.stream, second.last}
@@ -177,6 +177,8 @@ def test_gates_for_no_slice_are_told() -> None:
         tiles.append(replace(tile, routes=routes))
     alone = replace(PROGRAM, tiles=tuple(tiles), slices=PROGRAM.slices[:1])
     state = random_state(TINY, seed=3, tiles=3)
-    with pytest.raises(UserError, match="slice 1: gates come, and the program has no such slice"):
+    with pytest.raises(
+        UserError, match="slice 1: gates are sent to it, and the program has no slice 1"
+    ):
         run(alone, TINY, state, _vectors(PROGRAM))
     assert fabric.gdpu_tiles(TINY, 1) == {"north": 1, "south": 3}

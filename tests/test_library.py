@@ -135,7 +135,7 @@ main()
         ("accuracy --net lstm_ptb", "text"),
         ("sim --chip tiny --net conv_32x16", "sim"),
         ("calibrate --chip tiny", "sim"),
-        ("program --chip tiny", "sim"),
+        ("pcm-write --chip tiny", "sim"),
         ("verilog --chip tiny", "sim"),
         ("fpga", "sim"),
         ("run --chip tiny --net conv_32x16 --target sim", "sim"),
@@ -195,11 +195,11 @@ def test_mistakes_in_what_is_given_are_one_sentence(program):
         program.vectors(program.sample[:2, 1:])
     with pytest.raises(UserError, match=r"got float64 .*, expected int8, 64 values each"):
         caduceus.compile(network, caduceus.Chip.find("tiny"), sample=np.zeros((2, 64)))
-    told = "devices: got 'hermes_tdp', expected caduceus.Devices"
+    reported = "devices: got 'hermes_tdp', expected caduceus.Devices"
     for use in (caduceus.Golden, caduceus.Simulation, partial(caduceus.Board, port=None)):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=reported):
             use(program, devices="hermes_tdp")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=reported):
         caduceus.compile(network, caduceus.Chip.find("tiny"), devices="hermes_tdp")
 
 

@@ -158,10 +158,10 @@ def test_errors_are_about_the_published_ones(work, model, least, most):
 def test_the_table_has_all_models_and_ages():
     out = io.StringIO()
     mvm_error.run(TINY, FOUR, range(2), Console(file=out, width=250))
-    told = out.getvalue()
+    reported = out.getvalue()
     cells = [
         [cell.strip() for cell in line.split("│")[1:-1]]
-        for line in told.splitlines()
+        for line in reported.splitlines()
         if line.startswith("│")
     ]
     assert [row[0] for row in cells] == ["ideal"] + [
@@ -169,5 +169,5 @@ def test_the_table_has_all_models_and_ages():
     ]
     assert [row[1] for row in cells[1:5]] == ["25 s", "1 h", "1 d", "30 d"]
     assert [row[-1] for row in cells] == [""] + ["about 3"] * 4 + ["3 to 4"] * 4 + [""] * 4
-    assert "one 16x16 tile" in told and "2 seeds" in told
-    assert told.splitlines()[-1].startswith("errors of uniformly quantised weights: 2 bits ")
+    assert "one 16x16 tile" in reported and "2 seeds" in reported
+    assert reported.splitlines()[-1].startswith("errors of uniformly quantised weights: 2 bits ")

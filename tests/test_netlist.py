@@ -1,4 +1,4 @@
-"""Netlists in the place of RTL: benches take them, and tell when one bit of one is another."""
+"""Netlists in place of the RTL: benches run on them, and report a single inverted bit."""
 
 import json
 import os
@@ -44,10 +44,10 @@ def test_netlist_of_a_buffer_passes_its_bench(tmp_path):
 def test_one_inverted_bit_of_a_table_is_reported(tmp_path):
     bench = design.of_bench(test_rx_buffer.BENCH, altered_at=("rx_buffer", "output_tdata"))
     results = run(bench, "units1", "icarus", tmp_path)
-    assert results.failed, "a look-up table has another content, and nothing tells"
+    assert results.failed, "a changed look-up table was not reported"
     place = tmp_path / "rx_buffer" / "units1-icarus" / "design"
-    told = json.loads((place / design.SUMMARY).read_text())["altered"]
-    assert told.startswith("bit ") and told.endswith(" of rx_buffer is inverted")
+    change = json.loads((place / design.SUMMARY).read_text())["altered"]
+    assert change.startswith("bit ") and change.endswith(" of rx_buffer is inverted")
     one, other = ((place / name).read_text() for name in (NETLIST, ALTERED))
     tables = [
         [cell["parameters"]["INIT"] for module in json.loads(text)["modules"].values()
@@ -115,13 +115,13 @@ def test_the_table_in_front_of_an_output_is_found_through_modules_and_flip_flops
 
 @pytest.mark.parametrize("cells_in_it", [{}, {"ff": FLIP_FLOP}, {"ff": {**FLIP_FLOP, "connections":
                          {"DI": [6], "CLK": [9], "Q": [6]}}}])  # fmt: skip
-def test_an_output_without_a_table_is_told(cells_in_it):
-    with pytest.raises(UserError, match="no look-up table drives port z of module top"):
+def test_an_output_without_a_table_is_reported(cells_in_it):
+    with pytest.raises(UserError, match="module top: no look-up table drives port z"):
         alter.find(around({**INNER, "cells": cells_in_it}), "top", "z")
 
 
 def test_a_port_that_is_not_there_is_told():
-    with pytest.raises(UserError, match="the netlist has no module top with a port q"):
+    with pytest.raises(UserError, match="module top: there is no port q"):
         alter.find(around(INNER), "top", "q")
 
 

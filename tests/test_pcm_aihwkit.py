@@ -87,14 +87,14 @@ def _demand(
     ours = Drawn.of(values)
     error = np.sqrt((ours.variance + fast + theirs.variance) / COUNT)
     deviations = np.sqrt([ours.variance + fast, theirs.variance])
-    told = (
+    reported = (
         f"{what}: mean {ours.mean:.3f} and {theirs.mean:.3f} +- {error:.3f}, "
         f"deviation {deviations[0]:.3f} and {deviations[1]:.3f}"
     )
-    assert abs(ours.mean - theirs.mean) < ERRORS * error + hidden, told
+    assert abs(ours.mean - theirs.mean) < ERRORS * error + hidden, reported
     spread = np.hypot(ours.error_of_variance(), theirs.error_of_variance())
     spread /= 2 * max(deviations.max(), 1e-9)
-    assert abs(deviations[0] - deviations[1]) < ERRORS * spread + hidden, told
+    assert abs(deviations[0] - deviations[1]) < ERRORS * spread + hidden, reported
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -101,17 +101,17 @@ def _fatal_sentences(log: str) -> list[str]:
         pytest.param(_changed(0, "50434d32"), "not a PCM state", id="magic"),
         pytest.param(
             _changed(1, "00100008"),
-            "the PCM state is of a 16x8 array: expected 16x16",
+            "array of the PCM state: got 16x8, expected 16x16",
             id="sizes",
         ),
         pytest.param(
             _text(_image()[:-1]),
-            f"the PCM state is {9 * (WORDS - 1)} bytes long: expected {9 * WORDS}",
+            f"length of the PCM state: got {9 * (WORDS - 1)} bytes, expected {9 * WORDS}",
             id="short",
         ),
         pytest.param(
             _text([*_image(), "00000000"]),
-            f"the PCM state is {9 * (WORDS + 1)} bytes long: expected {9 * WORDS}",
+            f"length of the PCM state: got {9 * (WORDS + 1)} bytes, expected {9 * WORDS}",
             id="long",
         ),
     ],
@@ -134,12 +134,12 @@ def test_a_bad_digit_ends_the_simulation(load: Callable[[list[str]], str], tmp_p
     assert "PASS=0 FAIL=1" in log
     # Verilator has a sentence of its own.
     theirs = re.findall(r"^%Error: (\S+?):\d+: \$readmem.* syntax error", log, re.MULTILINE)
-    sentences = [f"{path}: the PCM state is not hexadecimal throughout"]
+    sentences = [f"{path}: digits of the PCM state: expected hexadecimal digits only"]
     assert theirs == [str(path)] or _fatal_sentences(log) == sentences
 
 
 def test_no_folder_named(load: Callable[[list[str]], str]) -> None:
-    expected = "+pcm_state: no such plusarg: it names the folder of the PCM states"
+    expected = "+pcm_state: missing plusarg: expected the folder of the PCM states"
     assert _fatal_sentences(load([])) == [expected]
 
 

@@ -72,7 +72,7 @@ def test_statistics_of_nothing_are_null(tmp_path: Path):
     json.dumps([nothing, none_within], allow_nan=False)
 
 
-def test_a_final_state_that_is_missing_is_told(tmp_path: Path):
+def test_a_final_state_that_is_missing_is_reported(tmp_path: Path):
     with pytest.raises(UserError, match=r"state_0.hex: cannot read the array's state, .*: No such"):
         pcm_write._final_words(tmp_path / "state_0.hex")
 
@@ -80,7 +80,10 @@ def test_a_final_state_that_is_missing_is_told(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--chip", "nope"), "unknown chip 'nope': there are hermes, hermes_wide, tiny, ulx3s"),
+        (
+            ("--chip", "nope"),
+            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
+        ),
         (("--sim", "nope"), "--sim: got nope, expected one of verilator, icarus"),
         (("--chip", "tiny", "--diagonals", 17), "diagonals = 17: chip tiny allows 1 to 16"),
         (("--chip", "tiny", "--output", "."), ".: is a folder: expected a file"),

@@ -7,16 +7,23 @@ from caduceus.sim import recording
 
 
 def test_results_and_packets(tmp_path):
-    (tmp_path / "results_5.txt").write_text("r01ff80\ns7f\nr020304\ns81\nr0005")
-    results, sent = recording.one_tile(tmp_path, 5, 1)
+    (tmp_path / "results_5.txt").write_text(
+        "r01ff80 1250 2*2500\ns7f 9000\nr020304 9999 1*5000 1*2500\ns81 20000\nr0005"
+    )
+    found = recording.one_tile(tmp_path, 5, 1)
+    results, sent = found.results, found.sent
     assert results.dtype == sent.dtype == np.int8
     assert results.tolist() == [[1, -1, -128], [2, 3, 4]]
     assert sent.tolist() == [[127], [-127]]
+    assert [found.time_ps(False, 0, beat) for beat in range(4)] == [1250, 3750, 6250, None]
+    assert [found.time_ps(False, 1, beat) for beat in range(3)] == [9999, 14999, 17499]
+    assert [found.time_ps(True, vector, 0) for vector in range(3)] == [9000, 20000, None]
 
 
 def test_binary16_is_low_byte_first(tmp_path):
-    (tmp_path / "results_0.txt").write_text("r003cffff\n")
-    results, sent = recording.one_tile(tmp_path, 0, 2)
+    (tmp_path / "results_0.txt").write_text("r003cffff 5\n")
+    found = recording.one_tile(tmp_path, 0, 2)
+    results, sent = found.results, found.sent
     assert results.dtype == np.uint16
     assert results.tolist() == [[0x3C00, 0xFFFF]]
     assert sent.shape == (0, 0)

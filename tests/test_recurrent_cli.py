@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 from command_line import caduceus, here
 
+from caduceus.compiler.network import compile_network
 from caduceus.data import inputs
+from caduceus.golden import machine
+from caduceus.sim import job
 from caduceus.sim.result import Figures
+from caduceus.sim.simulation import Simulation
+from caduceus.spec import pcm_state
+from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import NETWORKS, Network
+from caduceus.spec.program_codes import computing, device_codes
 from caduceus.spec.shipped import shipped_folder
 from caduceus.study import metrics
 
@@ -46,6 +54,46 @@ def test_sim_compares_every_output_and_state(tmp_path) -> None:
     assert (tmp_path / "result.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", ["lstm_tiny", "conv_32x16"])
+def test_the_first_value_that_differs_is_named_with_its_time(name: str) -> None:
+    """One bit of one device inverted on the RTL's side, of a sequence and of vectors."""
+    description, network = Chip.find("tiny"), Network.find(name)
+    program = compile_network(network, description, ReadMode.ONE_PHASE)
+    x = program.vectors(inputs(network, 3).x)
+    state = pcm_state.ideal(description, device_codes(program, description))
+    expected = machine.run(program, description, state, x, capture=True).tiles
+    index, tile = 1, computing(program)[1]
+    axis = 1 if program.slices else 0
+    for column in range(tile.config.columns):
+        codes = state.codes.copy()
+        codes[index, 0, column, 0] ^= 0x80
+        wrong = pcm_state.ideal(description, codes)
+        got = machine.run(program, description, wrong, x, capture=True).tiles
+        where = np.argwhere(got[tile.tile].results != expected[tile.tile].results)
+        if len(where):
+            break
+    run = Simulation(program)
+    run.prepare(x)
+    pcm_state.write_hex(wrong, index, run.job / job.STATES / f"state_{tile.tile}.hex")
+    found = run.simulate().figures
+    first, at = found.first_mismatches[0], tuple(where[0])
+    unit = "step" if program.slices else "vector"
+    assert (first["layer"], first["tile"]) == (tile.block.layer, tile.tile)
+    assert (first["unit"], first["input"], first["column"]) == (unit, at[axis], column)
+    assert (first["pixel"], first["kind"]) == (None, "result")
+    assert first["run"] == ("step by step" if program.slices else None)
+    values = (int(each[tile.tile].results[at]) for each in (expected, got))
+    assert (first["expected"], first["got"]) == tuple(values)
+    period_ns = 2 * job.half_periods(description)[0] / 1e3
+    assert first["time_ns"] / period_ns == first["clock"]
+    assert f"column {column}, at {first['time_ns']:.3f} ns (sync clock" in found.first_mismatch
+    assert found.first_mismatch == first["sentence"]
+    # The last layer's packets are what leaves the chip, some clocks later.
+    output = next(each for each in found.first_mismatches if each["kind"] == "output")
+    assert 0 < output["clock"] - first["clock"] < found.cycles["sync"]
+    assert sum(found.mismatches_by_layer.values()) == found.mismatches
+
+
 def test_compile_shows_the_placement(tmp_path) -> None:
     run = here("compile", "--net", "lstm_ptb", "--output", tmp_path / "a.program")
     assert run.returncode == 0, run.stderr
@@ -73,13 +121,13 @@ def test_accuracy_is_in_bits_per_character() -> None:
     ("arguments", "sentence"),
     [
         (("sim", "--chip", "tiny", "--net", "lstm_ptb"),
-         "network lstm_ptb has 504 hidden units: chip tiny allows 8 (2 GDPU slices of 4)"),
+         "layer lstm: hidden: got 504, expected at most 8 on chip tiny (2 GDPU slices of 4)"),
         (("sim", "--net", "lstm_ptb", "--images", 99_999),
          "the text of network lstm_ptb allows 1 to "),
-        (("compile", "--chip", "tiny", "--net", "lstm_504"), "chip tiny allows 8"),
+        (("compile", "--chip", "tiny", "--net", "lstm_504"), "expected at most 8 on chip tiny"),
         (("accuracy", "--net", "lstm_504"), "network lstm_504 takes random steps: expected one"),
         (("accuracy", "--net", "lstm_tiny", "--images", 99_999),
-         "characters = 99999: the text of network lstm_tiny"),
+         "characters: got 99999, expected 1 to "),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(arguments, sentence: str) -> None:

@@ -18,14 +18,14 @@ def _register(name: str, address: int) -> Register:
 @pytest.mark.parametrize(
     ("found", "tables", "sentence"),
     [
-        ([_register("A", 8), _register("B", 8)], {}, "B and A are both at 0x8"),
+        ([_register("A", 8), _register("B", 8)], {}, "B: address 0x8 is that of A"),
         (
             [_register("A", 0x104)], {RegisterTable("t", 0x100, 4, "rw"): 4},
-            "t and A are both at 0x104",
+            "t: address 0x104 is that of A",
         ),
         (
             [], {RegisterTable("t", 0x100, 8, "rw", words=2): 33},
-            r"t: base = 0x100: got 33 entries of 8 bytes, expected a multiple of 0x200",
+            r"t: base: got 0x100, expected a multiple of 0x200 for 33 entries of 8 bytes",
         ),
     ],
 )  # fmt: skip

@@ -78,17 +78,17 @@ def test_one_inverted_bit_of_a_result_is_reported(name: str, what: str) -> None:
         if got.state is None:
             return
         got.state.cell[0, 1] ^= 1
-        told = "cell state after step 2, unit 1: expected "
+        reported = "cell state after step 2, unit 1: expected "
     elif what == "output":
         got.outputs[0, 0, 2] ^= 1
-        told = "value 2: expected "
+        reported = "column 2: expected "
     else:
         tile = computing(program)[0]
         got.tiles[tile.tile].sent.setflags(write=True)
         got.tiles[tile.tile].sent[0, -1, 1] ^= 1
-        told = f"layer {tile.block.layer}, tile {tile.tile} (row block 0, column block 0)"
+        reported = f"layer {tile.block.layer}, tile {tile.tile} (row block 0, column block 0)"
     comparison = got.compare(expected)
-    assert not comparison.equal and told in comparison.first_mismatch, comparison.first_mismatch
+    assert not comparison.equal and reported in comparison.first_mismatch, comparison.first_mismatch
     assert sum(comparison.mismatches_by_layer.values()) == comparison.mismatches
     assert got.compared(expected).report().startswith("MISMATCH: ")
 
@@ -108,7 +108,7 @@ def test_a_tile_that_records_a_vector_too_many_or_too_few_is_a_mismatch(change: 
     got = dataclasses.replace(golden, tiles=by_input(recorded, len(golden.outputs)))
     comparison = got.compare(golden)
     assert comparison.equal == (change == 0)
-    assert change == 0 or "and on: expected shape [3, " in comparison.first_mismatch
+    assert change == 0 or "column 0 on: expected shape [3, " in comparison.first_mismatch
 
 
 def test_inputs_go_on_where_others_ended() -> None:
@@ -129,19 +129,21 @@ def test_inputs_go_on_where_others_ended() -> None:
 
 def test_a_result_says_where_the_devices_inputs_were_assumed() -> None:
     program = program_of("resnet_tiny", AGED)
-    for typical, devices, told in (
+    for typical, devices, reported in (
         (None, AGED, "hermes_tdp devices, seed 7, 1 h old, inputs assumed uniform"),
         (program.sample, AGED, "hermes_tdp devices, seed 7, 1 h old"),
         (None, Devices.ideal(), "ideal devices"),
     ):
         given = dataclasses.replace(program, sample=typical)
-        assert Golden(given, devices).run(inputs(program)).figures.devices == told
+        assert Golden(given, devices).run(inputs(program)).figures.devices == reported
 
 
 def test_devices_that_cannot_hold_a_program_refuse_it() -> None:
     program = program_of("resnet_tiny")
     one_device = Devices.find("hermes_odp", seed=1, age=60)
-    with pytest.raises(UserError, match=r"largest cell code is \d+: .* 255 at most: .* devices="):
+    with pytest.raises(
+        UserError, match=r"largest cell code: got \d+, expected at most 255 .* devices="
+    ):
         Golden(program, one_device)
     fitting = program_of("resnet_tiny", one_device)
     assert Golden(fitting, one_device).run(inputs(program)).outputs.any()

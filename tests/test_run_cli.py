@@ -77,7 +77,7 @@ def test_the_simulated_rtl(tmp_path: Path) -> None:
         ("nope", "unknown target 'nope': expected golden, sim, or serial:PORT"),
         ("serial:", "unknown target 'serial:': expected golden, sim, or serial:PORT"),
         ("serial:/dev/none", "/dev/none: cannot open the serial port: No such file or directory"),
-        ("serial:README.md", "README.md: cannot open the serial port: it is none"),
+        ("serial:README.md", "README.md: cannot open the serial port: not a serial port"),
     ],
 )
 def test_a_target_that_is_none(target: str, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""Files of commands that simulate: one run at a time, and what cannot be written is told."""
+"""Files of commands that simulate: one run at a time, and what cannot be written is reported."""
 
 import fcntl
 import io
@@ -35,7 +35,7 @@ def test_a_second_run_says_that_it_waits(tmp_path: Path):
     assert entered.is_set()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path):
     (tmp_path / "file").touch()
     with (
         pytest.raises(UserError, match=r"file/a: cannot make or read a file of the run: Not a dir"),
@@ -44,7 +44,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
         pytest.fail("there is no such folder")
 
 
-def test_a_folder_is_emptied_and_what_is_none_is_told(tmp_path: Path):
+def test_a_folder_is_emptied_and_what_is_none_is_reported(tmp_path: Path):
     folder = tmp_path / "a" / "run"
     for _ in range(2):
         empty(folder)
@@ -63,7 +63,7 @@ def test_what_fails_within_a_run_is_not_about_its_files(tmp_path: Path):
         (tmp_path / "none").read_text()
 
 
-def test_a_working_file_that_cannot_be_made_is_told(tmp_path: Path):
+def test_a_working_file_that_cannot_be_made_is_reported(tmp_path: Path):
     with (
         pytest.raises(UserError, match=r"none/x: cannot make or read a file of the run: No such"),
         working_files(tmp_path),
@@ -81,7 +81,7 @@ def test_an_old_result_is_gone_and_a_new_one_can_be_written(tmp_path: Path):
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_a_result_that_cannot_be_written_is_told(tmp_path: Path):
+def test_a_result_that_cannot_be_written_is_reported(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^/dev/null: cannot write the result: it is no regular"):
         forget(Path("/dev/null"))
@@ -101,7 +101,7 @@ def test_a_links_result_goes_and_comes_where_it_leads(tmp_path: Path):
         assert link.is_symlink() and not target.exists()
 
 
-def test_a_link_to_where_nothing_can_be_written_is_told(tmp_path: Path):
+def test_a_link_to_where_nothing_can_be_written_is_reported(tmp_path: Path):
     (tmp_path / "proc").symlink_to("/proc/x.json")
     with pytest.raises(UserError, match=r"/proc: cannot write the result: "):
         forget(tmp_path / "proc")
@@ -124,7 +124,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path):
         demand_own(tmp_path / "a-b", "check", "other.lock")
 
 
-def test_what_is_no_folder_is_told(tmp_path: Path):
+def test_what_is_no_folder_is_reported(tmp_path: Path):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "none")
     (tmp_path / "round").symlink_to(tmp_path / "round")

@@ -180,6 +180,50 @@ def test_words_end_at_the_first_that_is_refused() -> None:
     assert finish(host.read_words(100 + 4 * 999, 1000, -4)) == (many[::-1], OKAY)
 
 
+TOP = 1 << 32
+
+
+@pytest.mark.parametrize(
+    ("address", "step", "expected"),
+    [
+        (TOP - 8, 4, [TOP - 8, TOP - 4, 0, 4]),
+        (4, -4, [4, 0, TOP - 4, TOP - 8]),
+        (TOP - 1, 1, [TOP - 1, 0, 1, 2]),
+        (0, -1, [0, TOP - 1, TOP - 2, TOP - 3]),
+        ((1 << 31) - 4, 4, [(1 << 31) - 4, 1 << 31, (1 << 31) + 4, (1 << 31) + 8]),
+        (TOP - 4, 0x7FFF, [TOP - 4, 0x7FFB, 0xFFFA, 0x17FF9]),
+        (4, -0x8000, [4, TOP - 0x7FFC, TOP - 0xFFFC, TOP - 0x17FFC]),
+    ],
+)
+def test_addresses_wrap_at_32_bits(address: int, step: int, expected: list[int]) -> None:
+    class Addresses(HostPort):
+        """Notes every address, and answers each with a word of its own."""
+
+        def __init__(self) -> None:
+            self.written, self.read_ = [], []
+
+        async def write(self, address: int, value: int) -> int:
+            self.written.append((address, value))
+            return OKAY
+
+        async def read(self, address: int) -> tuple[int, int]:
+            self.read_.append(address)
+            return len(self.read_), OKAY
+
+    port = Addresses()
+    board = SerialBridge(TINY, port)
+    answer(board, frame(Request(9, Operation.HELLO, bytes(4))))
+    words = b"".join(number.to_bytes(4, "little") for number in (1, 2, 3, 4))
+    payload = protocol.arguments(Operation.WRITE, address=address, step=step)
+    reply = answer(board, frame(Request(10, Operation.WRITE, payload + words)))
+    assert (reply.status, reply.payload) == (Status.DONE, (4).to_bytes(2, "little"))
+    assert port.written == list(zip(expected, (1, 2, 3, 4), strict=True))
+    payload = protocol.arguments(Operation.READ, address=address, step=step, count=4)
+    reply = answer(board, frame(Request(11, Operation.READ, payload)))
+    assert (reply.status, reply.payload) == (Status.DONE, words)
+    assert port.read_ == expected
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_packets_arrive_once_and_in_order_over_a_bad_line(seed: int) -> None:
     port = Counter()

@@ -50,7 +50,9 @@ def test_a_path_is_taken_as_it_is(tmp_path, document):
 
 
 def test_an_unknown_name_lists_those_there_are():
-    with pytest.raises(UserError, match=r"^unknown chip 'herpes': there are .*hermes.*tiny"):
+    with pytest.raises(
+        UserError, match=r"^unknown chip 'herpes': did you mean hermes\? expected one of .*tiny"
+    ):
         Chip.find("herpes")
 
 
@@ -61,7 +63,7 @@ def test_an_unknown_name_lists_those_there_are():
         ("array", "rows", "many", r"array\.rows: got 'many', expected a valid integer"),
         ("array", "rows", 16.0, r"array\.rows: got 16\.0, expected a valid integer"),
         ("array", "rows", True, r"array\.rows: got True, expected a valid integer"),
-        ("array", "rosw", 16, r"array\.rosw = 16: unknown key, expected rows, columns"),
+        ("array", "rosw", 16, r"array\.rosw: unknown key: expected one of rows, columns"),
         ("array", "rows", 260, r"array\.rows: got 260, expected at most 259, so that every column"),
         ("adc", "phase_limit", 4096, r"adc\.phase_limit: got 4096, expected .* 4095"),
         ("adc", "cell_counts", 251, r"adc\.cell_counts: got 251, expected .* 250"),
@@ -73,8 +75,8 @@ def test_an_unknown_name_lists_those_there_are():
         ("gdpu", "slices", 1, r"gdpu\.slices: got 1, expected the same as grid\.columns \(2\)"),
         ("gdpu", "units", 5, r"gdpu\.units: got 5, expected at most a quarter of .* \(16\)"),
         ("adjacency", "vertical", [2], r"adjacency\.vertical: got \[2\], expected distinct .* 2"),
-        ("adjacency", "horizontal", [1, 1], r"adjacency\.horizontal = \[1, 1\]: allowed is"),
-        ("adjacency", "horizontal", 1, r"adjacency\.horizontal: got 1, expected a valid tuple"),
+        ("adjacency", "horizontal", [1, 1], r"adjacency\.horizontal: got \[1, 1\], expected"),
+        ("adjacency", "horizontal", 1, r"adjacency\.horizontal: got 1, expected a list"),
     ],
 )
 def test_a_bad_value_names_file_key_value_and_what_is_allowed(
@@ -89,23 +91,23 @@ def test_a_bad_value_names_file_key_value_and_what_is_allowed(
     ("change", "sentence"),
     [
         ({"format": 2}, r"format: got 2, expected 1"),
-        ({"name": "Not A Name"}, r"name = 'Not A Name': allowed is"),
-        ({"extra": 1}, r"extra = 1: unknown key, expected format, name, grid"),
-        ({"array": None}, r"array = None: allowed is"),
+        ({"name": "Not A Name"}, r"name: got 'Not A Name', expected"),
+        ({"extra": 1}, r"extra: unknown key: expected one of format, name, grid"),
+        ({"array": None}, r"array: got nothing, expected a mapping of keys"),
     ],
 )
-def test_a_bad_section_is_told(tmp_path, document, change, sentence):
+def test_a_bad_section_is_reported(tmp_path, document, change, sentence):
     with pytest.raises(UserError, match=sentence):
         load(tmp_path, {**document, **change})
 
 
-def test_a_mistyped_key_is_told_before_the_missing_one(tmp_path, document):
+def test_a_mistyped_key_is_reported_before_the_missing_one(tmp_path, document):
     document["adc"]["phse_limit"] = document["adc"].pop("phase_limit")
-    with pytest.raises(UserError, match=r"adc\.phse_limit = 422: unknown key, expected cell_c"):
+    with pytest.raises(UserError, match=r"adc\.phse_limit: unknown key: expected one of cell_c"):
         load(tmp_path, document)
 
 
-def test_a_missing_key_is_told(tmp_path, document):
+def test_a_missing_key_is_reported(tmp_path, document):
     del document["array"]["rows"]
     with pytest.raises(UserError, match=r"array\.rows is missing"):
         load(tmp_path, document)
@@ -114,20 +116,20 @@ def test_a_missing_key_is_told(tmp_path, document):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: [1", r"not a YAML file at line"),
-        ("name: a\nname: b", r"not a YAML file at line 2: key 'name' occurs twice"),
-        ("- 1", r"a chip description is a mapping of keys, not \[1\]"),
-        ("", r"a chip description is a mapping of keys, not None"),
-        ("[" * 5000, r"not a YAML file"),
-        ("a: &a [*a]", r"a value of the chip description contains itself: expected one that"),
+        ("a: [1", r"mine\.yaml: line 2: not YAML: "),
+        ("name: a\nname: b", r"line 2: key 'name' occurs twice"),
+        ("- 1", r"chip description: got \[1\], expected a mapping of keys"),
+        ("", r"chip description: got nothing, expected a mapping of keys"),
+        ("[" * 5000, r"line 1: nested lists and mappings: expected at most 16 levels"),
+        ("a: &a [*a]", r"line 1: got '&a', expected no anchor"),
     ],
 )
-def test_what_is_not_a_description_is_told(tmp_path, text, sentence):
+def test_what_is_not_a_description_is_reported(tmp_path, text, sentence):
     with pytest.raises(UserError, match=sentence):
         load(tmp_path, text)
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path):
+def test_a_file_that_cannot_be_read_is_reported(tmp_path):
     with pytest.raises(UserError, match=r"cannot read the chip description: No such file"):
         Chip.load(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")

@@ -133,7 +133,7 @@ def test_a_window_beyond_its_limits(changes: dict, sentence: str) -> None:
     ("lengths", "packets", "sentence"),
     [
         ((1,) * 17, 1, "parts: got 17, expected 1 to 16"),
-        ((3, 3, 3), 2, "3 parts: expected a multiple of packets (2)"),
+        ((3, 3, 3), 2, "parts: got 3, expected a multiple of packets (2)"),
         ((4, 3), 2, "bytes of a pixel's parts: got 7, expected 6 to 6"),
         ((4, 2, 4, 1), 2, "bytes of a pixel's parts: got 5, expected 6 to 6"),
         ((4, 2, 3, 3), 2, "parts differ from pixel to pixel: expected the same"),
@@ -160,7 +160,11 @@ def test_a_part_longer_than_the_array_is_refused(lengths: tuple) -> None:
         ({"width": 5}, {}, "width: got 5, expected 4 to 4"),
         ({"size": 5}, {}, "size: got 5, expected 1 to 4"),
         ({"size": 0}, {}, "size: got 0, expected 1 to 4"),
-        ({"kind": "average", "size": 3}, {}, "size = 3: allowed for an average is a power of two"),
+        (
+            {"kind": "average", "size": 3},
+            {},
+            "size: got 3, expected a power of two for an average",
+        ),
         ({}, {"tx_binary16": True}, "with tx_binary16: expected INT8 results"),
     ],
 )
@@ -204,7 +208,7 @@ def test_a_row_of_windows_has_to_fit() -> None:
         config = _config(WINDOW, POOLING, columns=17)
         check_feature_maps(config, description, "tile 7")
         buffers = description.buffers.model_copy(update={"pool": values - 8})
-        with pytest.raises(UserError, match=f"keeps {values} values, 8 too many: expected buf"):
+        with pytest.raises(UserError, match=f"a row of windows: got {values}, expected at"):
             check_feature_maps(
                 config, description.model_copy(update={"buffers": buffers}), "tile 7"
             )

@@ -157,9 +157,9 @@ def test_the_widest_map_with_the_largest_first_column() -> None:
     )  # fmt: skip
     _check(window)
     wider = replace(window, width=4095, first=4094)
-    with pytest.raises(UserError, match="width = 4095"):
+    with pytest.raises(UserError, match="width: got 4095"):
         check_feature_maps(_config(wider), HERMES, "tile 0")
-    with pytest.raises(ValueError, match=r"COLUMN\.left = 4094: does not fit 12 bits"):
+    with pytest.raises(ValueError, match=r"COLUMN\.left: got 4094, expected -2048 to 2047"):
         feature_map_registers.values(_config(wider), HERMES)
 
 
@@ -179,7 +179,7 @@ def test_a_value_that_does_not_fit_its_field(register: Register, field: Register
             each.name: value if each is field else 0 for each in register.fields
         }
     for value in (least - 1, most + 1):
-        sentence = f"{register.name}.{field.name} = {value}: does not fit {field.width} bits"
+        sentence = f"{register.name}.{field.name}: got {value}, expected {least} to {most}"
         with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
             feature_map_registers._word(register.name, **{field.name: value})
 
@@ -187,18 +187,18 @@ def test_a_value_that_does_not_fit_its_field(register: Register, field: Register
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"kernel": 256}, "GATHER.kernel = 256: does not fit 8 bits"),
-        ({"stride": 256}, "GATHER.stride = 256: does not fit 8 bits"),
-        ({"padding": 256}, "GATHER.padding = 256: does not fit 8 bits"),
-        ({"padding": -1}, "GATHER.padding = -1: does not fit 8 bits"),
-        ({"height": 65_536}, "MAP.height = 65536: does not fit 16 bits"),
-        ({"channels": 65_536}, "PIXEL.bytes = 65536: does not fit 16 bits"),
-        ({"position": 256}, "POSITION.y = 256: does not fit 8 bits"),
-        ({"channel": 65_536}, "POSITION.channel = 65536: does not fit 16 bits"),
-        ({"groups": 65_536}, "RESULTS.groups = 65536: does not fit 16 bits"),
-        ({"group": 256, "period": 256}, "COLUMN.group = 256: does not fit 8 bits"),
-        ({"first": 2048}, "COLUMN.left = 2048: does not fit 12 bits"),
-        ({"period": 4096}, "COLUMN.skip = 4096: does not fit 12 bits"),
+        ({"kernel": 256}, "GATHER.kernel: got 256, expected "),
+        ({"stride": 256}, "GATHER.stride: got 256, expected "),
+        ({"padding": 256}, "GATHER.padding: got 256, expected "),
+        ({"padding": -1}, "GATHER.padding: got -1, expected "),
+        ({"height": 65_536}, "MAP.height: got 65536, expected "),
+        ({"channels": 65_536}, "PIXEL.bytes: got 65536, expected "),
+        ({"position": 256}, "POSITION.y: got 256, expected "),
+        ({"channel": 65_536}, "POSITION.channel: got 65536, expected "),
+        ({"groups": 65_536}, "RESULTS.groups: got 65536, expected "),
+        ({"group": 256, "period": 256}, "COLUMN.group: got 256, expected "),
+        ({"first": 2048}, "COLUMN.left: got 2048, expected "),
+        ({"period": 4096}, "COLUMN.skip: got 4096, expected "),
     ],
 )
 def test_a_window_that_does_not_fit_its_registers(changes: dict, sentence: str) -> None:
@@ -207,7 +207,7 @@ def test_a_window_that_does_not_fit_its_registers(changes: dict, sentence: str) 
         group=1, groups=1, period=1,
     )  # fmt: skip
     _check(window)
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+    with pytest.raises(ValueError, match=rf"^{re.escape(sentence)}-?\d+ to \d+$"):
         feature_map_registers.values(_config(replace(window, **changes)), LARGE)
 
 

@@ -47,7 +47,7 @@ def test_what_is_framed_is_unframed(units):
 
 
 def test_a_packet_without_preamble_is_reported():
-    with pytest.raises(UserError, match="a packet of 3 bytes came, without its preamble"):
+    with pytest.raises(UserError, match="packet: got 3 bytes, expected at least its preamble"):
         unframed(bytes(3), 4)
 
 
@@ -115,11 +115,11 @@ def test_after_a_sequence_a_slice_sends_another_stream():
 @pytest.mark.parametrize(
     ("port", "packet", "message"),
     [
-        (0, b"\x04", "host output 0: a packet of 1 bytes came, without its preamble"),
-        (1, b"\4\0\1\2", "host output 1: a packet of stream 4 came, which is not expected"),
-        (2, b"\4\0\1\2", "host output 2: a packet of stream 4 came, which is not expected"),
-        (0, b"\4\0\1", "host output 0, stream 4: 1 values came: expected 2"),
-        (0, b"\4\0\1\2", "host output 0, stream 4: more than 1 packets came"),
+        (0, b"\x04", "host output 0: packet: got 1 bytes, expected at least its preamble"),
+        (1, b"\4\0\1\2", "host output 1: stream: got 4, expected"),
+        (2, b"\4\0\1\2", "host output 2: stream: got 4, expected"),
+        (0, b"\4\0\1", "host output 0: stream 4: got 1 values, expected 2"),
+        (0, b"\4\0\1\2", "host output 0: stream 4: got more packets than the 1 expected"),
     ],
 )
 def test_a_packet_that_the_program_does_not_send_is_reported(port, packet, message):

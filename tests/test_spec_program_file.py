@@ -1,4 +1,4 @@
-"""The program image: what is saved is loaded, the same bytes each time, all damage is refused."""
+"""The program file: what is saved is loaded, the same bytes each time, all damage is refused."""
 
 import hashlib
 import json
@@ -66,9 +66,9 @@ def _with_header(image: bytes, change) -> bytes:
 def _refused(path, content: bytes, description: chip.Chip | None = None) -> str:
     """The one sentence with which the content is refused."""
     path.write_bytes(content)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         program_file.load(path, description)
-    sentence = str(told.value)
+    sentence = str(raised.value)
     assert sentence.startswith(f"{path}: ")
     assert "\n" not in sentence
     return sentence.removeprefix(f"{path}: ")
@@ -129,10 +129,10 @@ HOST_LIMITS = [
     ({"symbols": None}, "symbols without embedding or the reverse: expected both or none"),
     ({"embedding": None}, "symbols without embedding or the reverse: expected both or none"),
     ({"symbols": "aba"}, "symbols: got 'aba', expected 2 to 256 characters that are all different"),
-    ({"symbols": "abcd"}, r"embedding is int8 \[3, 13\]: expected int8 \[4, 13\]"),
-    ({"sample": np.zeros((2, 13), np.int8)}, r"sample is int8 \[2, 13\]: expected int8 \[1, 1"),
-    ({"sample": np.zeros((0, 1, 13), np.int8)}, r"sample is int8 \[0, 1, 13\]: expected int8"),
-    ({"sample": np.full((2, 1, 13), -128, np.int8)}, "sample holds -128: expected -127 to 127"),
+    ({"symbols": "abcd"}, r"embedding: got int8 \[3, 13\], expected int8 \[4, 13\]"),
+    ({"sample": np.zeros((2, 13), np.int8)}, r"sample: got int8 \[2, 13\], expected int8 \[1, 1"),
+    ({"sample": np.zeros((0, 1, 13), np.int8)}, r"sample: got int8 \[0, 1, 13\], expected int8"),
+    ({"sample": np.full((2, 1, 13), -128, np.int8)}, "sample: got -128, expected -127 to 127"),
     ({"largest_code": 511}, "largest_code: got 511, expected 1 to 510"),
     ({"largest_code": 0}, "largest_code: got 0, expected 1 to 510"),
 ]  # fmt: skip
@@ -185,10 +185,10 @@ def test_every_flipped_bit_is_refused(tmp_path):
         altered[place] ^= 1 << random.randrange(8)
         sentence = _refused(tmp_path / "a.img", altered)
         if place < 8:
-            assert sentence == "not a program image: expected what the compiler wrote"
+            assert sentence == "not a program file, or damaged"
         elif place < 12:
-            assert sentence.startswith("program image format ")
-            assert sentence.endswith(f": expected {program_file.FORMAT}")
+            assert sentence.startswith("program file: format version: got ")
+            assert sentence.endswith(f", expected {program_file.FORMAT}")
         else:
             assert sentence.startswith("checksum does not match its content")
 
@@ -222,17 +222,17 @@ def test_a_header_that_was_made_otherwise_is_refused(tmp_path):
     _refused(tmp_path / "a.img", longer[:16] + digest + longer[FIXED:])
     arrays = image[FIXED + length :]
     assert _refused(tmp_path / "a.img", _resealed(image, arrays=arrays + b"x")) == (
-        "program image: 1 bytes after the last array: expected 0"
+        "program file: bytes after the last array: got 1, expected 0"
     )
     assert _refused(tmp_path / "a.img", _resealed(image, arrays=arrays[:-1])) == (
-        "program image: tiles.3.codes: 119 bytes are left for an array: expected 120"
+        "program file: tiles.3.codes: bytes left for the array: got 119, expected 120"
     )
 
 
 JSON_VALUES = (None, True, -1, 0, 1.5, 300, 1 << 70, 10**4000, "", "x", "\n", [], {}, [[]], ["rx"])
 
 
-def test_any_value_in_any_place_of_the_header_is_told_or_allowed(tmp_path):
+def test_any_value_in_any_place_of_the_header_is_refused_or_accepted(tmp_path):
     """Never a traceback, whatever a file with a right checksum says."""
     image = _saved(_with_network(), tmp_path)
     length = struct.unpack("<I", image[12:16])[0]
@@ -279,29 +279,29 @@ def test_wrong_types_in_the_header_name_the_key(tmp_path):
         header["tiles"][1]["colour"] = 1
 
     sentence = _refused(tmp_path / "a.img", _with_header(image, wrong_type))
-    assert sentence == "program image: tiles.1.routes.0.start: expected a valid integer"
+    assert sentence == "program file: tiles.1.routes.0.start: expected a valid integer"
     sentence = _refused(tmp_path / "a.img", _with_header(image, unknown))
-    assert sentence.startswith("program image: tiles.1.colour: ")
+    assert sentence.startswith("program file: tiles.1.colour: ")
 
 
-def test_missing_and_unreadable_files_are_told(tmp_path):
-    with pytest.raises(UserError, match="cannot read the program image: No such file"):
+def test_missing_and_unreadable_files_are_reported(tmp_path):
+    with pytest.raises(UserError, match="cannot read the program file: No such file"):
         program_file.load(tmp_path / "none.img")
-    with pytest.raises(UserError, match="cannot read the program image: Is a directory"):
+    with pytest.raises(UserError, match="cannot read the program file: Is a directory"):
         program_file.load(tmp_path)
-    with pytest.raises(UserError, match="cannot write the program image"):
+    with pytest.raises(UserError, match="cannot write the program file"):
         program_file.save(partial_sums(), tmp_path)
 
 
 def test_another_chip_is_refused(tmp_path):
     image = _saved(partial_sums(), tmp_path)
     sentence = _refused(tmp_path / "a.img", image, Chip.find("hermes"))
-    assert sentence == "program: made for chip 'tiny': expected 'hermes'"
+    assert sentence == "program: chip: got 'tiny', expected 'hermes'"
     slower = TINY.model_copy(update={"clocks": TINY.clocks.model_copy(update={"mvm_mhz": 999})})
     sentence = _refused(tmp_path / "a.img", image, slower)
     assert sentence == (
-        "program: made for another description of chip 'tiny': expected SHA-256 "
-        f"{chip_digest(slower)[:16]}..., not {chip_digest(TINY)[:16]}..."
+        "program: made for another description of chip 'tiny': SHA-256: got "
+        f"{chip_digest(TINY)[:16]}..., expected {chip_digest(slower)[:16]}..."
     )
 
 

@@ -246,7 +246,7 @@ def test_a_point_that_cannot_be_measured_is_named(tmp_path, scheduler):
     (point,) = grid(str(path), range(1, 2)).points()
     with (
         Client(scheduler.address, set_as_default=False) as client,
-        pytest.raises(UserError, match=r"far\.yaml, seed 1: calibration: column .*: allowed is"),
+        pytest.raises(UserError, match=r"far\.yaml, seed 1: calibration: column .*: expected"),
     ):
         dict(dask_workers.measured(client, {key(point): point}))
 

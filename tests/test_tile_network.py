@@ -161,7 +161,7 @@ def test_a_compiled_layer_computes_the_real_layer(read_mode):
     assert (got > 0).any()
 
 
-def test_what_does_not_fit_the_array_is_told():
+def test_what_does_not_fit_the_array_is_reported():
     found = Network.find("fashion_small")
     description, weights = found.graph, found.weights
     sentence = r"layer conv1 has 28 columns: chip tiny allows 16 on one tile"

@@ -55,11 +55,14 @@ def test_training_files_come_in_order(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", r"data_batch_3\.bin has 0 bytes: expected a multiple of 3073"),
-        (bytes(RECORD - 1), r"data_batch_3\.bin has 3072 bytes: expected a multiple of 3073"),
+        (b"", r"data_batch_3\.bin: CIFAR-10 images: got 0 bytes, expected a multiple of 3073"),
+        (
+            bytes(RECORD - 1),
+            r"data_batch_3\.bin: CIFAR-10 images: got 3072 bytes, expected a multiple of 3073",
+        ),
         (
             bytes(RECORD) + b"\x0a" + bytes(RECORD - 1),
-            r"data_batch_3\.bin holds the label 10: expected 0 to 9",
+            r"data_batch_3\.bin: label: got 10, expected 0 to 9",
         ),
     ],
 )
@@ -71,19 +74,21 @@ def test_a_damaged_file_is_described(folder: Path, data: bytes, sentence: str) -
 
 def test_a_missing_file_says_which_there_have_to_be(folder: Path) -> None:
     (folder / "data_batch_5.bin").unlink()
-    with pytest.raises(UserError, match=r"data_batch_5\.bin is missing: .*data_batch_1\.bin, .*"):
+    with pytest.raises(UserError, match=r"data_batch_5\.bin: missing: .*data_batch_1\.bin, .*"):
         cifar10.load("train", folder)
 
 
 def test_a_folder_in_a_files_place_cannot_be_read(folder: Path) -> None:
     (folder / "test_batch.bin").unlink()
     (folder / "test_batch.bin").mkdir()
-    with pytest.raises(UserError, match=r"test_batch\.bin cannot be read: Is a directory"):
+    with pytest.raises(
+        UserError, match=r"test_batch\.bin: cannot read the CIFAR-10 images: Is a directory"
+    ):
         cifar10.load("test", folder)
 
 
 def test_an_unknown_split_lists_those_there_are(folder: Path) -> None:
-    with pytest.raises(UserError, match="no split 'validation': it is one of train, test"):
+    with pytest.raises(UserError, match=r"^split: got 'validation', expected one of train, test"):
         cifar10.load("validation", folder)
 
 

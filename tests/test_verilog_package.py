@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from caduceus.export import verilog
 from caduceus.export.package import names, rtlil
@@ -23,6 +25,7 @@ from caduceus.export.package.contents import (
 from caduceus.export.package.initial import shortened
 from caduceus.export.package.widths import explicit
 from caduceus.hdl.array import pcm_array
+from caduceus.spec import extras
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from tb import test_chip, test_tile
@@ -170,10 +173,34 @@ def test_files_of_an_earlier_package_go_and_users_files_stay(written, tmp_path: 
     assert outside.exists()
 
 
-def test_a_package_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_package_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/folder: cannot write the Verilog: Not a directory"):
         verilog.write_files(Chip.find("tiny"), tmp_path / "file" / "folder")
+
+
+def test_a_missing_tool_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "pyslang" else name)
+    with pytest.raises(UserError, match=r"^package pyslang is not installed: .*\[fpga\]"):
+        verilog.run("tiny", tmp_path / "out", Console(quiet=True))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.xdist_group("package-tiny")
+def test_a_failed_check_is_one_sentence_with_its_log(
+    written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = written("tiny").package
+    (bad, *_) = verilog.checks(made.designs)
+    bad = replace(bad, command=(sys.executable, "-c", "print('fault')"))
+    monkeypatch.setattr(verilog, "write_files", lambda *_: made)
+    monkeypatch.setattr(verilog, "checks", lambda *_: [bad])
+    shutil.copytree(written("tiny").folder, tmp_path / "out")
+    with pytest.raises(UserError) as caught:
+        verilog.run("tiny", tmp_path / "out", Console(quiet=True))
+    log = tmp_path / "out" / f"{bad.name}.log"
+    assert str(caught.value).startswith(f"{log}: the Verilog failed a check: got 1 failed")
+    assert log.read_text() == "fault\n"
 
 
 @pytest.mark.xdist_group("package-tiny")
@@ -252,14 +279,14 @@ def test_manual_names_every_port(written, name: str) -> None:
         head = text[text.index("(") : text.index(");")]
         ports = re.findall(r"(input|output)\s+(?:wire|reg)\s+(?:\[(\d+):0\] )?(\w+)", head)
         section = made.files["ports.md"].split(f"\n## {heading}\n")[1].split("\n## ")[0]
-        told = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", section, re.MULTILINE)
-        assert sorted(told) == sorted(
+        reported = re.findall(r"^\| `(\w+)` \| (input|output) \| (\d+) \|", section, re.MULTILINE)
+        assert sorted(reported) == sorted(
             (port, way, str(int(high or 0) + 1)) for way, high, port in ports
         )
     assert "](" not in made.files["registers.md"]
 
 
-def test_names_are_plain_and_told_apart() -> None:
+def test_names_are_plain_and_distinct() -> None:
     given = ["a", "a$7", "a$9", "bit", "$signal", "x.y", "7up", "port$3$0"]
     new = names.clean(given, taken=["a_2"])
     assert new["a"] == "a"

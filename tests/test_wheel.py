@@ -29,7 +29,7 @@ MAPPED = {
 }  # fmt: skip
 """Folders of the repository, and where they are in the wheel."""
 SECONDS = 900
-"""Far more than any of it takes: so that what hangs is told."""
+"""Far more than any of it takes: so that a hang is reported."""
 
 
 def ran(command: Sequence[object], **options: object) -> subprocess.CompletedProcess:

@@ -1,13 +1,11 @@
 """The command `caduceus fpga`."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
-from caduceus.cli.failures import FAILED
 from caduceus.cli.options import only
 from caduceus.cli.values import Choice, OutputPath, Whole
 from caduceus.spec.shipped import build_folder
@@ -43,5 +41,4 @@ def fpga(
     only("with --synthesis", synthesis is not None, context, "design")
     only("without --synthesis", synthesis is None, context, "seed")
     request = Request(chip, seed, synthesis, design, output, build_folder() / "fpga")
-    if not run(request, plain_console()):
-        sys.exit(FAILED)
+    run(request, plain_console())

@@ -1,13 +1,11 @@
 """The command `caduceus verilog`."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
-from caduceus.cli.failures import FAILED
 from caduceus.cli.values import OutputPath
 
 
@@ -19,5 +17,4 @@ def verilog(chip: str, output: Path | None) -> None:
     """Write a chip and a stand-alone tile as Verilog for other tools, and check both."""
     from caduceus.export.verilog import run
 
-    if not run(chip, output, plain_console()):
-        sys.exit(FAILED)
+    run(chip, output, plain_console())

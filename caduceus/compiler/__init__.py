@@ -1,1 +1,1 @@
-"""From a network to what the chip's tiles are told to do."""
+"""From a network to a chip's program."""

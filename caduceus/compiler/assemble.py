@@ -1,4 +1,4 @@
-"""What every tile of a chip is told, from its contents and its streams."""
+"""Programs of a chip's tiles, from their contents and their streams."""
 
 from collections.abc import Mapping
 

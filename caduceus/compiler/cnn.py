@@ -1,8 +1,8 @@
 """A convolutional network compiled to run end to end on the tiles of a chip.
 
-Pixels stream from layer to layer: what leaves a layer's last tile goes to all tiles of the next
-one, which gather their rows of every im2col vector from it. (Published is one layer at a time, with
-everything between the layers off the chip.)
+Pixels stream from layer to layer: results of a layer's last tile go to all tiles of the next layer,
+which gather their rows of every im2col vector from them. (The original chip ran one layer at a
+time, with everything between the layers off the chip.)
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from caduceus.compiler import cnn_flow, quantise
 from caduceus.compiler.assemble import tile_programs
 from caduceus.compiler.cnn_place import placements
 from caduceus.compiler.cnn_plan import Feed, LayerPlan, NetworkPlan
-from caduceus.compiler.content import Content, Matrix, Place, content
+from caduceus.compiler.content import Content, Matrix, Place, content, layer_matrix
 from caduceus.compiler.route import Crowded, Demand, distance
 from caduceus.compiler.routed_streams import Kept, RoutedStreams
 from caduceus.spec import fabric, formats
@@ -23,7 +23,7 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.feature_map_check import check_feature_maps
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network, Weights
+from caduceus.spec.network import Network
 from caduceus.spec.program import Block, HostStream, Program, chip_digest
 
 
@@ -41,19 +41,21 @@ def compile_cnn(
         chip: the chip description.
         read_mode: of every tile.
         largest_code: of a cell.
-        replicas: by layer, how many chains of tiles take its results in turn.
+        replicas: by layer, how many chains of tiles make its results in turn.
 
     Raises:
-        UserError: a layer cannot be run so, the network does not fit the chip, a constant does not
-            fit binary16, no routes are found, or a buffer is too small.
+        UserError: the chip cannot run a layer, the network does not fit the chip, a constant does
+            not fit binary16, no routes are found, or a buffer is too small.
     """
     plan = NetworkPlan(network.graph, chip, replicas or {})
     if plan.tiles > chip.tiles:
         raise UserError(
             f"network {network.name} takes {plan.tiles} tiles of {chip.array.rows}x"
-            f"{chip.array.columns}: chip {chip.name} allows {chip.tiles}"
+            f"{chip.array.columns} for {len(plan.layers)} layers, at least one each: chip "
+            f"{chip.name} has {chip.tiles}"
         )
-    contents = _contents(plan, network.weights, read_mode, largest_code)
+    plan.check_buffers()
+    contents = _contents(plan, matrices(network, largest_code), read_mode)
     chains = [chain for layer in plan.layers.values() for chain in layer.chains()]
     refusal: UserError | None = None
     for tiles in placements(chains, chip):
@@ -65,28 +67,30 @@ def compile_cnn(
         cnn_flow.check(program, chip)
         return program
     raise UserError(
-        f"network {network.name} on chip {chip.name}: no placement that was tried has routes: in "
-        f"the first, {refusal}"
+        f"network {network.name} on chip {chip.name}: no routes found in any placement: in the "
+        f"first, {refusal}"
     )
 
 
+def matrices(network: Network, largest_code: int) -> dict[str, Matrix]:
+    """The matrix of every layer, by its name."""
+    graph = network.graph
+    return {
+        layer.name: layer_matrix(network, layer, graph.scales[source], largest_code)
+        for layer, source in zip(graph.nodes, graph.inputs, strict=True)
+    }
+
+
 def _contents(
-    plan: NetworkPlan, weights: Mapping[str, Weights], read_mode: ReadMode, largest_code: int
+    plan: NetworkPlan, matrices: Mapping[str, Matrix], read_mode: ReadMode
 ) -> dict[Block, Content]:
-    """What every block's tile is told, wherever it is."""
-    scales = plan.graph.scales
-    found = {}
-    for planned in plan.layers.values():
-        layer = planned.layer
-        parameters = weights[layer.name]
-        matrix = Matrix(
-            layer.name, parameters.weight, parameters.bias, min(layer.gmax, largest_code),
-            scales[planned.source], layer.output_scale,
-        )  # fmt: skip
-        for chain in planned.chains():
-            for block in chain:
-                found[block] = _content(plan, planned, block, matrix, read_mode)
-    return found
+    """Configuration and codes of every block's tile, wherever it is."""
+    return {
+        block: _content(plan, planned, block, matrices[name], read_mode)
+        for name, planned in plan.layers.items()
+        for chain in planned.chains()
+        for block in chain
+    }
 
 
 def _content(
@@ -101,7 +105,8 @@ def _content(
     rx_scale = formats.FP16_ONE
     if residuals:
         ratio = np.array(plan.graph.scales[layer.residual] / layer.output_scale)
-        rx_scale = int(quantise.binary16(ratio, f"layer {layer.name}: residual's scale"))
+        what = f"{matrix.where}: scale of residual {layer.residual} by output_scale"
+        rx_scale = int(quantise.binary16(ratio, what))
     found = content(
         matrix,
         place,
@@ -124,7 +129,7 @@ class _Mapping:
 
     def __init__(self, plan: NetworkPlan, tiles: Mapping[Block, int], chip: Chip) -> None:
         self._plan, self._tiles, self._chip = plan, tiles, chip
-        # What every stream goes to: by its source, tiles with their sink and what they keep.
+        # Ends of every stream: by its source, tiles with their sink and the bytes they keep.
         self._feeds: dict[Block | None, list[tuple[int, str, Feed]]] = defaultdict(list)
         for block, tile in tiles.items():
             for feed in plan.feeds(block):
@@ -163,14 +168,14 @@ class _Mapping:
         free = list(range(len(exits)))
         if len(last.columns) > len(exits):
             raise UserError(
-                f"network {plan.graph.name}: layer {last.layer.name}: its {length} outputs take "
-                f"{len(last.columns)} tiles side by side: allowed for the last layer are as many "
-                f"as chip {chip.name} has host outputs, {len(exits)}"
+                f"network {plan.graph.name}: layer {last.layer.name}: outputs: got {length}, which "
+                f"take {len(last.columns)} tiles side by side, expected at most {len(exits)} tiles "
+                f"for the last layer, the host outputs of chip {chip.name}"
             )
         if last.replicas > 1:
             raise UserError(
-                f"network {plan.graph.name}: layer {last.layer.name}: {last.replicas} replicas: "
-                "allowed for the last layer is 1"
+                f"network {plan.graph.name}: layer {last.layer.name}: replicas: got "
+                f"{last.replicas}, expected 1 for the last layer"
             )
         for block, columns in plan.senders(last.layer.name)[0]:
             tile = self._tiles[block]

@@ -1,21 +1,21 @@
-"""Whether the buffers of a program's tiles suffice for its images, by how much not, and why.
+"""Whether the buffers of a program's tiles suffice for its images, what they need, what would do.
 
-The program is run with packets for values. A source of packets sends one when all tiles that it
-goes to have room for it, which is stricter than the chip: that delivers to each as it can, and has
-room on its links besides. A tile makes its results one after another, each when its pixels are in
-the activation buffer and its RX packet in the RX buffer. No two streams share a link (that is
-checked, too), so nothing else can keep a packet from moving. What each part does depends on the
-packets that it got and not on when, a Kahn process network with bounded buffers: if it stops in one
-order of events it stops in every order, and more room never makes one stop. So one run decides, and
-it decides for any number of images as soon as the chip is found between two images in a state in
-which it was before.
+The program runs here on packets without values. A source sends a packet when all its destinations
+have room for it. That is stricter than the chip, which delivers to each as it can and has room on
+its links. A tile makes its results one after another, each when its pixels are in the activation
+buffer and its RX packet in the RX buffer. No two streams share a link (checked, too), so nothing
+else can stop a packet. A tile's behavior depends on the packets that it got, not on when they came:
+a Kahn process network with bounded buffers. If it stops in one order of events it stops in every
+order, and more room never makes it stop. So one run decides. It decides for any number of images
+once the chip, between two images, is in a state that it was in before.
 """
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from caduceus.spec.chip import Chip
+from caduceus.spec.chip import BUFFER_MAX, Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import INPUT, RX
 from caduceus.spec.feature_map import Window
@@ -31,14 +31,19 @@ Place = tuple[int, str]
 """A buffer: tile, and `fabric.INPUT` or `fabric.RX`."""
 
 
+KEYS = {INPUT: "activation", RX: "rx"}
+"""By buffer its size's key in `buffers` of a chip description."""
+_NAMES = {INPUT: "activation buffer", RX: "RX buffer"}
+
+
 @dataclass(frozen=True)
 class Need:
     """Bytes that a buffer of a tile must hold.
 
     Attributes:
         tile: the tile; sink: which of its buffers.
-        bytes: that are enough, if all other buffers have what is needed of them.
-        limit: that there are.
+        bytes: that suffice if every other buffer holds what it needs.
+        limit: bytes of the chip's buffer.
     """
 
     tile: int
@@ -55,53 +60,136 @@ def check(program: Program, chip: Chip) -> None:
     """Refuse a program that could stop because a buffer is full, or whose streams share links.
 
     Raises:
-        TooSmall: buffers are too small; the sentence says which, and by how many bytes.
+        TooSmall: buffers are too small; the sentence names those that fill up, and sizes that would
+            do.
         UserError: streams share a link, or the program is not as `spec.streams.trace` demands.
     """
     demand_one_source(program, chip)
     _check_links(trace(program, chip).streams)
-    flow = _Flow(program, chip, {})
-    if not flow.blocked():
+    got = _limits(chip)
+    full = _Flow(program, chip, _room(program, chip, got)).blocked()
+    if not full:
         return
-    lacking = [need for need in needs(program, chip) if need.bytes > need.limit]
-    told = ", ".join(
-        f"the {'activation' if need.sink == INPUT else 'RX'} buffer of tile {need.tile} "
-        f"({_name(program, need.tile)}) by {need.bytes - need.limit} bytes"
-        for need in lacking
-    )
+    named = {f"the {_NAMES[sink]} of layer {_layer(program, tile)}": None for tile, sink in full}
+    enough = _enough(program, chip)
+    if enough is None:
+        advice = f", and nothing up to {BUFFER_MAX} would do"
+    else:
+        larger = {sink: size for sink, size in enough.items() if size > got[sink]}
+        advice = f"; {_settings(larger)} would do"
     raise TooSmall(
-        f"network {program.network} on chip {chip.name}: buffers are too small: {told}: expected "
-        f"what fits buffers.activation = {chip.buffers.activation} and buffers.rx = "
-        f"{chip.buffers.rx}"
+        f"network {program.network} on chip {chip.name}: buffers are too small: the program stops "
+        f"with {' and '.join(named)} full: got {_settings(got)}{advice}"
     )
 
 
-def needs(program: Program, chip: Chip) -> tuple[Need, ...]:
-    """What every buffer that pixels or RX packets wait in must hold for the program not to stop.
+def needs(
+    program: Program, chip: Chip, limits: Mapping[str, int] | None = None
+) -> tuple[Need, ...]:
+    """What every buffer must hold for the program not to stop.
 
-    Found as Parks did (1995): with the least room that each tile can work with, and a place more
-    for whatever stops the program, until nothing does.
+    The largest need of an activation buffer is the least `buffers.activation` that the program runs
+    with, given `buffers.rx`; that of an RX buffer is then the least `buffers.rx`. What single tiles
+    need is found as Parks did (1995): with the least room that each can work with, and a place more
+    for whatever stops the program, up to these sizes, until nothing does.
+
+    Args:
+        program: one that `check` accepts.
+        chip: the chip description.
+        limits: bytes by buffer, instead of the chip's.
 
     Raises:
-        UserError: the program stops for another reason than a full buffer.
+        TooSmall: it stops at these limits.
+        UserError: it stops for another reason than a full buffer.
     """
-    flow, sizes = _Flow(program, chip, _least(program)), _sizes(program, chip)
-    while True:
-        full = flow.blocked()
-        if not full:
-            break
-        # Of the buffers in the way, the one that is cheapest to enlarge.
-        flow.enlarge(min(full, key=lambda place: (sizes[place], place)))
-    limits = {INPUT: chip.buffers.activation, RX: chip.buffers.rx}
+    given = dict(limits or _limits(chip))
+    sizes, least = _sizes(program, chip), _least(program)
+    found: Mapping[str, int] | None = given
+    for sink in (INPUT, RX):
+        least_bytes = [least[place] * sizes[place] for place in least if place[1] == sink]
+        start = {**found, sink: max(least_bytes, default=0)}
+        found = _grown(program, chip, start, (sink,))
+        if found is None or found[sink] > given[sink]:
+            raise TooSmall(
+                f"network {program.network}: buffers are too small: got {_settings(given)}"
+            )
+    most = _room(program, chip, found)
+    flow = _Flow(program, chip, least)
+    while full := flow.blocked():
+        # A ring whose buffers are all as large as can be would stop the program with these sizes.
+        place = min(
+            (place for place in full if place in sizes and flow.room()[place] < most[place]),
+            key=lambda place: (sizes[place], place),
+        )
+        flow.resize({place: flow.room()[place] + 1})
     return tuple(
-        Need(tile, sink, count * sizes[tile, sink], limits[sink])
+        Need(tile, sink, count * sizes[tile, sink], given[sink])
         for (tile, sink), count in sorted(flow.room().items())
     )
 
 
-def _name(program: Program, number: int) -> str:
+def _limits(chip: Chip) -> dict[str, int]:
+    """Bytes of a tile's buffers."""
+    return {sink: getattr(chip.buffers, key) for sink, key in KEYS.items()}
+
+
+def _settings(sizes: Mapping[str, int]) -> str:
+    """Sizes as in a chip description."""
+    return " and ".join(f"buffers.{KEYS[sink]} = {size}" for sink, size in sizes.items())
+
+
+def _enough(program: Program, chip: Chip) -> dict[str, int] | None:
+    """Sizes at which the program runs: one of the two larger if that suffices, else both.
+
+    Each is one that a chip description may have. None if there are none.
+    """
+    given = _limits(chip)
+    alone = [_grown(program, chip, given, (sink,)) for sink in (INPUT, RX)]
+    found = [sizes for sizes in alone if sizes is not None]
+    if not found:
+        both = _grown(program, chip, given, (INPUT, RX))
+        if both is None:
+            return None
+        found = [both]
+    best = min(found, key=lambda sizes: sum(sizes.values()))
+    steps = {INPUT: chip.buffers.gather, RX: chip.link.units}
+    rounded = {sink: -(-size // steps[sink]) * steps[sink] for sink, size in best.items()}
+    return rounded if max(rounded.values()) <= BUFFER_MAX else None
+
+
+def _grown(
+    program: Program, chip: Chip, start: Mapping[str, int], free: Collection[str]
+) -> dict[str, int] | None:
+    """Bytes by buffer, equal for all tiles, so that the program does not stop.
+
+    Those of `free` grow from `start` on, and no more than they must if there is one of them. None
+    if they would be larger than any chip's.
+    """
+    found, sizes = dict(start), _sizes(program, chip)
+    flow = _Flow(program, chip, _room(program, chip, found))
+    while full := flow.blocked():
+        # One of the full buffers must hold a place more, whatever the others hold.
+        wanted = [
+            ((flow.room()[place] + 1) * sizes[place], place[1])
+            for place in full
+            if place[1] in free and place in sizes
+        ]
+        size, sink = min(wanted, key=lambda w: w[0] - found[w[1]], default=(BUFFER_MAX + 1, ""))
+        if size > BUFFER_MAX:
+            return None
+        found[sink] = size
+        flow.resize(_room(program, chip, found))
+    return found
+
+
+def _room(program: Program, chip: Chip, limits: Mapping[str, int]) -> dict[Place, int]:
+    """Places of pixels, or of RX packets, that fit that many bytes."""
+    return {place: limits[place[1]] // size for place, size in _sizes(program, chip).items()}
+
+
+def _layer(program: Program, number: int) -> str:
     (tile,) = (tile for tile in program.tiles if tile.tile == number)
-    return tile.block.layer if tile.block else "no layer"
+    return tile.block.layer if tile.block else "of no name"
 
 
 def _check_links(streams: tuple[Stream, ...]) -> None:
@@ -113,18 +201,18 @@ def _check_links(streams: tuple[Stream, ...]) -> None:
                     continue
                 if name in taken:
                     raise UserError(
-                        f"program: streams {taken[name]} and {stream.number} share {name}: allowed "
-                        "where tiles gather from feature maps is one stream a link"
+                        f"program: streams {taken[name]} and {stream.number} share {name}: "
+                        "expected one stream per link where tiles gather from feature maps"
                     )
                 taken[name] = stream.number
 
 
 def _sizes(program: Program, chip: Chip) -> dict[Place, int]:
-    """Bytes that a pixel, or an RX packet, takes, by buffer."""
+    """Bytes that a pixel, or an RX packet, takes, by buffer whose size counts."""
     found = {}
     for tile in computing(program):
-        window = tile.config.window
-        found[tile.tile, INPUT] = window.channels if window else tile.config.rows
+        if tile.config.window is not None:
+            found[tile.tile, INPUT] = tile.config.window.channels
         if tile.config.rx_enable:
             found[tile.tile, RX] = chip.rx_place(tile.config.rx_bytes)
     return found
@@ -135,7 +223,6 @@ def _least(program: Program) -> dict[Place, int]:
     found = {}
     for tile in computing(program):
         window = tile.config.window
-        found[tile.tile, INPUT] = 1
         if window is not None:
             newest, oldest = _bounds(window, tile.config.rows)
             found[tile.tile, INPUT] = max(
@@ -156,24 +243,23 @@ def _bounds(window: Window, rows: int) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 class _Tile:
-    """A tile: what it has, and what it makes of it.
+    """A tile's packets and results so far.
 
     Attributes:
-        made: results so far.
-        packets: of pixels, that came.
-        waiting: RX packets that wait; added: those that came.
+        made: results.
+        packets: received packets of pixels.
+        waiting: RX packets that wait; added: received RX packets.
     """
 
-    def __init__(self, tile: TileProgram, room: dict[Place, int], chip: Chip) -> None:
+    def __init__(self, tile: TileProgram, room: Mapping[Place, int]) -> None:
         config = tile.config
         self.config, self.window = config, config.window
         self.made = self.packets = self.waiting = self.added = 0
         self.parts = len(config.input_parts)
         window = config.window
-        capacity = window.capacity(chip) if window else 1
-        self.capacity = room.get((tile.tile, INPUT), capacity)
-        rx_packets = chip.buffers.rx // chip.rx_place(config.rx_bytes)
-        self.rx_capacity = room.get((tile.tile, RX), rx_packets if config.rx_enable else 0)
+        # Without a window there is room for one vector, whatever the buffer's size.
+        self.capacity = room.get((tile.tile, INPUT), 1)
+        self.rx_capacity = room.get((tile.tile, RX), 0)
         self.results = 1
         if window is not None:
             self.results, self.pixels = window.results, window.pixels
@@ -188,7 +274,7 @@ class _Tile:
         return image * self.pixels + self.oldest[result]
 
     def turn(self, sink: str) -> int | None:
-        """Which part must come next; None if any may."""
+        """Number of the part that must come next; None if any may."""
         if sink == RX:
             return self.added % self.config.rx_parts if self.config.rx_parts > 1 else None
         return self.packets % self.parts if self.window is not None and self.parts > 1 else None
@@ -212,7 +298,7 @@ class _Tile:
             self.packets += 1
 
     def ready(self) -> bool:
-        """Whether everything is there that the next result is made of."""
+        """Whether the pixels and the RX packet of the next result are there."""
         if self.config.rx_enable and not self.waiting:
             return False
         image, result = divmod(self.made, self.results)
@@ -237,7 +323,7 @@ class _Tile:
         self.waiting -= self.config.rx_enable
 
     def state(self, images: int) -> tuple[int, ...]:
-        """What is different from after `images` images with nothing under way."""
+        """Counts relative to those after `images` images with nothing under way."""
         window = self.window
         pixels = window.pixels * window.packets if window else self.parts
         return (
@@ -249,11 +335,11 @@ class _Tile:
 
 
 class _Flow:
-    """A program's packets. `room` overrides capacities, in pixels and RX packets."""
+    """A program's packets, with `room` for so many pixels and RX packets in each buffer."""
 
-    def __init__(self, program: Program, chip: Chip, room: dict[Place, int]) -> None:
-        self._program = program
-        self._tiles = {tile.tile: _Tile(tile, room, chip) for tile in computing(program)}
+    def __init__(self, program: Program, chip: Chip, room: Mapping[Place, int]) -> None:
+        self._program, self._room = program, dict(room)
+        self._tiles = {tile.tile: _Tile(tile, room) for tile in computing(program)}
         tables = {
             tile.tile: {route.stream: route.part for route in tile.routes} for tile in program.tiles
         }
@@ -280,22 +366,18 @@ class _Flow:
         # The host's streams, each of which sends its own packets.
         self._sent = [0] * len(self._ends[None])
 
-    def room(self) -> dict[Place, int]:
-        """Capacities of all buffers, in pixels and RX packets."""
-        found = {(number, INPUT): tile.capacity for number, tile in self._tiles.items()}
-        return found | {
-            (number, RX): tile.rx_capacity
-            for number, tile in self._tiles.items()
-            if tile.config.rx_enable
-        }
+    def room(self) -> Mapping[Place, int]:
+        """Capacities of all buffers whose size counts, in pixels and RX packets."""
+        return self._room
 
-    def enlarge(self, place: Place) -> None:
-        """Give a buffer one place more."""
-        number, sink = place
-        if sink == RX:
-            self._tiles[number].rx_capacity += 1
-        else:
-            self._tiles[number].capacity += 1
+    def resize(self, room: Mapping[Place, int]) -> None:
+        """Give buffers other capacities, none smaller than before."""
+        self._room |= room
+        for (number, sink), places in room.items():
+            if sink == RX:
+                self._tiles[number].rx_capacity = places
+            else:
+                self._tiles[number].capacity = places
 
     def blocked(self) -> list[Place]:
         """Buffers that are full when the program has stopped; empty if it never does.
@@ -333,7 +415,7 @@ class _Flow:
             self._tiles[tile].take(sink)
 
     def _step(self) -> bool:
-        """Everything that can happen once; whether anything did."""
+        """Make every result and send every packet that can go now; whether there was any."""
         happened = sent = False
         for number, tile in self._tiles.items():
             while tile.ready():
@@ -370,7 +452,7 @@ class _Flow:
         return sorted({full for _, full in way[seen[node] :] if full is not None})
 
     def _waits_for(self, node: int | None) -> tuple[int | None, Place | None]:
-        """What a tile, or the image (None), waits for, and the full buffer in between."""
+        """The sender that a tile, or the image (None), waits for, and the full buffer between."""
         if node is not None and not self._tiles[node].ready():
             tile = self._tiles[node]
             if tile.config.rx_enable and not tile.waiting:

@@ -15,9 +15,9 @@ from caduceus.spec.program import Block
 def placements(chains: Sequence[Sequence[Block]], chip: Chip) -> Iterator[dict[Block, int]]:
     """Tiles of all blocks, in one way after another; as many tiles as blocks must be there.
 
-    First those in which a chain that is longer than what is left of a line begins the next one, if
-    there is room for that, then those without gaps; each along the rows and along the columns, and
-    mirrored. (The published network, too, has its long layers in a row each.)
+    First those in which a chain that does not fit the rest of a line begins a new line, if there is
+    room for that, then those without gaps. Each along the rows and along the columns, and mirrored.
+    (The published network also has each long layer in one row.)
     """
     grid = chip.grid
     blocks = [block for chain in chains for block in chain]
@@ -39,9 +39,9 @@ def placements(chains: Sequence[Sequence[Block]], chip: Chip) -> Iterator[dict[B
 
 
 def _with_gaps(chains: Sequence[Sequence[Block]], lines: int, length: int) -> list[int] | None:
-    """Places on the snake such that no chain that fits a line is broken; None if there is no room.
+    """Places on the snake that break no chain that fits a line; None if there is no room.
 
-    Places of a line that nobody takes stay free.
+    The rest of a line stays free.
     """
     found: list[int] = []
     at = 0

@@ -1,8 +1,8 @@
 """What the tiles of a convolutional network hold: matrices cut into blocks, blocks into chains.
 
-Row blocks of a matrix add up along a chain of tiles, as published. A residual is what the chain's
-first tile adds, so that each tile has one RX stream (our choice). The slowest layers may have
-several chains with the same weights, replicas, which take columns of the results in turn.
+Row blocks of a matrix add up along a chain of tiles, as published. The chain's first tile adds the
+residual, so that each tile has one RX stream (our choice). The slowest layers may have several
+chains with the same weights, called replicas, which make columns of the results in turn.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from caduceus.compiler.split import cut
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
-from caduceus.spec.errors import UserError
+from caduceus.spec.errors import UserError, demand_range
 from caduceus.spec.feature_map import Pooling, Window
+from caduceus.spec.feature_map_check import EXTENT_MAX, KERNEL_MAX, POOL_MAX
 from caduceus.spec.graph import Geometry, Graph, Layer, geometries
 from caduceus.spec.program import Block, InputPart
 
@@ -22,10 +23,10 @@ class LayerPlan:
     """A layer as it is on the chip.
 
     Attributes:
-        layer, geometry: what it is; a dense layer is a convolution as large as its input.
-        source: layer that it is given the output of; None for the image.
-        rows, columns: ranges of its matrix; every row block with every column block is a tile.
-        replicas: how often all of them are there.
+        layer, geometry: its description; a dense layer is a convolution as large as its input.
+        source: layer whose output is its input; None for the image.
+        rows, columns: ranges of its matrix; each pair of a row block and a column block is a tile.
+        replicas: copies of all these tiles.
     """
 
     layer: Layer
@@ -61,12 +62,12 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Feed:
-    """A packet that a tile is sent for every pixel, or for every so many.
+    """A packet that a tile receives per pixel, or per several pixels in turn.
 
     Attributes:
-        block: last of the chain whose results it is; None for the image.
-        part: as which part, or in which turn.
-        start, length: the bytes of it that the tile keeps.
+        block: last block of the chain that sends it; None for the image.
+        part: number of the part, or of the turn.
+        start, length: the bytes that the tile keeps.
     """
 
     block: Block | None
@@ -81,11 +82,11 @@ class NetworkPlan:
     Args:
         graph: the network's graph.
         chip: the chip description.
-        replicas: by layer, how many chains take its results in turn; 1 for those not named.
+        replicas: by layer, how many chains make its results in turn; 1 for those not named.
 
     Raises:
-        UserError: a layer cannot be run by gathering and pooling tiles, or not in that many
-            replicas; there is no such layer.
+        UserError: tiles cannot gather or pool for a layer, or not in that many replicas; a name in
+            `replicas` is no layer's.
     """
 
     def __init__(self, graph: Graph, chip: Chip, replicas: Mapping[str, int]) -> None:
@@ -101,8 +102,8 @@ class NetworkPlan:
         for name in self.layers:
             if name not in used:
                 raise UserError(
-                    f"network {graph.name}: layer {name}: nobody takes its output: expected "
-                    "the last layer, or one that another is given the output of"
+                    f"network {graph.name}: layer {name}: no layer takes its output: expected one, "
+                    "since it is not the last layer"
                 )
         for layer in self.layers.values():
             for chain in layer.chains():
@@ -110,8 +111,8 @@ class NetworkPlan:
         unknown = sorted(set(replicas) - set(self.layers))
         if unknown:
             raise UserError(
-                f"replicas of layer {unknown[0]}: network {graph.name} has none of that name: "
-                f"expected {', '.join(self.layers)}"
+                f"network {graph.name}: replicas: got layer {unknown[0]}, expected one of "
+                f"{', '.join(self.layers)}"
             )
 
     def _planned(
@@ -128,48 +129,116 @@ class NetworkPlan:
             replicas,
         )
         height, width, channels = geometry.input
+        extent = f"{where}: input height x width: got {height}x{width}"
         if layer.op == "dense" and height != width:
+            raise UserError(f"{extent}, expected a square for a dense layer")
+        if max(height, width) > EXTENT_MAX:
+            raise UserError(f"{extent}, expected at most {EXTENT_MAX}x{EXTENT_MAX}")
+        if layer.op == "dense" and height > KERNEL_MAX:
             raise UserError(
-                f"{where}: its input has {height}x{width} pixels: allowed on a whole chip are as "
-                "many rows as columns"
+                f"{extent}, expected at most {KERNEL_MAX}x{KERNEL_MAX} for a dense layer"
             )
         if channels > most and source is None:
-            raise UserError(f"{where}: {channels} channels: allowed on a whole chip are {most}")
-        if layer.pool and layer.pool.stride != layer.pool.size:
             raise UserError(
-                f"{where}: pool.stride = {layer.pool.stride}: allowed on a whole chip is pool.size "
-                f"({layer.pool.size})"
+                f"{where}: input channels: got {channels}, expected at most {most}, the values of "
+                "a packet"
             )
+        for key in ("kernel", "stride"):
+            demand_range(1, getattr(layer, key), KERNEL_MAX, where, key)
+        if layer.padding >= layer.kernel:
+            raise UserError(
+                f"{where}: padding: got {layer.padding}, expected less than kernel ({layer.kernel})"
+            )
+        if layer.pool:
+            self._check_pool(planned, where)
         if replicas > 1:
             across = geometry.output[1]
             if layer.residual:
-                raise UserError(f"{where}: replicas with a residual: expected layers without")
+                raise UserError(
+                    f"{where}: replicas: got {replicas}, expected 1 for a layer with a residual"
+                )
             if across % (planned.pool * replicas):
                 raise UserError(
-                    f"{where}: {replicas} replicas: expected such that {across} columns of "
-                    f"results are a multiple of {planned.pool} times as many"
+                    f"{where}: output width {across} is not a multiple of pool x replicas "
+                    f"({planned.pool} x {replicas})"
                 )
         return planned
 
-    def _check_residual(self, block: Block) -> None:
-        """Demand that a tile keeps the same of a stream that it both gathers from and adds.
+    def _check_pool(self, planned: LayerPlan, where: str) -> None:
+        """Demand that a layer's pooling windows are side by side, and not too large."""
+        pool = planned.layer.pool
+        if pool.stride != pool.size:
+            raise UserError(
+                f"{where}: pool.stride: got {pool.stride}, expected pool.size ({pool.size})"
+            )
+        most = POOL_MAX if pool.kind == "average" else KERNEL_MAX
+        demand_range(1, pool.size, most, where, "pool.size")
 
-        An entry of its route table says what it keeps, and there is one a stream.
+    def check_buffers(self) -> None:
+        """Demand that packets and pixels fit the tiles' buffers, and rows of pooling windows.
+
+        Raises:
+            UserError: they do not; the sentence names the layer and the buffer.
+        """
+        for plan in self.layers.values():
+            where = f"network {self.graph.name}: layer {plan.layer.name}"
+            if plan.layer.pool:
+                self._check_pool_buffer(plan, where)
+            for chain in plan.chains():
+                for block in chain:
+                    self._check_packets(block, where)
+
+    def _check_pool_buffer(self, planned: LayerPlan, where: str) -> None:
+        lanes, buffer = self.chip.ldpu.lanes, self.chip.buffers.pool
+        across = planned.geometry.output[1] // (planned.pool * planned.replicas)
+        values = across * -(-len(planned.columns[0]) // lanes) * lanes
+        if values > buffer:
+            raise UserError(
+                f"{where}: a row of pooling windows keeps {values} values: got buffers.pool = "
+                f"{buffer}, expected at least {values}"
+            )
+
+    def _check_packets(self, block: Block, where: str) -> None:
+        """Demand that a tile can take the packets of its pixels, and keep a pixel."""
+        plan = self.layers[block.layer]
+        feeds, added = self.feeds(block), self.residuals(block)
+        for what, count in (("input", len(feeds)), ("residual", len(added))):
+            if count > fabric.PARTS:
+                raise UserError(
+                    f"{where}: {what}: got {count} packets from column blocks and replicas, "
+                    f"expected at most {fabric.PARTS}"
+                )
+        longest, rows = max(feed.length for feed in feeds), self.chip.array.rows
+        if len(feeds) > 1 and longest > rows:
+            raise UserError(
+                f"{where}: a packet of its input has {longest} channels: got array.rows = {rows}, "
+                f"expected at least {longest}"
+            )
+        pixel = sum(feed.length for feed in feeds) // len(self.senders(plan.source))
+        if pixel > self.chip.buffers.activation:
+            raise UserError(
+                f"{where}: a pixel of its input takes {pixel} bytes: got buffers.activation = "
+                f"{self.chip.buffers.activation}, expected at least {pixel}"
+            )
+
+    def _check_residual(self, block: Block) -> None:
+        """Demand that a tile keeps the same bytes of a stream that it gathers from and adds.
+
+        Its route table has one entry per stream, which says what it keeps.
         """
         gathered = {feed.block: feed for feed in self.feeds(block)}
         for feed in self.residuals(block):
             if gathered.get(feed.block, feed) != feed:
                 layer = self.layers[block.layer].layer
                 raise UserError(
-                    f"network {self.graph.name}: layer {layer.name}: residual {layer.residual} "
-                    "is its input, too, and a tile would keep some channels of it to gather from "
-                    "and others to add: expected the output of another layer, or where both are "
-                    "the same channels"
+                    f"network {self.graph.name}: layer {layer.name}: residual: got "
+                    f"{layer.residual}, which is its input as well, expected another layer: a tile "
+                    "cannot gather from some of its channels and add others"
                 )
 
     @property
     def tiles(self) -> int:
-        """Tiles that the network takes."""
+        """Tiles of all layers."""
         return sum(plan.tiles for plan in self.layers.values())
 
     @property
@@ -178,9 +247,9 @@ class NetworkPlan:
         return self.layers[self.graph.nodes[-1].name]
 
     def senders(self, layer: str | None) -> list[list[tuple[Block | None, range]]]:
-        """Who sends a layer's pixels, or the image's: by replica, a packet for each column block.
+        """By replica, the blocks that send a layer's pixels, one per column block, with channels.
 
-        Each with the channels that it has.
+        The image (None) has one sender, None.
         """
         if layer is None:
             return [[(None, range(self.graph.input.channels))]]
@@ -201,7 +270,7 @@ class NetworkPlan:
         return range(channels)
 
     def feeds(self, block: Block) -> list[Feed]:
-        """Packets of pixels that a block's tile is sent, in the order of their turns."""
+        """Packets of pixels that a block's tile receives, in the order of their turns."""
         plan = self.layers[block.layer]
         kept, units = self._kept(plan, block), self.chip.link.units
         found: list[Feed] = []
@@ -227,7 +296,7 @@ class NetworkPlan:
         ]
 
     def window(self, block: Block) -> Window:
-        """What a block's tile gathers."""
+        """The window that a block's tile gathers."""
         plan = self.layers[block.layer]
         height, width, channels = plan.geometry.input
         rows = plan.rows[block.rows]
@@ -262,7 +331,7 @@ class NetworkPlan:
         )
 
     def parts(self, block: Block) -> tuple[InputPart, ...]:
-        """Packets that come to a block's tile in turn; empty if there is one."""
+        """Packets that a block's tile receives in turn; empty if there is one."""
         feeds = self.feeds(block)
         return tuple(InputPart(0, feed.length) for feed in feeds) if len(feeds) > 1 else ()
 

@@ -1,4 +1,4 @@
-"""Whether a program could deadlock: a graph of what waits for what, with the vectors' ages.
+"""Whether a program could deadlock: a graph of waiting packets and tiles, with vectors' ages.
 
 A packet takes all outputs that it needs at a tile at once, keeps each until its last beat has
 passed, and moves in all of them at the pace of the slowest. Packets that share a channel (a host
@@ -60,11 +60,11 @@ from caduceus.spec.streams import trace
 PACKET, QUEUE, TURN, END, TAKE, ARRIVAL = "packet", "queue", "turn", "end", "take", "arrival"
 _Node = tuple
 _CYCLES = 500
-"""Cycles to choose from when one is told."""
+"""Cycles that the shortest, which is reported, is chosen from."""
 
 
 class _Age(IntEnum):
-    """Which input vector is waited for. AHEAD is the same or an older one, see above."""
+    """Age of the vector that an edge waits for. AHEAD: the same or an older one, see above."""
 
     SAME = 0
     AHEAD = 1
@@ -88,7 +88,8 @@ def check(program: Program, chip: Chip) -> None:
     cycle = _cycle(graph)
     if cycle is not None:
         raise Deadlock(
-            f"program could deadlock: {' -> '.join(cycle)}: expected a program without such a cycle"
+            f"program could deadlock: {' -> '.join(cycle)}: expected no packets that wait for each "
+            "other in a ring"
         )
 
 
@@ -102,7 +103,7 @@ def _cycle(graph: nx.DiGraph) -> list[str] | None:
             edges = [(a, b) for a, b in ring.edges if bad(graph, a, b)]
             if searched is same and not edges:
                 edges = _second_order(graph, ring)
-            found = [_told(nx.shortest_path(ring, b, a)) for a, b in sorted(edges)[:_CYCLES]]
+            found = [_worded(nx.shortest_path(ring, b, a)) for a, b in sorted(edges)[:_CYCLES]]
             if found:
                 return min(found, key=lambda words: (len(words), words))
     return None
@@ -125,7 +126,7 @@ def _second_order(graph: nx.DiGraph, ring: nx.DiGraph) -> list[tuple[_Node, _Nod
     return edges if len(orders) > 1 else []
 
 
-def _told(cycle: list[_Node]) -> list[str]:
+def _worded(cycle: list[_Node]) -> list[str]:
     """The cycle in words, its first node at its end again."""
     words = []
     for kind, *what in cycle:
@@ -147,7 +148,7 @@ def _told(cycle: list[_Node]) -> list[str]:
 
 
 class _Tree:
-    """A stream's way: how its channels follow each other.
+    """The channels of a stream, in order from its source.
 
     Attributes:
         stream: the stream; source: the channel that it begins in.

@@ -1,8 +1,8 @@
-"""Which mapping to a chip a network's graph takes; nobody outside the compiler asks.
+"""Which mapping to a chip a network's graph takes.
 
-There are three. A graph with an LSTM takes the columns of tiles above and below the GDPU. One layer
-whose rows are its whole input, so that it has one output pixel, is sent its row blocks as packets
-of their own. All other graphs stream feature maps from layer to layer.
+There are three. A graph with an LSTM takes the columns of tiles above and below the GDPU. A
+single layer whose rows are its whole input, so that it has one output pixel, receives its row
+blocks as packets of their own. All other graphs stream feature maps from layer to layer.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def way(graph: Graph) -> Way:
     node = graph.nodes[0]
     if len(graph.nodes) > 1 or not isinstance(node, Layer):
         return Way.MAPS
-    # Padding, or a kernel smaller than the input, can make one output pixel as well: of other rows.
+    # Padding, or a kernel smaller than its input, also makes one output pixel, but of other rows.
     covers = graph.input.height == graph.input.width == node.kernel and node.padding == 0
     return Way.VECTORS if node.op == "dense" or covers else Way.MAPS
 
@@ -57,17 +57,17 @@ def recurrent(graph: Graph) -> Recurrent:
         UserError: it is more than an LSTM with or without a dense layer after it.
     """
     lstm, *rest = graph.nodes
-    allowed = "allowed with an LSTM is one, as the first node, alone or with one dense layer after"
+    expected = "expected one LSTM, as the first node, and at most one dense layer after it"
     if not isinstance(lstm, Lstm):
-        raise UserError(f"network {graph.name}: node {lstm.name} is before the LSTM: {allowed}")
+        raise UserError(f"network {graph.name}: node {lstm.name}: before the LSTM: {expected}")
     for node in rest:
+        where = f"network {graph.name}: node {node.name}"
         if node is not rest[0] or not isinstance(node, Layer) or node.op != "dense":
-            raise UserError(f"network {graph.name}: node {node.name} has op {node.op}: {allowed}")
+            raise UserError(f"{where}: op: got {node.op} after the LSTM: {expected}")
         if node.relu or node.residual:
             key = "relu" if node.relu else "residual"
             raise UserError(
-                f"network {graph.name}: node {node.name}: {key} = {getattr(node, key)}: allowed "
-                "after an LSTM is none"
+                f"{where}: {key}: got {getattr(node, key)}, expected none after an LSTM"
             )
     dense = rest[0] if rest else None
     return Recurrent(graph.name, graph.input.size, graph.input.scale, lstm, dense)

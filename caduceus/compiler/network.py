@@ -21,7 +21,7 @@ from caduceus.spec.network import Network
 from caduceus.spec.program import Program, ProgramTensor
 
 Replicas = Mapping[str, int] | Literal["auto"] | None
-"""By layer how many chains of tiles take its results in turn, `auto` for as many as help."""
+"""By layer how many chains of tiles make its results in turn; `auto` takes as many as help."""
 
 
 def compile_network(
@@ -56,9 +56,8 @@ def compile_network(
             replicas = best_replicas(network, chip, read_mode, largest_code)
         program = compile_cnn(network, chip, read_mode, largest_code, replicas)
     elif replicas:
-        raise UserError(
-            f"replicas of network {network.name}: expected one that takes images end to end"
-        )
+        what = "it has an LSTM" if kind is Way.RECURRENT else "it is a single layer of vectors"
+        raise UserError(f"replicas of network {network.name}: expected none, since {what}")
     elif kind is Way.RECURRENT:
         program = compile_recurrent(network, chip, read_mode, largest_code)
     else:

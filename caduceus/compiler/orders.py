@@ -1,4 +1,4 @@
-"""Which streams need which, and which of them keep one order wherever they share a link."""
+"""Dependencies between streams, and streams that keep one order on every link they share."""
 
 from collections import defaultdict
 
@@ -8,7 +8,7 @@ from caduceus.spec.paths import Stream
 
 
 class Dataflow:
-    """What comes into tiles and GDPU slices, and what goes out of them, by the streams' numbers."""
+    """Numbers of the streams that enter and leave tiles and GDPU slices."""
 
     def __init__(self, streams: tuple[Stream, ...], chip: Chip) -> None:
         self._chip = chip
@@ -33,7 +33,7 @@ class Dataflow:
         return self._gates[number]
 
     def results(self, tile: int, sink: str) -> int:
-        """Stream of what comes of that which is delivered to a sink of a tile."""
+        """Stream of the results made from packets delivered to a sink of a tile."""
         if sink == fabric.GDPU:
             return self._of_slice[fabric.gdpu_slice(self._chip, tile)]
         return self._of_tile[tile]

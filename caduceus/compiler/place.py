@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from itertools import product
 
 from caduceus.spec.chip import Chip
-from caduceus.spec.errors import UserError
 
 
 def place(row_blocks: int, column_blocks: int, chip: Chip) -> dict[tuple[int, int], int]:
@@ -21,15 +20,9 @@ def place(row_blocks: int, column_blocks: int, chip: Chip) -> dict[tuple[int, in
     rows, to the west: vertical links down, which the inputs take, and links to the east of every
     even row, which the results take, stay free of partial sums.
 
-    Raises:
-        UserError: there are more blocks than tiles.
+    There must be no more blocks than tiles.
     """
     blocks, grid = row_blocks * column_blocks, chip.grid
-    if blocks > chip.tiles:
-        raise UserError(
-            f"the layer makes {row_blocks} x {column_blocks} = {blocks} blocks of at most "
-            f"{chip.array.rows}x{chip.array.columns}: chip {chip.name} allows {chip.tiles}"
-        )
     order = [(k, j) for j in range(column_blocks) for k in range(row_blocks)]
     if row_blocks <= grid.columns and column_blocks <= grid.rows:
         return {(k, j): j * grid.columns + k for k, j in order}
@@ -41,10 +34,7 @@ def placements(
 ) -> Iterator[tuple[dict[tuple[int, int], int], frozenset[int]]]:
     """`place`, and then its mirror images and those of the transposed grid.
 
-    Each with the tiles at the edge that its inputs are to come from: what is north in `place`.
-
-    Raises:
-        UserError: there are more blocks than tiles.
+    Each with the tiles at the edge where its inputs enter: the north edge in `place`.
     """
     grid = chip.grid
     for turned in (False, True):

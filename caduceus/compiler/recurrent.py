@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from caduceus.compiler import deadlock, quantise
 from caduceus.compiler.assemble import tile_programs
-from caduceus.compiler.content import Content, Matrix, Place, content
+from caduceus.compiler.content import Content, Matrix, Place, content, layer_matrix
 from caduceus.compiler.lower import Recurrent, recurrent
 from caduceus.compiler.recurrent_plan import MatrixBlock, Plan, padded, plan
 from caduceus.compiler.recurrent_streams import Streams
@@ -38,7 +38,7 @@ def compile_recurrent(
         largest_code: of a cell.
 
     Raises:
-        UserError: the network is another one, it does not fit the chip, a constant does not fit
+        UserError: the network has other nodes, it does not fit the chip, a constant does not fit
             binary16, or the program could deadlock.
     """
     where = plan(network.graph, chip)
@@ -74,7 +74,7 @@ def compile_recurrent(
 
 
 def _blocks(network: Recurrent, where: Plan) -> dict[int, program.Block]:
-    """What the tiles hold, by the network's names."""
+    """The tiles' blocks, by the network's names."""
     found = {}
     for tile, block in where.tiles.items():
         name = network.dense.name if block.layer == "dense" else network.lstm.name
@@ -84,10 +84,10 @@ def _blocks(network: Recurrent, where: Plan) -> dict[int, program.Block]:
 
 
 def _gdpu(network: Recurrent, units: int) -> GdpuConfig:
-    """What a slice is told: pre-activations in real units, and the hidden state in INT8 steps."""
+    """Constants of a slice: pre-activations in real units, the hidden state in INT8 steps."""
     scales = np.array(network.lstm.gate_scales)
     factors = np.array([1.0 if gate == "a" else _SIGMOID for gate in GATES])
-    what = f"network {network.name}: lstm"
+    what = f"network {network.name}: layer {network.lstm.name}"
     output = quantise.binary16(np.array(1 / network.lstm.output_scale), f"{what}: output_scale")
     return GdpuConfig(
         units=units,
@@ -100,15 +100,25 @@ def _gdpu(network: Recurrent, units: int) -> GdpuConfig:
     )
 
 
+def matrices(network: Network, chip: Chip, largest_code: int) -> list[Matrix]:
+    """The LSTM's matrix, or two where input and hidden state are on tiles of their own.
+
+    Then the dense layer's, if there is one.
+    """
+    found = _Matrices(recurrent(network.graph), network, largest_code)
+    blocks = plan(network.graph, chip).tiles.values()
+    return list({id(matrix): matrix for matrix in map(found.of, blocks)}.values())
+
+
 class _Matrices:
-    """The matrices of a network of which tiles hold blocks."""
+    """The matrices of a network; tiles hold blocks of them."""
 
     def __init__(self, parts: Recurrent, network: Network, largest_code: int) -> None:
         self._parts, self._network, self._most = parts, network, largest_code
         self._made: dict[tuple[str, bool, bool], Matrix] = {}
 
     def of(self, block: MatrixBlock) -> Matrix:
-        """The whole matrix of which a tile has a block."""
+        """The whole matrix of a tile's block."""
         kind = block.layer, bool(block.inputs), bool(block.slices)
         if kind not in self._made:
             self._made[kind] = self._matrix(*kind)
@@ -124,31 +134,30 @@ class _Matrices:
         return self._parts.size if block.inputs and block.slices else 0
 
     def _matrix(self, layer: str, inputs: bool, hidden: bool) -> Matrix:
-        lstm, dense, name = self._parts.lstm, self._parts.dense, f"{layer} of {self._parts.name}"
+        lstm, dense = self._parts.lstm, self._parts.dense
         if layer == "dense":
-            weights = self._network.weights[dense.name]
-            return Matrix(
-                name, weights.weight, weights.bias, min(dense.gmax, self._most),
-                lstm.output_scale, dense.output_scale,
-            )  # fmt: skip
+            return layer_matrix(self._network, dense, lstm.output_scale, self._most)
+        where = f"network {self._parts.name}: layer {lstm.name}"
         weights = self._network.weights[lstm.name]
         if not inputs:
             matrix, gmax, scale = weights.hidden, lstm.hidden_gmax, lstm.output_scale
+            where += ", weights of the hidden state"
         elif not hidden:
             matrix, gmax, scale = weights.input, lstm.input_gmax, self._parts.scale
+            where += ", weights of the input"
         else:
             # Input and hidden state have steps of their own: the rows are scaled to one of them.
             rows = weights.input * np.float32(self._parts.scale / lstm.output_scale)
             matrix = np.concatenate([rows, weights.hidden])
             gmax, scale = lstm.hidden_gmax, lstm.output_scale
         steps = np.repeat(lstm.gate_scales, lstm.hidden)
-        return Matrix(name, matrix, weights.bias, min(gmax, self._most), scale, steps)
+        return Matrix(where, matrix, weights.bias, min(gmax, self._most), scale, steps)
 
 
 def _content(
     matrices: _Matrices, plan: Plan, block: MatrixBlock, chip: Chip, read_mode: ReadMode
 ) -> Content:
-    """What a tile is told: its matrix in codes, and how its counts become INT8 steps."""
+    """A tile's matrix in codes, and the constants that turn its counts into INT8 steps."""
     shift = matrices.rows_before(block)
     units = (plan.units[number] for number in block.slices)
     sources = [range(each.start + shift, each.stop + shift) for each in units]

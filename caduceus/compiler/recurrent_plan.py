@@ -7,17 +7,20 @@ Where the rows of input and hidden state fit one array together, they share it (
 
 from dataclasses import dataclass
 
-from caduceus.compiler.lower import Recurrent, recurrent
+from caduceus.compiler.lower import recurrent
 from caduceus.compiler.split import cut, split
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import PARTS, PAYLOAD_MAX
 from caduceus.spec.graph import Graph
 
+GROUPS_MAX = 2
+"""Row blocks of the hidden state: one goes west along the GDPU, the other east."""
+
 
 @dataclass(frozen=True)
 class MatrixBlock:
-    """What a tile holds: some rows of the network's matrices, for some columns of them.
+    """A tile's block: some rows of the network's matrices, for some of their columns.
 
     Attributes:
         layer: `gates` or `dense`.
@@ -45,7 +48,7 @@ class Plan:
             hidden state.
         inputs: row blocks of the input; empty where it shares tiles with the hidden state.
         outputs: column blocks of the dense layer.
-        tiles: what every computing tile holds.
+        tiles: block of every computing tile.
         roots: for each group, the tile where its slices' hidden states come together.
     """
 
@@ -80,14 +83,18 @@ def plan(graph: Graph, chip: Chip) -> Plan:
     """
     network = recurrent(graph)
     hidden, size, grid = network.lstm.hidden, network.size, chip.grid
-    most = chip.gdpu.slices * chip.gdpu.units
-    _demand(
-        hidden <= most, network, f"has {hidden} hidden units", chip,
-        f"{most} ({chip.gdpu.slices} GDPU slices of {chip.gdpu.units})",
-    )  # fmt: skip
-    units = cut(hidden, chip.gdpu.units)
-    place = padded(len(units[0]), chip)
     rows = min(chip.array.rows, PAYLOAD_MAX)
+    # A slice's hidden state is one part of an input vector, so a tile must have rows for all of it.
+    each = min(chip.gdpu.units, rows)
+    most = chip.gdpu.slices * each
+    where = f"network {network.name}: layer {network.lstm.name}"
+    if hidden > most:
+        raise UserError(
+            f"{where}: hidden: got {hidden}, expected at most {most} on chip {chip.name} "
+            f"({chip.gdpu.slices} GDPU slices of {each})"
+        )
+    units = cut(hidden, each)
+    place = padded(len(units[0]), chip)
     groups = cut(len(units), min(rows // place, PARTS))
     shared = (
         len(groups) == 1 and padded(size, chip) + place * len(units) <= rows and len(units) < PARTS
@@ -98,13 +105,16 @@ def plan(graph: Graph, chip: Chip) -> Plan:
     tiles: dict[int, MatrixBlock] = {}
     row = grid.rows // 2  # of the tiles below the GDPU
     length = len(inputs) + len(groups)
-    _demand(
-        length <= row, network, f"needs {length} tiles above every GDPU slice", chip,
-        f"{row} (half of its rows)",
-    )  # fmt: skip
-    _demand(
-        len(groups) <= 2, network, f"has {len(groups)} row blocks of the hidden state", chip, "2"
-    )
+    if length > row:
+        raise UserError(
+            f"{where}: takes {length} tiles above every GDPU slice: chip {chip.name} has {row} "
+            "(half of its rows)"
+        )
+    if len(groups) > GROUPS_MAX:
+        raise UserError(
+            f"{where}: hidden state takes {len(groups)} row blocks of {chip.array.rows} rows on "
+            f"chip {chip.name}: expected at most {GROUPS_MAX}"
+        )
     for column in range(len(units)):
         for step in range(length):
             at = step - len(inputs)
@@ -116,11 +126,11 @@ def plan(graph: Graph, chip: Chip) -> Plan:
                 step == length - 1,
             )
             tiles[(row - length + step) * grid.columns + column] = block
-    fits = len(outputs) <= grid.rows - row
-    _demand(
-        fits, network, f"has {len(outputs)} column blocks of its dense layer", chip,
-        f"{grid.rows - row} (rows below the GDPU)",
-    )  # fmt: skip
+    if len(outputs) > grid.rows - row:
+        raise UserError(
+            f"network {network.name}: layer {network.dense.name}: takes {len(outputs)} tiles below "
+            f"a GDPU slice: chip {chip.name} has {grid.rows - row} (half of its rows)"
+        )
     # Of two groups one goes west and the other one east, so that their ways do not meet.
     first = row * grid.columns
     roots = (first, first + len(units) - 1)[-len(groups) :]
@@ -129,8 +139,3 @@ def plan(graph: Graph, chip: Chip) -> Plan:
             tile = roots[number] + block * grid.columns
             tiles[tile] = MatrixBlock("dense", range(0), group, block, number == len(groups) - 1)
     return Plan(units, groups, inputs, outputs, tiles, roots)
-
-
-def _demand(condition: bool, network: Recurrent, what: str, chip: Chip, allowed: str) -> None:
-    if not condition:
-        raise UserError(f"network {network.name} {what}: chip {chip.name} allows {allowed}")

@@ -27,7 +27,7 @@ _Weight = Callable[[Link, int], float]
 
 @dataclass(frozen=True)
 class Demand:
-    """A stream that is to be routed.
+    """A stream to route.
 
     Attributes:
         source: the tile at which it enters the fabric.
@@ -69,8 +69,8 @@ class Router:
         """
         if self._streams == fabric.STREAMS:
             raise UserError(
-                f"the program needs more than {fabric.STREAMS} streams on chip {self.chip.name}: "
-                f"expected {fabric.STREAMS}"
+                f"chip {self.chip.name}: the program needs more than {fabric.STREAMS} streams, "
+                "which is as many as packets can name"
             )
         self._streams += 1
         return self._streams - 1
@@ -136,8 +136,8 @@ class Router:
                 history[link] += _PRICE_RISE * (takers[link] - 1)
         tile, name = crowded[0]
         raise Crowded(
-            f"{len(crowded)} links are wanted by several streams, the first of them {name} of tile "
-            f"{tile}: expected one stream a link"
+            f"several streams want {len(crowded)} links, the first of them {name} of tile {tile}: "
+            "expected one stream per link"
         )
 
     def _weights(self, source: int, group: Hashable) -> _Weight:

@@ -15,7 +15,7 @@ import numpy as np
 
 from caduceus.compiler import deadlock
 from caduceus.compiler.assemble import tile_programs
-from caduceus.compiler.content import Content, Matrix, Place, content
+from caduceus.compiler.content import Content, Place, content, layer_matrix
 from caduceus.compiler.place import placements
 from caduceus.compiler.routed_streams import RoutedStreams
 from caduceus.compiler.split import Split, split
@@ -58,6 +58,12 @@ def compile_layer(network: Network, chip: Chip, read_mode: ReadMode, largest_cod
     """
     layer = network.graph.nodes[0]
     parts = split(network.graph.input.size, layer.outputs, chip)
+    blocks = f"{len(parts.rows)}x{len(parts.columns)}"
+    if (tiles := len(parts.rows) * len(parts.columns)) > chip.tiles:
+        raise UserError(
+            f"network {network.name}: layer {layer.name} takes {tiles} tiles of {chip.array.rows}x"
+            f"{chip.array.columns} ({blocks} blocks): chip {chip.name} has {chip.tiles}"
+        )
     contents = _contents(network, parts, chip, read_mode, largest_code)
     refusal = None
     for tiles, edge in placements(len(parts.rows), len(parts.columns), chip):
@@ -71,8 +77,8 @@ def compile_layer(network: Network, chip: Chip, read_mode: ReadMode, largest_cod
         else:
             return program
     raise UserError(
-        f"network {network.name} in {len(parts.rows)}x{len(parts.columns)} blocks on chip "
-        f"{chip.name} in every placement tried, the first of them: {refusal}"
+        f"network {network.name} in {blocks} blocks on chip {chip.name}: no placement is safe: in "
+        f"the first, {refusal}"
     )
 
 
@@ -103,13 +109,9 @@ def _program(
 def _contents(
     network: Network, parts: Split, chip: Chip, read_mode: ReadMode, largest_code: int
 ) -> dict[At, Content]:
-    """What every block's tile is told, wherever it is."""
+    """Configuration and codes of every block's tile, wherever it is."""
     layer = network.graph.nodes[0]
-    parameters = network.weights[layer.name]
-    matrix = Matrix(
-        layer.name, parameters.weight, parameters.bias, min(layer.gmax, largest_code),
-        network.graph.input.scale, layer.output_scale,
-    )  # fmt: skip
+    matrix = layer_matrix(network, layer, network.graph.input.scale, largest_code)
     ends = len(parts.rows) - 1
     return {
         (k, j): content(

@@ -1,4 +1,4 @@
-"""Inputs for networks: data sets and texts, or random values, as the chip is given them."""
+"""Inputs for networks: data sets, texts or random values, in INT8."""
 
 from caduceus.data.inputs import Inputs, inputs, sample
 from caduceus.data.own import measured_network, networks_of

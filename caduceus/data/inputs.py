@@ -1,4 +1,4 @@
-"""Inputs for a network, whatever it takes, and what is expected of its outputs."""
+"""Inputs of a network (images, vectors or a sequence), and the expected outputs."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from caduceus.spec.graph import geometries
 from caduceus.spec.network import Network
 
 DEFAULTS = {"images": 2, "vectors": 10, "steps": 20}
-"""How many, when their number is not given."""
+"""Number of inputs if none is given."""
 TYPICAL = {"images": 16, "vectors": 64, "steps": 64}
-"""How many are a network's typical inputs: always the same, however many a run has, so that a seed
-means the same devices in all runs."""
+"""Number of a network's typical inputs: independent of a run's, so that a seed gives the same
+devices in all runs."""
 _RANDOM_SEED = 2023
 
 
@@ -23,11 +23,11 @@ class Inputs:
     """Inputs of a network.
 
     Attributes:
-        unit: what they are: `images`, `vectors` or `steps`.
-        x: int8 [n, pixels, channels], pixels row by row; steps of a sequence [1, steps, size]. A
-            program takes them as its `vectors` lays them out.
-        labels: of images that have any, uint8 [n].
-        following: symbols that ought to follow each step, of a text, uint8 [steps].
+        unit: `images`, `vectors` or `steps`.
+        x: int8 [n, pixels, channels], pixels row by row; steps of a sequence [1, steps, size].
+            `Program.vectors` reshapes them for a program.
+        labels: uint8 [n], of images of a data set; else None.
+        following: uint8 [steps], the symbol that follows each step of a text; else None.
     """
 
     unit: str
@@ -37,12 +37,12 @@ class Inputs:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of inputs."""
         return self.x.shape[1] if self.unit == "steps" else len(self.x)
 
 
 def unit_of(network: Network) -> str:
-    """What the inputs of `network` are called."""
+    """The unit of the inputs of `network`: `images`, `vectors` or `steps`."""
     if network.recurrent:
         return "steps"
     shapes = geometries(network.graph)
@@ -51,13 +51,13 @@ def unit_of(network: Network) -> str:
 
 
 def inputs(network: Network, count: int | None = None, *, fewer: bool = False) -> Inputs:
-    """The first `count` inputs of the network's data set, or as many as is usual.
+    """The first `count` inputs of the network's data set; `DEFAULTS` of them if None.
 
-    With `fewer`, a data set that holds fewer, as only somebody's own does, gives all it has.
+    With `fewer`, a data set that holds fewer gives all of them.
 
     Raises:
-        UserError: there are not so many, not without the data set (then `Missing`), or the network
-            takes others.
+        UserError: the data set holds fewer, is not installed (then `Missing`), or does not fit the
+            network's input.
     """
     unit = unit_of(network)
     count = DEFAULTS[unit] if count is None else count
@@ -73,12 +73,12 @@ def inputs(network: Network, count: int | None = None, *, fewer: bool = False) -
 
 
 def sample(network: Network) -> NDArray[np.int8] | None:
-    """Inputs as the network typically gets them, as `Inputs.x`; None without its data set.
+    """Typical inputs of the network, as `Inputs.x`; None if its data set is not installed.
 
-    A network with symbols but no text of its own gets its symbols in their order.
+    Those of a network with symbols but without a text are its symbols in order.
 
     Raises:
-        UserError: as `inputs`, but for a data set that is not installed.
+        UserError: as `inputs`, except for a data set that is not installed.
     """
     count = TYPICAL[unit_of(network)]
     if network.embedding is not None and network.text is None:

@@ -1,7 +1,7 @@
-"""The mistake that is none of the network's: a data set that is not installed."""
+"""The error of a data set that is not installed."""
 
 from caduceus.spec.errors import UserError
 
 
 class Missing(UserError):
-    """A data set, or as much of it as is needed, is not here."""
+    """A data set, or the part of it that is needed, is not installed."""

@@ -1,4 +1,4 @@
-"""Each chip's own networks: what runs when none is named."""
+"""Default networks of each chip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from caduceus.spec.network import Network
 
 @dataclass(frozen=True)
 class Own:
-    """Networks of a chip.
+    """Default networks of a chip.
 
     Attributes:
-        run: those that run on it.
-        measured: the one that accuracies and sweeps are of; None if none of a size to be measured.
+        run: networks that `sim` and `run` take.
+        measured: network that `accuracy` and `sweep` take; None if there is none.
     """
 
     run: tuple[str, ...]
@@ -27,16 +27,16 @@ OWN: Mapping[str, Own] = {
     "tiny": Own(("resnet_tiny", "lstm_tiny"), "fashion_tiny"),
     "ulx3s": Own(("conv_32x16", "lstm_tiny"), None),
 }
-"""By chip; the others need a network by name."""
+"""By chip; another chip has no default network."""
 
 
 def networks_of(chip: Chip, name: str | None) -> tuple[str, ...]:
-    """The networks that are meant by `name`: it, or those that run on the chip if None.
+    """The network `name`, or the chip's default networks if None.
 
     Raises:
-        UserError: there is none.
+        UserError: the chip has none.
     """
-    if name:
+    if name is not None:
         return (name,)
     if chip.name not in OWN:
         raise UserError(
@@ -47,10 +47,10 @@ def networks_of(chip: Chip, name: str | None) -> tuple[str, ...]:
 
 
 def measured_network(chip: Chip) -> str:
-    """Name of the network that a chip is measured with if none is named.
+    """Name of the network that a chip is measured with by default.
 
     Raises:
-        UserError: it has none.
+        UserError: the chip has none.
     """
     own = OWN.get(chip.name)
     if own is None or own.measured is None:

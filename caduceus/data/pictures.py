@@ -1,4 +1,4 @@
-"""Test images: a few that come with the project, all of them where the data set is installed."""
+"""Test images: 20 come with the project, the others with the installed data set."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from caduceus.data import cifar10, fashion_mnist
 from caduceus.data.missing import Missing
 from caduceus.spec import formats
-from caduceus.spec.errors import UserError
+from caduceus.spec.archive import Archive
+from caduceus.spec.errors import UserError, shown
 from caduceus.spec.graph import Graph
 from caduceus.spec.shipped import shipped_folder
 
@@ -17,24 +18,24 @@ CIFAR10_VARIABLE = "CIFAR10"
 """Environment variable that names the folder of the CIFAR-10 files."""
 _RANDOM_SEED = 2023
 _PIXEL_MAX = np.iinfo(np.uint8).max
-_SHIPPED = "fashion_mnist_test20.npz"
+_SHIPPED, _SHIPPED_BYTES = "fashion_mnist_test20.npz", 1 << 16
 
 
 def first(count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The first `count` test images of Fashion-MNIST, uint8 [count, 28, 28], and their labels.
 
     Raises:
-        UserError: there are not so many, or not without the data set.
+        UserError: the data set holds fewer, or is needed and not installed.
     """
-    with np.load(shipped_folder(__package__) / _SHIPPED) as shipped:
-        images, labels = shipped["images"], shipped["labels"]
+    shipped = Archive(shipped_folder(__package__) / _SHIPPED, "images", _SHIPPED_BYTES)
+    images, labels = shipped.array("images"), shipped.array("labels")
     if count > len(images):
         try:
             images, labels = fashion_mnist.load("test")
         except UserError as error:
             raise type(error)(
-                f"images = {count}: {len(images)} come with the project, more need the data set "
-                f"({error})"
+                f"images: got {count}, expected 1 to the {len(images)} that come with the project, "
+                f"or the data set: {error}"
             ) from None
     return _some(images, labels, count)
 
@@ -43,7 +44,7 @@ def _some(
     images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     if not 1 <= count <= len(images):
-        raise UserError(f"images: got {count}, expected 1 to {len(images)}")
+        raise UserError(f"images: got {shown(count)}, expected 1 to {len(images)}")
     return images[:count], labels[:count]
 
 
@@ -52,14 +53,15 @@ def pictures(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """The first `count` test images in a network's size, and their labels if they have any.
 
-    Images that are smaller than the network's input stand in its middle, on black. With `fewer`,
-    files of CIFAR-10 that hold fewer images, as only somebody's own do, give all they have.
+    Images smaller than the network's input are centered on black. With `fewer`, CIFAR-10 files
+    that hold fewer images give all of them.
 
     Returns:
         uint8 [count, height, width, channels]; and uint8 [count], or None for random images.
 
     Raises:
-        UserError: there are not so many, not without the data set, or the network takes others.
+        UserError: the data set holds fewer, is not installed, or does not fit the network's
+            input.
     """
     wanted = network.input
     labels = None
@@ -83,21 +85,21 @@ def pictures(
     down, across = wanted.height - height, wanted.width - width
     if channels != wanted.channels or down < 0 or across < 0:
         raise UserError(
-            f"network {network.name} takes {wanted.height}x{wanted.width}x{wanted.channels}: "
-            f"allowed for images of {network.dataset} is at least {height}x{width}x{channels}"
+            f"network {network.name}: input.shape: got {list(wanted.map)}, expected at least "
+            f"{[height, width, channels]} with as many channels, for images of {network.dataset}"
         )
     around = ((down // 2, down - down // 2), (across // 2, across - across // 2))
     return np.pad(images, ((0, 0), *around, (0, 0))), labels
 
 
 def vectors(network: Graph, images: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """Images of a network's size as the chip is given them, int8 [n, pixels, channels]."""
+    """Images of a network's size in INT8, int8 [n, pixels, channels]."""
     x = quantise_input(images, network.input.scale)
     return x.reshape(len(images), -1, network.input.channels)
 
 
 def quantise_input(images: NDArray[np.uint8], scale: float) -> NDArray[np.int8]:
-    """INT8 of images whose pixels stand for 0 to 1; `scale` is the value of one INT8 step."""
+    """Images, uint8 for 0 to 1, in INT8 steps of `scale`."""
     brightness = np.arange(_PIXEL_MAX + 1) / _PIXEL_MAX
     level = np.clip(np.rint(brightness / scale), -formats.INT8_MAX, formats.INT8_MAX)
     return level.astype(np.int8)[images]

@@ -1,4 +1,4 @@
-"""A text cut into streams that are read side by side, every character predicted exactly once."""
+"""A text cut into parallel streams; every character is predicted exactly once."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 IGNORED = -100
 """Target of a step that is not counted."""
 STREAMS, WARM_UP = 512, 256
-"""How a whole text is measured: so many streams at most, each begun so many characters early."""
+"""For a whole text: the most streams, and the characters that each reads before it counts."""
 
 
 @dataclass(frozen=True)
 class Streams:
-    """What a model reads, and what it should predict.
+    """Symbols that a model reads, and those that it should predict.
 
     Attributes:
         numbers: int64 [time, streams], symbols to read.
         targets: int64 [time, streams], the symbols that follow; `IGNORED` where not counted.
-        warm_up: steps at the start in which nothing is counted. The first stream has nothing to
-            warm up with: its state must be set to 0 after them.
+        warm_up: steps at the start that are not counted. The first stream has no text before it:
+            its state must be set to 0 after them.
     """
 
     numbers: NDArray[np.int64]
@@ -35,8 +35,8 @@ class Streams:
 def streams(text: NDArray[np.integer], count: int, warm_up: int) -> Streams:
     """Cut `text` (symbols [n], at least 2) into at most `count` streams of equal length.
 
-    Every stream starts `warm_up` characters before the first that it has to predict from. Streams
-    are at least as long as that, so a short text has fewer; a single one has no warm-up.
+    Every stream starts `warm_up` characters before the first that it predicts from. Streams are at
+    least that long, so a short text has fewer; a single stream has no warm-up.
     """
     predictions = len(text) - 1
     count = max(1, min(count, predictions // max(1, warm_up)))

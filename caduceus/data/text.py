@@ -40,19 +40,19 @@ def whole_numbers(network: Network) -> NDArray[np.uint8]:
     elif dataset == "text":
         found = own(network)
     else:
-        raise UserError(f"network {network.name} has dataset {dataset}: expected one with a text")
+        raise UserError(f"network {network.name}: dataset: got {dataset}, expected one with a text")
     return characters.encode(found, network.graph.input.symbols)
 
 
 def beginning(network: Network, numbers: NDArray[np.uint8], count: int | None) -> NDArray[np.uint8]:
-    """Of a text the first `count` characters that are predicted, and the one before; or all.
+    """The first `count` predicted characters of a text and the one before them; all if None.
 
     Raises:
-        UserError: there are not so many.
+        UserError: the text is shorter.
     """
     if count is not None and not 1 <= count < len(numbers):
         raise UserError(
-            f"characters = {count}: the text of network {network.name} allows 1 to "
-            f"{len(numbers) - 1}"
+            f"characters: got {count}, expected 1 to {len(numbers) - 1} of the text of network "
+            f"{network.name}"
         )
     return numbers if count is None else numbers[: count + 1]

@@ -1,1 +1,1 @@
-"""What real phase-change devices make of target conductances: states from published fits."""
+"""PCM states from published device models: programming noise, drift, read noise, yield."""

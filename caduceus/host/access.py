@@ -1,4 +1,4 @@
-"""Register accesses whose response is looked at."""
+"""Register accesses that check their response."""
 
 from collections.abc import Mapping, Sequence
 from enum import IntFlag
@@ -8,7 +8,7 @@ from caduceus.spec.host_port import OKAY, RegisterPort
 from caduceus.spec.register import Register
 
 PATIENCE = 10_000
-"""Looks at a status bit after which something is taken to hang."""
+"""Reads of a status bit after which the block is taken to hang."""
 
 
 def demand(response: int, what: str) -> None:
@@ -18,11 +18,11 @@ def demand(response: int, what: str) -> None:
         UserError: it was.
     """
     if response != OKAY:
-        raise UserError(f"the chip answered {what} with AXI response {response}: expected {OKAY}")
+        raise UserError(f"chip: {what}: AXI response: got {response}, expected {OKAY}")
 
 
 class RegisterHost:
-    """A host of one block's registers, which has registers STATUS and ERROR among them.
+    """A host of one block's registers, STATUS and ERROR among them.
 
     Every call raises `UserError` if an access is refused.
     """
@@ -33,7 +33,7 @@ class RegisterHost:
     ) -> None:  # fmt: skip
         """Its registers by name, and the flags of ERROR.
 
-        `block` is what messages call it, as in "a tile".
+        `block` is its name in messages, as in "a tile".
         """
         self.port, self._registers, self._errors, self._block = port, registers, errors, block
 
@@ -43,11 +43,11 @@ class RegisterHost:
         demand(await self.port.write(address, value), f"{name} <- {value:#x}")
 
     async def write_words(self, address: int, words: Sequence[int], step: int, what: str) -> None:
-        """Write words, each `step` bytes after the one before; messages name `what` they are."""
+        """Write words, each `step` bytes after the one before; `what` names them in messages."""
         demand(await self.port.write_words(address, words, step), what)
 
     async def read_words(self, address: int, count: int, step: int, what: str) -> list[int]:
-        """Read words likewise."""
+        """Read words, each `step` bytes after the one before; `what` names them in messages."""
         values, response = await self.port.read_words(address, count, step)
         demand(response, f"reading {what}")
         return values
@@ -66,10 +66,12 @@ class RegisterHost:
         """Wait until a field of STATUS is 0.
 
         Raises:
-            UserError: it never is.
+            UserError: it is 1 in `PATIENCE` reads.
         """
         bit = self._registers["STATUS"].field(field).low
         for _ in range(PATIENCE):
             if not await self.read("STATUS") >> bit & 1:
                 return
-        raise UserError(f"STATUS.{field} of {self._block} is still 1 after {PATIENCE} looks")
+        raise UserError(
+            f"{self._block}: STATUS.{field}: got 1 in {PATIENCE} reads, expected 0 by then"
+        )

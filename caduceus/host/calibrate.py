@@ -2,24 +2,24 @@
 
 Published (Khaddam-Aljameh et al. 2022): three reference currents, P and N apart, an average of
 several reads, and what is left of gain and offset errors corrected digitally in the LDPU. There,
-offset is trimmed before gain, because one trim moves the other; nothing moves here, and one
-straight line gives both. How the host looks at a counter, the currents and the number of reads are
-our choice.
+offset is trimmed before gain, because one trim moves the other. Here nothing moves, and one
+straight line gives both. How the host reads a counter, the currents and the number of reads are our
+choice.
 
-The host sees INT8 results only. To look at one counter it lets the LDPU multiply the other one by
-0: first in steps of `COARSE_STEP` counts, then count by count around what that gave. In both read
+The host sees INT8 results only. To read one counter it has the LDPU multiply the other one by 0:
+first in steps of `COARSE_STEP` counts, then count by count around what that gave. In both read
 modes and all windows a reference of one sign feeds the counter: positive for P, negative for N.
 
 A counter that gets charge q in each of W windows counts on average
 
     W * (gain * q + offset - 1/2),
 
-as every window is rounded down. That holds if what is rounded off is spread evenly, so each of the
-three currents is varied over `DITHER` neighbouring levels.
+as every window is rounded down. That holds if the rounded-off fractions are spread evenly, so each
+of the three currents is varied over `DITHER` neighboring levels.
 
 In a 4-phase read of inputs of one sign, as they come after a ReLU, each counter has a window
-without a pulse. What it counts is the offset, or 0 where that is negative, which no straight line
-says: it is measured by itself.
+without a pulse. It counts the offset, or 0 where the offset is negative, which no straight line
+gives: it is measured separately.
 """
 
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ READS = 4
 EMPTY_READS = 32
 """Reads without a pulse, of each counter."""
 GAIN_MIN, GAIN_MAX = 0.5, 1.5
-"""Gains that are taken for a working converter's, times the nominal one; +-21 % is published."""
+"""Gains of a working converter, times the nominal one; +-21 % is published."""
 EXACT_COUNT = 1 << formats.FP16_FRACTION_BITS + 1
 """Up to here every count is a binary16 number."""
 
@@ -64,15 +64,15 @@ def windows(read_mode: ReadMode) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What the converters of a tile's first columns are like, and how to correct them.
+    """Gains and offsets of the converters of a tile's first columns, and their correction.
 
     Attributes:
-        read_mode: that it was measured in, and corrects.
+        read_mode: read mode of the measurement, the only one it corrects.
         gain_p, gain_n: float64 [columns], times the nominal gain.
-        offset_p, offset_n: float64 [columns], counts a window.
-        empty_p, empty_n: float64 [columns], counts a window without a pulse; 0 in 1-phase, where
-            no constant could take them off.
-        reads: MVMs that it took.
+        offset_p, offset_n: float64 [columns], counts per window.
+        empty_p, empty_n: float64 [columns], counts per window without a pulse; 0 in 1-phase, where
+            no constant could subtract them.
+        reads: MVMs of the measurement.
     """
 
     read_mode: ReadMode
@@ -86,20 +86,20 @@ class Calibration:
 
     @property
     def columns(self) -> int:
-        """How many were measured."""
+        """Number of measured columns."""
         return len(self.gain_p)
 
     def corrections(self, one_sign: bool = False) -> tuple[NDArray[np.float64], ...]:
-        """Factor of P, factor of N, what is added for P, and for N; float64 [columns] each.
+        """Factor of P, factor of N, summand of P, summand of N; float64 [columns] each.
 
         The factors are exact: `P * factor` has the nominal gain. The offset of a counter is
-        `factor * (offset - 1/2)` counts in every window that it counts in. In 4-phase reads that
-        are both of its windows, always: all of it is taken off. With inputs of `one_sign`, one of
-        the two has no pulse: what such a window counts takes its place. In 1-phase reads it is the
-        counter of the charge's sign, and one constant serves both: P's should be lowered by P's
-        offset when P counts, and raised by N's when N counts. With either sign in half of the reads
-        the least mean square error has half of each; the error that stays is plus and minus half
-        their sum.
+        `factor * (offset - 1/2)` counts in every window that it counts in. In 4-phase reads
+        these are always both of its windows, and all of the offset is subtracted. With inputs of
+        `one_sign`, one of the two windows has no pulse, and the counts of an empty window are
+        subtracted for it. In 1-phase reads only the counter of the charge's sign counts, and one
+        constant serves both: it should be lowered by P's offset when P counts, and raised by N's
+        when N counts. With either sign in half of the reads, half of each gives the least mean
+        square error; plus and minus half their sum remains.
         """
         by_sign = _by_sign(self.read_mode)
         share, empty = (1 / 2 if by_sign else windows(self.read_mode)), 0
@@ -120,11 +120,11 @@ def _by_sign(read_mode: ReadMode) -> bool:
 
 
 def calibrated(config: TileConfig, calibration: Calibration, one_sign: bool = False) -> TileConfig:
-    """`config`, made for ideal converters, for those that were measured.
+    """Adapt `config`, made for ideal converters, to the measured ones.
 
-    What `config` does with an ideal count P it now does with `P * factor + added` of the
-    calibration, and so with N: its own `gain_p`, `gain_n` and `offset` stay in effect. `one_sign`
-    says that no input of the tile is negative, or none positive.
+    The new configuration treats `P * factor + summand` as `config` treats an ideal count P, and N
+    in the same way: its own `gain_p`, `gain_n` and `offset` stay in effect. `one_sign` says that no
+    input of the tile is negative, or none positive.
 
     Raises:
         UserError: the calibration is of another read mode or of fewer columns, or a constant does
@@ -132,13 +132,13 @@ def calibrated(config: TileConfig, calibration: Calibration, one_sign: bool = Fa
     """
     if config.read_mode is not calibration.read_mode:
         raise UserError(
-            f"calibration of {calibration.read_mode} reads: expected {config.read_mode}, the "
-            "read mode of the configuration"
+            f"calibration: read mode: got {calibration.read_mode}, expected {config.read_mode}, "
+            "as in the configuration"
         )
     if config.columns > calibration.columns:
         raise UserError(
-            f"calibration of {calibration.columns} columns: expected {config.columns} or more, "
-            "the columns of the configuration"
+            f"calibration: columns: got {calibration.columns}, expected {config.columns} or more, "
+            "as in the configuration"
         )
     before = config.constants.view(np.float16).astype(np.float64)
     gain_p, gain_n, offset = (before[:, INDEX[name]] for name in _CORRECTED)
@@ -163,13 +163,13 @@ def calibration(
 
     Args:
         chip: description of the tile's chip.
-        rows: length of the vectors that start the reads; their values do not matter, so 1 is the
+        rows: length of the vectors that start the reads; their values do not matter, and 1 is the
             quickest.
-        columns: the first so many are measured.
-        read_mode: that is to be corrected.
+        columns: number of columns to measure, from the first on.
+        read_mode: read mode to correct.
 
     Raises:
-        UserError: a converter does not answer as one can, with its column.
+        UserError: a converter is out of range; the sentence names its column.
     """
     counter_windows = windows(read_mode)
     config = TileConfig(
@@ -195,12 +195,12 @@ def calibration(
 
 
 def _top_count(chip: Chip, counter_windows: int) -> int:
-    """Counts of one window that saturate nothing and are exact in binary16, summed up."""
+    """Largest count of one window that saturates nothing; sums of windows are exact in binary16."""
     return min(chip.adc.phase_limit, EXACT_COUNT // counter_windows)
 
 
 def reference_levels(chip: Chip, counter_windows: int) -> NDArray[np.int64]:
-    """Reference currents to measure at, int64 [3, DITHER], in units of charge a slot."""
+    """Reference currents to measure at, int64 [3, DITHER], in units of charge per slot."""
     per_level = formats.SLOTS * chip.nominal_gain / 2**formats.GAIN_FRACTION
     step = max(1, round(2 / DITHER / per_level))
     reach = step * (DITHER - 1)
@@ -243,7 +243,7 @@ def _empty_windows(config: TileConfig, counter: Steer) -> HostProcedure[NDArray[
 
 
 def _sign(counter: Steer) -> int:
-    """Of the reference current that feeds a counter, and of the counter in P - N."""
+    """Sign of the reference current that feeds a counter, and of the counter in P - N."""
     return 1 if counter is Steer.P else -1
 
 
@@ -262,9 +262,9 @@ def _looking_at(
 def _line(
     levels: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least-squares line through the counts: counts a level, and counts at 0; float64 [columns].
+    """Least-squares line through the counts: counts per level, counts at 0; float64 [columns].
 
-    Sums are of integers, so that they are the same in any order and on any machine.
+    Sums of integers are the same in any order and on any machine.
     """
     reads = counts.shape[2]
     number = levels.size * reads
@@ -276,12 +276,12 @@ def _line(
 
 
 def _demand_inside(counter: Steer, results: NDArray[np.int8]) -> None:
-    """Refuse results that are at the end of INT8: what the count was nobody knows."""
+    """Refuse results at the end of INT8, which hide the count."""
     most = np.abs(results.astype(np.int64)).max(axis=0)
     if most.max() >= formats.INT8_MAX:
         raise UserError(
-            f"calibration: column {int(most.argmax())}: reads of counter {counter.name} are "
-            f"{formats.INT8_MAX} counts or more apart: expected noise that leaves them closer"
+            f"calibration: column {int(most.argmax())}: counter {counter.name}: spread of reads: "
+            f"got {formats.INT8_MAX} counts or more, expected less"
         )
 
 
@@ -292,13 +292,13 @@ def _demand_answer(
     counter_windows: int,
     chip: Chip,
 ) -> None:
-    """Refuse columns whose converter is no converter, or was at an end of its range."""
+    """Refuse columns whose converter does not work, or was at an end of its range."""
     bad = (gain < GAIN_MIN) | (gain > GAIN_MAX)
     if bad.any():
         column = int(bad.argmax())
         raise UserError(
-            f"calibration: column {column}: the gain of counter {counter.name} is "
-            f"{gain[column]:.3f} times the nominal one: expected {GAIN_MIN} to {GAIN_MAX}"
+            f"calibration: column {column}: counter {counter.name}: gain: got {gain[column]:.3f} "
+            f"times the nominal one, expected {GAIN_MIN} to {GAIN_MAX}"
         )
     most = counter_windows * (_top_count(chip, counter_windows) - 1)
     low, high = counts.min(axis=(0, 1, 2)), counts.max(axis=(0, 1, 2))
@@ -306,6 +306,6 @@ def _demand_answer(
     if bad.any():
         column = int(bad.argmax())
         raise UserError(
-            f"calibration: column {column}: counter {counter.name} reads {low[column]} to "
-            f"{high[column]} at the reference currents: expected 1 to {most}"
+            f"calibration: column {column}: counter {counter.name}: counts at the reference "
+            f"currents: got {low[column]} to {high[column]}, expected 1 to {most}"
         )

@@ -1,4 +1,4 @@
-"""What a host does with a whole chip's registers, over any port that can read and write words."""
+"""A host's calls to a whole chip's registers, over any port that reads and writes words."""
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntFlag
@@ -40,7 +40,7 @@ class _Window(RegisterPort):
 
 
 class ChipHost:
-    """The calls a host makes, each checked for its response.
+    """The calls of a chip's host; each checks its response.
 
     Attributes:
         tiles: a `TileHost` for each tile.
@@ -65,13 +65,13 @@ class ChipHost:
     ) -> None:
         """Configure the chip for `program`, whatever ran before.
 
-        Waits for what is still inside. What most tiles have in common is broadcast first.
+        Waits until the chip is idle. Values that most tiles share are broadcast first.
 
         Args:
-            program: what the compiler made.
-            state: devices of the computing tiles, written word by word; without it a simulated
-                array finds its own by the tile's number.
-            progress: called with the number of tiles that are configured.
+            program: the compiler's.
+            state: devices of the computing tiles, written word by word; if None, a simulated array
+                loads its own by the tile's number.
+            progress: called with the number of tiles configured so far.
         """
         chip = self._chip
         for part in (*self.tiles, *self.slices):
@@ -102,7 +102,7 @@ class ChipHost:
             await self.slices[each.slice].begin(steps)
 
     async def load_state(self, program: Program, state: LstmState | None) -> None:
-        """Give all slices a state, or all 0, once their last sequence's last packet has left."""
+        """Load a state, or 0, into all slices once the last packet of their sequence has left."""
         end = 0
         for each in program.slices:
             start, end = end, end + each.config.units
@@ -113,7 +113,7 @@ class ChipHost:
                 await host.load_state(state.hidden[0, start:end], state.cell[0, start:end])
 
     async def state(self, program: Program) -> LstmState:
-        """The state of all slices after the step that they did last."""
+        """The state of all slices after their last step."""
         found = []
         for each in program.slices:
             host = self.slices[each.slice]
@@ -149,7 +149,7 @@ class ChipHost:
         return sum(1 << names.index(sink) for sink in route.sinks)
 
     async def errors(self) -> dict[int | str, IntFlag]:
-        """ERROR of every tile, by its number, and of every GDPU slice where it is not 0."""
+        """The ERROR registers that are not 0: of tiles by number, of GDPU slices by name."""
         found: dict[int | str, IntFlag] = {
             tile: await host.error() for tile, host in enumerate(self.tiles)
         }
@@ -158,7 +158,7 @@ class ChipHost:
         return {where: error for where, error in found.items() if error}
 
     async def count(self, register: str, program: Program) -> dict[int, int]:
-        """A counter of every tile that computes."""
+        """A counter of every computing tile, by the tile's number."""
         assert register in BY_NAME
         return {
             tile.tile: await self.tiles[tile.tile].read(register)
@@ -168,7 +168,7 @@ class ChipHost:
 
 
 def named(errors: Mapping[int | str, IntFlag]) -> str:
-    """What `ChipHost.errors` found, in words: "tile 3: INPUT_SHORT|RX_LONG"."""
+    """The result of `ChipHost.errors` in words: "tile 3: INPUT_SHORT|RX_LONG"."""
     return ", ".join(
         f"{f'tile {where}' if isinstance(where, int) else where}: {error.name}"
         for where, error in errors.items()

@@ -1,4 +1,4 @@
-"""What carries bytes between a host and a board: a serial port, or a socket in its place."""
+"""Lines that carry bytes between a host and a board: a serial port, or a socket in its place."""
 
 import errno
 import os
@@ -14,27 +14,27 @@ _WRITE_SECONDS = 10
 
 
 class Line(Protocol):
-    """Bytes both ways. Errors of the line itself, as when it is closed, are `UserError`s."""
+    """Bytes both ways. Errors of the line itself, such as a closed port, are `UserError`s."""
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
         ...
 
     def read(self, seconds: float) -> bytes:
-        """The bytes that have come, at least one unless none comes in time."""
+        """The bytes received; at least one, unless none arrives in `seconds`."""
         ...
 
     def now(self) -> float:
-        """Seconds, of whatever time passes on the line."""
+        """Seconds on the line's own clock."""
         ...
 
     def close(self) -> None:
-        """Say no more."""
+        """Close the line."""
         ...
 
 
 class _RealTime:
-    """A line in the world."""
+    """A line whose clock is the machine's."""
 
     def now(self) -> float:
         """Seconds of a clock that never goes back."""
@@ -42,7 +42,7 @@ class _RealTime:
 
 
 def _reason(error: Exception) -> str:
-    """What the system says, without what the library says about it."""
+    """The operating system's sentence, without the library's words around it."""
     for found in (error.__context__, error):
         # `termios.error` has number and sentence, and no name for either.
         sentence = getattr(found, "strerror", None) or (found.args[1:] if found else None)
@@ -69,7 +69,7 @@ class SerialLine(_RealTime):
         except (OSError, ValueError) as error:
             raise self._closed(error) from None
         try:
-            # What an earlier session left is not for this one.
+            # Bytes that an earlier session left are not for this one.
             self._serial.reset_input_buffer()
         except (OSError, termios.error) as error:
             self._serial.close()
@@ -83,9 +83,9 @@ class SerialLine(_RealTime):
             raise self._lost(error) from None
 
     def read(self, seconds: float) -> bytes:
-        """Bytes that have come."""
+        """The bytes received."""
         try:
-            # To set the port's own timeout would configure it anew each time.
+            # Setting the port's own timeout would configure the port again each time.
             if not select.select([self._serial], [], [], seconds)[0]:
                 return b""
             data = self._serial.read(max(1, self._serial.in_waiting))
@@ -97,27 +97,27 @@ class SerialLine(_RealTime):
 
     def _closed(self, error: Exception) -> UserError:
         reason = _reason(error)
-        if reason == os.strerror(errno.ENOTTY):  # a file was asked for a line's settings
-            reason = "it is none"
+        if reason == os.strerror(errno.ENOTTY):  # the file is no terminal
+            reason = "not a serial port"
         return UserError(f"{self._port}: cannot open the serial port: {reason}")
 
     def _lost(self, error: Exception) -> UserError:
         return UserError(f"{self._port}: the serial port was lost: {_reason(error)}")
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the port."""
         self._serial.close()
 
 
 class SocketLine(_RealTime):
-    """A connected socket; `what` it leads to is named when it ends."""
+    """A connected socket; messages call its other end `what`."""
 
     def __init__(self, connection: socket.socket, what: str) -> None:
         self._socket, self._what = connection, what
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
-        # A read leaves what it had left of its time.
+        # The time-out of the last read is still set.
         self._socket.settimeout(_WRITE_SECONDS)
         try:
             self._socket.sendall(data)
@@ -125,7 +125,7 @@ class SocketLine(_RealTime):
             raise UserError(f"{self._what} ended") from None
 
     def read(self, seconds: float) -> bytes:
-        """Bytes that have come."""
+        """The bytes received."""
         self._socket.settimeout(seconds)
         try:
             data = self._socket.recv(1 << 16)
@@ -138,5 +138,5 @@ class SocketLine(_RealTime):
         return data
 
     def close(self) -> None:
-        """End it."""
+        """Close the socket."""
         self._socket.close()

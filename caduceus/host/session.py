@@ -1,4 +1,4 @@
-"""A program on a chip, whatever stands for the chip: load, stream inputs, read results."""
+"""A program on a chip behind any port: load, stream inputs, read results."""
 
 from collections import deque
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import Program
 
 PATIENCE = 2_000
-"""Looks at all outputs in which nothing moves, after which a chip is taken to hang."""
+"""Rounds over all ports in which no byte moves, after which a chip is taken to hang."""
 _WINDOW = 64
-"""Packets of an input between two looks at the outputs."""
+"""Packets sent to an input between two reads of the outputs."""
 
 
 class Session:
@@ -36,15 +36,15 @@ class Session:
     async def load(
         self, program: Program, state: PcmState, progress: Callable[[int], None] | None = None
     ) -> None:
-        """Reset the chip, and have it do what `program` says on devices as in `state`.
+        """Reset the chip, and load `program` and the devices of `state`.
 
-        `progress` is called with the number of tiles that are loaded.
+        `progress` is called with the number of tiles loaded so far.
         """
         await self._port.reset()
         await self.host.load(program, state, progress)
 
     async def begin(self, program: Program, steps: int, state: LstmState | None = None) -> None:
-        """Begin a sequence, of a program that has states; see `ChipHost.begin`."""
+        """Begin a sequence of a program with GDPU slices; see `ChipHost.begin`."""
         await self.host.begin(program, steps, state)
 
     async def run(
@@ -54,13 +54,13 @@ class Session:
         outputs: int,
         progress: Callable[[int], None] | None = None,
     ) -> NDArray[np.int8]:
-        """Send vectors, int8 [n, input_length], and receive `outputs` of them.
+        """Send vectors, int8 [n, input_length], and receive `outputs` vectors.
 
-        Inputs are sent to all ports at once as far as there is room, so that none waits for what is
-        behind another. `progress` is called with the number of packets that were sent.
+        All ports are served in turn as far as there is room, so that none waits for another.
+        `progress` is called with the number of packets sent so far.
 
         Raises:
-            UserError: the chip stopped, or sent what the program does not.
+            UserError: the chip stopped, or sent a packet that the program does not have.
         """
         return await _Exchange(self._port, self._chip, program, x, outputs, progress).run()
 
@@ -94,16 +94,21 @@ class _Exchange:
             idle = 0 if moved else idle + 1
             if idle == PATIENCE:
                 came = self._wanted - self._result.missing
-                raise UserError(f"the chip stopped after {came} of {self._wanted} output packets")
-        # What still comes is a packet too many.
+                raise UserError(
+                    f"chip: output packets: got {came} before it stopped, expected {self._wanted}"
+                )
+        # Anything that still arrives is a packet too many.
         await self._receive()
         for number, rest in self._open.items():
             if rest:
-                raise UserError(f"host output {number}: more came than the program's outputs")
+                raise UserError(
+                    f"host output {number}: after the last packet: got {len(rest)} bytes, "
+                    "expected none"
+                )
         return self._result.vectors
 
     async def _send(self) -> int:
-        """Send what finds room; the number of bytes."""
+        """Send as much as finds room; return the number of bytes."""
         moved = 0
         for number, packets in enumerate(self._waiting):
             for _ in range(min(_WINDOW, len(packets))):
@@ -119,7 +124,7 @@ class _Exchange:
         return moved
 
     async def _receive(self) -> int:
-        """Receive all that is there; the number of bytes."""
+        """Receive everything that waits; return the number of bytes."""
         moved = 0
         for number in self._open:
             while True:

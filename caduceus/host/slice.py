@@ -1,4 +1,4 @@
-"""What a host does with the registers of GDPU slices, over any port that can read and write."""
+"""A host's calls to the registers of a GDPU slice, over any port that reads and writes words."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,13 @@ _BYTE = 0xFF
 
 
 class SliceHost(RegisterHost):
-    """The calls a host makes to one slice, each checked for its response."""
+    """The calls of a GDPU slice's host; each checks its response."""
 
     def __init__(self, port: RegisterPort) -> None:
         super().__init__(port, registers.BY_NAME, registers.Error, "a GDPU slice")
 
     async def configure(self, program: SliceProgram) -> None:
-        """Make the slice do what `program` says, once a sequence begins."""
+        """Configure the slice for `program`; in effect when a sequence begins."""
         config = program.config
         mode = registers.BY_NAME["MODE"]
         sides = {NORTH: "north", SOUTH: "south"}
@@ -46,7 +46,7 @@ class SliceHost(RegisterHost):
         await self.write("CONTROL", 1 << _CLEAR)
 
     async def begin(self, steps: int) -> None:
-        """Begin a sequence of `steps` steps, 0 for one without end, with the state that is there.
+        """Begin a sequence of `steps` steps, 0 for one without end, with the state as it is.
 
         A sequence ends by itself; one without end ends with a reset of the chip. Refused until the
         one before has ended.

@@ -1,4 +1,4 @@
-"""What a host does with a tile's registers, over any port that can read and write words."""
+"""A host's calls to a tile's registers, over any port that reads and writes words."""
 
 from collections.abc import Iterator
 
@@ -16,17 +16,17 @@ from caduceus.spec.registers import BY_NAME
 
 
 class TileHost(RegisterHost):
-    """The calls a host makes, each checked for its response."""
+    """The calls of a tile's host; each checks its response."""
 
     def __init__(self, port: RegisterPort, chip: Chip) -> None:
         super().__init__(port, BY_NAME, registers.Error, "a tile")
         self._chip = chip
 
     async def configure(self, config: TileConfig, assume_reset_constants: bool = False) -> None:
-        """Make the tile do what `config` says, and accept vectors.
+        """Configure the tile, and have it accept vectors.
 
-        With `assume_reset_constants`, column constants that are to have their reset value are left
-        alone.
+        With `assume_reset_constants`, column constants whose value is the reset value are not
+        written.
         """
         mode = BY_NAME["MODE"]
         bits = {
@@ -45,7 +45,7 @@ class TileHost(RegisterHost):
         await self.write_words(table.base, parts, table.stride, "the table of parts")
         for name, value in feature_map_registers.values(config, self._chip).items():
             await self.write(name, value)
-        # The last of all that says what comes: from here on it may.
+        # Last, since packets may arrive once PARTS is written.
         await self.write("PARTS", len(config.input_parts))
         await self.write("RX_SCALE", config.rx_scale)
         reset = [constant.reset for constant in formats.COLUMN_CONSTANTS]
@@ -58,7 +58,7 @@ class TileHost(RegisterHost):
     ) -> None:
         """Write column constants [columns, 5].
 
-        Those that equal what is `known` to be there, of the same shape, are left alone.
+        Constants equal to `known`, the present ones in the same shape, are not written.
         """
         for constant in formats.COLUMN_CONSTANTS:
             values = constants[:, constant.index].tolist()
@@ -70,21 +70,21 @@ class TileHost(RegisterHost):
                 )  # fmt: skip
 
     async def set_reference(self, level: int) -> None:
-        """Have a reference current flow in the place of the cells' currents; 0: the cells' again.
+        """Switch the columns to a reference current, or with 0 back to the cells.
 
         Args:
-            level: units of charge a slot, signed.
+            level: units of charge per slot, signed.
         """
         field = BY_NAME["REFERENCE"].field("reference_level")
         await self.write("REFERENCE", level % (1 << field.width))
 
     async def load_state(self, index: int) -> None:
-        """Load PCM state number `index` and wait until it is there."""
+        """Load PCM state number `index`, and wait until it is loaded."""
         await self.write("STATE_SELECT", index)
         await self.until_clear("state_loading")
 
     async def write_state(self, state: PcmState, index: int) -> None:
-        """Give the array tile `index` of a PCM state, word by word."""
+        """Write tile `index` of a PCM state into the array, word by word."""
         first, *rest = pcm_state.words(state, index).tolist()
         await self.write("STATE_FIRST", first)
         await self.write_words(BY_NAME["STATE_NEXT"].address, rest, 0, "STATE_NEXT")
@@ -96,7 +96,7 @@ class TileHost(RegisterHost):
 
 
 def _runs(values: list[int], known: NDArray[np.uint16] | None) -> Iterator[tuple[int, int]]:
-    """First and end of every run of values that differ from what is known."""
+    """First and end of every run of values that differ from `known`."""
     start = None
     for index, value in enumerate(values):
         if known is not None and known[index] == value:

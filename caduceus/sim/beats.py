@@ -52,13 +52,12 @@ def read(path: Path, length: int, units: int) -> NDArray[np.int8]:
     return np.ascontiguousarray(elements[:, :length])
 
 
-def ends(path: Path) -> NDArray[np.int64]:
-    """Clocks in which the recorded packets ended, int64 [n]."""
-    lines = path.read_text(encoding="ascii").split()
-    return np.array(
-        [int(now) for last, now in zip(lines[2::4], lines[3::4], strict=True) if last == "1"],
-        dtype=np.int64,
-    )
+def packet_clocks(path: Path) -> list[NDArray[np.int64]]:
+    """For each recorded packet, the clocks in which its beats left, the preamble's first."""
+    words = path.read_text(encoding="ascii").split()
+    clocks = np.array(words[3::4], dtype=np.int64)
+    ends = np.flatnonzero(np.array(words[2::4]) == "1") + 1
+    return np.split(clocks, ends)[: len(ends)]
 
 
 def read_packets(path: Path, units: int) -> list[bytes]:

@@ -67,7 +67,8 @@ class Board:
         """
         self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
-        self.program, self.state = deployed(program, self.chip, self.devices)
+        self._deployed = deployed(program, self.chip, self.devices)
+        self.program, self.state = self._deployed.program, self._deployed.state
         self._port, self._name = port, name
         self._patience = patience or Patience(baud=BAUD)
         self._console = console or Console(quiet=True)
@@ -108,7 +109,7 @@ class Board:
         if errors:
             raise UserError(f"ERROR registers after the run: {named(errors)}: expected none")
         outputs = outputs.reshape(len(x), each, program.output_length)
-        found = figures(program, self._name, self.devices, count(program, x))
+        found = figures(self._deployed, self._name, self.devices, count(program, x))
         return Result(program, found, outputs, state=state).with_figures(
             load_seconds=loaded - started,
             simulate_seconds=ran - loaded,

@@ -190,7 +190,7 @@ def run(request: Request, console: Console) -> bool:
             plusargs=PLUSARGS,
         )
         if not results.ok:
-            raise UserError(f"the simulation failed: {results.report}")
+            raise UserError(f"the simulation failed: {results.sentence}")
         simulated = CalibrationReport.load(job)
         sent = {
             (mode, calibrated): np.load(job / results_file(mode, calibrated))

@@ -8,6 +8,7 @@ from caduceus.golden import measure
 from caduceus.golden.fast.tile import Tile
 from caduceus.host import calibrate, compensate
 from caduceus.host.calibrate import Calibration
+from caduceus.host.compensate import Measured
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import TileConfig
 
@@ -27,16 +28,16 @@ def measured(tile: Tile, rows: int, columns: int, read_mode: ReadMode) -> Calibr
     return measure.run(calibrate.calibration(tile.chip, rows, columns, read_mode), tile)
 
 
-def drift_factor(before: Tile, now: Tile, config: TileConfig) -> float:
-    """What `compensate.compensated` is to multiply a tile's scales by.
+def drift_factor(
+    before: Tile, now: Tile, config: TileConfig, most: float = compensate.MOST_FACTOR
+) -> Measured:
+    """Measure how much smaller a tile's results are now.
 
     Args:
         before: the tile soon after programming.
         now: the same tile later.
         config: of the tile, calibrated if it is to be, not compensated.
-
-    Raises:
-        UserError: the tile answers 0, or saturates.
+        most: the largest factor that is believed; see `compensate.most_factor`.
     """
     found = measure.run(compensate.baseline(config), before)
-    return measure.run(compensate.factor(config, found), now)
+    return measure.run(compensate.factor(config, found, most), now)

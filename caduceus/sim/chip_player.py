@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cocotb.triggers import First, RisingEdge, Timer
+from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
+from cocotb.utils import get_sim_time
 from numpy.typing import NDArray
 
 from caduceus.sim import beats
+from caduceus.sim.moments import SyncClock
 from caduceus.spec.chip import Chip
-from caduceus.spec.host_packets import OutputVectors
-from caduceus.spec.packets import beat_count, framed
+from caduceus.spec.host_packets import OutputVectors, leaving
+from caduceus.spec.packets import beat_count, framed, unframed
 from caduceus.spec.program import Program
 
 STREAMS = Path("streams")
@@ -52,31 +54,31 @@ def expected_beats(program: Program, chip: Chip, vectors: int) -> list[int]:
     ]
 
 
-def read_outputs(folder: Path, program: Program, chip: Chip, vectors: int) -> NDArray[np.int8]:
-    """The output vectors from what was recorded, int8 [vectors, output_length].
+def read_outputs(
+    folder: Path, program: Program, chip: Chip, vectors: int
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """The recorded output vectors, and the clock in which each of their values left.
+
+    Returns:
+        int8 and int64 [vectors, output_length].
 
     Raises:
         UserError, AssertionError: packets are not those that the program sends.
     """
-    result = OutputVectors(program, vectors, chip.link.units)
+    units = chip.link.units
+    result = OutputVectors(program, vectors, units)
+    clocks = np.zeros((vectors, program.output_length), np.int64)
     for port in range(len(chip.host.outputs)):
-        for packet in beats.read_packets(folder / f"output_{port}.txt", chip.link.units):
-            result.take(port, packet)
-    assert not result.missing, f"{result.missing} output packets are missing"
-    return result.vectors
-
-
-def vector_ends(folder: Path, program: Program, chip: Chip, vectors: int) -> list[int]:
-    """For every vector, the clock in which the last beat of its last output packet left."""
-    latest = [0] * vectors
-    result = OutputVectors(program, vectors, chip.link.units)
-    for port in sorted({part.port for part in program.outputs}):
-        path = folder / f"output_{port}.txt"
-        packets = beats.read_packets(path, chip.link.units)
-        for packet, end in zip(packets, beats.ends(path).tolist(), strict=True):
+        path, parts = folder / f"output_{port}.txt", leaving(program, port)
+        packets = beats.read_packets(path, units)
+        for packet, taken in zip(packets, beats.packet_clocks(path), strict=True):
             vector = result.take(port, packet)
-            latest[vector] = max(latest[vector], end)
-    return latest
+            part = parts[unframed(packet, units)[0]]
+            # The first beat is the preamble's.
+            values = np.repeat(taken[1:], units)[: part.length]
+            clocks[vector, part.start : part.start + part.length] = values
+    assert not result.missing, f"{result.missing} output packets are missing"
+    return result.vectors, clocks
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,25 @@ class Played:
         began: clock in which the chip took its first beat.
         fed: clock in which it took the last beat of the first vector.
         answered: for every GDPU slice, the clock in which it was last at work.
-        ends: for every vector, the clock in which its last output beat left.
+        clocks: clock in which each output value left, int64 [vectors, output_length].
         cycles: clocks of `sync` and `mvm` that it took.
         seconds: wall-clock time.
+        clock: when clocks of these numbers are.
     """
 
     outputs: NDArray[np.int8]
     began: int
     fed: int
     answered: list[int]
-    ends: list[int]
+    clocks: NDArray[np.int64]
     cycles: dict[str, int]
     seconds: float
+    clock: SyncClock
+
+    @property
+    def ends(self) -> list[int]:
+        """For every vector, the clock in which its last output beat left."""
+        return self.clocks.max(axis=1).tolist()
 
 
 class ChipPlayer:
@@ -107,6 +116,7 @@ class ChipPlayer:
 
     def __init__(self, dut: object, chip: Chip, program: Program, sync_half_ps: int) -> None:
         self._dut, self._chip, self._program = dut, chip, program
+        self._half_ps = sync_half_ps
         self._look_ps = LOOK_EVERY_CLOCKS * 2 * sync_half_ps
         self._folder = STREAMS
         self._folder.mkdir(exist_ok=True)
@@ -160,14 +170,16 @@ class ChipPlayer:
         answered, mask = int(dut.answered.value), (1 << _CLOCK_BITS) - 1
         seconds = time.monotonic() - started
         assert not int(dut.surplus.value), "more beats than expected"
+        vectors, clocks = read_outputs(self._folder, program, chip, outputs)
         return Played(
-            outputs=read_outputs(self._folder, program, chip, outputs),
+            outputs=vectors,
             began=int(dut.began.value),
             fed=int(dut.fed.value),
             answered=[answered >> _CLOCK_BITS * n & mask for n in range(chip.gdpu.slices)],
-            ends=vector_ends(self._folder, program, chip, outputs),
+            clocks=clocks,
             cycles={name: after[name] - before[name] for name in after},
             seconds=seconds,
+            clock=await self.sync_clock(),
         )
 
     @property
@@ -192,6 +204,13 @@ class ChipPlayer:
         dut.start.value = 0
         await RisingEdge(dut.aclk)
         await RisingEdge(dut.aclk)
+
+    async def sync_clock(self) -> SyncClock:
+        """When the rising edges of `sync` are that the harness counts."""
+        await FallingEdge(self._dut.aclk)
+        edges, half_ps = int(self._dut.aclk_cycles.value), self._half_ps
+        latest_ps = int(get_sim_time("ps")) - half_ps
+        return SyncClock(latest_ps - (edges - 1) * 2 * half_ps, 2 * half_ps)
 
     def clocks(self) -> dict[str, int]:
         """Rising edges of `sync` and `mvm` since the simulation began."""

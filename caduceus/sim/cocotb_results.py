@@ -10,10 +10,10 @@ TAIL_LINES = 40
 
 
 class SimulationError(UserError):
-    """A build or a simulation that did not come to results; `tail` is the end of its log."""
+    """A build or a simulation without results; `tail` is the end of its log."""
 
-    def __init__(self, sentence: str, log: Path) -> None:
-        super().__init__(f"{sentence}: see {log}")
+    def __init__(self, sentence: str, log: Path, cause: str = "") -> None:
+        super().__init__(f"{sentence}{': ' * bool(cause)}{cause}: see {log}")
         self.log = log
         self.tail = "\n".join(_lines(log)[-TAIL_LINES:])
 
@@ -63,8 +63,16 @@ class BenchResults:
         return self.passed > 0 and self.failed == 0
 
     @property
+    def sentence(self) -> str:
+        """The first failure, in one line; its message may have several."""
+        if self.failures:
+            first = self.failures[0]
+            return f"{first.name}: {_first_line(first.message)}: see {self.log}"
+        return f"no cocotb test ran: see {self.log}"
+
+    @property
     def report(self) -> str:
-        """What failed, for people: a line a failed test, what the design said, seed and log."""
+        """The failures: one line per failed test, the design's complaints, seed and log."""
         if not self.passed and not self.failed:
             return f"no cocotb test ran: see {self.log}"
         lines = [f"{failure.name}: {failure.message}" for failure in self.failures]
@@ -97,8 +105,24 @@ def read(path: Path) -> tuple[int, int, tuple[Failure, ...]]:
     return len(cases) - skipped - len(failures), skipped, tuple(failures)
 
 
+def cause(log: Path) -> str:
+    """The line of a build's or a simulation's log that says why it failed; empty without."""
+    lines = _lines(log)
+    if any("No space left on device" in line for line in lines):
+        return "No space left on device"
+    marks = ("%Error", "%Fatal", "error:", "Error:", "ERROR:", "FATAL:", "sorry:", "syntax error")
+    return next((_first_line(line) for line in lines if any(m in line for m in marks)), "")
+
+
+def _first_line(text: str) -> str:
+    """The first line of a message, without control characters, in 200 characters."""
+    line = next(iter(text.strip().splitlines()), "").strip()
+    printable = "".join(letter if letter.isprintable() else " " for letter in line)
+    return printable if len(printable) <= 200 else printable[:199] + "…"
+
+
 def errors(log: Path) -> list[str]:
-    """What the simulator, or an assertion in the design, complained about first."""
+    """The first complaints of the simulator, or of assertions in the design."""
     marks = ("FATAL:", "ERROR:", "%Error")
     return [line for line in _lines(log) if line.startswith(marks) or "%Fatal:" in line][:5]
 

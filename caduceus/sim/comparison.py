@@ -1,14 +1,16 @@
 """Two runs of a program, value by value: every tile, the chip's outputs, the GDPU's states."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.golden.machine import TileTrace
+from caduceus.sim.moments import Moment, Moments
 from caduceus.sim.recording import Recorded
-from caduceus.sim.scoreboard import Scoreboard
+from caduceus.sim.scoreboard import Mismatch, Scoreboard
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing, replicas
@@ -19,17 +21,19 @@ OUTPUT, STATE = "chip output", "GDPU state"
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of a run.
+    """Values of a run.
 
     Attributes:
         outputs: int8 [n, vectors, output_length].
         tiles: of each computing tile, in the order in which they compute.
         states: the GDPU's, int8 and uint16 [n, units], by the step after which they were read.
+        moments: when a simulation had them; None if nothing was simulated.
     """
 
     outputs: NDArray[np.int8]
     tiles: Mapping[int, TileTrace] = field(default_factory=dict)
     states: Mapping[int, LstmState] = field(default_factory=dict)
+    moments: Moments | None = None
 
 
 def unit(program: Program) -> str:
@@ -79,95 +83,220 @@ def _as(values: NDArray, wanted: NDArray) -> NDArray:
     return values.reshape(wanted.shape) if values.size == wanted.size else values
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a value is in a network, on the chip, and in a waveform.
+
+    Attributes:
+        group: name of the layer, `OUTPUT`, or `STATE`.
+        kind: `result` of a tile's LDPU, `packet` that left a tile, `output` of the chip, `hidden
+            state` or `cell state` of the GDPU.
+        run: which of several runs of the same inputs; empty if there is one.
+        tile: the tile, or None.
+        replicas: how many groups of tiles take the layer's results in turn.
+        unit: what an input is called.
+        number: of the input.
+        pixel: row y and column x of the layer's feature map; None for a vector.
+        column: the tile's column, the chip's output channel, or the GDPU's unit.
+        moment: when it was on the wires, of a simulation.
+    """
+
+    group: str
+    kind: str
+    run: str
+    unit: str
+    tile: TileProgram | None = None
+    replicas: int = 1
+    number: int | None = None
+    pixel: tuple[int, int] | None = None
+    column: int | None = None
+    moment: Moment | None = None
+
+    def __str__(self) -> str:
+        parts = [self.run] if self.run else []
+        kind, state = self.kind, self.group == STATE
+        if self.tile is not None:
+            block = self.tile.block
+            text = f"tile {self.tile.tile} (row block {block.rows}, column block {block.columns}"
+            text += f", replica {block.replica})" if self.replicas > 1 else ")"
+            parts += [f"layer {self.group}", text]
+        elif state:
+            parts.append(f"{kind} after {self.unit} {self.number}")
+        else:
+            parts.append(self.group)
+        if self.number is not None and not state:
+            parts.append(f"{self.unit} {self.number}")
+        if self.column is not None:
+            if self.pixel is not None:
+                parts.append(f"{kind} of pixel (y={self.pixel[0]}, x={self.pixel[1]})")
+            elif self.tile is not None:
+                parts.append(kind)
+            parts.append(f"{'unit' if state else 'column'} {self.column}")
+        if self.moment is not None:
+            parts.append(f"{'GDPU slice last at work ' * state}{self.moment}")
+        return ", ".join(parts)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a result's file; see `caduceus.sim.result.Figures.first_mismatches`."""
+        block = self.tile.block if self.tile else None
+        return {
+            "layer": self.group,
+            "kind": self.kind,
+            "run": self.run or None,
+            "tile": self.tile.tile if self.tile else None,
+            "row_block": block.rows if block else None,
+            "column_block": block.columns if block else None,
+            "replica": block.replica if block else None,
+            "unit": self.unit,
+            "input": self.number,
+            "pixel": dict(zip("yx", self.pixel, strict=True)) if self.pixel else None,
+            "column": self.column,
+            **(asdict(self.moment) if self.moment else {"time_ns": None, "clock": None}),
+        }
+
+
+def scoreboard() -> Scoreboard:
+    """One whose first mismatch of a layer is the earliest that a simulation had."""
+
+    def order(mismatch: Mismatch) -> float:
+        moment = mismatch.place.moment
+        return moment.time_ns if moment else 0
+
+    return Scoreboard(order=order)
+
+
+def compared(score: Scoreboard) -> dict[str, Any]:
+    """What `compare` found, with the keys of `caduceus.sim.result.Figures`."""
+    groups = score.groups
+    return {
+        "values_compared": score.compared,
+        "mismatches": score.mismatches,
+        "values_by_layer": {name: each.compared for name, each in groups.items()},
+        "mismatches_by_layer": {name: each.mismatches for name, each in groups.items()},
+        "first_mismatch": score.first,
+        "first_mismatches": [
+            {
+                **each.first.place.as_json(),
+                "expected": each.first.expected,
+                "got": each.first.got,
+                "sentence": str(each.first),
+            }
+            for each in groups.values()
+            if each.first
+        ],
+    }
+
+
 def compare(
     program: Program,
     expected: Observed,
     got: Observed,
     score: Scoreboard,
-    when: str = "",
+    run: str = "",
 ) -> None:
     """Compare into `score`: tiles first, layer by layer as `expected.tiles` has them.
 
     Args:
-        program: that both ran.
-        expected: the golden model's; has all that `got` has.
-        got: what is compared with it; with all computing tiles, or with none.
+        program: of both runs.
+        expected: the golden model's; has every part that `got` has.
+        got: the other's; with all computing tiles, or with none.
         score: adds up what is compared; groups are layers, `OUTPUT` and `STATE`.
-        when: part of every place's description, such as which of several passes.
+        run: which of several runs of the same inputs.
 
     Raises:
         KeyError: both have tiles, but other ones, or `expected` lacks a state.
     """
-    when = f"{when}, " if when else ""
     named = unit(program)
     turns = replicas(program) if got.tiles else {}
     tiles = {tile.tile: tile for tile in computing(program)}
     layers: dict[str, list[int]] = {}
     if got.tiles:
         if got.tiles.keys() != expected.tiles.keys():
-            raise KeyError(
-                f"tiles {sorted(got.tiles)} were seen, expected are {sorted(expected.tiles)}"
-            )
+            raise KeyError(f"tiles: got {sorted(got.tiles)}, expected {sorted(expected.tiles)}")
         for number in expected.tiles:
             layers.setdefault(tiles[number].block.layer, []).append(number)
     for layer, numbers in layers.items():
         for number in numbers:
-            tile = tiles[number]
             for kind in ("results", "sent"):
-                place = _Place(tile, kind == "sent", turns.get(layer, 1), named, when)
-                score.add(
-                    getattr(expected.tiles[number], kind), getattr(got.tiles[number], kind),
-                    place.describe, layer,
+                wanted = getattr(expected.tiles[number], kind)
+                values = _TileValues(
+                    tiles[number], kind == "sent", wanted.shape[1], turns.get(layer, 1), named,
+                    run, got.moments,
                 )  # fmt: skip
-    vectors = "step" if program.slices else "vector"
-    score.add(
-        expected.outputs,
-        got.outputs,
-        lambda at: (
-            f"{when}{OUTPUT}"
-            + (f", {named} {at[0]}" if not program.slices else "")
-            + (f", {vectors} {at[1]}, value {at[2]}" if len(at) > 2 else "")
-        ),
-        OUTPUT,
-    )
+                score.add(wanted, getattr(got.tiles[number], kind), values.place, layer)
+
+    def output(at: tuple[int, ...]) -> Place:
+        place = Place(OUTPUT, "output", run, named, number=at[1 if program.slices else 0])
+        if len(at) < 3:
+            return place
+        moment = got.moments.of_output(at) if got.moments else None
+        return replace(place, pixel=_output_pixel(program, at[1]), column=at[2], moment=moment)
+
+    score.add(expected.outputs, got.outputs, output, OUTPUT)
     for step, state in got.states.items():
         for what in ("hidden", "cell"):
-            score.add(
-                getattr(expected.states[step], what), getattr(state, what),
-                lambda at, what=what, step=step: (
-                    f"{when}{what} state after step {step}, unit {at[-1]}"
-                ),
-                STATE,
-            )  # fmt: skip
+
+            def unit_of(at: tuple[int, ...], what: str = what, step: int = step) -> Place:
+                moment = None
+                if got.moments:
+                    moment = got.moments.of_state(step, _slice_of(program, at[-1]))
+                return Place(
+                    STATE, f"{what} state", run, named, number=step, column=at[-1], moment=moment
+                )
+
+            score.add(getattr(expected.states[step], what), getattr(state, what), unit_of, STATE)
+
+
+def _output_pixel(program: Program, vector: int) -> tuple[int, int] | None:
+    """Row and column of an output vector, of a network whose output is a feature map."""
+    if program.output_pixels == 1 or program.output is None:
+        return None
+    y, x = divmod(vector, program.output.shape[1])
+    return y, x
+
+
+def _slice_of(program: Program, unit_number: int) -> int:
+    """Which of the program's GDPU slices has a unit."""
+    ends = np.cumsum([each.config.units for each in program.slices])
+    return int(np.searchsorted(ends, unit_number, side="right"))
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a tile's values lie in its layer."""
+class _TileValues:
+    """Values that a tile computed, or sent, `per_input` vectors of an input."""
 
     tile: TileProgram
     sent: bool
+    per_input: int
     replicas: int
     unit: str
-    when: str
+    run: str
+    moments: Moments | None
 
-    def describe(self, at: tuple[int, ...]) -> str:
-        block = self.tile.block
-        text = f"{self.when}layer {block.layer}, tile {self.tile.tile}"
-        text += f" (row block {block.rows}, column block {block.columns}"
-        text += f", replica {block.replica})" if self.replicas > 1 else ")"
-        if len(at) < 3:
-            return text
-        number = at[1] if self.unit == "step" else at[0]
-        y, x = self._pixel(0 if self.unit == "step" else at[1])
+    def place(self, at: tuple[int, ...]) -> Place:
+        """Where the value of an index is."""
         kind = "packet" if self.sent else "result"
-        return f"{text}, {self.unit} {number}, {kind} of pixel ({y}, {x}), column {at[2]}"
+        layer, step = self.tile.block.layer, self.unit == "step"
+        place = Place(layer, kind, self.run, self.unit, self.tile, self.replicas)
+        if len(at) < 3:
+            return place
+        moment = None
+        if self.moments:
+            vector = at[1] if step else at[0] * self.per_input + at[1]
+            moment = self.moments.of_tile(self.tile, self.sent, vector, at[2])
+        return replace(
+            place,
+            number=at[1] if step else at[0],
+            pixel=self._pixel(at[1]),
+            column=at[2],
+            moment=moment,
+        )
 
-    def _pixel(self, number: int) -> tuple[int, int]:
+    def _pixel(self, number: int) -> tuple[int, int] | None:
         """Row and column, in the layer's feature map, of a tile's result or packet."""
         window, pooling = self.tile.config.window, self.tile.config.pooling
         if window is None:
-            return 0, 0
+            return None
         if self.sent and pooling is not None:
             # Replicas send pooled pixels in turn.
             across = pooling.across * self.replicas

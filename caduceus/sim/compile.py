@@ -1,11 +1,13 @@
 """`caduceus.compile`: a network to a program, for a chip and for the devices it will be on."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caduceus.compiler.losses import WeightLoss, lossy_columns, lowered_gmax
 from caduceus.compiler.network import compile_network
 from caduceus.data.inputs import sample as sample_of
 from caduceus.devices.settings import Devices
@@ -37,17 +39,48 @@ def compile(
         chip: the chip description.
         read_mode: of every tile: `1-phase` (one signed read) or `4-phase` (one read per pair of
             signs: slower, more exact).
-        devices: those that the program will be on: no weight is mapped beyond what they can hold.
-        replicas: by layer, how many groups of tiles take its results in turn; `auto` uses tiles
+        devices: that the program will run on: no cell code is larger than they hold.
+        replicas: by layer, how many groups of tiles make its results in turn; `auto` uses tiles
             that are left over. For networks of feature maps.
-        sample: typical inputs, int8, for which a host reckons read noise and calibrates
+        sample: typical inputs, int8, for which a host computes read noise and calibrates
             converters; the first inputs of the network's data set if None.
+
+    Warns:
+        WeightLoss: columns of a layer lose more than 1 % of their weights' energy to rounding.
 
     Raises:
         UserError: the network does not fit the chip, a constant does not fit binary16, the program
-            could deadlock, there can be no such replicas, the sample does not fit, or the read
-            mode is none.
+            could deadlock, the replicas or the sample do not fit, or the read mode is unknown.
     """
+    program = compiled(network, chip, read_mode, devices=devices, replicas=replicas, sample=sample)
+    for sentence in lossy_columns(network, chip, program.largest_code):
+        warnings.warn(sentence, WeightLoss, stacklevel=2)
+    return program
+
+
+def notes(network: Network, chip: Chip, program: Program) -> list[str]:
+    """Sentences on what the weights lost: a lowered `gmax`, and columns as `WeightLoss` has them.
+
+    Args:
+        network: that was compiled.
+        chip: the chip description.
+        program: of the network.
+    """
+    lowered = lowered_gmax(network.graph, program.largest_code)
+    lossy = lossy_columns(network, chip, program.largest_code)
+    return [*([lowered] if lowered else []), *lossy]
+
+
+def compiled(
+    network: Network,
+    chip: Chip,
+    read_mode: ReadMode | str = ReadMode.FOUR_PHASE,
+    *,
+    devices: Devices | None = None,
+    replicas: Mapping[str, int] | Literal["auto"] | None = None,
+    sample: NDArray[np.int8] | None = None,
+) -> Program:
+    """The same as `compile`, for callers that show `notes`: without warnings."""
     modes = [str(mode) for mode in ReadMode]
     if read_mode not in modes:
         raise UserError(f"read_mode: got '{read_mode}', expected one of {', '.join(modes)}")

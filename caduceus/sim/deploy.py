@@ -1,7 +1,7 @@
 """A compiled program on devices: their state, and what the host corrects for them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +12,66 @@ from caduceus.devices.settings import Devices
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.machine import Machine
 from caduceus.host.calibrate import calibrated
-from caduceus.host.compensate import compensated
+from caduceus.host.compensate import compensated, most_factor, settled
 from caduceus.sim.calibration import drift_factor, measured
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.pcm_state import PcmState
-from caduceus.spec.program import Program, TileConfig
+from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing, device_codes
 
 
-def deployed(program: Program, chip: Chip, devices: Devices) -> tuple[Program, PcmState]:
-    """The program as the host corrects it for the devices, and their state.
+@dataclass(frozen=True)
+class ReplacedFactor:
+    """A tile that did not get the drift factor that was measured on it.
+
+    Attributes:
+        layer: name of the layer; empty where the program does not name it.
+        tile: number of the tile.
+        measured: the factor as measured; None if the tile answers 0 to every test vector.
+        used: the factor that the tile got.
+        reason: why.
+    """
+
+    layer: str
+    tile: int
+    measured: float | None
+    used: float
+    reason: str
+
+    def __str__(self) -> str:
+        layer = f"layer {self.layer}, " if self.layer else ""
+        measured = "no factor" if self.measured is None else f"factor {self.measured:.3f}"
+        return (
+            f"drift: {layer}tile {self.tile}: {measured} measured, {self.used:.3f} used: "
+            f"{self.reason}"
+        )
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A program on devices.
+
+    Attributes:
+        program: as the host corrects it for the devices.
+        state: of the devices.
+        replaced: computing tiles that did not get the drift factor measured on them; None where
+            drift is not compensated.
+    """
+
+    program: Program
+    state: PcmState
+    replaced: tuple[ReplacedFactor, ...] | None = None
+
+
+def deployed(program: Program, chip: Chip, devices: Devices) -> Deployed:
+    """Draw the devices of a program, and correct it for them.
 
     Args:
         program: of a whole chip.
         chip: the chip description.
-        devices: which. Read noise and calibration of others than ideal ones are reckoned for the
+        devices: ideal or others; read noise and calibration of others are computed for the
             program's `sample` inputs.
 
     Raises:
@@ -38,16 +81,12 @@ def deployed(program: Program, chip: Chip, devices: Devices) -> tuple[Program, P
     targets = device_codes(program, chip)
     _demand_codes(program, targets, devices)
     if devices.plain:
-        return program, pcm_state.ideal(chip, targets, devices.seed)
+        return Deployed(program, pcm_state.ideal(chip, targets, devices.seed))
     inputs = seen(program, chip)
-    configs = [tile.config for tile in computing(program)]
-    state, corrected = _corrected(configs, chip, devices, targets, inputs)
-    found = dict(zip((tile.tile for tile in computing(program)), corrected, strict=True))
-    tiles = tuple(
-        replace(tile, config=found[tile.tile]) if tile.tile in found else tile
-        for tile in program.tiles
-    )
-    return replace(program, tiles=tiles), state
+    state, corrected, replaced = _corrected(computing(program), chip, devices, targets, inputs)
+    found = {tile.tile: tile for tile in corrected}
+    tiles = tuple(found.get(tile.tile, tile) for tile in program.tiles)
+    return Deployed(replace(program, tiles=tiles), state, replaced)
 
 
 def _demand_codes(program: Program, targets: NDArray[np.uint8], devices: Devices) -> None:
@@ -60,38 +99,53 @@ def _demand_codes(program: Program, targets: NDArray[np.uint8], devices: Devices
     largest = devices.settings.largest_code
     if wanted > largest:
         raise UserError(
-            f"program of network {program.network}: its largest cell code is {wanted}: "
-            f"{devices.settings.model} devices hold {largest} at most: compile it with devices="
+            f"program of network {program.network}: largest cell code: got {wanted}, expected at "
+            f"most {largest} on {devices.settings.model} devices: compile it with devices="
         )
 
 
 def _corrected(
-    configs: Sequence[TileConfig],
+    tiles: Sequence[TileProgram],
     chip: Chip,
     devices: Devices,
     targets: NDArray[np.uint8],
     inputs: Sequence[InputStatistics],
-) -> tuple[PcmState, list[TileConfig]]:
-    """State of all tiles, and each tile's configuration with what the host corrects."""
+) -> tuple[PcmState, list[TileProgram], tuple[ReplacedFactor, ...] | None]:
+    """State of all computing tiles, the tiles as the host corrects them, and replaced factors."""
     settings = devices.settings
-    mode = configs[0].read_mode if configs else formats.ReadMode.FOUR_PHASE
+    mode = tiles[0].config.read_mode if tiles else formats.ReadMode.FOUR_PHASE
     made = make.state(chip, targets, devices, mode, inputs)
-    fresh = None
+    configs = [tile.config for tile in tiles]
+    for_tests = list(configs)  # the vectors that drift is measured with are of both signs
+    units = [Tile(chip, made, index) for index in range(len(tiles))]
+    if settings.calibrate:
+        for index, (unit, config) in enumerate(zip(units, configs, strict=True)):
+            calibration = measured(unit, config.rows, config.columns, mode)
+            for_tests[index] = calibrated(config, calibration)
+            configs[index] = calibrated(config, calibration, inputs[index].one_sign)
+    replaced = None
     if settings.compensate and settings.drift and devices.age > 0:
         fresh = make.state(chip, targets, replace(devices, age=0.0), mode, inputs)
-    corrected = []
-    for index, config in enumerate(configs):
-        tile = Tile(chip, made, index)
-        for_tests = config  # the vectors that drift is measured with are of both signs
-        if settings.calibrate:
-            calibration = measured(tile, config.rows, config.columns, mode)
-            for_tests = calibrated(config, calibration)
-            config = calibrated(config, calibration, inputs[index].one_sign)
-        if fresh is not None:
-            factor = drift_factor(Tile(chip, fresh, index), tile, for_tests)
-            config = compensated(config, factor)
-        corrected.append(config)
-    return made, corrected
+        most = most_factor(devices.age)
+        found = settled(
+            [
+                drift_factor(Tile(chip, fresh, index), unit, for_tests[index], most)
+                for index, unit in enumerate(units)
+            ]
+        )
+        configs = [
+            compensated(config, each.used) for config, each in zip(configs, found, strict=True)
+        ]
+        replaced = tuple(
+            ReplacedFactor(
+                tile.block.layer if tile.block else "", tile.tile, each.measured, each.used,
+                each.reason,
+            )
+            for tile, each in zip(tiles, found, strict=True)
+            if each.reason
+        )  # fmt: skip
+    corrected = [replace(tile, config=config) for tile, config in zip(tiles, configs, strict=True)]
+    return made, corrected, replaced
 
 
 def in_words(program: Program, devices: Devices) -> str:

@@ -19,10 +19,9 @@ from caduceus.host.chip import ChipHost, named
 from caduceus.sim import job as files
 from caduceus.sim import recording
 from caduceus.sim.chip_player import ChipPlayer
-from caduceus.sim.comparison import compare
+from caduceus.sim.comparison import compare, compared, scoreboard
 from caduceus.sim.job import Job, SimulationReport, peak_mib
 from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
-from caduceus.sim.scoreboard import Scoreboard
 from caduceus.sim.step import Step
 from caduceus.sim.tile_host import EventPort, reset, start_clock
 from caduceus.spec import pcm_state, program_file
@@ -93,25 +92,27 @@ async def run(dut: object) -> None:
     errors = await host.errors()
     assert not errors, f"ERROR registers: {named(errors)}"
 
-    score = Scoreboard()
-    for when, expected, got in inputs.observed(recording.all_tiles(files.RECORD, program)):
-        compare(program, expected, got, score, when)
+    score = scoreboard()
+    recorded = recording.all_tiles(files.RECORD, program)
+    for which, expected, got in inputs.observed(recorded):
+        compare(program, expected, got, score, which)
+    moments = inputs.moments(recorded)
+    np.save(folder / files.CLOCKS, moments.outputs)
     _save(folder, inputs)
 
     async def counter(name: str) -> dict[str, int]:
         return {str(tile): value for tile, value in (await host.count(name, program)).items()}
 
     SimulationReport(
-        values_compared=score.compared,
-        mismatches=score.mismatches,
-        mismatches_by_layer=score.by_group,
-        first_mismatch=score.first,
+        **compared(score),
         cycles={name: after[name] - clocks[name] for name in after},
         **vars(inputs.timing()),
         mvms=await counter("MVMS"),
         busy=await counter("BUSY_CYCLES"),
         stalled=await counter("STALL_CYCLES"),
         start_ps=start_ps,
+        sync_origin_ps=moments.clock.origin_ps,
+        state_clocks=list(moments.states[max(moments.states)]) if moments.states else [],
         simulate_seconds=seconds,
         golden_seconds=golden_seconds,
         golden_inputs=inputs.golden_inputs,

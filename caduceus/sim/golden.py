@@ -48,7 +48,8 @@ class Golden:
         """
         self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
-        self.program, self.state = deployed(program, self.chip, self.devices)
+        self._deployed = deployed(program, self.chip, self.devices)
+        self.program, self.state = self._deployed.program, self._deployed.state
         self._machine = Machine(self.program, self.chip, self.state)
 
     def run(
@@ -82,7 +83,7 @@ class Golden:
         seconds = time.monotonic() - started
         inputs = count(self.program, x)
         result = Result(
-            self.program, figures(self.program, "golden", self.devices, inputs), found.outputs,
+            self.program, figures(self._deployed, "golden", self.devices, inputs), found.outputs,
             found.tiles, found.state,
         )  # fmt: skip
         return result.with_figures(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from caduceus.sim.job_file import JobFile
 from caduceus.spec.chip import Chip
@@ -18,6 +19,8 @@ CHIP, PROGRAM, STATE, INPUTS = "chip.yaml", "program.bin", "state.pcm", "inputs.
 slices, [1, steps, input_length]."""
 OUTPUTS, HIDDEN, CELL = "outputs.npy", "hidden.npy", "cell.npy"
 """Files beside the report: int8 [n, vectors, output_length]; int8, uint16 [1, units] at the end."""
+CLOCKS = "clocks.npy"
+"""Clock of `sync` in which each value of `OUTPUTS` left the chip, int64."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,18 @@ class SimulationReport(JobFile, name="report.json"):
 
     Attributes:
         values_compared, mismatches: values of all tiles, of the chip's outputs, and of GDPU states.
-        mismatches_by_layer: the latter by layer, in the order in which layers compute; then those
-            of the chip's outputs and of the GDPU's states.
+        values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
+            compute; then those of the chip's outputs and of the GDPU's states.
         first_mismatch: where, expected and got; empty if there is none.
+        first_mismatches: the first of each layer that has one, see `sim.result.Figures`.
         cycles: rising edges of `sync` and `mvm` from the first input on. Of a sequence: both
             passes, reading and loading states included.
         latency, latency_with_input, latency_of_state, latency_of_states: see `sim.schedule.Timing`.
         period: clocks of `sync` from input to input, back to back; None if there is no other.
         mvms, busy, stalled: MVMs, and busy and stalled cycles, by tile number.
         start_ps: simulated time at which the first beat was sent, about.
+        sync_origin_ps: simulated time of the rising edge of `sync` that has number 0.
+        state_clocks: by GDPU slice, clock in which the state at the end was there.
         simulate_seconds: wall-clock time from the first input on.
         golden_seconds: that the golden model took for the same inputs, every tile's values kept.
         golden_inputs: inputs that it computed in this time.
@@ -54,8 +60,10 @@ class SimulationReport(JobFile, name="report.json"):
 
     values_compared: int
     mismatches: int
+    values_by_layer: dict[str, int]
     mismatches_by_layer: dict[str, int]
     first_mismatch: str
+    first_mismatches: list[dict[str, Any]]
     cycles: dict[str, int]
     latency: list[int]
     latency_with_input: list[int]
@@ -66,6 +74,8 @@ class SimulationReport(JobFile, name="report.json"):
     busy: dict[str, int]
     stalled: dict[str, int]
     start_ps: int
+    sync_origin_ps: int
+    state_clocks: list[int]
     simulate_seconds: float
     golden_seconds: float
     golden_inputs: int

@@ -122,7 +122,7 @@ def _simulated(
             time_limit=TIME_LIMIT_SECONDS,
         )
     if not results.ok:
-        raise UserError(f"the simulation failed: {results.report}")
+        raise UserError(f"the simulation failed: {results.sentence}")
     return PcmWriteReport.load(job)
 
 

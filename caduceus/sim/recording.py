@@ -1,5 +1,6 @@
 """What a simulated tile wrote down: its results, and when it did what. See `result_recorder.sv`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,29 @@ _KINDS = {1: np.dtype(np.int8), 2: np.dtype("<u2")}
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a tile computed, and what left it, both [n, columns], in their order."""
+    """What a tile computed, and what left it.
+
+    Attributes:
+        results, sent: [n, columns], in their order.
+        result_times, sent_times: of each, when its beats were taken, as the recorder writes it.
+    """
 
     results: NDArray
     sent: NDArray
+    result_times: Sequence[str] = ()
+    sent_times: Sequence[str] = ()
+
+    def time_ps(self, sent: bool, vector: int, beat: int) -> int | None:
+        """When a beat of a result, or of a sent vector, was taken; None if it was not recorded."""
+        times = self.sent_times if sent else self.result_times
+        if vector >= len(times):
+            return None
+        first, *runs = times[vector].split()
+        time, left = int(first), beat
+        for beats, step in (map(int, run.split("*")) for run in runs):
+            time += min(left, beats) * step
+            left -= min(left, beats)
+        return None if left else time
 
 
 def all_tiles(folder: Path, program: Program) -> dict[int, Recorded]:
@@ -30,16 +50,16 @@ def all_tiles(folder: Path, program: Program) -> dict[int, Recorded]:
         OSError, ValueError: as `one_tile`.
     """
     return {
-        tile.tile: Recorded(*one_tile(folder, tile.tile, 2 if tile.config.tx_binary16 else 1))
+        tile.tile: one_tile(folder, tile.tile, 2 if tile.config.tx_binary16 else 1)
         for tile in computing(program)
     }
 
 
-def one_tile(folder: Path, index: int, value_bytes: int) -> tuple[NDArray, NDArray]:
-    """Results of the LDPU, and what left the tile, both [n, columns], in their order.
+def one_tile(folder: Path, index: int, value_bytes: int) -> Recorded:
+    """Results of the LDPU, and what left the tile.
 
     Args:
-        folder: that the simulation was told with `+record=`.
+        folder: the simulation's plusarg `+record=`.
         index: number of the PCM state that the tile loaded.
         value_bytes: 1 for INT8; 2 for binary16 bits, which are uint16.
 
@@ -50,13 +70,15 @@ def one_tile(folder: Path, index: int, value_bytes: int) -> tuple[NDArray, NDArr
     path = folder / f"results_{index}.txt"
     # What is behind the last line's end is a line that is still being written.
     lines = path.read_text(encoding="ascii").rpartition("\n")[0].splitlines()
-    found = {"r": [], "s": []}
+    values, times = {"r": [], "s": []}, {"r": [], "s": []}
     for number, line in enumerate(lines):
-        if line[:1] not in found:
+        if line[:1] not in values:
             raise ValueError(f"{path}: line {number + 1} begins with '{line[:1]}'")
-        found[line[0]].append(line[1:])
-    got, sent = (_vectors(path, each, _KINDS[value_bytes]) for each in found.values())
-    return got, sent
+        digits, _, when = line[1:].partition(" ")
+        values[line[0]].append(digits)
+        times[line[0]].append(when)
+    results, sent = (_vectors(path, each, _KINDS[value_bytes]) for each in values.values())
+    return Recorded(results, sent, times["r"], times["s"])
 
 
 def _vectors(path: Path, lines: list[str], kind: np.dtype) -> NDArray:

@@ -1,19 +1,20 @@
 """What came of a program's inputs: one schema for every network and whatever ran it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
-from caduceus.sim.comparison import Observed, compare, unit
-from caduceus.sim.deploy import in_words
+from caduceus.sim.comparison import Observed, compare, compared, scoreboard, unit
+from caduceus.sim.deploy import Deployed, ReplacedFactor, in_words
+from caduceus.sim.moments import Moments
 from caduceus.sim.pipeline import Events
-from caduceus.sim.scoreboard import Scoreboard
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 from caduceus.spec.gdpu import LstmState
@@ -50,9 +51,21 @@ class Figures:
         inputs: images, vectors, or steps of a sequence.
         tiles, slices: how many compute.
         replicas: by layer, how many groups of tiles take its results in turn, where more than one.
+        replaced_drift_factors: tiles that did not get the drift factor measured on them: layer,
+            tile, measured, used, reason; None where drift is not compensated.
+        notes: what the weights lost when the network was compiled: a `gmax` that the devices lower,
+            columns that lose more than 1 % of their weights' energy to rounding.
         values_compared, mismatches: with the golden model; None where nothing was compared.
-        mismatches_by_layer: the latter, of every layer, of the chip's outputs, of GDPU states.
-        first_mismatch: where, expected and got; empty if there is none.
+        values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
+            compute, then for `chip output` and `GDPU state`.
+        first_mismatch: one sentence: where, expected and got; empty if there is none.
+        first_mismatches: the first of every layer that has one, in that order: `layer`, `kind`
+            (`result` of a tile's LDPU, `packet` that left a tile, `output` of the chip, `hidden
+            state`, `cell state`), `run` (of a sequence `step by step` or `at full speed`), `tile`,
+            `row_block`, `column_block`, `replica`, `unit` (`image`, `vector` or `step`) and its
+            number `input`, `pixel` (`y`, `x`), `column`, `time_ns` and `clock` (rising edge of
+            `sync`, from 0) where a simulation recorded them, `expected`, `got`, and all of it as
+            `sentence`. A key without a meaning is None.
         mvms: of all tiles.
         cycles: of `sync` and `mvm`, from the first input on.
         simulated_us: likewise, at the description's clock rates, as are all times of the chip:
@@ -87,12 +100,16 @@ class Figures:
     tiles: int
     slices: int
     replicas: dict[str, int]
+    replaced_drift_factors: tuple[ReplacedFactor, ...] | None = None
+    notes: list[str] | None = None
     simulator: str | None = None
     simulator_version: str | None = None
     values_compared: int | None = None
     mismatches: int | None = None
+    values_by_layer: dict[str, int] | None = None
     mismatches_by_layer: dict[str, int] | None = None
     first_mismatch: str | None = None
+    first_mismatches: list[dict[str, Any]] | None = None
     mvms: int | None = None
     cycles: dict[str, int] | None = None
     simulated_us: float | None = None
@@ -128,13 +145,19 @@ class Comparison:
 
     values_compared: int
     mismatches: int
+    values_by_layer: Mapping[str, int]
     mismatches_by_layer: Mapping[str, int]
     first_mismatch: str
+    first_mismatches: Sequence[Mapping[str, Any]]
 
     @property
     def equal(self) -> bool:
         """Whether no value differs."""
         return self.mismatches == 0
+
+    def report(self) -> str:
+        """The first mismatch, then one line per layer that has any; empty if all is equal."""
+        return "\n".join(_mismatches(self))
 
 
 @dataclass(frozen=True)
@@ -148,6 +171,8 @@ class Result:
         tiles: by number, what every computing tile computed and sent, where it was captured.
         state: the GDPU's after the last step, of a program with GDPU slices.
         events: what every tile did when, of RTL.
+        moments: when outputs, state and, where they were captured, tiles' values were on the
+            wires, of RTL.
     """
 
     program: Program
@@ -156,6 +181,7 @@ class Result:
     tiles: Mapping[int, TileTrace] = field(default_factory=dict)
     state: LstmState | None = None
     events: Events | None = None
+    moments: Moments | None = None
 
     @property
     def cycles(self) -> dict[str, int] | None:
@@ -171,6 +197,7 @@ class Result:
         """Compare with a result of the same program and inputs, as the golden model gives it.
 
         Tiles come first, layer by layer, if both have captured them; then outputs, then the state.
+        Of RTL, simulated time and clock of each first mismatch are given.
 
         Raises:
             UserError: the other is of another program.
@@ -188,22 +215,17 @@ class Result:
                 each.outputs,
                 each.tiles if both else {},
                 {last: each.state} if self.state and expected.state else {},
+                each.moments,
             )
             for each in (expected, self)
         ]
-        score = Scoreboard()
+        score = scoreboard()
         compare(self.program, *sides, score)
-        return Comparison(score.compared, score.mismatches, score.by_group, score.first)
+        return Comparison(**compared(score))
 
     def compared(self, expected: "Result") -> "Result":
         """The same with what `compare` found in its figures."""
-        found = self.compare(expected)
-        return self.with_figures(
-            values_compared=found.values_compared,
-            mismatches=found.mismatches,
-            mismatches_by_layer=dict(found.mismatches_by_layer),
-            first_mismatch=found.first_mismatch,
-        )
+        return self.with_figures(**vars(self.compare(expected)))
 
     def with_figures(self, **changes: object) -> "Result":
         """The same with other figures."""
@@ -230,20 +252,14 @@ class Result:
     def report(self) -> str:
         """The figures in words, a line for each kind of them."""
         found, named = self.figures, unit(self.program)
-        lines = []
-        if found.mismatches:
-            lines += [f"MISMATCH: {found.first_mismatch}"]
-            lines += [
-                f"mismatches of {layer}: {count}"
-                for layer, count in (found.mismatches_by_layer or {}).items()
-                if count
-            ]
+        lines = _mismatches(found)
         lines.append(f"{found.inputs} {named}s" + (f", {found.mvms} MVMs" if found.mvms else ""))
         if found.values_compared is not None:
             lines[-1] += (
                 f", {found.values_compared} values compared with the golden model, "
                 f"{found.mismatches} mismatches"
             )
+        lines += map(str, found.replaced_drift_factors or ())
         if found.metric:
             lines.append(_quality(found.metric, found.inputs))
         if found.latency_ns is not None:
@@ -263,8 +279,9 @@ class Result:
         return "\n".join(lines)
 
 
-def figures(program: Program, target: str, devices: Devices, inputs: int) -> Figures:
-    """Those that a program has, whatever runs it."""
+def figures(on: Deployed, target: str, devices: Devices, inputs: int) -> Figures:
+    """Those that a program on devices has, whatever runs it."""
+    program = on.program
     return Figures(
         network=program.network,
         chip=program.chip,
@@ -275,7 +292,24 @@ def figures(program: Program, target: str, devices: Devices, inputs: int) -> Fig
         tiles=len(computing(program)),
         slices=len(program.slices),
         replicas=replicas(program),
+        replaced_drift_factors=on.replaced,
     )
+
+
+def _mismatches(found: Figures | Comparison) -> list[str]:
+    """The first one, then how many each layer has, and the first of each after that."""
+    if not found.mismatches:
+        return []
+    lines = [f"MISMATCH: {found.first_mismatch}"]
+    for first in found.first_mismatches:
+        layer = first["layer"]
+        lines.append(
+            f"mismatches of {layer}: {found.mismatches_by_layer[layer]} of "
+            f"{found.values_by_layer[layer]} values"
+        )
+        if first["sentence"] != found.first_mismatch:
+            lines[-1] += f"; first: {first['sentence']}"
+    return lines
 
 
 def files_beside(path: Path) -> tuple[Path, Path]:

@@ -175,7 +175,7 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
                         build_args=CHIP_ARGUMENTS if simulator == "verilator" else (),
                     )
                 if not results.ok:
-                    raise UserError(f"the simulation failed: {results.report}")
+                    raise UserError(f"the simulation failed: {results.sentence}")
             except UserError as error:
                 failures.append(error)
             except Exception as error:  # it would end this thread alone

@@ -3,14 +3,17 @@
 What is added to cocotb's runner: a build happens only if its sources, arguments or tools changed
 (content hash, the stamp written last), only the top's ports are visible to cocotb in Verilator
 (its default makes every signal public, which large designs do not survive), every run has a time
-limit, and whatever goes wrong is one sentence that names the log.
+limit, no compiler and no simulator survives this process, and whatever goes wrong is one sentence
+that names the log.
 """
 
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,10 +23,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from caduceus.sim import cocotb_results, executables
 from caduceus.sim.cocotb_results import BenchResults, SimulationError
+from caduceus.spec import processes
 from caduceus.spec.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,9 +61,6 @@ FAST_CODE = "-O2 -march=native"
 vector units double the speed of the behavioural array."""
 CODE_VARIABLE = "CADUCEUS_CODE"
 """Environment variable: what is in it takes the place of `FAST_CODE`, as for many short runs."""
-
-_GUARD = "setpriv --pdeathsig TERM timeout --kill-after=10 {limit} setpriv --pdeathsig KILL"
-"""What a simulation is started under: it ends at its time limit, and with whoever started it."""
 
 _IMPORTED_FROM = Path(__file__).resolve().parents[__name__.count(".")]
 """The folder from which this package, and what stands beside it, is imported."""
@@ -144,18 +145,23 @@ def run_bench(
     if waves:
         build_dir = build_dir.with_name(build_dir.name + "-waves")
     run_dir = (run_dir or build_dir).resolve()
-    run_dir.mkdir(parents=True, exist_ok=True)
+    _demand_writable(run_dir)
     if code is None:
         code = os.environ.get(CODE_VARIABLE) or FAST_CODE
     build = _plan(simulator, top, sources, parameters or {}, build_args, build_dir, waves, code)
 
     started = time.monotonic()
-    runner = _built(name, build)
+    try:
+        runner = _built(name, build)
+    except OSError as error:
+        place = error.filename or build.folder
+        raise UserError(f"{place}: cannot build: {error.strerror or error}") from None
     built = time.monotonic()
 
     log = run_dir / "run.log"
     outcome = run_dir / "results.xml"
     outcome.unlink(missing_ok=True)
+    _supervise(runner, time_limit)
     wave_file = run_dir / "waves.fst" if waves else None
     environment = dict(extra_env or {})
     used_seed = _seed(seed)
@@ -163,7 +169,6 @@ def run_bench(
     try:
         with _environment(
             COCOTB_RANDOM_SEED=str(used_seed),
-            SIM_CMD_PREFIX=_GUARD.format(limit=f"{time_limit:g}"),
             COCOTB_TEST_FILTER=None,
             **_FOREIGN,
         ):
@@ -182,20 +187,27 @@ def run_bench(
                 log_file=log,
                 timescale=None,
             )
-    except (RuntimeError, SystemExit) as error:
-        # Failing cocotb tests are told in the results; anything else shows in their absence.
-        if "return code: 124" in str(error) or "return code: 137" in str(error):
+    except _Ended as error:
+        # Failing cocotb tests are in the results; anything else shows in their absence.
+        if error.status == processes.EXPIRED:
             raise SimulationError(
                 f"{name}: the simulation was ended after {time_limit:g} s", log
             ) from None
         reason = f"ended without results ({error})"
+    except (RuntimeError, SystemExit) as error:
+        reason = f"ended without results ({error})"
+    except OSError as error:
+        place = error.filename or run_dir
+        raise UserError(f"{place}: cannot simulate: {error.strerror or error}") from None
     finished = time.monotonic()
     if not outcome.is_file():
-        raise SimulationError(f"{name}: the simulation {reason}", log)
+        raise SimulationError(f"{name}: the simulation {reason}", log, cocotb_results.cause(log))
     try:
         passed, skipped, failures = cocotb_results.read(outcome)
     except cocotb_results.Unreadable:
-        raise SimulationError(f"{name}: the simulation broke off in its results", log) from None
+        raise SimulationError(
+            f"{name}: the simulation broke off in its results", log, cocotb_results.cause(log)
+        ) from None
     return BenchResults(
         passed=passed,
         skipped=skipped,
@@ -267,11 +279,13 @@ def _plan(
 
 def _built(name: str, build: _Build) -> "Runner":
     """A runner whose build is up to date."""
-    # Half a second to import, pytest included: not for whoever only tells a mistake.
+    # Half a second to import, pytest included: a mistake is reported sooner.
     from cocotb_tools.runner import get_runner
 
     build.folder.mkdir(parents=True, exist_ok=True)
     runner = get_runner(build.simulator)
+    runner.log.setLevel(logging.WARNING)
+    _supervise(runner)
     stamp = build.folder / "stamp"
     binary = build.folder / (build.top if build.simulator == "verilator" else "sim.vvp")
     with (build.folder / "lock").open("w", encoding="utf-8") as lock:
@@ -283,6 +297,37 @@ def _built(name: str, build: _Build) -> "Runner":
             _compile(name, runner, build)
             stamp.write_text(fingerprint)
     return runner
+
+
+class _Ended(RuntimeError):
+    """A program ended with another status than 0."""
+
+    def __init__(self, program: str, status: int) -> None:
+        super().__init__(f"{Path(program).name} ended with status {status}")
+        self.status = status
+
+
+def _supervise(runner: "Runner", limit: float = 0) -> None:
+    """Have the runner start what it starts so that it ends with this process, at the latest."""
+
+    def execute(commands: Sequence[Sequence[str]], cwd: Path, stdout: TextIO | None = None) -> None:
+        for command in commands:
+            print(shlex.join(command), file=stdout, flush=True)
+            status = processes.run(
+                command, limit=limit, cwd=cwd, env=runner.env, stdout=stdout,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            if status:
+                raise _Ended(command[0], status)
+
+    runner._execute_cmds = execute
+
+
+def _demand_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot make the folder: {error.strerror}") from None
 
 
 def _compile(name: str, runner: "Runner", build: _Build) -> None:
@@ -316,8 +361,10 @@ def _compile(name: str, runner: "Runner", build: _Build) -> None:
                 waves=build.waves,
                 log_file=log,
             )
-    except (RuntimeError, SystemExit, OSError):
-        raise SimulationError(f"{name}: the {build.simulator} build failed", log) from None
+    except (RuntimeError, SystemExit):
+        raise SimulationError(
+            f"{name}: the {build.simulator} build failed", log, cocotb_results.cause(log)
+        ) from None
 
 
 def _linked(build: _Build) -> list[str]:

@@ -11,6 +11,7 @@ from caduceus.golden.machine import Machine, Outcome, TileTrace
 from caduceus.host.chip import ChipHost
 from caduceus.sim.chip_player import LOOK_EVERY_CLOCKS, PATIENCE, ChipPlayer, Played
 from caduceus.sim.comparison import Observed, as_recorded, results_per_input, unit
+from caduceus.sim.moments import Moments
 from caduceus.sim.recording import Recorded
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PAYLOAD_MAX
@@ -106,7 +107,15 @@ class Schedule(ABC):
     def observed(
         self, recorded: Mapping[int, Recorded]
     ) -> Sequence[tuple[str, Observed, Observed]]:
-        """What is to be compared: when it was, what is expected, and what came.
+        """What is to be compared: which run it was, what is expected, and what came.
+
+        Args:
+            recorded: what every computing tile wrote down.
+        """
+
+    @abstractmethod
+    def moments(self, recorded: Mapping[int, Recorded]) -> Moments:
+        """When the values were on the wires: those of `outputs`, `state`, and of tiles.
 
         Args:
             recorded: what every computing tile wrote down.
@@ -177,7 +186,14 @@ class BackToBack(Schedule):
         """As `Schedule.observed`."""
         expected = self._expected
         tiles = as_recorded(recorded, expected.tiles)
-        return [("", Observed(expected.outputs, expected.tiles), Observed(self.outputs, tiles))]
+        got = Observed(self.outputs, tiles, moments=self.moments(recorded))
+        return [("", Observed(expected.outputs, expected.tiles), got)]
+
+    def moments(self, recorded: Mapping[int, Recorded]) -> Moments:
+        """As `Schedule.moments`."""
+        (played,) = self.played
+        clocks = played.clocks.reshape(self.outputs.shape)
+        return Moments(self._chip, played.clock, clocks, recorded)
 
     def timing(self) -> Timing:
         """As `Schedule.timing`."""
@@ -270,10 +286,24 @@ class Twice(Schedule):
                 (
                     name,
                     Observed(expected.outputs, expected.tiles, wanted),
-                    Observed(self._outputs(number), tiles, states),
+                    Observed(self._outputs(number), tiles, states, self._moments(number, recorded)),
                 )
             )
         return found
+
+    def moments(self, recorded: Mapping[int, Recorded]) -> Moments:
+        """As `Schedule.moments`."""
+        return self._moments(0, recorded)
+
+    def _moments(self, number: int, recorded: Mapping[int, Recorded]) -> Moments:
+        """Those of one pass."""
+        played, states, step = self._passes(number), {}, -1
+        for each in played:
+            step += len(each.outputs)
+            states[step] = [each.answered[one.slice] for one in self._program.slices]
+        clocks = np.concatenate([each.clocks for each in played])[np.newaxis]
+        first = number * len(self._steps)
+        return Moments(self._chip, played[0].clock, clocks, recorded, first, states)
 
     def timing(self) -> Timing:
         """As `Schedule.timing`."""
@@ -293,10 +323,12 @@ class Twice(Schedule):
             period=float(np.median(gaps)) if gaps else None,
         )
 
-    def _outputs(self, number: int) -> NDArray[np.int8]:
+    def _passes(self, number: int) -> list[Played]:
         count = len(self._steps)
-        mine = self.played[:count] if number == 0 else self.played[count:]
-        return np.concatenate([each.outputs for each in mine])[np.newaxis]
+        return self.played[:count] if number == 0 else self.played[count:]
+
+    def _outputs(self, number: int) -> NDArray[np.int8]:
+        return np.concatenate([each.outputs for each in self._passes(number)])[np.newaxis]
 
     @property
     def outputs(self) -> NDArray[np.int8]:

@@ -1,7 +1,7 @@
-"""Comparing what came with what was expected: equality, and the first mismatch told in full."""
+"""Equality with what was expected, and a sentence that names the first value that differs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,21 +10,32 @@ from caduceus.sim import tally
 
 
 class Mismatch(AssertionError):
-    """Got something else than expected.
+    """Arrays differ.
 
     Attributes:
         compared: values compared, the mismatched ones included.
         mismatches: values that differ.
-        index: index of the first of them.
+        index: index of the first of them; empty if the shapes differ.
+        place: what `describe` made of it.
+        expected, got: its two values; None if the shapes differ.
     """
 
     def __init__(
-        self, sentence: str, compared: int, mismatches: int, index: tuple[int, ...]
+        self,
+        sentence: str,
+        compared: int,
+        mismatches: int,
+        index: tuple[int, ...],
+        place: object,
+        expected: int | None = None,
+        got: int | None = None,
     ) -> None:
         super().__init__(sentence)
         self.compared = compared
         self.mismatches = mismatches
         self.index = index
+        self.place = place
+        self.expected, self.got = expected, got
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,18 @@ class Agreement:
     """What a comparison without mismatch covered: `compared` values."""
 
     compared: int
+
+
+def named(**values: object) -> str:
+    """Values behind their names, as a block bench's mismatch lists them.
+
+    >>> named(relu=True, rx_scale=f"{0x3C00:#06x}")
+    'relu=1 rx_scale=0x3c00'
+    """
+    return " ".join(
+        f"{name}={int(value) if isinstance(value, bool | np.bool_) else value}"
+        for name, value in values.items()
+    )
 
 
 def pixel_column(layer: str, first: int = 0) -> Callable[[tuple[int, ...]], str]:
@@ -45,69 +68,101 @@ def pixel_column(layer: str, first: int = 0) -> Callable[[tuple[int, ...]], str]
 
 
 def compare(
-    expected: ArrayLike, got: ArrayLike, describe: Callable[[tuple[int, ...]], str]
+    expected: ArrayLike, got: ArrayLike, describe: Callable[[tuple[int, ...]], object]
 ) -> Agreement:
     """Demand that two integer arrays are equal, value by value.
 
     Args:
         expected: integer array; its type does not matter, only its values and shape.
-        got: likewise.
-        describe: says in words where an index of the arrays lies, e.g. `pixel_column("conv1")`.
+        got: integer array.
+        describe: the place of an index of the arrays, whose `str` names it in words, as in
+            `pixel_column("conv1")`.
 
     Raises:
         Mismatch: they differ. The sentence gives the first place, both values, and how many of
             how many differ.
-        TypeError: one is not an integer array: equality of anything else is not this test.
+        TypeError: one is not an integer array.
     """
     # Widened, so that a wrapped value of a narrow type cannot equal another of a wider one.
     left, right = _integers("expected", expected), _integers("got", got)
     if left.shape != right.shape:
+        place = describe((0,) * max(left.ndim, 1))
         raise Mismatch(
-            f"{describe((0,) * max(left.ndim, 1))} and on: expected shape {list(left.shape)}, "
-            f"got {list(right.shape)}",
-            0, max(left.size, right.size), (),
+            f"from {place} on: expected shape {list(left.shape)}, got {list(right.shape)}",
+            0, max(left.size, right.size), (), place,
         )  # fmt: skip
     wrong = np.argwhere(left != right)
     if len(wrong):
         index = tuple(int(position) for position in wrong[0])
+        place = describe(index)
         raise Mismatch(
-            f"{describe(index)}: expected {left[index]}, got {right[index]} "
+            f"{place}: expected {left[index]}, got {right[index]} "
             f"({len(wrong)} of {left.size} values differ)",
-            left.size, len(wrong), index,
+            left.size, len(wrong), index, place, int(left[index]), int(right[index]),
         )  # fmt: skip
     tally.add(left.size)
     return Agreement(compared=left.size)
 
 
+@dataclass
+class Counts:
+    """Values of a group.
+
+    Attributes:
+        compared, mismatches: values, the mismatched ones included, and those that differ.
+        first: the first mismatch, if there is one.
+    """
+
+    compared: int = 0
+    mismatches: int = 0
+    first: Mismatch | None = None
+
+
+@dataclass
 class Scoreboard:
     """Everything compared so far, to go on after a mismatch.
 
     Attributes:
-        compared, mismatches: values, the mismatched ones included, and those that differ.
-        by_group: the latter by group, in the order in which groups came.
-        first: sentence of the first mismatch; empty if there is none.
+        groups: by name, in the order of the first comparison of each.
+        order: of the first mismatches of a group's comparisons the one for which this is least
+            becomes the group's, and of equals the one that was added first.
     """
 
-    def __init__(self) -> None:
-        self.compared, self.mismatches, self.first = 0, 0, ""
-        self.by_group: dict[str, int] = {}
+    groups: dict[str, Counts] = field(default_factory=dict)
+    order: Callable[[Mismatch], float] = lambda _mismatch: 0
+
+    @property
+    def compared(self) -> int:
+        """Values compared, the mismatched ones included."""
+        return sum(each.compared for each in self.groups.values())
+
+    @property
+    def mismatches(self) -> int:
+        """Values that differ."""
+        return sum(each.mismatches for each in self.groups.values())
+
+    @property
+    def first(self) -> str:
+        """Sentence of the first mismatch of the first group that has one; empty without."""
+        found = (each.first for each in self.groups.values() if each.first)
+        return str(next(found, ""))
 
     def add(
         self,
         expected: ArrayLike,
         got: ArrayLike,
-        describe: Callable[[tuple[int, ...]], str],
+        describe: Callable[[tuple[int, ...]], object],
         group: str = "",
     ) -> None:
         """Compare two integer arrays as `compare` does, and count mismatches for `group`."""
-        self.by_group.setdefault(group, 0)
+        counts = self.groups.setdefault(group, Counts())
         try:
-            self.compared += compare(expected, got, describe).compared
+            counts.compared += compare(expected, got, describe).compared
         except Mismatch as mismatch:
-            self.compared += mismatch.compared
-            self.mismatches += mismatch.mismatches
-            self.by_group[group] += mismatch.mismatches
-            self.first = self.first or str(mismatch)
+            counts.compared += mismatch.compared
+            counts.mismatches += mismatch.mismatches
+            if counts.first is None or self.order(mismatch) < self.order(counts.first):
+                counts.first = mismatch
 
 
 def _integers(name: str, values: ArrayLike) -> np.ndarray:

@@ -20,8 +20,10 @@ from caduceus.sim.deploy import deployed
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.sim.inputs import count, one_sequence
 from caduceus.sim.job import Job, SimulationReport, half_periods
+from caduceus.sim.moments import Moments, SyncClock
 from caduceus.sim.pipeline import Events
 from caduceus.sim.progress import watch
+from caduceus.sim.recording import Recorded
 from caduceus.sim.result import Result, figures
 from caduceus.sim.run_files import empty, only_run, working_files
 from caduceus.spec import pcm_state, program_file
@@ -94,7 +96,8 @@ class Simulation:
         runner.tool_version(simulator)
         self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
-        self.program, self.state = deployed(program, self.chip, self.devices)
+        self._deployed = deployed(program, self.chip, self.devices)
+        self.program, self.state = self._deployed.program, self._deployed.state
         self._simulator, self._waves = simulator, waves
         self._console = console or Console(quiet=True)
         self._build = build
@@ -168,7 +171,7 @@ class Simulation:
                 waves=self._waves,
             )
         if not ran.ok:
-            raise UserError(f"the simulation failed: {ran.report}")
+            raise UserError(f"the simulation failed: {ran.sentence}")
         self.waves = ran.waves
         with working_files(self.job):
             result = self._result(SimulationReport.load(self.job), ran, capture)
@@ -183,13 +186,18 @@ class Simulation:
         end_ps = report.start_ps + round(report.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
         activities = pipeline.read(program, job / files.RECORD, end_ps)
         events = Events(activities, report.start_ps, end_ps)
+        recorded = recording.all_tiles(job / files.RECORD, program) if capture else {}
+        clock = SyncClock(report.sync_origin_ps, 2 * half_periods(chip)[0])
+        states = {outputs.shape[1] - 1: report.state_clocks} if program.slices else {}
+        moments = Moments(chip, clock, np.load(job / files.CLOCKS), recorded, states=states)
         result = Result(
             program,
-            figures(program, "sim", self.devices, count(program, self._inputs)),
+            figures(self._deployed, "sim", self.devices, count(program, self._inputs)),
             outputs,
-            self._tiles(len(outputs), outputs.shape[1]) if capture else {},
+            self._tiles(recorded, len(outputs), outputs.shape[1]),
             state,
             events,
+            moments,
         )
         shares = events.shares()
         return result.with_figures(
@@ -197,8 +205,10 @@ class Simulation:
             simulator_version=runner.tool_version(self._simulator),
             values_compared=report.values_compared,
             mismatches=report.mismatches,
+            values_by_layer=report.values_by_layer,
             mismatches_by_layer=report.mismatches_by_layer,
             first_mismatch=report.first_mismatch,
+            first_mismatches=report.first_mismatches,
             mvms=sum(report.mvms.values()),
             cycles=report.cycles,
             simulated_us=report.cycles["sync"] / chip.clocks.sync_mhz,
@@ -215,9 +225,10 @@ class Simulation:
             peak_mib=report.peak_mib,
         )
 
-    def _tiles(self, inputs: int, steps: int) -> Mapping[int, TileTrace]:
-        """What every tile recorded; of a sequence, the first time."""
-        found = recording.all_tiles(self.job / files.RECORD, self.program)
+    def _tiles(
+        self, found: Mapping[int, Recorded], inputs: int, steps: int
+    ) -> Mapping[int, TileTrace]:
+        """Tiles' values by input; of a sequence, those of the first run."""
         if self.program.slices:
             return {
                 tile: TileTrace(each.results[:steps][np.newaxis], each.sent[:steps][np.newaxis])

@@ -20,7 +20,7 @@ def binary16(values: NDArray[np.float64], what: str) -> NDArray[np.uint16]:
     if bad.any():
         worst = np.asarray(values)[bad].flat[0]
         raise UserError(
-            f"{what} = {worst:.4g}: allowed in binary16 is {tiny:.3g} to "
-            f"{float(np.finfo(np.float16).max):.0f} in magnitude"
+            f"{what}: got {worst:.4g}, expected {tiny:.3g} to "
+            f"{float(np.finfo(np.float16).max):.0f} in magnitude, as binary16"
         )
     return rounded.view(np.uint16)

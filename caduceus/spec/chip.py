@@ -1,7 +1,7 @@
 """The chip description: one YAML file that says every size of a chip.
 
 `Chip.load` gives a frozen, validated `Chip`; a mistake in the file becomes one sentence that names
-the file, the key, the value and what is allowed.
+the file, the key, the value and the expected range.
 """
 
 from pathlib import Path
@@ -11,13 +11,14 @@ from pydantic import Field, model_validator
 
 from caduceus.spec import document, formats
 from caduceus.spec.document import Section, demand
-from caduceus.spec.errors import UserError
-from caduceus.spec.shipped import catalogue, shipped_folder
+from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 CHIPS = "caduceus.chips"
 """Package of the descriptions that ship with the library."""
 
 Size = Annotated[int, Field(ge=1, le=64)]
+BUFFER_MAX = 1 << 20
+"""Bytes, or values, of a tile's buffer."""
 COLUMNS_MAX = 512
 """Columns whose constants have addresses of their own (`caduceus.spec.registers`)."""
 
@@ -85,12 +86,12 @@ class Link(Section):
 
 
 class Gdpu(Section):
-    """Global digital processing unit: slices that compute LSTM cells, one a tile column.
+    """Global digital processing unit: slices that compute LSTM cells, one per tile column.
 
     They stand in one row between the upper and the lower half of the tiles.
 
     Attributes:
-        slices: one for each column of tiles.
+        slices: one per column of tiles.
         units: LSTM units of a slice, each with a cell state of its own.
         lanes: pre-activations taken in per `sync` clock; four make one unit's step.
     """
@@ -124,14 +125,14 @@ class Buffers(Section):
         pool: values of pooling windows that are not complete yet.
     """
 
-    activation: Annotated[int, Field(ge=16, le=1 << 20)]
+    activation: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
     gather: Size
-    rx: Annotated[int, Field(ge=16, le=1 << 20)]
-    pool: Annotated[int, Field(ge=16, le=1 << 20)]
+    rx: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
+    pool: Annotated[int, Field(ge=16, le=BUFFER_MAX)]
 
 
 class PcmWrite(Section):
-    """Write heads of a tile's array; each serves as many neighbouring lines as another."""
+    """Write heads of a tile's array; each serves the same number of neighboring lines."""
 
     heads: Size = 32
 
@@ -150,7 +151,7 @@ class Emulation(Section):
         columns_per_clock: columns that are multiplied and added at once, each with block RAM and a
             multiplier of its own; divides `array.columns`. None: the largest power of two that
             does, 8 at most.
-        read_noise: whether it has read noise; without, what has noise is refused.
+        read_noise: whether it has read noise; without it, states with noise are refused.
     """
 
     columns_per_clock: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -166,7 +167,7 @@ class Chip(Section):
     """
 
     format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
     grid: Grid
     array: Array
     adc: Adc
@@ -217,8 +218,8 @@ class Chip(Section):
         demand(lanes.bit_count() == 1, "ldpu.lanes", lanes, "a power of two")
         demand(columns % lanes == 0, "ldpu.lanes", lanes, f"a divisor of array.columns ({columns})")
         at_once = self.emulated_columns
-        allowed = f"a divisor of array.columns ({columns})"
-        demand(columns % at_once == 0, "emulation.columns_per_clock", at_once, allowed)
+        expected = f"a divisor of array.columns ({columns})"
+        demand(columns % at_once == 0, "emulation.columns_per_clock", at_once, expected)
         units, rows = self.link.units, self.array.rows
         demand(units.bit_count() == 1, "link.units", units, "a power of two")
         demand(rows % units == 0, "link.units", units, f"a divisor of array.rows ({rows})")
@@ -291,7 +292,7 @@ class Chip(Section):
         """Names of the chip descriptions that ship with the library.
 
         Raises:
-            UserError: there is none: the installation is broken.
+            UserError: the installation is broken.
         """
         found = catalogue(shipped_folder(CHIPS), "*.yaml", "chip descriptions")
         return [path.stem for path in found]
@@ -301,12 +302,12 @@ class Chip(Section):
         """The shipped chip description called `name`, or the file `name` if it ends in .yaml.
 
         Raises:
-            UserError: there is none of that name (the sentence lists those there are), or it is
+            UserError: the name is unknown (the sentence lists the known ones), or the file is
                 bad.
         """
         if name.endswith((".yaml", ".yml")):
             return cls.load(name)
         names = cls.available()
         if name not in names:
-            raise UserError(f"unknown chip '{name}': there are {', '.join(names)}")
+            raise unknown("chip", name, names)
         return cls.load(shipped_folder(CHIPS) / f"{name}.yaml")

@@ -1,54 +1,32 @@
-"""YAML documents with a schema: read, and what is wrong with them said in one sentence."""
+"""YAML documents with a schema; the first fault of a document becomes one sentence."""
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from caduceus.spec.errors import UserError
+from caduceus.spec import yaml_values
+from caduceus.spec.errors import UserError, named, shown
 
 
 class Section(BaseModel):
     """Base of every schema: frozen, no unknown keys, no silent conversion of types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Inconsistent(ValueError):
     """Values that are each in range but do not fit together."""
 
-    def __init__(self, key: str, value: object, allowed: str) -> None:
-        super().__init__(f"{key}: got {value!r}, expected {allowed}")
+    def __init__(self, key: str, value: object, expected: str) -> None:
+        super().__init__(f"{key}: got {shown(value)}, expected {expected}")
 
 
-def demand(condition: bool, key: str, value: object, allowed: str) -> None:
+def demand(condition: bool, key: str, value: object, expected: str) -> None:
     """Raise `Inconsistent` unless `condition` holds; for use in model validators."""
     if not condition:
-        raise Inconsistent(key, value, allowed)
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that occurs twice, where YAML's own loader keeps the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """As the base class, after a look at the keys."""
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                problem = f"key '{key.value}' occurs twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _tuples(node: Any) -> Any:
-    """YAML has lists only; frozen schemas hold tuples."""
-    if isinstance(node, dict):
-        return {key: _tuples(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return tuple(_tuples(value) for value in node)
-    return node
+        raise Inconsistent(key, value, expected)
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
@@ -61,7 +39,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 def _located(
     schema: type[BaseModel], location: tuple[int | str, ...]
 ) -> tuple[list[int | str], type[BaseModel] | None]:
-    """The keys of an error's location as the document has them, and the section that holds it.
+    """The keys of an error's location as in the document, and the section that holds it.
 
     Where a section is one of several kinds, a location names the kind, which no document does.
     """
@@ -88,16 +66,36 @@ def _is_kind(model: type[BaseModel], kind: str) -> bool:
     return any(kind in get_args(field.annotation) for field in model.model_fields.values())
 
 
-def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> str:
-    """One error of a validation: file, key path, value, what is allowed.
+_PYDANTIC = (
+    (re.compile(r"^Input should be "), ""),
+    (re.compile(r"^String should match pattern "), "text that matches "),
+    (re.compile(r"^\w+ should have (.*?)( after validation, not .*)?$"), r"\1"),
+    (re.compile(r"^a valid (dictionary|instance) .*"), "a mapping of keys"),
+    (re.compile(r"^a valid tuple$"), "a list"),
+    (re.compile(r"^Keys should be strings$"), "text as a key"),
+)
+"""The beginnings of pydantic's messages, and what stands for them after "expected"."""
 
-    An unknown key comes first: where one was mistyped, the right one is missing as well.
+
+def _expected(message: str) -> str:
+    """The expected value in one of pydantic's messages."""
+    for pattern, replacement in _PYDANTIC:
+        message = pattern.sub(replacement, message)
+    return message
+
+
+def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> str:
+    """One error of a validation: file, key path, value, what is expected.
+
+    Another format version comes first, as it explains all others; then an unknown key: where one
+    was mistyped, the right one is missing as well.
     """
-    errors = error.errors()
-    unknown = [entry for entry in errors if entry["type"] == "extra_forbidden"]
-    first = (unknown or errors)[0]
+    errors = error.errors(include_url=False)
+    version = [each for each in errors if each["loc"] == ("format",) and each["type"] != "missing"]
+    unknown = [each for each in errors if each["type"] == "extra_forbidden"]
+    first = (version or unknown or errors)[0]
     names, section = _located(schema, first["loc"])
-    key = ".".join(map(str, names))
+    key = ".".join(named(str(name)) for name in names)
     context = first.get("ctx", {})
     inner = context.get("error")
     if isinstance(inner, Inconsistent):
@@ -107,15 +105,14 @@ def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> st
         key += "." + context["discriminator"].strip("'")
         if first["type"] == "union_tag_not_found":
             return f"{path}: {key} is missing"
-        return f"{path}: {key}: got {context['tag']!r}, expected {context['expected_tags']}"
+        return f"{path}: {key}: got {shown(context['tag'])}, expected {context['expected_tags']}"
     if first["type"] == "extra_forbidden":
         known = ", ".join(section.model_fields) if section else ""
-        allowed = f", expected {known}" if known else ""
-        return f"{path}: {key} = {first['input']!r}: unknown key{allowed}"
+        expected = f": expected one of {known}" if known else ""
+        return f"{path}: {key}: unknown key{expected}"
     if first["type"] == "missing":
         return f"{path}: {key} is missing"
-    allowed = first["msg"].removeprefix("Input should be ")
-    return f"{path}: {key}: got {first['input']!r}, expected {allowed}"
+    return f"{path}: {key}: got {shown(first['input'])}, expected {_expected(first['msg'])}"
 
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -125,26 +122,14 @@ def load(path: Path | str, schema: type[Schema], what: str) -> Schema:
     """Read the YAML file at `path` as a `schema`; `what` names the kind of document in errors.
 
     Raises:
-        UserError: the file cannot be read, is not YAML, or breaks the schema.
+        UserError: the file cannot be read, is not YAML, exceeds a limit of
+            `caduceus.spec.yaml_values`, or breaks the schema.
     """
     path = Path(path)
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"{path}: cannot read the {what}: {reason}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "cannot be parsed"
-        raise UserError(f"{path}: not a YAML file{line}: {problem}") from None
+    document = yaml_values.load(path, what)
     if not isinstance(document, dict):
-        raise UserError(f"{path}: a {what} is a mapping of keys, not {document!r:.40}")
+        raise UserError(f"{path}: {what}: got {shown(document)}, expected a mapping of keys")
     try:
-        return schema.model_validate(_tuples(document))
-    except RecursionError:
-        raise UserError(
-            f"{path}: a value of the {what} contains itself: expected one that does not"
-        ) from None
+        return schema.model_validate(document)
     except ValidationError as error:
         raise UserError(_sentence(path, schema, error)) from None

@@ -17,7 +17,7 @@ EXTRAS = {
 
 
 def missing(package: str | None) -> UserError | None:
-    """What to raise where an import package is not installed; None if no extra brings it."""
+    """The error of an import package that is not installed; None if no extra brings it."""
     top = (package or "").replace("-", "_").split(".")[0]
     for extra, packages in EXTRAS.items():
         if top in packages:

@@ -1,9 +1,9 @@
-"""How a tile makes vectors of a feature map that comes pixel by pixel, and a map of its results.
+"""How a tile gathers input vectors from a feature map that arrives pixel by pixel.
 
 A feature map comes row by row, one pixel after the other, each as one or more packets with the
 bytes of its channels. The tile keeps as many of the last pixels as its activation buffer holds, a
 ring, and gathers its rows of every im2col vector from there. Results leave pixel by pixel again,
-pooled if so configured. (The published chip left all of it to its host, so this is our choice.)
+pooled if so configured. (Our choice: the published chip left this to its host.)
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from caduceus.spec.chip import Chip
 
 @dataclass(frozen=True)
 class Segment:
-    """Neighbouring rows of an input vector, from one pixel.
+    """Neighboring rows of an input vector, from one pixel.
 
     Attributes:
         y, x: position in the kernel.
@@ -33,7 +33,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Window:
-    """The im2col vectors that a tile makes, or rather its block of their rows.
+    """The im2col vectors of a tile: its block of their rows.
 
     Rows are in the order kernel y, kernel x, channel; a block begins and ends anywhere.
 
@@ -44,7 +44,7 @@ class Window:
         position: kernel position of the tile's first row, y * kernel + x.
         channel: its channel among those kept.
         group, groups, period, first: columns of the results. A row of results has `groups` groups
-            of `group` neighbours, group g from column `first` + g * `period` on: what is left out
+            of `group` neighbors, group g from column `first` + g * `period` on: what is left out
             is other tiles', which have the same weights.
         packets: that make up a pixel, in this order.
     """

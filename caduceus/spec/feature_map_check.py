@@ -61,7 +61,7 @@ def _check_window(config: TileConfig, window: Window, chip: Chip | None, where: 
         demand_range(1, max(lengths), chip.array.rows, where, "bytes of a part")
     if len(lengths) % window.packets:
         raise UserError(
-            f"{where}: {len(lengths)} parts: expected a multiple of packets ({window.packets})"
+            f"{where}: parts: got {len(lengths)}, expected a multiple of packets ({window.packets})"
         )
     for first in range(0, len(lengths), window.packets):
         pixel = sum(lengths[first : first + window.packets])
@@ -85,7 +85,7 @@ def _check_pooling(config: TileConfig, chip: Chip | None, where: str) -> None:
         most = min(most, POOL_MAX)
         if pooling.size.bit_count() != 1:
             raise UserError(
-                f"{where}: size = {pooling.size}: allowed for an average is a power of two"
+                f"{where}: size: got {pooling.size}, expected a power of two for an average"
             )
     demand_range(1, pooling.size, min(most, KERNEL_MAX), where, "size")
     if chip:
@@ -93,6 +93,6 @@ def _check_pooling(config: TileConfig, chip: Chip | None, where: str) -> None:
         values = pooling.across * groups * chip.ldpu.lanes
         if values > chip.buffers.pool:
             raise UserError(
-                f"{where}: a row of windows keeps {values} values, {values - chip.buffers.pool} "
-                f"too many: expected buffers.pool = {chip.buffers.pool}"
+                f"{where}: values of a row of windows: got {values}, expected at most "
+                f"buffers.pool, {chip.buffers.pool}"
             )

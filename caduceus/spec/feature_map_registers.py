@@ -1,7 +1,7 @@
-"""The registers of a tile that make it work on feature maps: gathering, pooling, packets in turn.
+"""Registers of a tile for feature maps: gathering, pooling, and packets in sequence.
 
-Their values are what `values` makes of a tile's configuration. Values that do not fit together make
-wrong vectors, or none.
+`values` computes them from a tile's configuration. The tile does not check that they are
+consistent: inconsistent values give wrong vectors or none.
 """
 
 from caduceus.spec.chip import Chip
@@ -15,13 +15,14 @@ _STEPS = ("size", "origin", "result", "group", "row", "map", "line")
 """Keys of `Window.ring`, each a register RING_<KEY>."""
 
 _STEP_DOCS = {
-    "size": "Bytes of the ring of kept pixels, a multiple of PIXEL.bytes.",
-    "origin": "Where the first row's byte of a map's first result is, before anything has come.",
-    "result": "From there to that of the next result in its group.",
-    "group": "From that of a group's last result to that of the next group's first.",
-    "row": "From that of the first in a row of results to that of the first in the next row.",
-    "map": "From that of a map's first result to that of the next map's.",
-    "line": "From the byte after a kernel row's last to the first of the next kernel row.",
+    "size": "Size in bytes of the ring that holds pixels, a multiple of PIXEL.bytes.",
+    "origin": "Address of the start byte (the byte for the array's first row) of a map's first "
+    "result, in an empty ring.",
+    "result": "Step from a result's start byte to that of the next result in its group.",
+    "group": "Step from the start byte of a group's last result to that of the next group's first.",
+    "row": "Step from the start byte of a row's first result to that of the next row's first.",
+    "map": "Step from the start byte of a map's first result to that of the next map's first.",
+    "line": "Step from the end of a kernel row to the first byte of the next kernel row.",
 }
 
 
@@ -33,66 +34,67 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "GATHER", 0x058, "rw", 0,
         _fields(
-            ("enable", 0, 1, "input vectors are gathered from the pixels that come"),
+            ("enable", 0, 1, "gather input vectors from pixels"),
             ("kernel", 8, 8, "height and width of the kernel"),
-            ("stride", 16, 8, "pixels between neighbouring windows"),
+            ("stride", 16, 8, "pixels between neighboring windows"),
             ("padding", 24, 8, "zeros around the map"),
         ),
-        "Whether a packet to the input is an input vector, or part of one, or a pixel, or part of "
-        "one, of a feature map. Packets of pixels come in turn: with PARTS above 1, of part 0, "
-        "then 1 and so on, then 0 again, each as long as the table of parts says; one whose turn "
-        "it is not waits. Otherwise every packet is a pixel.",
+        "With `enable` 0, input packets are input vectors or parts of them. With 1 they are pixels "
+        "of a feature map or parts of pixels. Parts of pixels are accepted in sequence, part 0 to "
+        "PARTS - 1 and then 0 again, with the lengths in the part table; a packet out of sequence "
+        "waits. With PARTS 1 every packet is a pixel.",
         locked=True,
     ),
     Register(
         "MAP", 0x05C, "rw", 0,
         _fields(("height", 0, 16, "pixels"), ("width", 16, 16, "pixels")),
-        "Size of the feature maps that come.",
+        "Size of the incoming feature maps.",
         locked=True,
     ),
     Register(
         "PIXEL", 0x060, "rw", 0,
         _fields(
-            ("bytes", 0, 16, "of a pixel that the tile keeps"),
-            ("packets", 16, 8, "that make up a pixel"),
+            ("bytes", 0, 16, "bytes of a pixel that the tile keeps"),
+            ("packets", 16, 8, "packets per pixel"),
         ),
-        "What a pixel is.",
+        "Size of a pixel.",
         locked=True,
     ),
     Register(
         "POSITION", 0x064, "rw", 0,
         _fields(
-            ("y", 0, 8, "in the kernel"),
-            ("x", 8, 8, "in the kernel"),
-            ("channel", 16, 16, "which of the pixel's bytes"),
+            ("y", 0, 8, "row in the kernel"),
+            ("x", 8, 8, "column in the kernel"),
+            ("channel", 16, 16, "byte of the pixel"),
         ),
-        "What the array's first row is given. The rows after it are given the pixel's bytes from "
-        "there on, then those of the next x, then of the next y: ROWS of them.",
+        "Kernel position and channel of the array's first row. The following rows take the pixel's "
+        "remaining bytes, then those of the next x, then of the next y, for ROWS rows in total.",
         locked=True,
     ),
     Register(
         "RESULTS", 0x068, "rw", 0,
         _fields(
-            ("rows", 0, 16, "of results that a map makes"),
-            ("groups", 16, 16, "of results in a row"),
+            ("rows", 0, 16, "rows of results per map"),
+            ("groups", 16, 16, "groups of results per row"),
         ),
-        "How many input vectors are gathered from a map: rows * groups * COLUMN.group.",
+        "Input vectors per map: rows * groups * COLUMN.group.",
         locked=True,
     ),
     Register(
         "COLUMN", 0x06C, "rw", 0,
         _fields(
-            ("group", 0, 8, "neighbouring results in a group"),
-            ("left", 8, 12, "signed: x in the map of the first result's window", True),
-            ("skip", 20, 12, "from x of a group's last window to x of the next group's first"),
+            ("group", 0, 8, "neighboring results per group"),
+            ("left", 8, 12, "signed: x of the first result's window in the map", True),
+            ("skip", 20, 12, "step in x from a group's last window to the next group's first"),
         ),
-        "Which columns of the results are this tile's.",
+        "Columns of the result map that this tile computes.",
         locked=True,
     ),
     Register(
         "RING_PIXELS", 0x070, "rw", 0,
-        _fields(("value", 0, 21, "pixels that the ring holds")),
-        "A pixel's packet waits while as many are there, or on their way, and still needed.",
+        _fields(("value", 0, 21, "capacity of the ring in pixels")),
+        "A pixel's first packet waits while this many pixels are stored or in flight, and not yet "
+        "released.",
         locked=True,
     ),
     *(
@@ -108,10 +110,10 @@ REGISTERS: tuple[Register, ...] = (
         "POOL", 0x090, "rw", 0,
         _fields(
             ("kind", 0, 2, "0: none, 1: largest, 2: average"),
-            ("size", 8, 8, "height and width of a window"),
-            ("shift", 16, 4, "binary logarithm of the pixels in a window, for the average"),
+            ("size", 8, 8, "height and width of a pooling window"),
+            ("shift", 16, 4, "log2 of the number of results in a window, for the average"),
         ),
-        "What becomes of results before they leave: of a window of them one. INT8 only.",
+        "Pooling of results before they leave: one per window. INT8 results only.",
         locked=True,
     ),
     Register(
@@ -123,13 +125,14 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "POOL_WINDOWS", 0x098, "rw", 0,
         _fields(("down", 0, 16, "windows"), ("across", 16, 16, "windows")),
-        "Windows in the map; what is left over to the right and below is dropped.",
+        "Pooling windows per map; results beyond them on the right and below are dropped.",
         locked=True,
     ),
     Register(
         "RX_PARTS", 0x09C, "rw", 1,
         _fields(("value", 0, 5, "1 to 16")),
-        "With more than 1, RX packets come in turn, as pixels do with PARTS above 1.",
+        "Packets in the RX sequence. Above 1, RX packets are accepted in sequence, like parts of "
+        "pixels.",
         locked=True,
     ),
 )  # fmt: skip
@@ -138,19 +141,21 @@ BY_NAME = {register.name: register for register in REGISTERS}
 
 
 def _word(name: str, **values: int) -> int:
-    """A register's value from those of its fields; `ValueError` for one that does not fit."""
+    """A register's value from its fields' values; raises `ValueError` if one does not fit."""
     total = 0
     for key, value in values.items():
         field = BY_NAME[name].field(key)
         least = -(1 << field.width - 1) if field.signed else 0
         if not least <= value < least + (1 << field.width):
-            raise ValueError(f"{name}.{key} = {value}: does not fit {field.width} bits")
+            raise ValueError(
+                f"{name}.{key}: got {value}, expected {least} to {least + (1 << field.width) - 1}"
+            )
         total |= value % (1 << field.width) << field.low
     return total
 
 
 def values(config: TileConfig, chip: Chip) -> dict[str, int]:
-    """Values of the registers that `config` needs, by name; of RX_PARTS, GATHER and POOL always."""
+    """Register values for `config`, by name; RX_PARTS, GATHER and POOL are always included."""
     found = {"RX_PARTS": config.rx_parts, "GATHER": 0, "POOL": 0}
     window, pooling = config.window, config.pooling
     if window is not None:

@@ -38,7 +38,7 @@ OFFSET_BITS = 16
 OFFSET_FRACTION = 8
 """An offset code is signed, in 1/256 count."""
 REFERENCE_BITS = 16
-"""A reference current is signed, in units of charge a slot (our choice)."""
+"""A reference current is signed, in units of charge per slot (our choice)."""
 NOISE_BITS = 16
 NOISE_FRACTION = 8
 """A noise code is the standard deviation of a read in 1/256 count."""

@@ -1,9 +1,9 @@
-"""The GDPU's formats: gates, the constants behind them, and its table of the hyperbolic tangent.
+"""The GDPU's formats: LSTM gates, their constants, and the table of the hyperbolic tangent.
 
-Published: gates in the order I, A, F, O; sigmoid(x) = 1/2 + 1/2 tanh(x/2) by a scale and an offset
-for each gate; tanh in 18 bins between 17 thresholds, each with a slope and an offset. The table's
-contents, and what happens at infinities, are our choice: `tools/tanh_table.py` made the table, and
-it errs by at most 0.0027317 (a third of an INT8 step of 1/127).
+Published: gates in the order I, A, F, O; sigmoid(x) = 1/2 + 1/2 tanh(x/2) with a scale and an
+offset per gate; tanh in 18 bins between 17 thresholds, each with a slope and an offset. The table's
+contents and its results at infinities are our choice. `tools/tanh_table.py` made the table; its
+error is at most 0.0027317 (a third of an INT8 step of 1/127).
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ GATE_OFFSET = (HALF, ZERO, HALF, HALF)
 """... and is added to it."""
 
 BINS = 18
-"""Bins of the table. A value's bin is the number of thresholds that it is not below."""
+"""Bins of the table. A value's bin is the number of thresholds less than or equal to it."""
 
-# As tools/tanh_table.py prints them, binary16. In the outermost bins +0 takes the value's place, so
-# that infinities give +-1; a NaN stays one. But for 0 itself, which gives the offset of the first
-# bin above it, tanh(-x) is -tanh(x).
+# Printed by tools/tanh_table.py, binary16. The outermost bins use +0 in place of the value, so that
+# infinities give +-1; a NaN stays a NaN. tanh(-x) is -tanh(x), except at 0, which gives the offset
+# of the first bin above it.
 THRESHOLDS = (
     0xC2AD, 0xC07A, 0xBED9, 0xBD68, 0xBC46, 0xBA99, 0xB8C4, 0xB5A5, 0x0000,
     0x35A6, 0x38C5, 0x3A9A, 0x3C47, 0x3D69, 0x3EDA, 0x407B, 0x42AE,
@@ -39,12 +39,12 @@ OFFSETS = (
     0x196F, 0x2B70, 0x3135, 0x34DB, 0x3780, 0x3924, 0x3A75, 0x3B84, 0x3C00,
 )  # fmt: skip
 TANH_ERROR = 0.0027317
-"""The table, evaluated in binary16, is never farther than this from tanh, whatever its input."""
+"""Largest error of the table, evaluated in binary16, over all inputs."""
 
 
 @dataclass(frozen=True)
 class LstmState:
-    """What a chip's GDPU slices keep from step to step, slice after slice.
+    """The LSTM state of a chip's GDPU slices between two steps, slice after slice.
 
     Attributes:
         hidden: int8 [n, units of all slices].

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from caduceus.spec import formats
-from caduceus.spec.document import Section, demand
+from caduceus.spec.document import Inconsistent, Section, demand
 from caduceus.spec.errors import UserError
 from caduceus.spec.gdpu import GATES
 
@@ -20,12 +20,15 @@ DATASETS = {"fashion_mnist": "images", "cifar10": "images", "penn_treebank": "te
             "text": "texts", "random": "random values"}  # fmt: skip
 """What the data sets hold; `text` is the network's own text, `random` has nothing to learn."""
 METRICS = {"images": "accuracy", "texts": "bpc"}
-"""Metrics: share of images classified correctly, or bits per character of a text."""
+"""Of images the share classified correctly, of texts the bits per character."""
 
+NAME_MAX = 100
+NODES_MAX = 4096
+"""As many as the largest chip has tiles."""
 Extent = Annotated[int, Field(ge=1, le=65_536)]
 Scale = Annotated[float, Field(gt=0, lt=1e6)]
 Gmax = Annotated[int, Field(ge=1, le=formats.CELL_MAX)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_MAX)]
 
 
 class Input(Section):
@@ -196,7 +199,7 @@ class Graph(Section):
     dataset: Literal["fashion_mnist", "cifar10", "penn_treebank", "text", "random"]
     input: Input
     weights: str
-    nodes: Annotated[tuple[Node, ...], Field(min_length=1)]
+    nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=NODES_MAX)]
     metric: FloatMetric | None = None
 
     @model_validator(mode="after")
@@ -207,14 +210,14 @@ class Graph(Section):
 
     @model_validator(mode="after")
     def _nodes_refer_to_earlier_ones(self) -> Self:
-        earlier: list[str] = []
+        earlier: dict[str, None] = {}
         for node in self.nodes:
             for key in ("input", "residual"):
                 value = getattr(node, key)
-                known = value is None or value in earlier
-                allowed = "one of " + ", ".join(earlier) if earlier else "nothing: there is none"
-                demand(known, f"nodes.{node.name}.{key}", value, f"an earlier node, {allowed}")
-            earlier.append(node.name)
+                if value is not None and value not in earlier:
+                    known = ", one of " + ", ".join(earlier) if earlier else ": there is none"
+                    raise Inconsistent(f"nodes.{node.name}.{key}", value, f"an earlier node{known}")
+            earlier[node.name] = None
         return self
 
     @model_validator(mode="after")
@@ -241,8 +244,8 @@ class Graph(Section):
         if self.metric is not None:
             found = self.metric.name
             wanted = METRICS.get(DATASETS[self.dataset])
-            allowed = wanted or f"nothing: dataset {self.dataset} has nothing to learn"
-            demand(found == wanted, "metric.name", found, allowed)
+            expected = wanted or f"no metric: dataset {self.dataset} has nothing to learn"
+            demand(found == wanted, "metric.name", found, expected)
         return self
 
     @property
@@ -335,8 +338,8 @@ def _geometry(node: Layer | Lstm, shape: tuple[int, int, int], where: str) -> Ge
             )
         if pool.kind == "average" and (pool.size & (pool.size - 1) or pool.stride != pool.size):
             raise UserError(
-                f"{where}: pool.size = {pool.size}, pool.stride = {pool.stride}: allowed for an "
-                "average is a power of two, and the stride the same"
+                f"{where}: pool: got size {pool.size} and stride {pool.stride}, expected for an "
+                "average a power of two, and the stride the same"
             )
         pooled = (
             _windows(out_height, pool.size, pool.stride),

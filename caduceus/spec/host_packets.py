@@ -42,7 +42,7 @@ class OutputVectors:
     """
 
     def __init__(self, program: Program, count: int, units: int) -> None:
-        """Expect `count` vectors, in packets with `units` bytes a beat."""
+        """Expect `count` vectors, in packets with `units` bytes per beat."""
         self._units = units
         ports = {part.port for part in program.outputs}
         self._parts = {port: leaving(program, port) for port in ports}
@@ -54,23 +54,26 @@ class OutputVectors:
         """Put the payload of the next packet of a host output in its place; gives its vector.
 
         Raises:
-            UserError: it is not what the program sends there.
+            UserError: the program sends no such packet there.
         """
         where = f"host output {port}"
         try:
             stream, payload = unframed(packet, self._units)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        part = self._parts.get(port, {}).get(stream)
+        expected = self._parts.get(port, {})
+        part = expected.get(stream)
         if part is None:
-            raise UserError(f"{where}: a packet of stream {stream} came, which is not expected")
+            raise UserError(f"{where}: stream: got {stream}, expected {sorted(expected)}")
         if len(payload) != part.length:
             raise UserError(
-                f"{where}, stream {stream}: {len(payload)} values came: expected {part.length}"
+                f"{where}: stream {stream}: got {len(payload)} values, expected {part.length}"
             )
         vector = self._seen[id(part)]
         if vector == len(self.vectors):
-            raise UserError(f"{where}, stream {stream}: more than {vector} packets came")
+            raise UserError(
+                f"{where}: stream {stream}: got more packets than the {vector} expected"
+            )
         self.vectors[vector, part.start : part.start + part.length] = payload
         self._seen[id(part)] += 1
         self.missing -= 1

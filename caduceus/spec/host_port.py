@@ -1,4 +1,4 @@
-"""What a host can do at a chip's edge, whatever the chip is: registers, packets, reset.
+"""The host's interface to any chip: registers, packets, reset.
 
 Calls are coroutines, because a simulation's time passes while they wait. Whoever has a port that
 never waits, or that waits by itself, has `finish` run a coroutine to its end.
@@ -38,7 +38,7 @@ class RegisterPort(Protocol):
     async def read_words(
         self, address: int, count: int, step: int = WORD_STEP
     ) -> tuple[list[int], int]:
-        """Read words likewise: those that were read, and the last response."""
+        """Read words; returns those that were read, and the last response."""
         found = []
         for index in range(count):
             value, response = await self.read(address + index * step)

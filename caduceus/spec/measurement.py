@@ -1,8 +1,7 @@
-"""What a host's procedures ask of a tile: configurations, vectors, and a reference current.
+"""Measurements of a host's procedures on a tile: configuration, vectors, reference current.
 
-A procedure is a generator: it yields one `Measurement` after the other, is sent each one's results,
-and returns what it found out. Whoever drives it has a tile, golden or RTL; the procedure does not
-know which, so both give the same.
+A procedure is a generator: it yields `Measurement`s, is sent the results of each, and returns its
+finding. Its caller runs them on a tile, golden or RTL; the procedure is the same for both.
 """
 
 from collections.abc import Generator
@@ -19,7 +18,7 @@ from caduceus.spec.program import TileConfig
 Found = TypeVar("Found")
 
 REFERENCE_MAX = (1 << formats.REFERENCE_BITS - 1) - 1
-"""Largest reference current, in units of charge a slot; the smallest used is its negative."""
+"""Largest reference current, in units of charge per slot; the smallest used is its negative."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Measurement:
     Attributes:
         config: of the tile; results are INT8.
         x: int8 [n, config.rows], the input vectors.
-        reference: the register REFERENCE. Other than 0, the values of `x` do not matter.
+        reference: the register REFERENCE. If it is not 0, the values of `x` have no effect.
     """
 
     config: TileConfig

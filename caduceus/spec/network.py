@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 
 from caduceus.spec import document
 from caduceus.spec import weights as weights_file
-from caduceus.spec.errors import UserError
+from caduceus.spec.errors import UserError, shown
+from caduceus.spec.files import present, read_text
 from caduceus.spec.gdpu import GATES
 from caduceus.spec.graph import Graph, Layer, Lstm, geometries
-from caduceus.spec.shipped import catalogue, shipped_folder
+from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 NETWORKS = "caduceus.networks"
 """Package of the networks that ship with the library."""
 TEXT = "text.txt"
 """Name of a network's own text, beside its description."""
+TEXT_MAX = 1 << 24
+"""Bytes of the largest text."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Network:
         graph: its description.
         weights: by node.
         embedding: int8 [symbols, size], the symbols' input vectors; None without symbols.
-        text: what `text.txt` beside the description holds, in its symbols; None without that file.
+        text: content of `text.txt` beside the description; None without that file.
     """
 
     graph: Graph
@@ -119,13 +122,13 @@ class Network:
         """The network called `name` in `networks/`, or at the path `name` if it ends in .yaml.
 
         Raises:
-            UserError: there is none of that name (the sentence lists those there are), or it is
+            UserError: the name is unknown (the sentence lists the known ones), or the file is
                 bad.
         """
         if name.endswith((".yaml", ".yml")):
             return cls.load(name)
         if name not in cls.available():
-            raise UserError(f"unknown network '{name}': there are {', '.join(cls.available())}")
+            raise unknown("network", name, cls.available())
         return cls.load(shipped_folder(NETWORKS) / name / "network.yaml")
 
     @classmethod
@@ -150,8 +153,8 @@ def _weights(
             weight = weight * step
         if not np.isfinite(weight).all():
             raise UserError(
-                f"{file}: {name}.weight times {name}.weight_step = {step:g} holds a value that "
-                "is not finite in binary32"
+                f"{file}: {name}.weight_step: got {step:g}, expected a value that leaves "
+                f"{name}.weight finite in binary32"
             )
     return Weights(weight, arrays[f"{name}.bias"])
 
@@ -159,19 +162,16 @@ def _weights(
 def _text(file: Path, graph: Graph) -> str | None:
     """The text that ships with a network, checked."""
     symbols = graph.input.symbols
-    if symbols is None or not file.exists():
+    if symbols is None or not present(file):
         return None
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UserError(f"{file}: cannot read the text: {reason}") from None
+    text = read_text(file, "text", TEXT_MAX)
     if len(text) < 2:
-        raise UserError(f"{file}: {len(text)} characters: expected two or more")
-    strange = next((at for at, character in enumerate(text) if character not in symbols), None)
-    if strange is not None:
+        raise UserError(f"{file}: got {len(text)} characters, expected two or more")
+    strange = set(text) - set(symbols)
+    if strange:
+        at = min(map(text.index, strange))
         raise UserError(
-            f"{file}: character {strange} is {text[strange]!r}: expected the network's "
-            f"input.symbols, {symbols!r}"
+            f"{file}: character {at}: got {text[at]!r}, expected one of the network's "
+            f"input.symbols, {shown(symbols)}"
         )
     return text

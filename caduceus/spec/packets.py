@@ -1,6 +1,6 @@
 """Packets as bytes and as beats: the one place where they are put together and taken apart.
 
-The format is in `caduceus.spec.fabric`. A stream has `units` bytes a beat, the packet's first one
+The format is in `caduceus.spec.fabric`. A stream has `units` bytes per beat, the packet's first one
 lowest.
 """
 
@@ -24,7 +24,7 @@ class Beat(NamedTuple):
 
     Attributes:
         data: its bytes, the first one lowest.
-        keep: which of them count, a bit each.
+        keep: which of them are valid, one bit each.
         last: 1 if the packet ends with it.
     """
 
@@ -34,12 +34,12 @@ class Beat(NamedTuple):
 
 
 def to_bytes(values: Values) -> NDArray[np.int8]:
-    """Values as they travel: INT8 as it is, binary16 in two bytes; int8 [..., bytes]."""
+    """Values as bytes of a packet: INT8 unchanged, binary16 in two bytes; int8 [..., bytes]."""
     return values if values.dtype == np.int8 else values.astype(_BINARY16).view(np.int8)
 
 
 def from_bytes(sent: NDArray[np.int8], binary16: bool) -> Values:
-    """The values that bytes are, [..., values]; `binary16` says which they are."""
+    """Values of a packet's bytes, [..., values]; INT8, or binary16 with `binary16`."""
     if not binary16:
         return sent
     return np.ascontiguousarray(sent).view(_BINARY16).astype(np.uint16)
@@ -59,7 +59,7 @@ def unframed(packet: bytes, units: int) -> tuple[int, NDArray[np.int8]]:
         UserError: it is shorter than a preamble.
     """
     if len(packet) < units:
-        raise UserError(f"a packet of {len(packet)} bytes came, without its preamble")
+        raise UserError(f"packet: got {len(packet)} bytes, expected at least its preamble")
     return packet[0], np.frombuffer(packet[units:], dtype=np.int8)
 
 

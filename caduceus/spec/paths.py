@@ -1,6 +1,6 @@
-"""A stream of a program, and its path: followed by the routes from its source to all its ends.
+"""A stream of a program and its path: from its source by the routes to all its ends.
 
-No arithmetic, and nothing of what tiles do with packets: `caduceus.spec.streams` says that.
+What tiles do with packets is in `caduceus.spec.streams`.
 """
 
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ class Stream:
 
     @property
     def node(self) -> Node | None:
-        """What computes it; None for the host's."""
+        """Tile or slice that computes it; None for the host's."""
         if self.slice is not None:
             return "slice", self.slice
         return None if self.producer is None else ("tile", self.producer)
@@ -94,7 +94,7 @@ def sources(program: Program, chip: Chip) -> tuple[Stream, ...]:
     """The streams of the host and of tiles as their sources declare them, not followed yet.
 
     Raises:
-        UserError: the host has no such port, or a computing tile no stream.
+        UserError: a host port is out of range, or a computing tile has no stream.
     """
     ports = len(chip.host.inputs)
     found = []
@@ -137,13 +137,13 @@ def follow(
     for entered, tile in waiting:
         if tile in seen:
             raise UserError(
-                f"tile {tile}: stream {stream.number} comes twice by its routes: expected once"
+                f"tile {tile}: stream {stream.number} arrives twice by its routes: expected once"
             )
         seen.add(tile)
         route = tables.get(tile, {}).get(stream.number)
         if route is None:
             raise UserError(
-                f"tile {tile}: stream {stream.number} comes, and has no route there: expected "
+                f"tile {tile}: stream {stream.number} arrives and has no route there: expected "
                 f"{sorted(tables.get(tile, ()))}"
             )
         if not route.sinks:
@@ -188,10 +188,10 @@ def demand_one_source(program: Program, chip: Chip) -> None:
         taken[number] = source
 
 
-def demand(condition: bool, what: str, allowed: str) -> None:
+def demand(condition: bool, what: str, expected: str) -> None:
     """Refuse a program unless the condition holds; the sentence says what is wrong."""
     if not condition:
-        raise UserError(f"program: {what}: expected {allowed}")
+        raise UserError(f"program: {what}: expected {expected}")
 
 
 def _enters(stream: Stream, chip: Chip, sides: tuple[str, ...] | None) -> list[int]:

@@ -1,24 +1,17 @@
 """The PCM state file: every device's conductance code and every converter's character.
 
-The file is an uncompressed `.npz` (a zip of `.npy` arrays) with one more member, `header`: UTF-8
-JSON with the format version, the chip's name and sizes, the noise seed, a note on how the devices
-were made, and the SHA-256 of the arrays. RTL and golden model read the same file; the behavioural
-array reads one tile of it as a memory content (`image`, layout below).
-
-Layout of a tile's image, in 32-bit words:
+A sealed file (`caduceus.spec.sealed`) with magic number `CADU-PCM`: its SHA-256 covers all other
+bytes, so that a file with any bit changed is refused. RTL and golden model read the same file; the
+behavioral array reads one tile of it as a memory content, in 32-bit words:
 
     0                       MEMORY_MAGIC
     1                       rows << 16 | columns
     2, 3                    noise seed, low and high word
     4                       tile number
-    5 ..                    one word a cell, row by row: g1+ | g2+ << 8 | g1- << 16 | g2- << 24
-    then, a column each     gain_p, gain_n, offset_n << 16 | offset_p, noise
+    5 ..                    one word per cell, row by row: g1+ | g2+ << 8 | g1- << 16 | g2- << 24
+    then, per column        gain_p, gain_n, offset_n << 16 | offset_p, noise
 """
 
-import hashlib
-import io
-import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,10 +20,10 @@ from numpy.typing import NDArray
 
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
-from caduceus.spec.errors import UserError
-from caduceus.spec.files import write_whole
+from caduceus.spec.errors import UserError, shown
+from caduceus.spec.sealed import Sealed
 
-FORMAT = 1
+FORMAT = 2
 MEMORY_MAGIC = 0x50434D31
 WRITTEN = 0xFFFF
 """Number of the state that a host writes word by word, instead of one that comes from a file."""
@@ -99,10 +92,10 @@ class PcmState:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 1 << 64:
-            raise UserError(f"PCM state: seed: got {self.seed}, expected 0 to 2**64 - 1")
+            raise UserError(f"PCM state: seed: got {shown(self.seed)}, expected 0 to 2**64 - 1")
         if self.codes.ndim != 4 or min(self.codes.shape) < 1:
             raise UserError(
-                f"PCM state: codes has shape {list(self.codes.shape)}: "
+                f"PCM state: codes: shape: got {list(self.codes.shape)}, "
                 "expected [tiles, rows, columns, 4]"
             )
         sizes = {"rows": self.rows, "columns": self.columns, "devices": len(formats.DEVICES)}
@@ -111,12 +104,12 @@ class PcmState:
             shape = (self.tiles, *(sizes[axis] for axis in spec.axes))
             if array.dtype != np.dtype(spec.dtype) or array.shape != shape:
                 raise UserError(
-                    f"PCM state: {name} is {array.dtype} {list(array.shape)}: "
+                    f"PCM state: {name}: got {array.dtype} {list(array.shape)}, "
                     f"expected {np.dtype(spec.dtype)} {list(shape)}"
                 )
             if int(array.max()) > spec.largest:
                 raise UserError(
-                    f"PCM state: {name} holds {int(array.max())}: expected at most {spec.largest}"
+                    f"PCM state: {name}: got {int(array.max())}, expected at most {spec.largest}"
                 )
 
 
@@ -137,12 +130,7 @@ def ideal(chip: Chip, codes: NDArray[np.uint8], seed: int = 0) -> PcmState:
     )
 
 
-def _digest(header: dict[str, object], arrays: dict[str, NDArray]) -> str:
-    """SHA-256 over the header without its own checksum, then every array, in a fixed order."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in FIELDS:
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
+_FILE = Sealed(b"CADU-PCM", FORMAT, PcmState, "PCM state")
 
 
 def save(state: PcmState, path: Path | str) -> None:
@@ -151,54 +139,22 @@ def save(state: PcmState, path: Path | str) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    arrays = {name: getattr(state, name) for name in FIELDS}
-    header: dict[str, object] = {
-        "format": FORMAT,
-        "chip": state.chip,
-        "tiles": state.tiles,
-        "rows": state.rows,
-        "columns": state.columns,
-        "seed": state.seed,
-        "note": state.note,
-    }
-    header["sha256"] = _digest(header, arrays)
-    text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, header=text, **arrays)
-    write_whole(path, buffer.getvalue(), "PCM state")
+    _FILE.save(state, path)
 
 
 def load(path: Path | str, chip: Chip | None = None) -> PcmState:
     """Read a PCM state file; with `chip`, demand that it was made for that description.
 
     Raises:
-        UserError: missing, truncated, altered, of another format version, or for another chip.
+        UserError: missing, cut short, altered, of another format version, or for another chip.
     """
-    path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
-        header = json.loads(content.pop("header").tobytes())
-        checksum = header.pop("sha256")
-        version = header["format"]
-    except OSError as error:
-        reason = error.strerror or "not a PCM state file"
-        raise UserError(f"{path}: cannot read the PCM state: {reason}") from None
-    except (ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
-        raise UserError(
-            f"{path}: not a PCM state file, or damaged: make it again, or copy it whole"
-        ) from None
-    if version != FORMAT:
-        raise UserError(f"{path}: PCM state format {version!r}: expected {FORMAT}")
-    if set(content) != set(FIELDS) or _digest(header, content) != checksum:
-        raise UserError(f"{path}: checksum does not match its content: the file was altered")
-    state = PcmState(chip=header["chip"], seed=header["seed"], note=header["note"], **content)
+    state = _FILE.load(path)
     if chip is not None:
         made_for = (state.chip, state.rows, state.columns)
         wanted = (chip.name, chip.array.rows, chip.array.columns)
         if made_for != wanted:
             raise UserError(
-                f"{path}: made for chip '{made_for[0]}' with {made_for[1]}x{made_for[2]} arrays: "
+                f"{path}: chip: got {shown(made_for[0])} with {made_for[1]}x{made_for[2]} arrays, "
                 f"expected '{wanted[0]}' with {wanted[1]}x{wanted[2]}"
             )
     return state
@@ -222,7 +178,7 @@ def words(state: PcmState, tile: int) -> NDArray[np.uint32]:
 
 
 def write_hex(state: PcmState, tile: int, path: Path | str) -> None:
-    """Write the memory content of one tile as hexadecimal text, a word a line (`$readmemh`)."""
+    """Write the memory content of one tile as hexadecimal text, one word per line (`$readmemh`)."""
     found = words(state, tile).astype(">u4").tobytes().hex()
     lines = "\n".join(found[start : start + 8] for start in range(0, len(found), 8))
     Path(path).write_text(lines + "\n", encoding="ascii")

@@ -1,7 +1,7 @@
-"""The registers of a tile that program its array, diagonal by diagonal.
+"""Registers of a tile for PCM writes (program-and-verify), diagonal by diagonal.
 
-A host writes the targets of a diagonal, then PCM_WRITE, waits until STATUS.pcm_write is 0, and
-reads the results. Meanwhile STATUS.busy is 1, and the input stream waits.
+The host writes the targets of a diagonal, then PCM_WRITE, waits until STATUS.pcm_write is 0, and
+reads the results. Meanwhile STATUS.busy is 1, and the input stream is not ready.
 """
 
 from caduceus.spec import pcm_write
@@ -12,11 +12,11 @@ REGISTERS: tuple[Register, ...] = (
         "PCM_WRITE", 0x0A4, "wo", 0,
         (
             RegisterField("diagonal", 0, 16, "number of the diagonal"),
-            RegisterField("devices", 16, 2, "1 or 2 of each cell are in use; 0: only read"),
-            RegisterField("device", 20, 2, "which one is read, where `devices` is 0"),
+            RegisterField("devices", 16, 2, "devices in use per cell: 1 or 2; 0: only read"),
+            RegisterField("device", 20, 2, "device to read if `devices` is 0"),
         ),
-        "Begins to program the devices of a diagonal towards the targets, or to read one of each "
-        "cell. Refused while a state is loaded.",
+        "Starts the PCM write of a diagonal to its targets, or a read of one device of each of its "
+        "cells. Refused while the array loads a state.",
         locked=True,
     ),
     Register(
@@ -25,30 +25,32 @@ REGISTERS: tuple[Register, ...] = (
         | pcm_write.STEP << 16 | pcm_write.FIRST << 24,
         (
             RegisterField(
-                "margin", 0, pcm_write.MARGIN_BITS, "counts; an error below is within it"
+                "margin", 0, pcm_write.MARGIN_BITS, "margin in counts; a device is done when its "
+                    "error is below"
             ),
             RegisterField(
-                "iterations", 8, pcm_write.ITERATION_BITS, "pulses until a device is given up"
+                "iterations", 8, pcm_write.ITERATION_BITS, "pulses after which a device is given up"
             ),
             RegisterField(
-                "step", 16, pcm_write.STEP_BITS, "amplitude codes, in 1/16, for a count of error"
+                "step", 16, pcm_write.STEP_BITS, "amplitude change per count of error, in 1/16 code"
             ),
             RegisterField(
                 "first", 24, pcm_write.AMPLITUDE_BITS,
-                "amplitude code from which the first pulse is reckoned",
+                "amplitude code to which the first pulse's change is added",
             ),
         ),
-        "How devices are iterated.",
+        "Parameters of the program-and-verify iteration.",
         locked=True,
     ),
-    Register("PULSES", 0x0AC, "ro", 0, word("count"), "PcmWrite pulses."),
-    Register("VERIFY_READS", 0x0B0, "ro", 0, word("count"), "Reads of a device of each cell."),
+    Register("PULSES", 0x0AC, "ro", 0, word("count"), "Pulses of PCM writes."),
+    Register("VERIFY_READS", 0x0B0, "ro", 0, word("count"), "Verify reads, each of one device per "
+        "cell of a diagonal."),
 )  # fmt: skip
 
 TARGET_TABLE = RegisterTable("targets", 0x1000, 4, "wo")
-"""A target for each line of the diagonal."""
+"""Target of each line of the diagonal."""
 RESULT_TABLE = RegisterTable("line_results", 0x2000, 4, "ro")
-"""What came of each line."""
+"""Result of each line of the diagonal."""
 
 TARGET_FIELDS = (
     RegisterField(
@@ -60,10 +62,10 @@ TARGET_FIELDS = (
 RESULT_FIELDS = (
     RegisterField(
         "error", 0, pcm_write.ERROR_BITS,
-        "signed: last read of the iterated device less its goal; after a read, the counts", True,
+        "signed: last read of the iterated device minus its goal; after a read, the counts", True,
     ),
-    RegisterField("iterations", 16, pcm_write.ITERATION_BITS, "pulses that it was given"),
-    RegisterField("device", 24, 2, "which one was iterated, or read"),
+    RegisterField("iterations", 16, pcm_write.ITERATION_BITS, "pulses of the device"),
+    RegisterField("device", 24, 2, "device that was iterated or read"),
     RegisterField("within", 28, 1, "the error is within the margin"),
 )  # fmt: skip
 
@@ -75,12 +77,12 @@ def program_word(diagonal: int, devices: int, device: int = 0) -> int:
 
 
 def procedure_word(procedure: pcm_write.Procedure) -> int:
-    """The value of PROCEDURE that says so."""
+    """A value of PROCEDURE."""
     return sum(getattr(procedure, field.name) << field.low for field in REGISTERS[1].fields)
 
 
 def result(value: int) -> dict[str, int]:
-    """Fields of a result."""
+    """Decode the fields of a result."""
     found = {}
     for field in RESULT_FIELDS:
         bits = value >> field.low & (1 << field.width) - 1

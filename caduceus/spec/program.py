@@ -1,4 +1,4 @@
-"""What a tile is told to do: the compiler's result, run alike by the golden model and the RTL."""
+"""The program of a chip: the compiler's result, run by the golden model and the RTL."""
 
 import hashlib
 from dataclasses import dataclass
@@ -26,24 +26,24 @@ class TileConfig:
     """Configuration of one tile.
 
     Attributes:
-        read_mode: how signs are handled in the MVM.
-        rows: length of an input vector; the array's rows after it are driven with 0.
+        read_mode: 1-phase or 4-phase.
+        rows: length of an input vector; the other rows of the array get 0.
         parts: the packets that make up an input vector, in the order of their numbers; each starts
-            at a multiple of `link.units`, and rows that are in none are driven with 0. Empty for a
-            vector that is one packet.
+            at a multiple of `link.units`; rows in no part get 0. Empty for a vector that is one
+            packet.
         columns: length of a result vector.
         constants: uint16 [columns, 5], binary16 column constants in the order of
             `formats.COLUMN_CONSTANTS`.
         relu_1, relu_2: ReLU before and after the RX addition.
         rx_enable: whether one RX vector (INT8) is added to each result.
         rx_scale: binary16 factor of the RX vector.
-        rx_binary16: RX vectors are binary16, two bytes a value, not INT8.
-        tx_binary16: so are results, which are then not rounded to INT8.
+        rx_binary16: RX vectors are binary16, two bytes per value, not INT8.
+        tx_binary16: results are binary16, not rounded to INT8.
         window: what input vectors are gathered from; None for a tile that is sent its vectors. With
             it, `parts` are the packets that come in turn, of which `start` has no meaning, and
             `window.packets` of them make a pixel; empty if each pixel is one packet, always of the
             same stream.
-        pooling: what becomes of the results before they leave.
+        pooling: of the results before they leave; None without.
         rx_parts: streams whose packets are the RX vectors in turn.
     """
 
@@ -89,11 +89,11 @@ class TileConfig:
 
 @dataclass(frozen=True)
 class Route:
-    """What a tile does with the packets of a stream.
+    """Entry of a tile's route table for one stream.
 
     Attributes:
-        stream: the preamble, 0 to `fabric.STREAMS` - 1.
-        sinks: where they go, names of `fabric.sinks`; more than one is a multicast.
+        stream: number in the preamble, 0 to `fabric.STREAMS` - 1.
+        sinks: destinations, names of `fabric.sinks`; more than one is a multicast.
         start, length: the part of the payload that the tile's own INPUT or RX gets, in bytes;
             `start` is a multiple of `link.units`. Links and the host get all of it.
         part: which part of the tile's input vector it is, or whose turn it is where packets come in
@@ -109,7 +109,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Block:
-    """What of a network a tile holds; for reports, it changes nothing.
+    """The part of a network that a tile holds; for reports only.
 
     Attributes:
         layer: name of the layer.
@@ -131,9 +131,10 @@ class TileProgram:
         tile: number of the tile.
         routes: entries of its route table.
         config: its configuration; None for a tile that only forwards.
-        codes: uint8 [config.rows, config.columns, 4], target conductance codes; None likewise.
+        codes: uint8 [config.rows, config.columns, 4], target conductance codes; None
+            for a tile that only forwards.
         tx_stream: preamble of its results; None for a tile that only forwards.
-        block: what it holds, where the compiler says it.
+        block: the part of the network that it holds; None in a program made by hand.
     """
 
     tile: int
@@ -150,8 +151,8 @@ class GdpuConfig:
 
     Attributes:
         units: LSTM units in use; a gate vector has four times as many values.
-        input_scale, input_offset: by gate, in the order of `gdpu.GATES`: what an INT8
-            pre-activation stands for. The gates that are sigmoids are given half of it.
+        input_scale, input_offset: by gate, in the order of `gdpu.GATES`: scale and
+            offset of an INT8 pre-activation; halved for the sigmoid gates.
         output_scale, output_offset: from a hidden unit to its INT8 steps.
     """
 
@@ -166,14 +167,14 @@ class GdpuConfig:
 class SliceProgram:
     """One GDPU slice of a chip's program.
 
-    A sequence of steps begins with the hidden state that is stored, sent as stream `first`. The
-    gate vectors of every step are answered with the new hidden state, sent as `stream`, or as
-    `last` after the sequence's last step. So `first` leads to where the hidden state of the step
-    before is needed, `last` to where that of the same step is, and `stream` to both.
+    A sequence begins with the stored hidden state, sent as stream `first`. Each step's gate vector
+    gives the new hidden state, sent as `stream`, after the sequence's last step as `last`. `first`
+    goes to the tiles that need the state of the step before, `last` to those that need the state of
+    the same step, `stream` to both.
 
     Attributes:
         slice: number of the slice.
-        config: what it is told to do.
+        config: its configuration.
         sides: where its packets leave: `fabric.NORTH`, `fabric.SOUTH`, or both.
         first, stream, last: preambles.
     """
@@ -188,7 +189,7 @@ class SliceProgram:
 
 @dataclass(frozen=True)
 class HostStream:
-    """A packet a vector, to or from the host.
+    """A stream to or from the host: one packet per vector.
 
     Attributes:
         port: number of the host's AXI4-Stream, in the order of `chip.host`.
@@ -204,7 +205,7 @@ class HostStream:
 
 @dataclass(frozen=True)
 class ProgramTensor:
-    """What the numbers of a network's input or output stand for.
+    """Shape and scale of a network's input or output.
 
     Attributes:
         shape: height, width, channels, or the size of a vector.
@@ -217,30 +218,29 @@ class ProgramTensor:
 
 @dataclass(frozen=True)
 class Program:
-    """What a whole chip is told to do: one input vector makes one output vector.
+    """The program of a whole chip: one output vector per input vector.
 
-    Where tiles gather their vectors from feature maps, an input vector is a pixel, `input_pixels`
-    of them are an image, and an image makes `output_pixels` output vectors.
+    Where tiles gather their vectors from feature maps, an input vector is a pixel; an image is
+    `input_pixels` input vectors and gives `output_pixels` output vectors.
 
     Attributes:
         chip: name of the chip description; chip_digest: `chip_digest(chip)` of it.
         network: name of the network.
         read_mode: of every tile.
-        tiles: the tiles that do something, by number.
+        tiles: the tiles in use, by number.
         inputs, outputs: the host's streams. For every input vector the host sends one packet of
             each input, in this order; it receives one of each output.
         input_length, output_length: lengths of the vectors.
-        slices: the GDPU slices that do something, by number. With any, an input vector is one step
+        slices: the GDPU slices in use, by number. With any, an input vector is one step
             of a sequence.
-        input_pixels, output_pixels: vectors of an image.
-        input, output: the network's tensors, all their vectors together. None for a program of no
-            network, made by hand or read back from a chip's registers.
-        symbols, embedding: what input vectors stand for, one character each, and the vectors, int8
-            [symbols, input_length]; both None without.
-        sample: typical inputs, for which a host reckons read noise and calibrates: int8
-            [n, input_pixels, input_length], of sequences [1, steps, input_length]; None where none
-            were at hand.
-        largest_code: the largest code of a cell that the compiler used, as the devices can hold.
+        input_pixels, output_pixels: vectors per image.
+        input, output: the network's tensors, all their vectors together. None for a program
+            made by hand or read back from a chip's registers.
+        symbols, embedding: the characters that input vectors stand for, and the vectors, int8
+            [symbols, input_length]; both None without symbols.
+        sample: typical inputs, for the read noise and for calibration: int8
+            [n, input_pixels, input_length], of sequences [1, steps, input_length]; or None.
+        largest_code: the largest cell code that the compiler used.
     """
 
     chip: str
@@ -277,7 +277,7 @@ class Program:
             int8 [n, input_pixels, input_length], or [1, steps, input_length] for sequences.
 
         Raises:
-            UserError: they have another type, or are no whole number of inputs.
+            UserError: `x` is of another type, or not a whole number of inputs.
         """
         where = f"inputs of {self.network}"
         x = as_array(x, where)
@@ -304,5 +304,5 @@ def as_array(x: ArrayLike, where: str) -> NDArray:
 
 
 def chip_digest(chip: Chip) -> str:
-    """SHA-256 of the chip description's content, in hexadecimal: what a program is made for."""
+    """SHA-256 of the chip description's content, in hexadecimal."""
     return hashlib.sha256(chip.model_dump_json().encode()).hexdigest()

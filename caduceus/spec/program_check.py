@@ -1,4 +1,4 @@
-"""What a chip's program may say, tile by tile: limits that do not depend on where packets go."""
+"""Limits of a chip's program, tile by tile; where packets go is checked in `streams`."""
 
 import re
 from itertools import pairwise
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from caduceus.spec import fabric, formats
 from caduceus.spec.chip import Chip
-from caduceus.spec.errors import UserError, demand_range
+from caduceus.spec.errors import UserError, demand_range, shown
 from caduceus.spec.fabric import PARTS, PAYLOAD_MAX, STREAMS, payload_max
 from caduceus.spec.feature_map_check import check_feature_maps
 from caduceus.spec.gdpu import GATES
@@ -41,17 +41,17 @@ def check(program: Program, chip: Chip | None = None) -> None:
     Where packets go is not followed here; `caduceus.spec.streams` does that.
 
     Raises:
-        UserError: a value is not; the sentence names the tile and the key.
+        UserError: a value is out of range; the sentence names the tile and the key.
     """
     for key in ("chip", "network"):
         name = getattr(program, key)
         if not (1 <= len(name) <= NAME_MAX and name.isprintable()):
             raise UserError(
-                f"program: {key}: got {name!a:.40}, expected 1 to {NAME_MAX} printable characters"
+                f"program: {key}: got {shown(name)}, expected 1 to {NAME_MAX} printable characters"
             )
     if not re.fullmatch("[0-9a-f]{64}", program.chip_digest):
         raise UserError(
-            f"program: chip_digest: got {program.chip_digest!a:.80}, expected a SHA-256 in lower "
+            f"program: chip_digest: got {shown(program.chip_digest)}, expected a SHA-256 in lower "
             "case hexadecimal"
         )
     if chip is not None:
@@ -65,13 +65,13 @@ def check(program: Program, chip: Chip | None = None) -> None:
         demand_range(0, number, (chip.tiles if chip else STREAMS * STREAMS) - 1, "program", "tile")
     for first, second in pairwise(numbers):
         if second <= first:
-            raise UserError(f"tile {second} comes after tile {first}: expected rising order")
+            raise UserError(f"tile {second} comes after tile {first}: expected ascending order")
     for tile in program.tiles:
         _check_tile(program, tile, chip)
     slices = [each.slice for each in program.slices]
     for first, second in pairwise(slices):
         if second <= first:
-            raise UserError(f"slice {second} comes after slice {first}: expected rising order")
+            raise UserError(f"slice {second} comes after slice {first}: expected ascending order")
     for each in program.slices:
         check_slice(each, chip)
     for side in ("inputs", "outputs"):
@@ -85,14 +85,14 @@ def check_chip(program: Program, chip: Chip) -> None:
     """Demand that `program` was made for this very description.
 
     Raises:
-        UserError: it was not.
+        UserError: it was made for another.
     """
     if program.chip != chip.name:
-        raise UserError(f"program: made for chip '{program.chip}': expected '{chip.name}'")
+        raise UserError(f"program: chip: got {shown(program.chip)}, expected '{chip.name}'")
     if program.chip_digest != chip_digest(chip):
         raise UserError(
-            f"program: made for another description of chip '{chip.name}': expected SHA-256 "
-            f"{chip_digest(chip)[:16]}..., not {program.chip_digest[:16]}..."
+            f"program: made for another description of chip '{chip.name}': SHA-256: got "
+            f"{program.chip_digest[:16]}..., expected {chip_digest(chip)[:16]}..."
         )
 
 
@@ -100,7 +100,7 @@ def check_size(tile: int, rows: int, columns: int, chip: Chip | None) -> None:
     """Demand that the matrix of tile number `tile` fits its array, and its vectors a packet.
 
     Raises:
-        UserError: it does not.
+        UserError: it is larger.
     """
     for key, size in (("rows", rows), ("columns", columns)):
         limit = min(PAYLOAD_MAX, getattr(chip.array, key)) if chip else PAYLOAD_MAX
@@ -124,7 +124,7 @@ def _check_tile(program: Program, tile: TileProgram, chip: Chip | None) -> None:
         for key in ("rx_binary16", "tx_binary16"):
             if chip and getattr(config, key) and chip.link.partial_sums != "binary16":
                 raise UserError(
-                    f"{where}: {key} = True: allowed where link.partial_sums is binary16, not "
+                    f"{where}: {key}: got True, expected False, as link.partial_sums is "
                     f"{chip.link.partial_sums}"
                 )
         if config.read_mode != program.read_mode:
@@ -135,7 +135,7 @@ def _check_tile(program: Program, tile: TileProgram, chip: Chip | None) -> None:
         shape = (config.rows, config.columns, len(formats.DEVICES))
         if tile.codes.dtype != np.uint8 or tile.codes.shape != shape:
             raise UserError(
-                f"{where}: codes is {tile.codes.dtype} {list(tile.codes.shape)}: "
+                f"{where}: codes: got {tile.codes.dtype} {shown(tile.codes.shape)}, "
                 f"expected uint8 {list(shape)}"
             )
         if config.window is None:
@@ -155,11 +155,11 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
         known = sink in fabric.sinks(chip) if chip else _SINK.fullmatch(sink)
         if not known:
             others = (fabric.GDPU, fabric.HOST, fabric.INPUT, fabric.RX)
-            allowed = fabric.sinks(chip) if chip else ("links", *others)
-            raise UserError(f"{where}: sinks has {sink!a:.40}: expected {', '.join(allowed)}")
+            sinks = fabric.sinks(chip) if chip else ("links", *others)
+            raise UserError(f"{where}: sinks: got {shown(sink)}, expected {', '.join(sinks)}")
     if not route.sinks or len(set(route.sinks)) != len(route.sinks):
         raise UserError(
-            f"{where}: sinks: got {list(route.sinks)}, expected at least one, and each once"
+            f"{where}: sinks: got {shown(route.sinks)}, expected at least one, and each once"
         )
     most = payload_max(chip) if chip else BYTES_MAX
     demand_range(0, route.part, PARTS - 1, where, "part")
@@ -174,7 +174,9 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
         if sink not in route.sinks:
             continue
         if tile.config is None:
-            raise UserError(f"{where}: sinks has '{sink}': allowed on a tile with a config only")
+            raise UserError(
+                f"{where}: sinks: got '{sink}', expected it only on a tile with a config"
+            )
         parts = tile.config.input_parts
         if sink == fabric.INPUT:
             demand_range(0, route.part, len(parts) - 1, where, "part")
@@ -187,11 +189,11 @@ def _check_route(tile: TileProgram, route: Route, chip: Chip | None) -> None:
             key, wanted = "columns in bytes", tile.config.rx_bytes
         if route.length != wanted:
             raise UserError(
-                f"{where}: length = {route.length}: allowed for '{sink}' is the tile's {key}, "
+                f"{where}: length: got {route.length}, expected for '{sink}' the tile's {key}, "
                 f"{wanted}"
             )
     if fabric.RX in route.sinks and not tile.config.rx_enable:
-        raise UserError(f"{where}: sinks has 'rx': allowed with rx_enable only")
+        raise UserError(f"{where}: sinks: got 'rx', expected it only with rx_enable")
     if chip:
         _check_edge(tile, route, chip, where)
 
@@ -214,10 +216,10 @@ def _check_parts(config: TileConfig, chip: Chip | None, where: str) -> None:
 
 
 def check_slice(program: SliceProgram, chip: Chip | None) -> None:
-    """Demand that what a GDPU slice is told is within its limits.
+    """Demand that the program of a GDPU slice is within its limits.
 
     Raises:
-        UserError: it is not; the sentence names the slice and the key.
+        UserError: a value is out of range; the sentence names the slice and the key.
     """
     where, config = f"slice {program.slice}", program.config
     demand_range(0, program.slice, (chip.gdpu.slices if chip else STREAMS) - 1, "program", "slice")
@@ -226,7 +228,7 @@ def check_slice(program: SliceProgram, chip: Chip | None) -> None:
     for key in ("input_scale", "input_offset"):
         values = getattr(config, key)
         if len(values) != len(GATES):
-            raise UserError(f"{where}: {key} has {len(values)} values: expected {len(GATES)}")
+            raise UserError(f"{where}: {key}: got {len(values)} values, expected {len(GATES)}")
         for value in values:
             demand_range(0, value, (1 << formats.FP16_BITS) - 1, where, key)
     for key in ("output_scale", "output_offset"):
@@ -238,7 +240,7 @@ def check_slice(program: SliceProgram, chip: Chip | None) -> None:
     distinct = len(set(program.sides)) == len(program.sides)
     if not program.sides or not distinct or not set(program.sides) <= set(sides):
         raise UserError(
-            f"{where}: sides: got {list(program.sides)}, expected at least one of {list(sides)}, "
+            f"{where}: sides: got {shown(program.sides)}, expected at least one of {list(sides)}, "
             "and each once"
         )
 
@@ -249,17 +251,17 @@ def _check_edge(tile: TileProgram, route: Route, chip: Chip, where: str) -> None
         leads_off = fabric.neighbour(chip, tile.tile, direction) is None
         if direction.name in route.sinks and leads_off:
             raise UserError(
-                f"{where}: sinks has '{direction.name}': expected links to tiles of the "
+                f"{where}: sinks: got '{direction.name}', expected links to tiles of the "
                 f"{chip.grid.rows}x{chip.grid.columns} grid"
             )
     if fabric.GDPU in route.sinks and fabric.gdpu_slice(chip, tile.tile) is None:
         raise UserError(
-            f"{where}: sinks has 'gdpu': allowed on tiles that are linked with a GDPU slice"
+            f"{where}: sinks: got 'gdpu', expected it only on tiles linked with a GDPU slice"
         )
     outputs = fabric.host_tiles(chip, "outputs")
     if fabric.HOST in route.sinks and tile.tile not in outputs:
         raise UserError(
-            f"{where}: sinks has 'host': allowed on tiles {', '.join(map(str, outputs))}"
+            f"{where}: sinks: got 'host', expected it only on tiles {', '.join(map(str, outputs))}"
         )
 
 
@@ -292,7 +294,7 @@ def _check_outputs(program: Program) -> None:
 
 
 def _check_network(program: Program) -> None:
-    """What a host needs to feed the program and to read its answer fits the program's vectors."""
+    """Tensors, symbols and sample fit the program's vectors."""
     demand_range(1, program.largest_code, formats.CELL_MAX, "program", "largest_code")
     pixels = {"input": program.input_pixels, "output": program.output_pixels}
     for key, count in pixels.items():
@@ -302,7 +304,7 @@ def _check_network(program: Program) -> None:
         values = count * getattr(program, f"{key}_length")
         if prod(tensor.shape) != values or min(tensor.shape, default=0) < 1:
             raise UserError(
-                f"program: {key}.shape: got {list(tensor.shape)!s:.80}, expected a shape of "
+                f"program: {key}.shape: got {shown(tensor.shape)}, expected a shape of "
                 f"{values} values"
             )
         if not 0 < tensor.scale < SCALE_LIMIT:
@@ -316,7 +318,7 @@ def _check_network(program: Program) -> None:
         distinct = len(set(symbols)) == len(symbols)
         if not (distinct and 2 <= len(symbols) <= SYMBOLS_MAX):
             raise UserError(
-                f"program: symbols: got {symbols!a:.40}, expected 2 to {SYMBOLS_MAX} characters "
+                f"program: symbols: got {shown(symbols)}, expected 2 to {SYMBOLS_MAX} characters "
                 "that are all different"
             )
         _check_array(program.embedding, "embedding", (len(symbols), program.input_length))
@@ -332,10 +334,9 @@ def _check_array(array: NDArray, key: str, shape: tuple[int, ...]) -> None:
     """Activations of that shape."""
     if array.dtype != np.int8 or array.shape != shape or not array.size:
         raise UserError(
-            f"program: {key} is {array.dtype} {list(array.shape)}: expected int8 {list(shape)}"
+            f"program: {key}: got {array.dtype} {shown(array.shape)}, expected int8 {list(shape)}"
         )
     if array.min() < -formats.INT8_MAX:
         raise UserError(
-            f"program: {key} holds {array.min()}: expected -{formats.INT8_MAX} to "
-            f"{formats.INT8_MAX}"
+            f"program: {key}: got {array.min()}, expected -{formats.INT8_MAX} to {formats.INT8_MAX}"
         )

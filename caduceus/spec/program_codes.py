@@ -1,4 +1,4 @@
-"""What a chip's program computes with: its tiles, their replicas, the devices that they want."""
+"""Computing tiles of a program, their replicas, and their target codes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,9 @@ def computing(program: Program) -> tuple[TileProgram, ...]:
 
 
 def replicas(program: Program) -> dict[str, int]:
-    """How many groups of tiles take a layer's results in turn, by layer; without those of one.
+    """Number of replicas by layer, of layers with more than one.
 
-    Of a program made by hand, tiles without a block belong to no layer.
+    In a program made by hand, tiles without a block belong to no layer.
     """
     found: dict[str, int] = {}
     for tile in computing(program):

@@ -26,14 +26,14 @@ PHILOX_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 PHILOX_WEYL = (0x9E3779B9, 0xBB67AE85)
 
 COLUMNS_PER_DRAW = 4
-"""One Philox block serves this many neighbouring columns."""
+"""One Philox block serves this many neighboring columns."""
 BYTES_PER_SAMPLE = 4
 
 
 def _quantiles() -> tuple[int, ...]:
     """256 signed levels, symmetric, scaled so that four of them have deviation 2**SAMPLE_FRACTION.
 
-    Index 0..127 are the positive half in rising order, 128..255 their negatives: the byte's top
+    Index 0..127 are the positive half in ascending order, 128..255 their negatives: the byte's top
     bit is the sign.
     """
     normal = NormalDist()

@@ -1,10 +1,10 @@
 """Dataclasses as JSON values with arrays beside them, and back, strictly checked.
 
-The dataclass is the schema: every field is a key, nothing may be missing or left over, and nothing
-is converted. Fields may be int, float, bool, str, an enumeration, a `Literal`, another such
-dataclass, an array of one type of numbers, a tuple of any length of these, or None where the type
-says so. In place of an array the JSON value has its shape; its numbers, little-endian and row by
-row, follow those of the arrays before it, in the order of the fields.
+The dataclass is the schema: every field is a key, none may be missing or left over, and no type
+is converted. Fields may be int, float, bool, str, an enumeration, a `Literal`, another
+dataclass of this kind, an array of one type of numbers, a tuple of any length of these, or None if
+the type allows it. In place of an array the JSON value has its shape; its numbers,
+little-endian and row by row, follow those of the arrays before it, in the order of the fields.
 """
 
 import types
@@ -18,14 +18,13 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.spec.errors import UserError
+from caduceus.spec.errors import UserError, named
 
 _Record = TypeVar("_Record")
 _hints = cache(get_type_hints)
-_INTEGERS = range(-(1 << 63), 1 << 63)
+_INTEGERS = range(-(1 << 63), 1 << 64)
 """So that no number is longer than a sentence about it."""
 _NUMBERS_MAX = 1 << 40
-_KEY_MAX = 40
 
 
 def to_json(record: object, arrays: list[bytes]) -> Any:
@@ -45,7 +44,7 @@ def to_json(record: object, arrays: list[bytes]) -> Any:
     return record.item() if isinstance(record, np.generic) else record
 
 
-def from_json(kind: type[_Record], value: object, arrays: bytes) -> _Record:
+def from_json(kind: type[_Record], value: object, arrays: bytes | memoryview) -> _Record:
     """The record of type `kind` that `to_json` made `value` and `arrays` of.
 
     Raises:
@@ -55,7 +54,7 @@ def from_json(kind: type[_Record], value: object, arrays: bytes) -> _Record:
     reader = _Reader(arrays)
     found = reader.read(kind, value, ())
     if reader.place != len(arrays):
-        raise UserError(f"{len(arrays) - reader.place} bytes after the last array: expected 0")
+        raise UserError(f"bytes after the last array: got {len(arrays) - reader.place}, expected 0")
     return found
 
 
@@ -63,15 +62,15 @@ def _little(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("<")
 
 
-def _refuse(at: tuple[str | int, ...], allowed: str) -> UserError:
-    return UserError(f"{'.'.join(map(str, at)) or 'header'}: expected {allowed}")
+def _refuse(at: tuple[str | int, ...], expected: str) -> UserError:
+    return UserError(f"{'.'.join(map(str, at)) or 'header'}: expected {expected}")
 
 
 @dataclass
 class _Reader:
     """Reads records; `place` is how far it is in the arrays."""
 
-    arrays: bytes
+    arrays: bytes | memoryview
     place: int = 0
 
     def read(self, kind: Any, value: object, at: tuple[str | int, ...]) -> Any:
@@ -93,13 +92,13 @@ class _Reader:
         if is_dataclass(kind):
             return self._record(kind, value, at)
         if isinstance(kind, type) and issubclass(kind, Enum):
-            allowed = [each.value for each in kind]
-            if value not in allowed:
-                raise _refuse(at, " or ".join(map(repr, allowed)))
+            values = [each.value for each in kind]
+            if value not in values:
+                raise _refuse(at, " or ".join(map(repr, values)))
             return kind(value)
-        wanted, allowed = _PLAIN[kind]
+        wanted, expected = _PLAIN[kind]
         if not wanted(value):
-            raise _refuse(at, allowed)
+            raise _refuse(at, expected)
         return value
 
     def _record(self, kind: Any, value: object, at: tuple[str | int, ...]) -> Any:
@@ -108,8 +107,10 @@ class _Reader:
         names = [each.name for each in fields(kind)]
         for key in value:
             if key not in names:
-                short = key if key.isprintable() and len(key) <= _KEY_MAX else f"{key!a:.40}"
-                raise _refuse((*at, short), f"no key but {', '.join(names)}")
+                raise UserError(
+                    f"{'.'.join(map(str, (*at, named(key))))}: unknown key: expected one of "
+                    f"{', '.join(names)}"
+                )
         hints, found = _hints(kind), {}
         for name in names:
             if name not in value:
@@ -127,8 +128,8 @@ class _Reader:
         end = self.place + count * dtype.itemsize
         if end > len(self.arrays):
             raise UserError(
-                f"{'.'.join(map(str, at))}: {len(self.arrays) - self.place} bytes are left for an "
-                f"array: expected {end - self.place}"
+                f"{'.'.join(map(str, at))}: bytes left for the array: got "
+                f"{len(self.arrays) - self.place}, expected {end - self.place}"
             )
         found = np.frombuffer(self.arrays[self.place : end], _little(dtype))
         self.place = end

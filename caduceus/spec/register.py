@@ -41,7 +41,7 @@ class Register:
 
 
 def word(doc: str) -> tuple[RegisterField, ...]:
-    """The one field of a register that is a number of 32 bits."""
+    """The only field of a register that holds a 32-bit number."""
     return (RegisterField("value", 0, 32, doc),)
 
 
@@ -62,7 +62,7 @@ class RegisterTable:
         base: byte address of the first entry.
         stride: bytes from an entry to the next, a power of two.
         access: as of a `Register`.
-        words: neighbouring words of an entry.
+        words: neighboring words of an entry.
         locked: as of a `Register`.
     """
 

@@ -1,4 +1,4 @@
-"""The board's serial link: what a host and the bridge in front of the chip say to each other.
+"""The board's serial link: frames between a host and the bridge in front of the chip.
 
 The line carries bytes, 8N1. A frame is its content encoded by consistent overhead byte stuffing
 (COBS; Cheshire and Baker, IEEE/ACM Transactions on Networking 7(2), 1999) between two zero bytes.
@@ -8,11 +8,11 @@ The content is
     reply       sequence number, operation | REPLY, data, status, CRC
 
 The CRC is CRC-16/GENIBUS (polynomial 0x1021, from 0xFFFF on, inverted), high byte first; all other
-numbers have their low byte first. It is one that is inverted because others stay right when zeros
-follow, and a disturbed delimiter looks like one. Frames that are broken are dropped, and counted.
-Each request waits for its reply: the host sends it again if none comes, and the board answers a
-sequence number that it answered last with the same reply, without doing anything again. The layout
-is our choice; the manual is docs/serial.md.
+numbers have their low byte first. It is inverted because a CRC that is not stays right when zeros
+follow, and a disturbed delimiter looks like one. Broken frames are dropped and counted. Each
+request waits for its reply: the host sends it again if none comes. The board answers a repeated
+sequence number with the same reply, and does not execute the request again. The layout is our
+choice; the manual is docs/serial.md.
 """
 
 import binascii
@@ -24,7 +24,7 @@ from caduceus.spec.program import chip_digest
 
 VERSION = 1
 BAUD = 1_000_000
-"""Bits a second of the board's serial port (our choice)."""
+"""Bits per second of the board's serial port (our choice)."""
 CONTENT_MAX = 512
 """Bytes of a frame's content, CRC included."""
 CONTENT_MIN = 4
@@ -42,7 +42,7 @@ DIGEST_BYTES = 32
 
 
 class Operation(IntEnum):
-    """What the host may ask; arguments in the order of `ARGUMENTS`."""
+    """Operations of a request; arguments in the order of `ARGUMENTS`."""
 
     HELLO = 1
     RESET = 2
@@ -67,7 +67,7 @@ that were broken since power-up (2 bytes, stays at its largest), the chip's dige
 RESET resets the chip, and empties the board's buffers.
 WRITE writes the words that follow to `address`, `address` + `step` and so on; `step` is signed.
 Reply: how many were written (2 bytes); the first that the chip refuses ends it.
-READ reads `count` words likewise, at most `READ_MAX`. Reply: the words.
+READ reads `count` words from the same addresses, at most `READ_MAX`. Reply: the words.
 SEND gives the bytes that follow to the chip's input `port`; the packet ends with them if `last` is
 1, and otherwise they are whole beats. Reply: how many of them found room (2 bytes); the rest, and
 the packet's end if there is a rest, must be sent again.
@@ -77,7 +77,7 @@ RECEIVE takes from the chip's output `port` what waits there, at most of one pac
 
 
 class Status(IntEnum):
-    """How it went: the last byte of a reply before the CRC."""
+    """Result of a request: the last byte of a reply before the CRC."""
 
     DONE = 0
     BUS_ERROR = 1
@@ -100,7 +100,7 @@ def words_max() -> int:
 
 
 def send_max(units: int) -> int:
-    """Bytes of a SEND to streams of `units` bytes a beat: whole beats."""
+    """Bytes of a SEND to streams of `units` bytes per beat: whole beats."""
     room = CONTENT_MAX - CONTENT_MIN - arguments_length(Operation.SEND)
     return room // units * units
 
@@ -124,7 +124,7 @@ def arguments(operation: Operation, **values: int) -> bytes:
 
 
 def digest(chip: Chip) -> bytes:
-    """What says that host and board mean the same chip description."""
+    """Digest of the chip description, compared by host and board."""
     return bytes.fromhex(chip_digest(chip))
 
 
@@ -135,7 +135,7 @@ def crc(content: bytes) -> bytes:
 
 
 def is_whole(content: bytes) -> bool:
-    """Whether a content, CRC included, is one that may be looked at."""
+    """Whether a content, CRC included, is long enough and its CRC right."""
     return (
         CONTENT_MIN <= len(content) <= CONTENT_MAX
         and crc(content[:-CRC_BYTES]) == content[-CRC_BYTES:]
@@ -162,7 +162,7 @@ class Request:
 
     @classmethod
     def parse(cls, content: bytes) -> "Request":
-        """What a whole content says."""
+        """The request of a whole content."""
         return cls(content[0], content[1], content[2:-CRC_BYTES])
 
 
@@ -187,7 +187,7 @@ class Reply:
 
     @classmethod
     def parse(cls, content: bytes) -> "Reply | None":
-        """What a whole content says; None if it is no reply."""
+        """The reply of a whole content; None if it is not a reply."""
         if len(content) <= CONTENT_MIN or not content[1] & REPLY:
             return None
         status = content[-CRC_BYTES - 1]

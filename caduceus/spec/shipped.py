@@ -1,10 +1,13 @@
 """Files that ship with the library, and the folder that runs write to."""
 
 import os
+from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-from caduceus.spec.errors import UserError
+from caduceus.spec.errors import UserError, shown
+from caduceus.spec.files import present
 
 BUILD_VARIABLE = "CADUCEUS_BUILD"
 """Environment variable that names the build folder."""
@@ -14,7 +17,7 @@ def shipped_folder(package: str) -> Path:
     """Folder of a package's files, on disk: a zipped package has none.
 
     Raises:
-        UserError: there is none, which only a broken installation has.
+        UserError: the installation is broken.
     """
     try:
         return Path(str(files(package)))
@@ -26,7 +29,7 @@ def catalogue(place: Path, pattern: str, what: str) -> list[Path]:
     """Files of `place` that match `pattern`, sorted: at least one.
 
     Raises:
-        UserError: there is none, which only a broken installation has.
+        UserError: no file matches: the installation is broken.
     """
     found = sorted(place.glob(pattern))
     if not found:
@@ -34,15 +37,26 @@ def catalogue(place: Path, pattern: str, what: str) -> list[Path]:
     return found
 
 
+def unknown(kind: str, name: str, names: Sequence[str]) -> UserError:
+    """The error of a `name` that is not among the shipped `names` of a `kind`."""
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    if name and present(Path(name)):
+        hint = "it is a file or folder; the name of a description file ends in .yaml. "
+    return UserError(
+        f"unknown {kind} {shown(name)}: {hint}expected one of {', '.join(names)}, or a file (.yaml)"
+    )
+
+
 def broken(reason: str) -> UserError:
-    """What to raise where a file that ships with the library is missing."""
+    """The error of a missing file that ships with the library."""
     return UserError(f"the installation of Caduceus is broken: {reason}: install it again")
 
 
 def build_folder(given: Path | str | None = None) -> Path:
-    """Folder of everything that runs make.
+    """Folder of all files that runs write.
 
-    It is `given`, else what `CADUCEUS_BUILD` in the environment names, else `build` in the working
-    folder: never a folder of the installation.
+    `given`, else that in the environment variable `CADUCEUS_BUILD`, else `build` in the working
+    folder; never a folder of the installation.
     """
     return Path(given or os.environ.get(BUILD_VARIABLE) or "build").resolve()

@@ -1,4 +1,4 @@
-"""Which source files a module consists of: its own, and those of all that it imports."""
+"""Source files of a module and of all that it imports."""
 
 import ast
 from functools import lru_cache

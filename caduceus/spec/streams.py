@@ -1,7 +1,7 @@
-"""Where the streams of a program go: who sends what, who keeps which part of it, what leaves.
+"""Streams of a program: their sources, the parts that tiles keep, and those that leave the chip.
 
-No arithmetic: the compiler takes from here which links streams share, the golden model and a host
-take who gets which part of which packet.
+No arithmetic. The compiler finds here which links streams share; the golden model and a host find
+which part of a packet each tile keeps.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Trace:
-    """Where everything comes from and goes to.
+    """Sources and destinations of all streams.
 
     Attributes:
         streams: in the order of their numbers; of a slice, the one that it sends between the first
@@ -80,12 +80,14 @@ def trace(program: Program, chip: Chip) -> Trace:
         _demand_gates(each, kept)
     for (kind, number), _, _ in kept:
         if kind == "slice" and number not in {each.slice for each in program.slices}:
-            raise UserError(f"slice {number}: gates come, and the program has no such slice")
+            raise UserError(
+                f"slice {number}: gates are sent to it, and the program has no slice {number}"
+            )
     return Trace(tuple(sorted(found, key=lambda stream: stream.number)), kept, outputs)
 
 
 def order(program: Program, traced: Trace) -> tuple[Node, ...]:
-    """What computes, each after that whose results of the same vector it gets.
+    """Tiles and slices in the order in which they compute a vector.
 
     Raises:
         UserError: tiles wait for each other.
@@ -110,7 +112,7 @@ def order(program: Program, traced: Trace) -> tuple[Node, ...]:
 def _tables(program: Program) -> dict[int, dict[int, Route]]:
     tables: dict[int, dict[int, Route]] = {}
     for tile in program.tiles:
-        demand(tile.tile not in tables, f"two programs for tile {tile.tile}", "one a tile")
+        demand(tile.tile not in tables, f"two programs for tile {tile.tile}", "one per tile")
         table = tables[tile.tile] = {}
         for route in tile.routes:
             if route.stream in table:
@@ -128,7 +130,7 @@ def _parts(
     chip: Chip,
     before: bool = False,
 ) -> dict[End, Part]:
-    """What every end of a stream keeps of it."""
+    """The part of a stream that each of its ends keeps."""
     found: dict[End, Part] = {}
     for hop in stream.hops:
         route = tables[hop.tile][stream.number]
@@ -136,8 +138,8 @@ def _parts(
             number = fabric.gdpu_slice(chip, hop.tile)
             if number is None:
                 raise UserError(
-                    f"tile {hop.tile}: stream {stream.number} goes to 'gdpu': allowed on tiles "
-                    "that are linked with a GDPU slice"
+                    f"tile {hop.tile}: stream {stream.number} goes to 'gdpu': expected only on "
+                    "tiles linked with a GDPU slice"
                 )
             found[("slice", number), GDPU, 0] = Part(stream, 0, stream.length, before)
         for sink in (INPUT, RX):
@@ -153,20 +155,20 @@ def _check_end(stream: Stream, route: Route, sink: str, tile: TileProgram) -> in
     where, config = f"tile {tile.tile}: stream {stream.number}", tile.config
     if config is None or (sink == RX and not config.rx_enable):
         takes = "a config" if sink == INPUT else "rx_enable"
-        raise UserError(f"{where} goes to '{sink}': allowed on a tile with {takes} only")
+        raise UserError(f"{where} goes to '{sink}': expected only on a tile with {takes}")
     lengths = [part.length for part in config.input_parts]
     turn = route.part
     if sink == RX:
         lengths = [config.rx_bytes] * config.rx_parts
         turn = route.part if config.rx_parts > 1 else 0
     if not 0 <= turn < len(lengths):
-        raise UserError(f"{where}: part = {turn}: allowed for '{sink}' is 0 to {len(lengths) - 1}")
+        raise UserError(f"{where}: part: got {turn}, expected 0 to {len(lengths) - 1} for '{sink}'")
     wants = "binary16" if sink == RX and config.rx_binary16 else "int8"
     if stream.values not in (None, wants):
-        raise UserError(f"{where} has {stream.values}: allowed for '{sink}' is {wants}")
+        raise UserError(f"{where}: values: got {stream.values}, expected {wants} for '{sink}'")
     if route.length != lengths[turn]:
         raise UserError(
-            f"{where}: length = {route.length}: allowed for '{sink}' is its vector's, "
+            f"{where}: length: got {route.length}, expected for '{sink}' its vector's, "
             f"{lengths[turn]}"
         )
     if route.start < 0 or route.start + route.length > stream.length:
@@ -184,7 +186,7 @@ def _keep(kept: dict[End, Part], end: End, part: Part) -> None:
         where = f"part {number} of '{sink}'" if number else f"'{sink}'"
         raise UserError(
             f"{kind} {place}: streams {kept[end].stream.number} and {part.stream.number} both go "
-            f"to {where}: expected one packet a vector"
+            f"to {where}: expected one packet per vector"
         )
     kept[end] = part
 
@@ -194,7 +196,7 @@ def _leave(left: dict[tuple[int, int], Stream], tile: int, stream: Stream) -> No
     if (tile, stream.number) in left:
         raise UserError(
             f"tile {tile}: two packets of stream {stream.number} leave for the host: expected "
-            "one a vector"
+            "one per vector"
         )
     left[tile, stream.number] = stream
 
@@ -303,10 +305,10 @@ def _outputs(
         found.append(stream)
     for tile, number in left:
         if (tile, number) not in taken:
-            allowed = sorted(stream for place, stream in taken if place == tile)
+            known = sorted(stream for place, stream in taken if place == tile)
             raise UserError(
                 f"tile {tile}: stream {number} leaves for the host, and is none of the program's "
-                f"outputs: expected {allowed}"
+                f"outputs: expected {known}"
             )
     return tuple(found)
 
@@ -331,9 +333,9 @@ def _demand_gates(program: SliceProgram, kept: Mapping[End, Part]) -> None:
     stream = gates.stream
     where = f"slice {program.slice}: stream {stream.number}"
     if stream.values not in (None, "int8"):
-        raise UserError(f"{where} has {stream.values}: allowed for 'gdpu' is int8")
+        raise UserError(f"{where}: values: got {stream.values}, expected int8 for 'gdpu'")
     if stream.length != wanted:
         raise UserError(
-            f"{where} has {stream.length} bytes: expected four for each of its "
-            f"{program.config.units} units, {wanted}"
+            f"{where}: length: got {stream.length} bytes, expected {wanted}, four for each of "
+            f"its {program.config.units} units"
         )

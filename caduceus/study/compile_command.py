@@ -6,7 +6,7 @@ from rich.console import Console
 
 from caduceus.compiler.network import Replicas
 from caduceus.devices.settings import Devices
-from caduceus.sim.compile import compile
+from caduceus.sim.compile import compiled, notes
 from caduceus.spec import program_file
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -45,9 +45,10 @@ def run(
         output = build_folder() / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: expected a file")
-    program = compile(found, description, read_mode, devices=devices, replicas=replicas)
+    program = compiled(found, description, read_mode, devices=devices, replicas=replicas)
     program_file.save(program, output)
     if replicas == "auto":
         placement.announce_replicas(program, console)
+    placement.announce_notes(notes(found, description, program), console)
     text = placement.report(program, description)
     console.print(f"{text}\n{output}", highlight=False, markup=False, soft_wrap=True)

@@ -123,9 +123,9 @@ def results(
     )  # fmt: skip
     bias = np.zeros(columns, dtype=np.float32)
     network = Network(graph, {"mvm": Weights(work.weight.astype(np.float32), bias)})
-    program, state = deployed(compile_network(network, chip, mode), chip, request)
-    (tile,) = computing(program)
-    given = Tile(chip, state).run(tile.config, work.x)
+    on = deployed(compile_network(network, chip, mode), chip, request)
+    (tile,) = computing(on.program)
+    given = Tile(chip, on.state).run(tile.config, work.x)
     return given.astype(np.float64) * work.step
 
 

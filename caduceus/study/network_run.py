@@ -1,6 +1,7 @@
 """A network for a run: its program, test inputs, and the metric of their outputs."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from caduceus.compiler.network import Replicas
 from caduceus.data import Inputs, inputs
 from caduceus.devices.settings import Devices
 from caduceus.sim.comparison import unit
-from caduceus.sim.compile import compile
+from caduceus.sim.compile import compiled, notes
 from caduceus.sim.deploy import in_words
 from caduceus.sim.result import Metric, Result
 from caduceus.spec.chip import Chip
@@ -54,9 +55,15 @@ class NetworkRun:
             highlight=False,
             soft_wrap=True,
         )
+        placement.announce_notes(self._notes, console)
+
+    @cached_property
+    def _notes(self) -> list[str]:
+        return notes(self.network, self.chip, self.program)
 
     def measured(self, result: Result) -> Result:
-        """The result with its metric among the figures."""
+        """The result with its metric, and what the weights lost, among its figures."""
+        result = result.with_figures(notes=self._notes)
         value = metrics.value(self.program, self.inputs, result.outputs)
         if value is None:
             return result
@@ -94,7 +101,7 @@ def prepared(
     """
     network = Network.find(name)
     given = inputs(network, count)
-    program = compile(network, chip, read_mode, devices=devices, replicas=replicas)
+    program = compiled(network, chip, read_mode, devices=devices, replicas=replicas)
     if replicas == "auto":
         placement.announce_replicas(program, console)
     return NetworkRun(network, chip, devices, program, given)

@@ -3,7 +3,7 @@
 One report for all programs, from the program alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
 
@@ -45,8 +45,14 @@ def report(program: Program, chip: Chip) -> str:
 
 def announce_replicas(program: Program, console: Console) -> None:
     """Say which layers got replicas where the compiler was to choose."""
-    found = ",".join(f"{layer}={count}" for layer, count in replicas(program).items())
-    console.print(f"replicas: {found or 'none help'}", highlight=False, soft_wrap=True)
+    chosen = ",".join(f"{layer}={count}" for layer, count in replicas(program).items())
+    console.print(f"replicas: {chosen or 'none help'}", highlight=False, soft_wrap=True)
+
+
+def announce_notes(notes: Iterable[str], console: Console) -> None:
+    """Say what the weights lost."""
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
 
 
 def _layers(program: Program) -> dict[str, list[TileProgram]]:

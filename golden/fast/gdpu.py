@@ -13,8 +13,8 @@ from caduceus.spec.program import GdpuConfig
 class FastGdpu:
     """LSTM units with this configuration.
 
-    An INT8 pre-activation has 256 values and a cell state 65,536: what a gate makes of the one, and
-    tanh of the other, are looked up in tables that `gdpu` itself fills.
+    An INT8 pre-activation has 256 values and a cell state 65,536. Two tables, filled by `gdpu`
+    itself, give the gate's value of the first and tanh of the second.
 
     Raises:
         UserError: of the configuration.
@@ -28,7 +28,7 @@ class FastGdpu:
         every = np.arange(1 << formats.ACTIVATION_BITS, dtype=np.uint8).view(np.int8)
         gates = np.repeat(every[:, np.newaxis], len(GATES), axis=1)
         activations = fp16.values(gdpu.activations(config, gates))
-        self._told = (
+        self._arguments = (
             np.ascontiguousarray(activations.T, dtype=np.float64),
             fp16.values(gdpu.tanh(np.arange(1 << formats.FP16_BITS, dtype=np.uint16))),
             float(fp16.values(config.output_scale)),
@@ -41,5 +41,5 @@ class FastGdpu:
     ) -> tuple[NDArray[np.int8], NDArray[np.uint16]]:
         """One step, for a batch; arguments and result as for `gdpu.step`."""
         hidden, after = np.empty(cell.shape, np.int8), np.empty(cell.shape, np.uint16)
-        self._lstm(ready(gates), ready(cell), *self._told, hidden, after)
+        self._lstm(ready(gates), ready(cell), *self._arguments, hidden, after)
         return hidden, after

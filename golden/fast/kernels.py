@@ -8,14 +8,14 @@ instructions of it.
 Conversion is done in float64, in counts. That is exact: a charge (25 bits with its sign) times a
 gain (24 bits), an offset (16 bits) and noise (a sample of 14 bits times 16) are multiples of
 2**-32 count, and their sum is below 2**18 counts: 50 bits, of which float64 holds 53. Limiting
-before flooring is the same as after it, as the limits are whole numbers; what is left is never
-negative, so that cutting off its fraction is flooring it.
+before flooring equals limiting after it, since the limits are whole numbers. The limited value is
+never negative, so cutting off its fraction floors it.
 
 binary16 numbers are float64 values that happen to be binary16 numbers; `fp16.fma` proves that the
 sum with a product may be rounded to float64 first.
 
-Numbers of the contract that might change come as arguments: compiled code is kept on disk and made
-again when this file changes, not when another does.
+Constants that might change are arguments: compiled code is kept on disk, and compiled again when
+this file changes but not when another one does.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def _entry(loop: Callable) -> Callable:
 
 
 _part = njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""For what only other loops call."""
+"""Decorator of loops that only other loops call."""
 
 _WORD_BITS = np.uint64(32)
 _WORD = np.uint64(0xFFFFFFFF)
@@ -231,18 +231,18 @@ def convert(
 
     Args:
         charges: float32 [windows, n, columns], whole numbers.
-        driven: bit w says whether window w has charges; what is there for the others is not read.
+        driven: bit w is set if window w has charges; charges of other windows are not read.
         steers: [windows], `Steer` of each.
-        converters: [5, columns]: gain, of P and N, in counts a unit of charge; offset, of P and N,
-            in counts; noise, in counts a unit of sample.
+        converters: [5, columns]: gain of P and N, in counts per unit of charge; offset of P and
+            N, in counts; noise, in counts per unit of sample.
         limit: counts at which one conversion saturates.
         most: counts at which a counter saturates.
         noisy: whether any noise is not 0.
-        philox: both words of the key, what is added to them a round, both multipliers, the tile.
+        philox: both words of the key, both increments per round, both multipliers, the tile.
         quantiles: [256], by byte.
         reads: [n], read index of each MVM.
         p: [n, columns], filled.
-        n: likewise.
+        n: [n, columns], filled.
     """
     windows, vectors, columns = charges.shape
     draws = (columns + 3) // 4
@@ -288,17 +288,17 @@ def process(
 
     Args:
         p: [n, columns], counters.
-        n: likewise.
+        n: [n, columns], counters.
         constants: [5, columns], values in the order of `formats.COLUMN_CONSTANTS`.
-        exact: whether no counter is above 2048: to there, all are binary16 numbers.
+        exact: whether no counter is above 2048; up to 2048 every integer is a binary16 number.
         relu_1: whether there is a ReLU before the RX addition.
         relu_2: whether there is one after it.
         rx_scale: value of the factor of RX.
         most: largest magnitude of an INT8 value.
         rx_int8: [n, wanted columns], RX values; no vectors if there are none, or of the other kind.
-        rx_binary16: likewise.
+        rx_binary16: the same in binary16 bits.
         int8: [n, wanted columns], filled; no vectors if results are of the other kind.
-        binary16: likewise.
+        binary16: the same in binary16 bits.
     """
     vectors, columns = p.shape
     wanted = int8.shape[1]

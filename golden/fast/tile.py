@@ -25,11 +25,11 @@ _VECTOR = 16
 """Columns are filled up to a multiple of this: the loops take so many at a time."""
 
 Counters = tuple[NDArray[np.uint16], NDArray[np.uint16]]
-"""P and N, [n, columns or more] each; what is beyond the columns means nothing."""
+"""P and N, [n, columns or more] each; values beyond the columns mean nothing."""
 
 
 Tap = Callable[[int, NDArray[np.int8]], None]
-"""Who is shown a tile's input vectors: called with the tile's number and int8 [n, rows]."""
+"""Called with a tile's number and its input vectors, int8 [n, rows]."""
 
 
 def ready(values: Values) -> Values:
@@ -71,7 +71,7 @@ class FastConverters:
         noise = state.noise[here] * 2.0 ** -(formats.NOISE_FRACTION + formats.SAMPLE_FRACTION)
         key = state.seed & 0xFFFFFFFF, state.seed >> 32
         philox = *key, *read_noise.PHILOX_WEYL, *read_noise.PHILOX_MULTIPLIERS, tile
-        self._told = (
+        self._arguments = (
             np.array([phase.steer for phase in phases], dtype=np.int64),
             _filled_up(np.array([*gains, *offsets, noise])),
             float(phase_limit),
@@ -89,7 +89,7 @@ class FastConverters:
         Args:
             x: int8 [n, rows], of contiguous memory.
             reads: read index of each, [n].
-            reference: charge of a slot, if it is not the cells that are read.
+            reference: charge per slot of the reference current; 0 if the cells are read.
         """
         vectors, rows = x.shape
         columns = self._weights[0].shape[1]
@@ -116,11 +116,11 @@ class FastConverters:
 
         Args:
             charges: float32 [windows, n, columns filled up], whole numbers.
-            driven: bit w says whether window w has charges; what is there for others is not read.
+            driven: bit w is set if window w has charges; charges of other windows are not read.
             reads: read index of each MVM, [n].
         """
         p, n = np.empty((2, *charges.shape[1:]), dtype=np.uint16)
-        self._convert(charges, driven, *self._told, reads, p, n)
+        self._convert(charges, driven, *self._arguments, reads, p, n)
         return p, n
 
 
@@ -137,7 +137,7 @@ class FastLdpu:
         self._process = kernels.process
         self.kind = np.uint16 if config.tx_binary16 else np.int8
         constants = _filled_up(fp16.values(config.constants.T).astype(np.float64))
-        self._told = (
+        self._arguments = (
             constants, most <= _WHOLE, config.relu_1, config.relu_2,
             float(fp16.values(config.rx_scale)), formats.INT8_MAX,
         )  # fmt: skip
@@ -155,7 +155,7 @@ class FastLdpu:
             int8 = results
         else:
             binary16 = results
-        self._process(p, n, *self._told, rx_int8, rx_binary16, int8, binary16)
+        self._process(p, n, *self._arguments, rx_int8, rx_binary16, int8, binary16)
 
 
 class Tile:
@@ -167,7 +167,7 @@ class Tile:
         chip: the description it was made of.
 
     Raises:
-        UserError: the state is for another array size, or has no such tile.
+        UserError: the state is for another array size, or has no tile of that number.
     """
 
     def __init__(self, chip: Chip, state: PcmState, tile: int = 0) -> None:
@@ -198,7 +198,7 @@ class Tile:
         """Results of a batch.
 
         Args:
-            config: what the tile is told to do.
+            config: configuration of the tile.
             x: int8 [n, config.rows].
             rx: [n, config.columns] if `config.rx_enable`, else None; int8, or binary16 bits as
                 uint16 with `config.rx_binary16`.
@@ -259,7 +259,7 @@ class Tile:
             yield block, *converters.counts(x[block], reads[block], reference)
 
     def _prepared_converters(self, mode: ReadMode, columns: int) -> FastConverters:
-        """What is kept until another configuration comes."""
+        """Kept until the configuration changes."""
         key = mode, columns
         if self._converters is None or self._converters[0] != key:
             made = FastConverters(self._crossbar, self._state, self._tile, *key, self._phase_limit)
@@ -267,7 +267,7 @@ class Tile:
         return self._converters[1]
 
     def _prepared_ldpu(self, config: TileConfig) -> FastLdpu:
-        """Likewise; constants may be changed in place."""
+        """Kept until the configuration changes; its constants may be changed in place."""
         key = (
             config.read_mode, config.columns, config.constants.tobytes(), config.relu_1,
             config.relu_2, config.rx_scale, config.tx_binary16,

@@ -83,9 +83,9 @@ def steered(
     Args:
         charges: int32 [n, columns], magnitudes.
         steer: P or N, which says whose gains and offsets.
-        state: as of `convert`.
-        tile: likewise.
-        phase_limit: likewise.
+        state: as in `convert`.
+        tile: as in `convert`.
+        phase_limit: as in `convert`.
         reads: [n], MVMs that the tile did before since its state was loaded.
 
     Returns:
@@ -117,7 +117,7 @@ def _disturbance(
 def _count(
     scaled: NDArray[np.int64], offset: NDArray[np.int16], phase_limit: int
 ) -> NDArray[np.int32]:
-    """What one window counts: offset added, floored, limited. Overwrites `scaled`."""
+    """Counts of one window: offset added, floored, limited. Overwrites `scaled`."""
     scaled += np.left_shift(offset, _OFFSET_SHIFT, dtype=np.int64)
     scaled >>= formats.GAIN_FRACTION
     # Without its fraction the largest value (a charge of 24 bits, a gain of 24) needs 17 bits.

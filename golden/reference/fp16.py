@@ -21,7 +21,7 @@ def fma(
 ) -> NDArray[np.uint16]:
     """`a * b + c`, or `c - a * b` with `negate_product`, rounded once.
 
-    Takes binary16 bits (uint16) of shapes that broadcast together, and gives such bits.
+    Takes binary16 bits (uint16) of shapes that broadcast together; returns binary16 bits.
 
     Method: the product of two 11-bit significands is exact. Its sum with `c` in float64 may be
     rounded, so the result is rounded twice; that goes wrong only if the float64 sum lands on a
@@ -46,7 +46,7 @@ def relu(a: ArrayLike) -> NDArray[np.uint16]:
 
 
 def values(bits: ArrayLike) -> NDArray[np.float32]:
-    """What binary16 `bits` stand for."""
+    """Values of binary16 `bits`."""
     return _values().take(bits)
 
 

@@ -1,4 +1,4 @@
-"""The gather unit: input vectors of a tile from the feature maps that it is sent."""
+"""The gather unit: input vectors of a tile from the feature maps sent to it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ def vectors(window: Window, rows: int, maps: NDArray[np.int8]) -> NDArray[np.int
     padded = np.pad(maps, ((0, 0), border, border, (0, 0)))
     down, stride = window.result_rows, window.stride
     columns = np.array(window.columns) * stride
-    # A row of results is cut out with a step where its columns have one: far faster than by index.
+    # Columns at equal distances are cut out by a slice: far faster than by index.
     step = int(columns[1] - columns[0]) if len(columns) > 1 else 1
     even = bool((np.diff(columns) == step).all())
     found = np.empty((len(maps), down, len(columns), rows), dtype=np.int8)

@@ -19,7 +19,7 @@ _OFFSETS = np.array(gdpu.OFFSETS, dtype=np.uint16)
 
 
 def tanh(bits: ArrayLike) -> NDArray[np.uint16]:
-    """The table's value for binary16 `bits` (uint16): a line a bin, `spec.gdpu`; NaN for NaN."""
+    """Table value for binary16 `bits` (uint16): one line per bin, `spec.gdpu`; NaN for NaN."""
     bits = np.asarray(bits, dtype=np.uint16)
     values = bits.view(np.float16)
     number = np.searchsorted(_THRESHOLDS, values, side="right")
@@ -33,7 +33,7 @@ def step(
     """One step of LSTM units, for a batch.
 
     Args:
-        config: what the slice is told to do.
+        config: configuration of the slice.
         gates: int8 [n, 4 * config.units], pre-activations: those of a unit side by side, in the
             order of `gdpu.GATES`. -128 is read as -127.
         cell: uint16 [n, config.units], cell state before the step, binary16 bits.
@@ -57,21 +57,25 @@ def step(
 
 
 def activations(config: GdpuConfig, gates: NDArray[np.int8]) -> NDArray[np.uint16]:
-    """binary16 bits of what the gates are, of pre-activations int8 [..., gate]."""
+    """binary16 bits of the gates' values, for pre-activations int8 [..., gate]."""
     z = convert.from_int8(np.maximum(gates, -formats.INT8_MAX))
     x = fp16.fma(z, np.array(config.input_scale), np.array(config.input_offset))
     return fp16.fma(tanh(x), np.array(gdpu.GATE_SCALE), np.array(gdpu.GATE_OFFSET))
 
 
 def check(config: GdpuConfig) -> None:
-    """Raise UserError unless a slice can be told so."""
+    """Demand that a slice can have this configuration.
+
+    Raises:
+        UserError: no units, or constants that are not one per gate.
+    """
     if config.units < 1:
         raise UserError(f"GDPU configuration: units: got {config.units}, expected 1 or more")
     for name in ("input_scale", "input_offset"):
         given = len(getattr(config, name))
         if given != len(GATES):
             raise UserError(
-                f"GDPU configuration: {name} has {given} values: expected {len(GATES)}, one a gate"
+                f"GDPU configuration: {name}: got {given} values, expected {len(GATES)}"
             )
 
 

@@ -1,4 +1,4 @@
-"""What the published chip leaves to its host between layers: im2col and max-pooling."""
+"""im2col and max-pooling, which the published chip leaves to its host between layers."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view

@@ -10,7 +10,7 @@ from caduceus.spec.formats import Phase, Steer
 def signed_pulses(x: NDArray[np.int8], phase: Phase) -> NDArray[np.int8]:
     """Pulse lengths in slots of one window.
 
-    Takes and gives int8 [n, rows]. Positive is a pulse on the row's `add` drive, negative one on
+    Takes and returns int8 [n, rows]. Positive is a pulse on the row's `add` drive, negative one on
     its `sub` drive. A window that is steered by sign subtracts for negative inputs; one that is
     steered to a counter drives inputs of one sign only, and all of them add. -128 is read as -127.
     """

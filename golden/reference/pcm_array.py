@@ -12,11 +12,11 @@ from caduceus.spec.pcm_state import PcmState
 def reference_charges(
     reference: int, mode: ReadMode, vectors: int, columns: int
 ) -> NDArray[np.int32]:
-    """Charge of every window of MVMs in which a reference current flows, not the cells'.
+    """Charge of every window of MVMs in which a reference current flows in place of the cells'.
 
     Args:
-        reference: units of charge a slot, signed; not 0.
-        mode: gives the windows.
+        reference: units of charge per slot, signed; not 0.
+        mode: read mode, which gives the windows.
         vectors: how many MVMs.
         columns: results of each.
 
@@ -78,7 +78,7 @@ class Crossbar:
         return charges.astype(np.int32)
 
     def weights(self, phase: Phase) -> NDArray[np.float32]:
-        """What a pulse of one slot adds in that window, [rows, columns]; not to be changed."""
+        """Charge of a pulse of one slot in that window, [rows, columns]; read-only."""
         if phase.steer == Steer.BY_SIGN:
             return self._net
         return self._plus if phase.select_plus else self._minus

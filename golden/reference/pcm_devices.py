@@ -1,4 +1,4 @@
-"""PCM devices under programming pulses: the model that `spec.pcm_write` gives the constants of.
+"""PCM devices under programming pulses; `spec.pcm_write` has the model's constants.
 
 A device has a SET conductance S and a shift D of its programming curve, drawn once; every pulse
 that the array has been given draws one more sample z for each device that it reaches. With x =
@@ -8,8 +8,8 @@ that the array has been given draws one more sample z for each device that it re
     square, melts     code = S * curve(x) + |z| * RESET_NOISE     (x at or above MELT_AMPLITUDE)
     square, does not  code = code + (S - code) * GROWTH           (if S is above the code)
 
-and the code is limited to what a device can have. What a melting pulse leaves does not depend on
-what was before (melt and quench). All products are rounded towards minus infinity.
+and the code is limited to 0 to 255. The code after a melting pulse does not depend on the code
+before it (melt and quench). All products are rounded towards minus infinity.
 """
 
 import numpy as np
@@ -67,7 +67,7 @@ class PcmDevices:
         Args:
             codes: uint8 [rows, columns, 4], changed in place.
             rows: [n], of the cells; each once at most.
-            columns: [n], likewise.
+            columns: [n], of the cells.
             device: index into `formats.DEVICES`.
             shape: of the pulse.
             amplitudes: [n], amplitude codes; a SET pulse has its own.
@@ -110,7 +110,7 @@ def _scaled(samples: NDArray[np.int64], deviation: int) -> NDArray[np.int64]:
 
 
 def _melted(conductance: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What is left of SET conductances after pulses at these places of the programming curve."""
+    """Conductances left of SET ones after pulses at these places of the programming curve."""
     curve = np.array(spec.CURVE, dtype=np.int64)
     one = 1 << spec.AMPLITUDE_FRACTION
     index, part = np.divmod(place.clip(0, _PLACE_MAX), one)

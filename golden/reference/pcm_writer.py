@@ -1,15 +1,14 @@
 """Program-and-verify: the diagonals of an array brought to target conductances.
 
-The procedure is the published one (Le Gallo et al., Nature Electronics 2023); its order, and what
-the record leaves open, is that of docs/pcm_write.md. With one device of a cell (ODP) or two
-(TDP):
+The procedure is the published one (Le Gallo et al., Nature Electronics 2023). docs/pcm_write.md has
+its order and the choices that the record leaves open. With one device of a cell (ODP) or two (TDP):
 
     all four devices are RESET; those in use, of the target's polarity, SET
     ODP: device 1 is iterated, its goal the target's magnitude
     TDP: both are read. If the target exceeds both, the lower one is iterated, its goal what the
          other one leaves; else the higher one is, its goal the target, and the other is RESET
-    until |error| < margin, or after so many pulses: amplitude += step * (read - goal), a square
-    pulse, a verify read
+    until |error| < margin, or `iterations` pulses are done: amplitude += step * (read - goal), a
+    square pulse, a verify read
 
 One device number after the other is iterated. A cell with target 0 stays RESET.
 """
@@ -33,11 +32,11 @@ from caduceus.spec.pcm_write import Procedure, Pulse
 
 @dataclass(frozen=True)
 class PcmWritten:
-    """What came of a diagonal; each an array [lines].
+    """Outcome for a diagonal; each an array [lines].
 
     Attributes:
         error: last read of the iterated device less its goal, in counts; 0 where the target is 0.
-        iterations: pulses of the iteration that it was given.
+        iterations: pulses that the iterated device got.
         device: which of the cell's four was iterated; 0 where the target is 0.
         within: the error is within the margin; false where the target is 0.
     """
@@ -49,7 +48,7 @@ class PcmWritten:
 
 
 class PcmWriter:
-    """The array of one tile, and what programs it.
+    """The array of one tile and its program-and-verify.
 
     Attributes:
         codes: uint8 [rows, columns, 4], the devices as they are now.
@@ -58,7 +57,7 @@ class PcmWriter:
 
     Args:
         chip: gives the sizes.
-        state: from which it begins, loaded just now.
+        state: devices and converters at the start.
         tile: tile number in `state`.
     """
 
@@ -98,7 +97,7 @@ class PcmWriter:
             procedure: number of devices, margin and so on.
 
         Raises:
-            UserError: the diagonal, a target, their number, or that of the devices is not allowed.
+            UserError: the diagonal, a target, or the number of targets or devices is out of range.
         """
         chip = self._chip
         if not 0 <= diagonal < spec.diagonals(chip):

@@ -49,7 +49,7 @@ def run(
         chip: the chip description.
         state: devices and converters.
         tile: tile number in `state`.
-        config: what the tile is told to do.
+        config: configuration of the tile.
         x: int8 [n, config.rows].
         rx: [n, config.columns] if `config.rx_enable`, else None; int8, of which -128 is read as
             -127, or binary16 bits as uint16 with `config.rx_binary16`.

@@ -1,1 +1,1 @@
-"""Around the PCM array: modulator, converters, programming, and the array itself, three times."""
+"""Modulator, bank reader, PCM-write unit, and the PCM array: macro, behavioral model, emulation."""

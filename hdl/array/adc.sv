@@ -1,18 +1,18 @@
 // The columns' analog-to-digital converters: charge to counts, and the counters that keep them.
 //
-// Every column has two counters, P and N, in two banks: one is counted into while the other is
-// read. A conversion is, in units of 2**-32 count, with q the charge of the window and z the noise
-// of this column, read and phase:
+// Every column has two counters, P and N, in two banks: a window counts into one while the other is
+// read. A conversion computes, in units of 2**-32 count, with q the charge of the window and z the
+// noise of this column, read and phase:
 //
 //     steered to X    t = |q| * gain_X + offset_X + z          X += clamp(floor(t))
 //     steered by sign s = q * gain + z     with gain_P for q >= 0, else gain_N
 //                     s >= 0:  P += clamp(floor( s + offset_P))
 //                     s <  0:  N += clamp(floor(-s + offset_N))
 //
-// where clamp limits to 0 .. PHASE_LIMIT, and a counter stops at its largest value. Fixed-point
+// where clamp limits to 0 .. PHASE_LIMIT, and a counter saturates at its largest value. Fixed-point
 // positions are those of caduceus/spec/formats.py.
 //
-// Behavioural, for simulation. The array (pcm_array.sv) sets the characteristics when it loads a
+// Behavioral, for simulation. The array (pcm_array.sv) sets the characteristics when it loads a
 // state, and calls `clear` and `convert`; the digital side reads the counters through the ports,
 // on a clock of its own.
 
@@ -24,8 +24,8 @@ module adc #(
     parameter [31:0] GROUP_BITS = COLUMNS > LANES ? $clog2(COLUMNS / LANES) : 1
 ) (
     input                        read_clk,
-    // Read the counters of columns `read_group * LANES ...` of a bank: they appear on `read_p` and
-    // `read_n`, lowest column first, after this edge, and stay.
+    // Read the counters of columns `read_group * LANES ...` of a bank: `read_p` and `read_n` show
+    // them after this edge until the next read, lowest column first.
     input                        read_enable,
     input                        read_bank,
     input      [GROUP_BITS-1:0]  read_group,
@@ -47,13 +47,13 @@ module adc #(
     // Address of the noise.
     int unsigned seed_low, seed_high, tile;
 
-    // What the array leaves here for `convert`.
+    // Charge of each column, set by the array before `convert`.
     int charge [0:COLUMNS-1];
 
     reg [pcm_tables::COUNT_BITS-1:0] count_p [0:1][0:COLUMNS-1];
     reg [pcm_tables::COUNT_BITS-1:0] count_n [0:1][0:COLUMNS-1];
 
-    // Whether any column of a draw is noisy, and the noise of one window in units of the result.
+    // Whether a column of a draw is noisy, and the noise of one window in units of the result.
     reg noisy [0:DRAWS-1];
     longint disturbance [0:COLUMNS-1];
 
@@ -82,7 +82,7 @@ module adc #(
         end
     endtask
 
-    // To be called after the characteristics changed.
+    // Call this after a change of the characteristics.
     task automatic prepare;
         /* verilator unroll_disable */
         for (int unsigned draw = 0; draw < DRAWS; draw++) noisy[draw] = 0;

@@ -1,9 +1,8 @@
-"""The bank reader: the ADC counters' banks, read out to the LDPU's lanes.
+"""The bank reader: readout of the ADC counter banks to the LDPU's lanes.
 
-Published: a column has two 12-bit counters, and its words go to the LDPU at one column per clock
-while the next MVM may already run. The two banks that make that possible are our choice. The
-counters themselves belong to the array's macro (`adc.sv`), as they do on the chip, where they are
-laid out in the pitch of the array.
+Published: a column has two 12-bit counters, which the LDPU reads at one column per clock while the
+next MVM may already run. The two banks that make this possible are our choice. The counters belong
+to the array's macro (`adc.sv`), as on the published chip, where they match the array's pitch.
 """
 
 from amaranth.hdl import Module, Signal
@@ -14,28 +13,29 @@ from caduceus.hdl.common.mailbox import Mailbox
 
 
 class BankReader(wiring.Component):
-    """Walks the groups of columns of each full counter bank, one group per clock.
+    """Reads each full counter bank, one group of columns per clock.
 
-    Banks are filled, and read, in turn: bank 0, bank 1, bank 0 and so on. A bank is read from group
-    0 to `last_group`, as fast as there is room, and is given back with its last group.
+    The banks alternate: bank 0, bank 1, bank 0 and so on. A bank is read from group 0 to
+    `last_group` and released with its last group.
 
-    Latency: a walk begins when the `Mailbox` hands the bank over, in the clock in which `pending`
-    rises.
+    Latency: the first group is read in the clock in which `pending` rises, after the `Mailbox` has
+    passed the bank. Back-pressure: reads wait while `room` is 0.
 
     Attributes (domain `mvm`):
-        bank_put: one clock: the bank holds the results of an MVM; only while it is not full.
-        bank_full: the bank is not read out yet.
+        bank_put: per bank, pulse of one clock: it holds the results of an MVM; only while it is not
+            full.
+        bank_full: per bank: it has not been read completely.
 
     Attributes (domain `sync`):
         last_group: number of the last group of columns to read; quasi-static.
-        room: the consumer can take a group. Sampled in every clock of a walk.
+        room: the consumer can accept a group in this clock.
         read_enable, read_bank, read_group: to the array, which answers one clock later.
         pending: a bank waits to be read, or is being read.
-        finished: one clock: the last group of a bank is being read.
+        finished: pulse of one clock: the last group of a bank is being read.
     """
 
     def __init__(self, groups: int) -> None:
-        """Make a reader of banks of `groups` groups of columns."""
+        """Make a reader of banks with `groups` groups of columns."""
         group = range(max(2, groups))
         super().__init__(
             {

@@ -1,7 +1,8 @@
-"""What becomes of a device's record when the PCM writer passes it: the arithmetic of the iteration.
+"""The update of a device's record: the arithmetic of the program-and-verify iteration.
 
-Published: the current is updated in proportion to target less read, devices stop within the margin
-or after so many pulses, and which of two devices is iterated. Fixed-point positions are our choice.
+Published: the current is updated in proportion to target minus read, a device stops within the
+margin or after a number of pulses, and the choice of the iterated device among two. Fixed-point
+positions are our choice.
 """
 
 from enum import IntEnum
@@ -16,23 +17,23 @@ _GOAL_BITS = pcm_write.TARGET_BITS - 1
 
 
 class Stage(IntEnum):
-    """What the PCM writer is doing, in the order in which it does it."""
+    """Stages of the PCM writer, in order."""
 
     SCAN = 0
-    """Look at the targets."""
+    """Evaluate the targets."""
     RESET = 1
-    """All devices."""
+    """RESET all devices."""
     SET = 2
-    """Those in use."""
+    """SET the devices in use."""
     KNOW = 3
-    """Read those that were SET; two devices only, like the two after it."""
+    """Read the devices that were SET. Like the next two stages, only with two devices per cell."""
     DECIDE = 4
-    """Which device is iterated."""
+    """Choose the device to iterate."""
     RESET_OTHER = 5
-    """The other one, where it is not needed."""
+    """RESET the other device where it is not needed."""
     ITERATE = 6
     READ = 7
-    """A verify read for the host, nothing else."""
+    """A verify read for the host, without a PCM write."""
 
 
 _RESULT = {
@@ -42,8 +43,8 @@ _RESULT = {
     "within": 1,
 }
 RESULT = data.StructLayout(_RESULT)
-"""What a host is told of a line, as `golden.reference.pcm_writer.PcmWritten` says; of a read, only
-the count, as `error`, and the device."""
+"""Result of a line for the host, like `golden.reference.pcm_writer.PcmWritten`; after a read, only
+`error`, which holds the count, and `device`."""
 
 RECORD = data.StructLayout(
     {
@@ -54,32 +55,31 @@ RECORD = data.StructLayout(
         "goal": _GOAL_BITS,
     }
 )
-"""What is kept of every line's cell.
+"""Record of a line's cell.
 
     error, iterations, device, within: the result.
-    pending: the device is to get one more pulse; before its first read, it is in use.
-    reset_other: the other device of its polarity is to be RESET.
-    amplitude: code of its last pulse, or from which its first is reckoned.
-    goal: of its reads, in counts.
+    pending: the device needs one more pulse; before its first read, it is in use.
+    reset_other: the other device of its polarity must be RESET.
+    amplitude: code of its last pulse, or PROCEDURE.first before its first pulse.
+    goal: goal of its reads, in counts.
 """
 
 
 class DeviceUpdate(wiring.Component):
-    """A pipeline: a record comes with what belongs to it, and the new one leaves it.
+    """A pipeline that updates the record of a line's cell.
 
-    Latency: `LATENCY` clocks; one record a clock.
+    Latency: `LATENCY` clocks. Throughput: one record per clock. Back-pressure: none.
 
     Attributes (domain `sync`):
-        stage, device: of the PCM writer; quasi-static while records are inside, and so are the
-            following four.
-        two: two devices a cell. margin, iterations, step, first: see `spec.pcm_write.Procedure`.
+        stage, device: of the PCM writer; quasi-static while records are in flight, as are `two`,
+            `margin`, `iterations`, `step` and `first`.
+        two: two devices per cell. margin, iterations, step, first: see `spec.pcm_write.Procedure`.
         valid, record, target: a record, and the target of its line.
         count: of the line's column, in `ITERATE` and `READ`.
         known: counts of the first and the second device after SET, in `DECIDE`.
-        new_valid, new_record: the new record; `new_valid` follows `valid`.
-        uses: with `new_valid`, in `SCAN` and `DECIDE`: a bit for each device that is in use, or
-            iterated.
-        pulse: with `new_valid`, in `ITERATE`: the device is to get one more pulse.
+        new_valid, new_record: the updated record; `new_valid` is `valid`, delayed.
+        uses: with `new_valid`, in `SCAN` and `DECIDE`: mask of the devices in use, or iterated.
+        pulse: with `new_valid`, in `ITERATE`: the device needs one more pulse.
     """
 
     LATENCY = 3
@@ -111,7 +111,7 @@ class DeviceUpdate(wiring.Component):
                 m.d.sync += new.eq(old)
         m.d.comb += self.new_valid.eq(valid[-1])
 
-        # First clock: which of two devices is the lower one.
+        # First stage: which of two devices is the lower one.
         count, high = Signal(formats.COUNT_BITS), Signal(formats.COUNT_BITS)
         second_lower = Signal()
         m.d.sync += [
@@ -119,7 +119,7 @@ class DeviceUpdate(wiring.Component):
             second_lower.eq(self.known[1] < self.known[0]),
             high.eq(Mux(self.known[1] < self.known[0], self.known[0], self.known[1])),
         ]
-        # Second: how far the read is from its goal, or the target from what both can do.
+        # Second stage: error of the read, or target against the larger device.
         magnitude = Signal(_GOAL_BITS)
         exceeds = magnitude > high
         error = Signal(signed(pcm_write.ERROR_BITS))
@@ -132,7 +132,7 @@ class DeviceUpdate(wiring.Component):
             choice.reset_other.eq(~exceeds),
             choice.goal.eq(Mux(exceeds, magnitude - high, magnitude)),
         ]
-        # Third: how far the amplitude moves, with the half that rounds it.
+        # Third stage: change of the amplitude, plus one half for rounding.
         move = Signal(signed(pcm_write.ERROR_BITS + pcm_write.STEP_BITS))
         half = 1 << pcm_write.STEP_FRACTION - 1
         last_error, last_choice = Signal.like(error), Signal.like(choice)
@@ -181,6 +181,6 @@ class DeviceUpdate(wiring.Component):
 
 
 def limited(amplitude: Value) -> Value:
-    """The amplitude code nearest to a signed number."""
+    """Saturate a signed number to an amplitude code."""
     most = pcm_write.AMPLITUDE_MAX
     return Mux(amplitude < 0, 0, Mux(amplitude > most, most, amplitude))

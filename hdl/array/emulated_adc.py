@@ -1,4 +1,4 @@
-"""The emulated array's converters and counters (the law is in `adc.sv`)."""
+"""Converters and counters of the emulated array (the law is in `adc.sv`)."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -16,22 +16,25 @@ _HALF = formats.GAIN_BITS // 2
 _OFFSET_SHIFT = formats.GAIN_FRACTION - formats.OFFSET_FRACTION
 _NOISE_SHIFT = formats.GAIN_FRACTION - formats.NOISE_FRACTION - formats.SAMPLE_FRACTION
 _FIELDS = (formats.GAIN_BITS, formats.GAIN_BITS, 2 * formats.OFFSET_BITS, formats.NOISE_BITS)
-"""Bits in use of a column's words."""
+"""Bits in use of each of a column's words."""
 
 
 class EmulatedAdc(wiring.Component):
-    """Converts a column a clock, as soon as its charge and, with noise, its sample are there.
+    """Converts one column per clock, once its charge and, with noise, its sample are available.
+
+    Latency: nine clocks of `mvm` from a column's charge to its counter. Back-pressure: charges wait
+    for noise samples.
 
     Attributes (domain `mvm`):
         valid, charges, take: groups of columns from `caduceus.hdl.array.emulated_charge`.
-        noisy, sample_valid, sample, sample_take: noise of the columns, if `noisy`.
-        steer, bank: of the window; they hold until `busy` is 0.
-        clear: as the array's, for `clear_bank`.
-        busy: a conversion is under way.
+        noisy, sample_valid, sample, sample_take: noise samples of the columns, if `noisy`.
+        steer, bank: of the window; stable until `busy` is 0.
+        clear: like the array's, for `clear_bank`.
+        busy: a conversion is in progress.
 
     Attributes (domain `sync`):
         column_write, column, word: the converters' characteristics, see `hdl.array.emulated_state`.
-        read_enable, read_bank, read_group, read_p, read_n: as the array's.
+        read_enable, read_bank, read_group, read_p, read_n: like the array's.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -64,7 +67,7 @@ class EmulatedAdc(wiring.Component):
         )
 
     def _characteristics(self, m: Module, column: Value) -> list[Value]:
-        """The words of a column, a clock after its number."""
+        """The words of a column, one clock after its number."""
         words = []
         for index, width in enumerate(_FIELDS):
             memory = Memory(shape=width, depth=self._chip.array.columns, init=[])
@@ -84,7 +87,7 @@ class EmulatedAdc(wiring.Component):
         columns = self._chip.array.columns
         by_sign, to_p = self.steer == Steer.BY_SIGN, self.steer == Steer.P
 
-        # 0: a column goes when its charge and its noise are there.
+        # 0: a column starts when its charge and its noise sample are available.
         column = Signal(range(columns))
         lane = Signal(range(max(2, self._lanes)))
         go = Signal()
@@ -106,7 +109,7 @@ class EmulatedAdc(wiring.Component):
         m.d.mvm += [new.eq(old) for new, old in zip(numbers, [column, *numbers], strict=False)]
         m.d.comb += self.busy.eq(valids.any())
 
-        # 1: magnitude, and the converter that counts it.
+        # 1: magnitude, and the gain of the converter in use.
         gain_p, gain_n, offsets_1, noise_1 = self._characteristics(m, column)
         charge_1 = Signal(signed(charge_bits(self._chip)))
         sample_1, sample_2 = Signal.like(self.sample), Signal.like(self.sample)
@@ -128,7 +131,7 @@ class EmulatedAdc(wiring.Component):
             offsets_2.eq(offsets_1),
         ]
 
-        # 2 to 5: magnitude times gain, of four products of halves; sample times noise.
+        # 2 to 5: magnitude times gain, from four products of halves; sample times noise.
         low, high = magnitude_2[:_HALF], magnitude_2[_HALF:]
         gain_low, gain_high = gain_2[:_HALF], gain_2[_HALF:]
         parts = [
@@ -191,7 +194,7 @@ class EmulatedAdc(wiring.Component):
         counts_p: Value,
         counts: Value,
     ) -> None:
-        """Add to a counter; after `clear` the first window finds 0, and so does who reads."""
+        """Add to a counter; after `clear`, the first window and the readout see 0."""
         fresh = Signal(2, init=0b11)
         with m.If(valid & (column == self._chip.array.columns - 1)):
             m.d.mvm += fresh.bit_select(self.bank, 1).eq(0)
@@ -207,7 +210,7 @@ class EmulatedAdc(wiring.Component):
             ("p", counts_p, self.read_p), ("n", ~counts_p, self.read_n),
         ):  # fmt: skip
             for port in range(ports):
-                # A copy for each reader: one memory with readers in two domains is no block RAM.
+                # One copy per reader: a memory with readers in two domains does not fit block RAM.
                 memories = {
                     reader: Memory(shape=formats.COUNT_BITS, depth=2 * depth, init=[])
                     for reader in ("counting", "reading")
@@ -239,13 +242,13 @@ class EmulatedAdc(wiring.Component):
                     ]
 
     def _place(self, group: Value, bank: Value) -> Value:
-        """Where the counters of a group of columns are."""
+        """Address of the counters of a group of columns."""
         bits = (self._chip.column_groups - 1).bit_length()
         return Cat(group[:bits], bank)
 
 
 def _later(m: Module, value: Value, clocks: int, name: str) -> Value:
-    """`value`, so many clocks of `mvm` later."""
+    """Delay `value` by `clocks` clocks of `mvm`."""
     for number in range(clocks):
         kept = Signal(value.shape(), name=f"{name}_{number}")
         m.d.mvm += kept.eq(value)

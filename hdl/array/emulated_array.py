@@ -1,9 +1,9 @@
 """The PCM array for FPGAs: block RAM and multiply-accumulate behind the macro's boundary.
 
-The same counts as the behavioural model, read noise included, bit for bit; conversions take longer,
-and `busy` says so. A state has no file: it comes in words through the `state_write` ports, and
-`state_load` takes what was written, whatever its number. What is not there is programming: a device
-has the code that was loaded, and `heat` does nothing.
+Counts equal those of the behavioral model bit for bit, including read noise. Conversions take
+longer, as `busy` shows. States come in words through the `state_write` ports, not from files, and
+`state_load` takes the written state, whatever its number. PCM writes are not emulated: a device
+keeps the loaded code, and `heat` has no effect.
 """
 
 from amaranth.hdl import ClockDomain, Module, ResetInserter, Signal
@@ -21,14 +21,15 @@ MODULE = "emulated_array"
 
 
 class EmulatedArray(wiring.Component):
-    """The ports of `caduceus.hdl.array.pcm_array`, its clocks included.
+    """An emulated PCM array with the ports of `caduceus.hdl.array.pcm_array`, clocks included.
 
-    After a window it takes, for `lanes` columns at a time, a clock a row and six more, and ten for
-    the last of them; with read noise at least 20 clocks a column. A window has 255 slots at most.
-    In a verify read every row counts as driven in all of its window, as the interface demands.
+    Latency: a conversion takes one clock per row plus six for each group of `lanes` columns, and
+    ten for the last group; with read noise, at least 20 clocks per column. A window has at most 255
+    slots. In a verify read, every row counts as driven throughout the window, as the interface
+    requires.
 
     Args:
-        chip: sizes, and `emulation`: columns a clock, and whether there is read noise.
+        chip: sizes, and `emulation`: columns per clock, and whether there is read noise.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -43,18 +44,18 @@ class EmulatedArray(wiring.Component):
             domain = ClockDomain(name, reset_less=True)
             domain.clk = getattr(self, port)
             m.domains += domain
-        m.submodules.image = image = EmulatedState(chip, lanes(chip))
+        m.submodules.state = state = EmulatedState(chip, lanes(chip))
         m.submodules.charge = charge = EmulatedCharge(chip)
         m.submodules.converters = converters = EmulatedAdc(chip)
         m.d.comb += [
-            image.write.eq(self.state_write),
-            image.first.eq(self.state_first),
-            image.data.eq(self.state_data),
-            charge.cell_write.eq(image.cell_write),
-            charge.cell_address.eq(image.cell_address),
+            state.write.eq(self.state_write),
+            state.first.eq(self.state_first),
+            state.data.eq(self.state_data),
+            charge.cell_write.eq(state.cell_write),
+            charge.cell_address.eq(state.cell_address),
             charge.cell.eq(self.state_data),
-            converters.column_write.eq(image.column_write),
-            converters.column.eq(image.column),
+            converters.column_write.eq(state.column_write),
+            converters.column.eq(state.column),
             converters.word.eq(self.state_data),
         ]
         for name in (
@@ -77,11 +78,11 @@ class EmulatedArray(wiring.Component):
         with m.If(self.integrate):
             m.d.mvm += [converters.steer.eq(self.steer), converters.bank.eq(self.bank)]
         if chip.emulation.read_noise:
-            self._make_noise(m, image, converters)
+            self._make_noise(m, state, converters)
         return m
 
-    def _make_noise(self, m: Module, image: EmulatedState, converters: EmulatedAdc) -> None:
-        """Numbers of reads and windows, and the noise that they address."""
+    def _make_noise(self, m: Module, state: EmulatedState, converters: EmulatedAdc) -> None:
+        """Count reads and windows, and generate the noise that they address."""
         began = Signal()
         begins = self.integrate & ~began
         generator = EmulatedNoise()
@@ -96,12 +97,12 @@ class EmulatedArray(wiring.Component):
         with m.If(self.clear):
             m.d.mvm += [read.eq(read + 1), phase.eq(0)]
         m.d.comb += [
-            generator.seed_low.eq(image.seed_low),
-            generator.seed_high.eq(image.seed_high),
-            generator.tile.eq(image.tile),
+            generator.seed_low.eq(state.seed_low),
+            generator.seed_high.eq(state.seed_high),
+            generator.tile.eq(state.tile),
             generator.read.eq(read),
             generator.take.eq(converters.sample_take),
-            converters.noisy.eq(image.noisy),
+            converters.noisy.eq(state.noisy),
             converters.sample.eq(generator.sample),
             converters.sample_valid.eq(generator.valid),
         ]

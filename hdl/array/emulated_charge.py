@@ -10,11 +10,12 @@ from caduceus.spec import formats, pcm_write
 from caduceus.spec.chip import Chip
 
 SLOT_BITS = 9
-"""Of the signed slots of a row: a window has up to 255 of them."""
+"""Bits of a row's signed slots: a window has up to 255."""
 _WINDOW_BITS = pcm_write.VERIFY_SLOTS.bit_length() + 1
-"""Likewise, of a verify read, in which all rows are driven all the time, and of a reference."""
+"""Bits of the signed slots in a verify read, in which all rows are driven throughout, and of a
+reference current."""
 _VALUE_BITS = formats.REFERENCE_BITS
-"""Of what a row adds in a slot: a cell, or the reference current."""
+"""Bits of a row's charge per slot: a cell's, or the reference current's."""
 
 
 def charge_bits(chip: Chip) -> int:
@@ -25,12 +26,12 @@ def charge_bits(chip: Chip) -> int:
 
 
 def lanes(chip: Chip) -> int:
-    """Columns that a clock works on."""
+    """Columns computed in parallel."""
     return chip.emulated_columns
 
 
 class Cell(data.Struct):
-    """A word of the image: the codes of a cell's devices."""
+    """A word of the state: the codes of a cell's devices."""
 
     g1_plus: formats.DEVICE_BITS
     g2_plus: formats.DEVICE_BITS
@@ -39,20 +40,19 @@ class Cell(data.Struct):
 
 
 class EmulatedCharge(wiring.Component):
-    """Counts the pulses of a window, then multiplies and adds, `lanes` columns at a time.
+    """Counts the pulses of a window, then multiplies and accumulates, `lanes` columns in parallel.
 
-    A group of columns takes a clock a row and `DRAIN` more, and waits until the group before it was
-    taken.
+    Latency: one clock per row and `DRAIN` more for each group of columns. Back-pressure: a group
+    waits until the one before it was taken.
 
     Attributes (domain `mvm`):
         pulse_add, pulse_sub, select_plus, select_minus, reference_level, verify, diagonal, device,
-        integrate: as the array's, see `hdl.array.pcm_array`. While `busy` is 1 `integrate` is 0.
-        busy: charges of the last window are still to be taken, from the first clock without
-            `integrate` on.
-        valid, charges, take: a group of columns, lowest first, and its end.
+            integrate: like the array's, see `hdl.array.pcm_array`. `integrate` is 0 while `busy`.
+        busy: 1 from the first clock without `integrate` until all charges of the window are taken.
+        valid, charges, take: a group of columns, lowest first, and its acknowledgment.
 
     Attributes (domain `sync`):
-        cell_write, cell_address, cell: as `caduceus.hdl.array.emulated_state` gives them.
+        cell_write, cell_address, cell: from `caduceus.hdl.array.emulated_state`.
     """
 
     DRAIN = 5
@@ -87,7 +87,7 @@ class EmulatedCharge(wiring.Component):
         rows, columns = chip.array.rows, chip.array.columns
         groups = columns // self._lanes
 
-        # How the window is set up, kept for when it is over.
+        # Configuration of the window, kept until its end.
         plus, minus, verify = Signal(), Signal(), Signal()
         reference = Signal(signed(formats.REFERENCE_BITS))
         device = Signal.like(self.device)
@@ -106,8 +106,8 @@ class EmulatedCharge(wiring.Component):
                 window.eq(Mux(begun, window, 0) + 1),
             ]
         walking, summing = Signal(), Signal()
-        # Cleared when nobody needs them any more: of one adder and a synchronous reset each, they
-        # take half the room of counters that begin anew with the first slot.
+        # Cleared after use: counters of one adder and a synchronous reset need half the area of
+        # counters that restart with the first slot.
         for row, count in enumerate(slots):
             add, sub = self.pulse_add[row], self.pulse_sub[row]
             with m.If(self.integrate):
@@ -116,7 +116,7 @@ class EmulatedCharge(wiring.Component):
                 m.d.mvm += count.eq(0)
         ended = begun & ~self.integrate
 
-        # The walk: for each group the reference current first, as one more row, then the rows.
+        # The walk: for each group first the reference current, as an additional row, then the rows.
         group = Signal(range(max(2, groups)))
         row = Signal(range(rows))
         on_reference = Signal(init=1)
@@ -148,7 +148,7 @@ class EmulatedCharge(wiring.Component):
         with m.Elif(self.take):
             m.d.mvm += self.valid.eq(0)
 
-        # One clock behind the walk: the cells and how long their row was driven.
+        # Stage 1 behind the walk: the cells, and the pulse length of their row.
         summing_1, reference_1 = Signal(), Signal()
         length_1 = Signal(signed(_WINDOW_BITS))
         crossing = self._crossing(m, row, columns, rows)
@@ -157,8 +157,8 @@ class EmulatedCharge(wiring.Component):
             reference_1.eq(on_reference),
             length_1.eq(Mux(on_reference | verify, window, Array(slots)[row])),
         ]
-        # Two behind: the cells again, as memories answer slowly, and which of them is meant. Three:
-        # what a slot adds. Four: the product. Five: the sum.
+        # Stage 2: a register behind the slow memories, and the selected device. Stage 3: charge per
+        # slot. Stage 4: product. Stage 5: sum.
         length_2, length_3 = Signal.like(length_1), Signal.like(length_1)
         m.d.mvm += [length_2.eq(length_1), length_3.eq(length_2)]
         summing_4, first_2, first_4 = (
@@ -206,13 +206,13 @@ class EmulatedCharge(wiring.Component):
         return m
 
     def _later(self, m: Module, value: Value, clocks: int, name: str) -> Value:
-        """A bit so many clocks later."""
+        """Delay a bit by `clocks` clocks of `mvm`."""
         taps = Signal(clocks, name=name)
         m.d.mvm += taps.eq(Cat(value, taps))
         return taps[-1]
 
     def _crossing(self, m: Module, row: Value, columns: int, rows: int) -> Signal:
-        """The column in which the diagonal crosses a row, a clock later; `columns` if none does."""
+        """Column in which the diagonal crosses a row, one clock later; `columns` if none does."""
         crossing = Signal(range(rows + columns))
         diagonal = Signal.like(self.diagonal)
         with m.If(self.integrate):

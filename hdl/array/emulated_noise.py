@@ -16,10 +16,10 @@ _LEVEL_BITS = max(read_noise.QUANTILES).bit_length() + 1
 
 
 class _Multiplier(wiring.Component):
-    """Product of two 32-bit words, one a clock, `LATENCY` clocks later.
+    """Product of two 32-bit words, pipelined: one per clock, with `LATENCY` clocks.
 
-    Of four products of halves, with a register behind every operation, so that a multiplier of 18
-    bits and an adder are the longest way.
+    It adds four products of halves, with a register behind every operation, so that the longest
+    path is an 18-bit multiplier or an adder.
     """
 
     LATENCY = 4
@@ -52,17 +52,17 @@ class _Multiplier(wiring.Component):
 
 
 class EmulatedNoise(wiring.Component):
-    """The samples of the columns of one window, in their order.
+    """Noise samples of the columns of one window, in order of columns.
 
-    A sample takes about 20 clocks: one Philox block, of two products a round on one multiplier,
-    serves four columns.
+    Throughput: about 20 clocks per sample. One Philox block, with two products per round on one
+    multiplier, serves four columns. Back-pressure: a sample waits for `take`.
 
-    A reset has it begin with column 0.
+    A reset restarts at column 0.
 
     Attributes (domain `mvm`):
-        seed_low, seed_high, tile, read, phase: where the noise is, see `spec.read_noise`; they hold
+        seed_low, seed_high, tile, read, phase: address of the noise, see `spec.read_noise`; stable
             from a reset to the last sample.
-        valid, sample: the next column's sample. take: it is used.
+        valid, sample: the next column's sample. take: the sample is consumed.
     """
 
     seed_low: In(_WORD)
@@ -94,7 +94,7 @@ class EmulatedNoise(wiring.Component):
         block_ready: Signal,
         block_taken: Signal,
     ) -> None:
-        """Block after block; each waits until it is taken."""
+        """Compute block after block; each waits until it is taken."""
         m.submodules.multiplier = multiplier = _Multiplier()
         clocks = _Multiplier.LATENCY + 2
         step = Signal(range(clocks))
@@ -142,7 +142,7 @@ class EmulatedNoise(wiring.Component):
                     m.next = "ROUND"
 
     def _samples(self, m: Module, block: Value, ready: Signal, taken: Signal) -> None:
-        """The samples of a block: the sums of the levels of its bytes."""
+        """Compute a block's samples: sums of the levels that its bytes select."""
         m.submodules.levels = levels = Memory(
             shape=signed(_LEVEL_BITS), depth=len(read_noise.QUANTILES), init=read_noise.QUANTILES
         )
@@ -157,7 +157,7 @@ class EmulatedNoise(wiring.Component):
                 m.d.mvm += [bits.eq(block), left.eq(_WORDS - 1), count.eq(0), self.sample.eq(0)]
                 m.next = "SUM"
             with m.State("SUM"):
-                # The level of a byte is here a clock after its number.
+                # A byte's level arrives one clock after its address.
                 m.d.mvm += [bits.eq(bits >> 8), count.eq(count + 1)]
                 with m.If(count != 0):
                     m.d.mvm += self.sample.eq(self.sample + level.data)

@@ -1,4 +1,4 @@
-"""Where the words of a PCM state image go in the emulated array (layout: `spec.pcm_state`)."""
+"""Distribution of a PCM state's words in the emulated array (layout: `spec.pcm_state`)."""
 
 from enum import IntEnum
 
@@ -11,11 +11,11 @@ from caduceus.spec.chip import Chip
 
 WORD_BITS = 32
 _HEADER = {2: "seed_low", 3: "seed_high", 4: "tile"}
-"""Header words that matter here; the first two are for files."""
+"""Header words in use here; the first two are for files."""
 
 
 class _Part(IntEnum):
-    """Which part of the image the next word is in."""
+    """Part of the state that the next word belongs to."""
 
     DONE = 0
     HEADER = 1
@@ -24,23 +24,25 @@ class _Part(IntEnum):
 
 
 class EmulatedState(wiring.Component):
-    """Takes the words of an image in their order, one a clock at most.
+    """Receives the words of a state in order, at most one per clock.
 
-    Words that come after the last one are dropped. Which cell a word belongs to is counted, not
-    computed, so that no size needs to be a power of two.
+    Words beyond the last one are dropped. Counters track the cell of each word, so that no size
+    needs to be a power of two.
+
+    Latency: none; write strobes are combinational. Back-pressure: none.
 
     Args:
         chip: sizes of the array.
-        lanes: columns that a step of the emulation works on; divides the columns.
+        lanes: columns that the emulation computes in parallel; divides the columns.
 
     Attributes (domain `sync`):
-        write, data: a word. first: it is the image's first one.
-        cell_write: bit of the lane whose column the word's cell is in.
+        write, data: a word. first: it is the state's first word.
+        cell_write: write strobe of the lane that holds the word's cell, one-hot.
         cell_address: `column // lanes * rows + row`.
-        column_write: bit of the word of a column: gain_p, gain_n, offsets, noise.
-        column: which column.
-        seed_low, seed_high, tile: of the header, as they were written last; 0 before.
-        noisy: some column of the image has read noise.
+        column_write: write strobe, one-hot, of a column's word: gain_p, gain_n, offsets, noise.
+        column: number of the column.
+        seed_low, seed_high, tile: of the header last written; 0 before.
+        noisy: a column of the state has read noise.
     """
 
     def __init__(self, chip: Chip, lanes: int) -> None:

@@ -1,4 +1,4 @@
-"""A walk over the lines of a diagonal, one a clock."""
+"""A walk over the lines of a diagonal, one per clock."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -11,21 +11,23 @@ from caduceus.spec.chip import Chip
 
 
 class LineWalk(wiring.Component):
-    """Passes all lines in order, or one line of each head.
+    """Visits all lines in order, or one line of each head.
 
-    Latency: `passed` is a clock after the line's `active`, when memories and counters have
-    answered; `last_place` is `DeviceUpdate.LATENCY` clocks after `place`.
+    Latency: `passed` follows `active` by one clock, when memories and counters have answered;
+    `last_place` follows `place` by `DeviceUpdate.LATENCY` clocks. Back-pressure: none; a walk
+    visits one line per clock.
 
     Attributes (domain `sync`):
-        start, first, by_heads: begin with line `first` in the next clock; one line of each head, or
-            all of them. Only while no walk is going on, or in the clock of `finished`.
+        start, first, by_heads: start a walk at line `first` in the next clock, over one line of
+            each head (`by_heads`) or over all lines. Only between walks, or in the clock of
+            `finished`.
         diagonal: quasi-static.
-        active: a line is being asked for: its `number`, and where its column's counters are.
-        number, group: of the line, and of the columns that are read together.
-        passed, place, head, lane: a clock later: that there was one, its number and its head's, and
-            which of the columns read together is its own.
-        last_place: the number once its record has been renewed.
-        finished: nothing of the walk is under way any more.
+        active: the line's memories and counters are being read.
+        number, group: number of the line, and group of columns that contains the line's column.
+        passed, place, head, lane: one clock later: valid bit, the line's number, its head's number,
+            and the lane of the line's column in its group.
+        last_place: number of the line whose updated record is available.
+        finished: no line of a walk is in flight.
     """
 
     def __init__(self, chip: Chip) -> None:

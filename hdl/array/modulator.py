@@ -1,8 +1,8 @@
-"""The input modulator: activations in, pulses on the rows of the PCM array out.
+"""The input modulator: from activations to pulses on the rows of the PCM array.
 
-Published: sign and 7-bit magnitude, a pulse of `magnitude` slots of one `mvm` clock (1 ns), all
-sign combinations at once in 1-phase reads and one after another in 4-phase reads. The split of
-the overhead into precharge and conversion, and the order of the phases, are our choice.
+Published: sign and 7-bit magnitude; a pulse of `magnitude` slots of one `mvm` clock (1 ns); all
+sign pairs at once in 1-phase reads and one after another in 4-phase reads. The split of the
+overhead into precharge and conversion, and the order of the phases, are our choice.
 """
 
 from functools import reduce
@@ -19,29 +19,33 @@ from caduceus.spec.formats import PHASES, Phase, ReadMode, Steer
 
 
 class InputModulator(wiring.Component):
-    """Collects an input vector, then plays it on the array's rows, phase by phase.
+    """Collects an input vector in a staging register, then drives the array's rows phase by phase.
 
-    A vector is written, up to `buffers.gather` neighbouring rows at a time, in any order, into a
-    staging register while the vector before it is being played; `commit` hands it over. MVMs follow
-    each other without a gap as long as vectors and counter banks are there: one every 133 `mvm`
-    clocks in 1-phase and 520 in 4-phase reads of `hermes`.
+    A vector is written in any order, up to `buffers.gather` neighboring rows per clock, while the
+    vector before it drives the rows; `commit` hands it over.
+
+    Latency: an MVM starts when the `Mailbox` has passed the commit, two to three `mvm` clocks, and
+    a counter bank is free. Throughput: one MVM per 133 `mvm` clocks in 1-phase and per 520 in
+    4-phase reads of `hermes`, without gaps as long as vectors and counter banks are available.
+    Back-pressure: `full` to the writer; a full counter bank delays the next MVM.
 
     Attributes (domain `sync`):
         write_enable, write_row, write_count, write_data: write the INT8 values of `write_count`
-            rows from `write_row` on; each row once a vector at most. A row's value is in the lane
-            of its number modulo `buffers.gather`. Only while `full` is 0.
-        write_first: this write, the first of a vector, clears every other row; it may be of none.
-        commit: the vector is complete, with the write of this clock. Only while `full` is 0.
-        full: the staging register holds a vector that is not taken yet.
-        four_phase: the read mode; changes only while nothing is in flight.
+            rows from `write_row` on; each row at most once per vector. A row's value is in lane
+            number row modulo `buffers.gather`. Only while `full` is 0.
+        write_first: with the first write of a vector: clears all other rows. The write may have no
+            row.
+        commit: the vector is complete, including the write in this clock. Only while `full` is 0.
+        full: the staging register holds a committed vector.
+        four_phase: the read mode; quasi-static.
 
     Attributes (domain `mvm`):
         pulse_add, pulse_sub, select_plus, select_minus, steer, bank, clear, integrate: to the
             array, see `caduceus.hdl.array.pcm_array`.
         array_busy: the array is still converting the last window.
-        bank_full: counter bank 0 or 1 holds results that are not read yet.
-        bank_put: one clock: that bank now holds the results of an MVM.
-        resting: no MVM is under way.
+        bank_full: per counter bank: it holds results that have not been read.
+        bank_put: per counter bank, pulse of one clock: it now holds the results of an MVM.
+        resting: no MVM is in progress.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -73,7 +77,7 @@ class InputModulator(wiring.Component):
         )
 
     def _stage(self, m: Module) -> tuple[list[Signal], Signal]:
-        """The staging register: bit planes of the magnitude, and the signs (domain `sync`)."""
+        """The staging register (domain `sync`): bit planes of the magnitudes, and the signs."""
         rows, lanes = self._chip.array.rows, self._chip.buffers.gather
         planes = [
             Signal(rows, name=f"staged_{bit}", reset_less=True)
@@ -130,7 +134,7 @@ class InputModulator(wiring.Component):
             return timer.eq(Mux(four, clocks[1] - 1, clocks[0] - 1))
 
         def drive(phase: Phase) -> list:
-            """Connect the phase's devices and raise the pulses of its rows."""
+            """Select the phase's devices and start the pulses of its rows."""
             nonzero = reduce(or_, planes)
             by_sign = phase.steer == Steer.BY_SIGN
             add = []
@@ -147,7 +151,7 @@ class InputModulator(wiring.Component):
             ]
 
         def start_when_possible(bank: Value) -> None:
-            """Begin the next MVM into `bank`, or rest."""
+            """Start the next MVM into `bank`, or rest."""
             with m.If(vector.available & ~self.bank_full.bit_select(bank, 1)):
                 m.d.comb += vector.take.eq(1)
                 m.d.mvm += [plane.eq(new) for plane, new in zip(planes, staged_planes, strict=True)]
@@ -179,9 +183,9 @@ class InputModulator(wiring.Component):
                     m.d.mvm += [self.integrate.eq(1), slot.eq(1)]
                     m.next = "INTEGRATE"
             with m.State("INTEGRATE"):
-                # `slot` is the number of the next slot: rows whose magnitude it is are done.
-                # Compared bit plane by bit plane: the same gates as a comparator a row, and
-                # far fewer operations for a simulator.
+                # `slot` is the number of the next slot: rows with this magnitude are done. The
+                # comparison by bit planes is the same logic as one comparator per row, with far
+                # fewer operations for a simulator.
                 done = reduce(
                     and_, (plane ^ ~slot[bit].replicate(rows) for bit, plane in enumerate(planes))
                 )

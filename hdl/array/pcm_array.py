@@ -1,8 +1,8 @@
-"""The PCM macro of a tile as a component, and the sources of its behavioural model.
+"""The PCM macro of a tile as a component, and the sources of its behavioral model.
 
-The macro is analog: it is always an instance of the Verilog module `pcm_array`, whose boundary has
-more than one implementation behind it. For simulation that is `pcm_array.sv` with the sources in
-`_SOURCES`; for synthesis, the macro itself or an emulation of it.
+The macro is analog: the design always instantiates the Verilog module `pcm_array`, which has
+several implementations. For simulation it is `pcm_array.sv` with the sources in `_SOURCES`; for
+synthesis, the macro itself or an emulation.
 """
 
 import textwrap
@@ -29,77 +29,80 @@ _SOURCES = ("read_noise.sv", "adc.sv", "pcm_memory.sv", "pcm_devices.sv", "pcm_a
 
 DOCS = {
     "clk": "Clock of the array, domain `mvm`.",
-    "state_load": "One clock: replace the devices' state by number `state_index`. Only while "
-    "nothing is integrated. The MVM that is cleared next has read index 0.",
+    "state_load": "Pulse of one clock: load state number `state_index` into the devices. Only "
+    "while no window is open. The next `clear` starts at read index 0.",
     "state_index": "Number of the state; sampled with `state_load`.",
-    "state_write": "Store `state_data` as the next word of a state, for number "
-    f"{pcm_state.WRITTEN}. Domain `sync`; only while nothing is integrated.",
-    "state_first": "With `state_write`: it is the first word of a state.",
-    "state_data": "A word of a state's image (`caduceus/spec/pcm_state.py`).",
-    "state_busy": "The state is still being loaded; always 0 in the behavioural model.",
-    "pulse_add": "Row drives, one bit a row. In every clock with `integrate` a row with its bit "
-    "set gets one slot of positive input.",
-    "pulse_sub": "Likewise, negative input. Both at once cancel.",
-    "select_plus": "The devices g1+ and g2+ are connected. Holds from the first slot to the last.",
-    "select_minus": "The devices g1- and g2- are connected, and count negative. Holds likewise.",
-    "steer": "Counter that the window's charge goes to: 0 by its sign, positive to P and negative "
-    "to N; 1 its magnitude to P; 2 its magnitude to N. Holds likewise.",
-    "reference_level": "0: the cells are connected. Otherwise they are not, and this signed "
-    "reference current flows in every column instead: so many units of charge in every slot of "
-    "`integrate`, whatever the row drives are. Holds likewise.",
-    "bank": "Counter bank that is cleared and counted into. Holds likewise.",
-    "clear": "One clock, before the first window of an MVM and not within one: zeroes the "
+    "state_write": "Store `state_data` as the next word of state number "
+    f"{pcm_state.WRITTEN}. Domain `sync`; only while no window is open.",
+    "state_first": "With `state_write`: this is the first word of the state.",
+    "state_data": "A word of a state (layout in `caduceus/spec/pcm_state.py`).",
+    "state_busy": "The state is still being loaded; always 0 in the behavioral model.",
+    "pulse_add": "Row drives, one bit per row. In each clock with `integrate`, a row with its bit "
+    "set receives one slot of positive input.",
+    "pulse_sub": "Row drives of negative input, one bit per row. `pulse_add` and `pulse_sub` "
+    "together cancel.",
+    "select_plus": "Connects the devices g1+ and g2+. Stable from the first slot to the last.",
+    "select_minus": "Connects the devices g1- and g2-, which count negative. Stable from the first "
+    "slot to the last.",
+    "steer": "Destination of the window's charge: 0 by its sign, positive to P and negative to N; "
+    "1 its magnitude to P; 2 its magnitude to N. Stable from the first slot to the last.",
+    "reference_level": "0: the cells are connected. Otherwise they are disconnected, and this "
+    "signed reference current flows in every column: that many units of charge per slot of "
+    "`integrate`, whatever the row drives are. Stable from the first slot to the last.",
+    "bank": "Counter bank to clear and to count into. Stable from the first slot to the last.",
+    "clear": "Pulse of one clock before the first window of an MVM, outside of windows: zeroes the "
     "counters of `bank`, advances the read index, and restarts the count of windows.",
-    "integrate": "A window: one slot in each clock. On the first clock without it the window's "
-    "charge is converted and added to the counters of its bank.",
-    "busy": "A conversion is under way; always 0 in the behavioural model. A conversion that takes "
-    "longer than one clock must show it from the first clock without `integrate` on. The "
-    "counters of a bank may be read when the last window into it is over and `busy` is 0.",
-    "diagonal": "Diagonal of cells that programming and verify reads are about. Holds from the "
-    "first clock of a pulse or window to the one after its last, and so do the following three.",
-    "device": "Which device of those cells: 0 g1+, 1 g2+, 2 g1-, 3 g2-.",
-    "verify": "In a window: that device of every cell of the diagonal is connected, g- ones count "
-    "negative, and no other is, nor is there a reference current, whatever `select_plus`, "
-    "`select_minus` and `reference_level` are.",
-    "line": "Which of its neighbouring lines each head drives.",
-    "heat": "A programming pulse: the heads that are on drive their lines, so that one device on "
-    "each is heated. Not within a window, nor while a state is loaded. What it did is done on the "
-    "first clock without it.",
-    "heat_set": "With `heat`: 0 a square pulse of the heads' amplitudes; 1 a SET pulse, whose "
-    "current and trailing edge the heads make themselves.",
+    "integrate": "A window, with one slot per clock. In the first clock in which it is 0 again, "
+    "the window's charge is converted and added to the counters of its bank.",
+    "busy": "A conversion is in progress; always 0 in the behavioral model. A conversion longer "
+    "than one clock sets it from the first clock without `integrate` on. The counters of a bank "
+    "may be read when its last window is over and `busy` is 0.",
+    "diagonal": "Diagonal of cells for PCM-write pulses and verify reads. Stable from the first "
+    "clock of a pulse or window to the one after its last, as are `device`, `verify` and `line`.",
+    "device": "Device of those cells: 0 g1+, 1 g2+, 2 g1-, 3 g2-.",
+    "verify": "Makes a window a verify read: only the selected device of each cell of the diagonal "
+    "is connected, and g- devices count negative. `select_plus`, `select_minus` and "
+    "`reference_level` have no effect.",
+    "line": "Number of the line that each head drives, among the head's lines.",
+    "heat": "A PCM-write pulse: each head that is on drives its line and heats one device. Not "
+    "within a window, nor during a state load. The devices change in the first clock in which it "
+    "is 0 again.",
+    "heat_set": "With `heat`: 0 a square pulse with the heads' amplitudes; 1 a SET pulse, whose "
+    "current and trailing edge the heads generate.",
     "read_clk": "Clock of the counters' readout and of the heads' latches, domain `sync`.",
     "head_write": "Store `head_on` and `head_amplitude` in the latch of head number `head`. Not "
-    "while a pulse is under way; a pulse may begin in the clock of `clk` after.",
+    "during a pulse; a pulse may begin in the next clock of `clk`.",
     "head": "Number of a head. Head h drives lines h * HEAD_LINES to (h + 1) * HEAD_LINES - 1, "
-    "where HEAD_LINES is the number of lines over HEADS, rounded up.",
-    "head_on": "The head takes part in the pulses to come.",
-    "head_amplitude": "Current of its square pulses, from 0 (125 uA) to 255 (700 uA).",
-    "read_enable": "Read the counters of a group of columns of a bank that is not counted into.",
+    "where HEAD_LINES is the number of lines divided by HEADS, rounded up.",
+    "head_on": "The head takes part in the next pulses.",
+    "head_amplitude": "Current of the head's square pulses, from 0 (125 uA) to 255 (700 uA).",
+    "read_enable": "Read the counters of a group of columns, in a bank that no window counts into.",
     "read_bank": "Bank to read.",
-    "read_group": "Columns `read_group * LANES` to `read_group * LANES + LANES - 1`.",
-    "read_p": "P counters of the columns read, lowest column in the lowest bits; valid from the "
-    "clock after `read_enable` on, until the next read.",
-    "read_n": "Likewise, the N counters.",
+    "read_group": "Group to read: columns `read_group * LANES` to `read_group * LANES + LANES "
+    "- 1`.",
+    "read_p": "P counters of the group, lowest column in the lowest bits; valid from the clock "
+    "after `read_enable` until the next read.",
+    "read_n": "N counters of the group, like `read_p`.",
 }
 
 PARAMETER_DOCS = {
     "ROWS": "Rows of the array.",
     "COLUMNS": "Columns of the array.",
-    "LANES": "Columns that are read at once; divides COLUMNS.",
-    "PHASE_LIMIT": "Counts at which the conversion of one window saturates.",
+    "LANES": "Columns per read; divides COLUMNS.",
+    "PHASE_LIMIT": "Count at which the conversion of one window saturates.",
     "HEADS": "Write heads in use.",
-    "GROUP_BITS": "Follows from the others.",
+    "GROUP_BITS": "Derived from the other parameters.",
 }
 
 _EMPTY_MODULE_RULES = ("UNDRIVEN", "UNUSEDSIGNAL", "UNUSEDPARAM")
 
-_PROGRAMMING = (
+_PCM_WRITE = (
     "DIAGONAL_BITS", "LINE_BITS", "HEAD_BITS", "AMPLITUDE_BITS", "AMPLITUDE_MAX",
     "AMPLITUDE_FRACTION", "SET_MEAN", "SET_SPREAD", "SET_LIMIT", "SET_NOISE", "SHIFT_SPREAD",
     "JITTER", "RESET_NOISE", "STUCK_SAMPLE", "MELT_AMPLITUDE", "GROWTH", "GROWTH_FRACTION",
     "CURVE_FRACTION", "ROW_SHIFT",
 )  # fmt: skip
-"""Constants of `caduceus.spec.pcm_write` that the model needs."""
+"""Constants of `caduceus.spec.pcm_write` that the model uses."""
 _DOMAINS = ("DOMAIN_SET", "DOMAIN_SHIFT", "DOMAIN_PULSE")
 
 _WIDTHS = {
@@ -109,11 +112,11 @@ _WIDTHS = {
     "read_p": f"LANES * {formats.COUNT_BITS}",
     "read_n": f"LANES * {formats.COUNT_BITS}",
 }
-"""Widths that follow from the module's parameters; the others are fixed."""
+"""Port widths that depend on the module's parameters; the others are fixed."""
 
 
 def ports(chip: Chip) -> dict[str, Member]:
-    """Ports other than clocks, in the module's order."""
+    """All ports except clocks, in the module's order."""
     rows, word = chip.array.rows, chip.ldpu.lanes * formats.COUNT_BITS
     return {
         "state_load": In(1),
@@ -153,25 +156,27 @@ def ports(chip: Chip) -> dict[str, Member]:
 class PcmArray(wiring.Component):
     """The PCM array of one tile with its converters and counters.
 
-    A window is a run of clocks with `integrate`. It turns pulses on rows and device conductances
-    into charge on columns, and that into counts (the law is in `adc.sv`), between two counter
-    banks of which the other may be read. One MVM is `clear` followed by the windows of its read
-    mode (`caduceus.spec.formats.PHASES`). Windows may follow each other with one clock in between.
+    A window is a run of clocks with `integrate`. It converts row pulses and device conductances to
+    charge on the columns, and the charge to counts (the law is in `adc.sv`) in one of two counter
+    banks, while the other may be read. An MVM is `clear` followed by the windows of its read mode
+    (`caduceus.spec.formats.PHASES`), with at least one clock between windows.
 
-    Ports are those of the Verilog module less its clocks, which are the domains `mvm` and, for the
-    `read_*` ports, `sync`. There is no reset: `state_load` and `clear` say where things start.
+    Latency: of the conversion, see `busy` in `DOCS`; of a read, one clock.
+
+    Ports are those of the Verilog module except its clocks, which are the domains `mvm` and, for
+    the `read_*` ports, `sync`. There is no reset: `state_load` and `clear` set the initial state.
 
     Attributes (domain `mvm`), each documented in `DOCS`:
-        state_load, state_index, state_busy: replacing the devices' state.
-        pulse_add, pulse_sub: bits [rows], the row drives.
-        select_plus, select_minus, steer, reference_level, bank: how a window is set up.
-        clear, integrate, busy: the course of an MVM.
-        diagonal, device: what is programmed or verified. verify: a window is a verify read.
-        line, heat, heat_set: programming pulses.
+        state_load, state_index, state_busy: load of the devices' state.
+        pulse_add, pulse_sub: row drives, one bit per row.
+        select_plus, select_minus, steer, reference_level, bank: configuration of a window.
+        clear, integrate, busy: sequence of an MVM.
+        diagonal, device: the devices to write or verify. verify: the window is a verify read.
+        line, heat, heat_set: PCM-write pulses.
 
     Attributes (domain `sync`):
         head_write, head, head_on, head_amplitude: the latches of the write heads.
-        read_enable, read_bank, read_group: which counters to read.
+        read_enable, read_bank, read_group: the counters to read.
         read_p, read_n: `lanes` counters of 12 bits each, one clock after `read_enable`.
     """
 
@@ -180,7 +185,7 @@ class PcmArray(wiring.Component):
         super().__init__(ports(chip))
 
     def elaborate(self, platform: object) -> Module:
-        """An instance of the macro and nothing else."""
+        """Instantiate the macro, with no other logic."""
         m = Module()
         connected = {
             f"{'i' if member.flow == In else 'o'}_{name}": getattr(self, name)
@@ -204,10 +209,10 @@ def module_parameters(chip: Chip) -> dict[str, int]:
 
 
 def write_sources(folder: Path, chip: Chip) -> list[Path]:
-    """The behavioural model's sources in compilation order.
+    """Sources of the behavioral model, in compilation order.
 
-    One of them, with the constants of `spec/` and the sizes of `chip` as the defaults of the
-    module's parameters, is written to `folder`; the others are this package's.
+    The first, with the constants of `spec/` and the sizes of `chip` as default parameters, is
+    written to `folder`; the others are this package's.
 
     Raises:
         UserError: `folder` cannot be written.
@@ -218,7 +223,7 @@ def write_sources(folder: Path, chip: Chip) -> list[Path]:
 
 
 def _tables(chip: Chip) -> str:
-    """A SystemVerilog package of the constants that the model shares with everyone else."""
+    """A SystemVerilog package of the constants in `spec/` that the model uses."""
     integers = {
         **module_parameters(chip),
         "COUNT_BITS": formats.COUNT_BITS,
@@ -233,7 +238,7 @@ def _tables(chip: Chip) -> str:
         "MEMORY_COLUMN_WORDS": pcm_state.MEMORY_COLUMN_WORDS,
         "WRITTEN": pcm_state.WRITTEN,
         "DEVICE_MAX": formats.DEVICE_MAX,
-        **{name: getattr(pcm_write, name) for name in _PROGRAMMING},
+        **{name: getattr(pcm_write, name) for name in _PCM_WRITE},
         "CURVE_BITS": max(pcm_write.CURVE).bit_length(),
     }
     words = {
@@ -244,7 +249,7 @@ def _tables(chip: Chip) -> str:
     }
     bits = max(level.bit_length() for level in read_noise.QUANTILES) + 1
     lines = [
-        "// Constants of spec/ for the behavioural PCM array. Generated: do not edit.",
+        "// Constants of spec/ for the behavioral PCM array. Generated: do not edit.",
         "/* verilator lint_off UNUSEDPARAM */",
         "package pcm_tables;",
         *(f"    localparam int {name} = {value};" for name, value in integers.items()),
@@ -260,16 +265,16 @@ def _tables(chip: Chip) -> str:
 
 
 def _vector(name: str, values: Sequence[int], bits: int) -> list[str]:
-    """A table as one vector, the first value in its lowest bits."""
+    """A table as one vector, with the first value in the lowest bits."""
     mask = (1 << bits) - 1
     words = ",\n        ".join(f"{bits}'d{value & mask}" for value in reversed(values))
     return [f"    localparam [{len(values)}*{bits}-1:0] {name} = {{", f"        {words}", "    };"]
 
 
 def header(chip: Chip) -> str:
-    """The module's interface in Verilog, each port documented, up to its content.
+    """The head of the Verilog module, up to the end of its port list, with documented ports.
 
-    Sizes are parameters; those of `chip` are their defaults.
+    Sizes are parameters; those of `chip` are the defaults.
     """
     parameters = {
         **module_parameters(chip),
@@ -289,13 +294,14 @@ def header(chip: Chip) -> str:
 
 
 def black_box(chip: Chip) -> str:
-    """The module's interface without its content.
+    """The Verilog module without content.
 
-    Whoever synthesizes a tile puts the macro, or an emulation of it, in its place.
+    To synthesize a tile, replace it with the macro or an emulation.
     """
     lines = [
-        "// The PCM array of a tile: an analog macro. This is its boundary; what stands behind it",
-        "// is the macro itself, an emulation of it, or a model for simulation.",
+        "// The PCM array of a tile, an analog macro, as a black box. Replace it with the macro "
+        "itself,",
+        "// an emulation, or a model for simulation.",
         "",
         *(f"/* verilator lint_off {rule} */" for rule in _EMPTY_MODULE_RULES),
         "(* blackbox *)",
@@ -316,7 +322,7 @@ def write_black_box(path: Path, chip: Chip) -> Path:
 
 
 def _declaration(name: str, chip: Chip) -> str:
-    """A port of the black box, with its documentation above it."""
+    """A port's declaration, with its documentation above."""
     direction, width = "input", 1
     if name not in CLOCKS:
         member = ports(chip)[name]

@@ -1,20 +1,20 @@
-// The PCM macro of a tile: unit cells, pulses on their rows, converters at their columns, and the
-// write heads that program them.
+// The PCM macro of a tile: unit cells, pulses on their rows, converters at their columns, and write
+// heads.
 //
-// Behavioural, for simulation; ports and parameters are documented in hdl/array/pcm_array.py. It measures
-// the pulses that it is given: between two slots it acts on those rows only whose pulse began or
-// ended. After a window it computes the charge of every column at once,
+// Behavioral, for simulation; ports and parameters are documented in hdl/array/pcm_array.py. It
+// measures pulses: in each slot it processes only the rows whose pulse begins or ends. After a
+// window it computes the charge of every column at once,
 //
 //     charge = sum over the rows of (add - sub slots)
 //              * (select_plus * (g1+ + g2+) - select_minus * (g1- + g2-)),
 //
-// or, with a reference current, slots * reference, and in a verify read that of one device of each
-// cell of a diagonal alone, and has the converters (adc.sv) count it, all on the first edge without
-// `integrate`. What a programming pulse does to a device (pcm_devices.sv) is done on the first edge
-// without `heat`. Where the devices of a diagonal are is defined in caduceus/spec/pcm_write.py.
+// or, with a reference current, slots * reference, or, in a verify read, the charge of one device
+// of each cell of a diagonal. The converters (adc.sv) count it. All of this happens on the first
+// edge without `integrate`. The effect of a PCM-write pulse (pcm_devices.sv) happens on the first
+// edge without `heat`. The devices of a diagonal are defined in caduceus/spec/pcm_write.py.
 //
-// The devices' state comes from a file (pcm_memory.sv). Before the first load every device and every
-// gain is 0.
+// The devices' state comes from a file or over the ports (pcm_memory.sv). Before the first load
+// every device and every gain is 0.
 
 module pcm_array #(
     parameter [31:0] ROWS = pcm_tables::ROWS,
@@ -72,7 +72,7 @@ module pcm_array #(
         .read_group(read_group), .read_p(read_p), .read_n(read_n)
     );
 
-    // The state as it was loaded, but for the devices' codes, which are as they are now.
+    // The loaded state, with the devices' present codes.
     pcm_memory #(.ROWS(ROWS), .COLUMNS(COLUMNS)) state ();
     pcm_devices devices ();
 
@@ -85,7 +85,7 @@ module pcm_array #(
     // The windows of an MVM, and the MVMs since the state was loaded, are numbered: both address
     // the read noise. `read` is -1 until the first MVM after a load.
     int unsigned read, phase;
-    // A window has begun; how it was set up.
+    // A window is open; its configuration.
     reg open, with_plus, with_minus, verifying, to_bank;
     reg [1:0] steered;
     // The reference current of the window; 0 if the cells are connected.
@@ -123,7 +123,7 @@ module pcm_array #(
         for (int unsigned each = 0; each < HEADS; each++) on[each] = 0;
     end
 
-    // Blocking throughout: one edge runs through the steps below in this order.
+    // Blocking assignments throughout: one edge runs through the steps below in this order.
     /* verilator lint_off BLKSEQ */
     always @(posedge clk) begin
         if (open && !integrate) begin
@@ -136,7 +136,7 @@ module pcm_array #(
         end
         if (state_load) begin
             if (32'(state_index) != pcm_tables::WRITTEN) state.load(state_index);
-            take_image();
+            take_state();
             read = -1;
             pulses = 0;
         end
@@ -245,16 +245,16 @@ module pcm_array #(
         end
     endtask
 
-    // --- programming ----------------------------------------------------------------------------
+    // --- PCM writes -----------------------------------------------------------------------------
 
     localparam [31:0] LINES = ROWS <= COLUMNS ? ROWS : COLUMNS;
     localparam [31:0] HEAD_LINES = (LINES + HEADS - 1) / HEADS;
 
-    // Whether a head drives its line, and with how much.
+    // Whether a head is on, and its amplitude.
     reg on [0:(1<<pcm_tables::HEAD_BITS)-1];
     reg [pcm_tables::AMPLITUDE_BITS-1:0] amplitude [0:(1<<pcm_tables::HEAD_BITS)-1];
-    // A pulse has begun; its shape. How many there were since the state was loaded, which addresses
-    // their noise.
+    // A pulse has begun; its shape. The number of pulses since the state load addresses their
+    // noise.
     reg heating, heating_set;
     int unsigned pulses;
 
@@ -274,7 +274,7 @@ module pcm_array #(
         column_of = ROWS <= COLUMNS ? (number + 32'(diagonal)) % COLUMNS : number;
     endfunction
 
-    // The charge of a verify read: every column that the diagonal crosses has one device connected.
+    // Charge of a verify read: one device is connected in every column that the diagonal crosses.
     task automatic integrate_devices;
         int unsigned row, column;
         reg [31:0] word;
@@ -285,7 +285,7 @@ module pcm_array #(
         for (int unsigned number = 0; number < LINES; number++) begin
             row = row_of(number);
             column = column_of(number);
-            word = state.image[CELLS_AT + row * COLUMNS + column];
+            word = state.words[CELLS_AT + row * COLUMNS + column];
             code = 32'(word[32'(device) * 8 +: 8]);
             converters.charge[column] = slots[row] * (device[1] ? -code : code);
         end
@@ -303,10 +303,10 @@ module pcm_array #(
             if (on[each] && number < LINES) begin
                 row = row_of(number);
                 column = column_of(number);
-                word = state.image[CELLS_AT + row * COLUMNS + column];
+                word = state.words[CELLS_AT + row * COLUMNS + column];
                 devices.pulse(row, column, device, heating_set, amplitude[each], pulses,
                               word[32'(device) * 8 +: 8], word[32'(device) * 8 +: 8]);
-                state.image[CELLS_AT + row * COLUMNS + column] = word;
+                state.words[CELLS_AT + row * COLUMNS + column] = word;
                 sum_up(row, column);
             end
         end
@@ -317,24 +317,24 @@ module pcm_array #(
 
     localparam int CELLS_AT = pcm_tables::MEMORY_HEADER_WORDS;
 
-    // Have MVMs see the codes of a cell.
+    // Update the sums that MVMs use from the codes of a cell.
     task automatic sum_up(input int unsigned row, input int unsigned column);
         reg [31:0] word;
-        word = state.image[CELLS_AT + row * COLUMNS + column];
+        word = state.words[CELLS_AT + row * COLUMNS + column];
         plus[row][column] = 16'(word[7:0]) + 16'(word[15:8]);
         minus[row][column] = 16'(word[23:16]) + 16'(word[31:24]);
     endtask
 
     // The layout is that of caduceus/spec/pcm_state.py.
-    task automatic take_image;
+    task automatic take_state;
         reg [31:0] word;
         int at;
-        converters.seed_low = state.image[2];
-        converters.seed_high = state.image[3];
-        converters.tile = state.image[4];
-        devices.seed_low = state.image[2];
-        devices.seed_high = state.image[3];
-        devices.tile = state.image[4];
+        converters.seed_low = state.words[2];
+        converters.seed_high = state.words[3];
+        converters.tile = state.words[4];
+        devices.seed_low = state.words[2];
+        devices.seed_high = state.words[3];
+        devices.tile = state.words[4];
         /* verilator unroll_disable */
         for (int unsigned row = 0; row < ROWS; row++) begin
             /* verilator unroll_disable */
@@ -343,12 +343,12 @@ module pcm_array #(
         at = CELLS_AT + ROWS * COLUMNS;
         /* verilator unroll_disable */
         for (int unsigned column = 0; column < COLUMNS; column++) begin
-            converters.gain_p[column] = state.image[at];
-            converters.gain_n[column] = state.image[at + 1];
-            word = state.image[at + 2];
+            converters.gain_p[column] = state.words[at];
+            converters.gain_n[column] = state.words[at + 1];
+            word = state.words[at + 2];
             converters.offset_p[column] = 32'($signed(word[15:0]));
             converters.offset_n[column] = 32'($signed(word[31:16]));
-            converters.noise[column] = state.image[at + 3];
+            converters.noise[column] = state.words[at + 3];
             at = at + pcm_tables::MEMORY_COLUMN_WORDS;
         end
         converters.prepare();

@@ -1,6 +1,6 @@
-// PCM devices under programming pulses: what a pulse leaves of a device's conductance code.
+// PCM devices under PCM-write pulses: the conductance code of a device after a pulse.
 //
-// The model, its constants and how its samples are addressed are defined in caduceus/spec/pcm_write.py.
+// caduceus/spec/pcm_write.py defines the model, its constants and the addresses of its samples.
 // With z the sample of the pulse, S the SET conductance and D the shift of the programming curve of
 // the device, all products rounded towards minus infinity:
 //
@@ -12,7 +12,7 @@
 // melting begins at MELT_AMPLITUDE. The code is limited to 0 .. DEVICE_MAX. Devices with a small
 // draw of S are stuck.
 //
-// Behavioural, for simulation. Use: set the address of the noise, then call `pulse`.
+// Behavioral, for simulation. Use: set the address of the noise, then call `pulse`.
 
 module pcm_devices;
     localparam int ONE = 1 << pcm_tables::AMPLITUDE_FRACTION;
@@ -40,7 +40,7 @@ module pcm_devices;
         scaled = (sample * deviation) >>> pcm_tables::SAMPLE_FRACTION;
     endfunction
 
-    // Code of a device that is SET, `conductance` when it is not limited, after a pulse that melts.
+    // Code of a device with unlimited SET code `conductance` after a pulse that melts.
     function automatic int melted(input int conductance, input int place);
         int limited, index, part;
         limited = place > PLACE_MAX ? PLACE_MAX : place;
@@ -50,8 +50,8 @@ module pcm_devices;
             >>> (pcm_tables::CURVE_FRACTION + pcm_tables::AMPLITUDE_FRACTION);
     endfunction
 
-    // Code of device `index` of the cell in `row` and `column` after a pulse; `code` is the one before,
-    // and `number` counts the pulses that the array was given.
+    // Code of device `index` of the cell in `row` and `column` after a pulse. `code` is the code
+    // before, and `number` the number of the array's pulse.
     task automatic pulse(
         input int unsigned row,
         input int unsigned column,

@@ -1,11 +1,11 @@
-// The PCM state of a tile as a memory, and the file that it comes from.
+// The PCM state of a tile as a memory, loaded from a file or written word by word.
 //
-// The file is `state_<index>.hex` in the folder that the plusarg `+pcm_state=<folder>` names, laid
-// out as caduceus/spec/pcm_state.py says. With `+pcm_final=<folder>` what the memory holds when the
-// simulation ends, programmed devices included, is written to `<folder>/state_<tile>.hex`, from
-// where it may be loaded again. Before the first load every device's code is 0.
+// The file is `state_<index>.hex` in the folder of the plusarg `+pcm_state=<folder>`, with the
+// layout in caduceus/spec/pcm_state.py. With `+pcm_final=<folder>` the memory's content at the end
+// of the simulation, after all PCM writes, is written to `<folder>/state_<tile>.hex`, which can be
+// loaded again. Before the first load every device's code is 0.
 //
-// Behavioural, for simulation. Use: call `load`, or `write` word by word, then look at `image`.
+// Behavioral, for simulation. Use: call `load`, or `write` word by word, then read `words`.
 
 module pcm_memory #(
     parameter [31:0] ROWS = pcm_tables::ROWS,
@@ -14,17 +14,17 @@ module pcm_memory #(
     localparam int CELLS_AT = pcm_tables::MEMORY_HEADER_WORDS;
     localparam int COLUMNS_AT = CELLS_AT + ROWS * COLUMNS;
     localparam int MEMORY_WORDS = COLUMNS_AT + COLUMNS * pcm_tables::MEMORY_COLUMN_WORDS;
-    // A word is eight digits and the end of its line.
+    // A word is eight digits and a line end.
     localparam int MEMORY_BYTES = MEMORY_WORDS * 9;
 
-    reg [31:0] image [0:MEMORY_WORDS-1];
+    reg [31:0] words [0:MEMORY_WORDS-1];
 
     initial begin
         /* verilator unroll_disable */
-        for (int word = CELLS_AT; word < COLUMNS_AT; word++) image[word] = 0;
+        for (int word = CELLS_AT; word < COLUMNS_AT; word++) words[word] = 0;
     end
 
-    // What is wrong with the state file, in words; empty if nothing is.
+    // Description of a fault in the state file; empty if there is none.
     function automatic string fault(input string path);
         int file, length, position;
         reg [31:0] magic, sizes;
@@ -40,10 +40,10 @@ module pcm_memory #(
             $fclose(file);
             if (position != 0 || magic != pcm_tables::MEMORY_MAGIC) fault = "not a PCM state";
             else if (sizes != {16'(ROWS), 16'(COLUMNS)})
-                fault = $sformatf("the PCM state is of a %0dx%0d array: expected %0dx%0d",
+                fault = $sformatf("array of the PCM state: got %0dx%0d, expected %0dx%0d",
                                   sizes[31:16], sizes[15:0], ROWS, COLUMNS);
             else if (length != MEMORY_BYTES)
-                fault = $sformatf("the PCM state is %0d bytes long: expected %0d",
+                fault = $sformatf("length of the PCM state: got %0d bytes, expected %0d",
                                   length, MEMORY_BYTES);
         end
     endfunction
@@ -51,28 +51,29 @@ module pcm_memory #(
     task automatic load(input [15:0] index);
         string folder, path, problem;
         if ($value$plusargs("pcm_state=%s", folder) == 0) begin
-            $fatal(1, "+pcm_state: no such plusarg: it names the folder of the PCM states");
+            $fatal(1, "+pcm_state: missing plusarg: expected the folder of the PCM states");
         end else begin
             path = $sformatf("%s/state_%0d.hex", folder, index);
             problem = fault(path);
             if (problem != "") $fatal(1, "%s: %s", path, problem);
             else begin
-                // Some simulators only complain about a bad digit, and stop reading there.
-                image[MEMORY_WORDS-1] = 32'hxxxxxxxx;
-                $readmemh(path, image);
-                if (^image[MEMORY_WORDS-1] === 1'bx)
-                    $fatal(1, "%s: the PCM state is not hexadecimal throughout", path);
+                // Some simulators only warn of a bad digit and stop reading there.
+                words[MEMORY_WORDS-1] = 32'hxxxxxxxx;
+                $readmemh(path, words);
+                if (^words[MEMORY_WORDS-1] === 1'bx)
+                    $fatal(1, "%s: digits of the PCM state: expected hexadecimal digits only",
+                    path);
             end
         end
     endtask
 
-    // The next word from the host; those that are too much are dropped.
+    // The next word from the host; words beyond the last are dropped.
     int at = MEMORY_WORDS;
 
     task automatic write(input first, input [31:0] word);
         if (first) at = 0;
         if (at < MEMORY_WORDS) begin
-            image[at] = word;
+            words[at] = word;
             at = at + 1;
         end
     endtask
@@ -81,11 +82,11 @@ module pcm_memory #(
         string folder, path;
         int file;
         if ($value$plusargs("pcm_final=%s", folder) != 0) begin
-            path = $sformatf("%s/state_%0d.hex", folder, image[4]);
+            path = $sformatf("%s/state_%0d.hex", folder, words[4]);
             file = $fopen(path, "w");
             if (file == 0) $display("%s: cannot write the PCM state", path);
             else begin
-                for (int word = 0; word < MEMORY_WORDS; word++) $fdisplay(file, "%08h", image[word]);
+                for (int word = 0; word < MEMORY_WORDS; word++) $fdisplay(file, "%08h", words[word]);
                 $fclose(file);
             end
         end

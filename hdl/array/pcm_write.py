@@ -1,4 +1,4 @@
-"""What programs a tile's array: the PCM writer, and the sequencer of its pulses and reads."""
+"""The PCM-write unit of a tile: the PCM writer and its pulse sequencer."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -14,19 +14,21 @@ from caduceus.spec.pcm_write import Pulse
 
 
 class PcmWrite(wiring.Component):
-    """Programs an array, whose ports it takes while it is `busy`.
+    """Writes the PCM devices of an array; owns the array's ports while `busy` is 1.
+
+    Latency: see docs/pcm_write.md. Back-pressure: while `busy`, MVMs wait.
 
     Attributes (domain `sync`):
         order: from the registers, see `caduceus.hdl.array.pcm_writer`.
-        busy: the array is this component's.
-        pulsed, verified: one clock each: a pulse or a verify read has begun.
-        head_write, head, head_on, head_amplitude, diagonal, device, line: to the array; so are
-            read_enable and read_group, of bank 0, while `busy`.
+        busy: this component owns the array.
+        pulsed, verified: pulse of one clock each: a pulse or a verify read has begun.
+        head_write, head, head_on, head_amplitude, diagonal, device, line: to the array; while
+            `busy`, also read_enable and read_group, of bank 0.
         p, n: the array's counters.
 
     Attributes (domain `mvm`):
-        heat, heat_set: to the array. verify, clear, integrate, steer: likewise, for verify reads,
-            into bank 0, with every row driven while `integrate`; 0 but while `busy`.
+        heat, heat_set: to the array. verify, clear, integrate, steer: to the array for verify
+            reads, into bank 0, with every row driven while `integrate` is 1; 0 unless `busy`.
         array_busy: the array is still converting the last window.
     """
 
@@ -65,24 +67,24 @@ class PcmWrite(wiring.Component):
         m.submodules.pcm_writer = pcm_writer = PcmWriter(self._chip)
         m.submodules.sequencer = sequencer = PulseSequencer()
         connect(m, flipped(self.order), pcm_writer.order)
-        # What the array and the sequencer are told with a command stays until the next, whatever
-        # is reset meanwhile: a pulse that a reset cuts short is still for the devices it began at.
-        told = {
-            port: Signal.like(getattr(pcm_writer, port), name=f"told_{port}", reset_less=True)
+        # A command's operands are held until the next command, even through a reset: a pulse that a
+        # reset cuts short must end at the devices where it began.
+        held = {
+            port: Signal.like(getattr(pcm_writer, port), name=f"held_{port}", reset_less=True)
             for port in ("command", "diagonal", "device", "line")
         }
         with m.If(pcm_writer.command_start):
-            m.d.sync += [kept.eq(getattr(pcm_writer, port)) for port, kept in told.items()]
+            m.d.sync += [kept.eq(getattr(pcm_writer, port)) for port, kept in held.items()]
         m.d.comb += [
             sequencer.start.eq(pcm_writer.command_start),
-            sequencer.command.eq(told.pop("command")),
+            sequencer.command.eq(held.pop("command")),
             pcm_writer.command_busy.eq(sequencer.busy),
             pcm_writer.p.eq(self.p),
             pcm_writer.n.eq(self.n),
             sequencer.array_busy.eq(self.array_busy),
             # Charge of g+ devices goes to P, of g- devices to N.
-            self.steer.eq(Mux(told["device"][1], Steer.N, Steer.P)),
-            *(getattr(self, port).eq(kept) for port, kept in told.items()),
+            self.steer.eq(Mux(held["device"][1], Steer.N, Steer.P)),
+            *(getattr(self, port).eq(kept) for port, kept in held.items()),
         ]
         for port in (
             "busy", "pulsed", "verified", "head_write", "head", "head_on", "head_amplitude",
@@ -96,7 +98,7 @@ class PcmWrite(wiring.Component):
     def share(
         self, m: Module, array: PcmArray, modulator: wiring.Component, reader: wiring.Component
     ) -> None:
-        """Connect the array to this component and to what does MVMs, which is at rest meanwhile."""
+        """Share the array's ports with the MVM path, which is idle while `busy` is 1."""
         for port in (
             "head_write", "head", "head_on", "head_amplitude", "diagonal", "device", "line",
             "heat", "heat_set", "verify",

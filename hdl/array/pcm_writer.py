@@ -1,7 +1,7 @@
-"""The PCM writer: brings the devices of a diagonal to target conductances, or reads them.
+"""The PCM writer: iterates the devices of a diagonal to target conductances, or reads them.
 
-The procedure is the published one; docs/pcm_write.md tells it step by step. How the lines are
-passed, and what is kept of each, is our choice.
+The procedure is published; docs/pcm_write.md describes it step by step. The walk over the lines and
+the record per line are our choice.
 """
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
@@ -18,20 +18,21 @@ from caduceus.spec.chip import Chip
 _DEVICES = range(len(formats.DEVICES))
 
 FIELDS = {name: ("PROCEDURE", name) for name in ("margin", "iterations", "step", "first")}
-"""Members of `Order` that are fields of a register, each with both names."""
+"""Members of `Order` that are register fields: register and field of each."""
 
 
 class Order(wiring.Signature):
-    """What registers tell the PCM writer, and are told.
+    """Interface between the tile's registers and the PCM writer, from the registers' side.
 
     Attributes:
-        start: one clock: begin. Only while the PCM writer is not busy; the following stay while it
-            is.
-        devices: 1 or 2 of each cell are in use; 0: read `read_device`, nothing else.
-        diagonal: its number.
+        start: pulse of one clock: start the PCM write. Only while the PCM writer is not busy. The
+            members below, to `first`, are stable while it is busy.
+        devices: devices in use per cell, 1 or 2; 0: only read `read_device`.
+        read_device: the device to read.
+        diagonal: number of the diagonal.
         margin, iterations, step, first: see `caduceus.spec.pcm_write.Procedure`.
-        target_write, target_line, target: store the target of a line; only while it is not busy.
-        result_line, result: what came of a line; the answer comes a clock later.
+        target_write, target_line, target: store the target of a line; only while not busy.
+        result_line, result: the result of a line, one clock after its number.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -56,19 +57,22 @@ class Order(wiring.Signature):
 
 
 class PcmWriter(wiring.Component):
-    """Programs a diagonal, or reads one device of each of its cells.
+    """Writes the devices of a diagonal, or reads one device of each of its cells.
 
-    The lines are passed one a clock: to write the heads' latches before a pulse, and to look at the
-    counters after a read. A line of the heads on which nothing is to be pulsed is left out.
+    An FSM walks over the lines, one per clock: to write the heads' latches before a pulse, and to
+    evaluate the counters after a read. A pulse is skipped if no head would take part in it.
+
+    Latency: `busy` lasts as long as the procedure, see docs/pcm_write.md.
 
     Attributes (domain `sync`):
         order: from the registers.
-        busy: from the clock after `order.start` until all is done.
-        pulsed, verified: one clock each: a pulse or a verify read has begun.
+        busy: 1 from the clock after `order.start` until the write or read is complete.
+        pulsed, verified: pulse of one clock each: a pulse or a verify read has begun.
         command, command_start, command_busy: of the pulse sequencer.
         diagonal, device, line: to the array, with a command.
         head_write, head, head_on, head_amplitude: to the array.
-        read_enable, read_group, p, n: the array's counters, which answer a clock later.
+        read_enable, read_group, p, n: readout of the array's counters, which answer one clock
+            later.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -98,7 +102,7 @@ class PcmWriter(wiring.Component):
         )
 
     def _memory(self, m: Module, name: str, shape: object) -> tuple[WritePort, ReadPort, Memory]:
-        """A memory with a place for every line, whose read port follows the walk."""
+        """A memory with one word per line, whose read port follows the walk."""
         memory = Memory(shape=shape, depth=pcm_write.lines(self._chip), init=[])
         m.submodules[name] = memory
         read = memory.read_port()
@@ -135,7 +139,7 @@ class PcmWriter(wiring.Component):
             self.read_group.eq(walk.group),
         ]
 
-        # Records are renewed, but for the reads that only become known.
+        # Records are updated, except in the stage KNOW, which only stores the counts.
         knows = stage == Stage.KNOW
         for each, (write, _, _) in enumerate(known):
             wanted = (device[0] == each) & record.data.pending & same_polarity
@@ -162,7 +166,7 @@ class PcmWriter(wiring.Component):
             record_write.data.eq(update.new_record),
         ]
 
-        # What the heads are told.
+        # The heads' latches.
         on, some_on, again = Signal(), Signal(), Signal()
         mine = record.data.device == device
         with m.Switch(stage):
@@ -188,7 +192,7 @@ class PcmWriter(wiring.Component):
             m.d.sync += [uses.eq(uses | update.uses), again.eq(again | update.pulse)]
 
         def latch(line: Value | int) -> None:
-            """Tell the heads about their line number `line`."""
+            """Write the heads' latches for their line number `line`."""
             m.d.comb += [walk.start.eq(1), walk.by_heads.eq(1), walk.first.eq(line)]
             m.d.sync += [self.line.eq(line), some_on.eq(0)]
             m.next = "LATCH"
@@ -199,7 +203,7 @@ class PcmWriter(wiring.Component):
             m.next = "LOOK"
 
         def go_on() -> None:
-            """The next device, or what comes after the last."""
+            """Go on to the next device or, after the last one, to the next stage."""
             m.d.sync += device.eq(device + 1)
             m.next = "PICK"
             with m.If(device == _DEVICES[-1]), m.Switch(stage):

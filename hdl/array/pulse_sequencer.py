@@ -1,4 +1,4 @@
-"""The pulse sequencer: programming pulses and verify reads with the published times.
+"""The pulse sequencer: PCM-write pulses and verify reads with the published timing.
 
 Published: square pulses of 125 ns, SET pulses of 250 ns with a trailing edge of 50 ns, verify reads
 of 256 ns of precharge and 512 ns of pulse on every row.
@@ -16,7 +16,7 @@ from caduceus.spec.pcm_write import Pulse
 
 
 class Command(IntEnum):
-    """What the sequencer is to do."""
+    """A command to the sequencer."""
 
     SQUARE = 0
     SET = 1
@@ -30,21 +30,21 @@ _PULSES = {
 
 
 class PulseSequencer(wiring.Component):
-    """Does one command after the other.
+    """Executes one command after the other.
 
-    A command takes its pulse's or read's clocks of `mvm`, one more, and the mailbox's way there and
-    back, two to three clocks of either domain.
+    Latency: the `mvm` clocks of the pulse or read, one more, and the mailbox's handshake: two to
+    three clocks in each of the two domains.
 
     Attributes (domain `sync`):
-        start: one clock: do `command`. Only while `busy` is 0.
-        command: stays from then until `busy` is 0 again, and so does what else the array is told
-            about the pulse or read.
-        busy: from the clock after `start` until the command is done, and the counters of a read may
-            be read.
+        start: pulse of one clock: execute `command`. Only while `busy` is 0.
+        command: stable from then until `busy` is 0 again, as are the array's other inputs for the
+            pulse or read.
+        busy: 1 from the clock after `start` until the command is complete; then the counters of a
+            read may be read.
 
     Attributes (domain `mvm`):
-        heat, heat_set, verify, clear, integrate: to the array, see `array.pcm_array`. With `verify`
-            a read is under way; every row is to be driven in all of its window.
+        heat, heat_set, verify, clear, integrate: to the array, see `array.pcm_array`. `verify`
+            marks a read; every row must be driven throughout its window.
         array_busy: the array is still converting the last window.
     """
 

@@ -1,13 +1,13 @@
-// Read noise: four samples at a time, a pure function of where and when a read happens.
+// Read noise: four samples at a time, a pure function of position and time of a read.
 //
-// Addressing, generator and distribution are defined in caduceus/spec/read_noise.py: Philox4x32-10 (Salmon
-// et al., SC 2011), one block for four neighbouring columns; each byte of a word picks a quantile
-// of the normal distribution, and a sample is the sum of four of them.
+// caduceus/spec/read_noise.py defines addresses, generator and distribution: Philox4x32-10 (Salmon
+// et al., SC 2011), one block per four neighboring columns. Each byte of a word selects a quantile
+// of the normal distribution, and a sample is the sum of four quantiles.
 //
-// Behavioural, for simulation. Use: call `draw`, then read `sample`.
+// Behavioral, for simulation. Use: call `draw`, then read `sample`.
 
 module read_noise;
-    // The levels as a memory, which simulators index faster than a vector.
+    // A memory, which simulators index faster than a vector.
     int quantile [0:(1 << 8) - 1];
 
     // Samples of columns 4 * group to 4 * group + 3 of the last draw.
@@ -17,7 +17,8 @@ module read_noise;
         /* verilator unroll_disable */
         for (int level = 0; level < 1 << 8; level++)
             quantile[level] = 32'($signed(
-                pcm_tables::QUANTILES[level * pcm_tables::QUANTILE_BITS +: pcm_tables::QUANTILE_BITS]));
+                pcm_tables::QUANTILES[level * pcm_tables::QUANTILE_BITS +:
+                pcm_tables::QUANTILE_BITS]));
     end
 
     // Both halves of the product of two words.

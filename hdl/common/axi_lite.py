@@ -11,7 +11,7 @@ DATA_BITS = 32
 
 
 class AxiLite(wiring.Signature):
-    """The AXI4-Lite signals as the manager sees them; names and meaning as in the AXI standard."""
+    """AXI4-Lite from the manager's side; names and meaning as in the AXI standard."""
 
     def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
         super().__init__(
@@ -40,13 +40,14 @@ class AxiLite(wiring.Signature):
 
 
 class RegisterBus(wiring.Signature):
-    """One access at a time, as the initiator sees it.
+    """A register bus from the initiator's side: one access at a time.
 
     Attributes:
-        request: an access is wanted; holds, with what follows, until `done`.
-        write, address, write_data: what to do. `address` is in bytes.
-        done: one clock, any number of clocks after `request` rose: the access took place.
-        error, read_data: valid with `done`; `error` says that nothing was done.
+        request: requests an access; stays 1, with stable `write`, `address` and `write_data`, until
+            `done`.
+        write, address, write_data: the access. `address` is in bytes.
+        done: pulse of one clock, any number of clocks after `request` rose: the access is complete.
+        error, read_data: valid with `done`; with `error` the access had no effect.
     """
 
     def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
@@ -64,13 +65,15 @@ class RegisterBus(wiring.Signature):
 
 
 class AxiLiteBridge(wiring.Component):
-    """Turns AXI4-Lite accesses into register accesses, one after another; reads wait for writes.
+    """Bridge from AXI4-Lite to a `RegisterBus`: one access at a time, writes before reads.
 
-    A write needs all four byte strobes; any other is refused with SLVERR, like an access that the
-    registers refuse. Address and data of a write may come in either order.
+    A write needs all four byte strobes; any other write answers SLVERR, as does an access that the
+    registers refuse. Address and data of a write may arrive in either order.
 
-    Latency: `READ_LATENCY` or `WRITE_LATENCY` clocks more than the registers take, from the
-    handshake of the address (or the later one of address and data) to that of the answer.
+    Latency: `READ_LATENCY` or `WRITE_LATENCY` clocks plus those of the registers, from the
+    handshake of the address (or the later one of address and data) to that of the response.
+
+    Back-pressure: AWREADY, WREADY and ARREADY are 0 until the response has been accepted.
     """
 
     READ_LATENCY = 1

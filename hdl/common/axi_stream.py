@@ -7,17 +7,17 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class AxiStream(wiring.Signature):
-    """The AXI4-Stream signals as the transmitter sees them.
+    """AXI4-Stream from the transmitter's side.
 
-    A packet is one vector; unit 0 of the first beat is its element 0. `tkeep` is all ones but for
-    the last beat of a vector whose length is not a multiple of the beat's units.
+    A packet is one vector; unit 0 of the first beat is its element 0. `tkeep` is all ones, except
+    in the last beat of a vector whose length is not a multiple of `units`.
 
     Attributes:
-        tdata: one INT8 a unit, in two's complement.
-        tkeep: which units of the beat belong to the vector.
-        tlast: the vector ends with this beat.
-        tvalid, tready: the beat is handed over in a clock in which both are 1. `tvalid` does not
-            wait for `tready`, and stays with its beat until then.
+        tdata: one INT8 per unit, in two's complement.
+        tkeep: mask of the units that belong to the vector.
+        tlast: last beat of the vector.
+        tvalid, tready: handshake: the beat is transferred in a clock in which both are 1. `tvalid`
+            does not wait for `tready`; once 1, it and the beat stay until the transfer.
     """
 
     def __init__(self, units: int) -> None:

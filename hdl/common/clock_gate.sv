@@ -1,5 +1,5 @@
-// A glitch-free clock gate: `enable` counts as it stands at the end of the clock's low phase.
-// For synthesis, put the target's own gate in its place, or tie it through.
+// A glitch-free clock gate: a latch samples `enable` at the end of the clock's low phase.
+// For synthesis, replace it with the target's own clock gate, or connect `gated` to `clk`.
 
 module clock_gate (
     input  clk,

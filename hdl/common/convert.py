@@ -1,4 +1,4 @@
-"""Conversions at the edges of the binary16 datapath, each one clock deep.
+"""Conversions to and from binary16, each with one pipeline stage.
 
 Published: ADC counts and INT8 partial sums are converted to FP16 on the way into the LDPU, and to
 INT8 on the way out. Rounding to nearest even, saturation at +-127 and NaN to 0 are our choice.
@@ -16,9 +16,9 @@ _UNIT = formats.FP16_BIAS
 
 
 def leading_zeros(module: Module, value: Value, name: str) -> Signal:
-    """Count the zeros above the highest one of `value` (its width if there is none minus one).
+    """Count the zeros above the highest one of `value`; its width minus one if `value` is 0.
 
-    Halves the search at every step: the top half is empty, or the rest is looked at no further.
+    A binary search: each step keeps the half that contains the highest one.
     """
     levels = (len(value) - 1).bit_length()
     rest = Cat(Const(0, (1 << levels) - len(value)), value)
@@ -34,7 +34,7 @@ def leading_zeros(module: Module, value: Value, name: str) -> Signal:
 class Uint12ToFp16(wiring.Component):
     """An ADC count to binary16; counts above 2048 are rounded to nearest even.
 
-    Latency: 1 clock of `sync`.
+    Latency: 1 clock of `sync`. Back-pressure: none.
     """
 
     LATENCY = 1
@@ -47,7 +47,7 @@ class Uint12ToFp16(wiring.Component):
         zeros = leading_zeros(m, self.count, "count")
         normalised = Signal(formats.COUNT_BITS)
         mantissa = normalised[-MANTISSA:]
-        # One bit is below the mantissa: a tie whenever it is set.
+        # One bit is below the mantissa: if it is set, the value is a tie.
         up = normalised[0] & mantissa[0]
         exponent = _UNIT + formats.COUNT_BITS - 2 - zeros
         packed = (exponent << formats.FP16_FRACTION_BITS) + mantissa + up
@@ -59,7 +59,7 @@ class Uint12ToFp16(wiring.Component):
 class Int8ToFp16(wiring.Component):
     """An INT8 activation or partial sum to binary16, exactly.
 
-    Latency: 1 clock of `sync`.
+    Latency: 1 clock of `sync`. Back-pressure: none.
     """
 
     LATENCY = 1
@@ -86,7 +86,7 @@ class Int8ToFp16(wiring.Component):
 class Fp16ToInt8(wiring.Component):
     """binary16 to INT8: nearest even, saturating at +-127; NaN becomes 0.
 
-    Latency: 1 clock of `sync`.
+    Latency: 1 clock of `sync`. Back-pressure: none.
     """
 
     LATENCY = 1
@@ -100,8 +100,7 @@ class Fp16ToInt8(wiring.Component):
         exponent = self.value[formats.FP16_FRACTION_BITS : -1]
         sign = self.value[-1]
         nan = (exponent == formats.FP16_INFINITY >> formats.FP16_FRACTION_BITS) & fraction.any()
-        # 2**(MAGNITUDE_BITS) and more saturates; below a quarter the result is 0 and the exact
-        # place does not matter.
+        # 2**(MAGNITUDE_BITS) and more saturates; below a quarter the result is 0.
         large = exponent >= _UNIT + formats.MAGNITUDE_BITS
         small = exponent < _UNIT - 2
         # The mantissa with MANTISSA bits below the point when the exponent is _UNIT - 2.

@@ -1,4 +1,4 @@
-"""A counter of places that are promised."""
+"""A credit counter."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -8,14 +8,16 @@ from caduceus.spec.errors import UserError
 
 
 class CreditCounter(wiring.Component):
-    """Counts what is on its way into a buffer of `limit` places, or in it.
+    """Counts the credits of a buffer of `limit` places, for items in flight to it and in it.
+
+    Latency: a `take` or `give` shows in `used` and `available` in the next clock.
 
     Attributes (domain `sync`):
-        take: something sets off; only while `available` is 1.
-        give: something has left the buffer; only while `used`, or together with the `take` it is
-            for.
-        available: there is a place for one more.
-        used: places taken and not given back, as of the clocks before this one.
+        take: takes a credit as an item departs for the buffer; only while `available` is 1.
+        give: returns a credit as an item leaves the buffer; only while `used` is not 0, or together
+            with its own `take`.
+        available: at least one credit is left.
+        used: credits taken and not returned before this clock.
 
     Raises:
         UserError: `limit` is not at least 1.
@@ -23,7 +25,7 @@ class CreditCounter(wiring.Component):
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
-            raise UserError(f"CreditCounter with limit {limit}: it must be at least 1")
+            raise UserError(f"CreditCounter: limit: got {limit}, expected 1 or more")
         self._limit = limit
         super().__init__(
             {"take": In(1), "give": In(1), "available": Out(1), "used": Out(range(limit + 1))}

@@ -1,12 +1,13 @@
-"""A value some clocks ago."""
+"""Delay lines."""
 
 from amaranth.hdl import Module, Signal, Value
 
 
 class Delay:
-    """A value and its copies one, two, ... clocks later, made as they are asked for.
+    """A value and its delayed copies; `delay[n]` is the value `n` clocks of `sync` later.
 
-    The copies have no reset: whether one counts is told by a valid bit that is delayed as well.
+    A copy is made on first use. Copies have no reset: a valid bit of the same delay accompanies
+    them.
     """
 
     def __init__(self, module: Module, value: Value, name: str) -> None:

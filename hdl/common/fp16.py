@@ -3,19 +3,19 @@
 Published: the LDPU and GDPU compute in FP16 fused multiply-adds. Rounding, subnormals and the one
 canonical NaN are our choice (IEEE 754-2019 throughout).
 
-How the widths come about. An operand is `mantissa * 2**(exponent - 25)` with an 11-bit mantissa
+Derivation of the widths. An operand is `mantissa * 2**(exponent - 25)` with an 11-bit mantissa
 and an exponent of at least 1, so a product is 22 bits at `2**(ea + eb - 50)`. The addend is placed
 `DISTANCE` bits above the product and shifted right to its place; the window holds every bit that
 can decide the result:
 
     bit 43 .. 33   addend at its highest place: `DISTANCE` = 25 bits above the product's bit 0.
-                   Further up the product is less than an eighth of the addend's last bit, so the
-                   result is the addend whatever the product is, and the distance is clamped.
+                   At a larger distance the product is less than an eighth of the addend's last
+                   bit, so it cannot change the result, and the distance is clamped.
     bit 28 .. 7    product
     bit  6 .. 1    `GUARD` = 6 bits below it. An addend more than 6 bits below the product's bit 0
-                   only meets products of two normal numbers, which have 21 bits: no cancellation
-                   reaches that far down.
-    bit  0         whether anything was lost below
+                   occurs only with products of two normal numbers, which have 21 bits: no
+                   cancellation reaches that far down.
+    bit  0         sticky bit: OR of all lower bits
 
 Bit 43 also takes the carry of an addition, as the addend's top bit is 42 there.
 """
@@ -37,9 +37,9 @@ GUARD = 6
 STICKY = 1
 WINDOW = STICKY + GUARD + DISTANCE + MANTISSA + 1
 SHIFT_MAX = DISTANCE + GUARD + MANTISSA
-"""A right shift by this much leaves nothing of the addend but the sticky bit."""
+"""A right shift by this much leaves only the sticky bit of the addend."""
 _LATE_LEVELS = 3
-"""Of the six steps of normalisation, those that share a clock with rounding."""
+"""Number of normalization steps, of six, in the same pipeline stage as rounding."""
 
 
 class _Unpacked:
@@ -62,10 +62,10 @@ class _Unpacked:
 def _normalise(
     m: Module, levels: Iterable[int], value: Value, allowance: Value
 ) -> tuple[Value, Value]:
-    """Shift `value` left by `2**level` for each level, if nothing is lost and `allowance` has it.
+    """Shift `value` left by `2**level` for each level if no one is lost and `allowance` permits it.
 
     Returns:
-        The value, and what is left of the allowance.
+        The shifted value, and the remaining allowance.
     """
     for level in levels:
         step = 1 << level
@@ -82,11 +82,11 @@ def _normalise(
 
 
 class Fp16Fma(wiring.Component):
-    """`q = a * b + c` (or `c - a * b`) in binary16, one result a clock.
+    """`q = a * b + c` (or `c - a * b`) in binary16, one result per clock.
 
     A NaN result is 0x7E00. Overflow gives infinity. An exact zero from opposite signs is +0.
 
-    Latency: `Fp16Fma.LATENCY` clocks of `sync`; no stalls: what enters leaves.
+    Latency: `Fp16Fma.LATENCY` clocks of `sync`. Back-pressure: none; the pipeline never stalls.
     """
 
     LATENCY = 4
@@ -101,12 +101,11 @@ class Fp16Fma(wiring.Component):
         super().__init__()
 
     def elaborate(self, platform: object) -> Module:
-        # Registers between stages need no reset: a value counts once the valid bit that travels
-        # beside the datapath says so.
+        # Pipeline registers need no reset: the valid bit beside the datapath has one.
         m = Module()
         a, b, c = (_Unpacked(port) for port in (self.a, self.b, self.c))
 
-        # Stage 1: multiply, and find how far the addend is from the product.
+        # Stage 1: multiply, and compute the distance between addend and product.
         product = Signal(PRODUCT, reset_less=True)
         addend = Signal(MANTISSA, reset_less=True)
         shift = Signal(range(SHIFT_MAX + 1), reset_less=True)
@@ -120,8 +119,8 @@ class Fp16Fma(wiring.Component):
 
         sign = a.sign ^ b.sign ^ self._negate_product
         exponents = a.exponent + b.exponent
-        # The addend's bit 0 is c - (a + b) + 25 above the product's, so from 25 above it is shifted
-        # right by:
+        # The addend's bit 0 is c - (a + b) + 25 above the product's; starting at 25 above, it is
+        # shifted right by:
         right = exponents - c.exponent
         product_infinite = a.infinite | b.infinite
         invalid = (a.infinite & b.zero) | (a.zero & b.infinite)
@@ -152,11 +151,11 @@ class Fp16Fma(wiring.Component):
         ]
         subtract = product_sign ^ addend_sign
         placed = product << above
-        # One adder for both: what is subtracted is inverted, and `subtract` carried in from below.
+        # One adder for both: to subtract, the addend is inverted, and `subtract` is the carry-in.
         addend_2 = Cat(aligned ^ subtract.replicate(WINDOW), subtract)
         m.d.comb += total.eq((Cat(subtract, placed) + Cat(subtract, addend_2))[1:])
         sum_2 = Signal.like(total, reset_less=True)
-        # The difference the other way round, so that a negative one need not be negated.
+        # The opposite difference, so that a negative one needs no negation.
         other_2 = Signal(WINDOW, reset_less=True)
         base_2 = Signal.like(base, reset_less=True)
         subtract_2 = Signal(reset_less=True)
@@ -177,8 +176,8 @@ class Fp16Fma(wiring.Component):
         # there, but not past the smallest exponent.
         # With the window's bit 43 worth 2**(base - 14), a left shift by `base` makes it the
         # smallest normal, so the shift stops there and the result is subnormal.
-        # Searching for the one and shifting share their steps: each step halves the shift that is
-        # left to decide, and is taken if the bits it would lose are 0 and the exponent allows it.
+        # Leading-one search and shift share their steps: each step halves the remaining shift, and
+        # is taken if the bits that it would lose are 0 and the exponent allows it.
         negative = subtract_2 & sum_2[-1]
         magnitude = Signal(WINDOW)
         m.d.comb += magnitude.eq(Mux(negative, other_2, sum_2))
@@ -200,13 +199,13 @@ class Fp16Fma(wiring.Component):
         with m.If(~infinite_2 & subtract_2 & ~sum_2.any()):
             m.d.sync += sign_3.eq(0)
 
-        # Stage 4: normalise and round. The mantissa's top bit adds one to the exponent field, and a
+        # Stage 4: normalize and round. The mantissa's top bit adds one to the exponent field, and a
         # carry out of rounding does the same, so one addition packs every case.
         late = levels[:_LATE_LEVELS]
         normalised, exponent = _normalise(m, reversed(late), value_3, allowance_3)
         mantissa = normalised[-MANTISSA:]
         half = normalised[-MANTISSA - 1]
-        # What is this far down stays below, however far it is shifted yet.
+        # Bits this far down stay below the mantissa, whatever shifts remain.
         below = WINDOW - MANTISSA - 1
         far = below - sum(1 << level for level in late)
         rest = value_3[:far].any() | normalised[far:below].any()

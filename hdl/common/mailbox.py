@@ -7,20 +7,21 @@ from amaranth.lib.wiring import In, Out
 
 
 class Mailbox(wiring.Component):
-    """Hands one token from a domain to another, and its place back.
+    """Passes one token from a clock domain to another: a toggle handshake.
 
-    The token guards data that stays where it is: the giver writes the data, then `put`s; it leaves
-    the data alone while `full`. The taker reads the data while `available`, then `take`s.
+    The token guards data that is not synchronized: the giver writes the data, then pulses `put`,
+    and keeps the data stable while `full` is 1. The taker reads the data while `available` is 1,
+    then pulses `take`.
 
-    Each side keeps a toggle; the other sees it through two flip-flops, so `available` follows
-    `put`, and `full` falls after `take`, two to three clocks of the seeing domain later. Both
-    domains must be reset together.
+    Latency: each side's toggle passes two flip-flops, so `available` rises after `put`, and `full`
+    falls after `take`, two to three clocks of the receiving domain later. Both domains must be
+    reset together.
 
     Attributes:
-        put: one clock of the giver's domain; only while `full` is 0.
-        full: from the clock after `put` until the taker's `take` has been seen.
-        available: in the taker's domain, until the clock after `take`.
-        take: one clock of the taker's domain; only while `available` is 1.
+        put: pulse of one clock in the giver's domain; only while `full` is 0.
+        full: 1 from the clock after `put` until `take` has reached the giver's domain.
+        available: 1 in the taker's domain until the clock after `take`.
+        take: pulse of one clock in the taker's domain; only while `available` is 1.
     """
 
     put: In(1)

@@ -1,4 +1,4 @@
-"""The register block: any table of registers, behind a bus."""
+"""The register block: a table of registers behind a bus."""
 
 from collections.abc import Collection, Iterator, Mapping
 from enum import IntFlag
@@ -13,21 +13,21 @@ from caduceus.spec.register import WORD_BYTES, Register, RegisterField, Register
 
 
 def word_of(events: Mapping[IntFlag, ValueLike]) -> Value:
-    """A word of flags, each set where its event is 1; those without an event are 0."""
+    """A word of flags: a flag is 1 if its event is 1, and 0 if it has no event."""
     return Cat(Value.cast(events.get(flag, 0))[0] for flag in type(next(iter(events))))
 
 
 class RegisterElement(wiring.Signature):
-    """A register, as the register block sees what is behind it.
+    """A register's signals between the register block and the logic behind it.
 
     Attributes:
-        <field>: in a register `rw` the stored value, in `wo` what is being written, valid with
-            `write`, in `ro` what is read.
-        write: of `rw` and `wo`: one clock, the register is written; in `rw` the fields follow in
-            the next clock.
-        refuse: of `rw` and `wo`: a write in this clock is refused.
-        event: of one that counts: counted in every clock in which it is 1.
-        events, any: of `w1c`: each sets its bit; some bit is set.
+        <field>: `rw`: the stored value. `wo`: the written value, valid with `write`. `ro`: the
+            value to read.
+        write: `rw` and `wo`: pulse of one clock as the register is written; the fields of `rw`
+            change in the next clock.
+        refuse: `rw` and `wo`: refuses a write in this clock.
+        event: counting registers: counted in every clock in which it is 1.
+        events, any: `w1c`: each bit of `events` sets its flag; `any` is the OR of all flags.
     """
 
     def __init__(self, register: Register, counts: bool, most: int | None) -> None:
@@ -51,14 +51,14 @@ class RegisterElement(wiring.Signature):
 
 
 class TableElement(wiring.Signature):
-    """A table of words, as the register block sees the memory behind it.
+    """A table's signals between the register block and the memory behind it.
 
     Attributes:
-        selected: the bus names one of its words.
-        entry, word: which. They may be anything while it is not selected.
-        write: one clock: the word is written, unless the table is `ro`.
-        refuse: a write in this clock is refused.
-        value: what is read, unless the table is `wo`; a clock after `entry` and `word`.
+        selected: the bus addresses one of the table's words.
+        entry, word: the addressed entry and word; undefined while `selected` is 0.
+        write: not in `ro`: pulse of one clock as the word is written.
+        refuse: not in `ro`: refuses a write in this clock.
+        value: not in `wo`: the value to read, one clock after `entry` and `word`.
     """
 
     def __init__(self, table: RegisterTable, entries: int) -> None:
@@ -75,19 +75,21 @@ class TableElement(wiring.Signature):
 
 
 class RegisterBlock(wiring.Component):
-    """Decodes addresses, stores, counts, and refuses what the tables in `spec` do not allow.
+    """Decodes addresses, stores and counts, and enforces the rules of the tables in `spec`.
 
-    An access takes two clocks: in the second one memories behind it have answered, and `done` is 1.
-    Errors are those of `spec.registers`: no register or word there, a write to what is read only,
-    to what is locked while `locked`, or of a value out of range; what else is refused, the element
-    says with `refuse`. An access with an error changes nothing.
+    Latency: an access takes two clocks. In the second one the memories behind it have answered, and
+    `done` is 1.
+
+    Errors: those of `spec.registers`. An access answers with an error and changes nothing if its
+    address is undefined, if it writes a read-only register, a locked one while `locked` is 1, or a
+    value out of range, or if the element's `refuse` is 1.
 
     Attributes (domain `sync`):
-        bus: the accesses.
-        locked: writes to locked registers and tables are refused in this clock.
-        write_data: what is being written.
-        <register>, <table>: a `RegisterElement` for every register, named like it in lower case,
-            and a `TableElement` for every table.
+        bus: the register bus.
+        locked: refuses writes to locked registers and tables in this clock.
+        write_data: the data of the present write.
+        <register>, <table>: a `RegisterElement` per register, named like it in lower case, and a
+            `TableElement` per table.
     """
 
     def __init__(
@@ -97,17 +99,17 @@ class RegisterBlock(wiring.Component):
         counters: Collection[str] = (),
         limits: Mapping[str, int] | None = None,
     ) -> None:
-        """Make the block of a map.
+        """Make the block of a register map.
 
         Args:
             registers: the map's registers.
-            tables: its tables, each with the number of its entries.
-            counters: registers that count.
-            limits: registers whose one field must be 1 to this number.
+            tables: its tables, and the number of entries of each.
+            counters: names of the registers that count events.
+            limits: registers with one field, and the field's largest value; the smallest is 1.
 
         Raises:
-            ValueError: a table does not begin at a multiple of its size, or two things have one
-                address.
+            ValueError: a table's base is not a multiple of its size, or two registers or tables
+                share an address.
         """
         self._registers, self._tables = registers, tables
         self._counters, self._limits = counters, dict(limits or {})
@@ -133,7 +135,7 @@ class RegisterBlock(wiring.Component):
         )
 
     def stored(self) -> Iterator[tuple[Register, RegisterField, Value]]:
-        """Every field of the registers `rw`, with its value."""
+        """Every field of the `rw` registers, with its value."""
         for register in self._registers:
             if register.access == "rw":
                 for field in register.fields:
@@ -143,7 +145,7 @@ class RegisterBlock(wiring.Component):
         return getattr(self, named.name.lower())
 
     def _word(self, register: Register) -> Value:
-        """The fields of a register, each in its place, and 0 between them."""
+        """A register's word: its fields at their bit positions, 0 elsewhere."""
         parts, end = [], 0
         for field in sorted(register.fields, key=lambda field: field.low):
             shown = getattr(self._element(register), field.name)
@@ -152,14 +154,14 @@ class RegisterBlock(wiring.Component):
         return Cat(parts)
 
     def _count(self, m: Module, register: Register) -> Value:
-        """The value of a register that counts."""
+        """The value of a counting register."""
         count = Signal(DATA_BITS, name=f"{register.name.lower()}_count")
         with m.If(self._element(register).event):
             m.d.sync += count.eq(count + 1)
         return count
 
     def _stick(self, m: Module, register: Register, write: Value) -> Value:
-        """The value of a register of sticky flags; `write` clears those that are written as 1."""
+        """The value of a register of sticky flags; `write` clears the flags written as 1."""
         element = self._element(register)
         held = Signal.like(element.events, name=f"{register.name.lower()}_flags")
         clear = Mux(write, self.write_data, 0)
@@ -168,7 +170,7 @@ class RegisterBlock(wiring.Component):
         return held
 
     def _store(self, m: Module, register: Register) -> None:
-        """Store what is written to a register."""
+        """Store writes to a register."""
         element = self._element(register)
         with m.If(element.write):
             for field in register.fields:
@@ -176,7 +178,7 @@ class RegisterBlock(wiring.Component):
                 m.d.sync += getattr(element, field.name).eq(written)
 
     def _behind(self, m: Module, register: Register) -> tuple[Signal | None, ValueLike]:
-        """What says that a register is written, if it can be, and what is read."""
+        """A register's write strobe, or None if it is read-only, and the value that it reads."""
         if register.name in self._counters:
             return None, self._count(m, register)
         match register.access:
@@ -194,7 +196,7 @@ class RegisterBlock(wiring.Component):
         return self._element(register).write, 0
 
     def _refused(self, register: Register) -> Value:
-        """Whether a write to a register that can be written is refused now."""
+        """Whether a write to a writable register is refused in this clock."""
         refused = self.locked & register.locked
         if register.access in ("rw", "wo"):
             refused |= self._element(register).refuse
@@ -205,7 +207,7 @@ class RegisterBlock(wiring.Component):
         return refused
 
     def _name_word(self, m: Module, table: RegisterTable, entries: int) -> None:
-        """Split the address into a table's entry and word, and say whether there is one."""
+        """Decode the address into a table's entry and word, and whether both exist."""
         element, address = self._element(table), self.bus.address
         byte, low, bits = exact_log2(WORD_BYTES), exact_log2(table.stride), _bits(table, entries)
         entry, word = address[low:bits], address[byte:low]
@@ -223,10 +225,10 @@ class RegisterBlock(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bus = self.bus
-        asked = Signal()  # the second clock of an access: memories have answered
-        known = Signal()  # there is something at the address
-        refused = Signal()  # a write to it
-        write = Signal()  # it is written
+        asked = Signal()  # second clock of an access: memories have answered
+        known = Signal()  # the address is defined
+        refused = Signal()  # a write to this address is refused
+        write = Signal()  # the access writes
         m.d.sync += asked.eq(bus.request & ~asked)
         m.d.comb += [
             bus.done.eq(bus.request & asked),
@@ -261,7 +263,7 @@ class RegisterBlock(wiring.Component):
 
 
 def _reset(register: Register, name: str) -> int:
-    """What a field holds after reset."""
+    """A field's value after reset."""
     field = register.field(name)
     value = register.reset >> field.low & (1 << field.width) - 1
     return value - ((value >> field.width - 1) << field.width) * field.signed
@@ -273,20 +275,20 @@ def _bits(table: RegisterTable, entries: int) -> int:
 
 
 def _demand_places(registers: Collection[Register], tables: Mapping[RegisterTable, int]) -> None:
-    """Raise `ValueError` unless everything has addresses of its own, as the decoder needs them."""
+    """Raise `ValueError` if addresses overlap, or a table's base does not suit the decoder."""
     taken: dict[int, str] = {}
     for register in registers:
         other = taken.setdefault(register.address, register.name)
         if other != register.name:
-            raise ValueError(f"{register.name} and {other} are both at {register.address:#x}")
+            raise ValueError(f"{register.name}: address {register.address:#x} is that of {other}")
     for table, entries in tables.items():
         size = 1 << _bits(table, entries)
         if table.base % size:
             raise ValueError(
-                f"{table.name}: base = {table.base:#x}: got {entries} entries of {table.stride} "
-                f"bytes, expected a multiple of {size:#x}"
+                f"{table.name}: base: got {table.base:#x}, expected a multiple of {size:#x} for "
+                f"{entries} entries of {table.stride} bytes"
             )
         for address in range(table.base, table.address(entries), WORD_BYTES):
             other = taken.setdefault(address, table.name)
             if other != table.name:
-                raise ValueError(f"{table.name} and {other} are both at {address:#x}")
+                raise ValueError(f"{table.name}: address {address:#x} is that of {other}")

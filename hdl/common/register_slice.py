@@ -1,13 +1,13 @@
-"""Flip-flops on a register bus."""
+"""A pipeline stage on a register bus."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 
 def pass_on(m: Module, bus: wiring.PureInterface, inner: wiring.PureInterface) -> None:
-    """Pass accesses on from `bus`: nothing behind it moves while none is for it.
+    """Put a pipeline stage between `bus` and `inner`; `inner` is stable while no access is pending.
 
-    It takes a clock to `inner` and one back.
+    Latency: one clock to `inner` and one back.
     """
     m.d.sync += bus.done.eq(inner.request & inner.done)
     with m.If(~inner.request & bus.request & ~bus.done):

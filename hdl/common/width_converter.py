@@ -1,4 +1,4 @@
-"""Packets from beats of one width to beats of another."""
+"""Conversion of a packet stream to another beat width."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -10,29 +10,27 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class WidthConverter(wiring.Component):
-    """Regroups the bytes of each packet; every beat that leaves is full but for a packet's last.
+    """Regroups the bytes of each packet; every output beat except a packet's last is full.
 
-    A beat with bytes missing before the packet's end, which is against the stream's rules, keeps
-    its width: the bytes that are missing stay missing, so that whoever counts sees it.
+    A beat with missing bytes before the packet's end violates the stream's rules. Its missing bytes
+    stay missing at the output, so that a length check behind it reports them.
 
-    Latency: none between equal widths and towards narrower beats; towards wider ones a beat leaves
-    one clock after its last part came. In all cases a beat a clock on the narrower side.
+    Latency: none between equal widths and to narrower beats; to wider beats, one clock after the
+    last part arrived. Throughput: one beat per clock on the narrower side. Back-pressure: the input
+    waits for the output.
 
     Attributes (domain `sync`):
         input: beats of `units_in` bytes; output: beats of `units_out` bytes.
-        holds: a part of a packet is inside.
+        holds: part of a packet is inside.
 
     Raises:
         UserError: a width is not a power of two.
     """
 
     def __init__(self, units_in: int, units_out: int) -> None:
-        for units in (units_in, units_out):
+        for name, units in (("units_in", units_in), ("units_out", units_out)):
             if units < 1 or units.bit_count() != 1:
-                raise UserError(
-                    f"WidthConverter from {units_in} to {units_out} bytes: both must be powers of "
-                    "two"
-                )
+                raise UserError(f"WidthConverter: {name}: got {units}, expected a power of two")
         self._in, self._out = units_in, units_out
         super().__init__(
             {
@@ -43,10 +41,10 @@ class WidthConverter(wiring.Component):
         )
 
     def _widen(self, m: Module) -> None:
-        """Collect parts in the register that is the output."""
+        """Collect parts in the output register."""
         source, sink = self.input, self.output
         ratio = self._out // self._in
-        part = Signal(range(ratio))  # where the next one goes
+        part = Signal(range(ratio))  # position of the next part
         taken = sink.tvalid & sink.tready
         m.d.comb += [
             source.tready.eq(~sink.tvalid | sink.tready),
@@ -67,16 +65,16 @@ class WidthConverter(wiring.Component):
                 with m.If(part == index):
                     m.d.sync += [data.eq(source.tdata), keep.eq(source.tkeep)]
                 if index:
-                    # What an earlier beat left behind.
+                    # Clear the mask of the beat before.
                     with m.If(part == 0):
                         m.d.sync += keep.eq(0)
 
     def _narrow(self, m: Module) -> None:
-        """Show one part of the input after another."""
+        """Put one part of the input after another on the output."""
         source, sink = self.input, self.output
         ratio = self._in // self._out
         part = Signal(range(ratio))
-        rest = Signal(self._in)  # what the parts after this one hold
+        rest = Signal(self._in)  # mask of the parts after this one
         m.d.comb += [
             rest.eq(source.tkeep & ~((1 << self._out) - 1)),
             sink.tdata.eq(source.tdata[: len(sink.tdata)]),
@@ -89,7 +87,7 @@ class WidthConverter(wiring.Component):
                     sink.tdata.eq(source.tdata.word_select(index, len(sink.tdata))),
                     sink.tkeep.eq(source.tkeep.word_select(index, self._out)),
                 ]
-        # Before the packet's end, all parts go, empty or not.
+        # Before the packet's last beat, all parts are sent, empty or not.
         final = Mux(source.tlast, ~rest.any(), part == ratio - 1)
         m.d.comb += [
             sink.tvalid.eq(source.tvalid),

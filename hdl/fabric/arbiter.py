@@ -8,33 +8,34 @@ from caduceus.spec.errors import UserError
 
 
 class Arbiter(wiring.Component):
-    """Grants at most one request a clock: all the resources it wants, or nothing.
+    """Grants at most one request per clock: all of its resources, or none.
 
-    One requester has the turn. What it wants is reserved: it is granted as soon as all of it is
-    free, and no request that shares a resource with it is granted before. Of the others, the first
-    after the turn that fits into what is left goes ahead. The turn moves to the next requester when
-    its holder is granted or wants nothing. So a request that stays is granted once the resources
-    that it wants come free again and again: nobody starves. (Our choice; the paper does not say.)
+    Fairness: round robin. One requester has the turn, and its resources are reserved: it is granted
+    as soon as all of them are free, and no request that shares a resource with it is granted
+    before. Otherwise the first request after the turn is granted whose resources are free and not
+    reserved. The turn moves on when its holder is granted or has no request. A pending request is
+    therefore granted within `requesters` turns, provided that held resources are released: no
+    requester starves. (Our choice; the paper does not define the arbitration.)
 
-    A requester keeps what it wants unchanged until granted, or wants nothing any more, which
-    nobody else waits longer for. It holds the resources from the next
-    clock on, by way of whoever drives `free`.
+    A requester keeps `wanted` stable until its grant. It may also withdraw the request; that delays
+    no other request. From the clock after the grant, the logic that drives `free` shows the
+    resources as held.
+
+    Latency: none; `grant` is combinational.
 
     Attributes (domain `sync`):
-        wanted: for each requester, a bit for each resource; 0 for no request.
-        free: a bit for each resource that nobody holds.
-        grant: a bit for each requester, in the same clock; never more than one is set.
+        wanted: per requester, a mask of the requested resources; 0: no request.
+        free: mask of the resources that are not held.
+        grant: one-hot or 0, one bit per requester, in the clock of the request.
 
     Raises:
-        UserError: not at least one requester and one resource.
+        UserError: less than one requester or one resource.
     """
 
     def __init__(self, requesters: int, resources: int) -> None:
-        if requesters < 1 or resources < 1:
-            raise UserError(
-                f"Arbiter for {requesters} requesters and {resources} resources: "
-                "both must be at least 1"
-            )
+        for name, count in (("requesters", requesters), ("resources", resources)):
+            if count < 1:
+                raise UserError(f"Arbiter: {name}: got {count}, expected 1 or more")
         self._requesters = requesters
         super().__init__(
             {
@@ -50,7 +51,7 @@ class Arbiter(wiring.Component):
         turn = Signal(count, init=1)
 
         reserved = Signal.like(self.free)
-        held = Signal()  # by a request, so that the turn stays
+        held = Signal()  # the holder of the turn has a request
         for i in range(count):
             with m.If(turn[i]):
                 m.d.comb += [reserved.eq(self.wanted[i]), held.eq(self.wanted[i].any())]
@@ -60,8 +61,8 @@ class Arbiter(wiring.Component):
             taken = ~self.free | Mux(turn[i], 0, reserved)
             m.d.comb += fits[i].eq(wanted.any() & ~(wanted & taken).any())
 
-        # The lowest set bit at or after the turn, or else the lowest of all: in twice the requests,
-        # the lowest bit that is not below the turn.
+        # The first fitting request at or after the turn, with wrap-around: the lowest set bit at or
+        # above the turn in the doubled vector.
         twice = Cat(fits, fits)
         first = Signal(2 * count)
         m.d.comb += [
@@ -69,7 +70,7 @@ class Arbiter(wiring.Component):
             self.grant.eq(first[:count] | first[count:]),
         ]
 
-        # Who has the turn is the first, if it fits at all.
+        # If the holder of the turn fits, it is the first.
         with m.If(~held | (turn & fits).any()):
             m.d.sync += turn.eq(turn.rotate_left(1))
         return m

@@ -1,4 +1,4 @@
-"""The chip: tiles in a grid, slices of the GDPU, links between them, AXI at its edge."""
+"""The chip: a grid of tiles, GDPU slices, the links between them, and AXI at the edge."""
 
 from amaranth.hdl import (
     Cat,
@@ -27,11 +27,11 @@ GDPU_MODULE = "gdpu_slice"
 LINK_MODULE = "link"
 CLOCK_GATE_MODULE = "clock_gate"
 WAKE_CLOCKS = 8
-"""Clocks of `mvm` for which a tile's array stays on after it had its last work."""
+"""Clocks of `mvm` for which the clock of a tile's array keeps running after its last work."""
 
 
 class Link(wiring.Component):
-    """The `LinkBuffer` on a link: the module that a chip instantiates once for every link."""
+    """The `LinkBuffer` on a link: a chip instantiates this module once per link."""
 
     def __init__(self, chip: Description) -> None:
         self._units = chip.link.units
@@ -49,18 +49,22 @@ class Link(wiring.Component):
 class Chip(wiring.Component):
     """All tiles and GDPU slices of a chip description.
 
-    Every tile is an instance of one module, `chip_tile`, and every slice one of `gdpu_slice`; their
-    clocks stop while they have nothing to do. Links that would lead over the edge, or to a slice
-    where there is none, swallow what they are given.
+    Every tile is an instance of one module, `chip_tile`, and every slice one of `gdpu_slice`; clock
+    gates stop their clocks while they are idle. Links that would leave the grid, or lead to a slice
+    that does not exist, accept and drop all packets.
+
+    Latency and back-pressure: those of tiles, slices and links; every stream is ready/valid from
+    end to end.
 
     Attributes:
         aclk: clock of all AXI interfaces and of the digital side (`sync`).
         mvm_clk: clock of modulators and arrays (`mvm`), unrelated to `aclk`.
-        aresetn: asynchronous reset of both, active low; hold it for four clocks of the slower.
+        aresetn: asynchronous reset of both domains, active low; hold it for four clocks of the
+            slower clock.
         s_axil: registers: tile t's at t * `registers.TILE_SPACE`, then the broadcast window, then
             those of the slices.
         s_axis_<p>, m_axis_<p>: packets from and to the host, at the tiles of `chip.host`.
-        awake, error: of any tile, a bit each. slices_awake, slices_error: of any slice.
+        awake, error: one bit per tile. slices_awake, slices_error: one bit per slice.
     """
 
     def __init__(self, chip: Description) -> None:
@@ -83,9 +87,9 @@ class Chip(wiring.Component):
         )
 
     def _buses(self, m: Module) -> dict[int, wiring.PureInterface]:
-        """A register bus a tile and a slice, by the number of the space.
+        """One register bus per tile and slice, by the number of its address space.
 
-        One that is not asked sees zeros: it has nothing to evaluate.
+        A bus without an access is all zeros, so that simulators have nothing to evaluate.
         """
         tiles, slices = self._chip.tiles, self._chip.gdpu.slices
         spaces = [*range(tiles), *(registers.slice_space(tiles, s) for s in range(slices))]
@@ -112,7 +116,7 @@ class Chip(wiring.Component):
             read_data |= Mux(asked, each.read_data, 0)
         nobody = bus.request & ((number > max(spaces)) | (broadcast & ~bus.write))
         m.d.comb += [
-            # Tiles take the same number of clocks: those of a broadcast finish together.
+            # All tiles take the same number of clocks, so a broadcast ends in all of them at once.
             bus.done.eq(done | nobody),
             bus.error.eq(errors | nobody),
             bus.read_data.eq(read_data),
@@ -129,7 +133,7 @@ class Chip(wiring.Component):
     def _link(
         self, m: Module, name: str, source: wiring.PureInterface, sink: wiring.PureInterface
     ) -> None:
-        """Registered on its way: long wires, and simulators see no loop through the tiles."""
+        """A registered link: its wires are long, and simulators then see no loop through tiles."""
         ports = {"i_clk": ClockSignal("sync"), "i_rst": ResetSignal("sync")}
         for port, stream in (("input", source), ("output", sink)):
             for member in stream.signature.members:
@@ -198,7 +202,7 @@ class Chip(wiring.Component):
         outs = streams("tile_out", chip.tiles, packet_sinks(chip))
         slice_ins = streams("slice_in", chip.gdpu.slices, sides)
         slice_outs = streams("slice_out", chip.gdpu.slices, sides)
-        led: set[tuple[int, str]] = set()  # somewhere
+        led: set[tuple[int, str]] = set()  # outputs that lead somewhere
         for tile, name, other in fabric.links(chip):
             self._link(m, f"link_{tile}_{name}", outs[tile][name], ins[other][name])
             led.add((tile, name))
@@ -226,7 +230,7 @@ class Chip(wiring.Component):
 
         for tile in range(chip.tiles):
             mvm_awake = Signal(name=f"mvm_awake_{tile}")
-            # From another clock domain: the first flip-flop only makes it safe to look at.
+            # Crosses clock domains: the first flip-flop may be metastable and is not used.
             lately = Signal(WAKE_CLOCKS + 1, name=f"lately_{tile}")
             m.d.mvm += lately.eq(lately << 1 | mvm_awake)
             mvm_wake = Signal(name=f"mvm_wake_{tile}")

@@ -1,4 +1,4 @@
-"""A tile with its link controller: the module that a chip instantiates once for every tile."""
+"""A tile with its link controller: a chip instantiates this module once per tile."""
 
 from collections.abc import Sequence
 
@@ -29,9 +29,9 @@ def packet_sinks(chip: Chip) -> list[str]:
 
 
 class StreamBundle(wiring.Signature):
-    """The signals of several streams side by side, the first stream's lowest.
+    """Several streams concatenated signal by signal, the first stream in the lowest bits.
 
-    A simulator copies every port of a tile at every edge of its clocks: few wide ones are faster.
+    A simulator copies every port of a tile at every clock edge: few wide ports are faster.
     """
 
     def __init__(self, units: int, streams: int) -> None:
@@ -42,7 +42,7 @@ class StreamBundle(wiring.Signature):
 def spread(
     m: Module, bundle: wiring.PureInterface, streams: Sequence[wiring.PureInterface]
 ) -> None:
-    """Feed streams from a bundle, in their order."""
+    """Connect a bundle to the streams that it feeds, in their order."""
     for name in bundle.signature.members:
         together, apart = getattr(bundle, name), Cat(getattr(stream, name) for stream in streams)
         m.d.comb += together.eq(apart) if name == "tready" else apart.eq(together)
@@ -51,28 +51,31 @@ def spread(
 def gather(
     m: Module, streams: Sequence[wiring.PureInterface], bundle: wiring.PureInterface
 ) -> None:
-    """Feed a bundle from streams, in their order."""
+    """Connect streams to the bundle that they feed, in their order."""
     for name in bundle.signature.members:
         together, apart = getattr(bundle, name), Cat(getattr(stream, name) for stream in streams)
         m.d.comb += apart.eq(together) if name == "tready" else together.eq(apart)
 
 
 class ChipTile(wiring.Component):
-    """`hdl.tile.tile.Tile` on the fabric. Nothing in it depends on where in the grid it is.
+    """`hdl.tile.tile.Tile` with its link controller; identical for every position in the grid.
+
+    Latency and back-pressure: those of `Tile` and `LinkController`; a register access takes two
+    clocks more than in `Tile`.
 
     Attributes:
         clk, rst: of domain `sync`. mvm_clk, mvm_rst: of domain `mvm`. Resets are synchronous.
         bus: registers, see `caduceus.spec.registers`.
-        packets_in: packets in, one stream for each of `fabric.sources` but TX.
-        packets_out: packets out, one for each of `fabric.sinks` but INPUT and RX.
-        awake: something is going on; while it is 0, no stream in is valid and the bus asks for
-            nothing, `clk` may stop.
-        mvm_awake: so does the array, or soon will; eight `mvm_clk` after it fell, that may stop.
-        error: some bit of ERROR is set.
+        packets_in: packets in, one stream per `fabric.sources` except TX.
+        packets_out: packets out, one stream per `fabric.sinks` except INPUT and RX.
+        awake: the tile has work. `clk` may stop while it is 0, no input stream is valid, and the
+            bus has no request.
+        mvm_awake: the array has work or is about to. `mvm_clk` may stop eight clocks after it fell.
+        error: a bit of ERROR is set.
     """
 
     def __init__(self, chip: Chip, record: bool = False) -> None:
-        """Put a tile of `chip` on the fabric; `record` as of `Tile`."""
+        """Make a tile of `chip` with its link controller; `record` as in `Tile`."""
         self._chip, self._record = chip, record
         units = chip.link.units
         super().__init__(
@@ -133,7 +136,7 @@ class ChipTile(wiring.Component):
 
 
 class RecordedChipTile(ChipTile):
-    """A `ChipTile` that writes down what it does, for simulation."""
+    """A `ChipTile` with a recorder, for simulation."""
 
     def __init__(self, chip: Chip) -> None:
         super().__init__(chip, record=True)

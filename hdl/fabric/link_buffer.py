@@ -1,4 +1,4 @@
-"""Two places for beats between a link and what reads it, with flip-flops at both ends."""
+"""A two-place buffer at the end of a link, registered at both ends."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -8,15 +8,18 @@ from caduceus.hdl.common.axi_stream import AxiStream
 
 
 class LinkBuffer(wiring.Component):
-    """A beat a clock, one clock of latency; `ready` and the outputs come from flip-flops.
+    """A skid buffer: `tready` and all outputs come from flip-flops.
 
-    `ready`, once 1, stays so until a beat is taken: a multicast may wait until all its branches
-    are ready and then move in lock step.
+    Once 1, `input.tready` stays 1 until a beat is accepted. A multicast can therefore wait until
+    all its branches are ready and then move in lockstep.
+
+    Latency: one clock. Throughput: one beat per clock. Back-pressure: two beats are held, then the
+    input waits.
 
     Attributes (domain `sync`):
-        input, output: streams of `units` INT8 values a beat.
-        input_user, output_user: with `user` above 0, as many bits that go along with each beat.
-        next_data: `output`'s tdata of the next clock, if it is valid then.
+        input, output: streams of `units` INT8 values per beat.
+        input_user, output_user: sideband of `user` bits with each beat, if `user` is above 0.
+        next_data: `output.tdata` of the next clock, provided that `output.tvalid` is 1 then.
         empty: no beat is held.
     """
 

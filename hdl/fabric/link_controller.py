@@ -1,8 +1,8 @@
 """The link controller: packets from links, host and LDPU to links, host and the tile's own inputs.
 
-Published: preambles are inserted on the way out and checked on the way in, tables are static, a
-packet may go on to several places, and a receiver may keep a part of the payload. The packet
-switch, its arbitration and its ready/valid flow control are our choice.
+Published: preambles are inserted at the output and checked at the input, tables are static,
+packets may be multicast, and a receiver may keep a slice of the payload. The packet switch, its
+arbitration and its ready/valid flow control are our choice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,31 +24,35 @@ from caduceus.spec import fabric
 
 
 class LinkController(wiring.Component):
-    """A packet switch with a static table.
+    """A packet switch with a static route table.
 
-    A packet's beats stay together and in order on every output. A packet waits until all its
-    outputs are free, holds them to its last beat, and moves in all of them at once. Packets that
-    wait are served in turn, but one for INPUT or RX has none while there is no room for its part,
-    so that it holds up nothing but what comes after it from the same source. A packet without entry
-    or payload is discarded and reported. One that is longer than `fabric.payload_max` is reported,
-    ends there, and the rest of it is discarded.
+    Contract: a packet's beats stay contiguous and in order on every output. A packet waits until
+    all its outputs are free, holds them until its last beat, and moves to all of them in lockstep.
 
-    Latency: the preamble leaves three clocks after it came, each later beat a clock after the last.
+    Back-pressure: an output that is not ready stalls the packet that holds it. Waiting packets are
+    served by `Arbiter`. A packet for INPUT or RX sends no request while there is no room for its
+    part, so that it blocks only later packets of the same source.
+
+    Errors: a packet without route entry or payload is dropped and reported. A payload longer than
+    `fabric.payload_max` is reported and truncated.
+
+    Latency: three clocks for the preamble; each later beat follows one clock after the one before.
 
     Attributes (domain `sync`):
-        routes: table writes, found by a packet that comes two clocks later, before a host's next
-            access can be; quasi-static while packets are about.
+        routes: table writes. A packet that arrives two clocks later uses the new entry, which is
+            before the next access of the host; quasi-static while packets are in flight.
         tx_stream: preamble of the tile's own results; quasi-static.
-        inputs: one stream for each of `fabric.sources(chip)`; all but the last carry packets, the
-            last one bare result vectors.
-        outputs: one stream for each of `fabric.sinks(chip)`; the last two carry bare vectors.
-        part: with every beat to INPUT, which part of the tile's input vector its packet is.
-        credit, rx_credit: room for parts at INPUT and at RX, see `InputCredit` and `RxCredit`.
-        unknown, empty, too_long: one clock: a packet had no route entry; had no payload, or none
-            where the tile's slice begins; did not end.
-        error_stream: its preamble, from then on.
-        packet_in, packet_out: one clock: a packet of a link or the host has got its outputs; a
-            packet has got outputs among links and host.
+        inputs: one stream per `fabric.sources(chip)`. The last carries bare result vectors, the
+            others packets.
+        outputs: one stream per `fabric.sinks(chip)`. The last two carry bare vectors, the others
+            packets.
+        part: part number of the packet to INPUT, with every beat.
+        credit, rx_credit: room for parts at INPUT and RX, see `InputCredit` and `RxCredit`.
+        unknown, empty, too_long: pulse of one clock: a packet had no route entry; had no payload,
+            or none in the tile's slice; had a too long payload.
+        error_stream: preamble of the last packet with an error.
+        packet_in, packet_out: pulse of one clock: a packet from a link or the host was granted its
+            outputs; a packet was granted outputs among links and host.
         busy: a packet is inside.
     """
 
@@ -75,7 +79,7 @@ class LinkController(wiring.Component):
         )
 
     def _make_sources(self, m: Module, arbiter: Arbiter, table: RouteTable) -> list[LinkSource]:
-        """Every source, with its look into the table, its request and the tile's room."""
+        """Make the sources, and connect them to route table, arbiter and credits."""
         sizes = self._sizes
         sources = []
         for index, name in enumerate(sizes.sources):
@@ -98,9 +102,9 @@ class LinkController(wiring.Component):
         return sources
 
     def _make_sinks(self, m: Module, sources: Sequence[LinkSource]) -> list[LinkBuffer]:
-        """Every sink, which gets the beats of the packet that holds it, and is a buffer.
+        """Make the sinks: a multiplexer for the packet that holds the sink, and a buffer.
 
-        With it outputs come from flip-flops, and what is ready for a beat stays ready, so that a
+        The buffer registers the output, and its `tready` stays 1 until a beat arrives, so that a
         multicast can wait for all its branches.
         """
         sizes, ways = self._sizes, [source.connection for source in sources]
@@ -131,7 +135,7 @@ class LinkController(wiring.Component):
         return buffers
 
     def _report(self, m: Module, sources: Sequence[LinkSource]) -> None:
-        """What sources tell of their packets, together; if several report an error, the last."""
+        """Combine the sources' reports; of simultaneous errors, the last source's is kept."""
         credits = [source.credit for source in sources]
         m.d.comb += [
             self.credit.take.eq(_any(credit.take for credit in credits)),
@@ -162,10 +166,10 @@ class LinkController(wiring.Component):
 
 
 def _any(conditions: Iterable[Value]) -> Value:
-    """Whether any of the conditions holds, or bit by bit for several at once."""
+    """Bitwise OR of the conditions."""
     return reduce(or_, conditions)
 
 
 def _chosen(choices: Iterable[tuple[Value, Value]]) -> Value:
-    """The value beside the condition that holds, 0 if none does: one at most does."""
+    """One-hot multiplexer: the value whose condition is 1; 0 if none is."""
     return _any(Mux(condition, value, 0) for condition, value in choices)

@@ -1,4 +1,4 @@
-"""Credit of the tile's own inputs: what a link controller may let in, and what it has let in."""
+"""Credits of the tile's own inputs, which a link controller takes as it admits packets."""
 
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -7,16 +7,17 @@ from caduceus.spec import fabric
 
 
 class InputCredit(wiring.Signature):
-    """Whether the tile has a place for a part of an input vector, as the link controller sees it.
+    """Credits of INPUT, one set per part of an input vector, from the link controller's side.
 
-    A packet that waited at INPUT for its place would keep INPUT from the packets that the vector
-    still needs: so it asks for nothing as long as there is none. (Our choice.)
+    A packet that waited at INPUT for a buffer place would block the packets that complete the
+    vector. So a packet requests its sinks only once its part has room. (Our choice.)
 
     Attributes:
-        room: a bit a part: there is a place for one more packet of it.
-        take, take_part: one clock, and of which part: a packet for INPUT has got its outputs.
-        drop, drop_part: one clock, and of which part: such a packet had nothing in the tile's
-            slice, so that its place stays empty.
+        room: one bit per part: INPUT has a place for one more packet of that part.
+        take, take_part: pulse of one clock, and the part: a packet for INPUT was granted its sinks
+            and takes a place.
+        drop, drop_part: pulse of one clock, and the part: a granted packet had no byte in the
+            tile's slice and returns its place.
     """
 
     def __init__(self, parts: int = fabric.PARTS) -> None:
@@ -32,16 +33,15 @@ class InputCredit(wiring.Signature):
 
 
 class RxCredit(wiring.Signature):
-    """Whose turn it is at the tile's RX, as the link controller sees it.
+    """Sequence of the packets to RX, from the link controller's side.
 
-    RX vectors are added to results in the order of both, so that one which came before its turn
-    would be added to another's. Like a packet to INPUT without a place, it asks for nothing until
-    then. (Our choice.)
+    RX vectors are added to results in order of arrival; one out of sequence would be added to the
+    wrong result. So a packet requests its sinks only when its part is next. (Our choice.)
 
     Attributes:
-        room: a bit a part: a packet of it has the turn.
-        take: one clock: a packet for RX has got its outputs. It has had its turn even if it had
-            nothing in the tile's slice.
+        room: one bit per part: a packet of that part is next in the sequence.
+        take: pulse of one clock: a packet for RX was granted its sinks, and the sequence moves on,
+            even if the packet has no byte in the tile's slice.
     """
 
     def __init__(self, parts: int = fabric.PARTS) -> None:

@@ -11,18 +11,18 @@ from caduceus.spec.errors import UserError
 
 @dataclass(frozen=True)
 class LinkSizes:
-    """What a link controller and its parts are built from.
+    """Parameters of a link controller and its components.
 
-    A chip's are `LinkSizes.of(chip)`; proofs take smaller ones.
+    A chip's are `LinkSizes.of(chip)`; proofs use smaller ones.
 
     Attributes:
-        units: bytes in a beat.
+        units: bytes per beat.
         sources: names of the packets' sources, see `fabric.sources`; the last is the tile's own
             results.
         sinks: names of the packets' sinks, see `fabric.sinks`; the last two are the tile's own.
-        payload_max: bytes in a packet, at most.
+        payload_max: bytes of the longest payload.
         streams: entries of the route table.
-        parts: packets that may make up an input vector together.
+        parts: largest number of parts of an input vector.
 
     Raises:
         UserError: the tile's own sources and sinks are not the last ones.
@@ -66,7 +66,7 @@ class LinkSizes:
 
     @property
     def local(self) -> tuple[int, int]:
-        """Numbers of the tile's own sinks, which get a slice of the payload and no preamble."""
+        """Numbers of the tile's own sinks, which receive a slice of the payload and no preamble."""
         return self.input, self.rx
 
     @property
@@ -81,16 +81,16 @@ class LinkSizes:
 
     @property
     def length_bits(self) -> int:
-        """Bits that count the bytes of a packet."""
+        """Bits of a payload's length in bytes."""
         return self.payload_max.bit_length()
 
     @property
     def entry(self) -> data.StructLayout:
         """An entry of the route table, see `caduceus.spec.program.Route`.
 
-        `mask` has a bit for each sink, and none means that there is no entry; `start` and `length`
-        are the slice of the payload that the tile keeps; `part` is which part of the tile's input
-        vector it is.
+        `mask` has one bit per sink, and 0 means no entry; `start` and `length` are the slice of the
+        payload that the tile keeps; `part` is the part number of that slice in the tile's input
+        vector.
         """
         return data.StructLayout(
             {

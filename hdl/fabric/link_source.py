@@ -17,19 +17,20 @@ from caduceus.hdl.fabric.route_table import RouteLookup
 
 
 class Connection(wiring.Signature):
-    """A packet's way to the sinks that it holds, as its source sees it.
+    """Connection of a packet to the sinks that it holds, from the source's side.
 
-    A beat moves to all its sinks in one clock. Links and host get it whole; the tile's own sinks
-    get what the route's slice has of it, if anything.
+    A beat moves to all its sinks in the same clock. Links and host receive the whole beat; the
+    tile's own sinks receive its bytes in the route's slice, if any.
 
     Attributes:
-        hold: a bit for each sink that the packet holds, from the clock after its grant to its end.
-        part: the packet's part of the tile's input vector.
-        valid: a bit for each sink that gets the beat: it has something for it, and the packet's
+        hold: mask of the sinks that the packet holds, from the clock after its grant to its last
+            beat.
+        part: the packet's part number in the tile's input vector.
+        valid: mask of the sinks that receive the beat: it has bytes for them, and the packet's
             other sinks are ready.
-        ready: a bit for each sink that takes a beat; once 1 it stays so until one is taken.
-        data, keep, last: the beat as links and the host get it.
-        slice_keep, slice_last: what differs for the tile's own sinks.
+        ready: mask of the ready sinks; once 1, a bit stays 1 until its sink accepts a beat.
+        data, keep, last: the beat for links and host.
+        slice_keep, slice_last: keep and last for the tile's own sinks.
     """
 
     def __init__(self, sizes: LinkSizes) -> None:
@@ -50,34 +51,36 @@ class Connection(wiring.Signature):
 
 
 class LinkSource(wiring.Component):
-    """Receives packets, looks up their routes, asks for their sinks, and holds these to their end.
+    """Receives packets, looks up their routes, and requests and holds their sinks.
 
-    A packet asks for all its sinks at once, and for none while INPUT or RX, if it is among them,
-    has no room for its part. Granted, it moves beat by beat, each when all its sinks are ready. A
-    packet without entry or payload is discarded. One that is longer than `payload_max` ends there,
-    and the rest of it is discarded.
+    A packet requests all its sinks at once, and none while it goes to INPUT or RX and its part has
+    no room there. After the grant it moves beat by beat, each when all its sinks are ready.
 
-    Latency: a preamble is offered to its sinks two clocks after it came, each later beat a clock
-    after the last. There is one clock between two packets.
+    Errors: a packet without route entry or payload is dropped. A payload longer than `payload_max`
+    is truncated.
+
+    Latency: a preamble is offered to its sinks two clocks after its arrival; each later beat
+    follows one clock after the one before, with one idle clock between packets. Back-pressure: two
+    beats are buffered.
 
     Attributes (domain `sync`):
         packets: a stream of packets or, with `results`, of bare vectors.
         tx_stream: with `results`: the vectors' preamble; quasi-static.
-        lookup: the source's look into the route table.
+        lookup: the source's port of the route table.
         credit, rx_credit: room for parts at INPUT and at RX.
-        wanted: a bit for each sink that the packet asks for, 0 for none. It stays until granted,
-            unless room goes to another packet of the part.
-        grant: in the same clock: the packet has got its sinks.
-        away: one clock: so has one that goes to links or the host, too.
+        wanted: mask of the requested sinks, 0 for none. It stays stable until the grant, unless
+            another packet of the part takes the room.
+        grant: in the same clock: the packet holds its sinks from the next clock on.
+        away: pulse of one clock: a packet with a link or the host among its sinks was granted.
         connection: to the sinks.
-        unknown, empty, too_long: one clock: a packet had no route entry; had no payload, or none
-            where the tile's slice begins; did not end.
-        stream: in the same clock: its preamble.
+        unknown, empty, too_long: pulse of one clock: a packet had no route entry; had no payload,
+            or none in the tile's slice; had a too long payload.
+        stream: the packet's preamble, in the same clock.
         busy: a packet is inside.
     """
 
     def __init__(self, sizes: LinkSizes, results: bool = False) -> None:
-        """Make a source of packets or, with `results`, of vectors that get their preamble here."""
+        """Make a source of packets or, with `results`, of vectors, to which it adds a preamble."""
         self._sizes, self._results = sizes, results
         super().__init__(
             {
@@ -99,9 +102,9 @@ class LinkSource(wiring.Component):
         )
 
     def _receive(self, m: Module) -> tuple[wiring.PureInterface, Value]:
-        """Buffer the beats; returns the oldest, and whether its stream has an entry.
+        """Buffer the beats; return the oldest one, and whether its stream has an entry.
 
-        Every beat is looked up, in case it is a preamble.
+        Every beat is looked up as if it were a preamble.
         """
         lookup = self.lookup
         m.submodules.buffer = buffer = LinkBuffer(self._sizes.units, user=int(not self._results))
@@ -119,7 +122,7 @@ class LinkSource(wiring.Component):
             ]
             m.d.sync += known.eq(lookup.known)
             return buffer.output, known
-        # Whether there is an entry goes along with the beat that it was looked up for.
+        # Looked up on arrival and carried with the beat.
         connect(m, flipped(self.packets), buffer.input)
         m.d.comb += [
             lookup.arriving.eq(self.packets.tdata[: self._sizes.stream_bits]),
@@ -129,9 +132,10 @@ class LinkSource(wiring.Component):
         return buffer.output, buffer.output_user
 
     def _admitted(self, entry: data.View) -> Value:
-        """Whether INPUT and RX have room, if the packet goes there.
+        """Whether INPUT and RX, if among the packet's sinks, have room.
 
-        Room may go while a packet waits, to one of the same part: then it asks no longer.
+        Another packet of the same part may take the room while this one waits; the request is then
+        withdrawn.
         """
         sinks = ((self._sizes.input, self.credit), (self._sizes.rx, self.rx_credit))
         return reduce(
@@ -157,7 +161,7 @@ class LinkSource(wiring.Component):
         ]
 
     def _report(self, m: Module, ends_empty: Value) -> None:
-        """Say where a granted packet goes, and that one which `ends_empty` gives its place back."""
+        """Report granted packets; a packet that `ends_empty` returns its place at INPUT."""
         entry, way, to_input = self.lookup.entry, self.connection, self._sizes.input
         local = sum(1 << sink for sink in self._sizes.local)
         m.d.comb += [
@@ -174,8 +178,8 @@ class LinkSource(wiring.Component):
         sizes, entry, way = self._sizes, self.lookup.entry, self.connection
         beat, known = self._receive(m)
         m.submodules.slice = kept = PayloadSlice(sizes)
-        moving = Signal()  # the packet has its sinks
-        discarding = Signal()  # the rest of the packet is thrown away
+        moving = Signal()  # the packet holds its sinks
+        discarding = Signal()  # the rest of the packet is dropped
         number = Signal(sizes.stream_bits)
         stream = beat.tdata[: sizes.stream_bits]
         head = beat.tvalid & ~moving & ~discarding

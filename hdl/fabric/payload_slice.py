@@ -8,18 +8,18 @@ from caduceus.hdl.fabric.link_sizes import LinkSizes
 
 
 class PayloadSlice(wiring.Component):
-    """Follows a packet beat by beat, and says which of its values are in the route's slice.
+    """Follows a packet beat by beat, and marks the values in the route's slice.
 
-    Latency: outputs are about the beat that is to move, in the same clock.
+    Latency: none; the outputs refer to the present beat.
 
     Attributes (domain `sync`):
-        begin: one clock, before the packet's preamble can move; with it `start` and `length`, its
+        begin: pulse of one clock before the packet's preamble moves, with `start` and `length`, the
             slice in bytes. `start` is a multiple of a beat's units.
         take: the beat moves: the preamble first, then payload.
-        keeps: it has values of the slice; kept: these, a bit each.
-        ends: no more values of the slice follow it.
-        nothing: neither it nor one before it has values of the slice.
-        full: with it the payload is as long as it may be.
+        keeps: the beat has values in the slice; kept: mask of these values.
+        ends: the slice ends with this beat or before.
+        nothing: neither this beat nor an earlier one has values in the slice.
+        full: with this beat the payload reaches its largest length.
     """
 
     def __init__(self, sizes: LinkSizes) -> None:
@@ -41,11 +41,11 @@ class PayloadSlice(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         units, bits = self._sizes.units, self._sizes.length_bits
-        preamble = Signal()  # has not moved yet
-        skip = Signal(bits)  # bytes to come before the slice
-        left = Signal(bits)  # bytes of the slice to come
+        preamble = Signal()  # the preamble has not moved yet
+        skip = Signal(bits)  # remaining bytes before the slice
+        left = Signal(bits)  # remaining bytes of the slice
         begun = Signal()
-        room = Signal(bits)  # bytes that may come
+        room = Signal(bits)  # remaining bytes up to the largest payload
         m.d.comb += [
             self.keeps.eq(~preamble & (skip == 0) & (left != 0)),
             self.kept.eq(Cat(left > unit for unit in range(units))),

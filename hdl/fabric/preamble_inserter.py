@@ -1,4 +1,4 @@
-"""Result vectors made into packets."""
+"""Conversion of result vectors to packets."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -8,13 +8,14 @@ from caduceus.hdl.common.axi_stream import AxiStream
 
 
 class PreambleInserter(wiring.Component):
-    """Puts a beat with the preamble in front of every vector.
+    """Inserts a beat with the preamble in front of every vector.
 
-    Latency: none. A vector's first beat waits one clock longer, for the preamble to leave.
+    Latency: none; a vector's first beat waits one clock while the preamble leaves. Back-pressure:
+    passed from `packets` to `results`.
 
     Attributes (domain `sync`):
         results: bare vectors.
-        stream: the preamble; steady while a vector is offered.
+        stream: the preamble; stable while a vector is offered.
         packets: the same vectors as packets.
     """
 

@@ -1,4 +1,4 @@
-"""The route table of a link controller: where the packets of every stream go on."""
+"""The route table of a link controller: the sinks of every stream's packets."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -9,14 +9,14 @@ from caduceus.hdl.fabric.link_sizes import LinkSizes
 
 
 class RouteWrite(wiring.Signature):
-    """A route table entry on its way into the table, see `caduceus.spec.program.Route`.
+    """Write port of the route table, see `caduceus.spec.program.Route`.
 
     Attributes:
-        write: one clock: store the entry.
-        stream: which entry.
-        mask: its sinks, a bit each; none means that there is no entry.
+        write: pulse of one clock: store the entry.
+        stream: number of the entry.
+        mask: mask of its sinks; 0: no entry.
         start, length: the slice of the payload that the tile keeps.
-        part: which part of the tile's input vector it is.
+        part: the slice's part number in the tile's input vector.
     """
 
     def __init__(self, sizes: LinkSizes) -> None:
@@ -33,11 +33,11 @@ class RouteWrite(wiring.Signature):
 
 
 class RouteLookup(wiring.Signature):
-    """A source's look into the table, as the source sees it.
+    """Read port of the route table, from the source's side.
 
     Attributes:
         arriving: a stream; known: in the same clock, whether it has an entry.
-        next: a stream; entry: a clock later, what the memory has of it.
+        next: a stream; entry: its entry, one clock later.
     """
 
     def __init__(self, sizes: LinkSizes) -> None:
@@ -52,13 +52,13 @@ class RouteLookup(wiring.Signature):
 
 
 class RouteTable(wiring.Component):
-    """An entry for each stream, in a memory with a read port for each source.
+    """A memory with one entry per stream and one read port per source.
 
-    Latency: a lookup finds an entry from two clocks after its write on.
+    Latency: a lookup finds an entry two clocks after its write or later.
 
     Attributes (domain `sync`):
-        write: an entry to store.
-        lookups: one for each source.
+        write: the write port.
+        lookups: the read ports.
     """
 
     def __init__(self, sizes: LinkSizes) -> None:
@@ -74,9 +74,9 @@ class RouteTable(wiring.Component):
         m = Module()
         streams, routes = self._sizes.streams, self.write
         m.submodules.memory = memory = Memory(shape=self._sizes.entry, depth=streams, init=[])
-        known = Signal(streams)  # the memory itself outlives a reset
+        known = Signal(streams)  # reset clears these bits, but not the memory
         write = memory.write_port()
-        # A clock of its own for a write: it comes from the end of the registers' longest path.
+        # A pipeline stage for writes, which come from the end of the registers' longest path.
         m.d.sync += [
             write.en.eq(routes.write),
             write.addr.eq(routes.stream),

@@ -1,4 +1,4 @@
-"""The hyperbolic tangent by the table in `caduceus.spec.gdpu`: a line a bin."""
+"""The hyperbolic tangent, piecewise linear with the table in `caduceus.spec.gdpu`."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -12,7 +12,7 @@ _SIGN = 1 << formats.FP16_BITS - 1
 
 
 def _at_least(x: Value, threshold: int) -> Value:
-    """Whether binary16 `x`, not a NaN, is not below the constant `threshold`; -0 equals +0."""
+    """Whether binary16 `x`, not a NaN, is at least the constant `threshold`; -0 equals +0."""
     size = threshold & ~_SIGN
     if threshold & _SIGN:
         return ~x[-1] | (x[:-1] <= size)
@@ -20,11 +20,11 @@ def _at_least(x: Value, threshold: int) -> Value:
 
 
 class Fp16Tanh(wiring.Component):
-    """`q = tanh(x)` in binary16, within `gdpu.TANH_ERROR`, one result a clock.
+    """`q = tanh(x)` in binary16 with an error up to `gdpu.TANH_ERROR`, one result per clock.
 
-    Published: 17 comparisons choose one of 18 bins, whose line one fused multiply-add evaluates.
+    Published: 17 comparisons select one of 18 bins, whose line one fused multiply-add evaluates.
 
-    Latency: `Fp16Tanh.LATENCY` clocks of `sync`; no stalls: what enters leaves.
+    Latency: `Fp16Tanh.LATENCY` clocks of `sync`. Back-pressure: none; the pipeline never stalls.
     """
 
     LATENCY = 1 + Fp16Fma.LATENCY
@@ -43,8 +43,8 @@ class Fp16Tanh(wiring.Component):
                 for slope, offset in zip(gdpu.SLOPES, gdpu.OFFSETS, strict=True)
             ],
         )
-        lines = table.read_port()  # it answers a clock later
-        # Thresholds rise, so those that x reaches are the first ones: a thermometer code.
+        lines = table.read_port()  # answers one clock later
+        # Thresholds ascend, so the comparisons form a thermometer code.
         reached = [_at_least(self.x, threshold) for threshold in gdpu.THRESHOLDS]
         outermost = ~reached[0] | reached[-1]
         nan = self.x[:-1] > formats.FP16_INFINITY
@@ -53,7 +53,7 @@ class Fp16Tanh(wiring.Component):
         m.d.comb += [
             lines.addr.eq(sum(reached)),
             line.a.eq(lines.data[: formats.FP16_BITS]),
-            # Infinity times a slope of 0 would be no number; a NaN is to stay one.
+            # Infinity times a slope of 0 would be a NaN; a NaN must stay one.
             line.b.eq(value),
             line.c.eq(lines.data[formats.FP16_BITS :]),
             self.q.eq(line.q),

@@ -1,4 +1,4 @@
-"""Packets of pre-activations on their way into a GDPU slice."""
+"""The packet input of a GDPU slice."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -8,18 +8,21 @@ from caduceus.hdl.common.axi_stream import AxiStream
 
 
 class GateInput(wiring.Component):
-    """Takes packets from two sides, one after another, and their preambles off.
+    """Accepts packets from two sides, one at a time, and strips their preambles.
 
-    Where both begin at once, side 0 is first. A packet without payload goes on as a beat without
-    values, so that whoever counts sees it. No latency.
+    If both sides offer a packet, side 0 is first. A packet without payload becomes one beat without
+    values, so that the length check behind it reports it.
+
+    Latency: none. Back-pressure: a packet waits for `accept`, for the packet before it, and for
+    `output`.
 
     Attributes (domain `sync`):
-        packets: from either side. output: their payloads.
+        packets: from both sides. output: their payloads.
         accept: a packet may begin.
-        wanted: somebody waits for one: otherwise it is discarded.
-        begins: one clock: a packet that is wanted begins.
-        unexpected: one clock: one that is not.
-        midway: a packet has begun and its end has not been seen.
+        wanted: a packet is expected; otherwise it is dropped.
+        begins: pulse of one clock: an expected packet begins.
+        unexpected: pulse of one clock: an unexpected packet begins.
+        midway: the first beat of a packet has arrived, and its last has not.
     """
 
     def __init__(self, units: int) -> None:

@@ -1,10 +1,11 @@
 """The global digital processing unit's datapath: INT8 pre-activations in, INT8 hidden state out.
 
-Published: in binary16, a pre-activation is scaled and shifted by its gate's constants, goes through
-the table of tanh, and is scaled and shifted again, which makes a sigmoid of three gates out of
-four: three fused multiply-adds. Two multiplications and three more of those, and another table,
-make the new cell state and the hidden state. One pre-activation a clock, one unit in four. Pipeline
-depth, the number of lanes, and the order of the operations behind the gates are our choice.
+Published: in binary16, a pre-activation is scaled and offset by its gate's constants, passes the
+tanh table, and is scaled and offset again, which gives a sigmoid for three of the four gates: three
+fused multiply-adds. Two multiplications, three more fused multiply-adds and a second table compute
+the new cell state and the hidden state. Throughput: one pre-activation per clock, one unit per four
+clocks. Pipeline depth, the number of lanes, and the order of the operations behind the gates are
+our choice.
 """
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
@@ -21,56 +22,59 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS, FP16_BITS
 from caduceus.spec.gdpu import GATES
 
-# Clocks from a group's arrival to the stage that uses what is named.
+# Clocks from a group's arrival to the named pipeline stage.
 _SCALE = Int8ToFp16.LATENCY
 _TANH = _SCALE + Fp16Fma.LATENCY
 _SQUASH = _TANH + Fp16Tanh.LATENCY
 
 
 def _zero(value: Value) -> Value:
-    """+0, for additions that only multiply.
+    """+0, the addend of a multiply-add that only multiplies.
 
-    Not a constant: that would be folded into the unit, and Verilator takes what is then left of its
-    adder, where known and unknown bits share a wire, for a loop.
+    Not a constant: constant folding would leave an adder in which constant and variable bits share
+    a wire, which Verilator reports as a loop.
     """
     return value & 0
 
 
 def units_per_group(chip: Chip) -> int:
-    """Units that are finished together: cell paths."""
+    """Units computed in parallel: the number of cell paths."""
     return max(1, chip.gdpu.lanes // len(GATES))
 
 
 class Gdpu(wiring.Component):
-    """`lanes` pre-activations a clock; a unit's four, I, A, F and O, are neighbours.
+    """LSTM units: `lanes` pre-activations per clock; a unit's four, I, A, F and O, are adjacent.
 
-    With fewer than four lanes, one cell path takes a unit once its last pre-activation came; with
-    more, there is one for every four lanes. Groups may come with any gaps, those of a vector from
-    its first unit on; the next vector may come `latency` clocks after the last one's last group, as
-    it needs its cell state.
+    With up to four lanes there is one cell path, which processes a unit after its last
+    pre-activation; with more, one path per four lanes.
 
-    Attributes (all in domain `sync`):
-        valid, group, values: a group of pre-activations is here, INT8 each, -128 never.
-        units: how many are in use; what comes for others changes nothing.
-        input_scale, input_offset: binary16 by gate, I lowest; quasi-static, as all from here.
+    Latency: `latency` clocks from a unit's last pre-activation to its hidden state. Back-pressure:
+    none. The groups of a vector arrive in order, with any gaps. The first group of the next vector
+    may arrive `latency` clocks after the last group of a vector, whose cell state it needs.
+
+    Attributes (domain `sync`):
+        valid, group, values: a group of pre-activations, and its number; INT8 each, never -128.
+        units: number of units in use; groups of other units have no effect.
+        input_scale, input_offset: binary16 per gate, gate I lowest; quasi-static, as are the next
+            two.
         output_scale, output_offset: binary16.
-        result_valid, result_group, result: the hidden state of the group of units that
-            `result_group` numbers, INT8 each.
-        clear: every cell state becomes 0.
-        cell_unit, cell_write, cell_data: which unit's cell state the host means; write it.
-        cell_value: its value, one clock after it was named.
+        result_valid, result_group, result: the hidden state of a group of units, and its number;
+            INT8 each.
+        clear: sets every cell state to 0.
+        cell_unit, cell_write, cell_data: the host's access to a unit's cell state.
+        cell_value: the cell state, one clock after `cell_unit`.
     """
 
     GATE_LATENCY = _SQUASH + Fp16Fma.LATENCY
-    """Clocks from a group of pre-activations to its gates."""
+    """Clocks from a group of pre-activations to its gate values."""
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
         self._lanes, self._paths = chip.gdpu.lanes, units_per_group(chip)
         units = chip.gdpu.units
-        # Groups that make up a unit.
+        # Groups per unit.
         self._phases = max(1, len(GATES) // self._lanes)
-        # I * A begins when A is here; without gaps that is some clocks before O is.
+        # I * A starts when A arrives; without gaps that is some clocks before O.
         self._product = Fp16Fma.LATENCY - (self._phases - 1 - self._phase_of("a"))
         self.latency = (
             self.GATE_LATENCY + self._product + 3 * Fp16Fma.LATENCY + Fp16Tanh.LATENCY
@@ -100,15 +104,15 @@ class Gdpu(wiring.Component):
         )
 
     def _phase_of(self, gate: str) -> int:
-        """Which of a unit's groups brings a gate."""
+        """Number of a unit's group that contains a gate."""
         return GATES.index(gate) // self._lanes
 
     def _of_gate(self, values: list[Value], lane: int, phase: Value) -> Value:
-        """Of four values, by gate, the one for what is on `lane` in this phase of a unit."""
+        """The value (one per gate) for the gate on `lane` in this phase of a unit."""
         return Array(values[lane % len(GATES) :: self._lanes])[phase]
 
     def _gate(self, m: Module, lane: int, phase: Delay) -> Value:
-        """One lane, from a pre-activation to its gate."""
+        """One lane, from a pre-activation to its gate value."""
         units = {
             "convert": Int8ToFp16(),
             "scale": Fp16Fma(),
@@ -138,10 +142,10 @@ class Gdpu(wiring.Component):
     def _cell(
         self, m: Module, path: int, gates: dict[str, Value], product: Value, cell: Value
     ) -> tuple[Value, Value]:
-        """One path, from a unit's gates to cell state and hidden state.
+        """One path, from a unit's gate values to cell state and hidden state.
 
-        `gates` are "f" and "o", when both are here; `product`, I * A, and the cell state come
-        `_product` clocks later.
+        `gates` are "f" and "o", in the clock in which both are valid; `product`, I * A, and the
+        cell state follow `_product` clocks later.
         """
         units = {
             "cell": Fp16Fma(),
@@ -175,14 +179,14 @@ class Gdpu(wiring.Component):
         phase = Delay(m, self.group[:phase_bits] if phase_bits else Const(0, 1), "phase")
         row = Delay(m, self.group[phase_bits:], "row")
 
-        # The bits that say what is real travel beside the datapath, and are reset.
+        # Valid bits travel beside the datapath, with reset.
         def travel(name: str, value: Value, clocks: int) -> Signal:
             taps = Signal(clocks, name=name)
             m.d.sync += taps.eq(Cat(value, taps))
             return taps
 
         def kept(name: str, value: Value, here: Value) -> Value:
-            """The value that is here, or was last: until the unit's other gates have come."""
+            """Hold the last valid value until the unit's other gates have arrived."""
             last = Signal(FP16_BITS, name=name, reset_less=True)
             with m.If(here):
                 m.d.sync += last.eq(value)
@@ -198,7 +202,7 @@ class Gdpu(wiring.Component):
         to_cell = self.GATE_LATENCY + self._product
         to_new = self._product + Fp16Fma.LATENCY
         m.d.comb += [
-            # A memory answers one clock after it is asked.
+            # A memory answers one clock after its address.
             state.read_row.eq(row[to_cell - 1]),
             state.write_row.eq(row[self.GATE_LATENCY + to_new]),
             state.clear.eq(self.clear),
@@ -209,7 +213,7 @@ class Gdpu(wiring.Component):
         ]
 
         def of_unit(path: int, name: str, used_with: str) -> Value:
-            """A gate of the path's unit, at least while the gate that it is used with is here."""
+            """A gate value of the path's unit, stable while the gate used with it is valid."""
             number = GATES.index(name)
             gate = lanes[(len(GATES) * path + number) % self._lanes]
             if self._phase_of(name) == self._phase_of(used_with):

@@ -1,4 +1,4 @@
-"""A GDPU slice's registers: the block of `spec.gdpu_registers`, and what is behind each."""
+"""A GDPU slice's registers: the register block of `spec.gdpu_registers` and its connections."""
 
 from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring
@@ -13,7 +13,7 @@ from caduceus.spec.gdpu_registers import BY_NAME
 from caduceus.spec.register import Register
 
 COUNTERS = {"VECTORS_IN": "vector_accepted", "VECTORS_OUT": "packet_sent"}
-"""Counting registers, and the input that each counts the clocks of."""
+"""Counting registers, and the input whose clocks each counts."""
 
 _LOWEST = 1 << ACTIVATION_BITS - 1  # -128
 
@@ -22,24 +22,26 @@ _STREAMS = ("first", "stream", "last")
 
 
 class GdpuRegisters(wiring.Component):
-    """Configuration out, status, events and states in.
+    """Registers of a GDPU slice: outputs configuration, reads status, events and states.
+
+    Latency: an access takes two clocks. Refused accesses: see `spec.gdpu_registers`.
 
     Attributes (domain `sync`):
-        bus: the host's accesses; each takes two clocks.
-        clear, start: one clock: what CONTROL was told to do, never while `busy` or `running`.
+        bus: the host's accesses.
+        clear, start: pulse of one clock on a write of CONTROL; never while `busy` or `running`.
         north, south, first, stream, last, units, length, input_scale, input_offset, output_scale,
             output_offset: configuration; the gates' constants side by side, gate I's lowest.
         busy, running, steps: status.
-        vector_accepted, packet_sent: counted in every clock that they are 1.
-        errors: one clock each: sets the flag of ERROR.
-        error: some bit of ERROR is set.
-        state_unit: which unit's states the host means.
-        hidden_write, cell_write, state_data: write one; a hidden state of -128 becomes -127.
-        hidden_value, cell_value: the states, one clock after the unit was named.
+        vector_accepted, packet_sent: counted in every clock in which they are 1.
+        errors: pulse of one clock each: sets the flag of ERROR.
+        error: a bit of ERROR is set.
+        state_unit: the unit whose states the host accesses.
+        hidden_write, cell_write, state_data: write a state; a hidden state of -128 becomes -127.
+        hidden_value, cell_value: the states, one clock after `state_unit`.
     """
 
     def __init__(self, units: int, lanes: int) -> None:
-        """Make the registers of a slice of `units` LSTM units that takes in `lanes` a clock."""
+        """Make the registers of a slice of `units` LSTM units with `lanes` lanes."""
         self._units, self._lanes = units, lanes
         members = {
             **{name: Out(1) for name in _MODE},
@@ -74,7 +76,7 @@ class GdpuRegisters(wiring.Component):
         )
 
     def _port(self, register: Register, field: str) -> Value:
-        """What shows a field of an `rw` register."""
+        """The output for a field of an `rw` register."""
         for port in ("input_scale", "input_offset"):
             if register.name in _by_gate(port):
                 gate = _by_gate(port).index(register.name)
@@ -83,7 +85,7 @@ class GdpuRegisters(wiring.Component):
         return getattr(self, register.name.lower() if field == "value" else field)
 
     def _connect_registers(self, m: Module, block: RegisterBlock) -> None:
-        """What is stored, to the ports; what is read and counted; what is refused."""
+        """Connect stored fields to the outputs, and status, counters and refusals to the block."""
         for register, field, stored in block.stored():
             m.d.comb += self._port(register, field.name).eq(stored)
         m.d.comb += [
@@ -123,7 +125,7 @@ class GdpuRegisters(wiring.Component):
         hidden, cell, data = block.hidden_state, block.cell_state, block.write_data
         lowest = data[:ACTIVATION_BITS] == _LOWEST
         m.d.comb += [
-            # The same bits of the address name the unit in both tables.
+            # The same address bits select the unit in both tables.
             self.state_unit.eq(hidden.entry),
             self.state_data.eq(Cat(data[0] | (hidden.selected & lowest), data[1:])),
             self.hidden_write.eq(hidden.write),
@@ -135,5 +137,5 @@ class GdpuRegisters(wiring.Component):
 
 
 def _by_gate(port: str) -> list[str]:
-    """The registers of the gates' constants of a kind."""
+    """Names of the registers, one per gate, behind a port."""
     return [f"{port.upper()}_{gate.upper()}" for gate in GATES]

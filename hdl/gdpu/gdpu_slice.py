@@ -1,9 +1,9 @@
-"""A GDPU slice on the fabric: the module that a chip instantiates once for every slice.
+"""A GDPU slice on the fabric: a chip instantiates this module once per slice.
 
     packets from either side -> preamble off -> Gdpu -> hidden state -> packets to either side
 
-Published: a slice takes the pre-activations of a column of tiles and keeps the cell state. Packets,
-sequences, and that the hidden state goes back by itself are our choice.
+Published: a slice receives the pre-activations of a column of tiles and keeps the cell state.
+Packets, sequences, and the automatic return of the hidden state are our choice.
 """
 
 from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal
@@ -27,35 +27,38 @@ from caduceus.spec.gdpu import GATES
 from caduceus.spec.gdpu_registers import Error
 
 SIDES = 2
-"""In the order north, south."""
+"""Number of sides, in the order north, south."""
 
 
 class GdpuSlice(wiring.Component):
-    """LSTM units with their state. Nothing in it depends on which slice of a chip it is.
+    """LSTM units with their state; identical for every slice of a chip.
 
-    CONTROL.start begins a sequence, and is refused within one: the hidden state leaves as a packet.
-    Then every packet of four pre-activations a unit, from either side, gives a new state, and a
-    packet with the hidden one; the next is taken once that has left for the buffers of the links. A
-    packet that is too short counts as 0 where it has nothing; what is too much of a long one, and a
-    packet outside of a sequence, is discarded; all are told in ERROR.
+    Contract: CONTROL.start begins a sequence (it is refused within one), and the hidden state
+    leaves as a packet. Each following packet, from either side and with four pre-activations per
+    unit, updates the state, and a packet with the new hidden state leaves.
 
-    An answer leaves without a gap, so it begins when all pre-activations are here and each result
-    will be stored when its turn comes. The preamble leaves
-    `START_LATENCY + max(0, Gdpu.latency - before)` clocks after the last group of pre-activations
-    was taken in, and the last beat of values as many clocks after it as there are such beats.
-    `before` is the number of rows before the last one, a row being as many units as there are in a
-    beat, or as the `Gdpu` finishes together if that is more. With one value a beat and more units
-    than `Gdpu.latency`, the last value leaves units - `Gdpu.latency` - 1 clocks later than if the
-    answer were begun before the last pre-activations are here, which might then come too late: 29
-    clocks of the 66 for 64 units.
+    Back-pressure: the next packet is accepted when the answer has left for the buffers of the
+    links.
+
+    Errors: missing values of a short packet read as 0; excess values, and packets outside of a
+    sequence, are dropped. All of these set a flag in ERROR.
+
+    Latency: an answer leaves without gaps. It begins when all pre-activations have arrived and each
+    result will be stored before its beat is due. The preamble leaves
+    `START_LATENCY + max(0, Gdpu.latency - before)` clocks after the last group of pre-activations,
+    and the last beat of values as many clocks later as there are beats of values. `before` is the
+    number of rows before the last one. A row has as many units as a beat, or as the `Gdpu` computes
+    in parallel if that is more. With one value per beat and more units than `Gdpu.latency`, the
+    last value leaves units - `Gdpu.latency` - 1 clocks later than if the answer began before the
+    last pre-activations arrived (29 of 66 clocks for 64 units); but those might arrive too late.
 
     Attributes:
         clk, rst: of domain `sync`; the reset is synchronous.
         bus: registers, see `caduceus.spec.gdpu_registers`.
-        packets_in, packets_out: from and to the tiles in the north and in the south.
-        awake: something is going on; while it is 0, no stream in is valid and the bus asks for
-            nothing, `clk` may stop.
-        error: some bit of ERROR is set.
+        packets_in, packets_out: from and to the north and south tiles.
+        awake: the slice has work. `clk` may stop while it is 0, no input stream is valid, and the
+            bus has no request.
+        error: a bit of ERROR is set.
     """
 
     START_LATENCY = 2
@@ -63,7 +66,7 @@ class GdpuSlice(wiring.Component):
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
         self._paths = units_per_group(chip)
-        # A row of the hidden state holds a beat, or what is finished together if that is more.
+        # A row of the hidden state holds one beat, or the units computed in parallel if more.
         self._banks = max(self._paths, chip.link.units)
         super().__init__(
             {
@@ -78,10 +81,10 @@ class GdpuSlice(wiring.Component):
         )
 
     def _states(self, m: Module, regs: GdpuRegisters, gdpu: Gdpu, output: HiddenOutput) -> None:
-        """The hidden state: what the Gdpu finishes goes in, and leaves for the packets."""
+        """Connect the hidden state's memory: results of the `Gdpu` in, values of packets out."""
         chip, banks, paths = self._chip, self._banks, self._paths
         m.submodules.hidden = hidden = StateMemory(ACTIVATION_BITS, chip.gdpu.units, banks)
-        # A row holds `banks // paths` groups, and as many beats as it is wider than one.
+        # A row holds `banks // paths` groups and `banks // units` beats.
         group_bits = (banks // paths - 1).bit_length()
         beat_bits = (banks // chip.link.units - 1).bit_length()
         beat = Signal(beat_bits)
@@ -133,7 +136,7 @@ class GdpuSlice(wiring.Component):
         gather(m, [output.packets[side] for side in range(SIDES)], self.packets_out)
         self._states(m, regs, gdpu, output)
 
-        accepted = Signal()  # the last group of pre-activations is here
+        accepted = Signal()  # the last group of pre-activations arrives
         m.d.comb += [
             receive.length.eq(len(GATES) * regs.units),
             receive.ready.eq(1),  # the datapath never stalls
@@ -147,13 +150,13 @@ class GdpuSlice(wiring.Component):
 
         running = Signal()
         steps = Signal(DATA_BITS)
-        inside = Signal()  # a vector has begun, and its answer is not in the buffers
-        waiting = Signal()  # all of it has come, and the answer has not begun
-        answering = Signal()  # what is sent is the answer to a vector, not a sequence's beginning
+        inside = Signal()  # a vector has begun, and its answer has not left for the buffers
+        waiting = Signal()  # the vector is complete, and its answer has not begun
+        answering = Signal()  # the packet is an answer, not the initial state of a sequence
         final = (regs.length != 0) & (steps + 1 >= regs.length)
-        # Rows of the hidden state are stored at most one a clock, the last of them when no clock is
-        # left, and are sent at most one a clock. So a packet that begins when as many clocks are
-        # left as there are rows before the last finds each row in time.
+        # At most one row per clock is stored, the last when `left` is 0, and at most one per clock
+        # is sent. So a packet that begins when `left` equals the number of rows before the last
+        # finds each row stored in time.
         counted = Signal(range(gdpu.latency + 1))
         left = Mux(accepted, gdpu.latency, counted)
         rows_before = (regs.units - 1) >> (self._banks - 1).bit_length()
@@ -183,7 +186,7 @@ class GdpuSlice(wiring.Component):
             output.preamble.eq(Mux(answering, Mux(final, regs.last, regs.stream), regs.first)),
             output.length.eq(regs.units),
             output.enable.eq(Cat(regs.north, regs.south)),
-            # A beat that waits or is taken now counts: the configuration must not change with it.
+            # Includes a beat that arrives in this clock: the configuration must not change with it.
             regs.busy.eq(within | self.packets_in.tvalid.any() | ~output.empty),
             regs.running.eq(running),
             regs.steps.eq(steps),

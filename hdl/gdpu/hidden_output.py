@@ -1,4 +1,4 @@
-"""Packets of hidden state on their way out of a GDPU slice."""
+"""The packet output of a GDPU slice."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -12,19 +12,21 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class HiddenOutput(wiring.Component):
-    """Sends the hidden state of `length` units as a packet, to either side or to both in lock step.
+    """Sends the hidden state of `length` units as a packet, to one side or to both in lockstep.
 
-    A beat a clock: whoever starts it answers for every value's being there in time.
+    Throughput: one beat per clock; the logic that sets `start` ensures that every value is stored
+    in time.
 
-    Latency: the preamble leaves two clocks after `start`, and the first values a clock later.
+    Latency: two clocks from `start` to the preamble, one more to the first values. Back-pressure: a
+    beat waits until all enabled sides are ready.
 
     Attributes (domain `sync`):
-        start: one clock: send a packet.
-        preamble, length, enable: of it, and the sides it goes to; steady until `sent`. With no
-            side enabled it goes nowhere.
-        read_beat, read: the values of a beat, one clock after it was named.
-        sent: one clock: the packet's last beat goes to the buffers.
-        packets: to either side. empty: there is no beat in their buffers.
+        start: pulse of one clock: send a packet.
+        preamble, length, enable: preamble and length of the packet, and mask of its sides; stable
+            until `sent`. A packet without enabled side is dropped.
+        read_beat, read: number of a beat, and its values one clock later.
+        sent: pulse of one clock: the packet's last beat leaves for the buffers.
+        packets: to both sides. empty: their buffers hold no beat.
     """
 
     def __init__(self, units: int, beats: int) -> None:
@@ -52,7 +54,7 @@ class HiddenOutput(wiring.Component):
         shift = (self._units - 1).bit_length()
         last = ~head & (beat == ((self.length - 1) >> shift)[: len(beat)])
         buffers = [LinkBuffer(self._units) for _ in range(2)]
-        # All sides that are enabled can take a beat; they stay able until one comes.
+        # All enabled sides are ready; they stay ready until a beat arrives.
         free = [buffers[side].input.tready | ~self.enable[side] for side in range(2)]
         go = sending & free[0] & free[1]
         for side, buffer in enumerate(buffers):
@@ -67,7 +69,7 @@ class HiddenOutput(wiring.Component):
         m.d.comb += [
             self.empty.eq(buffers[0].empty & buffers[1].empty),
             self.sent.eq(go & last),
-            # A memory answers one clock after it is asked.
+            # A memory answers one clock after its address.
             self.read_beat.eq(Mux(head, 0, Mux(go, beat + 1, beat))),
         ]
         with m.If(go):

@@ -1,4 +1,4 @@
-"""The state of LSTM units: one value a unit, in banks, set to 0 all at once."""
+"""State of LSTM units: one value per unit, in banks, with a clear of all values in one clock."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -9,17 +9,19 @@ from caduceus.spec.errors import UserError
 
 
 class StateMemory(wiring.Component):
-    """`units` values, unit u in bank u % banks and row u // banks; 0 until they are written.
+    """`units` values; unit u is in bank u % banks and row u // banks; 0 until written.
 
-    What was written since the last `clear` or reset is known by a bit a unit: the memories
-    themselves need neither.
+    One bit per unit marks the values written since the last `clear` or reset; the memories
+    themselves have neither.
+
+    Latency: one clock for reads. Back-pressure: none.
 
     Attributes (domain `sync`):
-        read_row, read: the values of a row, bank 0 lowest, one clock after it was named.
-        write_row, write_enable, write: values for a row, of the banks enabled.
-        host_unit, host_value: the value of a unit, one clock after it was named.
-        host_write, host_data: write to it; not together with `write_enable`.
-        clear: every value is 0 from the next clock on.
+        read_row, read: number of a row, and its values one clock later, bank 0 lowest.
+        write_row, write_enable, write: write the enabled banks of a row.
+        host_unit, host_value: number of a unit, and its value one clock later.
+        host_write, host_data: write the value of `host_unit`; not together with `write_enable`.
+        clear: sets every value to 0 from the next clock on.
 
     Raises:
         UserError: `banks` is not a power of two.
@@ -27,7 +29,7 @@ class StateMemory(wiring.Component):
 
     def __init__(self, width: int, units: int, banks: int) -> None:
         if banks < 1 or banks.bit_count() != 1:
-            raise UserError(f"StateMemory with {banks} banks: it must be a power of two")
+            raise UserError(f"StateMemory: banks: got {banks}, expected a power of two")
         self._width, self._units, self._banks = width, units, banks
         self._rows = -(-units // banks)
         super().__init__(

@@ -1,4 +1,4 @@
-"""From requests on a line of bytes to a chip's AXI4-Lite and AXI4-Stream ports, and back."""
+"""A bridge from requests on a byte stream to a chip's AXI4-Lite and AXI4-Stream ports."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
@@ -17,24 +17,25 @@ from caduceus.spec.serial_protocol import Operation, Status
 from caduceus.spec.shipped import shipped_folder
 
 CONTROL = shipped_folder(__package__) / "serial_bridge.vlt"
-"""Goes with the Verilog of whatever contains a bridge, for Verilator."""
+"""Verilator control file for every design with a bridge."""
 RESET_CLOCKS = 64
-"""Clocks of `sync` for which a RESET holds the chip: enough for an `mvm` clock 16 times slower."""
+"""Length of a RESET in clocks of `sync`: enough for an `mvm` clock 16 times slower."""
 FIFO_BYTES = 2048
-"""Of a packet or several, at each of the chip's streams."""
+"""Size of the FIFO at each of the chip's streams."""
 _WORD = protocol.WORD_BYTES
 
 
 class SerialBridge(wiring.Component):
-    """Does what requests ask (`caduceus.spec.serial_protocol`), one after another, and replies.
+    """Executes requests (`caduceus.spec.serial_protocol`), one after another, and replies.
 
-    Nothing that a host sends makes it wait for the host or for ever: register accesses take as long
-    as the chip lets them, SEND takes what finds room in the stream's FIFO, RECEIVE gives what is
-    there. The chip's outputs wait while their FIFO is full.
+    No request blocks the bridge: register accesses last as long as the chip's handshake, SEND
+    accepts the bytes that fit into the stream's FIFO, and RECEIVE returns the bytes available.
+
+    Back-pressure: the chip's outputs wait while their FIFO is full.
 
     Attributes (domain `sync`):
         input, output: bytes from and to the line; see `hdl.host.serial_link` for their timing.
-        chip_reset: hold the chip in reset; from a flip-flop.
+        chip_reset: holds the chip in reset; from a flip-flop.
         axil: the chip's registers.
         to_chip_<p>, from_chip_<p>: the chip's host inputs and outputs.
     """
@@ -57,7 +58,7 @@ class SerialBridge(wiring.Component):
         )
 
     def _fifo(self, m: Module, name: str, source: AxiStream, sink: AxiStream) -> None:
-        """Beats wait between two streams; a RESET forgets them."""
+        """A FIFO between two streams, emptied by a RESET."""
         width = len(source.tdata) + len(source.tkeep) + 1
         fifo = SyncFIFOBuffered(width=width, depth=FIFO_BYTES // self._units)
         m.submodules[name] = ResetInserter(self.chip_reset)(fifo)
@@ -78,7 +79,7 @@ class SerialBridge(wiring.Component):
         connect(m, sender.output, flipped(self.output))
         request = SerialRequest(m, receiver.output, sender)
         beats, bus = self._streams(m, request), self._bus(m)
-        m.d.sync += self.chip_reset.eq(0)  # but while RESET is at work
+        m.d.sync += self.chip_reset.eq(0)  # overridden in the states of RESET
         with m.FSM():
             request.begin_states()
             self._chip_states(m, request, receiver)
@@ -88,11 +89,10 @@ class SerialBridge(wiring.Component):
         return m
 
     def _streams(self, m: Module, request: SerialRequest) -> tuple[Signal, AxiStream, AxiStream]:
-        """FIFOs at the chip's streams.
+        """Make the FIFOs at the chip's streams.
 
         Returns:
-            Bytes of a beat so far, and the beats into and out of the streams that the request is
-            about.
+            Number of bytes in the present beat, and the streams into and out of the request's port.
         """
         units = self._units
         packets, count = AxiStream(units), Signal(range(units + 1))
@@ -126,7 +126,7 @@ class SerialBridge(wiring.Component):
         return count, into, out_of
 
     def _bus(self, m: Module) -> tuple[Signal, Signal]:
-        """Address and word of the register access at hand, as the bus sees them."""
+        """Address and data word of the present register access on the bus."""
         axil, address, word = self.axil, Signal(32), Signal(DATA_BITS)
         m.d.comb += [
             axil.awaddr.eq(address),
@@ -192,7 +192,7 @@ class SerialBridge(wiring.Component):
                     m.d.sync += [axil.awvalid.eq(1), axil.wvalid.eq(1), axil.bready.eq(1)]
                     m.next = "WRITTEN"
             with m.Elif(ended):
-                # Some bytes too many are no word.
+                # Surplus bytes that form no word.
                 request.finish(Mux(word_bytes == 0, Status.DONE, Status.REFUSED), count=True)
             with m.Else(), m.If(request.take()):
                 m.d.sync += [
@@ -250,13 +250,13 @@ class SerialBridge(wiring.Component):
         with m.State("SEND BEAT"):
             whole = count == units
             with m.If(ended & ~whole & ~last):
-                # A part of a beat within a packet.
+                # An incomplete beat within a packet.
                 request.finish(Status.REFUSED, count=True)
             with m.Elif(whole | ended):
                 m.d.comb += into.tvalid.eq(1)
                 with m.If(into.tready):
                     m.d.sync += [count.eq(0), into.tdata.eq(0), done.eq(done + count)]
-                # What is left finds no room.
+                # There is no room for the remaining bytes.
                 with m.If(~into.tready | ended):
                     request.finish(count=True)
             with m.Else(), m.If(request.take()):

@@ -1,4 +1,4 @@
-"""A chip with the serial bridge in front of it: what a board needs beside clocks."""
+"""A chip behind the serial bridge: a board adds clocks and pins."""
 
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
@@ -18,10 +18,13 @@ class SerialChip(wiring.Component):
     Attributes:
         aclk: clock of bridge, AXI and the digital side; a bit of the serial port lasts `divisor` of
             its clocks.
-        mvm_clk: the arrays' clock.
-        aresetn: asynchronous reset of everything, active low, as the chip wants it.
+        mvm_clk: clock of the arrays.
+        aresetn: asynchronous reset, active low, with the chip's timing (see `Chip`).
         rx, tx: from and to the host.
-        awake, error: of any tile or slice.
+        awake, error: OR over all tiles and slices.
+
+    Raises:
+        ValueError: `divisor` is too small, see `UartReceiver`.
     """
 
     aclk: In(1)

@@ -1,4 +1,4 @@
-"""Frames on a line of bytes: COBS and CRC, see `caduceus.spec.serial_protocol`."""
+"""Frames on a byte stream: COBS and CRC, see `caduceus.spec.serial_protocol`."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
@@ -9,23 +9,25 @@ from caduceus.spec.serial_protocol import CONTENT_MAX, CONTENT_MIN, CRC_BYTES, D
 
 BYTE = 8
 COUNT_BITS = 16
-"""Of the count of broken frames."""
+"""Bits of the count of broken frames."""
 CONTENT = data.StructLayout({"byte": unsigned(BYTE), "last": 1})
-"""A byte of a content, without the CRC; `last` with the last one."""
+"""A byte of a frame's content without the CRC; `last` marks the last byte."""
 
 
 class FrameReceiver(wiring.Component):
-    """Takes frames from the line, and gives the contents of those that are whole.
+    """Receives frames from the line, and outputs the contents of intact ones.
 
-    From the delimiter after a frame until the last byte of its content was taken, bytes are dropped
-    and with them the rest of a frame whose beginning is; the host sends it again. Broken are frames
-    of less than `CONTENT_MIN` or more than `CONTENT_MAX` bytes, whose last run is cut off, and
-    whose CRC is wrong. Nothing between two delimiters is no frame.
+    Contract: a frame is broken if it has fewer than `CONTENT_MIN` or more than `CONTENT_MAX` bytes,
+    a truncated run, or a wrong CRC. Two adjacent delimiters are not a frame.
+
+    Back-pressure: none on the line. From a frame's delimiter until the last byte of its content was
+    accepted, arriving bytes are dropped, together with the rest of a frame that began meanwhile;
+    the host repeats it.
 
     Attributes:
-        input: the line's bytes, taken in every clock.
+        input: the line's bytes, accepted in every clock.
         output: the content.
-        broken: how many frames were broken; stays at its largest value.
+        broken: saturating count of broken frames.
     """
 
     input: In(stream.Signature(BYTE))
@@ -38,8 +40,8 @@ class FrameReceiver(wiring.Component):
         m.submodules.memory = store = memory.Memory(shape=BYTE, depth=CONTENT_MAX, init=[])
         writer, reader = store.write_port(), store.read_port()
         length = Signal(range(CONTENT_MAX + 1))
-        left = Signal(BYTE)  # of the run
-        zero_due = Signal()  # a zero stands between this run and the next
+        left = Signal(BYTE)  # remaining bytes of the run
+        zero_due = Signal()  # a zero byte separates this run from the next
         begun, long = Signal(), Signal()
         skipping = Signal()  # the rest of a frame whose beginning was dropped
         at, byte = Signal(range(CONTENT_MAX)), self.input.payload
@@ -57,11 +59,11 @@ class FrameReceiver(wiring.Component):
         ]
 
         def clear() -> None:
-            """Be ready for a frame."""
+            """Prepare for the next frame."""
             m.d.sync += [left.eq(0), zero_due.eq(0), begun.eq(0), long.eq(0), length.eq(0)]
             m.d.comb += crc.start.eq(1)
 
-        # What is too long ends up broken, whatever it does to memory and CRC.
+        # A too long frame counts as broken, whatever it does to memory and CRC.
         with m.If(put):
             with m.If(length == CONTENT_MAX):
                 m.d.sync += long.eq(1)
@@ -111,12 +113,14 @@ class FrameReceiver(wiring.Component):
 
 
 class FrameSender(wiring.Component):
-    """Keeps a content, and sends it as a frame; again when told so.
+    """Stores a content and sends it as a frame; repeats the frame on request.
+
+    Back-pressure: `input` waits while `busy`; bytes wait for `output`.
 
     Attributes:
-        input: the content without its CRC, of at most `CONTENT_MAX` - 2 bytes; taken while not
-            `busy`. When its last byte has been taken the frame is sent.
-        again: for a clock, while not `busy`: send the frame that was sent last again.
+        input: the content without its CRC, at most `CONTENT_MAX` - 2 bytes; accepted while not
+            `busy`. After its last byte the frame is sent.
+        again: pulse of one clock while not `busy`: send the last frame again.
         busy: a frame is being sent.
         output: bytes for the line.
     """
@@ -132,7 +136,7 @@ class FrameSender(wiring.Component):
         m.submodules.memory = store = memory.Memory(shape=BYTE, depth=CONTENT_MAX, init=[])
         writer, reader = store.write_port(), store.read_port()
         length = Signal(range(CONTENT_MAX + 1))
-        fresh = Signal(init=1)  # the next byte is a content's first
+        fresh = Signal(init=1)  # the next byte is the first of a content
         at, scan = Signal.like(length), Signal.like(length)
         run_end = Signal.like(length)
         run = Signal(BYTE)
@@ -170,7 +174,7 @@ class FrameSender(wiring.Component):
                 m.d.sync += [at.eq(0), scan.eq(0), run.eq(0)]
                 with m.If(self.output.ready):
                     m.next = "SCAN"
-            with m.State("SCAN"):  # has the memory look at `scan`
+            with m.State("SCAN"):  # reads the memory at `scan`
                 m.d.comb += reader.addr.eq(scan)
                 m.next = "COUNT"
             with m.State("COUNT"):
@@ -184,7 +188,7 @@ class FrameSender(wiring.Component):
                 m.d.comb += [self.output.valid.eq(1), self.output.payload.eq(run + 1)]
                 with m.If(self.output.ready):
                     m.next = "RUN"
-            with m.State("RUN"):  # has the memory look at `at`
+            with m.State("RUN"):  # reads the memory at `at`
                 m.next = "BYTE"
                 with m.If(at == run_end):
                     # After a full run there is no zero, and after the last run nothing.

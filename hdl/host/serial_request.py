@@ -1,4 +1,4 @@
-"""The request that a serial bridge is at: its bytes and arguments, and the reply to it."""
+"""The present request of a serial bridge: its bytes and arguments, and its reply."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
@@ -11,16 +11,16 @@ _ARGUMENT_BYTES = max(protocol.arguments_length(operation) for operation in Oper
 
 
 class SerialRequest:
-    """Signals of a bridge's state machine (domain `sync`), and what its states do with them.
+    """Signals and common states of a bridge's FSM (domain `sync`).
 
-    States of the machine, all within one `m.FSM()`: those of `begin_states` come first and go on in
-    a state with the operation's name; that or one after it calls `finish`, which leads to those of
-    `end_states`.
+    All states belong to one `m.FSM()`. The states of `begin_states` come first and lead to the
+    state with the operation's name. That state or a later one calls `finish`, which leads to the
+    states of `end_states`.
 
     Attributes:
-        byte: the request's next one, where `take` says that there is one.
-        ended: the request's last byte has been taken.
-        done: words or bytes, for the reply; 0 at first, 16 bits.
+        byte: the request's next byte, valid if `take` returns 1.
+        ended: the request's last byte was accepted.
+        done: count of words or bytes for the reply, 16 bits; initially 0.
     """
 
     def __init__(self, m: Module, asked: wiring.PureInterface, sender: FrameSender) -> None:
@@ -31,10 +31,10 @@ class SerialRequest:
         self._sequence, self._operation = Signal(BYTE), Signal(BYTE)
         self._argument = Signal(_ARGUMENT_BYTES * BYTE)
         self._status = Signal(BYTE)
-        self._repeats, self._counts = Signal(), Signal()  # how the reply goes on after the request
+        self._repeats, self._counts = Signal(), Signal()  # form of the reply
 
     def arguments(self, kind: Operation) -> dict[str, Value]:
-        """An operation's, once all are there: the last one came in at the top."""
+        """Arguments of an operation, valid once all have arrived; the last one is the highest."""
         low = (_ARGUMENT_BYTES - protocol.arguments_length(kind)) * BYTE
         found = {}
         for name, length in ARGUMENTS[kind]:
@@ -43,7 +43,7 @@ class SerialRequest:
         return found
 
     def take(self) -> Value:
-        """Take a byte of the request in this clock; whether there is one."""
+        """Accept a byte of the request in this clock; return whether it is valid."""
         m, asked = self._m, self._asked
         m.d.comb += asked.ready.eq(1)
         m.d.sync += self.ended.eq(Mux(asked.valid, asked.payload.last, self.ended))
@@ -59,19 +59,19 @@ class SerialRequest:
         ]
 
     def finish(self, outcome: ValueLike = Status.DONE, count: bool = False) -> None:
-        """Take what is left of the request, then say `done` if wanted, and the status."""
+        """Drain the request, then append `done` if `count`, and the status."""
         self._m.d.sync += [self._status.eq(outcome), self._counts.eq(count)]
         self._m.next = "DRAIN"
 
     def begin_states(self) -> None:
-        """Sequence number, operation, arguments; or the reply that was kept, or LOST."""
+        """Receive sequence number, operation and arguments; or repeat the last reply, or LOST."""
         m, asked, sender = self._m, self._asked, self._sender
         sequence, operation, status = self._sequence, self._operation, self._status
         previous, in_session = Signal(BYTE), Signal()
-        missing = Signal(range(_ARGUMENT_BYTES + 1))  # bytes of arguments
+        missing = Signal(range(_ARGUMENT_BYTES + 1))  # argument bytes that have not arrived
         with m.State("SEQUENCE"):
             m.d.sync += [self.done.eq(0), self._repeats.eq(0), self._counts.eq(0)]
-            # The sender may still be at the reply before.
+            # The sender may still be sending the reply before.
             m.d.comb += asked.ready.eq(~sender.busy)
             with m.If(asked.valid & ~sender.busy):
                 m.d.sync += sequence.eq(self.byte)
@@ -115,7 +115,7 @@ class SerialRequest:
                 ]
 
     def end_states(self) -> None:
-        """The rest of the request, the count, the status."""
+        """Drain the rest of the request; append count and status to the reply."""
         m = self._m
         with m.State("DRAIN"):
             with m.If(~self.ended):

@@ -1,4 +1,4 @@
-"""A serial port, 8N1: one start bit, eight data bits, the lowest first, one stop bit."""
+"""A UART, 8N1: one start bit, eight data bits, lowest first, one stop bit."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -7,24 +7,28 @@ from amaranth.lib.wiring import In, Out
 
 DATA_BITS = 8
 DIVISOR_MIN = 4
-"""Clocks of a bit below which a receiver does not find its middle."""
+"""Smallest number of clocks per bit with which a receiver can sample a bit's middle."""
 
 
 def _demand(divisor: int) -> None:
     if divisor < DIVISOR_MIN:
-        raise ValueError(f"divisor: got {divisor}, expected {DIVISOR_MIN} or more")
+        raise ValueError(f"UART: divisor: got {divisor}, expected {DIVISOR_MIN} or more")
 
 
 class UartReceiver(wiring.Component):
-    """Makes bytes of a line, whose bits last `divisor` clocks of `sync`.
+    """Receives bytes; a bit lasts `divisor` clocks of `sync`.
 
-    Every bit is looked at in its middle, as counted from the beginning of the start bit. A start
-    bit that is over by its middle, and a byte without a stop bit, are dropped.
+    Every bit is sampled in its middle, counted from the beginning of the start bit. A start bit
+    that ends before its middle, and a byte without stop bit, are dropped.
+
+    Back-pressure: none; a byte that is not accepted in the clock in which it is valid is lost.
 
     Attributes:
-        rx: the line, of any clock; 1 when idle.
-        output: the bytes. The line cannot wait: one that is not taken in the clock in which it is
-            valid is lost.
+        rx: the line, asynchronous; 1 when idle.
+        output: the bytes.
+
+    Raises:
+        ValueError: `divisor` is less than `DIVISOR_MIN`.
     """
 
     rx: In(1, init=1)
@@ -71,11 +75,14 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Puts bytes on a line, each bit for `divisor` clocks of `sync`.
+    """Transmits bytes; a bit lasts `divisor` clocks of `sync`.
 
     Attributes:
-        input: the bytes; one is taken every 10 * `divisor` clocks.
+        input: the bytes, accepted one per 10 * `divisor` clocks.
         tx: the line, from a flip-flop; 1 when idle.
+
+    Raises:
+        ValueError: `divisor` is less than `DIVISOR_MIN`.
     """
 
     input: In(stream.Signature(DATA_BITS))

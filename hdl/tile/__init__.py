@@ -1,1 +1,1 @@
-"""A tile: gathering, LDPU, pooling, RX, its registers, and the tile as a whole."""
+"""A tile: input path, LDPU, pooling, RX path, output path, and registers."""

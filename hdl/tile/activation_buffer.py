@@ -1,4 +1,4 @@
-"""The activation buffer: bytes of feature maps that wait to be gathered into input vectors."""
+"""The activation buffer: bytes of feature maps to be gathered into input vectors."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -11,7 +11,7 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 def address_bits(size: int) -> int:
-    """Bits of the address of a byte in a buffer of `size` bytes."""
+    """Address bits of a buffer of `size` bytes."""
     return ceil_log2(size)
 
 
@@ -22,33 +22,33 @@ def around(address: Value, step: Value, size: Value) -> Value:
 
 
 def rotated(value: Value, amount: Value, lane_bits: int = 1) -> Value:
-    """`value`, whose lanes are as many as a power of two, rotated left by `amount` lanes."""
+    """`value`, with a power of two of lanes, rotated left by `amount` lanes."""
     for bit in range(exact_log2(len(value) // lane_bits)):
         value = Mux(amount[bit], value.rotate_left(lane_bits << bit), value)
     return value
 
 
 class ActivationBuffer(wiring.Component):
-    """Bytes in banks that are a byte wide: an address modulo their number picks the bank.
+    """A memory of byte-wide banks; the address modulo the number of banks selects the bank.
 
-    So `link.units` bytes at any address can be written in a clock, while `buffers.gather`, as many
-    as there are banks, are read at any other. What is read in the clock in which it is written is
-    not specified.
+    In one clock it writes up to `link.units` bytes at any address, and reads `buffers.gather`
+    bytes, one per bank, at any other. A read of a byte that is written in the same clock is
+    undefined.
 
-    It knows of no ring: neither access goes on at address 0 after a ring's last byte. Who keeps one
-    splits at its end; pixels of a ring whose size is a multiple of theirs do not need it. What is
-    read past the last address comes from the first ones.
+    Accesses do not wrap at the end of a ring: an access across the ring's end must be split. That
+    never occurs if the ring's size is a multiple of the pixel's. A read past the last address wraps
+    to the first.
 
-    Latency: a byte that is written can be read in the next clock; `read_data` is there a clock
-    after `read_enable`, and stays until the clock after the next one.
+    Latency: a written byte can be read in the next clock; `read_data` is valid one clock after
+    `read_enable` and stays until the next read. Back-pressure: none.
 
     Attributes (domain `sync`):
-        write_enable, write_address, write_count, write_data: store the first `write_count` bytes of
-            the data, the lowest at that address.
-        read_enable, read_address: read as many bytes as there are banks from that address on.
-        read_lane: where in `read_data` the first of them comes; those after it follow, the one
-            after the highest lane is in the lowest.
-        read_data: what was read.
+        write_enable, write_address, write_count, write_data: write the first `write_count` bytes of
+            the data, the lowest at `write_address`.
+        read_enable, read_address: read one byte per bank, starting at `read_address`.
+        read_lane: lane of `read_data` for the first byte; the others follow, with wrap-around from
+            the highest lane to the lowest.
+        read_data: the bytes read.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -69,7 +69,7 @@ class ActivationBuffer(wiring.Component):
         )
 
     def _rows(self, address: Value) -> tuple[Value, list[Value]]:
-        """The bank that a byte at `address` is in, and in which row of each bank it goes on."""
+        """Bank of the byte at `address`, and the row of each bank for an access starting there."""
         bits = exact_log2(self._banks)
         bank, row = address[:bits], address[bits:]
         return bank, [row + (number < bank) for number in range(self._banks)]

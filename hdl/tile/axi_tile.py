@@ -1,4 +1,4 @@
-"""A tile alone, behind AXI4-Lite and AXI4-Stream: what `make verilog` writes for one tile."""
+"""A stand-alone tile behind AXI4-Lite and AXI4-Stream, as in the Verilog package."""
 
 from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
@@ -14,21 +14,26 @@ from caduceus.spec.fabric import PART_BITS
 
 
 class AxiTile(wiring.Component):
-    """`caduceus.hdl.tile.tile.Tile` with AXI at its boundary and its own reset synchronisers.
+    """`caduceus.hdl.tile.tile.Tile` with AXI interfaces and its own reset synchronizers.
+
+    Latency: that of `Tile`, `PacketAdmission` and `AxiLiteBridge`. Back-pressure: a packet whose
+    part has no room, or is not next in the sequence, waits at its stream, and so do all packets
+    behind it.
 
     Attributes:
         aclk: clock of all AXI interfaces and of the digital side (`sync`).
         mvm_clk: clock of the modulator and the array (`mvm`), unrelated to `aclk`.
-        aresetn: asynchronous reset of both, active low; hold it for four clocks of the slower.
+        aresetn: asynchronous reset of both domains, active low; hold it for four clocks of the
+            slower clock.
         s_axil: registers.
-        s_axis: input vectors, pixels, or parts of either. s_axis_tuser: with every beat of a part,
-            which one it is; 0 where PARTS is 1. s_axis_rx, s_axis_rx_tuser: RX vectors, and with
-            every beat whose turn it is; 0 where RX_PARTS is 1. m_axis: result vectors. A packet for
-            which there is no room, or that has not its turn, waits, and so do those behind it.
+        s_axis, s_axis_tuser: input vectors, pixels, or parts of either; with every beat the part
+            number, 0 if PARTS is 1.
+        s_axis_rx, s_axis_rx_tuser: RX vectors; with every beat the part number, 0 if RX_PARTS is 1.
+        m_axis: result vectors.
     """
 
     def __init__(self, chip: Chip, record: bool = False) -> None:
-        """Put AXI around a tile of `chip`; `record` as of `Tile`."""
+        """Make a tile of `chip` with AXI interfaces; `record` as in `Tile`."""
         self._chip, self._record = chip, record
         stream = AxiStream(chip.link.units)
         super().__init__(
@@ -46,7 +51,7 @@ class AxiTile(wiring.Component):
         )
 
     def place(self, m: Module, tile: Tile) -> None:
-        """Put the tile into the module, in the domains `sync` and `mvm`."""
+        """Add the tile to the module, in the domains `sync` and `mvm`."""
         m.submodules.tile = tile
 
     def elaborate(self, platform: object) -> Module:
@@ -65,19 +70,19 @@ class AxiTile(wiring.Component):
             ("input", self.s_axis, self.s_axis_tuser, tile.input, tile.input_credit),
             ("rx", self.s_axis_rx, self.s_axis_rx_tuser, tile.rx, tile.rx_credit),
         ):
-            gate = PacketAdmission(self._chip.link.units)
-            m.submodules[f"{name}_gate"] = gate
-            connect(m, flipped(packets), gate.input)
-            connect(m, gate.output, stream)
+            admission = PacketAdmission(self._chip.link.units)
+            m.submodules[f"{name}_gate"] = admission
+            connect(m, flipped(packets), admission.input)
+            connect(m, admission.output, stream)
             m.d.comb += [
-                gate.input_part.eq(part),
-                gate.room.eq(credit.room),
-                credit.take.eq(gate.take),
+                admission.input_part.eq(part),
+                admission.room.eq(credit.room),
+                credit.take.eq(admission.take),
             ]
             if name == "input":
                 m.d.comb += [
-                    tile.input_part.eq(gate.output_part),
-                    credit.take_part.eq(gate.take_part),
+                    tile.input_part.eq(admission.output_part),
+                    credit.take_part.eq(admission.take_part),
                 ]
         connect(m, tile.output, flipped(self.m_axis))
         return m

@@ -1,11 +1,11 @@
-"""The gather unit: a tile's rows of im2col vectors, from the pixels of feature maps that come.
+"""The gather unit: a tile's rows of im2col vectors, from the pixels of incoming feature maps.
 
     packets -> pixel receiver -> activation buffer -> copy -> the modulator's staging register
                   |  arrived          ^ addresses       ^
                   v                   |                 |
               coordinates -> release of pixels <- results, one after the other
 
-(The published chip left all of it to its host, so this is our choice.)
+(On the published chip the host does this, so all of it is our choice.)
 """
 
 from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value, signed
@@ -24,44 +24,43 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class Gather(wiring.Component):
-    """Makes the vectors of `caduceus.spec.feature_map.Window`, as soon as their pixels are there.
+    """Makes the vectors of `caduceus.spec.feature_map.Window` as soon as their pixels have arrived.
 
-    Pixels come row by row, map after map, each as one packet or as several in turn, and are kept in
-    a ring of `config.ring_pixels` of them. For every result of a map, row by row, the tile's rows
-    are copied from there, kernel position by kernel position; one that is outside of the map, in
-    the padding, leaves 0. One whose pixel has not arrived is waited for, and so is a map's first
-    pixel, even if a result needs none. After its last row the vector is committed. Then pixels
-    that no later result needs are released, one a clock.
+    Pixels arrive row by row, map after map, each as one packet or as a sequence of parts, and are
+    stored in a ring of `config.ring_pixels` pixels. For every result of a map, row by row, the
+    tile's rows are copied from the ring, one kernel position after the other. A position in the
+    padding gives 0; a position whose pixel has not arrived waits for it. No result of a map starts
+    before the map's first pixel arrived, even if the result needs none. The vector is committed
+    with its last rows. Then the pixels that no later result needs are released, one per clock.
 
-    Addresses in the ring are those of `Window.ring`, so that nothing is multiplied.
+    Addresses in the ring are those of `Window.ring`, so that no multiplier is needed.
 
-    Back-pressure: `credit` lets in what there is a place for, so the stream waits for `accept`, and
-    while a short packet is being filled up. While `full`, the first rows of the next vector are
-    read, and wait.
+    Back-pressure: `credit` admits only packets that have a place, so the stream waits only for
+    `accept`, and while a short packet is padded. While `full`, the first rows of the next vector
+    are read and held.
 
-    Latency: a clock for every `buffers.gather` rows of a kernel position, or what is left of them,
-    one for a position in the padding, and one between vectors. Rows are written two clocks after
-    the last beat of the pixel that they waited for, four if it is the first since the restart, and
-    a vector is committed with its last rows.
+    Latency: one clock per `buffers.gather` rows of a kernel position (or the remaining ones), one
+    per position in the padding, and one between vectors. Rows are written two clocks after the last
+    beat of the pixel that they waited for, four after the first pixel since the restart.
 
-    Wrong lengths: a short packet counts 0 for what it lacks, of a long one the rest is discarded. A
-    dropped one has unspecified content.
+    Errors: a short packet is padded with 0, the excess of a long one is dropped. The content of a
+    dropped packet is undefined.
 
     Attributes (domain `sync`):
         config, rows, parts: registers, see `FIELDS` in `hdl.tile.gather_config`, ROWS and PARTS;
-            quasi-static. Without `config.enable` nothing happens, and there is room for all.
-        table: lengths of the packets that come in turn; quasi-static. Entries outlive a reset.
-        restart: one clock: everything starts anew, with a map's first pixel and result, part 0 and
-            an empty ring; only while nothing is on its way.
-        accept: the stream may be taken.
-        stream: packets, in the order in which they were let in.
-        credit: who may be let in: `room` is 1 for the part that has the turn, 0 if there is only
-            one, if there is a place for it, and 0 for every other.
+            quasi-static. With `config.enable` 0 the unit is idle, and `credit.room` is all ones.
+        table: lengths of the packets in the sequence; quasi-static. Reset keeps the entries.
+        restart: pulse of one clock: restart with a map's first pixel and result, part 0 and an
+            empty ring; only while no packet is in flight.
+        accept: the stream may be accepted.
+        stream: packets, in the order of their admission.
+        credit: `room` is 1 for the next part in the sequence (part 0 if there is only one),
+            provided that there is a place for it, and 0 for all others.
         full, write_enable, write_row, write_count, write_data, write_first, commit: the
             modulator's.
-        too_short, too_long: one clock: a packet was shorter or longer than it should be.
-        busy: something can be done without a further packet. Pixels that wait for others are not
-            busy: the clock may stop.
+        too_short, too_long: pulse of one clock: a packet was shorter or longer than its length.
+        busy: there is work without a further packet. Pixels that wait for others do not count: the
+            clock may stop.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -91,29 +90,29 @@ class Gather(wiring.Component):
         )
         config = self.config
         extent = max(len(config.height), len(config.width))
-        # With the padding on either side.
+        # Including the padding on both sides.
         self._coordinate = signed(extent + 2)
         bits = address_bits(chip.buffers.activation)
 
-        # The result under way: its place, and its window in the map and in the ring.
+        # The present result: its position, and its window in the map and in the ring.
         self._column = Signal.like(config.group)
         self._group = Signal.like(config.groups)
         self._result_row = Signal.like(config.result_rows)
         self._left = Signal(self._coordinate)
-        self._needed = Signal(self._coordinate)  # the row of its first kernel position
+        self._needed = Signal(self._coordinate)  # row of its first kernel position
         self._ring_result, self._ring_row, self._ring_map = (
             Signal(bits, name=f"in_ring_{name}") for name in ("result", "row", "map")
         )
         # Pixels: the next to arrive, and the next to be released.
         self._next_y, self._next_x = Signal.like(config.height), Signal.like(config.width)
         self._oldest_y, self._oldest_x = Signal.like(config.height), Signal.like(config.width)
-        # Maps from that of the result under way to that of the next pixel to arrive. If a map's
-        # last pixels are not needed, it is -1.
+        # Number of maps from that of the present result to that of the next pixel to arrive; -1 if
+        # a map's last pixels are not needed.
         self._ahead = Signal(signed(chip.buffers.activation.bit_length() + 1))
-        self._behind = Signal()  # the next to be released is of the map before the result's
+        self._behind = Signal()  # the next pixel to release is of the map before the result's
 
     def _count_arrivals(self, m: Module, arrived: Value, next_map: Value) -> Value:
-        """Follow the pixels that have `arrived`; returns whether the result's map has begun."""
+        """Track the `arrived` pixels; return whether the result's map has begun."""
         config, y, x = self.config, self._next_y, self._next_x
         row_ends, map_ends = x == config.width - 1, Signal()
         m.d.comb += map_ends.eq(arrived & row_ends & (y == config.height - 1))
@@ -125,15 +124,15 @@ class Gather(wiring.Component):
         return (self._ahead > 0) | ((self._ahead == 0) & ((y != 0) | (x != 0)))
 
     def _has_arrived(self, y: Value, x: Value) -> Value:
-        """Whether pixel (y, x) of the result's map is there."""
+        """Whether pixel (y, x) of the result's map has arrived."""
         before = (y < self._next_y) | ((y == self._next_y) & (x < self._next_x))
         return (self._ahead > 0) | ((self._ahead == 0) & before)
 
     def _next_result(self, m: Module, advance: Value) -> Value:
-        """Go on to the next result; returns whether the present one is its map's last.
+        """Advance to the next result; return whether the present one is its map's last.
 
-        Between two results there is always a clock in which nothing is read (state BEGIN), so where
-        the next one is has that clock of its own: what is told here is right after it.
+        Between two results there is always a clock without reads (state BEGIN), a pipeline stage
+        for the address of the next result: the outputs are valid after it.
         """
         config = self.config
         in_group, in_row, in_map = (Signal(name=f"in_{name}") for name in ("group", "row", "map"))
@@ -182,9 +181,9 @@ class Gather(wiring.Component):
         return ~in_map
 
     def _first_result(self) -> list:
-        """Assignments that begin with a map's first result in a ring without pixels."""
+        """Assignments for a map's first result in an empty ring."""
         config = self.config
-        # The steps are the same from a pixel as from one of its bytes.
+        # Steps from a pixel equal those from one of its bytes.
         place = config.ring_origin - config.position_channel
         return [
             self._needed.eq(config.position_y - config.padding),
@@ -195,13 +194,13 @@ class Gather(wiring.Component):
         ]
 
     def _release(self, m: Module, next_map: Value, holds: Value) -> tuple[Value, Value]:
-        """Walk over pixels that are not needed any more.
+        """Release pixels that no later result needs.
 
         Returns:
-            Whether one is released, and whether the walk goes on without further pixels.
+            Whether a pixel is released, and whether the release has work without further pixels.
         """
         config, y, x = self.config, self._oldest_y, self._oldest_x
-        # See `Window.oldest`; a window's left that is outside of the map is less than any x.
+        # See `Window.oldest`; a window's left edge outside of the map is less than any x.
         passed = (y < self._needed) | ((y == self._needed) & (x < self._left))
         map_ends = y == config.height
         release = ~map_ends & holds & (self._behind | passed)
@@ -235,7 +234,7 @@ class Gather(wiring.Component):
             self.too_long.eq(receiver.too_long),
         ]
 
-        last_row, going = Signal(), Signal()  # the vector's last row is read; rows are read
+        last_row, going = Signal(), Signal()  # the vector's last rows are read; rows are read
         next_map = Signal()
         map_begun = self._count_arrivals(m, receiver.arrived, next_map)
         map_ends = self._next_result(m, going & last_row)
@@ -245,12 +244,12 @@ class Gather(wiring.Component):
             receiver.release.eq(release),
         ]
 
-        # The kernel position that is being copied: where it is, and what is done of it.
+        # The present kernel position: its coordinates, and the progress of its copy.
         kernel_x = Signal.like(config.position_x)
         y, x = Signal(self._coordinate), Signal(self._coordinate)
         pixel = Signal.like(self._ring_result)
         channel, row = Signal.like(config.position_channel), Signal.like(self.write_row)
-        # What is left of the pixel and of the vector.
+        # Remaining rows of the pixel and of the vector.
         in_pixel, in_vector = Signal.like(config.pixel_bytes), Signal.like(self.rows)
         outside = (y < 0) | (y >= config.height) | (x < 0) | (x >= config.width)
         left = Mux(in_pixel < in_vector, in_pixel, in_vector)
@@ -261,8 +260,8 @@ class Gather(wiring.Component):
             last_row.eq((in_vector <= in_pixel) & (outside | (in_vector <= lanes))),
         ]
 
-        # Of quasi-static values: the steps to the next pixel and to the first of the next line, and
-        # each less the ring's size, so that a step past the ring's end is one addition as well.
+        # Steps to the next pixel and to the next line's first, and each minus the ring's size, so
+        # that a step across the ring's end is one addition, too. All operands are quasi-static.
         line = around(config.pixel_bytes, config.ring_line, config.ring_size)
         steps = []
         for name, step in (("line", line), ("pixel", config.pixel_bytes)):
@@ -271,7 +270,7 @@ class Gather(wiring.Component):
             m.d.sync += [ahead.eq(step), back.eq(step - config.ring_size)]
             steps.append((ahead, back))
 
-        # Rows are written a clock after they were read.
+        # Rows are written one clock after they were read.
         read, first = Signal(), Signal(init=1)
         write_last = Signal()
         m.d.comb += [
@@ -298,7 +297,7 @@ class Gather(wiring.Component):
         can_go = Signal()
         with m.FSM(name="vector"):
             with m.State("FIRST"):
-                # Until pixels come, what is configured may still change.
+                # Until pixels arrive, the configuration may still change.
                 m.d.sync += self._first_result()
                 m.d.comb += can_go.eq(map_begun)
                 with m.If(map_begun):
@@ -317,7 +316,7 @@ class Gather(wiring.Component):
                 m.d.comb += can_go.eq(1)
                 m.next = "COPY"
             with m.State("COPY"):
-                # One map at a time is left behind.
+                # Pixels of at most one earlier map may wait for their release.
                 waits = last_row & map_ends & self._behind
                 ready = Mux(outside, map_begun, self._has_arrived(y, x))
                 m.d.comb += [

@@ -1,4 +1,4 @@
-"""What registers tell the gather unit."""
+"""Configuration of the gather unit by registers."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import wiring
@@ -32,13 +32,13 @@ FIELDS = {
     "ring_map": ("RING_MAP", "value"),
     "ring_line": ("RING_LINE", "value"),
 }
-"""Members of `GatherConfig`, each with the register and the field that it is."""
+"""Members of `GatherConfig`: register and field of each."""
 
 
 class GatherConfig(wiring.Signature):
     """Fields of `spec.feature_map_registers`, by the names in `FIELDS`; quasi-static.
 
-    They are as wide and signed as in the register.
+    Width and sign are those of the register.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Packets become input vectors: each part goes to its rows, in any order, one vector ahead.
+"""The input assembler: input vectors from packets, whose parts may arrive in any order.
 
-For an LSTM the hidden state comes in one packet from every GDPU slice, whenever that is done, and
-makes up a vector together with what the layer itself is given. (Not published, so our choice.)
+An LSTM's input vector consists of the layer's own input and of one packet of hidden state per GDPU
+slice; each arrives in its own time. (Not published, so our choice.)
 """
 
 from functools import reduce
@@ -21,11 +21,11 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class PartWrite(wiring.Signature):
-    """An entry of the table of parts of `rows` rows on its way there, see `spec.program.InputPart`.
+    """Write port of the part table of an array with `rows` rows, see `spec.program.InputPart`.
 
     Attributes:
-        write: one clock: store the entry.
-        part: which entry.
+        write: pulse of one clock: store the entry.
+        part: number of the entry.
         start, length: its rows; `start` is a multiple of the beat's units.
     """
 
@@ -41,35 +41,38 @@ class PartWrite(wiring.Signature):
 
 
 class InputAssembler(wiring.Component):
-    """Writes packets to the modulator's staging register, and says when a vector is complete.
+    """Writes packets to the modulator's staging register, and commits each complete vector.
 
-    With one part, a packet of `rows` elements is a vector. With more, a packet is written to its
-    rows if the vector under way does not have its part yet; if it does, the packet is of the vector
-    after it, and waits in a spill memory, which has a place for every part. When all parts are
-    there the vector is committed. Then, as soon as the modulator takes values again, what waits in
-    the spill memory is copied, and the next vector is under way. So there are two places for every
-    part, and `credit` tells of them: a packet that is let in by it waits for the copy and for the
-    modulator at most, never for another packet.
+    With one part, a packet of `rows` elements is a vector. With several, a packet is written to its
+    rows if the present vector lacks its part. Otherwise it belongs to the next vector and is stored
+    in the spill memory, which has a place for every part. A vector with all its parts is committed.
+    Once the modulator accepts values again, the spill memory is copied, and the next vector begins.
 
-    Latency: a group is written in the clock in which its beat is taken, and a vector committed with
-    its last group. With several parts, a packet whose part is not that of the packet before waits a
-    clock for its place to be looked up. Copying takes a clock a group, and two for every part; the
-    stream waits from the commit before it to its end.
+    Back-pressure: there are two places per part, which `credit` counts. An admitted packet waits at
+    most for the copy and for the modulator, never for another packet. A packet without a place
+    waits.
 
-    Wrong lengths: as `VectorReceiver`, and the part counts nonetheless. A packet of a part that
-    there is not is discarded, and is too long. One that there is no place for waits.
+    Latency: a group is written in the clock in which its beat is accepted, and a vector is
+    committed with its last group. With several parts, a packet waits one clock for the look-up of
+    its rows if its part differs from that of the packet before. The copy takes one clock per group
+    and two per part; the stream waits from the commit to the end of the copy.
+
+    Errors: wrong lengths as in `VectorReceiver`; the part counts as arrived all the same. A packet
+    with an undefined part number is dropped and reported as too long.
 
     Attributes (domain `sync`):
         parts, rows: see PARTS and ROWS in `caduceus.spec.registers`; quasi-static.
-        table: places of the parts; quasi-static. Entries outlive a reset.
-        restart: one clock: forget the parts that are there; only while nothing is on its way.
-        enable: the stream may be taken.
-        stream: packets; part: with every beat, which part its packet is.
-        credit: places for parts; all ones with one part. Who cannot wait outside may ignore it.
+        table: rows of the parts; quasi-static. Reset keeps the entries.
+        restart: pulse of one clock: discard the parts that have arrived; only while no packet is in
+            flight.
+        enable: the stream may be accepted.
+        stream: packets; part: part number of the packet, with every beat.
+        credit: places for parts; all ones with one part. A sender that cannot hold packets back may
+            ignore it.
         full, write_enable, write_group, write_data, write_first, commit: the modulator's.
-        too_short, too_long: one clock: a packet was shorter or longer than its part.
-        busy: a packet is under way, or is being copied. Parts that wait for others are not busy:
-            the clock may stop.
+        too_short, too_long: pulse of one clock: a packet was shorter or longer than its part.
+        busy: a packet is in progress, or the spill memory is being copied. Parts that wait for
+            others do not count: the clock may stop.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -99,7 +102,7 @@ class InputAssembler(wiring.Component):
         )
 
     def _count_places(self, m: Module, several: Value, parts: Value, complete: Value) -> None:
-        """Two places a part: what has set off for them, by part, at least once and twice."""
+        """Count places, two per part: masks of the parts with at least one and two taken."""
         one, two = Signal(PARTS), Signal(PARTS)
         credit = self.credit
 
@@ -107,7 +110,7 @@ class InputAssembler(wiring.Component):
             return Mux(condition & several, (1 << part)[:PARTS] & parts, 0)
 
         once, twice = one, two
-        # A vector's commit and an empty packet may give back a place of a part in the same clock.
+        # A vector's commit and an empty packet may return places of a part in the same clock.
         for back in (Mux(complete, parts, 0), bit(credit.drop, credit.drop_part)):
             once, twice = once & (twice | ~back), twice & ~back
         more = bit(credit.take, credit.take_part)
@@ -118,7 +121,7 @@ class InputAssembler(wiring.Component):
         m.d.comb += credit.room.eq(~two)
 
     def _look_up(self, m: Module, part: Value, wanted: Value) -> tuple[Value, Value, Value]:
-        """First group and length of `part` if `wanted`, and whether it is looked up already."""
+        """First group and length of `part` if `wanted`, and whether they are valid."""
         table, units = self.table, self._chip.link.units
         bits = len(self.write_group)
         m.submodules.table = memory = Memory(
@@ -154,17 +157,17 @@ class InputAssembler(wiring.Component):
         spill_write, spill_read = spill.write_port(), spill.read_port()
 
         several = self.parts != 1
-        parts = Signal(PARTS)  # those that there are
+        parts = Signal(PARTS)  # mask of the parts in use
         m.d.comb += parts.eq((1 << self.parts) - 1)
-        begun = Signal()  # something of the vector under way is in the staging register
-        here, spilled = Signal(PARTS), Signal(PARTS)  # parts of that vector, of the one after it
-        copying = Signal()  # a vector was complete, and not all that was spilled is copied yet
+        begun = Signal()  # the staging register holds part of the present vector
+        here, spilled = Signal(PARTS), Signal(PARTS)  # parts of that vector, and of the next
+        copying = Signal()  # the spill memory is being copied
 
-        # A part is looked up for the packet, or for the copy.
+        # The part to look up: the packet's, or the copy's.
         lowest = spilled & ~(spilled - 1)
         copied = Cat(reduce(or_, (lowest[k] for k in range(PARTS) if k >> b & 1))
                      for b in range(PART_BITS))  # fmt: skip
-        # The stream may show the packet after a short one while that is being filled up.
+        # The stream may offer the next packet while a short one is padded.
         begins = self.stream.tvalid & ~receive.midway
         part, current = Signal(PART_BITS), Signal(PART_BITS)
         with m.If(begins):
@@ -182,7 +185,7 @@ class InputAssembler(wiring.Component):
         crowded = ahead & (spilled & place).any()
         may_write = Mux(several, found & ~copying & ~crowded & (ahead | ~self.full), ~self.full)
         stream = receive.stream
-        straying = Signal()  # the rest of a packet of no part is still to come
+        straying = Signal()  # within a packet with an undefined part number
         discard = straying | (stray & ~copying & ~receive.midway)
         m.d.comb += [
             receive.length.eq(Mux(several, length, self.rows)),
@@ -198,9 +201,9 @@ class InputAssembler(wiring.Component):
         with m.If(strays):
             m.d.sync += straying.eq(~self.stream.tlast)
 
-        # The copy: the memory is read a clock ahead.
+        # The copy reads the memory one clock ahead.
         group = Signal(range(max(2, groups)))
-        read = Signal()  # the group's values are here
+        read = Signal()  # the group's values have been read
         copy = copying & read & ~self.full
         last = group == ((length - 1) >> shift)[: len(group)]
         m.d.comb += [

@@ -1,9 +1,9 @@
 """The local digital processing unit: ADC counts in, INT8 results out.
 
-Published: per column, gain and offset of both counters are corrected and N is subtracted from P in
-two FP16 fused multiply-adds, then scaled and shifted, ReLU, plus the scaled INT8 RX value, ReLU,
-to INT8; one column a clock. Pipeline depth, the number of lanes, and partial sums that stay
-binary16 on their way from tile to tile are our choice.
+Published: per column, two FP16 fused multiply-adds correct gain and offset of both counters and
+subtract N from P; then scale and offset, ReLU, addition of the scaled INT8 RX value, ReLU, rounding
+to INT8; one column per clock. Pipeline depth, the number of lanes, and partial sums in binary16
+between tiles are our choice.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -20,13 +20,13 @@ from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS
 
-# Clocks from a group's arrival to the stage that uses what is named.
+# Clocks from a group's arrival to the named pipeline stage.
 _CORRECT_P = Uint12ToFp16.LATENCY
 _CORRECT_N = _CORRECT_P + Fp16Fma.LATENCY
 _AFFINE = _CORRECT_N + Fp16Fma.LATENCY
 _SCALED = _AFFINE + Fp16Fma.LATENCY
 
-# Clocks from a group's meeting with its RX values.
+# Clocks from the start of the RX addition.
 _ADD = Int8ToFp16.LATENCY
 _ROUND = _ADD + Fp16Fma.LATENCY
 
@@ -40,46 +40,49 @@ _USED_AT = {
 
 
 def _relu(value: Value, enable: Value) -> Value:
-    """0 for everything with a sign bit, -0 included; a NaN is canonical and passes."""
+    """0 for every value with a sign bit, including -0; a NaN is canonical and passes."""
     return Mux(value[-1] & enable, 0, value)
 
 
 def value_bits(chip: Chip) -> int:
-    """Bits that an RX value or a result may have."""
+    """Bits of an RX value or a result."""
     return ACTIVATION_BITS * chip.link.value_bytes
 
 
 class Ldpu(wiring.Component):
-    """`lanes` columns a clock through correction, affine scaling, RX addition and rounding.
+    """A pipeline of `lanes` columns: correction, affine scaling, RX addition, and rounding.
 
-    A group is corrected and scaled as soon as it comes, `SCALE_LATENCY` clocks, and then waits, up
-    to `DEPTH` groups of them, for its RX values and for a place for its result, which is there
-    `ADD_LATENCY` clocks later. So RX values that come late cost only what is after them.
+    Latency: a group is corrected and scaled on arrival, in `SCALE_LATENCY` clocks. It then waits in
+    a FIFO of `DEPTH` groups for its RX values and for room for its result, which follows
+    `ADD_LATENCY` clocks later. Late RX values therefore delay only the addition and rounding.
+    Throughput: one group per clock.
 
-    Attributes (all in domain `sync`):
-        group: which group of columns may come in the next clock.
-        valid, last: it is here; `last` of its vector. Only a clock after `room`.
-        room: a group may come in the next clock.
-        p, n: its ADC counts, 12 bits a lane.
-        rx_valid, rx: RX values of the group that waits longest, `value_bits` a lane, INT8 in the
-            lowest eight; not looked at without `rx_enable`.
-        rx_take: they are used in this clock.
-        result_room: there will be a place for the result of a group that goes on now.
-        going: a group goes on in this clock.
-        waiting: a group waits, and does not go on in this clock.
-        relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale: quasi-static, see
-            `spec.registers`, MODE. The two about binary16 matter only where the chip has it.
-        result_valid, result_last, result: results, in bits as `rx`; those above an INT8 are
+    Back-pressure: `room` to the reader; groups in the FIFO wait for `rx_valid` and `result_room`.
+
+    Attributes (domain `sync`):
+        group: number of the group of columns that may arrive in the next clock.
+        valid, last: the group arrives; it is the last of its vector. Only one clock after `room`.
+        room: a group may arrive in the next clock.
+        p, n: its ADC counts, 12 bits per lane.
+        rx_valid, rx: RX values of the oldest waiting group, `value_bits` per lane, INT8 in the
+            lowest eight; ignored while `rx_enable` is 0.
+        rx_take: the RX values are consumed in this clock.
+        result_room: there is room for the result of a group that starts its addition now.
+        going: a group starts its addition in this clock.
+        waiting: a group waits and does not start in this clock.
+        relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale: quasi-static, see MODE and
+            RX_SCALE in `spec.registers`. The binary16 modes exist only on chips with them.
+        result_valid, result_last, result: results, with lanes like `rx`; bits above an INT8 are
             undefined.
-        constant_column, constant_index: which constant the host means.
-        constant_write, constant_data: write it.
-        constant_value: its value, one clock after it was named.
+        constant_column, constant_index: column and number of the constant that the host accesses.
+        constant_write, constant_data: write the constant.
+        constant_value: its value, one clock after column and number.
     """
 
     SCALE_LATENCY = _SCALED
     ADD_LATENCY = _ROUND + Fp16ToInt8.LATENCY
     DEPTH = SCALE_LATENCY + 6
-    """Groups between `valid` and the RX addition: enough for one a clock."""
+    """Groups between `valid` and the RX addition: enough for one per clock."""
 
     def __init__(self, chip: Chip) -> None:
         self._chip = chip
@@ -117,7 +120,7 @@ class Ldpu(wiring.Component):
         )
 
     def _constants(self, m: Module, lane: int, group: Delay) -> dict[str, Value]:
-        """The lane's constants, each read just in time for the stage that uses it."""
+        """The lane's constants, each read in time for its pipeline stage."""
         lanes = self._chip.ldpu.lanes
         chosen_lane = self.constant_column[: (lanes - 1).bit_length()]
         chosen_group = self.constant_column[(lanes - 1).bit_length() :]
@@ -139,7 +142,8 @@ class Ldpu(wiring.Component):
                 write.en.eq(self.constant_write & chosen),
                 host.addr.eq(chosen_group),
                 host.en.eq(chosen),
-                # Asked two clocks before, as it answers after one, and slowly: a register follows.
+                # Addressed two clocks before use: one for the memory, one for the register behind
+                # it.
                 read.addr.eq(group[_USED_AT[constant.name] - 1]),
             ]
             was_chosen = Signal(name=f"{constant.name}_{lane}_chosen")
@@ -186,7 +190,7 @@ class Ldpu(wiring.Component):
         m.submodules[f"add_rx_{lane}"] = add_rx = Fp16Fma()
         m.submodules[f"convert_result_{lane}"] = to_int8 = Fp16ToInt8()
         value = Delay(m, scaled, f"scaled_{lane}")
-        # Without RX the addition stays, of +0: latency and rounding are the same.
+        # Without RX, +0 is added: latency and rounding stay the same.
         use_rx = self.rx_enable.replicate(formats.FP16_BITS)
         rx = self.rx.word_select(lane, value_bits(self._chip))
         addend: Value = to_rx.value
@@ -214,14 +218,14 @@ class Ldpu(wiring.Component):
             width=lanes * formats.FP16_BITS + 1, depth=self.DEPTH
         )
         m.submodules.credit = credit = CreditCounter(self.DEPTH - 1)
-        # One place is kept for the group that `room` was told to before its predecessor came.
+        # One place is reserved for the group that `room` admits before its predecessor arrives.
         m.d.comb += [
             self.room.eq(credit.available),
             credit.take.eq(self.valid),
             credit.give.eq(self.going),
         ]
 
-        # The bits that say what is real travel beside the datapath, and are reset.
+        # Valid bits travel beside the datapath, with reset.
         def travel(name: str, value: Value, clocks: int) -> Value:
             taps = Signal(clocks, name=name)
             m.d.sync += taps.eq(Cat(value, taps))

@@ -1,4 +1,4 @@
-"""The way into a tile that is alone: what its link controller does for one on a chip."""
+"""Admission control for a stand-alone tile; on a chip the link controller does this."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -10,16 +10,15 @@ from caduceus.spec.fabric import PART_BITS, PARTS
 
 
 class PacketAdmission(wiring.Component):
-    """Lets the packets of a stream in, each when there is room for its part.
+    """Admits a stream's packets, each when its part has room.
 
-    One for which there is none waits, and so do all behind it: who sends them knows the order.
-
-    Latency: a clock. Beats follow each other one a clock.
+    Latency: one clock. Throughput: one beat per clock. Back-pressure: a packet without room waits,
+    and so do all packets behind it: the sender must keep the tile's order.
 
     Attributes (domain `sync`):
-        input, output: streams; input_part, output_part: with every beat, which part its packet is.
-        room: a bit a part: there is room for a packet of it.
-        take, take_part: one clock, and of which part: a packet is let in.
+        input, output: streams; input_part, output_part: part number of the packet, with every beat.
+        room: one bit per part: there is room for a packet of that part.
+        take, take_part: pulse of one clock, and the part: a packet is admitted.
     """
 
     def __init__(self, units: int) -> None:
@@ -41,7 +40,7 @@ class PacketAdmission(wiring.Component):
         m = Module()
         m.submodules.buffer = buffer = LinkBuffer(self._units, PART_BITS)
         source, inside = self.input, Signal()
-        # Who has no beat to show need not say of which part it is.
+        # `input_part` is undefined while no beat is valid.
         admits = inside | (source.tvalid & self.room.bit_select(self.input_part, 1))
         comes = source.tvalid & source.tready
         connect(m, buffer.output, flipped(self.output))

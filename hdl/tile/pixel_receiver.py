@@ -1,4 +1,4 @@
-"""Packets become pixels in the activation buffer's ring, each only if there is a place for it."""
+"""The pixel receiver: admits packets and writes them as pixels to the activation buffer's ring."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -16,47 +16,46 @@ from caduceus.spec import fabric
 from caduceus.spec.formats import ACTIVATION_BITS
 
 UNDERWAY_MAX = fabric.PARTS - 1
-"""Packets that may have been let in and not have arrived, at most: far more than there are places
-on the way."""
+"""Largest number of admitted packets that have not arrived: far more than the path can hold."""
 
 
 class PixelReceiver(wiring.Component):
-    """Lets packets in one by one, in turn, and writes them to the ring one after the other.
+    """Admits packets in sequence, and writes them to the ring one after the other.
 
-    A pixel's first packet is let in if fewer than `config.ring_pixels` pixels are held. A pixel is
-    held from then on until it is released, so that there is a place for what is let in: the stream
-    waits for `accept`, and while a short packet is being filled up, and for nothing else.
+    A pixel's first packet is admitted while fewer than `config.ring_pixels` pixels are held. A
+    pixel is held from then until its release, so every admitted packet has a place in the ring.
 
-    A dropped packet's place in the ring keeps what it had. That is done when all before it have
-    arrived; nothing is let in meanwhile.
+    Back-pressure: the stream waits only for `accept`, and while a short packet is padded. After a
+    dropped packet no packet is admitted until all earlier ones have arrived; then its place in the
+    ring is skipped and keeps its old content.
 
-    Latency: a beat is written in the clock in which it is taken.
+    Latency: a beat is written in the clock in which it is accepted.
 
-    Wrong lengths: as `VectorReceiver`.
+    Errors: wrong lengths as in `VectorReceiver`.
 
     Attributes (domain `sync`):
-        config, parts: registers; quasi-static. `pixel_bytes` is the sum of the lengths of the
-            `pixel_packets` packets of every pixel.
+        config, parts: registers; quasi-static. `pixel_bytes` is the sum of the lengths of a pixel's
+            `pixel_packets` packets.
         table: lengths of the parts, if there are several; quasi-static.
-        accept: the stream may be taken.
-        stream: packets that were let in.
-        credit: `room` is 1 for the part that has the turn, if a packet of it may be let in, and 0
-            for every other. A drop is of the packet that was let in last.
+        accept: the stream may be accepted.
+        stream: admitted packets.
+        credit: `room` is 1 for the next part in the sequence if its packet may be admitted, and 0
+            for all others. A drop refers to the packet admitted last.
         write_enable, write_address, write_count, write_data: the activation buffer's.
-        arrived: one clock: a pixel is complete; it can be read from the next clock on.
-        release: one clock: a pixel gives its place back; only while `holds`.
-        holds: some pixel is held.
-        too_short, too_long: one clock: a packet was shorter or longer than it should be.
-        busy: a packet has begun, or was dropped, and its end has not come.
+        arrived: pulse of one clock: a pixel is complete and can be read from the next clock on.
+        release: pulse of one clock: a pixel returns its place; only while `holds`.
+        holds: at least one pixel is held.
+        too_short, too_long: pulse of one clock: a packet was shorter or longer than its length.
+        busy: a packet is in progress, or the place of a dropped one is being skipped.
     """
 
     def __init__(self, units: int, size: int, rows: int, payload: int) -> None:
         """Make a receiver.
 
         Args:
-            units: bytes of a beat.
+            units: bytes per beat.
             size: bytes of the activation buffer.
-            rows: of the array; no part is longer.
+            rows: rows of the array, the largest length of a part.
             payload: bytes of the longest packet.
         """
         self._units, self._size = units, size
@@ -83,7 +82,7 @@ class PixelReceiver(wiring.Component):
         )
 
     def _turn(self, m: Module, name: str, advance: Value) -> tuple[Signal, Signal, Value]:
-        """Part whose turn it is, which of its pixel's packets that is, and whether the last."""
+        """The next part in the sequence, its position in its pixel, and whether it is the last."""
         part = Signal(range(fabric.PARTS), name=f"{name}_part")
         packet = Signal(range(fabric.PARTS), name=f"{name}_packet")
         last = packet == self.config.pixel_packets - 1
@@ -110,10 +109,10 @@ class PixelReceiver(wiring.Component):
         return Mux(self.parts == 1, self.config.pixel_bytes, read.data)
 
     def _let_in(self, m: Module, here: Value, dropped: Value) -> Value:
-        """Grant places; `here` and `dropped` say what became of packets that were let in.
+        """Grant places; `here` and `dropped` mark the end of an admitted packet.
 
         Returns:
-            Whether the packet that was dropped is the next, so that its place may be skipped.
+            Whether the dropped packet is the next to arrive, so that its place may be skipped.
         """
         config, credit = self.config, self.credit
         taken = Signal()
@@ -127,8 +126,8 @@ class PixelReceiver(wiring.Component):
         dropping = Signal()
         m.d.comb += dropping.eq((credit.drop & config.enable) | (drop & ~dropped))
         m.d.sync += drop.eq(dropping)
-        # What takes a place is told at the end of the switch's longest path, which begins at what
-        # there is room for: either way is worked out before, and the next clock's answer is kept.
+        # `credit.take` ends the switch's longest path, which begins at `credit.room`. So both
+        # outcomes are computed in advance, and the room of the next clock is registered.
         first = packet == 0
         with_it, without = Signal.like(held), Signal.like(held)
         held_fits, fits = Signal(), Signal()
@@ -160,7 +159,7 @@ class PixelReceiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, units = self.config, self._units
-        # What -128 stands for is the modulator's business.
+        # Raw: the modulator reads -128 as -127.
         m.submodules.receive = receive = VectorReceiver(units, self._longest // units, raw=True)
         stream, accept = receive.stream, self.accept & config.enable
         stored = receive.valid & accept

@@ -1,6 +1,6 @@
-"""The pooling unit: windows of a map of results become one result each.
+"""The pooling unit: one result per window of a map of results.
 
-(The published chip left pooling to its host, so this is our choice.)
+(On the published chip the host does the pooling, so this is our choice.)
 """
 
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value, signed
@@ -14,7 +14,7 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ACTIVATION_BITS
 
 TOTAL_BITS = 16
-"""Of a window's largest value or sum."""
+"""Bits of a window's largest value or sum."""
 
 FIELDS = {
     "kind": ("POOL", "kind"),
@@ -25,7 +25,7 @@ FIELDS = {
     "down": ("POOL_WINDOWS", "down"),
     "across": ("POOL_WINDOWS", "across"),
 }
-"""Members of `PoolConfig`, each with the register and the field that it is."""
+"""Members of `PoolConfig`: register and field of each."""
 
 _LARGEST, _AVERAGE = (feature_map_registers.POOL_KINDS.index(kind) for kind in ("max", "average"))
 
@@ -43,13 +43,13 @@ class PoolConfig(wiring.Signature):
 
 
 class Results(wiring.Signature):
-    """Results in groups of the LDPU's lanes, as who gives them sees it.
+    """A stream of result groups, one value per LDPU lane, from the source's side.
 
     Attributes:
-        data: `value_bits` a lane, as the LDPU's.
-        last: the group is its result vector's last.
-        valid, ready: the group is handed over in a clock in which both are 1. `valid` does not wait
-            for `ready`, and stays with its group until then.
+        data: `value_bits` per lane, like the LDPU's results.
+        last: last group of its result vector.
+        valid, ready: handshake: the group is transferred in a clock in which both are 1. `valid`
+            does not wait for `ready`; once 1, it and the group stay until the transfer.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -64,25 +64,24 @@ class Results(wiring.Signature):
 
 
 class Pool(wiring.Component):
-    """Makes one result of each window of results, or lets them pass.
+    """Pools each window of results to one result, or passes results unchanged.
 
-    Results come row by row, map after map. What is known of a window stays in a memory with a place
-    for every group of each window of a row; where the window's last result meets it, group by
-    group, it leaves. Windows do not overlap, so the place is then free for the window below.
+    Results arrive row by row, map after map. A memory with one word per group of each window in a
+    row holds the intermediate values; with the window's last result, its groups leave one by one.
+    Windows do not overlap, so the word is then free for the window below.
 
-    A group a clock. Latency: none without pooling; with it, a window's group leaves two clocks
-    after its last result's was taken. Back-pressure: a group that ends a window waits for the one
-    that leaves, and all others behind it.
+    Latency: none without pooling; with pooling, a window's group leaves two clocks after the group
+    of its last result was accepted. Throughput: one group per clock. Back-pressure: a group that
+    completes a window waits for the output, and so do all groups behind it.
 
     Attributes (domain `sync`):
-        config: registers; quasi-static. Kind 0: results of any kind pass unchanged. Otherwise they
-            are INT8, in the lowest bits of their lanes.
-        restart: one clock: a map's first result comes next, windows that are not complete are
-            forgotten; only while not `busy`.
-        input: results of a map, all that it has.
+        config: registers; quasi-static. Kind 0: results of any format pass unchanged. Otherwise
+            they are INT8, in the lowest bits of their lanes.
+        restart: pulse of one clock: discard incomplete windows and restart at a map's first result;
+            only while not `busy`.
+        input: all results of a map.
         output: results of its windows, row by row.
-        busy: a group is inside that is on its way. Windows that are not complete are not busy: the
-            clock may stop.
+        busy: a group is in flight. Incomplete windows do not count: the clock may stop.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -99,11 +98,11 @@ class Pool(wiring.Component):
         )
 
     def _count(self, m: Module, name: str, step: Value, extent: Value, windows: Value) -> tuple:
-        """Follow an axis of the map that goes on with `step`.
+        """Count along an axis of the map, which advances with `step`.
 
         Returns:
-            Whether the present place is a window's first and its last, whether it is in a window at
-            all, and whether it is the axis' last.
+            Whether the present position is a window's first, a window's last, inside a window, and
+            the axis' last.
         """
         size = self.config.size
         place = Signal.like(extent, name=f"{name}_in_map")
@@ -119,7 +118,7 @@ class Pool(wiring.Component):
         return inside == 0, window_ends, window < windows, ends
 
     def _address(self, m: Module, taken: Value, window_ends: Value, row_ends: Value) -> Signal:
-        """Where the group that comes is kept: places follow each other as windows' groups do."""
+        """Address of the arriving group's word; words are in the order of the windows' groups."""
         address, window = (
             Signal(range(self._groups), name=name) for name in ("address", "window_address")
         )
@@ -127,21 +126,22 @@ class Pool(wiring.Component):
         with m.If(taken):
             m.d.sync += address.eq(following)
             with m.If(self.input.last):
-                # The next result is of the same window, or of the next, or of a row's first.
+                # The next result belongs to the same window, to the next, or to a row's first.
                 first = Mux(row_ends, 0, Mux(window_ends, following, window))
                 m.d.sync += [address.eq(first), window.eq(first)]
         return address
 
     def _joined(self, total: Value, value: Value) -> Value:
-        """What a lane knows of a window with one more value."""
+        """A lane's intermediate value of a window, updated with one value."""
         total, value = total.as_signed(), value.as_signed()
         larger = Mux(total > value, total, value)
         return Mux(self.config.kind == _LARGEST, larger, total + value)
 
     def _result(self, m: Module, lane: int, total: Value) -> Value:
-        """What a lane makes of a complete window."""
+        """A lane's result of a complete window."""
         shift = self.config.shift
-        # To nearest, ties to even: half a step less one, and that one only if the kept part is odd.
+        # Round to nearest, ties to even: add half a step minus one, plus one if the quotient is
+        # odd.
         nearly_half = ((1 << shift) - 1) >> 1
         odd = total.bit_select(shift, 1) & shift.any()
         rounded = Signal(signed(TOTAL_BITS + 1), name=f"rounded_{lane}")
@@ -163,7 +163,7 @@ class Pool(wiring.Component):
         address = self._address(m, taken, last_column, row_ends)
         counts = taken & in_column & in_row
 
-        # The memory answers a clock after it was asked: the group waits for it.
+        # The memory answers one clock after its address: the group waits for it.
         memory = Memory(shape=self._lanes * TOTAL_BITS, depth=self._groups, init=[])
         m.submodules.windows = memory
         write = memory.write_port()

@@ -1,4 +1,4 @@
-"""The recorder of a tile's results and activity, which only simulations have."""
+"""The recorder of a tile's results and activity, for simulation only."""
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
@@ -11,18 +11,18 @@ from caduceus.spec.shipped import shipped_folder
 
 MODULE = "result_recorder"
 SOURCE = shipped_folder(__package__) / f"{MODULE}.sv"
-"""What it writes, and where, is told there."""
+"""The module's source, which documents the recorded files."""
 
 
 class ResultRecorder(wiring.Component):
-    """An instance of the behavioural module `result_recorder`. It drives nothing.
+    """An instance of the behavioral module `result_recorder`; it has no outputs.
 
-    Attributes (domain `sync`, but for the last of either):
-        result_valid, result_last, result: as they leave the LDPU. result_keep: which lanes hold
-            values; result_wide: these are binary16.
-        sent: the tile's output; its `tready` too is looked at.
+    Attributes (domain `sync`, except the last three):
+        result_valid, result_last, result: the LDPU's results. result_keep: mask of the lanes in
+            use; result_wide: the values are binary16.
+        sent_*: the tile's output stream, including `tready`.
         writes: rows of an input vector are being written.
-        group_valid: a group comes to the LDPU. stalled: one waits in it.
+        group_valid: a group arrives at the LDPU. stalled: a group waits in it.
         state_load, state_index, integrates: of the array; domain `mvm`.
     """
 
@@ -58,7 +58,7 @@ class ResultRecorder(wiring.Component):
         }
         m.submodules.recorder = Instance(
             MODULE,
-            a_keep=1,  # nothing depends on it
+            a_keep=1,  # it has no outputs
             **{f"p_{name}": value for name, value in parameters.items()},
             i_clk=ClockSignal("sync"),
             i_rst=ResetSignal("sync"),

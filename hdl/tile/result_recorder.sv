@@ -1,24 +1,27 @@
-// Writes down what a tile computes, and when it does what: for simulation, never part of a chip.
+// Records a tile's results and activity, for simulation only.
 //
-// The plusarg `+record=<folder>` names a folder; without it nothing is written. When the array loads
-// state number k, `results_<k>.txt` and `activity_<k>.txt` in there begin anew. The former is written
-// line by line, the latter is complete when another state is loaded or the simulation ends.
+// The plusarg `+record=<folder>` names a folder; without it nothing is recorded. When the array
+// loads state number k, `results_<k>.txt` and `activity_<k>.txt` in that folder are started anew.
+// The first is flushed line by line; the second is complete when another state is loaded or the
+// simulation ends.
 //
-// results_<k>.txt: a line a vector, when its last value is there.
+// results_<k>.txt: one line per vector, written with its last value.
 //
-//     r<bytes>      results as the LDPU gives them, before pooling
-//     s<bytes>      a packet as it leaves the tile
+//     r<bytes> <times>      results of the LDPU, before pooling
+//     s<bytes> <times>      a packet that the tile sends
 //
 // Bytes are hexadecimal, two digits each, in the order of the stream: a binary16 value is its low
-// byte and then its high byte.
+// byte and then its high byte. Times are those of the clock edges that took the vector's beats, in
+// picoseconds: the first edge's, then `<n>*<step>` for each run of n beats, each `<step>` after the
+// beat before.
 //
-// activity_<k>.txt: `<time> <hex>`, a line a change. The time is in picoseconds, of the middle of the
-// clock in which it is first so; the bits are
+// activity_<k>.txt: `<time> <hex>`, one line per change. The time, in picoseconds, is the middle of
+// the first clock with the new value; the bits are
 //
 //     0  rows of an input vector are being written     2  the LDPU has a group, or a packet leaves
-//     1  the array is at work                          3  a result waits, for RX or for room
+//     1  the array is integrating or converting        3  a result waits, for RX or for room
 //
-// Before the first line all are 0.
+// Before the first line all bits are 0.
 
 module result_recorder #(
     parameter [31:0] LANES = 1,
@@ -30,10 +33,10 @@ module result_recorder #(
     input                           clk,
     input                           rst,
     input                           mvm_clk,
-    // Clock `mvm_clk`, as the array's.
+    // Domain `mvm_clk`, like the array's.
     input                           state_load,
     input [15:0]                    state_index,
-    // Results: which lanes hold values, and whether these are binary16.
+    // Results: mask of the lanes in use, and whether the values are binary16.
     input                           result_valid,
     input                           result_last,
     input [LANES-1:0]               result_keep,
@@ -45,7 +48,7 @@ module result_recorder #(
     input                           sent_tlast,
     input [UNITS-1:0]               sent_tkeep,
     input [UNITS*8-1:0]             sent_tdata,
-    // Activity: a group comes to the LDPU; the last is of `mvm_clk`.
+    // Activity: `group_valid`: a group arrives at the LDPU. `integrates` is in domain `mvm_clk`.
     input                           writes,
     input                           group_valid,
     input                           stalled,
@@ -74,20 +77,62 @@ module result_recorder #(
         end
     endtask
 
-    // Blocking throughout: what is written down must be complete before the next edge.
+    // Blocking assignments throughout: a record must be complete before the next edge.
     /* verilator lint_off BLKSEQ */
     always @(posedge mvm_clk) if (state_load) open_files();
 
     // --- results --------------------------------------------------------------------------------
 
-    // Vectors under way, eight bytes a word: a line is written at once, for there are two kinds.
+    // Vectors in progress, eight bytes per word. A line is written at once, as the two kinds
+    // interleave.
     reg [63:0] result_words [0:WORDS-1];
     reg [63:0] sent_words [0:WORDS-1];
     int result_bytes, sent_bytes;
+
+    // Their beats' times: the first one's, the latest one's, and runs of equal steps. A vector has
+    // no more beats than bytes.
+    longint result_first, result_latest, sent_first, sent_latest;
+    longint result_steps [0:LONGEST-1];
+    longint sent_steps [0:LONGEST-1];
+    int result_beats [0:LONGEST-1];
+    int sent_beats [0:LONGEST-1];
+    int result_runs, sent_runs;
     initial begin
         result_bytes = 0;
         sent_bytes = 0;
+        result_runs = 0;
+        sent_runs = 0;
     end
+
+    task automatic time_result;
+        if (result_bytes == 0) begin
+            result_first = $time;
+            result_runs = 0;
+        end else begin
+            if (result_runs == 0 || result_steps[result_runs - 1] != $time - result_latest) begin
+                result_steps[result_runs] = $time - result_latest;
+                result_beats[result_runs] = 0;
+                result_runs = result_runs + 1;
+            end
+            result_beats[result_runs - 1] = result_beats[result_runs - 1] + 1;
+        end
+        result_latest = $time;
+    endtask
+
+    task automatic time_sent;
+        if (sent_bytes == 0) begin
+            sent_first = $time;
+            sent_runs = 0;
+        end else begin
+            if (sent_runs == 0 || sent_steps[sent_runs - 1] != $time - sent_latest) begin
+                sent_steps[sent_runs] = $time - sent_latest;
+                sent_beats[sent_runs] = 0;
+                sent_runs = sent_runs + 1;
+            end
+            sent_beats[sent_runs - 1] = sent_beats[sent_runs - 1] + 1;
+        end
+        sent_latest = $time;
+    endtask
 
     task automatic keep_result(input [7:0] value);
         result_words[result_bytes / WORD_BYTES] =
@@ -100,12 +145,10 @@ module result_recorder #(
         sent_bytes = sent_bytes + 1;
     endtask
 
-    // The last word of a line, which has `bytes` bytes, and its end.
+    // The last word of a line, which has `bytes` bytes.
     task automatic write_rest(input [63:0] word, input int bytes);
         for (int left = bytes; left > 0; left--)
             $fwrite(results_file, "%02x", 8'(word >> 8 * (left - 1)));
-        $fwrite(results_file, "\n");
-        $fflush(results_file);
     endtask
 
     always @(posedge clk) begin
@@ -114,6 +157,7 @@ module result_recorder #(
             sent_bytes = 0;
         end else if (results_file != 0) begin
             if (result_valid) begin
+                time_result();
                 for (int lane = 0; lane < LANES; lane++)
                     if (result_keep[lane])
                         for (int place = 0; place < (result_wide ? VALUE_BYTES : 1); place++)
@@ -123,10 +167,18 @@ module result_recorder #(
                     for (int word = 0; word < result_bytes / WORD_BYTES; word++)
                         $fwrite(results_file, "%016x", result_words[word]);
                     write_rest(result_words[result_bytes / WORD_BYTES], result_bytes % WORD_BYTES);
+                    $fwrite(results_file, " %0d", result_first);
+                    for (int number = 0; number < result_runs; number++)
+                        $fwrite(
+                            results_file, " %0d*%0d", result_beats[number], result_steps[number]
+                        );
+                    $fwrite(results_file, "\n");
+                    $fflush(results_file);
                     result_bytes = 0;
                 end
             end
             if (sent_tvalid && sent_tready) begin
+                time_sent();
                 for (int unit = 0; unit < UNITS; unit++)
                     if (sent_tkeep[unit]) keep_sent(8'(sent_tdata >> 8 * unit));
                 if (sent_tlast) begin
@@ -134,6 +186,13 @@ module result_recorder #(
                     for (int word = 0; word < sent_bytes / WORD_BYTES; word++)
                         $fwrite(results_file, "%016x", sent_words[word]);
                     write_rest(sent_words[sent_bytes / WORD_BYTES], sent_bytes % WORD_BYTES);
+                    $fwrite(results_file, " %0d", sent_first);
+                    for (int number = 0; number < sent_runs; number++)
+                        $fwrite(
+                            results_file, " %0d*%0d", sent_beats[number], sent_steps[number]
+                        );
+                    $fwrite(results_file, "\n");
+                    $fflush(results_file);
                     sent_bytes = 0;
                 end
             end
@@ -142,7 +201,7 @@ module result_recorder #(
 
     // --- activity -------------------------------------------------------------------------------
 
-    // Looked at in the middle of a clock, as a tile's clock stops right after what was done last.
+    // Sampled in the middle of a clock, as a tile's clock stops right after its last activity.
     reg was_writing, was_computing, was_stalled, was_integrating;
     reg computes;
     int groups;

@@ -1,4 +1,4 @@
-"""The RX buffer: vectors that wait to be added to results, so that no link waits with them.
+"""The RX buffer: vectors wait here for their results and do not block links.
 
 (Not published, so our choice.)
 """
@@ -13,15 +13,16 @@ from caduceus.spec.chip import Chip
 
 
 class RxBuffer(wiring.Component):
-    """A queue of `buffers.rx` bytes, a beat a clock.
+    """A FIFO of `buffers.rx` bytes.
 
-    Latency: none while nothing is inside. A beat that has to wait alone is offered on; those after
-    it go through a memory, where the first takes two clocks.
+    Latency: none while it is empty. A single waiting beat stays at the output; later ones pass
+    through a memory, with two clocks for the first. Throughput: one beat per clock. Back-pressure:
+    the input waits while the FIFO is full.
 
     Attributes (domain `sync`):
         input, output: streams.
         holds: a beat is inside.
-        midway: a packet has begun to come, and its end has not.
+        midway: the first beat of a packet has arrived, and its last has not.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -37,7 +38,8 @@ class RxBuffer(wiring.Component):
         comes = Cat(source.tdata, source.tkeep, source.tlast)
         goes = Cat(sink.tdata, sink.tkeep, sink.tlast)
         m.submodules.queue = queue = SyncFIFOBuffered(width=len(comes), depth=self._depth)
-        # The beat that came when nothing was inside, and was not taken: a stream offers it on.
+        # A beat that arrived while the FIFO was empty and was not accepted: the stream must keep
+        # it.
         first, waits = Signal.like(comes), Signal()
         queued = queue.level != 0
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""One tile: an input vector in, a result vector out, nothing scheduled from outside.
+"""One tile: input vectors in, result vectors out, scheduled by handshakes alone.
 
     input packets -> modulator -> PCM array and ADC -> reader -> LDPU -> pooling -> output stream
        `sync`          `mvm`             `mvm`          `sync`   `sync`   `sync`
@@ -6,8 +6,8 @@
                                      RX stream -> buffer -+
 
 Input vectors are assembled from packets, or gathered from the pixels of feature maps. While the
-LDPU works on MVM n, the array may integrate MVM n + 1 and the input stream may bring vector n + 2
-(the overlap is published; the number of vectors in flight is our choice).
+LDPU processes MVM n, the array may integrate MVM n + 1, and vector n + 2 may arrive (the overlap is
+published; the number of vectors in flight is our choice).
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -39,44 +39,48 @@ from caduceus.spec.fabric import PART_BITS, STREAM_BITS
 from caduceus.spec.registers import Error
 
 RESULT_DEPTH = Ldpu.ADD_LATENCY + 12
-"""Groups that the output holds: what is in the LDPU's addition, and enough to hide the FIFO's
+"""Groups in the output FIFO: those in the LDPU's addition, and enough to hide the FIFO's
 latency."""
 
 VECTORS_MAX = Ldpu.DEPTH + RESULT_DEPTH + 5
-"""More than can be in flight: one staged, one integrating, two in the counter banks, and as many as
-there are groups in the LDPU and on their way out, each of which may be a whole vector."""
+"""Upper bound of vectors in flight: one staged, one integrating, two in the counter banks, and one
+per group in the LDPU and in the output FIFO, since a group may be a whole vector."""
 
 
 class Tile(wiring.Component):
     """A tile with its array.
 
-    Every stream may stall at any time; nothing is lost. A result vector follows for each input
-    vector, in order, or with pooling for each window of them. A vector that is too short counts as
-    0 where it has nothing, and what is too much of a long one is discarded; either is told in
-    ERROR.
+    Contract: one result vector per input vector, in order, or with pooling one per window.
+
+    Back-pressure: every stream may stall at any time without loss.
+
+    Latency: docs/architecture.md lists the clocks of each stage.
+
+    Errors: missing values of a short vector read as 0, and excess values of a long one are dropped;
+    both set a flag in ERROR.
 
     Attributes (domain `sync`, except the array and its modulator, which run in `mvm`):
         bus: registers, see `caduceus.spec.registers`.
-        input: vectors of ROWS elements, or their parts, if PARTS is above 1, see
+        input: vectors of ROWS elements, or their parts if PARTS is above 1, see
             `tile.input_assembler`; with GATHER.enable pixels, or their parts, see `tile.gather`.
-            input_part: with every beat, which part its packet is.
-        input_credit: room for parts; packets come only after it was taken.
-        rx: vectors of COLUMNS elements, one for each result, if MODE.rx_enable; INT8, or binary16
-            with MODE.rx_binary16.
-        rx_credit: whose turn it is at `rx`.
+            input_part: part number of the packet, with every beat.
+        input_credit: room for parts; a packet arrives only after its credit was taken.
+        rx: vectors of COLUMNS elements, one per result, with MODE.rx_enable; INT8, or binary16 with
+            MODE.rx_binary16.
+        rx_credit: sequence of the packets to `rx`.
         output: vectors of COLUMNS elements; INT8, or binary16 with MODE.tx_binary16.
-        routes, tx_stream, link_errors, error_stream, links_busy, packet_in, packet_out: registers
-            of the tile's link controller and what it tells, its errors as flags of
-            `caduceus.spec.registers.Error`; for a tile alone, nothing.
-        awake: the tile has something to do; while it is 0, and no stream is valid and the bus asks
-            for nothing, `sync` may stop.
-        mvm_awake: the array has something to do, or soon will; eight clocks of `mvm` after it fell
-            that clock may stop. It comes from both domains.
-        error: some bit of ERROR is set.
+        routes, tx_stream, link_errors, error_stream, links_busy, packet_in, packet_out:
+            configuration and status of the tile's link controller, its errors as flags of
+            `caduceus.spec.registers.Error`; unused in a stand-alone tile.
+        awake: the tile has work. `sync` may stop while it is 0, no stream is valid, and the bus has
+            no request.
+        mvm_awake: the array has work or is about to; `mvm` may stop eight clocks after it fell. It
+            is combinational from both domains.
+        error: a bit of ERROR is set.
     """
 
     def __init__(self, chip: Chip, record: bool = False) -> None:
-        """Make a tile of `chip`; with `record`, one that writes down what it does, see there."""
+        """Make a tile of `chip`; with `record`, add a `ResultRecorder`."""
         self._chip, self._record = chip, record
         stream = AxiStream(chip.link.units)
         super().__init__(
@@ -102,7 +106,7 @@ class Tile(wiring.Component):
         )
 
     def _load_state(self, m: Module, regs: TileRegisters, array: PcmArray) -> None:
-        """Carry the host's wish to load a state over to the array's clock domain."""
+        """Pass the request for a state load to the array's clock domain."""
         m.submodules.state = state = Mailbox(giver="sync", taker="mvm")
         begun = Signal()
         m.d.comb += [
@@ -118,7 +122,7 @@ class Tile(wiring.Component):
         m.d.mvm += begun.eq(state.available & ~state.take)
 
     def _control_ldpu(self, m: Module, regs: TileRegisters, ldpu: Ldpu) -> None:
-        """Configuration and column constants."""
+        """Connect configuration and column constants."""
         for port in ("relu_1", "relu_2", "rx_enable", "rx_binary16", "tx_binary16", "rx_scale"):
             m.d.comb += getattr(ldpu, port).eq(getattr(regs, port))
         for port in ("column", "index", "write", "data"):
@@ -127,7 +131,7 @@ class Tile(wiring.Component):
         m.d.comb += regs.constant_value.eq(ldpu.constant_value)
 
     def _receive_rx(self, m: Module, regs: TileRegisters, ldpu: Ldpu) -> TileRx:
-        """RX vectors to the LDPU."""
+        """Connect the path of RX vectors to the LDPU."""
         m.submodules.rx = rx = TileRx(self._chip)
         connect(m, flipped(self.rx), rx.stream)
         connect(m, flipped(self.rx_credit), rx.credit)
@@ -144,7 +148,7 @@ class Tile(wiring.Component):
         return rx
 
     def _send_results(self, m: Module, regs: TileRegisters, results: SyncFIFOBuffered) -> Value:
-        """Results to the output stream; returns whether some are on their way there."""
+        """Connect results to the output stream; return whether some are in flight."""
         m.submodules.sender = output = TileOutput(self._chip)
         connect(m, output.output, flipped(self.output))
         connect(m, regs.pool, output.config)
@@ -161,7 +165,7 @@ class Tile(wiring.Component):
     def _record_all(
         self, m: Module, regs: TileRegisters, array: PcmArray, modulator: InputModulator, ldpu: Ldpu
     ) -> None:
-        """Have the recorder see what it writes down."""
+        """Connect the recorder."""
         m.submodules.recorder = recorder = ResultRecorder(self._chip)
         lanes = units_in_last_group(regs.columns, self._chip.ldpu.lanes)
         m.d.comb += [
@@ -200,8 +204,8 @@ class Tile(wiring.Component):
         self._control_ldpu(m, regs, ldpu)
         rx = self._receive_rx(m, regs, ldpu)
 
-        # Input stream to staging register. Without CONTROL.enable, and while the array loads its
-        # state or is programmed, the stream waits.
+        # Input stream to staging register. The stream waits while CONTROL.enable is 0, the array
+        # loads a state, or a PCM write is running.
         writing = unit.busy | regs.order.start
         accepting = regs.enable & ~regs.state_loading & ~writing
         connect(m, flipped(self.input), source.stream)
@@ -216,17 +220,17 @@ class Tile(wiring.Component):
             source.part.eq(self.input_part),
             source.full.eq(modulator.full),
             modulator.four_phase.eq(regs.four_phase),
-            # Like the read mode, it changes only while nothing is in flight.
+            # Quasi-static, like the read mode.
             array.reference_level.eq(regs.reference_level),
         ]
         for port in ("enable", "row", "count", "data", "first"):
             name = f"write_{port}"
             m.d.comb += getattr(modulator, name).eq(getattr(source, name))
-        # A vector of a wrong length counts, too: whoever adds its results waits for them.
+        # A vector of a wrong length counts, too: the tile that adds its results waits for them.
         accepted = source.commit
         m.d.comb += modulator.commit.eq(accepted)
 
-        # Modulator, array and reader, or what programs the array.
+        # The array is shared by modulator and reader, and the PCM-write unit.
         unit.share(m, array, modulator, reader)
         connect(m, regs.order, unit.order)
         m.d.comb += [
@@ -238,8 +242,8 @@ class Tile(wiring.Component):
             regs.verified.eq(unit.verified),
         ]
 
-        # A group starts when the LDPU can keep it, and is finished when its RX values are here and
-        # its result will find a place.
+        # A group is read when the LDPU has room, and leaves it when its RX values have arrived and
+        # its result has a place.
         m.submodules.result_credit = credit = CreditCounter(RESULT_DEPTH)
         m.d.comb += [
             reader.room.eq(ldpu.room),
@@ -250,7 +254,7 @@ class Tile(wiring.Component):
             ldpu.p.eq(array.read_p),
             ldpu.n.eq(array.read_n),
         ]
-        # The array answers a clock after it is read: all that goes along waits as long.
+        # The array answers one clock after a read: delay the control bits by one clock, too.
         m.d.sync += [
             ldpu.valid.eq(reader.read_enable),
             ldpu.last.eq(reader.finished),
@@ -262,12 +266,12 @@ class Tile(wiring.Component):
         ]
         results_leave = self._send_results(m, regs, results)
 
-        # Host's view. Of pooled results fewer leave than come.
+        # Status and counters. With pooling fewer results leave than arrive.
         vectors = Signal(range(VECTORS_MAX + 1))
         processed = results.r_rdy & results.r_en & results.r_data[-1]
         m.d.sync += vectors.eq(vectors + accepted - processed)
         m.d.comb += [
-            # A beat that waits or is taken now counts: the configuration must not change with it.
+            # Includes a beat that arrives in this clock: the configuration must not change with it.
             regs.arriving.eq((self.input.tvalid & accepting) | (self.rx.tvalid & self.rx.tready)),
             regs.busy.eq(
                 (vectors != 0)

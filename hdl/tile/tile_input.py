@@ -1,4 +1,4 @@
-"""The way of input vectors into a tile: assembled from their packets, or gathered from pixels."""
+"""The input path of a tile: vectors assembled from packets, or gathered from pixels."""
 
 from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
@@ -16,20 +16,20 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class TileInput(wiring.Component):
-    """An `InputAssembler` and a `Gather` side by side, of which `config.enable` chooses one.
+    """An `InputAssembler` and a `Gather` in parallel; `config.enable` selects the `Gather`.
 
-    Latency, back-pressure and wrong lengths: theirs.
+    Latency, back-pressure and errors: those of the selected one.
 
     Attributes (domain `sync`):
-        config, parts, rows, table: registers and the table of parts; quasi-static.
-        restart: one clock: what waits is forgotten; only while nothing is on its way.
-        accept: the stream may be taken.
-        stream: packets; part: with every beat, which part its packet is.
+        config, parts, rows, table: registers and the part table; quasi-static.
+        restart: pulse of one clock: discard parts and pixels; only while no packet is in flight.
+        accept: the stream may be accepted.
+        stream: packets; part: part number of the packet, with every beat.
         credit: room for parts.
         full, write_enable, write_row, write_count, write_data, write_first, commit: the
             modulator's.
-        too_short, too_long: one clock: a packet was shorter or longer than it should be.
-        busy: something is being done, or can be done without a further packet.
+        too_short, too_long: pulse of one clock: a packet was shorter or longer than its length.
+        busy: a packet is in progress, or there is work without a further packet.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -92,7 +92,7 @@ class TileInput(wiring.Component):
             with m.If(chosen):
                 for port in ("write_enable", "write_first", "commit", "too_short", "too_long"):
                     m.d.comb += getattr(self, port).eq(getattr(unit, port))
-        # A group of a beat's rows: the modulator takes each in the lane of its number.
+        # A group has the rows of a beat; the modulator takes each row in the lane of its number.
         units = self._chip.link.units
         spread = assembler.write_data.replicate(self._chip.buffers.gather // units)
         m.d.comb += [

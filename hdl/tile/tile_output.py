@@ -1,4 +1,4 @@
-"""The way of results out of a tile: pooled, and in beats."""
+"""The output path of a tile: pooling, and conversion to beats."""
 
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring
@@ -15,18 +15,18 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class TileOutput(wiring.Component):
-    """Makes a packet of each result vector, or of each window of them.
+    """Sends one packet per result vector, or per pooling window.
 
-    Latency: those of `Pool` and `WidthConverter`, of which neither has any if there is nothing to
-    do. Back-pressure: results wait for the stream.
+    Latency: that of `Pool` plus `WidthConverter`; each is 0 if it has nothing to do. Back-pressure:
+    results wait for the stream.
 
     Attributes (domain `sync`):
         config: of the pooling; columns, binary16: registers, see COLUMNS and MODE.tx_binary16 in
             `caduceus.spec.registers`; quasi-static.
-        restart: one clock: windows that are not complete are forgotten; only while not `busy`.
+        restart: pulse of one clock: discard incomplete windows; only while not `busy`.
         input: result vectors.
         output: packets.
-        busy: something is inside that is on its way.
+        busy: a result is in flight.
     """
 
     def __init__(self, chip: Chip) -> None:

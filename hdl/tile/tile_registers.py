@@ -1,4 +1,4 @@
-"""The tile's registers: the block of the table in `spec.registers`, and what is behind each."""
+"""The tile's registers: the register block of `spec.registers` and its connections."""
 
 from collections.abc import Sequence
 
@@ -32,28 +32,31 @@ COUNTERS = {
     "PULSES": "pulsed",
     "VERIFY_READS": "verified",
 }
-"""Counting registers, and the input that each counts the clocks of."""
+"""Counting registers, and the input whose clocks each counts."""
 
 
 class TileRegisters(wiring.Component):
-    """Configuration out, status, events and column constants in.
+    """Registers of a tile: outputs configuration, reads status, events and column constants.
+
+    Latency: an access takes two clocks. Refused accesses: see `spec.registers`.
 
     Attributes (domain `sync`):
-        bus: the host's accesses; each takes two clocks.
+        bus: the host's accesses.
         enable, four_phase, relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale, rows,
             columns, parts, rx_parts, reference_level: configuration.
-        gather, pool: what is configured of the gather unit and of the pooling unit.
+        gather, pool: configuration of the gather unit and of the pooling unit.
         order, pcm_write: to the PCM writer, see `hdl.array.pcm_writer`; 1 while it is busy.
-        restart: one clock: PARTS is written.
-        state_load, state_index: one clock, and which: the array is to load its state.
-        state_write, state_first, state_data: one clock: a word of a state, and whether its first.
+        restart: pulse of one clock: PARTS is written.
+        state_load, state_index: pulse of one clock, and the state's number: load a state.
+        state_write, state_first, state_data: pulse of one clock: a word of a state, and whether it
+            is the first.
         state_loading, busy: status.
-        arriving: a beat is being taken; locked registers are not written now, nor in a clock after
-            one in which the tile was `busy`.
+        arriving: a beat arrives; writes to locked registers are refused in this clock, and in the
+            clock after one with `busy`.
         mvm_finished, stalled, vector_accepted, vector_sent, packet_in, packet_out, pulsed,
-            verified: counted in every clock that they are 1.
-        error: some bit of ERROR is set.
-        errors: one clock each: sets the flag of ERROR.
+            verified: counted in every clock in which they are 1.
+        error: a bit of ERROR is set.
+        errors: pulse of one clock each: sets the flag of ERROR.
         error_stream, tx_stream, routes: see `caduceus.hdl.fabric.link_controller.LinkController`.
         table: see `caduceus.hdl.tile.input_assembler`.
         constant_*: see `caduceus.hdl.tile.ldpu`.
@@ -114,7 +117,7 @@ class TileRegisters(wiring.Component):
         )
 
     def _port(self, register: Register, field: RegisterField) -> Signal:
-        """The output that shows a field of an `rw` register."""
+        """The output for a field of an `rw` register."""
         for unit, fields in (
             (self.gather, gather_config.FIELDS),
             (self.pool, pool.FIELDS),
@@ -127,7 +130,7 @@ class TileRegisters(wiring.Component):
         return getattr(self, register.name.lower() if field.name == "value" else field.name)
 
     def _configure(self, m: Module, block: RegisterBlock) -> None:
-        """What is stored, to the ports; and what must not be stored."""
+        """Connect stored fields to the outputs, and refuse illegal values."""
         for register, field, stored in block.stored():
             m.d.comb += self._port(register, field).eq(stored)
         if self._chip.link.partial_sums == "int8":
@@ -137,7 +140,7 @@ class TileRegisters(wiring.Component):
         m.d.comb += self.restart.eq(block.parts.write)
 
     def _show(self, m: Module, block: RegisterBlock) -> None:
-        """What is read, and counted."""
+        """Connect status and counters."""
         chip = self._chip
         m.d.comb += [
             block.id.value.eq(registers.ID),
@@ -161,7 +164,7 @@ class TileRegisters(wiring.Component):
         ]
 
     def _load_states(self, m: Module, block: RegisterBlock) -> None:
-        """A state's words, and which state is to be loaded; neither while one is being loaded."""
+        """Connect writes and loads of states; both are refused during a load."""
         select, first, following = block.state_select, block.state_first, block.state_next
         m.d.comb += [
             self.state_load.eq(select.write),
@@ -174,7 +177,7 @@ class TileRegisters(wiring.Component):
             m.d.sync += self.state_index.eq(select.index)
 
     def _order(self, m: Module, block: RegisterBlock) -> None:
-        """Orders, targets and results of the PCM writer."""
+        """Connect the PCM writer: order, targets and results."""
         order, command, most = self.order, block.pcm_write, pcm_write.TARGET_MAX
         exists = command.diagonal < pcm_write.diagonals(self._chip)
         target = block.write_data.as_signed()
@@ -194,7 +197,7 @@ class TileRegisters(wiring.Component):
                 for field in pcm_write_registers.RESULT_FIELDS
             ),
         ]
-        # A clock later, when its fields are there.
+        # One clock later, together with its fields.
         m.d.sync += order.start.eq(command.write)
         with m.If(command.write):
             m.d.sync += [
@@ -204,7 +207,7 @@ class TileRegisters(wiring.Component):
             ]
 
     def _fill_tables(self, m: Module, block: RegisterBlock) -> None:
-        """The tables of parts, column constants and routes."""
+        """Connect the tables of parts, column constants and routes."""
         units, rows = self._chip.link.units, self._chip.array.rows
         parts, constants, routes = block.part_table, block.column_constants, block.routes
         part = _fields(block.write_data, registers.PART_FIELDS)
@@ -220,7 +223,7 @@ class TileRegisters(wiring.Component):
             self.constant_index.eq(constants.word),
             self.constant_data.eq(block.write_data),
             constants.value.eq(self.constant_value),
-            # The first word of a route enters it, with the slice that was written before.
+            # A route's first word stores the entry, with the slice written before.
             self.routes.write.eq(routes.write & (routes.word == 0)),
             self.routes.stream.eq(routes.entry),
             self.routes.mask.eq(block.write_data),
@@ -248,8 +251,8 @@ class TileRegisters(wiring.Component):
             },
         )
         connect(m, flipped(self.bus), block.bus)
-        # Of a clock ago: whether something is busy comes late, and much hangs on a write's being
-        # done. What is busy only since then is what arrives.
+        # `busy` of the clock before: it arrives late, and a write's acceptance has a large fan-out.
+        # `arriving` covers what has become busy since.
         was_busy = Signal()
         m.d.sync += was_busy.eq(self.busy)
         m.d.comb += block.locked.eq(was_busy | self.arriving)

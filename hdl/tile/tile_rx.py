@@ -1,4 +1,4 @@
-"""The way of RX vectors into a tile: in turn, through their buffer, in the LDPU's groups."""
+"""The RX path of a tile: sequence check, RX buffer, and conversion to the LDPU's groups."""
 
 from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import wiring
@@ -17,29 +17,29 @@ from caduceus.spec.formats import ACTIVATION_BITS
 
 
 class TileRx(wiring.Component):
-    """Gives the LDPU a group of RX values for each of its groups.
+    """Supplies the LDPU with one group of RX values per group of columns.
 
-    Vectors wait in the RX buffer, `buffers.rx` bytes of them, for the results that they are added
-    to. Without `enable` nobody waits for any: they are discarded, and told of.
+    Vectors wait in the RX buffer of `buffers.rx` bytes for their results.
 
-    Latency: none between equal widths while nothing waits, else that of `RxBuffer` and
+    Latency: none between equal widths while the buffer is empty, otherwise that of `RxBuffer` and
     `WidthConverter`. Back-pressure: the stream waits while the buffer is full.
 
-    Wrong lengths: as `VectorReceiver`.
+    Errors: wrong lengths as in `VectorReceiver`. While `enable` is 0, vectors are dropped and
+    reported as unexpected.
 
     Attributes (domain `sync`):
         enable, binary16, columns, parts: registers, see MODE.rx_enable, MODE.rx_binary16, COLUMNS
             and RX_PARTS in `caduceus.spec.registers`; quasi-static.
-        restart: one clock: vectors that wait are forgotten, and part 0 has the turn; only while not
-            `busy`.
-        stream: vectors, in the order in which they are added.
-        credit: whose turn it is.
-        valid, values: a group of values is here, `value_bits` a lane.
-        take: it is used in this clock.
-        short, long, unexpected: one clock: a vector was shorter or longer than it should be, or
-            something came or waited without `enable`.
-        busy: a packet has begun to come, or to be added, and its end has not; or is discarded.
-            Vectors that wait are not busy: the clock may stop.
+        restart: pulse of one clock: discard waiting vectors and restart the sequence at part 0;
+            only while not `busy`.
+        stream: vectors, in the order of their results.
+        credit: sequence of the packets.
+        valid, values: a group of values, `value_bits` per lane.
+        take: the group is consumed in this clock.
+        short, long, unexpected: pulse of one clock: a vector was shorter or longer than its length,
+            or arrived or waited while `enable` was 0.
+        busy: a packet is arriving, being added, or being dropped. Waiting vectors do not count: the
+            clock may stop.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -64,7 +64,7 @@ class TileRx(wiring.Component):
         )
 
     def _give_turns(self, m: Module) -> None:
-        """Parts have their turns one after the other, as packets of theirs are let in."""
+        """Advance the sequence of parts as their packets are admitted."""
         turn = Signal(range(PARTS))
         with m.If(self.credit.take):
             m.d.sync += turn.eq(Mux(turn == self.parts - 1, 0, turn + 1))
@@ -73,11 +73,11 @@ class TileRx(wiring.Component):
     def _receive(
         self, m: Module, beats: wiring.PureInterface, size: int, chosen: Value
     ) -> tuple[WidthConverter, VectorReceiver]:
-        """Vectors of values of `size` bytes, if that is `chosen`; returns what they go through."""
+        """Receive vectors of `size`-byte values if `chosen`; return converter and receiver."""
         lanes = self._chip.ldpu.lanes
         convert = WidthConverter(self._chip.link.units, lanes * size)
         receive = VectorReceiver(lanes * size, self._chip.column_groups, raw=size > 1)
-        # What it has taken is discarded with the rest of a vector.
+        # Its content is dropped together with the rest of a vector.
         m.submodules[f"regroup_{size}"] = ResetInserter(~self.enable)(convert)
         m.submodules[f"receive_{size}"] = receive
         connect(m, convert.output, receive.stream)
@@ -102,7 +102,7 @@ class TileRx(wiring.Component):
         connect(m, flipped(self.stream), buffer.input)
         self._give_turns(m)
         beats = buffer.output
-        unfinished = Signal()  # the rest of a packet that is discarded is still to come
+        unfinished = Signal()  # within a packet that is dropped
         with m.If(beats.tvalid & ~self.enable):
             m.d.sync += unfinished.eq(~beats.tlast)
         ready, waiting, midway, short, long = ~self.enable, buffer.holds, 0, 0, 0

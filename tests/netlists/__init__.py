@@ -1,1 +1,1 @@
-"""Netlists of the board's synthesis in the benches of the RTL: `make netlist-test`."""
+"""Netlists of the board's synthesis in the RTL's benches: `make netlist-test`."""

@@ -1,4 +1,4 @@
-"""A netlist of the board's synthesis as the design under test of a bench, in RTL's place."""
+"""A netlist of the board's synthesis as the design under test of a bench, in place of the RTL."""
 
 import json
 import shutil
@@ -20,18 +20,18 @@ from tb.chip_designs import STATES
 from tb.chips import label, sized
 
 SUMMARY = "netlist_summary.json"
-"""What is left for whoever tells about it, see `Netlist`."""
+"""Summary of the netlist for the report, see `Netlist`."""
 COMPARED = "compared.txt"
-"""What the simulation found equal, see `caduceus.sim.tally`."""
+"""Count of the equal values, see `caduceus.sim.tally`."""
 _CONTROL = f"""`verilator_config
-// As in hdl/fabric/chip_sources.py: compiled once, linked as often as there are.
+// As in hdl/fabric/chip_sources.py: compiled once, linked once per instance.
 hier_block -module "{TILE_MODULE}"
 hier_block -module "{GDPU_MODULE}"
 """
 
 
 def _counted(folder: Path) -> dict[str, str]:
-    """Environment of a simulation that counts what it compares, from 0 on."""
+    """Environment of a simulation that counts its compared values, starting at 0."""
     path = folder / COMPARED
     path.unlink(missing_ok=True)
     return {tally.VARIABLE: str(path.resolve())}
@@ -47,7 +47,7 @@ def _leave(folder: Path, netlist: Netlist) -> None:
 
 
 def of_bench(bench: Bench, altered_at: tuple[str, str] | None = None) -> Bench:
-    """The same bench around the netlist of what it makes itself, of Verilog for synthesis only."""
+    """The bench around the netlist of its own design, which must be synthesizable."""
 
     def prepare(variant: Variant, folder: Path) -> Design:
         made = bench.prepare(variant, folder)
@@ -74,7 +74,7 @@ def _of_package(
     kept: Iterable[str] = (),
     altered_at: tuple[str, str] | None = None,
 ) -> Netlist:
-    """Netlist of a design of the variant's package, made at `place`; its summary is in `folder`."""
+    """Netlist at `place` of a design of the variant's package; its summary goes to `folder`."""
     chip = sized(variant.parameters)
     place.mkdir(parents=True, exist_ok=True)
     netlist = synthesized(
@@ -89,9 +89,9 @@ def of_tile(bench: Bench, place: Path, altered_at: tuple[str, str] | None = None
     """A bench of a tile behind AXI around the netlist of the tile with its array emulated.
 
     Args:
-        bench: of the tile.
+        bench: the tile's bench.
         place: folder of the netlist, altered or not.
-        altered_at: as of `synthesized`.
+        altered_at: as in `synthesized`.
     """
 
     def prepare(variant: Variant, folder: Path) -> Design:
@@ -104,11 +104,11 @@ def of_tile(bench: Bench, place: Path, altered_at: tuple[str, str] | None = None
 def of_chip(bench: Bench, place: Path) -> Bench:
     """A bench of the chip between players and recorders around the netlist of the whole chip.
 
-    Tiles keep their boundary, for simulators, which then compile one. On the board they do not.
+    Tiles keep their boundary, unlike on the board, so that a simulator compiles one of them.
 
     Args:
-        bench: of the harnessed chip.
-        place: folder of the netlist, which benches of the same chip have in common.
+        bench: a bench of the chip between players and recorders.
+        place: folder of the netlist, shared by benches of the same chip.
     """
 
     def prepare(variant: Variant, folder: Path) -> Design:

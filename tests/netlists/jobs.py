@@ -1,4 +1,4 @@
-"""What is run on netlists: benches of the regression, and which of their tests."""
+"""Jobs on netlists: benches of the regression, and their selected tests."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from tb.benches import Bench, Case, Variant
 
 SIMULATOR = "verilator"
 _CHIP = {"chip": "tiny", "clocks": (1000, 1000), "by_words": True, "recorded": False}
-"""One rate for both clocks, as on the board; states are written over registers."""
+"""Equal clock rates, as on the board; states are written through registers."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Job:
 
     Attributes:
         name: of the job.
-        what: is told.
-        bench: as it is for RTL.
-        around: puts the netlist in the place of what the bench makes; gets the folder of all jobs.
+        what: printed description.
+        bench: the RTL's bench.
+        around: replaces the bench's design by the netlist; receives the folder of all jobs.
         parameters: of the variant.
-        tests: of the bench; None for all.
+        tests: selected tests of the bench; None for all.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Job:
     tests: tuple[str, ...] | None = None
 
     def case(self, folder: Path) -> Case:
-        """The case to run, everything under `folder`."""
+        """The case to run, with all files in `folder`."""
         variant = Variant(f"netlist_{self.name}", self.parameters, (SIMULATOR,))
         return Case(self.around(self.bench, folder), variant, SIMULATOR)
 
@@ -50,7 +50,7 @@ TILE = Job(
     test_tile.BENCH,
     lambda bench, folder: design.of_tile(bench, folder / "axi_tile"),
     {**_CHIP, "vectors": 2},
-    # All but `mvms_overlap`, which is about how fast the behavioural array is.
+    # All except `mvms_overlap`, which tests the speed of the behavioral array.
     (
         "random_programs", "full_size", "vectors_in_parts", "every_flipped_bit_is_reported",
         "malformed_vectors", "reset_at_any_moment", "locked_while_busy", "a_write_meets_a_vector",
@@ -60,14 +60,14 @@ TILE = Job(
 """A tile behind AXI."""
 ALTERED = Job(
     "altered",
-    "the same with a bit of a look-up table inverted, which must be told",
+    "the same with one inverted bit in a look-up table, which the comparison must report",
     test_tile.BENCH,
     lambda bench, folder: design.of_tile(bench, folder / "axi_tile", ("caduceus_ldpu", "result")),
     TILE.parameters,
     ("random_programs",),
 )
 """The check of the check."""
-IMAGES = Job(
+CNN = Job(
     "cnn",
     "a chip of 2x2 tiles with emulated arrays, networks: resnet_tiny and two at random",
     test_cnn.BENCH,
@@ -85,4 +85,4 @@ RECURRENT = Job(
     ("random_networks", "a_trained_network"),
 )
 """Recurrent networks, their states included."""
-JOBS = (TILE, IMAGES, RECURRENT)
+JOBS = (TILE, CNN, RECURRENT)

@@ -1,4 +1,4 @@
-"""`make netlist-test`: the netlist of the board's synthesis in benches, in RTL's place."""
+"""`make netlist-test`: benches on the netlist of the board's synthesis."""
 
 import json
 import re
@@ -17,21 +17,21 @@ from netlists.jobs import Job
 
 _LOCK = "netlist.lock"
 _DIFFER = re.compile(r"\((\d+) of (\d+) values differ\)")
-_TOLD = ("LUT4", "TRELLIS_FF", "CCU2C", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
+_PRINTED_CELLS = ("LUT4", "TRELLIS_FF", "CCU2C", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """Result of a job.
 
     Attributes:
         job: its name.
-        compared: values, the mismatched ones included.
-        mismatches: those of them that differ.
-        tests, failed: cocotb tests, and those of them that failed.
-        cells: of the netlist, by type.
-        seconds: by step, what it took when it ran last; `build` next to nothing if it was there.
-        altered: what was changed in the netlist on purpose.
+        compared: number of compared values, mismatches included.
+        mismatches: number of values that differ.
+        tests, failed: number of cocotb tests, and of those that failed.
+        cells: number of cells of the netlist by type.
+        seconds: time of each step's last run; `build` is almost 0 if it was up to date.
+        altered: description of a deliberate change of the netlist.
     """
 
     job: str
@@ -45,16 +45,16 @@ class Outcome:
 
 
 def run(folder: Path, alter: bool, console: Console) -> bool:
-    """Synthesize, simulate, tell, leave `result.json`; returns whether every value was equal.
+    """Synthesize, simulate, print, and write `result.json`; return whether all values were equal.
 
     Args:
-        folder: where everything goes.
-        alter: only run the job whose netlist has one bit inverted, and must so come out unequal.
-        console: where it is told.
+        folder: folder of all files.
+        alter: only run the job with one inverted bit, which must report mismatches.
+        console: prints the results.
 
     Raises:
-        UserError: a tool is missing or failed, or `folder` cannot be written, or has something
-            else in it.
+        UserError: a tool is missing or failed, or `folder` cannot be written or has other files in
+            it.
     """
     runner.tool_version(jobs.SIMULATOR)
     chosen: Sequence[Job] = (jobs.ALTERED,) if alter else jobs.JOBS
@@ -81,7 +81,9 @@ def _run(job: Job, folder: Path, console: Console) -> Outcome:
     with console.status("synthesis, build, simulation"):
         results = job.case(folder).run(folder, testcase=job.tests)
     outcome = outcome_of(job, results, folder)
-    counts = ", ".join(f"{outcome.cells[kind]:,} {kind}" for kind in _TOLD if kind in outcome.cells)
+    counts = ", ".join(
+        f"{outcome.cells[kind]:,} {kind}" for kind in _PRINTED_CELLS if kind in outcome.cells
+    )
     seconds = ", ".join(f"{step} {spent:.0f} s" for step, spent in outcome.seconds.items())
     console.print(
         f"  {counts}\n  {seconds}\n  {outcome.compared} values compared, "
@@ -96,7 +98,7 @@ def _run(job: Job, folder: Path, console: Console) -> Outcome:
 
 
 def outcome_of(job: Job, results: BenchResults, folder: Path) -> Outcome:
-    """What a run of a job left."""
+    """Collect the result of a job's run."""
     place = folder / job.bench.name / f"netlist_{job.name}-{jobs.SIMULATOR}" / "design"
     summary = json.loads((place / design.SUMMARY).read_text(encoding="utf-8"))
     differ = [match for each in results.failures for match in _DIFFER.finditer(each.message)]

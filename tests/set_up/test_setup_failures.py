@@ -1,4 +1,4 @@
-"""How failures are told, and what stops a step."""
+"""How failures are reported, and what stops a step."""
 
 from __future__ import annotations
 

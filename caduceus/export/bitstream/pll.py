@@ -8,17 +8,17 @@ from caduceus.spec.errors import UserError
 
 INPUT_MHZ = 25
 _OSCILLATOR_MHZ = range(400, 801)
-"""What the PLL's oscillator can do (Lattice, FPGA-DS-02012)."""
+"""Range of the PLL's oscillator (Lattice, FPGA-DS-02012)."""
 _DIVIDER = range(1, 129)
 
 
 @dataclass(frozen=True)
 class Dividers:
-    """Settings of a PLL whose oscillator runs at `feedback` times the input's rate.
+    """Settings of a PLL whose oscillator runs at `feedback` times the input frequency.
 
     Attributes:
-        feedback: divides the oscillator down to the input's rate.
-        output: divides it down to the wanted rate.
+        feedback: divider from the oscillator to the input frequency.
+        output: divider from the oscillator to the output frequency.
     """
 
     feedback: int
@@ -26,10 +26,10 @@ class Dividers:
 
 
 def dividers(megahertz: int) -> Dividers:
-    """Dividers that give exactly `megahertz`; of several, those of the fastest oscillator.
+    """Dividers that give exactly `megahertz`, with the fastest possible oscillator.
 
     Raises:
-        UserError: there are none.
+        UserError: no dividers give this frequency; the sentence names the nearest possible ones.
     """
     for feedback in reversed(_DIVIDER):
         oscillator = feedback * INPUT_MHZ
@@ -46,16 +46,16 @@ def dividers(megahertz: int) -> Dividers:
     })  # fmt: skip
     near = sorted(sorted(found, key=lambda rate: abs(rate - megahertz))[:4])
     raise UserError(
-        f"clocks.sync_mhz = {megahertz}: not a rate that the board's PLL makes of {INPUT_MHZ} MHz: "
-        f"near it are {', '.join(map(str, near))}"
+        f"clocks.sync_mhz: the board's PLL cannot make it from {INPUT_MHZ} MHz: got {megahertz}, "
+        f"expected for example {', '.join(map(str, near))}"
     )
 
 
 def pll(clock: Value, megahertz: int, output: Signal, locked: Signal) -> Instance:
-    """A PLL from `clock`, of `INPUT_MHZ`, to `output`; `locked` says that it is stable.
+    """A PLL from `clock`, of `INPUT_MHZ`, to `output`; `locked` is 1 once the output is stable.
 
-    The first output only feeds the oscillator back; so every rate that divides the oscillator's is
-    possible.
+    The PLL's first output only closes the feedback loop, so the second can have any frequency that
+    divides the oscillator's.
     """
     found = dividers(megahertz)
     fed_back = Signal(name="pll_fed_back")

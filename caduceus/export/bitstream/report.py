@@ -1,4 +1,4 @@
-"""What a build used and how fast it is, from the tools' own reports."""
+"""Resources and timing of a build, from the tools' own reports."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ BLOCKS = {
     "caduceus_tile_output": "tile: output",
     "caduceus_pool": "tile: output, pooling",
     "caduceus_tile_registers_*": "tile: registers",
-    "caduceus_pcm_write": "tile: programming",
+    "caduceus_pcm_write": "tile: PCM write",
     "caduceus_emulated_charge": "array: charge",
     "caduceus_emulated_adc": "array: converters",
     "caduceus_emulated_noise": "array: read noise",
@@ -30,25 +30,25 @@ BLOCKS = {
     "caduceus_gdpu": "GDPU slice: units",
     "top.serial.bridge": "serial bridge",
 }
-"""Modules that keep their boundary in synthesis, by the pattern of their names, and what they are
-called; what is in none of them is `REST`. The last one is not of the package, and so has the name
-that Amaranth gave it."""
+"""Modules that keep their boundary in synthesis: pattern of the module's name, and the block's name
+in the report. Logic outside of them is `REST`. The last module is not part of the package and keeps
+the name that Amaranth gave it."""
 LINKS = {"caduceus_link_controller": "tile: links", "chip_tile": "tile: rest"}
-"""Likewise, in a chip of so many tiles that flattening link controllers takes too long."""
+"""More of them, for a chip with so many tiles that flattening link controllers takes too long."""
 
 
 def block_of(module: str, blocks: Mapping[str, str]) -> str | None:
-    """What a module is called, or None if it belongs to the rest."""
+    """Name of a module's block, or None if it belongs to `REST`."""
     return next((name for pattern, name in blocks.items() if fnmatch(module, pattern)), None)
 
 
 _LUTS = re.compile(r"LUT[1-6]|INV")
 _CARRIES = {"CCU2C": 2, "CARRY4": 0, "CARRY8": 0}
-"""LUTs that a carry cell takes up; on Xilinx's parts the LUTs in front of it are cells as well."""
+"""LUTs per carry cell; on Xilinx parts the LUTs in front of it are cells of their own."""
 _MEMORIES = {"TRELLIS_DPR16X4": 6, "RAM32X1D": 2, "RAM64X1D": 2, "RAM32M": 4, "RAM64M": 4,
              "RAM32M16": 8, "RAM64M8": 8, "RAM128X1D": 4, "RAM256X1D": 8,
              "SRL16E": 1, "SRLC32E": 1}  # fmt: skip
-"""LUTs that a memory made of LUTs takes up."""
+"""LUTs per memory cell made of LUTs."""
 _FLIP_FLOPS = re.compile(r"TRELLIS_FF|FD[RSCP]E(_1)?")
 _BLOCKS_OF_RAM = {"DP16KD": 1, "PDPW16KD": 1, "RAMB18E1": 0.5, "RAMB36E1": 1, "RAMB18E2": 0.5,
                   "RAMB36E2": 1}  # fmt: skip
@@ -58,18 +58,18 @@ UTILIZATION = {
     "TRELLIS_COMB": "LUTs", "TRELLIS_FF": "flip-flops", "DP16KD": "block RAMs",
     "MULT18X18D": "multipliers",
 }  # fmt: skip
-"""What nextpnr calls them."""
+"""nextpnr's names of the resources, and ours."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a block takes.
+    """FPGA resources of a block.
 
     Attributes:
-        luts: look-up tables, those of adders and of memories in them included.
-        flip_flops: of logic.
-        ram: blocks of RAM, of 18 kbit on ECP5, of 36 kbit on Xilinx's parts.
-        multipliers: of 18x18 bits on ECP5, DSP48s on Xilinx's parts.
+        luts: look-up tables, including those of adders and of LUT memories.
+        flip_flops: registers in logic.
+        ram: block RAMs, of 18 kbit on ECP5, of 36 kbit on Xilinx parts.
+        multipliers: of 18x18 bits on ECP5, DSP48s on Xilinx parts.
     """
 
     luts: int = 0
@@ -82,12 +82,12 @@ class Resources:
         return Resources(**{name: mine[name] + others[name] for name in mine})
 
     def times(self, count: int) -> "Resources":
-        """Of so many of them."""
+        """Resources of `count` such blocks."""
         return Resources(**{name: value * count for name, value in asdict(self).items()})
 
 
 def resources(cells: Mapping[str, int]) -> Resources:
-    """What these cells of the FPGA, counted by type, take."""
+    """Resources of FPGA cells, given their count by type."""
     found = Resources()
     for kind, count in cells.items():
         luts = _CARRIES.get(kind, _MEMORIES.get(kind, 1 if _LUTS.fullmatch(kind) else 0))
@@ -103,7 +103,7 @@ def resources(cells: Mapping[str, int]) -> Resources:
 
 @dataclass(frozen=True)
 class Block:
-    """A kind of block: how many there are, and what one takes without the blocks within it."""
+    """A kind of block: number of instances, and resources of one without the blocks inside it."""
 
     name: str
     count: int
@@ -114,7 +114,7 @@ def blocks(statistics: Mapping[str, Any], top: str) -> list[Block]:
     """Blocks of the design, largest first, from the JSON of Yosys's `stat`.
 
     Raises:
-        UserError: it is not of that form.
+        UserError: the JSON has another format.
     """
     try:
         modules = {
@@ -131,7 +131,7 @@ def blocks(statistics: Mapping[str, Any], top: str) -> list[Block]:
 
         visit(top, 1)
     except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"Yosys's statistics are not as expected: {error!r}") from None
+        raise UserError(f"Yosys's statistics: unexpected format: {error!r}") from None
     found: dict[str, Block] = {}
     for module, count in counts.items():
         each = resources(modules[module])
@@ -145,13 +145,13 @@ def blocks(statistics: Mapping[str, Any], top: str) -> list[Block]:
 
 
 def total(of: list[Block]) -> Resources:
-    """What all of them take."""
+    """Resources of all blocks together."""
     return sum((block.each.times(block.count) for block in of), Resources())
 
 
 @dataclass(frozen=True)
 class Step:
-    """A cell on a path: its name in the hierarchy, and nanoseconds until its output is there."""
+    """A cell on a path: its hierarchical name, and the time of its output's arrival in ns."""
 
     name: str
     nanoseconds: float
@@ -159,12 +159,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Timing:
-    """Of the chip's clock.
+    """Timing of the chip's clock.
 
     Attributes:
-        wanted, reached: MHz.
+        wanted, reached: target and achieved frequency in MHz.
         path: the slowest path from register to register.
-        routing: nanoseconds of it that are wires.
+        routing: nanoseconds of that path spent in wires.
     """
 
     wanted: float
@@ -174,20 +174,20 @@ class Timing:
 
     @property
     def met(self) -> bool:
-        """Whether it is as fast as wanted."""
+        """Whether the clock reaches its target."""
         return self.reached >= self.wanted
 
     @property
     def nanoseconds(self) -> float:
-        """Of the slowest path."""
+        """Delay of the slowest path."""
         return self.path[-1].nanoseconds if self.path else 0
 
 
 def timing(report: Mapping[str, Any]) -> Timing:
-    """Of the fastest clock of nextpnr's report, which is the chip's.
+    """Timing of the fastest clock in nextpnr's report, which is the chip's.
 
     Raises:
-        UserError: the report has no clock, or is not of that form.
+        UserError: the report has no clock or another format.
     """
     try:
         clock = max(report["fmax"], key=lambda name: report["fmax"][name]["constraint"])
@@ -209,7 +209,7 @@ def timing(report: Mapping[str, Any]) -> Timing:
             rates["constraint"], round(rates["achieved"], 2), tuple(steps), round(routing, 3)
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"nextpnr's report is not as expected: {error!r}") from None
+        raise UserError(f"nextpnr's report: unexpected format: {error!r}") from None
 
 
 _GENERATED = re.compile(
@@ -219,12 +219,12 @@ _GENERATED = re.compile(
 
 
 def plain(cell: str) -> str:
-    """A cell's name without what tools put behind the signal's."""
+    """A cell's name without the suffix that tools add to the signal's name."""
     return _GENERATED.sub("", cell).removeprefix("serial.chip.")
 
 
 def places(path: tuple[Step, ...]) -> list[Step]:
-    """The signals that a path passes, each once, with the time at the last cell of each."""
+    """Signals along a path, each once, with the time at its last cell."""
     found: list[Step] = []
     for step in path:
         name = plain(step.name)

@@ -1,4 +1,4 @@
-"""Synthesis, without place and route, for Xilinx's parts: how large a design would be there."""
+"""Synthesis for Xilinx parts, without place and route, to count a design's resources there."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from caduceus.export.package.core_file import CHIP_TOP, TILE_TOP
 
 @dataclass(frozen=True)
 class Target:
-    """A part to synthesize for, and a design of the chip's package.
+    """A design of the chip's Verilog package to synthesize.
 
     Attributes:
         design: its name in the package.
@@ -19,10 +19,10 @@ class Target:
 
 
 DESIGNS = {"tile": Target(TILE_TOP, TILE_TOP), "chip": Target(f"{CHIP_TOP}_black_box", CHIP_TOP)}
-"""One tile with its emulated array; the chip around arrays that are not there."""
+"""One tile with its emulated array; the chip with its arrays as black boxes."""
 FAMILIES = {"xc7": "7 series", "xcup": "UltraScale+"}
 
 
 def command(family: str) -> str:
-    """Yosys's command."""
+    """Yosys's synthesis command for a family."""
     return f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf"

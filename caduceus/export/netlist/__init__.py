@@ -1,1 +1,1 @@
-"""Netlists of the board's synthesis in simulators, in the place of the RTL."""
+"""Netlists of the board's synthesis for simulation in place of the RTL."""

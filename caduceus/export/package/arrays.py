@@ -1,4 +1,4 @@
-"""What stands behind the boundary of the array and of the clock gates."""
+"""Implementations of the array and of the clock gate."""
 
 from amaranth.hdl import Shape
 
@@ -8,10 +8,11 @@ from caduceus.spec.chip import Chip
 
 
 def emulated(chip: Chip) -> str:
-    """The module `pcm_array` with the emulation in it, for one set of sizes.
+    """The module `pcm_array` with the emulated array inside, for one set of sizes.
 
-    Instantiating a module that there is not is how every tool, and every version of Verilog, lets a
-    module refuse its parameters: the name of the missing one says what is wrong.
+    For other parameters it instantiates a module that does not exist: this is how a module can
+    refuse parameters in every tool and version of Verilog. The missing module's name states the
+    expected value.
     """
     group_bits = Shape.cast(pcm_array.ports(chip)["read_group"].shape).width
     parameters = {**pcm_array.module_parameters(chip), "GROUP_BITS": group_bits}
@@ -24,7 +25,8 @@ def emulated(chip: Chip) -> str:
     connections = ",\n".join(f"    .{name}({name})" for name in pcm_array.DOCS)
     return (
         "// The PCM array of a tile, emulated in block RAM and multipliers.\n"
-        "// It has one set of sizes: with others a module is missing whose name says so.\n\n"
+        "// It has one set of sizes: with others, elaboration ends at a missing module whose name\n"
+        "// states the expected size.\n\n"
         f"{pcm_array.header(chip)}"
         "  generate\n"
         f"{checks}\n"
@@ -35,8 +37,8 @@ def emulated(chip: Chip) -> str:
 
 
 FREE_RUNNING_CLOCK = f"""\
-// The clock gate for targets without gated clocks, FPGAs first of all: the clock runs always.
-// Tiles and slices do the same either way; a gate only saves power, and a simulator's time.
+// The clock gate for targets without gated clocks, such as FPGAs: the clock always runs.
+// Results do not depend on it; clock gating only saves power and simulation time.
 
 module {CLOCK_GATE_MODULE} (
     input  wire clk,

@@ -1,4 +1,4 @@
-"""All files of a chip's package, and lists of those that make a design."""
+"""All files of a chip's Verilog package, and the file lists of its designs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,13 @@ _ARRAY_FILE = f"{pcm_array.MODULE}.v"
 
 @dataclass(frozen=True)
 class Design:
-    """What a tool reads as one.
+    """A design: a top module with all its files.
 
     Attributes:
         name: of the design.
         top: its top module.
-        files: relative to the package.
-        emulates_many: there is an emulated array for each of many tiles, which takes a tool that
-            flattens designs a long time.
+        files: paths relative to the package.
+        emulates_many: it has many emulated arrays, which take a flattening tool a long time.
     """
 
     name: str
@@ -39,7 +38,7 @@ class Design:
 
     @property
     def list_name(self) -> str:
-        """The list of its files."""
+        """Name of its file list."""
         return f"{self.name}.f"
 
 
@@ -56,7 +55,7 @@ def package(chip: Chip, folder: Path) -> Package:
 
     Args:
         chip: its description.
-        folder: where Yosys may work; nothing is left behind.
+        folder: scratch space for Yosys; no file remains.
 
     Raises:
         UserError: Yosys refuses the design.

@@ -8,28 +8,29 @@ from caduceus.spec.chip import Chip
 CHIP_TOP, TILE_TOP = "chip", "axi_tile"
 
 _TARGETS = {
-    # name: (what it is, filesets besides the design's, top)
+    # name: (description, filesets, top module)
     "default": (
-        "The chip, its arrays emulated. Flags: own_array and own_gate leave those modules to you, "
-        "gated_clocks takes the gate for targets that have gated clocks.",
+        "The chip with emulated arrays. Flags: own_array and own_gate omit the array and the clock "
+        "gate, for modules of your own; gated_clocks selects the latch-based clock gate.",
         ("chip", "!own_array ? (emulated_array)", "!own_gate ? (!gated_clocks ? (free_clocks))",
          "!own_gate ? (gated_clocks ? (gated_clocks))"), CHIP_TOP,
     ),
     "black_box": (
-        "The chip, its arrays as black boxes: where your own macro goes.",
+        "The chip with black-box arrays, for your own macro.",
         ("chip", "black_box", "!own_gate ? (!gated_clocks ? (free_clocks))",
          "!own_gate ? (gated_clocks ? (gated_clocks))"), CHIP_TOP,
     ),
     "tile": (
-        "A tile alone, its array emulated. Flag: own_array leaves that module to you.",
+        "A stand-alone tile with an emulated array. Flag: own_array omits the array, for a module "
+        "of your own.",
         ("tile", "!own_array ? (emulated_array)"), TILE_TOP,
     ),
     "lint": (
-        "Verilator's lint of the chip around black boxes.",
+        "Verilator lint of the chip with black-box arrays.",
         ("chip", "black_box", "free_clocks"), CHIP_TOP,
     ),
     "lint_tile": (
-        "Verilator's lint of a tile alone.", ("tile", "emulated_array"), TILE_TOP,
+        "Verilator lint of a stand-alone tile.", ("tile", "emulated_array"), TILE_TOP,
     ),
 }  # fmt: skip
 
@@ -38,7 +39,7 @@ CORE_PREFIX = "caduceus_"
 
 
 def core_name(chip: Chip) -> str:
-    """The core's name, and that of its file without suffix."""
+    """The core's name, which is also its file's name without suffix."""
     return f"{CORE_PREFIX}{chip.name}"
 
 
@@ -46,14 +47,14 @@ def render(chip: Chip, filesets: Mapping[str, Sequence[str]]) -> str:
     """The core file.
 
     Args:
-        chip: what it describes.
+        chip: the chip description.
         filesets: paths of each fileset's files, relative to the core file.
     """
     lines = [
         "CAPI=2:",
         "",
         f"name: ::{core_name(chip)}:{version('caduceus')}",
-        f"description: Digital side of the in-memory-compute chip {chip.name}, and a tile alone",
+        f"description: Digital side of the in-memory-compute chip {chip.name}; stand-alone tile",
         "",
         "filesets:",
     ]

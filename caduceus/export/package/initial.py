@@ -1,7 +1,8 @@
-"""Initial contents of memories: short, and in small pieces.
+"""Compact initial values of memories, in small blocks.
 
-Yosys writes an assignment a word, all in one block; for each it searches all of the block when it
-reads them again, which takes minutes a memory. Some tools refuse loops of some thousand rounds.
+Yosys writes one assignment per word, all in one block. Reading it back takes minutes per memory, as
+Yosys searches the whole block for each assignment. Some tools refuse loops of thousands of
+iterations.
 """
 
 import re
@@ -11,15 +12,15 @@ from itertools import groupby
 from caduceus.export.package import names
 
 _PIECE = 256
-"""Most words in a block or rounds in a loop."""
+"""Largest number of words in a block, or iterations of a loop."""
 _LOOP = 4
-"""Fewest equal words that are worth a loop."""
+"""Smallest number of equal words for a loop."""
 _BLOCK = re.compile(r"^  initial begin\n((?:    \w+\[\d+\] = [^;]+;\n)+)  end\n", re.MULTILINE)
 _WORD = re.compile(r"    (\w+)\[(\d+)\] = ([^;]+);\n")
 
 
 def shortened(text: str) -> str:
-    """A Verilog module whose memories are initialised piece by piece, in loops if possible."""
+    """A Verilog module whose memories are initialized block by block, in loops if possible."""
     (counter,) = names.clean(["word"], taken=re.findall(r"\w+", text)).values()
     looped = False
 
@@ -36,7 +37,7 @@ def shortened(text: str) -> str:
 
 
 def _lines(words: list[tuple[str, str, str]], counter: str) -> Iterator[str]:
-    """A block, loops for equal words; their addresses follow each other."""
+    """A block, with loops for equal words at consecutive addresses."""
     yield "  initial begin"
     for (memory, value), same in groupby(words, key=lambda word: (word[0], word[2])):
         addresses = [int(word[1]) for word in same]

@@ -1,4 +1,4 @@
-"""Pages of a package: its ports, its clocks and resets, its registers."""
+"""Pages of a Verilog package: ports, clocks and resets, registers."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,32 +15,32 @@ from caduceus.spec.chip import Chip
 
 _STREAM = {
     "tdata": "INT8 values of the beat, the first in the lowest byte",
-    "tkeep": "which bytes count; all but in a packet's last beat",
+    "tkeep": "mask of the valid bytes; all ones except in a packet's last beat",
     "tlast": "last beat of the packet",
-    "tvalid": "the beat is there, and stays until `tready`",
-    "tready": "the beat is taken",
+    "tvalid": "the beat is valid; stays 1 until `tready`",
+    "tready": "the beat is accepted",
     "tuser": "see above",
 }
 _LITE = {
     "awaddr": "address of a write, in bytes",
     "awprot": "ignored",
-    "awvalid": "there is an address of a write",
-    "awready": "it is taken",
-    "wdata": "what is written",
-    "wstrb": "all ones; anything else answers SLVERR",
-    "wvalid": "there is data of a write",
-    "wready": "it is taken",
-    "bresp": "0 OKAY, 2 SLVERR: nothing was done",
-    "bvalid": "there is an answer to a write",
-    "bready": "it is taken",
+    "awvalid": "the write address is valid",
+    "awready": "the write address is accepted",
+    "wdata": "write data",
+    "wstrb": "all ones; any other value answers SLVERR",
+    "wvalid": "the write data is valid",
+    "wready": "the write data is accepted",
+    "bresp": "0 OKAY; 2 SLVERR: the write had no effect",
+    "bvalid": "the write response is valid",
+    "bready": "the write response is accepted",
     "araddr": "address of a read, in bytes",
     "arprot": "ignored",
-    "arvalid": "there is an address of a read",
-    "arready": "it is taken",
-    "rdata": "what was read",
+    "arvalid": "the read address is valid",
+    "arready": "the read address is accepted",
+    "rdata": "read data",
     "rresp": "0 OKAY, 2 SLVERR",
-    "rvalid": "there is an answer to a read",
-    "rready": "it is taken",
+    "rvalid": "read data and response are valid",
+    "rready": "read data and response are accepted",
 }
 _COMMON = {
     "aclk": "clock of all AXI ports and of the digital side",
@@ -53,24 +53,23 @@ _TILE_STREAMS = {
     "m_axis": "result vectors",
 }
 _TILE_PARTS = {
-    "s_axis_tuser": "with every beat of a part of an input vector, which one it is; 0 where the "
-    "register PARTS is 1",
-    "s_axis_rx_tuser": "with every beat of an RX vector, whose turn it is; 0 where RX_PARTS is 1",
+    "s_axis_tuser": "part number of the packet, with every beat; 0 if the register PARTS is 1",
+    "s_axis_rx_tuser": "part number of the RX packet, with every beat; 0 if RX_PARTS is 1",
 }
 _CHIP_FLAGS = {
-    "awake": "of each tile: something is going on in it",
-    "error": "of each tile: some bit of its ERROR is set",
-    "slices_awake": "of each GDPU slice: something is going on in it",
-    "slices_error": "of each GDPU slice: some bit of its ERROR is set",
+    "awake": "one bit per tile: the tile has work",
+    "error": "one bit per tile: a bit of its ERROR is set",
+    "slices_awake": "one bit per GDPU slice: the slice has work",
+    "slices_error": "one bit per GDPU slice: a bit of its ERROR is set",
 }
 _STATE_WORDS, _READ_CLOCK = ("state_write", "state_first", "state_data"), "read_clk"
-"""Ports of the array that come before its second clock, and that clock."""
+"""Array ports listed before its second clock that belong to it, and that clock."""
 _STREAM_PORT = re.compile(r"(?P<stream>[sm]_axis(?:_\w+?)?)_(?P<signal>t[a-z]+)")
 
 
 def _table(rows: Iterable[tuple[str, str, int, str, str]]) -> list[str]:
     return [
-        "| port | direction | width | clock | what |",
+        "| port | direction | width | clock | description |",
         "|---|---|---|---|---|",
         *(
             f"| `{name}` | {way} | {width} | {clock} | {what} |"
@@ -80,7 +79,7 @@ def _table(rows: Iterable[tuple[str, str, int, str, str]]) -> list[str]:
 
 
 def _stream_doc(stream: str, chip: Chip) -> str:
-    """What goes through a stream of the chip or of a tile."""
+    """Content of a stream of the chip or of a tile."""
     if stream in _TILE_STREAMS:
         return _TILE_STREAMS[stream]
     way, _, number = stream.rpartition("_")
@@ -131,30 +130,30 @@ def ports(chip: Chip, designs: Mapping[str, Component]) -> str:
     lines = [
         f"# Ports of chip `{chip.name}`",
         "",
-        "The modules that you instantiate, or that you put your own in the place of. Those whose "
-        "names begin with `caduceus_`, and `chip_tile`, `gdpu_slice` and `link`, are within them.",
+        "The modules that you instantiate or replace. Modules whose names begin with `caduceus_`, "
+        "and `chip_tile`, `gdpu_slice` and `link`, are internal.",
         "",
         f"## {CHIP_TOP}",
         "",
-        f"{chip.tiles} tiles and {chip.gdpu.slices} GDPU slices. What packets are made of, and "
-        "where they go, is in `registers.md`, and so is what `s_axil` reads and writes.",
+        f"{chip.tiles} tiles and {chip.gdpu.slices} GDPU slices. `registers.md` describes packets, "
+        "routes, and the registers behind `s_axil`.",
         "",
         *_component_table(designs[CHIP_TOP], chip),
         "",
         f"## {TILE_TOP}",
         "",
-        "A tile alone: its registers behind AXI4-Lite, vectors on AXI4-Stream.",
+        "A stand-alone tile: registers behind AXI4-Lite, vectors on AXI4-Stream.",
         "",
         *_component_table(designs[TILE_TOP], chip),
         "",
         f"## {pcm_array.MODULE} and {emulated_array.MODULE}",
         "",
-        f"The array of a tile: crossbar, converters and counters. `{pcm_array.MODULE}` is what "
-        f"tiles instantiate. In `array/emulated` it has `{emulated_array.MODULE}` inside, which "
-        "has the same ports and no parameters; in `array/black_box` it has nothing inside, for "
-        "your own macro. Vectors of signed numbers are two's complement.",
+        f"The array of a tile: crossbar, converters and counters. Tiles instantiate "
+        f"`{pcm_array.MODULE}`. In `array/emulated` it contains `{emulated_array.MODULE}`, with "
+        "the same ports and no parameters; in `array/black_box` it is empty, for your own macro. "
+        "Signed numbers are in two's complement.",
         "",
-        "| parameter | value | what |",
+        "| parameter | value | description |",
         "|---|---|---|",
         *(
             f"| `{name}` | {value} | {pcm_array.PARAMETER_DOCS[name]} |"
@@ -165,15 +164,14 @@ def ports(chip: Chip, designs: Mapping[str, Component]) -> str:
         "",
         f"## {CLOCK_GATE_MODULE}",
         "",
-        "One in the clock of every tile and slice, and one in that of every array.",
+        "One clock gate per tile and slice (`aclk`), and one per array (`mvm_clk`).",
         "",
         *_table(
             (
                 ("clk", "input", 1, "", "clock"),
-                ("enable", "input", 1, "`clk`", "the clock's next pulse goes through; it may come "
-                 "late in the clock's high phase, and counts as it stands at the end of the low "
-                 "one"),
-                ("gated", "output", 1, "", "the clock while `enable` is 1; it may run always"),
+                ("enable", "input", 1, "`clk`", "passes the next clock pulse; sampled at the end "
+                 "of the low phase, so it may settle late in the high phase"),
+                ("gated", "output", 1, "", "the clock while `enable` is 1; may always run"),
             )
         ),
     ]  # fmt: skip
@@ -195,65 +193,62 @@ def readme(chip: Chip) -> str:
 
 Generated by Caduceus from its Amaranth sources. The same chip description gives the same bytes.
 
-- `rtl/`: the chip and a tile alone, a file a module, in Verilog-2005.
-- `array/emulated/`: the array in block RAM and multipliers. It has conductances, converters and
-  read noise; programming pulses do nothing.
+- `rtl/`: the chip and a stand-alone tile, one file per module, in Verilog-2005.
+- `array/emulated/`: the array in block RAM and multipliers, with conductances, converters and read
+  noise. PCM-write pulses have no effect.
 - `array/black_box/`: the array's interface, for your own macro.
-- `gate/free_running/`: the clock gate for targets without gated clocks. The clock runs always.
-- `gate/latch/`: a clock gate with a latch (SystemVerilog), for simulation, and for targets that
-  have no cell of their own.
-- `{core}.core`: all of it for FuseSoC.
-- `{TILE_TOP}.f`, `{CHIP_TOP}.f`, `{CHIP_TOP}_black_box.f`: lists of files for `-f`, relative to
-  this folder.
+- `gate/free_running/`: the clock gate for targets without gated clocks: the clock always runs.
+- `gate/latch/`: a clock gate with a latch (SystemVerilog), for simulation, and for targets without
+  a clock-gate cell.
+- `{core}.core`: the FuseSoC core file.
+- `{TILE_TOP}.f`, `{CHIP_TOP}.f`, `{CHIP_TOP}_black_box.f`: file lists for `-f`, relative to this
+  folder.
 - `ports.md`, `registers.md`: ports and registers.
 
-Choose one `array` and one `gate`; `{TILE_TOP}` has no gates. With FuseSoC:
+Choose one folder of `array/` and one of `gate/`; `{TILE_TOP}` has no clock gates. With FuseSoC:
 
     fusesoc --cores-root . run --target lint {core}
     fusesoc --cores-root . run --target default --tool icarus --setup {core}
 
-Targets are `default`, `black_box`, `tile`, `lint` and `lint_tile`. The flags `own_array`,
-`own_gate` and `gated_clocks` of the first three choose: a core that depends on this one with
-`own_array` brings its own module `{pcm_array.MODULE}`. Without `gated_clocks` the core takes the
-gate of `gate/free_running/`; `{CHIP_TOP}_black_box.f` takes that of `gate/latch/`, which is
-SystemVerilog (`-g2012` for Icarus).
+Targets are `default`, `black_box`, `tile`, `lint` and `lint_tile`. The first three have the flags
+`own_array`, `own_gate` and `gated_clocks`: a core that depends on this one with `own_array`
+provides its own module `{pcm_array.MODULE}`. Without `gated_clocks` the core uses the clock gate of
+`gate/free_running/`. `{CHIP_TOP}_black_box.f` uses that of `gate/latch/`, which is SystemVerilog
+(`-g2012` for Icarus).
 
-No module has a parameter but `{pcm_array.MODULE}`, whose sizes the tile sets. The emulation is made
-for one set of sizes: with another, elaboration ends at a missing module whose name says what the
-size is.
+Only `{pcm_array.MODULE}` has parameters, which the tile sets. The emulated array has one set of
+sizes: with another, elaboration ends at a missing module whose name states the expected size.
 
 ## Clocks and resets
 
-- `aclk` is the clock of all AXI ports and of the digital side (domain `sync` in
-  descriptions), `mvm_clk` that of modulators and arrays (domain `mvm`); {sync} and {mvm} MHz by
-  this chip's description. They may be unrelated. Results do not
-  depend on their ratio.
-- On an FPGA, drive both from one clock: then nothing crosses, and of what is below only the path
-  from `aresetn` needs a constraint.
+- `aclk` is the clock of all AXI ports and of the digital side (domain `sync` in descriptions),
+  `mvm_clk` the clock of modulators and arrays (domain `mvm`); {sync} and {mvm} MHz by this chip's
+  description. They may be unrelated. Results do not depend on their ratio.
+- On an FPGA, drive both from one clock: then there is no clock-domain crossing, and of the
+  constraints below only the one for `aresetn` remains.
 - `aresetn` is asynchronous and active low. Hold it for four clocks of the slower clock, with both
-  clocks running. Each domain has its own synchroniser: the reset falls at once and rises with the
-  clock. Inside, resets are synchronous.
-- Flip-flops have initial values, as FPGAs load them. `{emulated_array.MODULE}` has no reset and
-  relies on them; nothing else does once reset was held.
+  clocks running. Each domain has its own synchronizer: assertion is asynchronous, deassertion is
+  synchronous. Internal resets are synchronous.
+- Flip-flops have initial values, which FPGAs load. `{emulated_array.MODULE}` has no reset and
+  relies on them; all other modules do not, once reset was held.
 - Memories have initial values, too, and reset does not restore them. On a target that ignores
-  `initial`, write all column constants before the first vector, and make the tables in
-  `caduceus_fp16_tanh*` and `{emulated_array.MODULE}`'s `caduceus_emulated_noise`, which are only
-  read, constants of your own.
-- Clock gates: tiles, slices and arrays do the same whether their clocks stop or not.
+  `initial`, write all column constants before the first vector, and replace the read-only tables in
+  `caduceus_fp16_tanh*` and in `caduceus_emulated_noise` of `{emulated_array.MODULE}` by constants.
+- Clock gates: the behavior of tiles, slices and arrays does not depend on whether their clocks
+  stop.
 
-With two clocks, tell your tools this:
+With two clocks, these constraints apply:
 
-- Single bits cross through two flip-flops in a row, in modules `caduceus_ff_synchronizer*`, and
-  from each tile's `mvm_awake` to the first bit of `lately_*` in `{CHIP_TOP}`. Keep each pair close
-  together. The path into the first flip-flop is false; so is the one from `aresetn` to the
-  synchronisers in `caduceus_reset_synchronizer*`.
-- The two flip-flops of a `caduceus_mailbox*` tell the other side that data beside it may be looked
-  at: the staged vector, the number of a state, orders of pulses, and the counters. Beside it
-  `mvm_clk` looks at the read mode and the reference current, which stay while a tile is busy. None
-  of this is synchronised; it is there before the mailbox's toggle, which takes at least one more
-  clock of the receiver to be seen. Limit these paths to a delay of one clock of the receiver,
-  whatever the phases; do not declare them false.
-- `{emulated_array.MODULE}` has memories that are written with one clock and read with the other,
-  never at the same time. Words of a state (`state_write`) arrive with `read_clk`, counters leave
-  with it.
+- Single bits cross through two flip-flops in series, in modules `caduceus_ff_synchronizer*`, and
+  from each tile's `mvm_awake` to the first bit of `lately_*` in `{CHIP_TOP}`. Place each pair close
+  together. The path into the first flip-flop is a false path, and so is the one from `aresetn` to
+  the synchronizers in `caduceus_reset_synchronizer*`.
+- A `caduceus_mailbox*` is a toggle handshake that guards data without synchronizers: the staged
+  vector, the number of a state, the operands of pulses, and the counters. `mvm_clk` also samples
+  the read mode and the reference current, which are stable while a tile is busy. The data is stable
+  before the mailbox's toggle, which needs at least one more clock of the receiver. Constrain these
+  paths to a maximum delay of one clock of the receiver; do not declare them false paths.
+- `{emulated_array.MODULE}` has memories that are written in one clock domain and read in the other,
+  never at the same time. Words of a state (`state_write`) and the counters' readout belong to
+  `read_clk`.
 """

@@ -1,4 +1,4 @@
-"""Plain Verilog identifiers: what designers read, and every tool takes."""
+"""Plain Verilog identifiers, readable and valid in every tool."""
 
 import re
 from collections.abc import Iterable
@@ -34,24 +34,24 @@ _IDENTIFIER = re.compile(r"\\\S+|[A-Za-z_][A-Za-z0-9_$]*")
 
 
 def plain(name: str) -> bool:
-    """Whether a name needs no escape anywhere."""
+    """Whether a name needs no escape in any tool."""
     return bool(_PLAIN.fullmatch(name)) and name not in _RESERVED
 
 
 def snake(name: str) -> str:
-    """A class's name as that of a module: `LinkBuffer` becomes `link_buffer`."""
+    """Module name of a class: `LinkBuffer` becomes `link_buffer`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().strip("_")
 
 
 def clean(names: Iterable[str], prefix: str = "", taken: Iterable[str] = ()) -> dict[str, str]:
-    """Plain names for all of `names` in one scope; those that are plain stay as they are.
+    """Map all `names` of one scope to plain names; plain names are unchanged.
 
-    Amaranth tells namesakes apart by a number after a dollar; here the first keeps the bare name.
+    Amaranth distinguishes equal names by a dollar and a number; here the first keeps the bare name.
 
     Args:
-        names: in the order in which they come.
-        prefix: set before names that do not stay, if the bare name is another's.
-        taken: names of the same scope that are others'.
+        names: the names, in order.
+        prefix: prefix of a changed name if the bare name is taken.
+        taken: other names in use in the scope.
     """
     names = list(dict.fromkeys(names))
     used = {*taken, *filter(plain, names)}
@@ -73,7 +73,7 @@ def clean(names: Iterable[str], prefix: str = "", taken: Iterable[str] = ()) -> 
 
 
 def without_escapes(text: str) -> str:
-    """A Verilog module in which every escaped name that it declares for itself is a plain one."""
+    """A Verilog module with plain names in place of all escaped names that it declares."""
     taken = {name for name in _IDENTIFIER.findall(text) if not name.startswith("\\")}
     new = clean((match[1] for match in _ESCAPED.finditer(text)), taken=taken)
     return _ESCAPED.sub(lambda match: new[match[1]], text)

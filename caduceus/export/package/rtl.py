@@ -1,4 +1,4 @@
-"""Amaranth designs to Verilog, a file a module."""
+"""Amaranth designs to Verilog, one file per module."""
 
 import re
 import tempfile
@@ -12,7 +12,7 @@ from caduceus.export.package import names, rtlil
 from caduceus.export.package.initial import shortened
 from caduceus.export.package.sharing import Library, Verilog
 from caduceus.export.package.widths import explicit
-from caduceus.hdl.common.verilog import OPTIMISE, run_script
+from caduceus.hdl.common.verilog import OPTIMIZE, run_script
 
 _MODULE = re.compile(r"^module (\w+)\s*\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 _HEAD = re.compile(r"^module (\w+)\s*\((.*?)\);\n", re.DOTALL)
@@ -27,17 +27,18 @@ splitnets -driver w:$*
 opt_clean -purge
 write_rtlil out.il
 """
-"""No unnamed net has two drivers: part of it could depend on the rest, which looks like a loop."""
+"""Split unnamed nets by driver: otherwise one part may depend on another, which looks like a
+loop."""
 _FUNCTION = re.compile(r"^  function .*?^  endfunction\n", re.MULTILINE | re.DOTALL)
 _NESTED = re.compile(r"^(    (?:else )?if \(.*\))\n((?:      .*\n)+)", re.MULTILINE)
 
 
 def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog]:
-    """Verilog of all modules of designs, by name; equal ones are there once.
+    """Verilog of all modules of the designs, by name; equal modules are shared.
 
     Args:
-        designs: components by the names of their modules; one may instantiate another's.
-        folder: where Yosys may work; nothing is left behind.
+        designs: components by module name; a design may instantiate another's module.
+        folder: scratch space for Yosys; no file remains.
 
     Raises:
         UserError: Yosys refuses a design.
@@ -47,8 +48,8 @@ def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog
         library.add(component, name)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         place = Path(temporary)
-        optimised = _yosys(place, library.rtlil(), f"{OPTIMISE}{_SPLIT}", "out.il")
-        explicit_text = "\n".join(explicit(module).text() for module in rtlil.parse(optimised))
+        optimized = _yosys(place, library.rtlil(), f"{OPTIMIZE}{_SPLIT}", "out.il")
+        explicit_text = "\n".join(explicit(module).text() for module in rtlil.parse(optimized))
         written = "write_verilog -noattr -noparallelcase out.v"
         text = _yosys(place, explicit_text, written, "out.v")
     found = {match[1]: _tidied(match[0]) for match in _MODULE.finditer(text)}
@@ -56,7 +57,7 @@ def modules(designs: Mapping[str, Component], folder: Path) -> dict[str, Verilog
 
 
 def within(these: Mapping[str, Verilog], *tops: str) -> list[str]:
-    """Names of modules and of all in them, sorted."""
+    """Names of modules and of all their submodules, sorted."""
     found: set[str] = set()
     waiting = list(tops)
     while waiting:
@@ -78,7 +79,7 @@ _ARGUMENTS = {"a": "otherwise", "b": "choices", "s": "choice"}
 
 
 def _distinct_arguments(body: str) -> str:
-    """Arguments of functions have names of their own: Yosys calls them `a`, `b` and `s`."""
+    """Rename arguments of functions, which Yosys calls `a`, `b` and `s`, to unused names."""
     nets = set(re.findall(r"\w+", _FUNCTION.sub("", body)))
     new = names.clean(_ARGUMENTS.values(), taken=nets)
 
@@ -89,7 +90,7 @@ def _distinct_arguments(body: str) -> str:
 
 
 def _tidied(body: str) -> str:
-    """Plain names; ports declared where they are listed; each `else` beside its `if`."""
+    """Plain names, ports declared in the port list, and `begin` and `end` around nested `if`s."""
     body = names.without_escapes(body)
     found = {match["name"]: match for match in _PORT.finditer(body)}
 

@@ -1,6 +1,6 @@
-"""RTLIL, Yosys's text format, by lines: modules, cells, and the bits of a signal expression.
+"""RTLIL, Yosys's text format, line by line: modules, cells, and bits of signal expressions.
 
-Only what Amaranth and Yosys write of word-level designs is understood.
+It handles only what Amaranth and Yosys write for word-level designs.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 Bit = str | tuple[str, int]
-"""A constant's digit, or a wire and the index in it."""
+"""A digit of a constant, or a wire and a bit index."""
 
 _TOKEN = re.compile(r"[{}]|\[\d+(?::\d+)?\]|\d+'[01xz-]*|-?\d+(?=\s|$)|[\\$]\S+")
 _WIRE = re.compile(r"^  wire (?:width (\d+) )?(?:.*? )?([\\$]\S+)$")
@@ -34,12 +34,12 @@ class Module:
         return {match[2]: int(match[1] or 1) for match in found if match}
 
     def text(self) -> str:
-        """What Yosys reads."""
+        """The module's text for Yosys."""
         return "\n".join([f"module \\{self.name}", *self.lines, "end", ""])
 
 
 def parse(text: str) -> list[Module]:
-    """The modules of a design, in its order, without their attributes."""
+    """The modules of a design in their order, without attributes."""
     modules: list[Module] = []
     inside = False
     for line in text.splitlines():
@@ -63,7 +63,7 @@ class Cell:
     connections: dict[str, str]
 
     def lines(self) -> list[str]:
-        """What Yosys reads."""
+        """The cell's lines for Yosys."""
         return [
             f"  cell {self.kind} {self.name}",
             *(f"    parameter \\{name} {value}" for name, value in self.parameters.items()),
@@ -78,7 +78,7 @@ class Cell:
 
 
 def cells(lines: Sequence[str]) -> Iterator[list[str] | Cell]:
-    """A module's lines, each cell as a `Cell` and everything between them as lines."""
+    """A module's lines: each cell as a `Cell`, everything between cells as lines."""
     between: list[str] = []
     cell: Cell | None = None
     for line in lines:

@@ -1,4 +1,4 @@
-"""Modules of Amaranth designs, each once: named after what they are, not after where they stand."""
+"""Modules of Amaranth designs, shared if equal: named after their class, not their instance."""
 
 import inspect
 import re
@@ -16,7 +16,7 @@ from caduceus.export.package.rtlil import Module, parse
 from caduceus.hdl.common.verilog import ports_of
 
 PREFIX = "caduceus_"
-"""Of every module that is not for users to instantiate: no user's own has it."""
+"""Prefix of all modules that users do not instantiate, so that no name collides with a user's."""
 
 _CELL = re.compile(r"^  cell \\(\S+) \\(\S+)$")
 _MEMORY = re.compile(r"^  memory .*\\(\S+)$")
@@ -36,7 +36,7 @@ class Verilog:
         name: the module's.
         summary: first paragraph of its docstring; empty if there is none.
         text: from `module` to `endmodule`.
-        uses: names of the modules that it instantiates, of those designed here.
+        uses: names of the modules of this package that it instantiates.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Verilog:
 
 @dataclass(eq=False)
 class Shared:
-    """A module that stands in one or several places.
+    """A module with one or several instances.
 
     Attributes:
         kind: snake-cased name of the component's class.
         summary: first paragraph of the class's docstring; empty if there is none.
-        instance, top: name of the first instance that was found, and the design that it is in.
-        text: its RTLIL, modules in it by their identities in `children`.
+        instance, top: name of the first instance, and its design.
+        text: its RTLIL, in which submodules are references to `children`.
         children: modules that it instantiates.
         name: its name in Verilog.
     """
@@ -69,7 +69,7 @@ class Shared:
 
 @dataclass
 class _Placed:
-    """A module at one place of a design: its ports' new names, by those that they have there."""
+    """An instance of a module: new names of its ports, by their names in the design."""
 
     shared: Shared
     ports: dict[str, str]
@@ -83,7 +83,7 @@ class Library:
         self._tops: dict[str, Shared] = {}
 
     def add(self, component: Component, name: str) -> None:
-        """Add a design whose top keeps its name."""
+        """Add a design; its top module keeps its name."""
         fragment = Fragment.get(component, None)
         ports = [(port, *conn) for port, conn in ports_of(component).items()]
         design = fragment.prepare(ports=ports, hierarchy=(name,))
@@ -93,7 +93,7 @@ class Library:
         }
         text, _ = backend.convert_fragment(design, name=name, emit_src=False)
         here: dict[str, _Placed] = {}
-        # Amaranth lists a module before those in it.
+        # Amaranth lists a module before its submodules.
         for module in reversed(parse(text)):
             here[module.name] = self._share(module, origins[module.name], here)
         self._tops[name] = here[name].shared
@@ -114,7 +114,7 @@ class Library:
         return _Placed(found, ports)
 
     def modules(self) -> list[Shared]:
-        """All modules, each after those in it; tops have their names, the others numbers."""
+        """All modules, each after its submodules; tops have their names, the others numbers."""
         for number, shared in enumerate(self._found.values()):
             shared.name = f"{PREFIX}module_{number}_"
         for name, top in self._tops.items():
@@ -126,10 +126,10 @@ class Library:
         return "\n".join(_placed(shared).text() for shared in self.modules())
 
     def merged(self, texts: Mapping[str, str]) -> list[Verilog]:
-        """Modules under their final names, by name; of those with equal texts only one.
+        """Modules under their final names, sorted by name; modules with equal text are merged.
 
         Args:
-            texts: Verilog of each of `modules`, by its name there.
+            texts: Verilog of each of `modules`, by name.
         """
         first: dict[tuple[str, str], Shared] = {}
         stands_for: dict[str, Shared] = {}
@@ -162,12 +162,12 @@ class Library:
 
 
 def _numbered(text: str, name_of: Callable[[str], str], itself: str = "") -> str:
-    """A text with other names for modules that have numbers, and none for the module itself."""
+    """A text with numbered module names replaced, and the module's own name removed."""
     return _NUMBER.sub(lambda match: "" if match[0] == itself else name_of(match[0]), text)
 
 
 def _suffixes(members: list[Shared]) -> list[str]:
-    """What tells modules of one kind apart: nothing, their instances, their designs, numbers."""
+    """Suffixes that distinguish modules of one kind: none, instances, designs, or numbers."""
     if len(members) == 1:
         return [""]
     instances = [f"_{shared.instance}" for shared in members]
@@ -184,7 +184,7 @@ def _suffixes(members: list[Shared]) -> list[str]:
 
 
 def _component(origins: tuple[object, ...]) -> Elaboratable | None:
-    """What a fragment was made of: not the `Module` that its `elaborate` returned."""
+    """The component of a fragment, rather than the `Module` that its `elaborate` returned."""
     for origin in origins:
         inner = origin
         while hasattr(inner, "_elaboratable_"):
@@ -197,8 +197,8 @@ def _component(origins: tuple[object, ...]) -> Elaboratable | None:
 def _renamed(
     module: Module, others: dict[str, _Placed]
 ) -> tuple[list[str], dict[str, str], list[Shared]]:
-    """A module's lines with plain names, its ports' new names, and the modules in it."""
-    # Nets, memories and instances share their names' space in Verilog.
+    """A module's lines with plain names, its ports' new names, and its submodules."""
+    # Nets, memories and instances share one name space in Verilog.
     memories = [match[1] for match in map(_MEMORY.match, module.lines) if match]
     wires = [name[1:] for name in module.wires() if name.startswith("\\")]
     new = names.clean(wires, taken=memories)
@@ -234,9 +234,9 @@ def _renamed(
 
 
 def _ordered(lines: list[str]) -> list[str]:
-    """Clocks and resets first among the ports, then inputs, then outputs, each by name.
+    """Sort ports: clocks and resets first, then inputs, then outputs, each by name.
 
-    Amaranth's order is that of use, and so differs between equal modules.
+    Amaranth's order is the order of use, which differs between equal modules.
     """
     declared: dict[str, list[str]] = {}
     rest: list[str] = []
@@ -267,7 +267,7 @@ def _net(match: re.Match[str], new: dict[str, str]) -> str:
 
 
 def _placed(shared: Shared) -> Module:
-    """The module with the names of those in it."""
+    """The module with its submodules' names."""
     pattern = re.compile(r"\\@(\d+)@\d+ ")
     lines = [
         pattern.sub(lambda match: f"\\{shared.children[int(match[1])].name} ", line)

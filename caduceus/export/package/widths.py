@@ -1,8 +1,8 @@
-"""Operands as wide as Verilog's operators want them.
+"""Explicit operand widths for Verilog's operators.
 
-Yosys narrows every operand to the bits that matter and leaves it to Verilog to extend and truncate.
-Lint tools warn of each such place, rightly: it is how bits get lost. Here the extension is written
-out, so that the files need no waiver.
+Yosys narrows every operand to its significant bits and relies on Verilog's implicit extension and
+truncation. Lint tools warn of each such place. Here the extensions are explicit, so that the files
+need no lint waiver.
 """
 
 import re
@@ -21,7 +21,7 @@ _LOGIC = frozenset({"$logic_not", "$logic_and", "$logic_or"})
 _SIGNLESS = (
     _ARITHMETIC | _ONE_OPERAND | {"$eq", "$ne", "$eqx", "$nex", "$shl", "$sshl", "$shr"}
 )  # fmt: skip
-"""Of operands as wide as the result these do the same, signed or not."""
+"""Operators that give the same result, signed or not, if operands are as wide as the result."""
 
 
 def explicit(module: Module) -> Module:
@@ -41,7 +41,7 @@ def explicit(module: Module) -> Module:
             before, after = _widen(part, widths, wire)
             lines += [line for cell in (*before, part) for line in cell.lines()] + after
         else:
-            # What is signed says so where it matters.
+            # Cells have their own signedness.
             lines += [_SIGNED_WIRE.sub(r"\1", line) for line in part]
     return Module(module.name, made + lines)
 
@@ -54,9 +54,9 @@ def _extended(these: list[Bit], width: int, signed: bool) -> list[Bit]:
 def _widen(
     cell: Cell, widths: dict[str, int], wire: Callable[[int], list[Bit]]
 ) -> tuple[list[Cell], list[str]]:
-    """Change the cell; the cells that it needs before it, and lines for after it."""
+    """Change the cell; return additional cells before it, and lines after it."""
     if cell.kind == "$shift" and not cell.number("B_SIGNED"):
-        cell.kind = "$shr"  # the same where the distance cannot be negative
+        cell.kind = "$shr"  # equal, as the distance cannot be negative
     if cell.kind in _LOGIC:
         return _logic(cell, widths, wire)
     binary = cell.kind in _ARITHMETIC or cell.kind in _COMPARISONS
@@ -90,7 +90,7 @@ def _widen(
 def _logic(
     cell: Cell, widths: dict[str, int], wire: Callable[[int], list[Bit]]
 ) -> tuple[list[Cell], list[str]]:
-    """Operands of `!`, `&&` and `||` are single bits."""
+    """Reduce the operands of `!`, `&&` and `||` to single bits."""
     before = []
     for port in ("A", "B"):
         if port not in cell.connections:
@@ -98,7 +98,7 @@ def _logic(
         value = bits(cell.connections[port], widths)
         if len(value) > 1:
             (bit,) = wire(1)
-            # An OR and not a comparison: both are the same to Yosys, and this is shorter.
+            # An OR in place of a comparison: equal, and shorter.
             inputs = {"A_SIGNED": "0", "A_WIDTH": str(len(value)), "Y_WIDTH": "1"}
             ends = {"A": expression(value), "Y": expression([bit])}
             before.append(Cell("$reduce_or", f"{bit[0]}$or", inputs, ends))

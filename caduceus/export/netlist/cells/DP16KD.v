@@ -128,26 +128,26 @@ module DP16KD #(
         || DATA_WIDTH_B == 9 || DATA_WIDTH_B == 18 || DATA_WIDTH_B == 36;
     initial begin
         if (!KNOWN_A)
-            $fatal(1, "DP16KD: DATA_WIDTH_A = %0d: allowed is 1, 2, 4, 9, 18, 36", DATA_WIDTH_A);
+            $fatal(1, "DP16KD: DATA_WIDTH_A: got %0d, expected 1, 2, 4, 9, 18, 36", DATA_WIDTH_A);
         if (!KNOWN_B)
-            $fatal(1, "DP16KD: DATA_WIDTH_B = %0d: allowed is 1, 2, 4, 9, 18, 36", DATA_WIDTH_B);
+            $fatal(1, "DP16KD: DATA_WIDTH_B: got %0d, expected 1, 2, 4, 9, 18, 36", DATA_WIDTH_B);
         if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG")
-            $fatal(1, "DP16KD: REGMODE: allowed is NOREG");
+            $fatal(1, "DP16KD: REGMODE: expected NOREG");
         if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000")
-            $fatal(1, "DP16KD: CSDECODE: allowed is 0b000");
+            $fatal(1, "DP16KD: CSDECODE: expected 0b000");
         if (RESETMODE != "SYNC" && RESETMODE != "ASYNC")
-            $fatal(1, "DP16KD: RESETMODE: allowed is SYNC, ASYNC");
+            $fatal(1, "DP16KD: RESETMODE: expected SYNC, ASYNC");
         if (ASYNC_RESET_RELEASE != RESETMODE)
-            $fatal(1, "DP16KD: ASYNC_RESET_RELEASE: allowed is what RESETMODE is");
+            $fatal(1, "DP16KD: ASYNC_RESET_RELEASE: expected the value of RESETMODE");
         if (CLKAMUX != "CLKA" && CLKAMUX != "INV")
-            $fatal(1, "DP16KD: CLKAMUX: allowed is CLKA, INV");
+            $fatal(1, "DP16KD: CLKAMUX: expected CLKA, INV");
         if (CLKBMUX != "CLKB" && CLKBMUX != "INV")
-            $fatal(1, "DP16KD: CLKBMUX: allowed is CLKB, INV");
+            $fatal(1, "DP16KD: CLKBMUX: expected CLKB, INV");
         if (GSR != "DISABLED")
-            $fatal(1, "DP16KD: GSR: allowed is DISABLED");
+            $fatal(1, "DP16KD: GSR: expected DISABLED");
         if (WRITEMODE_A != "NORMAL" && WRITEMODE_A != "WRITETHROUGH"
             && WRITEMODE_A != "READBEFOREWRITE")
-            $fatal(1, "DP16KD: WRITEMODE_A: allowed is NORMAL, WRITETHROUGH, READBEFOREWRITE");
+            $fatal(1, "DP16KD: WRITEMODE_A: expected NORMAL, WRITETHROUGH, READBEFOREWRITE");
     end
 
     wire [17:0] di_a = {DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7,
@@ -261,7 +261,7 @@ module DP16KD #(
             read_time <= NEVER;
         end else if (on_b) begin
             if (WEB)
-                $fatal(1, "DP16KD: a write through port B: allowed is port A");
+                $fatal(1, "DP16KD: a write through port B: expected port A");
             got_b <= row_b;
             shift_b <= first_b;
             read_time <= $realtime;

@@ -30,7 +30,7 @@ module MULT18X18D (
 
     always @(SOURCEA or SOURCEB)
         if (SOURCEA || SOURCEB)
-            $fatal(1, "MULT18X18D: a factor from a cascade: allowed are SOURCEA = SOURCEB = 0");
+            $fatal(1, "MULT18X18D: SOURCEA, SOURCEB: cascaded inputs are not modeled: expected 0");
 
     assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19,
         P18, P17,

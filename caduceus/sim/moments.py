@@ -1,0 +1,84 @@
+"""When the values of a simulation were on its wires, so that a waveform shows them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caduceus.sim.recording import Recorded
+from caduceus.spec.chip import Chip
+from caduceus.spec.program import TileProgram
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A rising edge of `sync`, the one that takes a value.
+
+    Attributes:
+        time_ns: simulated time since the simulation began.
+        clock: number of the edge, from 0: what the harness's `aclk_cycles` shows before it.
+    """
+
+    time_ns: float
+    clock: int
+
+    def __str__(self) -> str:
+        return f"at {self.time_ns:.3f} ns (sync clock {self.clock})"
+
+
+@dataclass(frozen=True)
+class SyncClock:
+    """The rising edges of `sync`: number 0 at `origin_ps`, then one every `period_ps`."""
+
+    origin_ps: int
+    period_ps: int
+
+    def edge(self, number: int) -> Moment:
+        """The edge of that number."""
+        return Moment((self.origin_ps + number * self.period_ps) / 1e3, number)
+
+    def at(self, time_ps: int) -> Moment:
+        """The edge at that time."""
+        return Moment(time_ps / 1e3, round((time_ps - self.origin_ps) / self.period_ps))
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When a run's values were on the chip's wires.
+
+    Attributes:
+        chip: whose lanes and links say how many values a beat has.
+        clock: its `sync`.
+        outputs: edge of each value that left the chip, int64 [n, vectors, output_length].
+        tiles: what every tile recorded, with times.
+        first: vectors that the tiles had recorded before the first of this run.
+        states: by step and GDPU slice, in the program's order, the edge at which the slice was
+            last at work.
+    """
+
+    chip: Chip
+    clock: SyncClock
+    outputs: NDArray[np.int64]
+    tiles: Mapping[int, Recorded] = field(default_factory=dict)
+    first: int = 0
+    states: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    def of_tile(self, tile: TileProgram, sent: bool, vector: int, column: int) -> Moment | None:
+        """When a value left a tile's LDPU, or as part of a packet the tile; None if unknown."""
+        recorded = self.tiles.get(tile.tile)
+        if recorded is None:
+            return None
+        beat = column // self.chip.ldpu.lanes
+        if sent:
+            beat = column * (2 if tile.config.tx_binary16 else 1) // self.chip.link.units
+        time_ps = recorded.time_ps(sent, self.first + vector, beat)
+        return None if time_ps is None else self.clock.at(time_ps)
+
+    def of_output(self, at: tuple[int, ...]) -> Moment:
+        """When a value left the chip: index as of `outputs`."""
+        return self.clock.edge(int(self.outputs[at]))
+
+    def of_state(self, step: int, index: int) -> Moment | None:
+        """When a GDPU slice, number `index` of the program, ended a step; None if unknown."""
+        return self.clock.edge(self.states[step][index]) if step in self.states else None
