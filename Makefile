@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-export CHIP NET SIM READ_MODE IMAGES PCM SEED AGE SEEDS DEVICES TARGET
+export CHIP NET SIM READ_MODE IMAGES PCM SEED AGE SEEDS DEVICES TARGET BLOCK WAVES
 # For Python paths and files are UTF-8, whatever the locale.
 export PYTHONUTF8 := 1
 
@@ -24,6 +24,7 @@ READ_MODE_OPTION := $${READ_MODE:+"--read-mode=$$READ_MODE"}
 DEVICE_OPTIONS := $${PCM:+"--pcm=$$PCM"} $${SEED:+"--seed=$$SEED"} $${AGE:+"--age=$$AGE"}
 RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
 	$(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
+BENCHES := $(CADUCEUS) benches "$$BLOCK" $${SIM:+"--sim=$$SIM"}
 SEEDS_OPTION := $${SEEDS:+"--seeds=$$SEEDS"}
 SWEPT_OPTIONS := $(CHIP_OPTION) $(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"}
 
@@ -68,8 +69,9 @@ run: setup ## Run a network on the golden model, the RTL or a board (TARGET=)
 
 # Runs of the command line are short there: -O1 compiles in half the time, and what the benches of
 # the same chip have compiled so is not compiled again.
-test: setup ## Run the tests
-	@CADUCEUS_CODE="$${CADUCEUS_CODE:--O1}" $(PYTEST) $(ARGS)
+test: setup ## Run the tests, or BLOCK='s benches, with WAVES=1 for their waveforms
+	@if [ -n "$$BLOCK" ]; then $(BENCHES) $${WAVES:+--waves} $(ARGS); else \
+		CADUCEUS_CODE="$${CADUCEUS_CODE:--O1}" $(PYTEST) $(ARGS); fi
 
 regress: setup ## Run all tests: the deeper ones take much longer and need PyTorch
 	@"$(PYTHON)" tools/setup.py --train
@@ -87,8 +89,10 @@ fpga: setup ## Build the reference board's bitstream, report its resources and c
 netlist-test: setup ## Simulate the board's netlist, cell by cell, against golden
 	@$(IN_VENV) PYTHONPATH=.:tests python -m netlists $(ARGS)
 
-waves: setup ## Run one image on the small chip and write its waveforms as FST
-	@CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; $(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS)
+waves: setup ## Run one image on the small chip, or BLOCK='s bench, and write waveforms as FST
+	@if [ -n "$$BLOCK" ]; then $(BENCHES) --waves $(ARGS); else \
+		CHIP="$${CHIP:-tiny}" IMAGES="$${IMAGES:-1}" NET="$${NET:-resnet_tiny}"; \
+		$(CADUCEUS) sim --waves $(RUN_OPTIONS) $(ARGS); fi
 
 calibrate: setup ## Calibrate a tile's ADCs in RTL, show the MVM error before and after
 	@$(CADUCEUS) calibrate $(CHIP_OPTION) $${SIM:+"--sim=$$SIM"} $${SEED:+"--seed=$$SEED"} $(ARGS)

@@ -40,9 +40,9 @@ def run(name: str = "hermes", seconds: float = 0.1) -> list[dict]:
         counts, and of the whole tile.
 
     Raises:
-        UserError: there is no such chip description.
+        UserError: the chip description does not exist.
     """
-    Chip.find(name)  # a mistake is told here, not in the other process
+    Chip.find(name)  # a bad name fails here, not in the other process
     return measured("bench.golden", name, "--seconds", str(seconds))
 
 

@@ -42,9 +42,9 @@ def run(name: str = NETWORK, chip_name: str = "hermes") -> list[dict]:
         Rows with `network`, `chip`, `mode`, `noise`, and `images` a second.
 
     Raises:
-        UserError: there is no such network or chip description.
+        UserError: the network or chip description does not exist.
     """
-    Network.find(name)  # a mistake is told here, not in the other process
+    Network.find(name)  # a bad name fails here, not in the other process
     Chip.find(chip_name)
     return measured("bench.images", name, chip_name)
 

@@ -32,9 +32,9 @@ def run(name: str = "hermes") -> list[dict]:
         Rows with `chip`, `tiles`, `mode`, and `mib`: growth of the process up to its largest.
 
     Raises:
-        UserError: there is no such chip description.
+        UserError: the chip description does not exist.
     """
-    Chip.find(name)  # a mistake is told here, not in the other processes
+    Chip.find(name)  # a bad name fails here, not in the other processes
     return [measured("bench.memory", name, "--mode", mode.value)[0] for mode in ReadMode]
 
 

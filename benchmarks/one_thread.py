@@ -21,7 +21,7 @@ def measured(module: str, *arguments: str) -> list[dict]:
 def measured_elsewhere(
     python: Path, folder: Path, module: str, *arguments: str, timeout: float
 ) -> object:
-    """What another interpreter's `-m module arguments` prints as its last line, likewise.
+    """What another interpreter's `-m module arguments` prints as its last line, in the same way.
 
     Args:
         python: the interpreter.

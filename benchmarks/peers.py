@@ -1,4 +1,4 @@
-"""Speed of other models of such tiles, measured here and now by an interpreter of their own.
+"""Speed of other models of analog tiles, measured by an interpreter of their own.
 
 `python tools/setup.py --peers` makes that interpreter. Without it there is no figure but a line
 that says so.

@@ -1,6 +1,6 @@
-"""The golden model's speed beside that of other models of such tiles, measured in one run.
+"""Speed of the golden model and of other models of analog tiles, measured in one run.
 
-`python -m benchmarks.speed` prints the table. All figures are matrix-vector multiplications a
+`python -m benchmarks.speed` prints the table. All figures are matrix-vector multiplications per
 second of processor time on one thread, with tiles of 256x256.
 """
 

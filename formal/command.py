@@ -1,5 +1,6 @@
 """`python -m formal`: prove all properties, find all seeded bugs, and print a table."""
 
+import os
 import sys
 import time
 from collections import defaultdict
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from caduceus.cli.failures import MISMATCH, reported
 from caduceus.spec.errors import UserError
+from caduceus.spec.processes import end_with_parent
 from formal import arbiter, credit_counter, fifo, link_controller
 from formal.proof import Mutant, Outcome, Proof, prove, refute
 from formal.solver import Refuted
@@ -59,7 +61,8 @@ def _errors() -> int:
     began = time.monotonic()
     jobs = [(number, None) for number in range(len(PROOFS))]
     jobs += [(n, mutant) for n, proof in enumerate(PROOFS) for mutant in proof.mutants]
-    with ProcessPoolExecutor(WORKERS) as pool:
+    ends = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
+    with ProcessPoolExecutor(WORKERS, **ends) as pool:
         results = list(pool.map(_job, *zip(*jobs, strict=True)))
     errors = [result for result in results if isinstance(result, str)]
     refuted: dict[tuple[str, str], list[float]] = defaultdict(list)

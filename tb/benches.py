@@ -36,6 +36,7 @@ import numpy as np
 from caduceus.sim import runner
 from caduceus.sim.runner import BenchResults
 from caduceus.spec.errors import UserError
+from tb import wave_lists
 
 VARIABLE = "CADUCEUS_BENCH"
 """Environment variable that carries a variant's parameters into the simulation, as JSON."""
@@ -137,6 +138,8 @@ class Case:
     ) -> BenchResults:
         """Prepare, build and run it, everything under `folder`; arguments as of `run_bench`.
 
+        With `waves`, signal lists are beside the waveforms, see `tb.wave_lists`.
+
         Raises:
             UserError, SimulationError: as `run_bench`.
         """
@@ -150,7 +153,7 @@ class Case:
         build = place / "build"
         if design.build:
             build = folder / "shared" / design.build / f"{self.simulator}-{speed}"
-        return runner.run_bench(
+        results = runner.run_bench(
             name=self.id,
             sources=design.sources,
             top=design.top,
@@ -167,6 +170,9 @@ class Case:
             waves=waves,
             code=code,
         )
+        if results.waves:
+            wave_lists.write(results.waves, design.sources, design.top, design.parameters)
+        return results
 
 
 def discover() -> tuple[Bench, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from caduceus.golden.reference import gather
 from caduceus.hdl.tile.gather_config import FIELDS
 from caduceus.hdl.tile.pixel_receiver import UNDERWAY_MAX
-from caduceus.sim.scoreboard import compare, named
+from caduceus.sim.scoreboard import With, compare, named
 from caduceus.spec.fabric import PARTS
 from caduceus.spec.packets import Beat, beats
 from tb import benches
@@ -287,7 +287,7 @@ class Testbed:
         rows = np.flatnonzero(specified)
         compare(
             expected[specified], got[specified],
-            lambda at: f"{where}, row {rows[at[0]]}, {named(**self.job.described())}",
+            lambda at: With(f"{where}, row {rows[at[0]]}", named(**self.job.described())),
         )  # fmt: skip
         assert not vector[self.job.rows :].any(), f"{where}: rows that there are not"
         began = self.came > number * self.job.window.pixels * self.job.window.packets

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.golden.reference import modulator
-from caduceus.sim.scoreboard import compare, named
+from caduceus.sim.scoreboard import With, compare, named
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import PHASES, SLOTS, ReadMode
 
@@ -142,9 +142,10 @@ def _bits(words: Sequence[int], rows: int) -> NDArray[np.uint8]:
 
 def _describe(
     name: str, cleared: Sequence[int], sent: Sequence[Sent]
-) -> Callable[[tuple[int, ...]], str]:
-    def describe(index: tuple[int, ...]) -> str:
+) -> Callable[[tuple[int, ...]], object]:
+    def describe(index: tuple[int, ...]) -> object:
         number = int(np.searchsorted(cleared, index[0], side="right")) - 1
+        text = ""
         if number < 0:
             where = f"clock {index[0]}, before the first MVM"
         else:
@@ -152,7 +153,9 @@ def _describe(
             settings = {"read_mode": mode, "bank": number % 2}
             if len(index) > 1:
                 settings["input"] = int(sent[number].vector[index[1]])
-            where = f"MVM {number}, {after} clocks after its clear, {named(**settings)}"
-        return f"{name}" + (f", row {index[1]}" if len(index) > 1 else "") + f": {where}"
+            where = f"MVM {number}, {after} clocks after its clear"
+            text = named(**settings)
+        place = f"{name}{f', row {index[1]}' if index[1:] else ''}, {where}"
+        return With(place, text) if text else place
 
     return describe

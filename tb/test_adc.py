@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from caduceus.golden.reference import adc
 from caduceus.hdl.array import pcm_array
-from caduceus.sim.scoreboard import compare, named
+from caduceus.sim.scoreboard import With, compare, named
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.formats import PHASES, ReadMode, Steer
 from caduceus.spec.pcm_state import PcmState
@@ -126,19 +126,19 @@ class Converters:
 
     def describe(
         self, charges: Sequence[NDArray], mode: ReadMode
-    ) -> Callable[[tuple[int, ...]], str]:
-        """What the scoreboard says of a column: all that its counts come from."""
+    ) -> Callable[[tuple[int, ...]], With]:
+        """Place of a count, with everything that it depends on."""
 
-        def describe(index: tuple[int, ...]) -> str:
+        def describe(index: tuple[int, ...]) -> With:
             side, column = index
             fields = {
                 name: int(getattr(self.state, name)[self.tile, column])
                 for name in ("gain_p", "gain_n", "offset_p", "offset_n", "noise")
             }
             charge = {f"charge_{i}": int(charge[column]) for i, charge in enumerate(charges)}
-            return (
-                f"column {column}, counter {'PN'[side]}, read_mode={mode} "
-                f"{named(tile=self.tile, **charge, **fields)}"
+            return With(
+                f"column {column}, counter {'PN'[side]}",
+                named(read_mode=mode, tile=self.tile, **charge, **fields),
             )
 
         return describe

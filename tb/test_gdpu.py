@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from caduceus.golden.reference import gdpu
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.gdpu.gdpu import Gdpu, units_per_group
-from caduceus.sim.scoreboard import Mismatch, compare
+from caduceus.sim.scoreboard import Mismatch, With, compare
 from caduceus.spec import formats
 from caduceus.spec.gdpu import GATES
 from caduceus.spec.program import GdpuConfig
@@ -129,7 +129,9 @@ class Testbed:
         before = self.cell.copy()
         compare(
             hidden[0], got,
-            lambda i: f"unit {i[0]}, hidden state, {described(self.config, i[0], gates, before)}",
+            lambda i: With(
+                f"unit {i[0]}, hidden state", described(self.config, i[0], gates, before)
+            ),
         )  # fmt: skip
         self.cell[:units] = cell[0]
 
@@ -150,7 +152,7 @@ class Testbed:
             self.dut.cell_unit.value = unit
             await ClockCycles(self.dut.clk, 2)
             got[unit] = int(self.dut.cell_value.value)
-        compare(self.cell, got, lambda i: f"unit {i[0]}, cell state, {described(self.config)}")
+        compare(self.cell, got, lambda i: With(f"unit {i[0]}, cell state", described(self.config)))
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from caduceus.golden.reference import ldpu
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.ldpu import Ldpu, value_bits
-from caduceus.sim.scoreboard import compare, named
+from caduceus.sim.scoreboard import With, compare, named
 from caduceus.spec import formats
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -190,9 +190,9 @@ class Testbed:
         compare(
             expected,
             got,
-            lambda index: (
-                f"group {index[0]}, lane {index[1]}, column {columns[index]}, "
-                + named(
+            lambda index: With(
+                f"group {index[0]}, lane {index[1]}, column {columns[index]}",
+                named(
                     p=p[index],
                     n=n[index],
                     rx=rx[index],
@@ -206,7 +206,7 @@ class Testbed:
                             formats.COLUMN_CONSTANTS, self.constants[columns[index]], strict=True
                         )
                     },
-                )
+                ),
             ),
         )
         return expected

@@ -15,7 +15,7 @@ from caduceus.golden.reference import pool
 from caduceus.hdl.common.verilog import write
 from caduceus.hdl.tile.ldpu import value_bits
 from caduceus.hdl.tile.pool import FIELDS, Pool
-from caduceus.sim.scoreboard import compare, named
+from caduceus.sim.scoreboard import With, compare, named
 from caduceus.spec import feature_map_registers
 from caduceus.spec.feature_map import Pooling
 from caduceus.spec.feature_map_check import POOL_MAX
@@ -211,9 +211,9 @@ class Testbed:
         compare(
             [self._fields(group) for group in self.expected],
             [self._fields(group) for group in self.got],
-            lambda at: (
-                f"group {at[0]}{f', {names[at[1]]}' if at[1:] else ''}, "
-                f"{named(groups=self.job.groups, **self.job.ports())}"
+            lambda at: With(
+                f"group {at[0]}{f', {names[at[1]]}' if at[1:] else ''}",
+                named(groups=self.job.groups, **self.job.ports()),
             ),
         )
 

@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from caduceus.golden.fast.tile import Tile
 from caduceus.host.tile import TileHost
-from caduceus.sim.scoreboard import Agreement, compare, named
+from caduceus.sim.scoreboard import Agreement, With, compare, named
 from caduceus.sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip
@@ -266,16 +266,12 @@ class TileBench:
         return errors
 
 
-def place(name: str, config: TileConfig | None = None) -> Callable[[tuple[int, ...]], str]:
+def place(name: str, config: TileConfig | None = None) -> Callable[[tuple[int, ...]], object]:
     """Vector and column of an index of result vectors, for `compare`, and the configuration."""
 
-    def describe(index: tuple[int, ...]) -> str:
-        text = f"{name}, vector {index[0]}"
-        if len(index) > 1:
-            text += f", column {index[1]}"
-            if config is not None:
-                text += f", {_named(config, index[1])}"
-        return text
+    def describe(index: tuple[int, ...]) -> object:
+        text = f"{name}, vector {index[0]}" + (f", column {index[1]}" if index[1:] else "")
+        return With(text, _named(config, index[1])) if config and index[1:] else text
 
     return describe
 

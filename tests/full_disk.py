@@ -79,16 +79,18 @@ def fill(disk: Path) -> None:
 
 
 def main() -> None:
-    """Run all cases, in mounts of their own."""
-    if sys.argv[1:] != [INSIDE]:
+    """Run all cases, or those of the commands that are named, in mounts of their own."""
+    if INSIDE not in sys.argv:
         command = namespace()
         if command is None:
             sys.exit("full_disk: no mounts of one's own here: run it as root, or allow unshare")
-        run = subprocess.run([*command, sys.executable, __file__, INSIDE], check=False)
+        inside = [*command, sys.executable, __file__, INSIDE, *sys.argv[1:]]
+        run = subprocess.run(inside, check=False)
         sys.exit(run.returncode)
     failed = False
     with tempfile.TemporaryDirectory() as folder:
-        for size, arguments in CASES:
+        wanted = [case for case in CASES if not sys.argv[2:] or case[1][0] in sys.argv[2:]]
+        for size, arguments in wanted:
             faults = check(size, arguments, Path(folder))
             failed |= bool(faults)
             print(f"{'FAILED' if faults else 'ok'}: {size}: {' '.join(arguments)}", flush=True)

@@ -307,7 +307,7 @@ def test_accuracy_of_a_few_images() -> None:
             ("sim", "--net", "conv_2016x224", "--replicas", "auto"),
             "of network conv_2016x224: ",
         ),
-        (("sim", "--replicas", "auto"), "replicas without a network: name one, of resnet9"),
+        (("sim", "--replicas", "auto"), "--replicas: needs --net: expected one of resnet9"),
         (
             ("compile", "--net", "conv_2016x224", "--replicas", "auto"),
             "conv_2016x224: expected none, since it is a single layer of vectors",

@@ -5,12 +5,15 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import caduceus, here
 from rich.console import Console
+from survivors import of, programs, until
 
 from caduceus.data.own import OWN
 from caduceus.export import fpga
@@ -186,6 +189,22 @@ def test_a_step_without_hope_is_stopped(tmp_path):
     with pytest.raises(UserError, match=r"loop\.log: loop was stopped: it said so$"):
         build.run_step(step, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["loop.log"]
+
+
+def test_nothing_survives_a_killed_build(tmp_path):
+    mark = f"step-{os.getpid()}-{tmp_path.name}"
+    code = (
+        "import pathlib; from caduceus.export.bitstream.build import Step, run_step\n"
+        "step = Step('loop', 'subprocess', 'call', ('sh', '-c', 'sleep 600'), ())\n"
+        f"run_step(step, pathlib.Path({str(tmp_path)!r}))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"MARK": mark})
+    try:
+        until(lambda: "sleep" in programs(mark), "the step did not begin")
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: not of(mark), "something survived")
 
 
 def test_routing_that_does_not_converge_is_reported():

@@ -88,14 +88,15 @@ def test_nobody_answers() -> None:
     with terminal(lambda data: b"") as port:
         sentence = refused("--target", f"serial:{port}", "--patience", 0.02)
     assert sentence == (
-        f"{port}: no answer from the board to operation HELLO in 10 tries; 0 damaged frames came"
+        f"{port}: no answer from the board to operation HELLO in 10 tries; 0 damaged frames "
+        "received"
     )
 
 
 def test_rubbish_is_counted() -> None:
     with terminal(lambda data: b"\0\x55\xaa\0") as port:
         sentence = refused("--target", f"serial:{port}", "--patience", 0.02)
-    assert int(re.search(r"tries; (\d+) damaged frames came$", sentence)[1]) > 5
+    assert int(re.search(r"tries; (\d+) damaged frames received$", sentence)[1]) > 5
 
 
 def test_a_users_text_is_no_markup() -> None:

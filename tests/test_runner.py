@@ -1,12 +1,14 @@
 """The runner: what it reports, when it builds, and what it says when something goes wrong."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cocotb_tools import config
 from survivors import SECONDS, of, programs, until
 
 from caduceus.sim import runner
@@ -275,6 +277,39 @@ def test_waves_are_fst(place: Place, simulator: str) -> None:
 
 def test_verilator_shows_cocotb_the_ports_and_nothing_else(place: Place) -> None:
     assert place.run("verilator", "sees_ports_only").ok
+
+
+def test_odd_paths(tmp_path: Path, shared: Path, simulator: str, monkeypatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.syspath_prepend(shared)
+    place = tmp_path / "it's#1;é$(x)"
+    place.mkdir()
+    assert Place(place).run(simulator, "counts").ok
+    for name, letter in (("a b", " "), ('a"b', '"'), ("a\tb", r"\t")):
+        if letter == " " and simulator == "icarus":
+            continue
+        place = tmp_path / name
+        place.mkdir()
+        told = re.escape(f"cannot build in a folder whose path has '{letter}'")
+        with pytest.raises(UserError, match=told):
+            Place(place).run(simulator, "counts")
+        assert not (place / simulator / "build.log").exists()
+    if simulator == "verilator":
+        told = re.escape("""cannot build in a folder whose path has "'": set CADUCEUS_BUILD""")
+        with pytest.raises(UserError, match=told):
+            Place(tmp_path / "it's#1;é$(x)").run(
+                simulator, "counts", build_args=("--hierarchical",)
+            )
+
+
+@pytest.mark.parametrize("simulator", ["verilator"])
+def test_an_installation_in_an_odd_path_is_refused_before_a_build(
+    place: Place, simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "libs_dir", tmp_path / "it's")
+    told = 'Verilator cannot build with an installation whose path has "\'": use --sim icarus'
+    with pytest.raises(UserError, match=told):
+        place.run(simulator, "counts")
 
 
 def test_an_unknown_simulator_lists_those_there_are(place: Place) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caduceus.sim.scoreboard import Mismatch, compare, pixel_column
+from caduceus.sim.scoreboard import Mismatch, Scoreboard, With, compare, named, pixel_column
 
 DESCRIBE = pixel_column("conv1", first=100)
 
@@ -66,3 +66,24 @@ def test_only_integers_are_compared() -> None:
 def test_the_name_of_the_place_is_the_callers() -> None:
     with pytest.raises(Mismatch, match=r"^tile 4: expected 1, got 2"):
         compare([1], [2], lambda index: f"tile {index[0] + 4}")
+
+
+def test_settings_stand_behind_the_values() -> None:
+    place = With("column 3", named(relu=True, rx_enable=np.bool_(False), scale=f"{0x3C00:#06x}"))
+    with pytest.raises(Mismatch) as caught:
+        compare([1], [2], lambda index: place)
+    assert str(caught.value) == (
+        "column 3: expected 1, got 2 (1 of 1 values differ), with relu=1 rx_enable=0 scale=0x3c00"
+    )
+    assert (caught.value.place, caught.value.expected, caught.value.got) == (place, 1, 2)
+
+
+def test_groups_are_counted_and_the_first_of_each_is_the_least_in_order() -> None:
+    score = Scoreboard(order=lambda mismatch: mismatch.place)
+    for group, place, got in (("a", 3, 1), ("b", 2, 9), ("b", 1, 8), ("b", 1, 7), ("a", 0, 1)):
+        score.add([1, 1], [got, 1], lambda index, place=place: place, group)
+    assert list(score.groups) == ["a", "b"]
+    assert (score.compared, score.mismatches) == (10, 3)
+    assert (score.groups["a"].mismatches, score.groups["b"].mismatches) == (0, 3)
+    assert (score.groups["b"].first.place, score.groups["b"].first.got) == (1, 8)
+    assert score.first == str(score.groups["b"].first)

@@ -137,6 +137,7 @@ def test_a_repeated_request_is_answered_and_not_done_again() -> None:
     first = finish(board.take(frame(push)))
     assert finish(board.take(frame(push))) == first
     assert port.packets == [(1, b"packet", True)]
+    assert board.done == 2, "HELLO and SEND"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,7 @@ def test_a_repeated_request_is_answered_and_not_done_again() -> None:
         (Request(10, 99), Status.REFUSED),
         (Request(10, Operation.WRITE, bytes(5)), Status.REFUSED),
         (Request(10, Operation.SEND, b"\2\1x"), Status.REFUSED),
+        (Request(10, Operation.SEND, b"\1\1"), Status.REFUSED),
         (Request(10, Operation.RECEIVE, b"\2"), Status.REFUSED),
         (Request(10, Operation.READ, bytes(6) + b"\xff\xff"), Status.REFUSED),
         (Request(11, Operation.RECEIVE, b"\0"), Status.LOST),
@@ -154,6 +156,15 @@ def test_a_repeated_request_is_answered_and_not_done_again() -> None:
 )
 def test_statuses(request_: Request, status: Status) -> None:
     assert answer(begun(), frame(request_)).status == status
+
+
+def test_the_count_of_damaged_frames_ends_at_16_bits() -> None:
+    board = begun()
+    board.broken = 0xFFFE
+    for expected in (0xFFFF, 0xFFFF):
+        assert answer(board, b"\0damaged\0") is None and board.broken == expected
+    reply = answer(board, frame(Request(3, Operation.HELLO, bytes(4))))
+    assert reply.payload[5:7] == b"\xff\xff"
 
 
 def test_a_lost_session_stays_lost_until_hello() -> None:
@@ -256,7 +267,9 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         return payload[:4] + bytes((protocol.VERSION + 1,)) + payload[5:], status
 
     monkeypatch.setattr(board, "_hello", newer)
-    with pytest.raises(UserError, match="the board speaks version 2 of the serial protocol"):
+    with pytest.raises(
+        UserError, match="version of the serial protocol: got 2 from the board, expected 1"
+    ):
         link.hello(TINY)
 
 

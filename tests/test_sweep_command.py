@@ -41,7 +41,10 @@ TINY = ("--chip", "tiny", "--net", "fashion_tiny", "--images", "20")
         ((*TINY, "--pcm", "none.yaml"), "none.yaml: cannot read the settings of devices"),
         ((*TINY, "--read-mode", "2-phase"), "--read-mode: got 2-phase, expected one of 1-phase"),
         ((*TINY, "--workers", "0"), "got 0, expected a whole number, 1"),
-        ((*TINY, "--workers", "2", "--scheduler", "tcp://a:1"), "workers: got 2, expected nothing"),
+        (
+            (*TINY, "--workers", "2", "--scheduler", "tcp://a:1"),
+            "--workers cannot be combined with --scheduler",
+        ),
         ((*TINY, "--output", "/dev/null"), "/dev/null/points.csv: cannot write the table"),
         (("--net", "nope"), "unknown network 'nope'"),
         (("--chip", "nope"), "unknown chip 'nope'"),
@@ -58,29 +61,29 @@ def test_a_mistake_is_one_sentence_before_any_work(
     monkeypatch.setattr(collect, "cluster", None)
     monkeypatch.setattr("caduceus.study.point_store.PointStore.load", lambda *_: None)
     output = () if "--output" in arguments else ("--output", tmp_path)
-    status, reported = command(monkeypatch, capsys, "sweep", *arguments, *output)
-    assert status == 2 and reported.startswith("caduceus: ") and reported.count("\n") == 1
-    assert sentence in reported
+    status, printed = command(monkeypatch, capsys, "sweep", *arguments, *output)
+    assert status == 2 and printed.startswith("caduceus: ") and printed.count("\n") == 1
+    assert sentence in printed
 
 
 def test_help(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["caduceus", "sweep", "--help"])
     with pytest.raises(SystemExit) as end:
         main()
-    reported = capsys.readouterr().out
-    assert not end.value.code and reported.startswith("Usage: caduceus sweep")
-    assert "ideal,hermes_odp,hermes_tdp" in reported and "25s,1h,1d,30d" in reported
+    printed = capsys.readouterr().out
+    assert not end.value.code and printed.startswith("Usage: caduceus sweep")
+    assert "ideal,hermes_odp,hermes_tdp" in printed and "25s,1h,1d,30d" in printed
 
 
 def test_a_scheduler_that_does_not_answer_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.3)
     monkeypatch.setattr("caduceus.study.point_store.PointStore.load", lambda *_: None)
-    status, reported = command(
+    status, printed = command(
         monkeypatch, capsys, "sweep", *TINY, "--pcm", "ideal", "--scheduler", "tcp://127.0.0.1:1",
         "--output", tmp_path,
     )  # fmt: skip
-    assert status == 2 and reported.count("\n") == 1
-    assert reported.startswith("caduceus: scheduler 'tcp://127.0.0.1:1': does not answer: expected")
+    assert status == 2 and printed.count("\n") == 1
+    assert printed.startswith("caduceus: --scheduler tcp://127.0.0.1:1: does not answer: expected")
 
 
 @pytest.mark.parametrize(
@@ -98,9 +101,9 @@ def test_a_scheduler_that_does_not_answer_is_reported(tmp_path, monkeypatch, cap
     ],
 )
 def test_a_mistake_of_accuracy_is_one_sentence(monkeypatch, capsys, arguments, sentence):
-    status, reported = command(monkeypatch, capsys, "accuracy", *arguments)
-    assert status == 2 and reported.startswith("caduceus: ") and reported.count("\n") == 1
-    assert sentence in reported
+    status, printed = command(monkeypatch, capsys, "accuracy", *arguments)
+    assert status == 2 and printed.startswith("caduceus: ") and printed.count("\n") == 1
+    assert sentence in printed
 
 
 def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
@@ -111,10 +114,10 @@ def test_a_single_accuracy_names_its_devices(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         main()
     assert not end.value.code
-    reported = capsys.readouterr().out
-    assert "hermes_tdp devices, seed 7, 1 h old: golden" in reported and "of 20 images" in reported
+    printed = capsys.readouterr().out
+    assert "hermes_tdp devices, seed 7, 1 h old: golden" in printed and "of 20 images" in printed
     point = Point("fashion_tiny", "tiny", "4-phase", "hermes_tdp", None, 7, 3600.0, 20)
-    assert f"golden {points.measure(point).value:.2%}" in reported
+    assert f"golden {points.measure(point).value:.2%}" in printed
 
 
 @pytest.mark.parametrize("network", ["fashion_tiny", "lstm_tiny"])

@@ -114,8 +114,8 @@ def test_what_ends_a_sweep_loses_no_finished_point(tmp_path, monkeypatch, stored
     asked, files = stored
     process = begun(asked.pcm[0], tmp_path / "out", 2)
     os.killpg(process.pid, signal.SIGINT)
-    _, reported = process.communicate(timeout=60)
-    assert process.returncode == 130 and reported.strip() == "caduceus: interrupted"
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130 and printed.strip() == "caduceus: interrupted"
     first = sum(file.exists() for file in files)
     assert 2 <= first < SEEDS
 
@@ -165,7 +165,7 @@ def test_a_scheduler_without_workers_is_reported(monkeypatch, scheduler):
     scheduler.cluster.sync(scheduler.cluster._correct_state)
     monkeypatch.setattr(dask_workers, "CONNECT_SECONDS", 0.5)
     with (
-        pytest.raises(UserError, match=f"scheduler {scheduler.address}: has no workers"),
+        pytest.raises(UserError, match=f"--scheduler {scheduler.address}: got no workers"),
         dask_workers.cluster(Workers(scheduler=scheduler.address)),
     ):
         pass
@@ -211,7 +211,7 @@ def test_workers_without_this_project_are_reported():
     try:
         address = process.stdout.readline().strip()
         with (
-            pytest.raises(UserError, match=f"^scheduler {address}: it or a worker cannot import"),
+            pytest.raises(UserError, match=f"^--scheduler {address}: it or a worker cannot import"),
             dask_workers.cluster(Workers(address)),
         ):
             pass
@@ -227,7 +227,7 @@ def test_a_point_that_fails_is_reported_after_the_others_are_measured(tmp_path, 
     found = {}
     with (
         Client(scheduler.address, set_as_default=False) as client,
-        pytest.raises(UserError, match=r"seed 1: code, networks or settings of a worker are not"),
+        pytest.raises(UserError, match=r"seed 1: code, networks or settings of a worker differ"),
     ):
         for name, result in dask_workers.measured(client, named):
             found[name] = result
@@ -258,7 +258,7 @@ def test_a_point_that_cannot_be_measured_is_named(tmp_path, scheduler):
             SimpleNamespace(status="error", exception=lambda: KilledWorker("a", None, 3)),
             "every worker that measured it died",
         ),
-        (SimpleNamespace(status="lost"), "the scheduler went away"),
+        (SimpleNamespace(status="lost"), "the scheduler is gone"),
     ],
 )
 def test_what_became_of_a_point_without_a_result(future, sentence):
@@ -284,7 +284,7 @@ def test_an_interrupt_that_got_lost_counts_at_the_next_point(after):
 
 
 def test_workers_of_both_kinds_or_none_are_refused():
-    with pytest.raises(UserError, match="workers: got 2, expected nothing with a scheduler"):
+    with pytest.raises(UserError, match="--workers cannot be combined with --scheduler"):
         Workers("tcp://127.0.0.1:8786", 2)
     with pytest.raises(UserError, match="workers: got 0, expected 1 or more"):
         Workers(count=0)
@@ -292,10 +292,10 @@ def test_workers_of_both_kinds_or_none_are_refused():
 
 @pytest.mark.parametrize("name", ["LocalCluster", "Client"])
 @pytest.mark.parametrize(
-    ("error", "reported"), [(OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
+    ("error", "printed"), [(OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
                         (TimeoutError(), "TimeoutError"), (RuntimeError("no\nport"), "no port")]
 )  # fmt: skip
-def test_workers_that_cannot_be_started_are_reported(monkeypatch, name, error, reported):
+def test_workers_that_cannot_be_started_are_reported(monkeypatch, name, error, printed):
     closed = []
 
     def fails(*_arguments, **_options):
@@ -305,11 +305,11 @@ def test_workers_that_cannot_be_started_are_reported(monkeypatch, name, error, r
     monkeypatch.setattr(dask_workers, "LocalCluster", lambda **_: started)
     monkeypatch.setattr(dask_workers, name, fails)
     with (
-        pytest.raises(UserError, match=r"^workers = 2: cannot be started \(") as caught,
+        pytest.raises(UserError, match=r"^--workers 2: cannot be started \(") as caught,
         dask_workers.cluster(Workers(count=2)),
     ):
         pytest.fail("there are no workers")
-    assert reported in str(caught.value) and "\n" not in str(caught.value)
+    assert printed in str(caught.value) and "\n" not in str(caught.value)
     assert closed == ([True] if name == "Client" else [])
 
 

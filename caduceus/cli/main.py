@@ -6,6 +6,7 @@ import sys
 import click
 
 from caduceus.cli.accuracy import accuracy
+from caduceus.cli.benches import benches
 from caduceus.cli.calibrate import calibrate
 from caduceus.cli.compile import compile_program
 from caduceus.cli.failures import TRACEBACK_VARIABLE, reported
@@ -36,7 +37,7 @@ def cli() -> None:
 
 
 for _command in (
-    accuracy, calibrate, compile_program, fpga, pcm_write, run, sim, sweep, verilog,
+    accuracy, benches, calibrate, compile_program, fpga, pcm_write, run, sim, sweep, verilog,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -14,6 +14,7 @@ from caduceus.export.package.core_file import CORE_PREFIX, TILE_TOP
 from caduceus.hdl.common.verilog import YOSYS, scratch
 from caduceus.sim import executables, runner
 from caduceus.sim.run_files import demand_own
+from caduceus.spec import processes
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import demand
@@ -164,15 +165,15 @@ def _demand_tool(which: Check) -> None:
 
 def _run(command: Sequence[str], folder: Path) -> tuple[bool, str]:
     """Whether the command exited with status 0, and everything that it printed."""
-    try:
-        done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
-            timeout=_TIME_LIMIT_SECONDS, env=executables.environment(),
+    with (folder / "output").open("w+b") as file:
+        status = processes.run(
+            command, limit=_TIME_LIMIT_SECONDS, cwd=folder, stdout=file, stderr=subprocess.STDOUT,
+            env=executables.environment(),
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return False, f"stopped at the time limit of {_TIME_LIMIT_SECONDS} s\n"
-    return done.returncode == 0, done.stdout
+        if status == processes.EXPIRED:
+            return False, f"stopped at the time limit of {_TIME_LIMIT_SECONDS} s\n"
+        file.seek(0)
+        return status == 0, file.read().decode(errors="replace")
 
 
 def run(chip_name: str, folder: Path | None, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The host's end of the serial link (`spec.serial_protocol`), and a chip's port made of it."""
+"""The host's end of the serial link (`spec.serial_protocol`), and a chip's port over it."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -20,9 +20,9 @@ class Patience:
     """How long to wait for a reply, and how often to ask.
 
     Attributes:
-        seconds: beside the time that the bytes take on the line.
-        tries: how often a request is sent before the link is given up.
-        baud: bits a second of the line; 0 for one that takes no time.
+        seconds: in addition to the time of the bytes on the line.
+        tries: number of times a request is sent before the link is given up.
+        baud: bits per second; 0 for a line that takes no time.
     """
 
     seconds: float = 0.3
@@ -39,9 +39,9 @@ class SerialLink:
     """Requests over a line that may lose, change and double bytes.
 
     Attributes:
-        sent: requests, those that were sent again included.
-        retries: how many of them were sent again.
-        damaged: frames that came and were not whole.
+        sent: requests sent, repetitions included.
+        retries: repetitions.
+        damaged: damaged frames received.
     """
 
     def __init__(self, line: Line, where: str, patience: Patience) -> None:
@@ -54,27 +54,29 @@ class SerialLink:
         """Begin a session with a board that has `chip`.
 
         Raises:
-            UserError: nobody answers, or another chip, or a board that speaks another version.
+            UserError: there is no answer, or the board has another chip or protocol version.
         """
         nonce = os.urandom(4)
         # An answer to an earlier session's may still be on its way: the nonce tells them apart.
         reply = self._ask(Operation.HELLO, nonce, lambda payload: payload[:4] == nonce)
         fixed, digest = reply.payload[:_HELLO_FIXED], reply.payload[_HELLO_FIXED:]
         if reply.status != Status.DONE or len(fixed) < _HELLO_FIXED:
-            raise UserError(f"{self._where}: what answers is no board of this project")
+            raise UserError(
+                f"{self._where}: HELLO: got the answer of another device, expected a board's"
+            )
         if fixed[4] != protocol.VERSION:
             raise UserError(
-                f"{self._where}: the board speaks version {fixed[4]} of the serial protocol: "
+                f"{self._where}: version of the serial protocol: got {fixed[4]} from the board, "
                 f"expected {protocol.VERSION}"
             )
         if digest != protocol.digest(chip):
             raise UserError(
                 f"{self._where}: the board has another chip than description '{chip.name}': name "
-                "the description that its image was made from"
+                "the description that its bitstream was made from"
             )
 
     def request(self, operation: Operation, payload: bytes) -> Reply:
-        """Have the board do something once; `Status.BUS_ERROR` is left to who asks.
+        """Have the board carry out an operation once; `Status.BUS_ERROR` is left to the caller.
 
         Raises:
             UserError: there is no answer, or the board refuses, or has forgotten the session.
@@ -87,13 +89,14 @@ class SerialLink:
         return reply
 
     def odd(self, payload: bytes, least: int) -> UserError:
-        """What to raise over a reply that is whole and yet too short."""
+        """The error for an undamaged reply that is too short."""
         return UserError(
-            f"{self._where}: the board answered with {len(payload)} bytes: at least {least} are due"
+            f"{self._where}: length of the board's answer: got {len(payload)} bytes, expected "
+            f"{least} or more"
         )
 
     def close(self) -> None:
-        """Give the line back."""
+        """Close the line."""
         self._line.close()
 
     def _ask(
@@ -116,7 +119,7 @@ class SerialLink:
                 return reply
         raise UserError(
             f"{self._where}: no answer from the board to operation {operation.name} in "
-            f"{self._patience.tries} tries; {self.damaged - damaged} damaged frames came"
+            f"{self._patience.tries} tries; {self.damaged - damaged} damaged frames received"
         )
 
     def _reply(
@@ -158,7 +161,7 @@ class LinkPort(HostPort):
         return (words[0] if words else 0), response
 
     async def write_words(self, address: int, words: Sequence[int], step: int = WORD_STEP) -> int:
-        """Write words, as many a request as it holds."""
+        """Write words, as many per request as fit."""
         most = protocol.words_max()
         for start in range(0, len(words), most):
             some = words[start : start + most]
@@ -171,7 +174,7 @@ class LinkPort(HostPort):
     async def read_words(
         self, address: int, count: int, step: int = WORD_STEP
     ) -> tuple[list[int], int]:
-        """Read words, as many a request as it holds."""
+        """Read words, as many per request as fit."""
         found: list[int] = []
         while len(found) < count:
             some = min(count - len(found), protocol.READ_MAX)
@@ -189,14 +192,14 @@ class LinkPort(HostPort):
         return found, OKAY
 
     async def send(self, port: int, data: bytes, last: bool) -> int:
-        """Give bytes to a host input, at most a request's."""
+        """Send bytes to a host input, at most as many as one request holds."""
         some = data[: protocol.send_max(self._units)]
         ends = last and len(some) == len(data)
         head = protocol.arguments(Operation.SEND, port=port, last=int(ends))
         return int.from_bytes(self._link.request(Operation.SEND, head + some).payload, "little")
 
     async def receive(self, port: int, most: int) -> tuple[bytes, bool]:
-        """Take what waits at a host output: not `most` but the board's own limit counts."""
+        """Take waiting bytes from a host output; the board's limit counts, not `most`."""
         payload = protocol.arguments(Operation.RECEIVE, port=port)
         found = self._link.request(Operation.RECEIVE, payload).payload
         if not found:

@@ -26,6 +26,7 @@ class Golden:
     Attributes:
         program: with what the host corrects for the devices.
         chip, devices, state: what it runs on.
+        replaced: tiles that did not get the drift factor measured on them; see `deploy.Deployed`.
 
     Raises:
         UserError: there is no such chip, devices are something else, or program, chip and devices
@@ -50,6 +51,7 @@ class Golden:
         self.chip = chip or Chip.find(program.chip)
         self._deployed = deployed(program, self.chip, self.devices)
         self.program, self.state = self._deployed.program, self._deployed.state
+        self.replaced = self._deployed.replaced
         self._machine = Machine(self.program, self.chip, self.state)
 
     def run(

@@ -155,7 +155,8 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
         path = str(Path(folder) / "line")
         server.bind(path)
         server.listen(1)
-        ServedJob(absolute(description), list(half_periods(chip)), path).save(job)
+        with working_files(job):
+            ServedJob(absolute(description), list(half_periods(chip)), path).save(job)
         failures: list[UserError] = []
 
         def simulate() -> None:

@@ -62,6 +62,8 @@ vector units double the speed of the behavioural array."""
 CODE_VARIABLE = "CADUCEUS_CODE"
 """Environment variable: what is in it takes the place of `FAST_CODE`, as for many short runs."""
 
+_IN_MAKEFILES = re.compile(r"[\s'\"#;:$&()|<>`\\*?]")
+"""Characters of a path that a makefile or the shell that it starts takes for something else."""
 _IMPORTED_FROM = Path(__file__).resolve().parents[__name__.count(".")]
 """The folder from which this package, and what stands beside it, is imported."""
 _FOREIGN = {"PYTEST_CURRENT_TEST": None, "WAVES": None, "GUI": None}
@@ -264,6 +266,7 @@ def _plan(
 ) -> _Build:
     """Sort out which source is what, and collect the arguments of the build."""
     tool_version(simulator)
+    _demand_usable(simulator, folder, "--hierarchical" in build_args)
     paths = [Path(source).resolve() for source in sources]
     includes = tuple(dict.fromkeys(path.parent for path in paths if path.suffix == ".svh"))
     arguments = list(build_args)
@@ -277,6 +280,34 @@ def _plan(
     )  # fmt: skip
 
 
+def _demand_usable(simulator: str, folder: Path, hierarchical: bool) -> None:
+    """Demand paths that the simulator's compiler can hold, before it begins.
+
+    Raises:
+        UserError: a character of one would break its makefiles or its files.
+    """
+    from cocotb_tools import config
+
+    # Verilator's makefile refuses blanks, and that of a hierarchy has absolute paths in it.
+    bad = '" ' if simulator == "verilator" else '"'
+    broken = [letter for letter in str(folder) if letter in bad or not letter.isprintable()]
+    if simulator == "verilator" and hierarchical:
+        broken += _IN_MAKEFILES.findall(str(folder))
+    if broken:
+        raise UserError(
+            f"{folder}: {simulator} cannot build in a folder whose path has {broken[0]!r}: set "
+            "CADUCEUS_BUILD to another"
+        )
+    if simulator == "verilator":
+        for place in (str(config.libs_dir), executables.find("verilator") or ""):
+            broken = _IN_MAKEFILES.findall(place)
+            if broken:
+                raise UserError(
+                    f"{place}: Verilator cannot build with an installation whose path has "
+                    f"{broken[0]!r}: use --sim icarus, or install in another folder"
+                )
+
+
 def _built(name: str, build: _Build) -> "Runner":
     """A runner whose build is up to date."""
     # Half a second to import, pytest included: a mistake is reported sooner.
@@ -285,7 +316,7 @@ def _built(name: str, build: _Build) -> "Runner":
     build.folder.mkdir(parents=True, exist_ok=True)
     runner = get_runner(build.simulator)
     runner.log.setLevel(logging.WARNING)
-    _supervise(runner)
+    _supervise(runner, folder=build.folder)
     stamp = build.folder / "stamp"
     binary = build.folder / (build.top if build.simulator == "verilator" else "sim.vvp")
     with (build.folder / "lock").open("w", encoding="utf-8") as lock:
@@ -307,11 +338,17 @@ class _Ended(RuntimeError):
         self.status = status
 
 
-def _supervise(runner: "Runner", limit: float = 0) -> None:
-    """Have the runner start what it starts so that it ends with this process, at the latest."""
+def _supervise(runner: "Runner", limit: float = 0, folder: Path | None = None) -> None:
+    """Have the runner start what it starts so that it ends with this process, at the latest.
+
+    In `folder`, that of a build, programs get relative paths: makefiles cannot hold every character
+    of an absolute one.
+    """
 
     def execute(commands: Sequence[Sequence[str]], cwd: Path, stdout: TextIO | None = None) -> None:
         for command in commands:
+            if folder:
+                command = [word.replace(str(folder), ".") for word in command]
             print(shlex.join(command), file=stdout, flush=True)
             status = processes.run(
                 command, limit=limit, cwd=cwd, env=runner.env, stdout=stdout,

@@ -46,7 +46,7 @@ class Agreement:
 
 
 def named(**values: object) -> str:
-    """Values behind their names, as a block bench's mismatch lists them.
+    """Values behind their names, as a block bench's mismatch lists its settings.
 
     >>> named(relu=True, rx_scale=f"{0x3C00:#06x}")
     'relu=1 rx_scale=0x3c00'
@@ -55,6 +55,17 @@ def named(**values: object) -> str:
         f"{name}={int(value) if isinstance(value, bool | np.bool_) else value}"
         for name, value in values.items()
     )
+
+
+@dataclass(frozen=True)
+class With:
+    """A place, and `named` settings that a mismatch's sentence lists after the values."""
+
+    place: str
+    settings: str
+
+    def __str__(self) -> str:
+        return self.place
 
 
 def pixel_column(layer: str, first: int = 0) -> Callable[[tuple[int, ...]], str]:
@@ -97,7 +108,8 @@ def compare(
         place = describe(index)
         raise Mismatch(
             f"{place}: expected {left[index]}, got {right[index]} "
-            f"({len(wrong)} of {left.size} values differ)",
+            f"({len(wrong)} of {left.size} values differ)"
+            f"{f', with {place.settings}' if isinstance(place, With) else ''}",
             left.size, len(wrong), index, place, int(left[index]), int(right[index]),
         )  # fmt: skip
     tally.add(left.size)

@@ -8,6 +8,7 @@ from rich.console import Console
 from caduceus.data.own import measured_network
 from caduceus.devices import settings
 from caduceus.devices.settings import Devices
+from caduceus.sim.deploy import ReplacedFactor
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
@@ -16,10 +17,10 @@ from caduceus.study import measure, metrics
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked.
+    """Request of a command.
 
     Attributes:
-        chip, network: names, or paths of descriptions; no network for the chip's own.
+        chip, network: names, or paths of descriptions; None for the chip's own network.
         read_mode: of the chip.
         count: images or characters; None for all.
     """
@@ -34,14 +35,14 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     """Measure once, print a line, and write the result to `build/accuracy.json`.
 
     Args:
-        request: of what.
+        request: network, chip, read mode and number of inputs.
         pcm: name or path of settings of devices.
-        seed: which devices of that kind.
+        seed: random seed of the devices.
         age: seconds since they were programmed.
         console: takes the line.
 
     Raises:
-        UserError: something named does not exist or does not fit, the test set is not there, or
+        UserError: a name is unknown, the network does not fit, the test set is missing, or
             the result cannot be written.
     """
     chip = Chip.find(request.chip)
@@ -64,6 +65,8 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
         highlight=False,
         soft_wrap=True,
     )
+    for each in report["replaced_drift_factors"] or ():
+        console.print(str(ReplacedFactor(**each)), highlight=False, soft_wrap=True)
 
 
 def table(
@@ -76,11 +79,11 @@ def table(
     """Measure the published table's cells that are not stored yet, and print it.
 
     Args:
-        request: of what.
+        request: network, chip, read mode and number of inputs.
         seeds: of the devices.
         scheduler: see `caduceus.study.dask_workers.Workers`.
-        workers: likewise.
-        console: takes the table, and how far it is.
+        workers: see there, too.
+        console: takes the table and the progress.
 
     Raises:
         UserError: as `caduceus.study.accuracy_table.run`.
@@ -92,17 +95,17 @@ def table(
     own = request.network or measured_network(Chip.find(request.chip))
     both = not request.network and own in accuracy_table.NETWORKS
     networks = accuracy_table.NETWORKS if both else (own,)
-    asked = accuracy_table.Request(
+    wanted = accuracy_table.Request(
         networks, request.chip, str(request.read_mode), seeds, request.count
     )
-    accuracy_table.run(asked, Workers(scheduler, workers), console)
+    accuracy_table.run(wanted, Workers(scheduler, workers), console)
 
 
 def tile(request: Request, seeds: Sequence[int], console: Console) -> None:
     """Print the error of one tile's matrix-vector multiplications.
 
     Raises:
-        UserError: there is no such chip.
+        UserError: the chip does not exist.
     """
     from caduceus.study import mvm_error
 

@@ -2,7 +2,7 @@
 
 Published (Le Gallo et al. 2023) are a ResNet-9 on CIFAR-10 and an LSTM on the Penn Treebank, in
 floating point, with quantised inputs and results, and on the chip, whose devices were programmed
-with one (ODP) or two (TDP) a polarity.
+with one (ODP) or two (TDP) per polarity.
 """
 
 import csv
@@ -42,7 +42,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Request:
-    """What the table is of.
+    """Contents of the table.
 
     Attributes:
         networks, chip, read_mode: as in `Point`.
@@ -61,14 +61,14 @@ class Request:
         return Point(network, self.chip, self.read_mode, "ideal", False, 0, 0.0, self.count)
 
     def cell(self, network: str, pcm: str, age: float, compensate: bool) -> list[Point]:
-        """The points, one a seed, that one row's mean is of."""
+        """The points of one row's mean, one per seed."""
         return [
             Point(network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count)
             for seed in self.seeds
         ]
 
     def points(self) -> list[Point]:
-        """All that must be measured."""
+        """All points to measure."""
         found = []
         for network in self.networks:
             found.append(self.quantised(network))
@@ -87,12 +87,13 @@ class Row:
         network: name.
         devices: `float`, `quantised`, `ODP` or `TDP`.
         age: name of the time since programming; empty without devices, and where it is not known.
-        compensate: whether drift was compensated; None without devices, and likewise.
+        compensate: whether drift was compensated; None without devices, and where it is not known.
         metric: see `Measured`.
         mean, deviation: over the seeds; not a number where nothing was measured, and the deviation
             of one seed.
         seeds: how many there were; 0 without devices, and where nothing was measured.
-        count: images or characters; 0 for float, which training measured on all, and likewise.
+        count: images or characters; 0 for float, which training measured on all, and where
+            nothing was measured.
         published: figure of the published work; None if there is none. Of devices it has a row of
             its own, as how old those were is not known.
     """
@@ -158,7 +159,7 @@ def text(request: Request, found: Sequence[Row]) -> str:
 
 
 def tables(request: Request, found: Sequence[Row]) -> list[Table]:
-    """What is printed: one table a network."""
+    """The printed tables, one per network."""
     made = []
     for network in request.networks:
         mine = [row for row in found if row.network == network]

@@ -1,4 +1,4 @@
-"""`caduceus compile`: a network to a program image for a whole chip, and where it went."""
+"""`caduceus compile`: a network to a program for a whole chip, and its placement."""
 
 from pathlib import Path
 
@@ -25,19 +25,19 @@ def run(
     replicas: Replicas = None,
     devices: Devices | None = None,
 ) -> None:
-    """Compile `network` for `chip`, write the program image, and say what is where.
+    """Compile `network` for `chip`, write the program, and print the placement.
 
     Args:
         chip: name or path of a description.
-        network: likewise.
+        network: name or path of a description.
         read_mode: of every tile.
-        output: file of the image; in `build/programs/` if None.
-        console: where the placement goes, once the image is written.
-        replicas: of layers that stream feature maps; `auto` as many as help.
-        devices: that it will be on; ideal ones if None.
+        output: file of the program; in `build/programs/` if None.
+        console: takes the placement, once the program is written.
+        replicas: number per layer; `auto` for as many as help.
+        devices: that the program will run on; ideal ones if None.
 
     Raises:
-        UserError: something named does not exist, does not fit, or the file cannot be written.
+        UserError: a name is unknown, the network does not fit, or the file cannot be written.
     """
     description, found = Chip.find(chip), Network.find(network)
     if output is None:

@@ -36,11 +36,11 @@ _ONE_THREAD = {
 
 @dataclass(frozen=True)
 class Workers:
-    """Who measures.
+    """Processes that measure.
 
     Attributes:
         scheduler: address of a Dask scheduler; None for processes of this machine.
-        count: how many of those; None for one a core.
+        count: their number; None for one per core.
 
     Raises:
         UserError: both are given, or there would be no worker.
@@ -52,7 +52,7 @@ class Workers:
     def __post_init__(self) -> None:
         if self.scheduler is not None and self.count is not None:
             raise UserError(
-                f"workers: got {self.count}, expected nothing with a scheduler, which has its own"
+                "--workers cannot be combined with --scheduler, which has its own workers"
             )
         if self.count is not None and self.count < 1:
             raise UserError(f"workers: got {self.count}, expected 1 or more")
@@ -78,7 +78,7 @@ def cluster(workers: Workers) -> Iterator[Client]:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError:
             raise UserError(
-                f"scheduler {workers.scheduler}: has no workers: expected one or more"
+                f"--scheduler {workers.scheduler}: got no workers, expected one or more"
             ) from None
         _demand_code(client, workers.scheduler)
         yield client
@@ -94,7 +94,7 @@ def _demand_scheduler(address: str) -> None:
         asyncio.run(connected())
     except Exception as error:  # Whatever is there may answer anything.
         raise UserError(
-            f"scheduler '{address}': does not answer: expected the address of a running Dask "
+            f"--scheduler {address}: does not answer: expected the address of a running Dask "
             "scheduler, as in tcp://10.0.0.1:8786"
         ) from error
 
@@ -105,12 +105,12 @@ def _client(address: str) -> Client:
         return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # It may have gone meanwhile, or be of another version.
         raise UserError(
-            f"scheduler '{address}': cannot be used ({_told(error)}): expected one of the same "
-            "Dask version that stays"
+            f"--scheduler {address}: cannot be used ({_text(error)}): expected one of the same "
+            "Dask version that keeps running"
         ) from error
 
 
-def _told(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     """An error as part of a sentence."""
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -128,13 +128,13 @@ def _demand_code(client: Client, address: str) -> None:
         client.run(load, callback_timeout=IMPORT_SECONDS)
     except TimeoutError:
         raise UserError(
-            f"scheduler {address}: it or a worker does not import this project within "
-            f"{IMPORT_SECONDS} s: expected those that answer"
+            f"--scheduler {address}: it or a worker did not import this project within "
+            f"{IMPORT_SECONDS} s"
         ) from None
     except ImportError as error:
         raise UserError(
-            f"scheduler {address}: it or a worker cannot import this project ({error}): allowed "
-            "are those that run in its environment"
+            f"--scheduler {address}: it or a worker cannot import this project ({error}): expected "
+            "processes that run in its environment"
         ) from error
 
 
@@ -177,8 +177,8 @@ def _started(count: int) -> tuple[LocalCluster, Client]:
             raise
     except Exception as error:  # Of the system, of Dask, or of what a worker imports.
         raise UserError(
-            f"workers = {count}: cannot be started ({_told(error)}): expected as many as this "
-            f"machine has processes and memory for, with {build_folder() / 'dask'} writable"
+            f"--workers {count}: cannot be started ({_text(error)}): expected as many as this "
+            f"machine has memory for, and {build_folder() / 'dask'} writable"
         ) from error
 
 
@@ -246,10 +246,7 @@ def _fail(future: object, point: Point) -> None:
         error = future.exception()
         if isinstance(error, KilledWorker):
             raise UserError(
-                f"{point}: every worker that measured it died: expected a point for which the "
-                "workers' memory is enough"
+                f"{point}: every worker that measured it died, most likely for want of memory"
             )
         raise error
-    raise UserError(
-        f"{point}: the scheduler went away: expected one that stays (finished points are kept)"
-    )
+    raise UserError(f"{point}: the scheduler is gone (finished points are kept)")

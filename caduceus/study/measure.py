@@ -1,16 +1,16 @@
 """The golden model over a network's test set: one way for images and texts.
 
 A text is cut into streams that run side by side (`data.streams`), each from an empty state through
-the characters just before its own, which are not counted. So every character of the text but its
-first is predicted exactly once, as if the text had been one, but for what is forgotten in so many
-steps.
+the characters just before its own, which are not counted. So every character of the text
+except its first is predicted exactly once, as in one long stream, except that the state forgets
+what is older than those characters.
 """
 
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def _arrays(network: Network) -> list[NDArray]:
 
 @lru_cache(maxsize=1)
 def _code() -> bytes:
-    """Hash of all code that decides a result, as it was when this process first asked."""
+    """Hash of all code that decides a result, as at its first use in this process."""
     files = (path.read_bytes() for path in sources("caduceus.study.points"))
     return hashlib.sha256(b"".join(hashlib.sha256(file).digest() for file in files)).digest()
 
@@ -87,7 +87,7 @@ def _stored(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices)
 def known(
     network: Network, chip: Chip, read_mode: ReadMode, devices: Devices | None = None
 ) -> dict | None:
-    """The report over the whole test set, if it was measured before with the same code and files.
+    """The stored report over the whole test set, of the same code and files.
 
     Returns:
         what `measure` gave; None if it was not measured, or the data set is not here.
@@ -128,7 +128,7 @@ def whole(network: Network) -> int:
 
 
 def check(network: Network, count: int | None) -> None:
-    """Refuse what cannot be measured, before anything is compiled.
+    """Demand that the inputs exist, before anything is compiled.
 
     Raises:
         UserError: there is no data set, it is not here, or it has fewer inputs.
@@ -141,7 +141,7 @@ def check(network: Network, count: int | None) -> None:
 
 
 def compiled(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices) -> Program:
-    """The program of a network for such devices.
+    """The program of a network for these devices.
 
     Raises:
         UserError: the network does not fit the chip.
@@ -161,15 +161,16 @@ def measure(
 
     Args:
         network: gives the test set.
-        program: of it, as compiled for such devices.
+        program: of the network, compiled for these devices.
         chip: the chip description.
         devices: that the program is deployed on.
         count: images, or characters to predict.
-        console: shows how far it is.
+        console: shows the progress.
 
     Returns:
         network, chip, read_mode, devices, metric, value, float (in floating point on the whole test
-        set, None if not known), count, unit (what was counted), seconds.
+        set, None if not known), count, unit (what was counted), seconds, replaced_drift_factors (as
+        in `caduceus.sim.result.Figures`).
 
     Raises:
         UserError: there is no data set, it is not here or smaller, or a correction for the devices
@@ -197,11 +198,12 @@ def measure(
         "count": counted,
         "unit": metrics.UNITS[metric],
         "seconds": time.monotonic() - started,
+        "replaced_drift_factors": golden.replaced and [asdict(each) for each in golden.replaced],
     }
 
 
 Advance = Callable[[int, int], None]
-"""Told how much was done since the last call, and how much there is in all."""
+"""Takes what was done since the last call, and the total."""
 
 
 def _accuracy(network: Network, golden: Golden, count: int, advance: Advance) -> tuple[float, int]:

@@ -1,8 +1,8 @@
-"""How exact one tile's matrix-vector multiplications are, as the published chip was characterised.
+"""Error of one tile's matrix-vector multiplications, as the published chip was characterized.
 
 Published (Le Gallo et al. 2023): a 256x256 matrix of uniformly random weights of which 30 % are 0,
 2,048 uniformly random INT8 vectors of which 30 % are 0, and how many bits uniformly quantised
-weights need for the same error, inputs and results having 8 bits: about 3 with one device a
+weights need for the same error, inputs and results having 8 bits: about 3 with one device per
 polarity (ODP), between 3 and 4 with two (TDP).
 
 All errors are standard deviations of (results - exact results), after the one factor that makes it
@@ -46,7 +46,7 @@ _SEED = 2048
 
 @dataclass(frozen=True)
 class Task:
-    """What is multiplied.
+    """Weights and inputs of the measurement.
 
     Attributes:
         weight: float64 [rows, columns], -1 to 1.
@@ -108,7 +108,7 @@ def largest_code(chip: Chip, mode: ReadMode, work: Task, devices: Settings) -> i
 def results(
     chip: Chip, mode: ReadMode, work: Task, request: Devices, gmax: int
 ) -> NDArray[np.float64]:
-    """What a tile with such devices, calibrated if they are set so, makes of it, [n, columns].
+    """Results of a tile with these devices, calibrated if their settings say so, [n, columns].
 
     Raises:
         UserError: seed or age are out of range, or a correction does not fit.
@@ -148,7 +148,7 @@ def share(exact: NDArray[np.float64], given: NDArray[np.float64]) -> float:
 
 
 def _factor(exact: NDArray[np.float64], given: NDArray[np.float64]) -> float:
-    """What `given` must be multiplied by to have the least squared error."""
+    """The factor of `given` with the least squared error."""
     return float((given * exact).sum() / (given * given).sum())
 
 

@@ -1,4 +1,4 @@
-"""A network for a run: its program, test inputs, and how well their outputs do."""
+"""A network for a run: its program, test inputs, and the metric of their outputs."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +25,7 @@ from caduceus.study import measure, metrics, placement
 
 @dataclass(frozen=True)
 class NetworkRun:
-    """What is to be run.
+    """A program with its inputs.
 
     Attributes:
         network, chip, devices: what the program was made of and for.
@@ -45,7 +45,7 @@ class NetworkRun:
         return self.program.vectors(self.inputs.x)
 
     def announce(self, how: str, console: Console) -> None:
-        """Say what is about to run; `how` names what runs it."""
+        """Print what is about to run; `how` names the target."""
         program, chip = self.program, self.chip
         slices = f" and {len(program.slices)} of {chip.gdpu.slices} GDPU slices"
         console.print(
@@ -62,7 +62,7 @@ class NetworkRun:
         return notes(self.network, self.chip, self.program)
 
     def measured(self, result: Result) -> Result:
-        """The result with how well it does, and what the weights lost, among its figures."""
+        """The result with its metric, and what the weights lost, among its figures."""
         result = result.with_figures(notes=self._notes)
         value = metrics.value(self.program, self.inputs, result.outputs)
         if value is None:
@@ -79,7 +79,7 @@ class NetworkRun:
 
 
 def show(result: Result, path: Path, console: Console) -> None:
-    """Say what came, a mismatch in red."""
+    """Print a result, a mismatch in red."""
     for line in (*result.report().split("\n"), str(path)):
         style = "bold red" if line.startswith("MISMATCH") else None
         console.print(line, style=style, highlight=False, soft_wrap=True)
@@ -97,7 +97,7 @@ def prepared(
     """Compile network `name` for `chip` and `devices`, and take `count` test inputs of it.
 
     Raises:
-        UserError: there is no such network, it does not fit, or there are not so many inputs.
+        UserError: the network is unknown or does not fit, or its data set has fewer inputs.
     """
     network = Network.find(name)
     given = inputs(network, count)

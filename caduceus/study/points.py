@@ -1,4 +1,4 @@
-"""One measurement of a sweep: a network, on a chip, on devices, and how well it does there."""
+"""One measurement of a sweep: the metric of a network on a chip with devices."""
 
 import io
 import time
@@ -23,7 +23,8 @@ class Files:
 
     Attributes:
         settings, chip: by name or path, settings of devices and descriptions of chips.
-        network: likewise, a hash of a network, its weights, and all code that decides a result.
+        network: by name or path, a hash of a network, its weights, and the code that decides a
+            result.
     """
 
     def __init__(self) -> None:
@@ -66,7 +67,7 @@ class Point:
         """The devices that are meant.
 
         Raises:
-            UserError: there are no such settings.
+            UserError: the settings do not exist.
         """
         found = (files or Files()).settings(self.pcm)
         if self.compensate is not None:
@@ -80,7 +81,7 @@ class Point:
         without noise and drift stay as they are; and without drift there is nothing to compensate.
 
         Raises:
-            UserError: there are no such settings.
+            UserError: the settings do not exist.
         """
         found = self.devices(files).settings
         real = found.device_model is not None
@@ -178,7 +179,7 @@ def measure_as(point: Point, expected: str) -> Measured:
 
     Args:
         point: what to measure.
-        expected: its `key` where it was asked for.
+        expected: its `key` at the command.
 
     Raises:
         UserError: the key is another one here, or as `measure`, with the point.

@@ -1,4 +1,4 @@
-"""`caduceus run`: a network on a chip, whatever stands for the chip, by the same calls."""
+"""`caduceus run`: a network on any target, by the same calls."""
 
 import time
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from caduceus.study.network_run import NetworkRun, prepared, show
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see the command's options. None is what is usual."""
+    """Values of the command's options; None for the default."""
 
     target: TargetRequest
     network: str | None
@@ -35,7 +35,7 @@ def run(request: Request, console: Console) -> bool:
     """Load, stream, read, compare, report; returns whether every value was equal.
 
     Raises:
-        UserError: something named does not exist or does not fit, the target cannot be driven, or
+        UserError: a name is unknown, the network does not fit, the target cannot be driven, or
             the result cannot be written.
     """
     started = time.monotonic()

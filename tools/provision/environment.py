@@ -76,7 +76,7 @@ def _digest(path: Path) -> str:
 
 
 def is_current(places: Places, stamp: Stamp | None) -> bool:
-    """Tell whether an environment with that stamp is what the lock file and project now ask for."""
+    """Whether an environment with that stamp is what the lock file and project now ask for."""
     if stamp is None or not os.access(places.venv / "bin" / "python", os.X_OK):
         return False
     wanted = wanted_stamp(places)

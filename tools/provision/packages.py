@@ -48,7 +48,7 @@ def header(name: str, package: str) -> Need:
 
 
 def _compiles(source: str) -> bool:
-    """Tell whether g++ accepts a piece of source."""
+    """Whether g++ accepts a piece of source."""
     compiler = shutil.which("g++")
     if compiler is None:
         return False
@@ -64,7 +64,7 @@ def _compiles(source: str) -> bool:
 
 
 def _perl_is_whole() -> bool:
-    """Tell whether Perl has all that `verilator` uses; Debian's minimal Perl lacks a module."""
+    """Whether Perl has all that `verilator` uses; Debian's minimal Perl lacks a module."""
     perl = shutil.which("perl")
     return (
         perl is not None
@@ -76,7 +76,7 @@ def _perl_is_whole() -> bool:
 
 
 def _python_can_make_venvs() -> bool:
-    """Tell whether `python -m venv` works; on Debian its pip comes in a package of its own."""
+    """Whether `python -m venv` works; on Debian its pip comes in a package of its own."""
     return (
         importlib.util.find_spec("venv") is not None
         and importlib.util.find_spec("ensurepip") is not None
@@ -84,7 +84,7 @@ def _python_can_make_venvs() -> bool:
 
 
 def _python_is_shared() -> bool:
-    """Tell whether the interpreter's shared library is there: simulators load it to run cocotb."""
+    """Whether the interpreter's shared library is there: simulators load it to run cocotb."""
     name = sysconfig.get_config_var("INSTSONAME") or ""
     folder = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
     folders = [folder, folder / (sysconfig.get_config_var("MULTIARCH") or "")]
@@ -94,7 +94,7 @@ def _python_is_shared() -> bool:
 
 
 def python_headers() -> bool:
-    """Tell whether the interpreter's C headers are there, for packages that have no wheel."""
+    """Whether the interpreter's C headers are there, for packages that have no wheel."""
     return Path(sysconfig.get_paths()["include"], "Python.h").exists()
 
 

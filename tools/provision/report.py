@@ -49,7 +49,7 @@ class Progress:
     _width: int = 0
 
     def show(self, done: int = 0, total: int = 0) -> None:
-        """Tell how far the step is: `done` of `total` if a total is known, and the time so far."""
+        """Show the progress: `done` of `total` if a total is known, and the time so far."""
         now = time.monotonic()
         on_terminal = self.output.isatty()
         if not on_terminal and now - self._last < SECONDS_BETWEEN_LINES:

@@ -71,7 +71,7 @@ def version_of(program: Path) -> tuple[int, int] | None:
 
 
 def new_enough(version: tuple[int, ...] | None) -> bool:
-    """Tell whether cocotb can use that release."""
+    """Whether cocotb can use that release."""
     return version is not None and version >= OLDEST_VERILATOR
 
 

