@@ -288,7 +288,7 @@ def test_accuracy_of_a_few_images() -> None:
     [
         (("sim", "--chip", "tiny", "--net", "resnet9"), "takes 7298 tiles of 16x16 for 9 layers"),
         (("sim", "--net", "resnet9", "--images", "10001"), "images: got 10001, "),
-        (("compile", "--net", "resnet9", "--replicas", "conv0"), "'conv0': expected auto, or"),
+        (("compile", "--net", "resnet9", "--replicas", "conv0"), "--replicas: got 'conv0', expected auto, or"),
         (
             ("compile", "--net", "resnet9", "--replicas", "conv9=2"),
             "replicas: got layer conv9, expected one of conv0, ",
