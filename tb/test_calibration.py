@@ -160,7 +160,7 @@ async def drift(dut: object, mode: ReadMode) -> None:
 
 @cocotb.test()
 async def refusals(dut: object) -> None:
-    """A converter that does not answer, and an array that does not, are told alike by both."""
+    """A converter that does not answer, and an array that does not, are reported alike by both."""
     random = benches.generator()
     tile, chip = await _tile(dut)
     quiet = _mismatched(random, chip)
@@ -170,7 +170,7 @@ async def refusals(dut: object) -> None:
     blank = replace(quiet, codes=np.zeros_like(quiet.codes))
     mode = ReadMode.ONE_PHASE
     arguments = chip, 1, chip.array.columns, mode
-    for state, procedure, told in (
+    for state, procedure, words in (
         (silent, partial(calibrate.calibration, *arguments), "column 3: the gain of counter P is "),
         (blank, partial(compensate.baseline, _config(chip, mode)), "every result of the tile "),
     ):
@@ -185,6 +185,6 @@ async def refusals(dut: object) -> None:
         except UserError as error:
             sentences.append(str(error))
         assert len(sentences) == 2 and sentences[0] == sentences[1], sentences
-        assert told in sentences[0], sentences
+        assert words in sentences[0], sentences
     # Whatever happened, the cells are connected again.
     assert await tile.host.read("REFERENCE") == 0
