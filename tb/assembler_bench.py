@@ -27,7 +27,7 @@ PLACES = 2
 
 @dataclass
 class Packet:
-    """A packet on its way: what is told of its part, and its beats.
+    """A packet on its way: the part that the RTL gets for it, and its beats.
 
     Without beats it had nothing for the tile: its place is given back.
     """
@@ -137,14 +137,17 @@ class Testbed:
         self._forget([InputPart(0, self.rows)])
 
     async def configure(
-        self, parts: list[InputPart], rows: int | None = None, told: list[InputPart] | None = None
+        self,
+        parts: list[InputPart],
+        rows: int | None = None,
+        instead: list[InputPart] | None = None,
     ) -> None:
-        """Change the parts, and forget what waits; the RTL is `told` of others if they are given.
+        """Change the parts, and forget what waits; the RTL gets `instead`, if given.
 
         With one part, `rows` is the length of a vector.
         """
         dut = self.dut
-        entries = list(told or parts)
+        entries = list(instead or parts)
         while len(entries) < PARTS:  # of parts that there are not
             entries.append(InputPart(0, self.random.randrange(1, self.rows + 1)))
         dut.stream_tvalid.value = 0
@@ -186,15 +189,15 @@ class Testbed:
         return np.array(values, dtype=np.int8)
 
     def send(
-        self, part: int, payload: NDArray[np.int8], told: int | None = None,
+        self, part: int, payload: NDArray[np.int8], instead: int | None = None,
         sent: NDArray[np.int8] | None = None,
     ) -> None:  # fmt: skip
-        """A packet sets off; the RTL is `told` of another part, or something else is `sent`."""
+        """A packet sets off; the RTL gets `instead` as its part, or `sent` as its beats."""
         self.assembly.take(part, payload)
         values = payload if sent is None else sent
         # What is behind the packet's end must not matter.
         sent_beats = beats(values.tobytes(), self.units, self.random.randbytes)
-        self._set_off(Packet(part if told is None else told, deque(sent_beats)))
+        self._set_off(Packet(part if instead is None else instead, deque(sent_beats)))
 
     def send_empty(self, part: int) -> None:
         """A packet sets off that has nothing for the tile."""
@@ -299,7 +302,7 @@ class Testbed:
             first = int(dut.write_group.value) * self.units
             if dut.write_first.value:
                 self.staged = np.zeros(self.rows, dtype=np.int8)
-            assert self.staged is not None, "the first write of a vector is not told"
+            assert self.staged is not None, "the first write of a vector is not marked"
             values = int(dut.write_data.value).to_bytes(self.units, "little")
             self.staged[first : first + self.units] = np.frombuffer(values, np.int8)
         if commits:

@@ -120,7 +120,7 @@ class ChipBench(AxiChip):
         """Run, and demand that everything equals the golden model.
 
         Raises:
-            Mismatch: something does not; told with `name`, vector and output.
+            Mismatch: a value differs; the sentence has `name`, vector and output.
         """
         return compare(work.expected(self.chip), await self.run(work), place(name))
 

@@ -48,7 +48,7 @@ def harnessed(variant: Variant, folder: Path) -> Design:
 
 
 def recorded(made: Design) -> Design:
-    """The same design, whose tiles are told to write down what they do, to `RECORD`."""
+    """The same design, whose tiles record to `RECORD`."""
     return replace(made, plusargs=[*made.plusargs, f"+record={RECORD}"])
 
 

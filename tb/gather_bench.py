@@ -105,12 +105,12 @@ class Testbed:
             await self.tick()
         self.put(rst=0)
 
-    async def configure(self, job: Job, **told: int) -> None:
-        """Start anew with another job; ports in `told` say something else.
+    async def configure(self, job: Job, **instead: int) -> None:
+        """Start anew with another job; ports in `instead` have other values.
 
         Registers are written in any order, before and after the restart.
         """
-        settings = [{name: value} for name, value in {**job.ports(self.chip), **told}.items()]
+        settings = [{name: value} for name, value in {**job.ports(self.chip), **instead}.items()]
         for part in range(PARTS):
             # With one part, and of parts that there are not, the table may say anything.
             known = len(job.parts) > 1 and part < len(job.parts)
@@ -264,7 +264,7 @@ class Testbed:
             if dut.write_first.value:
                 self._staged = np.zeros(self.chip.array.rows, np.int8)
                 self._written = np.zeros(self.chip.array.rows, bool)
-            assert self._staged is not None, "the first write of a vector is not told"
+            assert self._staged is not None, "the first write of a vector is not marked"
             first, count = int(dut.write_row.value), int(dut.write_count.value)
             rows = np.arange(first, first + count)
             assert not self._written[rows].any(), "a row was written twice"

@@ -19,7 +19,7 @@ BYTES_MAX = 700
 
 @dataclass(frozen=True)
 class Job:
-    """What the unit is told to do.
+    """Configuration of the unit.
 
     Attributes:
         window: what it gathers.

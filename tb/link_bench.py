@@ -170,14 +170,14 @@ class Testbed:
         dut.rst.value = 0
         self._forget()
 
-    async def enter(self, stream: int, route: Route | None, told: Route | None = None) -> None:
-        """Write a route, or that there is none; the RTL is `told` another one if that is given."""
+    async def enter(self, stream: int, route: Route | None, instead: Route | None = None) -> None:
+        """Write a route, or that there is none; the RTL gets `instead`, if given."""
         dut = self.dut
         if route:
             self.reference.routes[stream] = route
         else:
             self.reference.routes.pop(stream, None)
-        written = told or route or Route(frozenset(), 0, 0)
+        written = instead or route or Route(frozenset(), 0, 0)
         dut.route_write.value = 1
         dut.route_stream.value = stream
         dut.route_mask.value = sum(1 << sink for sink in written.sinks)
@@ -187,10 +187,10 @@ class Testbed:
         dut.route_write.value = 0
         await self.step()  # it is in the table a clock later
 
-    async def set_tx(self, stream: int, told: int | None = None) -> None:
+    async def set_tx(self, stream: int, instead: int | None = None) -> None:
         """Set the preamble of results, or tell the RTL of another one."""
         self.tx_stream = stream
-        self.dut.tx_stream.value = stream if told is None else told
+        self.dut.tx_stream.value = stream if instead is None else instead
         await self.step()
 
     def packet(self, source: int, stream: int, length: int) -> Packet:
@@ -303,10 +303,10 @@ class Testbed:
             assert name == "drop" or self.roomy >> part & 1, f"part {part}: there is no room"
 
     def _look_at_errors(self) -> None:
-        dut, told = self.dut, int(self.dut.error_stream.value)
-        if not self.exact and told in {stream for _, stream in self.errors}:
-            self.error_stream = told
-        assert told == self.error_stream, "error_stream is wrong"
+        dut, stream = self.dut, int(self.dut.error_stream.value)
+        if not self.exact and stream in {each for _, each in self.errors}:
+            self.error_stream = stream
+        assert stream == self.error_stream, "error_stream is wrong"
         for kind in (UNKNOWN, EMPTY, LONG):
             if not getattr(dut, kind).value:
                 continue
@@ -365,7 +365,7 @@ class Testbed:
             assert not self.dut.busy.value, "busy without a packet"
             assert not self.dut.out_valid.value, "a beat too many"
         assert not any(self.coming), "a packet did not end"
-        assert not self.awaited_turns, "a turn was not told"
+        assert not self.awaited_turns, "a turn was not reported"
         assert not any(self.taken.values()), "a place was not taken"
         assert not any(self.dropped.values()), "a place was not given back"
 

@@ -141,7 +141,7 @@ class Session:
         procedure: Procedure,
         expected: Procedure | None = None,
     ) -> PcmWritten:
-        """Program a diagonal on both sides; everything that is told must be equal.
+        """Program a diagonal on both sides; every reported value must be equal.
 
         With `expected`, golden follows that procedure instead.
         """

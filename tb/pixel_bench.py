@@ -237,8 +237,8 @@ class Testbed:
             if max(found) <= most:
                 return found
 
-    async def configure(self, job: Job, told: dict[str, int] | None = None) -> None:
-        """Reset, and configure; the RTL is `told` otherwise where that is given."""
+    async def configure(self, job: Job, instead: dict[str, int] | None = None) -> None:
+        """Reset, and configure; the RTL gets the values of `instead`, if given."""
         self.put(**self.idle(), rst=1, config_enable=0)
         await self.edge
         for number in range(PARTS):
@@ -250,7 +250,7 @@ class Testbed:
             "config_pixel_packets": job.packets, "config_ring_pixels": job.ring,
             "config_ring_size": job.ring * job.pixel,
         }  # fmt: skip
-        self.put(table_write=0, rst=0, **(values | (told or {})))
+        self.put(table_write=0, rst=0, **(values | (instead or {})))
         self.model = Model(job, self.units)
         self.waiting: deque[tuple[bytes | None, Packet]] = deque()
         self.underway: deque[Packet] = deque()

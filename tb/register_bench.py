@@ -171,14 +171,14 @@ class Testbed:
         self._drive()
 
     def _check_routes(self, address: int, data: int) -> None:
-        """The route table is told of this write, if it is one of an entry, and of no other."""
+        """The route table gets this write if it is one of an entry, and no other."""
         dut, word = self.dut, self.model.route(address)
         enters = word is not None and not word.second
         assert bool(dut.routes_write.value) == enters, "routes_write is wrong"
         if self.model.route_slice:
             names = ("start", "length", "part")
-            told = tuple(int(getattr(dut, f"routes_{name}").value) for name in names)
-            assert told == self.model.route_slice, f"routes: one of {names} is wrong"
+            driven = tuple(int(getattr(dut, f"routes_{name}").value) for name in names)
+            assert driven == self.model.route_slice, f"routes: one of {names} is wrong"
         if enters:
             sinks = len(fabric.sinks(self.model.chip))
             assert int(dut.routes_stream.value) == word.stream, "routes_stream is wrong"
@@ -190,8 +190,8 @@ class Testbed:
         dut, line = self.dut, self.model.line(address, TARGET_TABLE)
         assert bool(dut.order_target_write.value) == (line is not None), "target_write is wrong"
         if line is not None:
-            told = int(dut.order_target_line.value), dut.order_target.value.to_signed()
-            assert told == (line, signed(data)), f"target {told}"
+            driven = int(dut.order_target_line.value), dut.order_target.value.to_signed()
+            assert driven == (line, signed(data)), f"target {driven}"
             self.seen["targets"] += 1
         assert bool(dut.order_start.value) == bool(self.seen["starts"]), "order_start is wrong"
         if self.seen["starts"]:
@@ -205,14 +205,14 @@ class Testbed:
             self.seen["orders"] += 1
 
     def _check_parts(self, address: int, data: int) -> None:
-        """The table of parts is told of this write, if it is one of an entry, and of no other."""
+        """The table of parts gets this write if it is one of an entry, and no other."""
         dut, part = self.dut, self.model.part(address)
         assert bool(dut.table_write.value) == (part is not None), "table_write is wrong"
         if part is not None:
-            told = [
+            driven = [
                 int(getattr(dut, f"table_{name}").value) for name in ("part", "start", "length")
             ]
-            assert told == [part, data & 0xFFFF, data >> 16], "the entry of a part is wrong"
+            assert driven == [part, data & 0xFFFF, data >> 16], "the entry of a part is wrong"
             self.seen["parts"] += 1
 
     async def idle(self, clocks: int) -> None:

@@ -204,39 +204,39 @@ class Testbed:
         return 4 * int(self.random.integers(Registers.WORDS))
 
     async def write(self, address: int, data: int) -> Access:
-        """Write a whole word; what the manager was told."""
+        """Write a whole word; the access that the manager saw."""
         writing = self.manager.write(address, data.to_bytes(4, "little"))
-        told = await clocks.patiently(writing, f"the answer to a write to {address:#x}")
-        assert told.resp in (AxiResp.OKAY, AxiResp.SLVERR)
-        return Access(True, address, data, told.resp == AxiResp.SLVERR)
+        seen = await clocks.patiently(writing, f"the answer to a write to {address:#x}")
+        assert seen.resp in (AxiResp.OKAY, AxiResp.SLVERR)
+        return Access(True, address, data, seen.resp == AxiResp.SLVERR)
 
     async def read(self, address: int) -> Access:
-        """Read a word; what the manager was told."""
+        """Read a word; the access that the manager saw."""
         reading = self.manager.read(address, 4)
-        told = await clocks.patiently(reading, f"the answer to a read of {address:#x}")
-        assert told.resp in (AxiResp.OKAY, AxiResp.SLVERR)
-        data = int.from_bytes(told.data, "little")
-        return Access(False, address, data, told.resp == AxiResp.SLVERR)
+        seen = await clocks.patiently(reading, f"the answer to a read of {address:#x}")
+        assert seen.resp in (AxiResp.OKAY, AxiResp.SLVERR)
+        data = int.from_bytes(seen.data, "little")
+        return Access(False, address, data, seen.resp == AxiResp.SLVERR)
 
-    def check(self, told: list[Access]) -> None:
-        """What the manager was told of writes, or of reads, is what the model did, in order."""
-        did = [access for access in self.registers.log if access.write == told[0].write]
-        assert len(told) == len(did), f"asked for {len(told)}, did {len(did)}"
-        for number, (one, other) in enumerate(zip(told, did, strict=True)):
+    def check(self, seen: list[Access]) -> None:
+        """Writes, or reads, that the manager saw are those of the model, in order."""
+        did = [access for access in self.registers.log if access.write == seen[0].write]
+        assert len(seen) == len(did), f"asked for {len(seen)}, did {len(did)}"
+        for number, (one, other) in enumerate(zip(seen, did, strict=True)):
             refused_write = one.write and one.error and other.error
             same = one == other or (refused_write and one.address == other.address)
             assert same, f"access {number}: the manager saw {one}, the registers {other}"
 
 
 async def _some(bed: Testbed, writes: bool, count: int) -> list[Access]:
-    told = []
+    seen = []
     for _ in range(count):
         if writes:
-            told.append(await bed.write(bed.address(), int(bed.random.integers(1 << 32))))
+            seen.append(await bed.write(bed.address(), int(bed.random.integers(1 << 32))))
         else:
-            told.append(await bed.read(bed.address()))
+            seen.append(await bed.read(bed.address()))
         await ClockCycles(bed.dut.clk, int(bed.random.integers(1, 6)))
-    return told
+    return seen
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -310,7 +310,7 @@ async def queued_accesses(dut: Any) -> None:
     await bed.start()
     bed.registers.slowness = 0
     bed.pause(b=0.2, r=0.2)
-    told = []
+    seen = []
     for writes in (True, False, True):
         for _ in range(benches.current()["accesses"] // 30):
             tasks = []
@@ -319,9 +319,9 @@ async def queued_accesses(dut: Any) -> None:
                 address, data = bed.address(), int(bed.random.integers(1 << 32))
                 access = bed.write(address, data) if writes else bed.read(address)
                 tasks.append(cocotb.start_soon(access))
-            told += [await task for task in tasks]
+            seen += [await task for task in tasks]
     for writes in (True, False):
-        bed.check([access for access in told if access.write == writes])
+        bed.check([access for access in seen if access.write == writes])
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

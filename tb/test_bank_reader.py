@@ -41,7 +41,7 @@ class Testbed:
     """Fills banks in turn, is the LDPU that takes the groups, and looks at every output.
 
     Attributes:
-        last_group: number of the last group, as the RTL is told it.
+        last_group: number of the last group, as driven to the RTL.
         eager: share of the `mvm` clocks in which a bank that may be filled is.
         ready: share of the `sync` clocks with `room`.
         read: bank and group of every read, in order.

@@ -164,7 +164,7 @@ async def broadcast(dut: object) -> None:
 
 @cocotb.test()
 async def bad_packets(dut: object) -> None:
-    """A bad packet is told of by its tile alone; other packets go on, and so does that tile."""
+    """A bad packet is reported by its tile alone; other packets go on, and so does that tile."""
     random = benches.generator()
     bench = await _bench(dut)
     work = _work(random, bench, two_flows(random, bench.chip), 6)
@@ -337,8 +337,8 @@ async def every_alteration_is_reported(dut: object) -> None:
         try:
             compare(expected, got, place(what))
         except Mismatch as report:
-            told = str(report)
-            assert all(word in told for word in (what, "vector", "expected", "got")), told
+            sentence = str(report)
+            assert all(word in sentence for word in (what, "vector", "expected", "got")), sentence
         else:
             raise AssertionError(f"{what}: an alteration went unnoticed")
 
@@ -376,7 +376,7 @@ async def gdpu_slices(dut: object) -> None:
     bench = await _bench(dut)
     for number in range(bench.chip.gdpu.slices):
         await check_slice(bench, random, number)
-        assert int(dut.slices_error.value) >> number == 1, "not told of an unexpected packet"
+        assert int(dut.slices_error.value) >> number == 1, "an unexpected packet is not reported"
     assert int(dut.error.value) == 0
     errors = {f"slice {n}": gdpu_registers.Error.INPUT_UNEXPECTED for n in range(number + 1)}
     assert await bench.host.errors() == errors

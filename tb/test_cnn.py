@@ -82,7 +82,7 @@ def random_program(random: np.random.Generator, chip: Chip) -> tuple[Program, Ch
     """A network that the compiler accepts, with replicas if it can have them.
 
     Half of the time for a chip with hardly more of an activation buffer than the network needs: the
-    description that is returned. The RTL has more, and is told to use as much as that.
+    description that is returned. The RTL has more, and is configured to use as much as that.
     """
     while True:
         made = random_convolutions(random)
@@ -229,7 +229,7 @@ async def networks_of_the_project(dut: object) -> None:
 
 @cocotb.test()
 async def one_inverted_bit_is_reported(dut: object) -> None:
-    """One device of one tile in RTL is another than golden's: its tile is told first."""
+    """One device of one tile in RTL is another than golden's: its tile is named first."""
     random = benches.generator()
     bench = await _Cnn.start(dut)
     program, chip = random_program(random, bench.chip)

@@ -223,11 +223,11 @@ async def the_check_can_fail(dut: Any) -> None:
             bed.vectors.popleft()
 
     for what in ("nothing", "bit", "order", "lost", "vector", *right):
-        told = {}
+        instead = {}
         if what in right:
             step = -1 if what == "rows" else 1  # there are no more rows
-            told[what] = (right[what] + step) % (1 << len(dut[what]))
-        await bed.configure(job, **told)
+            instead[what] = (right[what] + step) % (1 << len(dut[what]))
+        await bed.configure(job, **instead)
         for _ in range(2):
             bed.bring_map()
         alter(what)

@@ -135,7 +135,7 @@ async def both_sides_at_once(dut: Any, readiness: float) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def malformed(dut: Any) -> None:
-    """Packets of wrong lengths are told of, answered, and leave nothing behind."""
+    """Packets of wrong lengths are reported, answered, and leave nothing behind."""
     bed = await _begun(dut)
     for units in {bed.units, max(1, bed.units - 1), 1}:
         size, sent = len(GATES) * units, []
@@ -171,7 +171,7 @@ async def malformed(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def unexpected(dut: Any) -> None:
-    """Outside of a sequence packets are discarded, whatever their lengths, and told of."""
+    """Outside of a sequence packets are discarded, whatever their lengths, and reported."""
     bed = await _begun(dut)
     await bed.configure(random_config(bed.random, bed.units, "plausible"), length=1)
     for _ in range(2):

@@ -117,7 +117,7 @@ async def any_order(dut: Any, order: str, pressure: str) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "both"])
 async def one_part(dut: Any, pressure: str) -> None:
-    """A packet is a vector, whatever is told of its part and of places."""
+    """A packet is a vector, whatever its part number and places."""
     bed = Testbed(dut)
     await bed.start()
     for rows in (1, bed.units, bed.rows - 1, bed.rows):
@@ -129,7 +129,7 @@ async def one_part(dut: Any, pressure: str) -> None:
         def feed(rows: int = rows) -> None:
             wrong = bed.random.random() < 0.2
             length = bed.random.randrange(1, rows + 2 * bed.units) if wrong else rows
-            bed.send(0, bed.payload(length), told=bed.random.randrange(PARTS))
+            bed.send(0, bed.payload(length), instead=bed.random.randrange(PARTS))
 
         bed.feed = feed
         while len(bed.committed) < 8:
@@ -240,11 +240,11 @@ async def the_check_can_fail(dut: Any, what: str) -> None:
     groups = bed.rows // bed.units
     half = groups // 2 * bed.units
     parts = [InputPart(0, half), InputPart(half, half)]
-    told = {
+    instead = {
         "place": [parts[0], InputPart(half - bed.units, half)],
         "length": [InputPart(0, half - 1), parts[1]],
     }
-    await bed.configure(parts, told=told.get(what))
+    await bed.configure(parts, instead=instead.get(what))
     for number in range(3):
         for part in (0, 1):
             payload = bed.payload(half) | 1

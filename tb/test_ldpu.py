@@ -259,7 +259,7 @@ class Testbed:
                 dut.p.value, dut.n.value = words["p"][fed], words["n"][fed]
                 dut.last.value = bool(last[fed])
                 fed += 1
-                if fed < len(valid):  # which group is next is told a clock before it comes
+                if fed < len(valid):  # a group is named a clock before it comes
                     dut.group.value = int(group[fed])
             here = added < len(rx) and not (slow and self.random.random() < 0.3)
             dut.rx_valid.value = here

@@ -344,9 +344,9 @@ async def the_check_can_fail(dut: Any, what: str) -> None:
         "length": replace(route, length=2 * units - 1),
         "part": replace(route, part=1),
     }
-    await bed.enter(7, route, told=wrong.get(what))
+    await bed.enter(7, route, instead=wrong.get(what))
     await bed.enter(8, route)
-    await bed.set_tx(7, told=8 if what == "tx" else None)
+    await bed.set_tx(7, instead=8 if what == "tx" else None)
     packets = [bed.packet(1, 7, 5 * units) for _ in range(4)]
     one, two = packets[1:3]
     sent = {

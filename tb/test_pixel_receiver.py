@@ -115,7 +115,7 @@ async def disabled(dut: Any) -> None:
     """Without `enable` there is room for everybody, and nothing is taken or counted."""
     bed = Testbed(dut)
     await bed.start()
-    await bed.configure(Job((2,), 1, 3), told={"config_enable": 0})
+    await bed.configure(Job((2,), 1, 3), instead={"config_enable": 0})
     for _ in range(50):
         draw = bed.random.getrandbits
         bed.put(
@@ -172,7 +172,7 @@ async def the_check_can_fail(dut: Any) -> None:
         "parts": {"parts": 3},
     }
     for what, altered in alterations.items():
-        await bed.configure(job, told=altered if isinstance(altered, dict) else None)
+        await bed.configure(job, instead=altered if isinstance(altered, dict) else None)
         bed.rates.released = 0.1
         bed.bring(12)
         if callable(altered):

@@ -55,7 +55,7 @@ BENCH = Bench(
 
 @dataclass(frozen=True)
 class Job:
-    """What the unit is told to do: how to pool, None for nothing, and the groups of a result."""
+    """Configuration of the unit: pooling, None for none, and groups of a result."""
 
     pooling: Pooling | None
     groups: int
@@ -109,9 +109,9 @@ class Testbed:
         await self.edge
         dut.rst.value = 0
 
-    async def configure(self, job: Job, told: Job | None = None) -> None:
-        """Begin with another job, of which the RTL is `told` something else if that is given."""
-        for name, value in (told or job).ports().items():
+    async def configure(self, job: Job, instead: Job | None = None) -> None:
+        """Begin with another job, of which the RTL gets `instead`, if given."""
+        for name, value in (instead or job).ports().items():
             getattr(self.dut, f"config_{name}").value = value
         self.dut.input_valid.value = 0
         self.dut.restart.value = 1

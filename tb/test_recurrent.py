@@ -275,9 +275,9 @@ async def every_alteration_is_reported(dut: object) -> None:
         )
 
     for what, altered, given in _alterations(random, program, state, matters):
-        told = await bench.run(random, altered, given, x, golden)
-        assert told.mismatches, f"{what} altered, and nothing that is compared differs"
-        assert _PLACE.match(told.first), told.first
+        differences = await bench.run(random, altered, given, x, golden)
+        assert differences.mismatches, f"{what} altered, and nothing that is compared differs"
+        assert _PLACE.match(differences.first), differences.first
         assert await bench.host.errors() == {}, what
 
 
@@ -298,12 +298,16 @@ async def every_alteration_of_a_state_is_reported(dut: object) -> None:
         player = await bench.load(random, program, state)
         await bench.host.begin(program, len(x), initial)
         played = await player.play(x)
-        told = Scoreboard()
-        told.add(expected.outputs[0], played.outputs, str)
+        differences = Scoreboard()
+        differences.add(
+            expected.outputs[0], played.outputs, lambda at: f"step {at[0]}, output {at[1]}"
+        )
         got = await bench.host.state(program)
-        told.add(expected.state.cell, got.cell, str)
-        told.add(expected.state.hidden, got.hidden, str)
-        assert told.mismatches, f"{what} altered, and nothing that is compared differs"
+        differences.add(expected.state.cell, got.cell, lambda at: f"cell state, unit {at[-1]}")
+        differences.add(
+            expected.state.hidden, got.hidden, lambda at: f"hidden state, unit {at[-1]}"
+        )
+        assert differences.mismatches, f"{what} altered, and nothing that is compared differs"
 
 
 def _alterations(

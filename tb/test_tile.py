@@ -168,8 +168,8 @@ async def every_flipped_bit_is_reported(dut: object) -> None:
         try:
             compare(work.expected(bench.chip), got, place(where))
         except Mismatch as report:
-            told = str(report)
-            assert all(word in told for word in (where, "vector", "expected", "got")), told
+            sentence = str(report)
+            assert all(word in sentence for word in (where, "vector", "expected", "got")), sentence
         else:
             raise AssertionError(f"{where}: an inverted bit went unnoticed")
 
@@ -226,7 +226,7 @@ async def malformed_vectors(dut: object) -> None:
     assert (got == padded.expected(chip, first_read=7)).all()
     assert await bench.errors() == Error.RX_SHORT | Error.RX_LONG
 
-    # RX vectors that nobody waits for are told of, and do not stop anything.
+    # RX vectors that nobody waits for are reported, and do not stop anything.
     config = replace(config, rx_enable=False)
     await bench.host.wait_idle()
     await bench.host.configure(config)

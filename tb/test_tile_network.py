@@ -132,7 +132,9 @@ async def one_inverted_bit_is_reported(dut: object) -> None:
     comparison = await run.compared(wrong, golden)
     assert comparison.mismatches > 0
     # The first layer ran on its own, correct state: what is wrong begins in the second, column 1.
-    told = comparison.first
+    sentence = comparison.first
     name = run.program.layers[1].layer.name
-    assert told.startswith(f"layer {name}, image 0, pixel (") and "column 1" in told, told
-    assert "expected" in told and "got" in told
+    assert sentence.startswith(f"layer {name}, image 0, pixel (") and "column 1" in sentence, (
+        sentence
+    )
+    assert "expected" in sentence and "got" in sentence

@@ -108,7 +108,7 @@ async def one_event(dut: Any, event: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def every_constant(dut: Any) -> None:
-    """Every constant of every column is its own place; the LDPU is told which, and what."""
+    """Every constant of every column is its own place; the LDPU gets the place and the value."""
     bed = Testbed(dut)
     await bed.start()
     addresses = [

@@ -276,7 +276,7 @@ async def good_vectors(dut: Any, pressure: str) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(kind=["short", "long", "holes", "anything"])
 async def bad_vectors(dut: Any, kind: str) -> None:
-    """After each bad vector the next good one is received right; each is told from the other."""
+    """After each bad vector the next good one is received right; each kind has its own error."""
     bed = Testbed(dut)
     await bed.start()
     vectors = benches.current()["vectors"]

@@ -254,7 +254,7 @@ class TileBench:
         """Run and demand that everything equals the golden model; `random` as of `send`.
 
         Raises:
-            Mismatch: something does not; told with `name`, vector and column.
+            Mismatch: a value differs; the sentence has `name`, vector and column.
         """
         got = await self.run(work, random)
         return compare(work.expected(self.chip), got, place(name, work.config))

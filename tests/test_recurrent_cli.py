@@ -47,7 +47,7 @@ def test_sim_compares_every_output_and_state(tmp_path) -> None:
     assert 0 < report["metric"]["value"] < np.log2(len(symbols))
     states = report["latency_of_state_ns"], report["latency_of_states_ns"]
     assert 0 < states[0] <= states[1] < report["latency_ns"] < report["latency_with_input_ns"]
-    assert "0 mismatches" in run.stdout and "bits a character" in run.stdout
+    assert "0 mismatches" in run.stdout and "bits per character" in run.stdout
     assert report["metric"]["name"] == "bpc" and report["period_ns"] > 0
     assert all(0 < share["array"] <= 1 for share in report["shares"].values())
     assert json.loads((tmp_path / "result.trace.json").read_text())["traceEvents"]

@@ -167,7 +167,7 @@ def run(request: Request, console: Console) -> bool:
     version = runner.tool_version(request.simulator)
     cells, state, x = drawn(chip, request)
     for mode in ReadMode:
-        # What cannot be calibrated is told before anything is built.
+        # A chip that cannot be calibrated is refused before anything is built.
         measured(Tile(chip, state), 1, chip.array.columns, mode)
     wanted = exact(chip, cells, x)
     place = build_folder() / "calibrate" / f"{chip.name}-{request.simulator}"

@@ -83,7 +83,7 @@ def read_outputs(
 
 @dataclass(frozen=True)
 class Played:
-    """What came of input vectors.
+    """Outputs of input vectors, and their clocks.
 
     Attributes:
         outputs: int8 [vectors, output_length].
@@ -134,14 +134,14 @@ class ChipPlayer:
         count: Callable[[], Awaitable[int]] | None = None,
         patience: int = PATIENCE,
     ) -> Played:
-        """Send vectors, int8 [n, input_length], and record what comes; all streams at full rate.
+        """Send vectors, int8 [n, input_length], and record the outputs; all streams at full rate.
 
         Args:
             x: at least one vector.
             progress: called now and then with the number of vectors that are through, or with what
                 `count` gives.
-            outputs: output vectors that are to come; as many as inputs if None.
-            count: how far the chip is, where that shows inside before something leaves.
+            outputs: number of output vectors; as many as inputs if None.
+            count: progress inside the chip, for runs that compute long before something leaves.
             patience: looks without anything new after which the chip is taken to hang.
 
         Raises:

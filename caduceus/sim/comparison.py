@@ -51,9 +51,9 @@ def results_per_input(tile: TileProgram) -> int:
 def as_recorded(
     recorded: Mapping[int, Recorded], expected: Mapping[int, TileTrace]
 ) -> dict[int, TileTrace]:
-    """What tiles wrote down, vector by vector, in the shapes of what is expected of them.
+    """Tiles' recordings in the shapes of the expected values.
 
-    Where there are more or fewer vectors, they stay as they are: then nothing else fits.
+    A recording with more or fewer vectors keeps its shape, which then is a mismatch.
     """
     return {
         number: TileTrace(
@@ -64,9 +64,9 @@ def as_recorded(
 
 
 def by_input(recorded: Mapping[int, Recorded], inputs: int) -> dict[int, TileTrace]:
-    """What tiles wrote down, the same number of vectors for each of so many inputs.
+    """Tiles' recordings, divided evenly among `inputs`.
 
-    Where that is not so, they stay as they are: then nothing else fits.
+    A recording that does not divide keeps its shape, which then is a mismatch.
     """
     return {
         number: TileTrace(_shared(values.results, inputs), _shared(values.sent, inputs))

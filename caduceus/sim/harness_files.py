@@ -7,4 +7,4 @@ _SV = Path(str(resources.files(__package__) / "sv"))
 STREAM_SOURCES = tuple(_SV / f"stream_{part}.sv" for part in ("pauses", "player", "recorder"))
 """What `caduceus.sim.chip_harness` puts around a chip."""
 TILE_SOURCES = (*STREAM_SOURCES, _SV / "tile_harness.sv")
-"""Module `tile_harness`, and what it consists of but for the tile."""
+"""Module `tile_harness`, and everything in it except the tile."""

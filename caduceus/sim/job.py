@@ -1,4 +1,4 @@
-"""A program through a whole chip in RTL: what is run, where its files are, and what came out."""
+"""A program through a whole chip in RTL: the job's files and its report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Job(JobFile, name="job.json"):
 
 @dataclass(frozen=True)
 class SimulationReport(JobFile, name="report.json"):
-    """What came of it.
+    """Outcome of a job.
 
     Attributes:
         values_compared, mismatches: values of all tiles, of the chip's outputs, and of GDPU states.

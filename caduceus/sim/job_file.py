@@ -1,4 +1,4 @@
-"""What a simulation is told and what it leaves behind, as JSON in its job's folder."""
+"""Orders to a simulation and its reports, as JSON files in the job's folder."""
 
 import json
 from dataclasses import asdict

@@ -136,9 +136,13 @@ def _compared(
     each = [golden.program(diagonal, wanted, procedure) for diagonal, wanted in enumerate(targets)]
     found = PcmWritten(**{n: np.stack([getattr(e, n) for e in each]) for n in vars(each[0])})
     score = Scoreboard()
-    with np.load(job / RESULTS) as told:
+    with np.load(job / RESULTS) as rtl:
         for name, values in vars(found).items():
-            score.add(values, told[name], lambda i, n=name: f"{n} of diagonal {i[0]}, line {i[1]}")
+            score.add(
+                values,
+                rtl[name],
+                lambda i, n=name: f"{n} of diagonal {i[0]}, line {i[1]}",
+            )
     score.add([golden.pulses], [simulated.pulses], lambda _: "number of pulses")
     score.add([golden.reads], [simulated.reads], lambda _: "number of verify reads")
     words = _final_words(job / FINAL / "state_0.hex")
@@ -253,15 +257,15 @@ def _show(report: Mapping, path: Path, console: Console) -> None:
     error, iterations = report["error_counts"], report["iterations"]
     if report["mismatches"]:
         console.print(f"MISMATCH: {report['first_mismatch']}", style="bold red", soft_wrap=True)
-    told = f"{report['iterated']} of {report['cells']} cells iterated"
+    text = f"{report['iterated']} of {report['cells']} cells iterated"
     if report["iterated"]:
-        told += (
+        text += (
             f", {report['within_margin']:.2%} within the margin; error {error['mean']:.2f} +- "
             f"{error['sigma']:.2f} counts; {iterations['mean']:.2f} iterations, 90 % within "
             f"{iterations['90']:.0f}"
         )
     console.print(
-        f"{told}\n"
+        f"{text}\n"
         f"{report['pulses']} pulses and {report['verify_reads']} verify reads, "
         f"{report['cycles']} cycles, {report['time_ms']:.2f} ms on the chip\n"
         f"{report['values_compared']} values compared, {report['mismatches']} mismatches, "

@@ -1,4 +1,4 @@
-"""What a simulated tile wrote down: its results, and when it did what. See `result_recorder.sv`."""
+"""Recordings of a simulated tile: its results and its activity. See `result_recorder.sv`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _KINDS = {1: np.dtype(np.int8), 2: np.dtype("<u2")}
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a tile computed, and what left it.
+    """Values that a tile computed, and values that left it.
 
     Attributes:
         results, sent: [n, columns], in their order.

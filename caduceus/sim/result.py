@@ -1,4 +1,4 @@
-"""What came of a program's inputs: one schema for every network and whatever ran it."""
+"""Results of a run: one schema for every network, and for golden model, RTL and board."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,8 +29,8 @@ class Metric:
     Attributes:
         name: `accuracy`, the share of images classified correctly, or `bpc`, bits per character.
         value: over this run's inputs.
-        golden_whole_set: of the golden model over the whole test set, where it was measured.
-        float_value: what training measured in floating point over the whole test set.
+        golden_whole_set: of the golden model over the whole test set; None if not measured.
+        float_value: of the network in floating point over the whole test set, from training.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a result's file has: the same keys whatever ran; None where one has no meaning.
+    """Keys of a result's file: the same for every target; None where one has no meaning.
 
     Attributes:
         network, chip, read_mode: names.
@@ -68,15 +68,16 @@ class Figures:
             `sentence`. A key without a meaning is None.
         mvms: of all tiles.
         cycles: of `sync` and `mvm`, from the first input on.
-        simulated_us: likewise, at the description's clock rates, as are all times of the chip:
-        latency_ns: from the last input value of an input to its last output value, with all else at
-            rest; of a sequence the median of its steps, as for the next three.
-        latency_with_input_ns: likewise, from its first input value.
+        simulated_us: the same in microseconds, at the description's clock rates, as are all times
+            of the chip.
+        latency_ns: from the last input value of an input to its last output value, with the chip
+            otherwise at rest; of a sequence the median of its steps, as are the next three.
+        latency_with_input_ns: from the first input value of an input to its last output value.
         latency_of_state_ns, latency_of_states_ns: from the last input value of a step until the
             first GDPU slice has sent its hidden units, and until the last has.
         period_ns, cycles_per_input: from input to input, back to back, and in clocks of `sync`.
-        inputs_per_second: likewise.
-        mvm_rate_per_tile: MVMs a second of the tile that has the most, back to back.
+        inputs_per_second: back to back.
+        mvm_rate_per_tile: MVMs per second of the tile that has the most, back to back.
         bottleneck: the layer whose tiles have the least time to spare.
         shares: by tile, the share of the time in which each of its units is at work.
         khz: `sync` cycles per millisecond of wall-clock time.
@@ -87,7 +88,7 @@ class Figures:
         requests, retries: over a serial line, since it was opened.
         outputs: int8 [inputs or sequences, vectors, values], what left the chip.
         predictions: class of each image.
-        metric: how well it does, where there is something to classify or to predict.
+        metric: accuracy or bits per character; None for a network with neither.
         trace, picture: files.
     """
 
@@ -162,13 +163,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a program's inputs.
+    """Outputs and figures of a run.
 
     Attributes:
-        program: that ran.
-        figures: what a file has of it.
+        program: the program of the run.
+        figures: the keys of the result's file.
         outputs: int8 [n, vectors, output_length]; vectors are an image's, or a sequence's steps.
-        tiles: by number, what every computing tile computed and sent, where it was captured.
+        tiles: by number, values that every computing tile computed and sent; empty unless captured.
         state: the GDPU's after the last step, of a program with GDPU slices.
         events: what every tile did when, of RTL.
         moments: when outputs, state and, where they were captured, tiles' values were on the
@@ -224,7 +225,7 @@ class Result:
         return Comparison(**compared(score))
 
     def compared(self, expected: "Result") -> "Result":
-        """The same with what `compare` found in its figures."""
+        """The same result with the outcome of `compare` in its figures."""
         return self.with_figures(**vars(self.compare(expected)))
 
     def with_figures(self, **changes: object) -> "Result":
@@ -320,7 +321,7 @@ def files_beside(path: Path) -> tuple[Path, Path]:
 
 def _quality(metric: Metric, inputs: int) -> str:
     if metric.name == "bpc":
-        return f"{metric.value:.3f} bits a character over these {inputs}"
+        return f"{metric.value:.3f} bits per character over these {inputs}"
     return f"{round(metric.value * inputs)} of {inputs} classified correctly"
 
 

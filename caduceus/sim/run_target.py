@@ -1,4 +1,4 @@
-"""What `caduceus run` can drive: the golden model, the RTL in a simulator, a board."""
+"""Targets of `caduceus run`: the golden model, the RTL in a simulator, a board."""
 
 import socket
 import tempfile
@@ -29,7 +29,7 @@ _OF_THE_LINE = ("serial", "cobs")
 
 @dataclass(frozen=True)
 class TargetRequest:
-    """What to drive.
+    """The target to drive.
 
     Attributes:
         name: `golden`, `sim`, or `serial:` and a port.
@@ -200,7 +200,7 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
                 line.close()
                 thread.join()
         except UserError as error:
-            # That the line ended is told only if nothing better is known.
+            # The end of the line is reported only if nothing better is known.
             raise (failures[0] if failures else error) from None
         if failures:
             raise failures[0]

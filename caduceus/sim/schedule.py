@@ -21,20 +21,20 @@ from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing
 
 Tell = Callable[[Mapping[str, int]], None]
-"""Is told, of all that is counted, how much is done."""
+"""Called with the number done of everything that is counted."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What the RTL's clocks say, in clocks of `sync`.
+    """Latencies and period of a run, in clocks of `sync`.
 
     Attributes:
-        latency: from the last input value of an input to its last output value, with all else at
-            rest: of the first input, or of every step of a sequence.
-        latency_with_input: likewise, from its first input value.
-        latency_of_state: likewise, from its last input value until the first GDPU slice has sent
-            its hidden units; latency_of_states: until all have. They send one after another.
-        period: from input to input, back to back; None if there is no other.
+        latency: from the last input value of an input to its last output value, with the chip
+            otherwise at rest: of the first input, or of every step of a sequence.
+        latency_with_input: from the first input value to the last output value.
+        latency_of_state: from the last input value until the first GDPU slice has sent its hidden
+            units; latency_of_states: until all have. They send one after another.
+        period: from input to input, back to back; None for a single input.
     """
 
     latency: list[int]
@@ -47,7 +47,7 @@ class Timing:
 def busiest(program: Program) -> tuple[TileProgram, int]:
     """The tile that makes the most results of an input, and how many take its layer's in turn.
 
-    Progress is told in the pixels of its layer's results.
+    Progress is counted in the pixels of its layer's results.
     """
     tiles = computing(program)
     found = max(tiles, key=results_per_input)
@@ -80,12 +80,12 @@ def clocks_to_the_end(program: Program, chip: Chip) -> int:
 
 
 class Schedule(ABC):
-    """Inputs of a program, how they are played, and what is to come of them.
+    """Inputs of a program, how they are played, and the values expected of them.
 
     Attributes:
-        played: what the player recorded, in order.
-        counted: what progress is told of, and how much there is.
-        golden_inputs: how many inputs `expect` has computed.
+        played: the player's recordings, in order.
+        counted: total of each progress bar, by name.
+        golden_inputs: number of inputs that `expect` has computed.
     """
 
     counted: Mapping[str, int]
@@ -107,10 +107,10 @@ class Schedule(ABC):
     def observed(
         self, recorded: Mapping[int, Recorded]
     ) -> Sequence[tuple[str, Observed, Observed]]:
-        """What is to be compared: which run it was, what is expected, and what came.
+        """What to compare: name of the run, expected values, and the RTL's.
 
         Args:
-            recorded: what every computing tile wrote down.
+            recorded: recording of every computing tile.
         """
 
     @abstractmethod
@@ -118,12 +118,12 @@ class Schedule(ABC):
         """When the values were on the wires: those of `outputs`, `state`, and of tiles.
 
         Args:
-            recorded: what every computing tile wrote down.
+            recorded: recording of every computing tile.
         """
 
     @abstractmethod
     def timing(self) -> Timing:
-        """What the clocks say of what was played."""
+        """Latencies and period of the inputs that were played."""
 
     @property
     @abstractmethod
@@ -342,10 +342,10 @@ class Twice(Schedule):
 
 
 def schedule(program: Program, chip: Chip, x: NDArray[np.int8]) -> Schedule:
-    """The way that inputs of `program` take.
+    """The schedule for inputs of `program`.
 
     Args:
-        program: what runs.
+        program: the program.
         chip: the chip description.
         x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [1, steps,
             input_length].

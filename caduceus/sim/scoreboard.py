@@ -181,7 +181,7 @@ def _integers(name: str, values: ArrayLike) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "iub" and array.size:
         raise TypeError(f"{name} is {array.dtype}: expected integer arrays")
-    # int64 holds every value of the chip; only uint64 could not be told apart from negatives.
+    # int64 holds every value of the chip; only uint64 could be mistaken for negatives.
     if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise TypeError(f"{name} holds {int(array.max())}: expected at most 2**63 - 1")
     return array.astype(np.int64)

@@ -18,14 +18,14 @@ class Step:
     note: str = ""
 
     def save(self, folder: Path) -> None:
-        """Tell whoever watches; replaces what was told before."""
+        """Write the progress for its watcher; replaces the last."""
         temporary = folder / "progress.tmp"
         temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
         temporary.replace(folder / "progress.json")
 
     @classmethod
     def load(cls, folder: Path) -> "Step | None":
-        """What was told last; None if nothing was."""
+        """The last progress written; None if there is none."""
         try:
             return cls(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
