@@ -1,4 +1,4 @@
-"""Speed of the golden model with whole networks: images a second on one thread.
+"""Speed of the golden model with whole networks: images per second on one thread.
 
 `python -m benchmarks.images` prints the table. Times are processor time, as in
 `benchmarks.golden`; what the model prepares with the first images of a program is there already.

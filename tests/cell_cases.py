@@ -14,7 +14,7 @@ class Memory:
     """One write port and one read port.
 
     Attributes:
-        width, depth: bits a word, words.
+        width, depth: bits per word, words.
         lanes: parts of a word that are written on their own.
         reads: "old" or "new": what a read gets of a word that is written in the same clock;
             "apart": by a clock of its own; "same_old", "same_new", "same_hold": there is one

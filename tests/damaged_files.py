@@ -144,7 +144,7 @@ def damaged(draw: st.DrawFn, sound: bytes) -> bytes:
 
 
 def yaml_text(sound: str) -> st.SearchStrategy[bytes]:
-    """YAML that is damaged, nonsense, or sound but for a few values."""
+    """YAML that is damaged, nonsense, or sound except for a few values."""
     odd = st.sampled_from(ODD)
     lines = sound.splitlines(keepends=True)
     words = st.one_of(

@@ -91,5 +91,5 @@ def sentences(text: str) -> list[str]:
 
 
 def words(sentence: str) -> int:
-    """How many words a sentence has: what has a letter or a digit in it."""
+    """Number of words in a sentence: tokens with a letter or a digit."""
     return sum(any(map(str.isalnum, word)) for word in sentence.split())

@@ -9,7 +9,7 @@ SECONDS = 20
 
 
 def of(mark: str) -> list[int]:
-    """Processes that have `mark` in their environment, but for those that have ended."""
+    """Processes that have `mark` in their environment, except those that have ended."""
     found = []
     for entry in Path("/proc").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""Which images a network is given, through one tile or from end to end, from the command line."""
+"""Which images are given to a network, through one tile or from end to end, from the command line."""
 
 import json
 from pathlib import Path

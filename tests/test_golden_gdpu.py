@@ -162,8 +162,8 @@ def _value(bits: np.ndarray) -> np.ndarray:
 def _lstm(x: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """ONNX Runtime's LSTM of pre-activations [steps, batch, 4, units] in ONNX's order, IOFC.
 
-    Its input weights are the identity and its recurrent ones 0: what comes in is what the gates
-    see. Returns the hidden state of every step, and the last cell state.
+    Its input weights are the identity and its recurrent ones 0: the gates see the input
+    itself. Returns the hidden state of every step, and the last cell state.
     """
     steps, batch, gates, units = x.shape
     size = gates * units

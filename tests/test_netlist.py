@@ -120,7 +120,7 @@ def test_an_output_without_a_table_is_reported(cells_in_it):
         alter.find(around({**INNER, "cells": cells_in_it}), "top", "z")
 
 
-def test_a_port_that_is_not_there_is_told():
+def test_a_port_that_is_not_there_is_refused():
     with pytest.raises(UserError, match="module top: there is no port q"):
         alter.find(around(INNER), "top", "q")
 

@@ -152,7 +152,7 @@ def test_a_changed_coefficient_is_noticed(
 ) -> None:
     """Every coefficient of an equation, one by one, 15 % larger.
 
-    But for the thresholds: both sides of a fit join there, too smoothly for moments to tell.
+    Except the thresholds: both sides of a fit join there too smoothly for moments to show it.
     """
     unnoticed = []
     for what, mutant in mutants(MODELS[name], 1.15):

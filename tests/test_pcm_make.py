@@ -33,7 +33,7 @@ PINNED = {
 
 
 def _targets(tiles: int = 3, described: chip.Chip = HERMES, most: int = 255) -> np.ndarray:
-    """One polarity of every cell is asked for; values without any library's random numbers."""
+    """A target for one polarity of every cell; values without any library's random numbers."""
     rows, columns = described.array.rows, described.array.columns
     cells = np.arange(tiles * rows * columns).reshape(tiles, rows, columns)
     level = cells * 2654435761 % 4294967296 >> 8

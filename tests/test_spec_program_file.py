@@ -64,7 +64,7 @@ def _with_header(image: bytes, change) -> bytes:
 
 
 def _refused(path, content: bytes, description: chip.Chip | None = None) -> str:
-    """The one sentence with which the content is refused."""
+    """The sentence of the refusal."""
     path.write_bytes(content)
     with pytest.raises(UserError) as raised:
         program_file.load(path, description)

@@ -24,7 +24,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (7, 10, 10, 1)).astype(np.uin
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three images a block, so that seven images cross block edges."""
+    """Three images per block, so that seven images cross block edges."""
     monkeypatch.setattr(tile_network, "IMAGES_PER_BLOCK", 3)
 
 

@@ -36,7 +36,7 @@ _REPORTS = 10
 
 @torch.no_grad()
 def bpc(model: CharacterModel, text: np.ndarray) -> float:
-    """Bits a character over all of `text` but its first character, which nothing predicts."""
+    """Bits per character over all of `text` but its first character, which nothing predicts."""
     cut = streams(text, STREAMS, WARM_UP)
     numbers, targets = torch.from_numpy(cut.numbers), torch.from_numpy(cut.targets)
     training, dtype = model.training, model.dtype
@@ -156,7 +156,7 @@ def train(model: CharacterModel, run: Run, console: Console) -> None:
                 if done % max(1, epochs // _REPORTS):
                     return
                 console.print(
-                    f"{name}, {stage}, epoch {done}: {bpc(model, watched):.4f} bits a character "
+                    f"{name}, {stage}, epoch {done}: {bpc(model, watched):.4f} bits per character "
                     f"on {len(watched)} characters of training text",
                     highlight=False,
                 )
@@ -199,7 +199,7 @@ def run(run: Run, seed: int, threads: int) -> None:
     console.print(
         f"{run.task.untrained.name}: {run.recipe}, seed {seed}, {threads} thread(s): "
         f"{seconds:.0f} s of training; on {len(run.measuring)} characters: "
-        f"float {real:.4f}, chip arithmetic {rounded:.4f} bits a character; {scales}",
+        f"float {real:.4f}, chip arithmetic {rounded:.4f} bits per character; {scales}",
         highlight=False,
     )
     if run.folder is not None:

@@ -98,7 +98,7 @@ def tasks() -> dict[str, Task]:
     return {
         task.untrained.name: task
         for task in (
-            # 9x28, 252x64 and 256x10 on arrays of 256x256; 981 MVMs an image.
+            # 9x28, 252x64 and 256x10 on arrays of 256x256; 981 MVMs per image.
             _fashion(
                 "fashion_small",
                 "hermes",
@@ -106,7 +106,7 @@ def tasks() -> dict[str, Task]:
                 _conv("conv2", 64, pool=(7, 7)),
             ),
             # 16x16, 16x4, 16x16 and 16x10 on arrays of 16x16, one layer for each of the chip's
-            # four tiles; 135 MVMs an image. The narrow conv2 makes room for a 2x2 kernel in conv3,
+            # four tiles; 135 MVMs per image. The narrow conv2 makes room for a 2x2 kernel in conv3,
             # which was worth about 12 points of accuracy over 1x1 kernels alone (see README.md).
             _fashion(
                 "fashion_tiny",

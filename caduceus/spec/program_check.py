@@ -97,7 +97,7 @@ def check_chip(program: Program, chip: Chip) -> None:
 
 
 def check_size(tile: int, rows: int, columns: int, chip: Chip | None) -> None:
-    """Demand that the matrix of tile number `tile` fits its array, and its vectors a packet.
+    """Demand that tile `tile`'s matrix fits its array, and its vectors the length of a packet.
 
     Raises:
         UserError: it is larger.

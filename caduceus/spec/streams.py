@@ -151,7 +151,7 @@ def _parts(
 
 
 def _check_end(stream: Stream, route: Route, sink: str, tile: TileProgram) -> int:
-    """Demand that a tile takes what comes to INPUT or RX; which part or turn it is."""
+    """Demand that a tile takes a stream at INPUT or RX; return its part or turn."""
     where, config = f"tile {tile.tile}: stream {stream.number}", tile.config
     if config is None or (sink == RX and not config.rx_enable):
         takes = "a config" if sink == INPUT else "rx_enable"

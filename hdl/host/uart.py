@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 DATA_BITS = 8
 DIVISOR_MIN = 4
-"""Smallest number of clocks per bit with which a receiver can sample a bit's middle."""
+"""Fewest clocks per bit: below that a receiver cannot sample the middle of a bit."""
 
 
 def _demand(divisor: int) -> None:

@@ -206,7 +206,7 @@ def _apt(words: list[str], step: str, packages: list[str], log: Path) -> None:
             raise SetupError(
                 f"System packages are missing and there is no sudo: {advice}, and run make again."
             )
-        # Asked for on its own first, so that a refusal is not taken for a failure of apt.
+        # sudo alone first, so that a refusal is not taken for a failure of apt.
         if subprocess.run(["sudo", "-v"], check=False).returncode != 0:
             raise SetupError(
                 f"System packages are missing and sudo refused: {advice}, and run make again."

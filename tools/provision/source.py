@@ -20,7 +20,7 @@ NEWER_SUITES = ("stable-backports", "testing", "unstable")
 """Tried in turn, by names that never go out of date; the first has by far the shortest list."""
 
 MIRROR_FIELDS = ("RELEASE", "COMPONENT", "ORIGIN", "LABEL", "SIGNED_BY", "REPO_URI")
-"""What `apt-get indextargets` is asked about each list that this machine is set to fetch."""
+"""Fields that `apt-get indextargets` prints of each list that this machine is set to fetch."""
 
 
 @dataclass(frozen=True)

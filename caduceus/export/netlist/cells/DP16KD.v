@@ -10,7 +10,7 @@
 //
 // Port A reads and writes, port B reads. When A writes what B reads in the same clock, what B gets
 // is not defined: here it is the inverse of what was there, so that who counts on it is found out.
-// Whatever else is asked for ends the simulation or its build: writes through port B, output
+// Any other use ends the simulation or its build: writes through port B, output
 // registers, chip selects other than 0, and every parameter and value that is not below.
 
 module DP16KD #(
