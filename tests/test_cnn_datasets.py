@@ -1,4 +1,4 @@
-"""Which images are given to a network, through one tile or from end to end, from the command line."""
+"""Which images a network gets, through one tile or from end to end, from the command line."""
 
 import json
 from pathlib import Path
