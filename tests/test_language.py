@@ -22,6 +22,8 @@ SOURCE_ROOTS = (
     "caduceus/compiler",
     "caduceus/data",
     "caduceus/devices",
+    "caduceus/host",
+    "caduceus/study",
     "chips",
     "formal",
     "golden",
