@@ -23,7 +23,12 @@ _PARENT_DEATH_SIGNAL, _CHILD_SUBREAPER = 1, 36
 
 
 def end_with_parent(parent: int) -> None:
-    """Have this process killed when its parent, the process `parent`, ends."""
+    """Have this process killed when its parent, the process `parent`, ends.
+
+    A thread of `parent` itself, as in a pool of threads, goes on as it is.
+    """
+    if os.getpid() == parent:
+        return
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
