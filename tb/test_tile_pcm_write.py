@@ -20,7 +20,7 @@ from caduceus.spec import pcm_write
 from caduceus.spec.formats import DEVICES, ReadMode
 from caduceus.spec.host_port import SLVERR
 from caduceus.spec.pcm_write import Procedure
-from caduceus.spec.pcm_write_registers import TARGET_TABLE, procedure_word, program_word
+from caduceus.spec.pcm_write_registers import TARGET_TABLE, procedure_word, pcm_write_word
 from caduceus.spec.registers import BY_NAME
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -186,7 +186,7 @@ async def locked_while_programming(dut: object) -> None:
     bed.bench.output.pause = True
     bed.bench.send(work)
     await bed.bench.input.wait()
-    assert await port.write(BY_NAME["PCM_WRITE"].address, program_word(0, 1)) == SLVERR
+    assert await port.write(BY_NAME["PCM_WRITE"].address, pcm_write_word(0, 1)) == SLVERR
     bed.bench.output.pause = False
     await bed.bench.receive(2, config.columns)
 
@@ -198,7 +198,7 @@ async def what_there_is_not(dut: object) -> None:
     port, lines = bed.bench.host.port, pcm_write.lines(bed.chip)
     last = pcm_write.diagonals(bed.chip) - 1
     program = BY_NAME["PCM_WRITE"].address
-    for word in (program_word(last + 1, 1), program_word(0, 3), program_word(0xFFFF, 0)):
+    for word in (pcm_write_word(last + 1, 1), pcm_write_word(0, 3), pcm_write_word(0xFFFF, 0)):
         assert await port.write(program, word) == SLVERR, f"{word:#x}"
     for target in (pcm_write.TARGET_MAX + 1, -pcm_write.TARGET_MAX - 1, 1 << 31, 1 << 9):
         assert await port.write(TARGET_TABLE.base, target % (1 << 32)) == SLVERR, target

@@ -195,7 +195,7 @@ async def every_target_and_result(dut: Any) -> None:
     chip, most = bed.model.chip, pcm_write.TARGET_MAX
     last = pcm_write.diagonals(chip) - 1
     orders = [
-        pcm_write_registers.program_word(d, n, 2) for d in (0, last, last + 1) for n in range(4)
+        pcm_write_registers.pcm_write_word(d, n, 2) for d in (0, last, last + 1) for n in range(4)
     ]
     for busy in (0.0, 1.0):
         bed.rates["busy"] = busy

@@ -27,7 +27,7 @@ class PcmWriteHost:
 
     async def begin(self, diagonal: int, devices: int, device: int = 0) -> None:
         """Write PCM_WRITE."""
-        word = pcm_write_registers.program_word(diagonal, devices, device)
+        word = pcm_write_registers.pcm_write_word(diagonal, devices, device)
         await self._host.write("PCM_WRITE", word)
 
     async def write_targets(self, targets: NDArray[np.int64]) -> None:

@@ -70,7 +70,7 @@ RESULT_FIELDS = (
 )  # fmt: skip
 
 
-def program_word(diagonal: int, devices: int, device: int = 0) -> int:
+def pcm_write_word(diagonal: int, devices: int, device: int = 0) -> int:
     """A value of PCM_WRITE."""
     fields = zip(REGISTERS[0].fields, (diagonal, devices, device), strict=True)
     return sum(value << field.low for field, value in fields)
