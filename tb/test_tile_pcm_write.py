@@ -20,7 +20,7 @@ from caduceus.spec import pcm_write
 from caduceus.spec.formats import DEVICES, ReadMode
 from caduceus.spec.host_port import SLVERR
 from caduceus.spec.pcm_write import Procedure
-from caduceus.spec.pcm_write_registers import TARGET_TABLE, procedure_word, pcm_write_word
+from caduceus.spec.pcm_write_registers import TARGET_TABLE, pcm_write_word, procedure_word
 from caduceus.spec.registers import BY_NAME
 from tb import benches
 from tb.benches import Bench, Design, Variant
