@@ -112,7 +112,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, command):
     (tmp_path / "mine").touch()
     run = here(command, "--output", tmp_path)
     assert run.returncode == 2
-    assert f"{tmp_path}: there is something else: expected a new or empty folder" in run.stderr
+    assert f"{tmp_path}: the folder is not empty: expected a new or empty folder" in run.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

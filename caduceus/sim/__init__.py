@@ -1,1 +1,1 @@
-"""Runs programs: builds the RTL, runs it in a simulator, compares it with the golden model."""
+"""Run programs: build the RTL, simulate it, compare every value with the golden model."""

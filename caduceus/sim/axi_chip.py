@@ -1,4 +1,4 @@
-"""A chip in a simulation with the models of cocotbext-axi on its host's ports."""
+"""A chip in a simulation, with the bus models of cocotbext-axi on its host ports."""
 
 import logging
 from typing import Self
@@ -12,11 +12,11 @@ from caduceus.spec.chip import Chip
 
 
 class AxiChip:
-    """The chip, its clocks, its host and its streams.
+    """The chip with its clocks, its host registers and its host streams.
 
     Attributes:
-        master: model on the host's registers.
-        inputs, outputs: models on the host's streams, by port.
+        master: AXI4-Lite manager of the host registers.
+        inputs, outputs: models of the host streams, by port number.
     """
 
     def __init__(self, dut: object, chip: Chip) -> None:
@@ -47,11 +47,11 @@ class AxiChip:
 
     @classmethod
     async def start(cls, dut: object, chip: Chip, half_periods: tuple[int, int]) -> Self:
-        """Start the clocks, of the half periods of `sync` and `mvm` in ps, and reset the chip."""
+        """Start the clocks, with the half periods of `sync` and `mvm` in ps, and reset the chip."""
         start_clock(dut.aclk, half_periods[0])
         start_clock(dut.mvm_clk, half_periods[1])
-        # The models read the chip's outputs from their first clock on, and Icarus knows of no
-        # value for them before a reset.
+        # The models sample the chip's outputs from the first clock on, and in Icarus they are X
+        # before a reset.
         dut.aresetn.value = 0
         for name in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
             getattr(dut, f"s_axil_{name}").value = 0
@@ -65,7 +65,7 @@ class AxiChip:
         return found
 
     async def reset(self) -> None:
-        """Reset the chip, and forget what is on its way to and from it."""
+        """Reset the chip, and drop everything in flight."""
         self._clear()
         await reset(self.dut)
         self._clear()

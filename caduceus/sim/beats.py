@@ -1,4 +1,4 @@
-"""Vectors as the beats of a stream, in the text files that the stream player and recorder use."""
+"""Vectors as stream beats, in the text files of the stream player and recorder."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from caduceus.spec.packets import marks
 
 
 def lines(vectors: NDArray[np.int8], units: int) -> list[str]:
-    """The lines of each vector of int8 [n, length], in beats of `units` elements."""
+    """Lines of each vector of int8 [n, length], as beats of `units` elements."""
     count, length = vectors.shape
     endings = [f" {keep:x} {last}\n" for keep, last in marks(length, units)]
     padded = np.zeros((count, len(endings) * units), dtype=np.uint8)
     padded[:, :length] = vectors.view(np.uint8)
-    # Element 0 is the lowest byte, and hexadecimal has the highest first.
+    # Element 0 is the lowest byte; hexadecimal puts the highest first.
     data = padded.reshape(-1, units)[:, ::-1].tobytes().hex()
     digits = 2 * units
     return [
@@ -32,10 +32,10 @@ def write(path: Path, vectors: NDArray[np.int8], units: int) -> None:
 
 
 def read(path: Path, length: int, units: int) -> NDArray[np.int8]:
-    """Read what a recorder wrote, as int8 [n, length].
+    """Read a recorder's file, as int8 [n, length].
 
     Raises:
-        AssertionError: a beat's tkeep or tlast is not what vectors of this length have.
+        AssertionError: tkeep or tlast of a beat does not match vectors of this length.
     """
     wanted = marks(length, units)
     beats = len(wanted)
@@ -53,7 +53,7 @@ def read(path: Path, length: int, units: int) -> NDArray[np.int8]:
 
 
 def packet_clocks(path: Path) -> list[NDArray[np.int64]]:
-    """For each recorded packet, the clocks in which its beats left, the preamble's first."""
+    """For each recorded packet, the clocks in which its beats left, the preamble first."""
     words = path.read_text(encoding="ascii").split()
     clocks = np.array(words[3::4], dtype=np.int64)
     ends = np.flatnonzero(np.array(words[2::4]) == "1") + 1
@@ -61,10 +61,10 @@ def packet_clocks(path: Path) -> list[NDArray[np.int64]]:
 
 
 def read_packets(path: Path, units: int) -> list[bytes]:
-    """The recorded packets, each with its preamble's beat.
+    """The recorded packets, each with its preamble beat.
 
     Raises:
-        AssertionError: a beat before the last is not full, or a packet did not end.
+        AssertionError: a beat before the last is partial, or a packet has no end.
     """
     packets, values = [], bytearray()
     for line in path.read_text(encoding="ascii").splitlines():
@@ -75,5 +75,5 @@ def read_packets(path: Path, units: int) -> list[bytes]:
         if last == "1":
             packets.append(bytes(values))
             values = bytearray()
-    assert not values, f"{path}: the last packet did not end"
+    assert not values, f"{path}: the last packet has no end"
     return packets

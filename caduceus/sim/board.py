@@ -1,4 +1,4 @@
-"""A program on a chip that is driven over a port: a board, or whatever stands for one."""
+"""A program on a chip behind a port: a board, or a stand-in for one."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ from caduceus.spec.serial_protocol import BAUD
 
 
 class Board:
-    """A program on devices, on the chip at a port: a board, or whatever stands for one.
+    """A program on devices, on the chip behind a port: a board, or a stand-in for one.
 
     >>> board = caduceus.Board(program, port)
     >>> result = board.run(program.sample[:2])
@@ -33,12 +33,12 @@ class Board:
     True
 
     Attributes:
-        program: with what the host corrects for the devices.
-        chip, devices, state: what it runs on.
+        program: with the host's corrections for the devices.
+        chip, devices, state: the chip, its devices and their PCM state.
 
     Raises:
-        UserError: there is no such chip, devices are something else, or program, chip and devices
-            do not fit each other.
+        UserError: the chip is unknown, `devices` is no device model, or program, chip and devices
+            do not match.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class Board:
         chip: Chip | None = None,
         console: Console | None = None,
     ) -> None:
-        """Take a port: a serial one's name, as in `/dev/ttyUSB0`, is opened for every run.
+        """Take a port. A serial port, given by name (`/dev/ttyUSB0`), is opened for every run.
 
         Args:
-            program: what the compiler made.
-            port: name of a serial port; or registers, packets and reset of a chip, also as a target
-                that is open, over whose link requests are counted.
-            devices: which are written to the board's arrays; ideal ones if None.
-            patience: of a serial port given by its name: its baud rate, and how long to wait for
-                answers; the board's usual rate if None.
+            program: from the compiler.
+            port: name of a serial port; or registers, packets and reset of a chip. A target that is
+                open counts the requests over its link.
+            devices: written to the board's arrays; ideal ones if None.
+            patience: baud rate and time to wait for replies, of a serial port given by name; the
+                board's usual rate if None.
             name: of the board, for the result.
-            chip: that of the program's name if None.
-            console: where progress goes; nowhere if None.
+            chip: the shipped chip that the program names if None.
+            console: for the progress; none if None.
         """
         self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
@@ -74,15 +74,15 @@ class Board:
         self._console = console or Console(quiet=True)
 
     def run(self, x: NDArray[np.int8]) -> Result:
-        """Load the program, run inputs, and read the state that there is in the end.
+        """Load the program, run the inputs, and read the final state.
 
         Args:
             x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [1, steps,
                 input_length].
 
         Raises:
-            UserError: inputs do not fit, the chip cannot be driven, it stopped, it sent what the
-                program does not, or an ERROR register is not 0.
+            UserError: the inputs do not fit, the chip does not answer, it stopped, it sent packets
+                that the program does not have, or an ERROR register is not 0.
         """
         x = one_sequence(self.program, x)
         if isinstance(self._port, str):
@@ -121,7 +121,7 @@ class Board:
 
 @contextmanager
 def _bar(console: Console, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show how far something is, on a terminal; what to call with how much is done."""
+    """Show progress on a terminal; yields the function to call with the amount done."""
     columns = (
         TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(),
         TextColumn(unit), TimeElapsedColumn(),

@@ -1,6 +1,6 @@
-"""`caduceus calibrate`: the converters of one tile, measured in RTL, and how much nearer it gets.
+"""`caduceus calibrate`: calibrate one tile's converters in RTL; report the error before and after.
 
-Random weights and inputs, uniform with 30 % zeros, as in the published characterisation.
+Random weights and inputs, uniform with 30 % zeros, as in the published characterization.
 """
 
 import json
@@ -45,11 +45,11 @@ from caduceus.spec.program import TileConfig
 from caduceus.spec.shipped import build_folder
 
 INPUTS = 200
-"""Vectors before, and as many after."""
+"""Vectors before the calibration, and as many after it."""
 GMAX = formats.CELL_MAX // 2
-"""Code of the largest weight: as on the chip, few columns may reach a converter's limit."""
+"""Code of the largest weight: as on the chip, few columns reach a converter's limit."""
 USED = 120
-"""INT8 steps of the largest exact result: the rest is for what is wrong with it."""
+"""INT8 steps of the largest exact result: the rest is headroom for its error."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Request:
     Attributes:
         chip: name or path of the description.
         simulator: verilator or icarus.
-        seed: of everything that is drawn.
-        gain_spread: relative standard deviation of the converters' gains.
+        seed: random seed.
+        gain_spread: relative standard deviation of the converter gains.
         offset: standard deviation of their offsets, in counts.
-        noise: standard deviation of a read, in counts.
-        output: where the result goes.
+        noise: read noise, standard deviation, in counts.
+        output: file of the result.
     """
 
     chip: str
@@ -76,7 +76,7 @@ class Request:
 
 
 def drawn(chip: Chip, request: Request) -> tuple[NDArray[np.int64], PcmState, NDArray[np.int8]]:
-    """Cell codes [rows, columns], the state of a tile of them, and vectors [n, rows].
+    """Cell codes [rows, columns], the PCM state of a tile with them, and vectors [n, rows].
 
     Raises:
         UserError: a spread is out of range.
@@ -109,25 +109,25 @@ def drawn(chip: Chip, request: Request) -> tuple[NDArray[np.int64], PcmState, ND
 
 @dataclass(frozen=True)
 class Exact:
-    """What results should be.
+    """The exact results.
 
     Attributes:
-        counts: float64 [n, columns], P - N of ideal converters that do not round.
-        scale: INT8 steps a count, a binary16 number.
+        counts: float64 [n, columns], P - N of ideal converters without rounding.
+        scale: INT8 steps per count, a binary16 number.
     """
 
     counts: NDArray[np.float64]
     scale: float
 
     def config(self, chip: Chip, mode: ReadMode) -> TileConfig:
-        """Of ideal converters."""
+        """Constants for ideal converters."""
         values = np.zeros((chip.array.columns, len(formats.COLUMN_CONSTANTS)))
         for name, value in (("gain_p", 1), ("gain_n", 1), ("scale", self.scale)):
             values[:, INDEX[name]] = value
         return TileConfig(mode, chip.array.rows, chip.array.columns, binary16(values, "a constant"))
 
     def error(self, results: NDArray[np.int8]) -> dict[str, float]:
-        """Standard deviation and mean of what is wrong, in counts, and % of the range."""
+        """Standard deviation and mean of the error, in counts, and % of the range."""
         wrong = results / self.scale - self.counts
         span = 2 * np.abs(self.counts).max()
         return {
@@ -138,7 +138,7 @@ class Exact:
 
 
 def exact(chip: Chip, cells: NDArray[np.int64], x: NDArray[np.int8]) -> Exact:
-    """The products, in counts, and a scale at which they use INT8."""
+    """The products, in counts, and a scale that spreads them over INT8."""
     counts = x.astype(np.int64) @ cells * (chip.nominal_gain / 2**formats.GAIN_FRACTION)
     return Exact(counts, float(np.float16(USED / np.abs(counts).max())))
 
@@ -158,8 +158,8 @@ def run(request: Request, console: Console) -> bool:
     """Draw, measure in RTL, compare, report; returns whether every value was equal.
 
     Raises:
-        UserError: something does not exist or does not fit, a converter cannot be calibrated, the
-            build or the simulation failed, or the result cannot be written.
+        UserError: an option is out of range or does not fit the chip, a converter cannot be
+            calibrated, the build or the simulation failed, or the result cannot be written.
     """
     started = time.monotonic()
     can_be_written(request.output)
@@ -167,7 +167,7 @@ def run(request: Request, console: Console) -> bool:
     version = runner.tool_version(request.simulator)
     cells, state, x = drawn(chip, request)
     for mode in ReadMode:
-        # A chip that cannot be calibrated is refused before anything is built.
+        # Refuse a chip that cannot be calibrated before the build.
         measured(Tile(chip, state), 1, chip.array.columns, mode)
     wanted = exact(chip, cells, x)
     place = build_folder() / "calibrate" / f"{chip.name}-{request.simulator}"

@@ -1,4 +1,4 @@
-"""What a host finds out about tiles, measured on the golden model.
+"""Host measurements on tiles (calibration, drift), made on the golden model.
 
 The procedures are those of `host`, which drive the RTL as well
 (`caduceus.sim.streamed_tile.StreamedTile.measure`): equal results give equal constants.
@@ -14,16 +14,16 @@ from caduceus.spec.program import TileConfig
 
 
 def measured(tile: Tile, rows: int, columns: int, read_mode: ReadMode) -> Calibration:
-    """Calibration of a tile's first columns, soon after its state was loaded.
+    """Calibrate a tile's first columns, soon after loading its state.
 
     Args:
-        tile: is measured.
+        tile: to measure.
         rows: length of the vectors that start the reads.
-        columns: how many are measured.
-        read_mode: that is to be corrected.
+        columns: number of columns to measure.
+        read_mode: to calibrate for.
 
     Raises:
-        UserError: a converter does not answer as one can, with its column.
+        UserError: a converter's response is out of range; names the column.
     """
     return measure.run(calibrate.calibration(tile.chip, rows, columns, read_mode), tile)
 
@@ -31,13 +31,13 @@ def measured(tile: Tile, rows: int, columns: int, read_mode: ReadMode) -> Calibr
 def drift_factor(
     before: Tile, now: Tile, config: TileConfig, most: float = compensate.MOST_FACTOR
 ) -> Measured:
-    """Measure how much smaller a tile's results are now.
+    """Measure how much a tile's results have shrunk.
 
     Args:
-        before: the tile soon after programming.
+        before: the tile soon after its PCM write.
         now: the same tile later.
-        config: of the tile, calibrated if it is to be, not compensated.
-        most: the largest factor that is believed; see `compensate.most_factor`.
+        config: of the tile, with calibration constants if used, without drift compensation.
+        most: largest plausible factor; see `compensate.most_factor`.
     """
     found = measure.run(compensate.baseline(config), before)
     return measure.run(compensate.factor(config, found, most), now)

@@ -1,4 +1,4 @@
-"""A tile that is calibrated in RTL: what is run, and what came of it."""
+"""Job and outcome of calibrating a tile in RTL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from caduceus.sim.job_file import JobFile
 from caduceus.spec.formats import ReadMode
 
 VARIABLE = "CADUCEUS_JOB"
-"""Environment variable that names the job's folder to the simulation."""
+"""Environment variable with the path of the job folder."""
 STATE, VECTORS = "state.pcm", "vectors.npy"
-"""Files of the job: devices and converters of one tile, and int8 [n, rows]."""
+"""Job files: devices and converters of one tile, and int8 [n, rows]."""
 
 
 def constants_file(mode: ReadMode) -> str:
@@ -18,13 +18,13 @@ def constants_file(mode: ReadMode) -> str:
 
 
 def results_file(mode: ReadMode, calibrated: bool) -> str:
-    """What the RTL sent for the vectors, int8 [n, columns]."""
+    """RTL results of the vectors, int8 [n, columns]."""
     return f"results-{mode}-{'after' if calibrated else 'before'}.npy"
 
 
 @dataclass(frozen=True)
 class CalibrationJob(JobFile, name="job.json"):
-    """What to run, in both read modes.
+    """The job; both read modes run.
 
     Attributes:
         chip: name or path of the description.
@@ -37,16 +37,16 @@ class CalibrationJob(JobFile, name="job.json"):
 
 @dataclass(frozen=True)
 class CalibrationReport(JobFile, name="report.json"):
-    """What came of it.
+    """Outcome of the job.
 
     Attributes:
-        values_compared, mismatches: gains, offsets and constants that RTL and golden model led to,
-            and results of the vectors.
-        first_mismatch: where, expected and got; empty if there is none.
-        cycles: by read mode, rising edges of `sync` and `mvm` that the calibration took, with all
-            register accesses.
-        reads: by read mode, MVMs that it took.
-        simulate_seconds: wall-clock time of the simulation, without its building.
+        values_compared, mismatches: over gains, offsets and constants, RTL against golden model,
+            and the results of the vectors.
+        first_mismatch: place, expected and got; empty if there is none.
+        cycles: by read mode, rising edges of `sync` and `mvm` during the calibration, register
+            accesses included.
+        reads: by read mode, MVMs of the calibration.
+        simulate_seconds: wall-clock time of the simulation, without the build.
     """
 
     values_compared: int

@@ -1,4 +1,4 @@
-"""The chip between stream players and recorders, as SystemVerilog for the chip at hand."""
+"""Write the chip between stream players and recorders, as SystemVerilog."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
 
 CHIP_ARGUMENTS = ("--hierarchical", "--output-split-cfuncs", "1000")
-"""For Verilator: tiles are blocks of their own, and no function of the generated C++ is so long
-that a compiler takes minutes over it."""
+"""For Verilator: make each tile a hierarchical block, and keep the functions of the generated C++
+short. A compiler takes minutes over long ones."""
 
 _WRITE = {"awaddr": 0, "awprot": 3, "awvalid": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "bready": 1}
 _READ = {"araddr": 0, "arprot": 3, "arvalid": 1, "rready": 1}
@@ -19,14 +19,13 @@ _ANSWERS = {"awready": 1, "wready": 1, "bresp": 2, "bvalid": 1, "arready": 1, "r
 def write_harness(path: Path, chip: Chip) -> Path:
     """Write module `chip_harness` for `chip`.
 
-    Its ports: clocks, reset and AXI4-Lite of the chip; `start` plays `input_<p>.txt` on every
+    Ports: clocks, reset and AXI4-Lite of the chip; `start` plays `input_<p>.txt` on every
     host input p and records `expected_<p>` beats of every host output p to `output_<p>.txt`;
-    `done` rises when all are there, `recorded` counts all beats; `aclk_cycles` and `mvm_cycles`
-    count clocks; `began` holds the clock of the first beat taken in, `fed` that of the last beat of
-    the first vector, of which every host input p plays `first_<p>` packets; `answered` holds, in 64
-    bits a GDPU slice, the clock in which it was last at work. With parameter PAUSES
-    every stream pauses as its `input_<p>.pauses` or `output_<p>.pauses` says, see
-    `sv/stream_pauses.sv`.
+    `done` rises after the last beat, `recorded` counts all beats; `aclk_cycles` and `mvm_cycles`
+    count clocks; `began` holds the clock of the first input beat, `fed` that of the last beat of
+    the first vector (`first_<p>` packets of every host input p); `answered` holds, in 64 bits per
+    GDPU slice, the clock in which the slice was last awake. With parameter PAUSES every stream
+    pauses as its `input_<p>.pauses` or `output_<p>.pauses` says, see `sv/stream_pauses.sv`.
     """
     units, tiles = chip.link.units, chip.tiles
     inputs, outputs = len(chip.host.inputs), len(chip.host.outputs)

@@ -1,6 +1,6 @@
-"""Input vectors through a chip between players and recorders (`sim.chip_harness`), by files.
+"""Play input vectors through a chip between players and recorders (`sim.chip_harness`), by files.
 
-Python has no part in what happens on each clock, which would be the slowest part of a simulation.
+Python does nothing per clock: that would be the slowest part of a simulation.
 """
 
 import time
@@ -21,16 +21,16 @@ from caduceus.spec.packets import beat_count, framed, unframed
 from caduceus.spec.program import Program
 
 STREAMS = Path("streams")
-"""Where players and recorders have their files."""
+"""Folder of the players' and recorders' files."""
 LOOK_EVERY_CLOCKS = 2_000
-"""Clocks of `sync` between two looks at how far the simulation is."""
+"""Clocks of `sync` between two progress checks."""
 _CLOCK_BITS = 64
 PATIENCE = 20
-"""Looks without a new beat after which the chip is taken to hang."""
+"""Checks without a new beat before the chip counts as hung."""
 
 
 def write_inputs(folder: Path, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
-    """Write what the host sends on each of its streams: for every vector its parts, in order."""
+    """Write the host's packets of each stream: for every vector its parts, in order."""
     units = chip.link.units
     for port in range(len(chip.host.inputs)):
         parts = [
@@ -45,7 +45,7 @@ def write_inputs(folder: Path, program: Program, chip: Chip, x: NDArray[np.int8]
 
 
 def expected_beats(program: Program, chip: Chip, vectors: int) -> list[int]:
-    """Beats that each host output gives for a number of input vectors."""
+    """Number of beats on each host output for a number of input vectors."""
     units = chip.link.units
     return [
         vectors
@@ -63,7 +63,7 @@ def read_outputs(
         int8 and int64 [vectors, output_length].
 
     Raises:
-        UserError, AssertionError: packets are not those that the program sends.
+        UserError, AssertionError: the packets do not match the program's outputs.
     """
     units = chip.link.units
     result = OutputVectors(program, vectors, units)
@@ -74,7 +74,7 @@ def read_outputs(
         for packet, taken in zip(packets, beats.packet_clocks(path), strict=True):
             vector = result.take(port, packet)
             part = parts[unframed(packet, units)[0]]
-            # The first beat is the preamble's.
+            # The first beat is the preamble.
             values = np.repeat(taken[1:], units)[: part.length]
             clocks[vector, part.start : part.start + part.length] = values
     assert not result.missing, f"{result.missing} output packets are missing"
@@ -89,11 +89,11 @@ class Played:
         outputs: int8 [vectors, output_length].
         began: clock in which the chip took its first beat.
         fed: clock in which it took the last beat of the first vector.
-        answered: for every GDPU slice, the clock in which it was last at work.
+        answered: for every GDPU slice, the clock in which it was last awake.
         clocks: clock in which each output value left, int64 [vectors, output_length].
-        cycles: clocks of `sync` and `mvm` that it took.
+        cycles: clocks of `sync` and `mvm` of the run.
         seconds: wall-clock time.
-        clock: when clocks of these numbers are.
+        clock: converts these clock numbers to simulated time.
     """
 
     outputs: NDArray[np.int8]
@@ -112,7 +112,7 @@ class Played:
 
 
 class ChipPlayer:
-    """The harness, ready to play to a chip that is loaded with `program`."""
+    """The harness around a chip that is loaded with `program`."""
 
     def __init__(self, dut: object, chip: Chip, program: Program, sync_half_ps: int) -> None:
         self._dut, self._chip, self._program = dut, chip, program
@@ -138,14 +138,14 @@ class ChipPlayer:
 
         Args:
             x: at least one vector.
-            progress: called now and then with the number of vectors that are through, or with what
-                `count` gives.
+            progress: called at each check with the number of finished vectors, or the result of
+                `count`.
             outputs: number of output vectors; as many as inputs if None.
-            count: progress inside the chip, for runs that compute long before something leaves.
-            patience: looks without anything new after which the chip is taken to hang.
+            count: progress inside the chip, for runs with a long time to the first output.
+            patience: checks without progress before the chip counts as hung.
 
         Raises:
-            AssertionError: the chip stopped, or sent what the program does not.
+            AssertionError: the chip stopped, or sent packets that the program does not have.
         """
         dut, program, chip = self._dut, self._program, self._chip
         outputs = len(x) if outputs is None else outputs
@@ -184,11 +184,11 @@ class ChipPlayer:
 
     @property
     def recorded(self) -> int:
-        """Beats that came since `play` began."""
+        """Beats recorded since `play` began."""
         return int(self._dut.recorded.value)
 
     async def stop(self) -> None:
-        """Send nothing more: what the chip has got by then may end in mid-packet, so reset it."""
+        """Stop the players. The last packet inside may be partial, so reset the chip."""
         for port in range(len(self._chip.host.inputs)):
             (self._folder / f"input_{port}.txt").write_text("", encoding="ascii")
         for port in range(len(self._chip.host.outputs)):
@@ -206,7 +206,7 @@ class ChipPlayer:
         await RisingEdge(dut.aclk)
 
     async def sync_clock(self) -> SyncClock:
-        """When the rising edges of `sync` are that the harness counts."""
+        """Simulated time of the harness's rising `sync` edges."""
         await FallingEdge(self._dut.aclk)
         edges, half_ps = int(self._dut.aclk_cycles.value), self._half_ps
         latest_ps = int(get_sim_time("ps")) - half_ps

@@ -1,4 +1,4 @@
-"""What comes out of a simulation: results of the cocotb tests, or the end of a log."""
+"""Results of a simulation: its cocotb tests, or the end of a log."""
 
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ TAIL_LINES = 40
 
 
 class SimulationError(UserError):
-    """A build or a simulation without results; `tail` is the end of its log."""
+    """A build or simulation without results; `tail` is the end of its log."""
 
     def __init__(self, sentence: str, log: Path, cause: str = "") -> None:
         super().__init__(f"{sentence}{': ' * bool(cause)}{cause}: see {log}")
@@ -19,12 +19,12 @@ class SimulationError(UserError):
 
 
 class Unreadable(Exception):
-    """A results file that a simulation left half written."""
+    """A results file that is incomplete."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A cocotb test that failed, and the message it failed with."""
+    """A failed cocotb test and its message."""
 
     name: str
     message: str
@@ -32,15 +32,15 @@ class Failure:
 
 @dataclass(frozen=True)
 class BenchResults:
-    """What came out of one run of a test module.
+    """Result of one run of a test module.
 
     Attributes:
         passed, skipped: numbers of cocotb tests.
-        failures: one for each failed test.
+        failures: one per failed test.
         seed: random seed of the run.
-        log: everything the simulation printed.
-        waves: the FST file, where one was asked for.
-        build_seconds, run_seconds: wall-clock time; a build that was up to date takes next to none.
+        log: the simulation's output.
+        waves: the FST file, of a run with waves.
+        build_seconds, run_seconds: wall-clock time; close to 0 for a build that was up to date.
     """
 
     passed: int
@@ -64,7 +64,7 @@ class BenchResults:
 
     @property
     def sentence(self) -> str:
-        """The first failure, in one line; its message may have several."""
+        """The first failure in one line, though its message may have several."""
         if self.failures:
             first = self.failures[0]
             return f"{first.name}: {_first_line(first.message)}: see {self.log}"
@@ -83,10 +83,10 @@ class BenchResults:
 
 
 def read(path: Path) -> tuple[int, int, tuple[Failure, ...]]:
-    """Tests passed, tests skipped, and the failed ones, from the file that cocotb wrote.
+    """Numbers of passed and skipped tests, and the failed ones, from cocotb's results file.
 
     Raises:
-        Unreadable: it is not whole.
+        Unreadable: the file is incomplete.
     """
     try:
         cases = list(ElementTree.parse(path).getroot().iter("testcase"))
@@ -106,7 +106,7 @@ def read(path: Path) -> tuple[int, int, tuple[Failure, ...]]:
 
 
 def cause(log: Path) -> str:
-    """The line of a build's or a simulation's log that says why it failed; empty without."""
+    """The line of a build or simulation log that names the cause; empty if none does."""
     lines = _lines(log)
     if any("No space left on device" in line for line in lines):
         return "No space left on device"

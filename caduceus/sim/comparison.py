@@ -1,4 +1,4 @@
-"""Two runs of a program, value by value: every tile, the chip's outputs, the GDPU's states."""
+"""Compare two runs of a program value by value: tiles, chip outputs, GDPU states."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +16,7 @@ from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing, replicas
 
 OUTPUT, STATE = "chip output", "GDPU state"
-"""Besides the layers, whose names have no space: what leaves the chip, and states."""
+"""Groups besides the layers, whose names have no space: chip outputs and GDPU states."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Observed:
 
     Attributes:
         outputs: int8 [n, vectors, output_length].
-        tiles: of each computing tile, in the order in which they compute.
-        states: the GDPU's, int8 and uint16 [n, units], by the step after which they were read.
-        moments: when a simulation had them; None if nothing was simulated.
+        tiles: of each computing tile, in the order of computation.
+        states: of the GDPU, int8 and uint16 [n, units], by the step after which they were read.
+        moments: times in a simulation; None without one.
     """
 
     outputs: NDArray[np.int8]
@@ -37,23 +37,23 @@ class Observed:
 
 
 def unit(program: Program) -> str:
-    """What an input of a program is called: an image, a vector, or a step of a sequence."""
+    """The name of a program's input: an image, a vector, or a step of a sequence."""
     if program.slices:
         return "step"
     return "image" if program.input_pixels > 1 else "vector"
 
 
 def results_per_input(tile: TileProgram) -> int:
-    """Results that a tile makes of an input."""
+    """Results of a tile per input."""
     return tile.config.window.results if tile.config.window else 1
 
 
 def as_recorded(
     recorded: Mapping[int, Recorded], expected: Mapping[int, TileTrace]
 ) -> dict[int, TileTrace]:
-    """Tiles' recordings in the shapes of the expected values.
+    """Tile recordings in the shapes of the expected values.
 
-    A recording with more or fewer vectors keeps its shape, which then is a mismatch.
+    A recording with more or fewer vectors keeps its shape, which counts as a mismatch.
     """
     return {
         number: TileTrace(
@@ -64,9 +64,9 @@ def as_recorded(
 
 
 def by_input(recorded: Mapping[int, Recorded], inputs: int) -> dict[int, TileTrace]:
-    """Tiles' recordings, divided evenly among `inputs`.
+    """Tile recordings, divided evenly among `inputs`.
 
-    A recording that does not divide keeps its shape, which then is a mismatch.
+    A recording that does not divide keeps its shape, which counts as a mismatch.
     """
     return {
         number: TileTrace(_shared(values.results, inputs), _shared(values.sent, inputs))
@@ -85,20 +85,20 @@ def _as(values: NDArray, wanted: NDArray) -> NDArray:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value is in a network, on the chip, and in a waveform.
+    """Place of a value in the network, on the chip, and in a waveform.
 
     Attributes:
         group: name of the layer, `OUTPUT`, or `STATE`.
         kind: `result` of a tile's LDPU, `packet` that left a tile, `output` of the chip, `hidden
             state` or `cell state` of the GDPU.
-        run: which of several runs of the same inputs; empty if there is one.
+        run: name of the run, where several have the same inputs; else empty.
         tile: the tile, or None.
-        replicas: how many groups of tiles take the layer's results in turn.
-        unit: what an input is called.
+        replicas: number of tile groups that take turns at the layer's results.
+        unit: name of an input.
         number: of the input.
         pixel: row y and column x of the layer's feature map; None for a vector.
         column: the tile's column, the chip's output channel, or the GDPU's unit.
-        moment: when it was on the wires, of a simulation.
+        moment: time on the wires, in a simulation.
     """
 
     group: str
@@ -137,7 +137,7 @@ class Place:
         return ", ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
-        """For a result's file; see `caduceus.sim.result.Figures.first_mismatches`."""
+        """For a result file; see `caduceus.sim.result.Figures.first_mismatches`."""
         block = self.tile.block if self.tile else None
         return {
             "layer": self.group,
@@ -156,7 +156,7 @@ class Place:
 
 
 def scoreboard() -> Scoreboard:
-    """One whose first mismatch of a layer is the earliest that a simulation had."""
+    """A scoreboard that reports the earliest mismatch of each layer in simulated time."""
 
     def order(mismatch: Mismatch) -> float:
         moment = mismatch.place.moment
@@ -166,7 +166,7 @@ def scoreboard() -> Scoreboard:
 
 
 def compared(score: Scoreboard) -> dict[str, Any]:
-    """What `compare` found, with the keys of `caduceus.sim.result.Figures`."""
+    """Outcome of `compare`, with the keys of `caduceus.sim.result.Figures`."""
     groups = score.groups
     return {
         "values_compared": score.compared,
@@ -194,17 +194,17 @@ def compare(
     score: Scoreboard,
     run: str = "",
 ) -> None:
-    """Compare into `score`: tiles first, layer by layer as `expected.tiles` has them.
+    """Compare into `score`: tiles first, layer by layer in the order of `expected.tiles`.
 
     Args:
         program: of both runs.
-        expected: the golden model's; has every part that `got` has.
-        got: the other's; with all computing tiles, or with none.
-        score: adds up what is compared; groups are layers, `OUTPUT` and `STATE`.
-        run: which of several runs of the same inputs.
+        expected: of the golden model; has every part that `got` has.
+        got: of the other run; with all computing tiles, or with none.
+        score: collects the comparisons; groups are layers, `OUTPUT` and `STATE`.
+        run: name of the run, where several have the same inputs.
 
     Raises:
-        KeyError: both have tiles, but other ones, or `expected` lacks a state.
+        KeyError: the tiles of both differ, or `expected` lacks a state.
     """
     named = unit(program)
     turns = replicas(program) if got.tiles else {}
@@ -248,7 +248,7 @@ def compare(
 
 
 def _output_pixel(program: Program, vector: int) -> tuple[int, int] | None:
-    """Row and column of an output vector, of a network whose output is a feature map."""
+    """Row and column of an output vector, if the network's output is a feature map."""
     if program.output_pixels == 1 or program.output is None:
         return None
     y, x = divmod(vector, program.output.shape[1])
@@ -256,14 +256,14 @@ def _output_pixel(program: Program, vector: int) -> tuple[int, int] | None:
 
 
 def _slice_of(program: Program, unit_number: int) -> int:
-    """Which of the program's GDPU slices has a unit."""
+    """The program's GDPU slice that holds a unit."""
     ends = np.cumsum([each.config.units for each in program.slices])
     return int(np.searchsorted(ends, unit_number, side="right"))
 
 
 @dataclass(frozen=True)
 class _TileValues:
-    """Values that a tile computed, or sent, `per_input` vectors of an input."""
+    """Computed or sent values of a tile, `per_input` vectors per input."""
 
     tile: TileProgram
     sent: bool
@@ -274,7 +274,7 @@ class _TileValues:
     moments: Moments | None
 
     def place(self, at: tuple[int, ...]) -> Place:
-        """Where the value of an index is."""
+        """Place of the value at an index."""
         kind = "packet" if self.sent else "result"
         layer, step = self.tile.block.layer, self.unit == "step"
         place = Place(layer, kind, self.run, self.unit, self.tile, self.replicas)
@@ -298,7 +298,7 @@ class _TileValues:
         if window is None:
             return None
         if self.sent and pooling is not None:
-            # Replicas send pooled pixels in turn.
+            # Replicas take turns at pooled pixels.
             across = pooling.across * self.replicas
             return divmod(number * self.replicas + self.tile.block.replica, across)
         y, x = divmod(number, len(window.columns))

@@ -1,4 +1,4 @@
-"""`caduceus.compile`: a network to a program, for a chip and for the devices it will be on."""
+"""`caduceus.compile`: a network to a program, for a chip and its devices."""
 
 import warnings
 from collections.abc import Mapping
@@ -39,10 +39,10 @@ def compile(
         chip: the chip description.
         read_mode: of every tile: `1-phase` (one signed read) or `4-phase` (one read per pair of
             signs: slower, more exact).
-        devices: that the program will run on: no cell code is larger than they hold.
-        replicas: by layer, how many groups of tiles make its results in turn; `auto` uses tiles
-            that are left over. For networks of feature maps.
-        sample: typical inputs, int8, for which a host computes read noise and calibrates
+        devices: of the arrays; they limit the cell codes.
+        replicas: by layer, number of tile groups that take turns at its results; `auto` uses the
+            tiles that are left over. For networks of feature maps.
+        sample: typical inputs, int8, from which a host computes read noise and calibrates
             converters; the first inputs of the network's data set if None.
 
     Warns:
@@ -59,10 +59,10 @@ def compile(
 
 
 def notes(network: Network, chip: Chip, program: Program) -> list[str]:
-    """Sentences on what the weights lost: a lowered `gmax`, and columns as `WeightLoss` has them.
+    """Sentences on the loss of weights: a lowered `gmax`, and columns as in `WeightLoss`.
 
     Args:
-        network: that was compiled.
+        network: the compiled network.
         chip: the chip description.
         program: of the network.
     """
@@ -80,7 +80,7 @@ def compiled(
     replicas: Mapping[str, int] | Literal["auto"] | None = None,
     sample: NDArray[np.int8] | None = None,
 ) -> Program:
-    """The same as `compile`, for callers that show `notes`: without warnings."""
+    """As `compile`, without warnings, for callers that show `notes`."""
     modes = [str(mode) for mode in ReadMode]
     if read_mode not in modes:
         raise UserError(f"read_mode: got '{read_mode}', expected one of {', '.join(modes)}")

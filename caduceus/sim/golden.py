@@ -1,4 +1,4 @@
-"""A program on the golden model: no simulator, and nothing of one is imported."""
+"""A program on the golden model; needs no simulator and imports none."""
 
 import time
 from collections.abc import Callable
@@ -17,20 +17,20 @@ from caduceus.spec.program import Program
 
 
 class Golden:
-    """A program on devices, as the golden model runs it: no simulator is needed.
+    """A program on devices, run by the golden model: needs no simulator.
 
     >>> result = caduceus.Golden(program).run(program.sample[:2])
     >>> print(result.outputs.shape, result.outputs.dtype)
     (2, 1, 4) int8
 
     Attributes:
-        program: with what the host corrects for the devices.
-        chip, devices, state: what it runs on.
-        replaced: tiles that did not get the drift factor measured on them; see `deploy.Deployed`.
+        program: with the host's corrections for the devices.
+        chip, devices, state: the chip, its devices and their PCM state.
+        replaced: tiles whose measured drift factor was replaced; see `deploy.Deployed`.
 
     Raises:
-        UserError: there is no such chip, devices are something else, or program, chip and devices
-            do not fit each other.
+        UserError: the chip is unknown, `devices` is no device model, or program, chip and devices
+            do not match.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Golden:
         devices: Devices | None = None,
         chip: Chip | None = None,
     ) -> None:
-        """Draw the devices, and have them calibrated and compensated as their settings say.
+        """Draw the devices; calibrate and compensate them as their settings say.
 
         Args:
-            program: what `caduceus.compile` made; on devices that hold less than ideal ones,
+            program: from `caduceus.compile`; for devices with a smaller range than ideal ones,
                 compiled for them.
             devices: ideal ones if None.
-            chip: the shipped one of the program's name if None.
+            chip: the shipped chip that the program names if None.
         """
         self.devices = Devices.given(devices)
         self.chip = chip or Chip.find(program.chip)
@@ -69,9 +69,9 @@ class Golden:
             x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [n, steps,
                 input_length].
             initial: GDPU states before the first step, int8 and uint16 [n, units]; 0 if None.
-            first: inputs, or steps, that came before, since the devices' state was loaded: reads
-                are numbered on from there.
-            capture: whether to keep all that every tile computes and sends.
+            first: number of inputs, or steps, since the devices' state was loaded: reads are
+                numbered from there.
+            capture: whether to keep all computed and sent values of every tile.
             progress: called now and then with the number of inputs done since the last call.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Inputs of a program, in the shape that all runs take."""
+"""Inputs of a program, in the shape that every target takes."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,11 +10,11 @@ from caduceus.spec.program import Program, as_array
 def shaped(program: Program, x: ArrayLike) -> NDArray[np.int8]:
     """Inputs as int8 [n, input_pixels, input_length], or sequences [n, steps, input_length].
 
-    Inputs in the network's own shape, such as images [n, height, width, channels], are taken too,
-    and so is [n, input_length] where an input is one vector.
+    Inputs in the network's own shape (images [n, height, width, channels]) are accepted too, and so
+    is [n, input_length] where an input is one vector.
 
     Raises:
-        UserError: they have another type or shape.
+        UserError: the type or the shape is wrong.
     """
     found = x = as_array(x, f"inputs of {program.network}")
     if not program.slices and program.input and x.shape[1:] == program.input.shape:
@@ -36,10 +36,10 @@ def shaped(program: Program, x: ArrayLike) -> NDArray[np.int8]:
 
 
 def one_sequence(program: Program, x: ArrayLike) -> NDArray[np.int8]:
-    """`shaped`, for a chip, whose GDPU holds the state of one sequence.
+    """As `shaped`, for a chip, whose GDPU holds the state of one sequence.
 
     Raises:
-        UserError: as `shaped`, or there are several sequences.
+        UserError: as `shaped`, or there is more than one sequence.
     """
     found = shaped(program, x)
     if program.slices and len(found) != 1:
@@ -51,5 +51,5 @@ def one_sequence(program: Program, x: ArrayLike) -> NDArray[np.int8]:
 
 
 def count(program: Program, x: NDArray[np.int8]) -> int:
-    """Images, vectors, or steps of all sequences, in `shaped` inputs."""
+    """Number of images, vectors, or steps of all sequences, in `shaped` inputs."""
     return len(x) * x.shape[1] if program.slices else len(x)

@@ -1,4 +1,4 @@
-"""A program through a whole chip in RTL: the job's files and its report."""
+"""A program through a whole chip in RTL: job files and report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from caduceus.sim.job_file import JobFile
 from caduceus.spec.chip import Chip
 
 VARIABLE = "CADUCEUS_SIM_JOB"
-"""Environment variable that names the job's folder to the simulation."""
+"""Environment variable with the path of the job folder."""
 STATES, RECORD = Path("states"), Path("record")
-"""Folders under the job's folder: PCM states that arrays load, and what every tile did (see
+"""Subfolders of the job folder: PCM states for the arrays to load, and the tiles' recordings (see
 `caduceus.sim.recording`)."""
 PLUSARGS = (f"+pcm_state={STATES}", "+streams=streams", f"+record={RECORD}")
 CHIP, PROGRAM, STATE, INPUTS = "chip.yaml", "program.bin", "state.pcm", "inputs.npy"
@@ -25,7 +25,7 @@ CLOCKS = "clocks.npy"
 
 @dataclass(frozen=True)
 class Job(JobFile, name="job.json"):
-    """What to run.
+    """The job.
 
     Attributes:
         clock_half_periods_ps: of `sync` and `mvm`.
@@ -41,21 +41,21 @@ class SimulationReport(JobFile, name="report.json"):
     Attributes:
         values_compared, mismatches: values of all tiles, of the chip's outputs, and of GDPU states.
         values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
-            compute; then those of the chip's outputs and of the GDPU's states.
-        first_mismatch: where, expected and got; empty if there is none.
+            compute; then those of the chip outputs and of the GDPU states.
+            first_mismatch: place, expected and got; empty if there is none.
         first_mismatches: the first of each layer that has one, see `sim.result.Figures`.
         cycles: rising edges of `sync` and `mvm` from the first input on. Of a sequence: both
             passes, reading and loading states included.
         latency, latency_with_input, latency_of_state, latency_of_states: see `sim.schedule.Timing`.
-        period: clocks of `sync` from input to input, back to back; None if there is no other.
+        period: clocks of `sync` from input to input, back to back; None for a single input.
         mvms, busy, stalled: MVMs, and busy and stalled cycles, by tile number.
-        start_ps: simulated time at which the first beat was sent, about.
-        sync_origin_ps: simulated time of the rising edge of `sync` that has number 0.
-        state_clocks: by GDPU slice, clock in which the state at the end was there.
+        start_ps: simulated time of the first beat, approximate.
+        sync_origin_ps: simulated time of the rising edge number 0 of `sync`.
+        state_clocks: by GDPU slice, clock in which the final state was reached.
         simulate_seconds: wall-clock time from the first input on.
-        golden_seconds: that the golden model took for the same inputs, every tile's values kept.
-        golden_inputs: inputs that it computed in this time.
-        peak_mib: most memory that the simulation had in use, Python and golden model included.
+        golden_seconds: wall-clock time of the golden model for the same inputs, with capture.
+        golden_inputs: number of inputs in this time.
+        peak_mib: peak memory of the simulation, Python and golden model included.
     """
 
     values_compared: int
@@ -83,9 +83,9 @@ class SimulationReport(JobFile, name="report.json"):
 
 
 def peak_mib() -> float:
-    """Most memory that this process had in use, in MiB.
+    """Peak memory of this process, in MiB.
 
-    The kernel's own count for the process, as `getrusage` also counts whoever started it.
+    From the kernel's figure for the process; `getrusage` would include the parent process.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))

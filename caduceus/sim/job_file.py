@@ -1,4 +1,4 @@
-"""Orders to a simulation and its reports, as JSON files in the job's folder."""
+"""Jobs and reports of simulations, as JSON files in the job folder."""
 
 import json
 from dataclasses import asdict
@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 
 class JobFile:
-    """A dataclass that is kept in a file: numbers, texts, and lists and dictionaries of them.
+    """A dataclass that is stored in a file: numbers, texts, and lists and dictionaries of them.
 
     Tuples are lists once they are read back.
     """

@@ -1,4 +1,4 @@
-"""When the values of a simulation were on its wires, so that a waveform shows them."""
+"""Simulated times of values on the wires, to find them in a waveform."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,14 +45,14 @@ class SyncClock:
 
 @dataclass(frozen=True)
 class Moments:
-    """When a run's values were on the chip's wires.
+    """Simulated times of a run's values on the chip's wires.
 
     Attributes:
-        chip: whose lanes and links say how many values a beat has.
+        chip: its lanes and links give the number of values per beat.
         clock: its `sync`.
         outputs: edge of each value that left the chip, int64 [n, vectors, output_length].
         tiles: what every tile recorded, with times.
-        first: vectors that the tiles had recorded before the first of this run.
+        first: number of vectors that the tiles recorded before this run.
         states: by step and GDPU slice, in the program's order, the edge at which the slice was
             last at work.
     """
@@ -65,7 +65,7 @@ class Moments:
     states: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     def of_tile(self, tile: TileProgram, sent: bool, vector: int, column: int) -> Moment | None:
-        """When a value left a tile's LDPU, or as part of a packet the tile; None if unknown."""
+        """Time of a value at the LDPU's output, or in a packet of the tile; None if unknown."""
         recorded = self.tiles.get(tile.tile)
         if recorded is None:
             return None
@@ -76,9 +76,9 @@ class Moments:
         return None if time_ps is None else self.clock.at(time_ps)
 
     def of_output(self, at: tuple[int, ...]) -> Moment:
-        """When a value left the chip: index as of `outputs`."""
+        """Time at which a value left the chip: index as of `outputs`."""
         return self.clock.edge(int(self.outputs[at]))
 
     def of_state(self, step: int, index: int) -> Moment | None:
-        """When a GDPU slice, number `index` of the program, ended a step; None if unknown."""
+        """Time at which GDPU slice number `index` of the program ended a step; None if unknown."""
         return self.clock.edge(self.states[step][index]) if step in self.states else None

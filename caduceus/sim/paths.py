@@ -1,8 +1,8 @@
-"""Paths of descriptions, for a simulation that runs in another folder."""
+"""Paths of descriptions, for a simulation in another folder."""
 
 from pathlib import Path
 
 
 def absolute(name: str) -> str:
-    """A path of a description, whole; a name as it is."""
+    """An absolute path for the path of a description; a name stays."""
     return str(Path(name).resolve()) if name.endswith((".yaml", ".yml")) else name

@@ -1,6 +1,6 @@
 """`caduceus pcm-write`: write a tile's array in RTL, compare with golden, report the errors.
 
-Random weights, uniform with 30 % zeros, as in the published characterisation.
+Random weights, uniform with 30 % zeros, as in the published characterization.
 """
 
 import json
@@ -48,25 +48,25 @@ from caduceus.spec.pcm_write import Procedure
 from caduceus.spec.shipped import build_folder
 
 VECTORS_AFTER = 20
-"""Vectors that are multiplied in either read mode once all is programmed."""
+"""Number of vectors for the MVMs in either read mode after the PCM write."""
 LARGEST = {1: 80, 2: 160}
-"""Counts of the largest weight, by the devices in use (published)."""
+"""Largest weight in counts, by the number of devices in use (published)."""
 PERCENTILES = (50, 75, 90, 99)
 TIME_LIMIT_SECONDS = 6 * 3600
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to program.
+    """Options of the PCM write.
 
     Attributes:
         chip: name or path of the description.
-        devices: of a cell in use, 1 or 2.
+        devices: in use per cell, 1 or 2.
         simulator: verilator or icarus.
-        seed: of everything that is drawn.
-        noise: standard deviation of a read, in counts.
-        diagonals: only the first so many; all if None.
-        output: where the result goes.
+        seed: random seed.
+        noise: read noise, standard deviation, in counts.
+        diagonals: number of diagonals, from the first; all if None.
+        output: file of the result.
     """
 
     chip: str
@@ -129,7 +129,7 @@ def _simulated(
 def _compared(
     request: Request, chip: Chip, job: Path, drawing: tuple, simulated: PcmWriteReport
 ) -> tuple[Scoreboard, PcmWritten]:
-    """All that came of it against the golden model, and what that says of every line."""
+    """Compare the outcome with the golden model; its figures for every line."""
     state, targets, x = drawing
     golden = PcmWriter(chip, state)
     procedure = Procedure(request.devices)
@@ -161,25 +161,22 @@ def _compared(
 
 
 def _final_words(file: Path) -> NDArray[np.int64]:
-    """Words of the state that the array leaves when the simulation ends.
+    """Words of the array's state at the end of the simulation.
 
     Raises:
-        UserError: it did not.
+        UserError: the file is missing or cannot be read.
     """
     try:
         text = file.read_text("ascii")
     except OSError as error:
-        raise UserError(
-            f"{file}: cannot read the array's state, which the simulation was to leave: "
-            f"{error.strerror}"
-        ) from None
+        raise UserError(f"{file}: cannot read the array's final state: {error.strerror}") from None
     return np.array([int(word, 16) for word in text.split()])
 
 
 def _statistics(found: PcmWritten, targets: NDArray[np.int64]) -> dict[str, object]:
-    """How near the devices came, and how long it took, over those that were iterated.
+    """Programming error and number of iterations, over the iterated devices.
 
-    None stands for what there is nothing to take it of.
+    None stands for a statistic without data.
     """
     used = targets != 0
     error, iterations, within = found.error[used], found.iterations[used], found.within[used]
@@ -205,10 +202,10 @@ def _statistics(found: PcmWritten, targets: NDArray[np.int64]) -> dict[str, obje
 
 
 def run(request: Request, console: Console) -> bool:
-    """Program, compare, report; returns whether every value was equal.
+    """Write, compare, report; returns whether every value was equal.
 
     Raises:
-        UserError: something named does not exist or does not fit, the build or the simulation
+        UserError: an option is out of range or does not fit the chip, the build or the simulation
             failed, or the result cannot be written.
     """
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a host does to program a tile's array, over its registers."""
+"""The host's procedure to write a tile's PCM array, over its registers."""
 
 import numpy as np
 from cocotb.triggers import Timer
@@ -15,11 +15,11 @@ from caduceus.spec.registers import BY_NAME
 
 POLL_US = 5
 PATIENCE_US = 50_000
-"""Simulated time after which a diagonal is taken to hang."""
+"""Simulated time after which a diagonal counts as hung."""
 
 
 class PcmWriteHost:
-    """Programs diagonals and reads their devices; each access is checked for its response."""
+    """Programs diagonals and reads their devices; checks the response of each access."""
 
     def __init__(self, host: TileHost, chip: Chip) -> None:
         self._host = host
@@ -35,7 +35,7 @@ class PcmWriteHost:
         for line, target in enumerate(targets.tolist()):
             address = TARGET_TABLE.address(line)
             response = await self._host.port.write(address, target % (1 << 32))
-            assert response == OKAY, f"target of line {line} was answered with {response}"
+            assert response == OKAY, f"target of line {line} got response {response}"
 
     async def finish(self) -> None:
         """Wait until STATUS.pcm_write is 0."""
@@ -47,12 +47,12 @@ class PcmWriteHost:
         raise AssertionError(f"STATUS.pcm_write is still 1 after {PATIENCE_US} us")
 
     async def results(self) -> PcmWritten:
-        """What came of every line."""
+        """Result of every line."""
         found: list[dict[str, int]] = []
         for line in range(self._lines):
             address = RESULT_TABLE.address(line)
             value, response = await self._host.port.read(address)
-            assert response == OKAY, f"result of line {line} was answered with {response}"
+            assert response == OKAY, f"result of line {line} got response {response}"
             found.append(pcm_write_registers.result(value))
         fields = {name: np.array([each[name] for each in found]) for name in found[0]}
         return PcmWritten(**{**fields, "within": fields["within"].astype(bool)})
@@ -60,14 +60,14 @@ class PcmWriteHost:
     async def program(
         self, diagonal: int, targets: NDArray[np.int64], procedure: Procedure
     ) -> PcmWritten:
-        """Program a diagonal; PROCEDURE has been written."""
+        """Program a diagonal; PROCEDURE must have been written."""
         await self.write_targets(targets)
         await self.begin(diagonal, procedure.devices)
         await self.finish()
         return await self.results()
 
     async def read(self, diagonal: int, device: int) -> NDArray[np.int64]:
-        """Counts of a device of each cell of a diagonal, [lines]."""
+        """Counts of one device of each cell of a diagonal, [lines]."""
         await self.begin(diagonal, 0, device)
         await self.finish()
         return (await self.results()).error

@@ -1,4 +1,4 @@
-"""An array that is programmed in RTL: what is run, and what came of it."""
+"""Job and outcome of a PCM write in RTL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import TileConfig
 
 VARIABLE = "CADUCEUS_JOB"
-"""Environment variable that names the job's folder to the simulation."""
+"""Environment variable with the path of the job folder."""
 STATE, TARGETS, VECTORS, RESULTS = "state.pcm", "targets.npy", "vectors.npy", "results.npz"
-"""Files of the job: the tile as it was made; targets int64 [diagonals, lines]; vectors int8
-[n, rows]; and what the tile said of every line, the fields of `PcmWritten`, [diagonals, lines]."""
+"""Job files: the tile as made; targets int64 [diagonals, lines]; vectors int8 [n, rows]; and the
+tile's report on every line, the fields of `PcmWritten`, [diagonals, lines]."""
 FINAL = "final"
-"""Folder of the state that the array is left in."""
+"""Folder of the array's final state."""
 DIAGONALS = "diagonals"
-"""What the progress tells of."""
+"""Unit of the progress."""
 PLUSARGS = (f"+pcm_final={FINAL}",)
 
 
 def products_file(mode: ReadMode) -> str:
-    """What the RTL sent for the vectors once all was programmed, int8 [n, columns]."""
+    """RTL results of the vectors after the PCM write, int8 [n, columns]."""
     return f"products-{mode}.npy"
 
 
 def products_config(chip: Chip, mode: ReadMode) -> TileConfig:
-    """How the vectors are multiplied: all rows and columns, counts scaled into INT8."""
+    """Configuration of the MVMs: all rows and columns, counts scaled into INT8."""
     constants = np.zeros((chip.array.columns, 5), np.float16)
-    # Gains of 1; a random product is mostly below half of what a converter can count.
+    # Gains of 1; a random product mostly stays below half of a converter's range.
     constants[:, :2] = 1
     constants[:, 3] = 0.5
     return TileConfig(mode, chip.array.rows, chip.array.columns, constants.view(np.uint16))
@@ -38,11 +38,11 @@ def products_config(chip: Chip, mode: ReadMode) -> TileConfig:
 
 @dataclass(frozen=True)
 class PcmWriteJob(JobFile, name="job.json"):
-    """What to run.
+    """The job.
 
     Attributes:
         chip: name or path of the description.
-        devices: of a cell in use.
+        devices: in use per cell.
         clock_half_periods_ps: of `sync` and `mvm`.
     """
 
@@ -53,13 +53,13 @@ class PcmWriteJob(JobFile, name="job.json"):
 
 @dataclass(frozen=True)
 class PcmWriteReport(JobFile, name="report.json"):
-    """What came of it.
+    """Outcome of the job.
 
     Attributes:
-        pulses, reads: programming pulses and verify reads, as the tile counted them.
-        busy_cycles: `sync` cycles in which the array was being programmed.
-        cycles: of `sync`, all of the host's register accesses included.
-        simulate_seconds: wall-clock time of the simulation, without its building.
+        pulses, reads: programming pulses and verify reads, from the tile's counters.
+        busy_cycles: `sync` cycles of the PCM write.
+        cycles: of `sync`, the host's register accesses included.
+        simulate_seconds: wall-clock time of the simulation, without the build.
     """
 
     pulses: int

@@ -1,6 +1,6 @@
-"""What the tiles did when: a trace for Perfetto or Chrome's tracing page, a picture, shares.
+"""Activity of the tiles over time: a trace for Perfetto or Chrome, a picture, utilization.
 
-The trace is in Chrome's trace event format, a process a tile with a thread for each of its units.
+The trace is in Chrome's trace event format: one process per tile, one thread per unit.
 """
 
 import json
@@ -18,27 +18,27 @@ from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing
 
 UNITS = ("gather", "array", "LDPU", "stalled")
-"""What the bits of an activity are, lowest first."""
+"""Names of the activity bits, lowest first."""
 ARRAY = UNITS.index("array")
 _BINS = 400
-"""Columns of the picture."""
+"""Number of columns of the picture."""
 _TILE_INCHES, _WIDTH_INCHES = 0.16, 10.0
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Spans of time in which a unit was at work.
+    """Spans of time in which a unit was active.
 
     Attributes:
-        starts, ends: in ps, int64 [n], in order and apart.
+        starts, ends: in ps, int64 [n], in order, without overlap.
     """
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
 
     def between(self, edges: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Share of each interval between neighbouring `edges` in which it was at work."""
-        # Work done up to each edge, interpolated within spans.
+        """Share of each interval between neighboring `edges` in which the unit was active."""
+        # Active time up to each edge, interpolated within spans.
         times = np.stack([self.starts, self.ends], axis=1).ravel()
         done = np.repeat(np.cumsum(self.ends - self.starts), 2)
         done[0::2] -= self.ends - self.starts
@@ -47,7 +47,7 @@ class Activity:
 
 
 def label(tile: TileProgram) -> str:
-    """Which block of the network a tile holds, in short."""
+    """Short name of the network block that a tile holds."""
     block = tile.block
     replica = f" #{block.replica}" if block.replica else ""
     columns = f".{block.columns}" if block.columns else ""
@@ -72,7 +72,7 @@ def read(program: Program, folder: Path, end_ps: int) -> dict[int, tuple[Activit
 
 @dataclass(frozen=True)
 class Events:
-    """What every computing tile did when, in a run from `start_ps` to `end_ps`.
+    """Activity of every computing tile, in a run from `start_ps` to `end_ps`.
 
     Attributes:
         activities: by tile, in the order of `UNITS`.
@@ -83,7 +83,7 @@ class Events:
     end_ps: int
 
     def shares(self) -> dict[int, dict[str, float]]:
-        """By tile, the share of the time that each unit was at work."""
+        """By tile, the share of the time in which each unit was active."""
         edges = np.array([self.start_ps, self.end_ps])
         return {
             tile: {
@@ -93,7 +93,7 @@ class Events:
         }
 
     def bottleneck(self, program: Program) -> str:
-        """The layer whose tiles' arrays and LDPUs have the least time to spare."""
+        """The layer whose tiles' arrays and LDPUs have the least idle time."""
         found = self.shares()
 
         def load(tile: TileProgram) -> float:
@@ -139,12 +139,12 @@ class Events:
         write_whole(path, text + "\n", "trace")
 
     def write_picture(self, path: Path, program: Program) -> None:
-        """Draw how much of the time every tile's array is at work, over time, as PNG.
+        """Draw the share of time in which every tile's array is active, over time, as PNG.
 
         Raises:
             UserError: it cannot be written.
         """
-        from matplotlib.figure import Figure  # Takes a second to import, for what is done last.
+        from matplotlib.figure import Figure  # Takes a second to import, and is needed last.
 
         tiles = self._by_layer(program)
         edges = np.linspace(self.start_ps, self.end_ps, _BINS + 1).astype(np.int64)
@@ -174,7 +174,7 @@ class Events:
         write_whole(path, content.getvalue(), "picture")
 
     def _by_layer(self, program: Program) -> list[TileProgram]:
-        """The computing tiles, layers in the order in which they begin to work."""
+        """The computing tiles; layers in the order of their first activity."""
         begins: dict[str, int] = {}
         for tile in computing(program):
             starts = self.activities[tile.tile][ARRAY].starts

@@ -1,4 +1,4 @@
-"""Progress of a simulation that runs in a process of its own: bars on a terminal, else lines."""
+"""Progress of a simulation in a process of its own: bars on a terminal, else lines."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from caduceus.sim.step import Step
 
 LOOK_EVERY_SECONDS = 0.2
 LINE_EVERY_SECONDS = 30.0
-"""How often a step that takes long is repeated where there is no terminal."""
+"""Interval of repeated lines during a long step, without a terminal."""
 
 
 @contextmanager
@@ -24,11 +24,11 @@ def watch(
     """While the block runs, show the progress of the job in `folder`: its build, then its counts.
 
     Args:
-        folder: of the job.
-        console: where the progress goes: a bar per count on a terminal, else a line when a step
-            begins and ends, and every `LINE_EVERY_SECONDS`.
-        counted: the total of each count, such as the vectors of every layer.
-        unit: what is counted.
+        folder: the job folder.
+        console: for the progress: a bar per count on a terminal, else a line when a step begins and
+            ends, and every `LINE_EVERY_SECONDS`.
+        counted: the total of each count, for example the vectors of every layer.
+        unit: unit of the counts.
     """
     kind = _Bars(console, counted, unit) if console.is_terminal else _Lines(console, counted)
     with kind as shown:
@@ -56,7 +56,7 @@ def watch(
 
 
 class _Bars:
-    """A bar for the build, and one for each count."""
+    """One bar for the build, and one per count."""
 
     def __init__(self, console: Console, counted: Mapping[str, int], unit: str) -> None:
         self._progress = Progress(
@@ -78,10 +78,10 @@ class _Bars:
         self._progress.stop()
 
     def build(self) -> None:
-        """The build goes on; its bar shows the time by itself."""
+        """The build continues; its bar shows the time by itself."""
 
     def run(self, step: Step) -> None:
-        """The simulation is that far."""
+        """Show the simulation's counts."""
         self._progress.update(self._build, completed=1)
         for name, done in step.done.items():
             self._progress.start_task(self._tasks[name])
@@ -90,7 +90,7 @@ class _Bars:
 
 @dataclass
 class _Lines:
-    """Lines of text for a log: when a step begins and ends, and now and then in between."""
+    """Lines for a log: when a step begins and ends, and now and then in between."""
 
     console: Console
     counted: Mapping[str, int]
@@ -107,12 +107,12 @@ class _Lines:
         pass
 
     def build(self) -> None:
-        """The build goes on."""
+        """The build continues."""
         if self._building and self._due():
             self._say(f"building: {self._seconds()}")
 
     def run(self, step: Step) -> None:
-        """The simulation is that far."""
+        """Show the simulation's counts."""
         if self._building:
             self._building = False
             self._say(f"building: done in {self._seconds()}")

@@ -1,4 +1,4 @@
-"""How the published chip was characterised (Le Gallo et al. 2023): what several commands repeat."""
+"""The published characterization of the chip (Le Gallo et al. 2023), as several commands use it."""
 
 ZEROS = 0.3
-"""Share of the uniformly random weights, and of the inputs, that are 0."""
+"""Share of zeros among the uniformly random weights, and among the inputs."""

@@ -1,4 +1,4 @@
-"""Recordings of a simulated tile: its results and its activity. See `result_recorder.sv`."""
+"""Recordings of a simulated tile: results and activity. See `result_recorder.sv`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
 
 WRITES, INTEGRATES, COMPUTES, STALLED = (1 << bit for bit in range(4))
-"""Bits of the activity: rows are written, the array is at work, the LDPU is, a result waits."""
+"""Bits of the activity: row writes, array active, LDPU active, result waiting."""
 
 _KINDS = {1: np.dtype(np.int8), 2: np.dtype("<u2")}
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """Values that a tile computed, and values that left it.
+    """Values that a tile computed, and values that it sent.
 
     Attributes:
-        results, sent: [n, columns], in their order.
-        result_times, sent_times: of each, when its beats were taken, as the recorder writes it.
+        results, sent: [n, columns], in order.
+        result_times, sent_times: of each, the times of its beats, as the recorder writes them.
     """
 
     results: NDArray
@@ -31,7 +31,7 @@ class Recorded:
     sent_times: Sequence[str] = ()
 
     def time_ps(self, sent: bool, vector: int, beat: int) -> int | None:
-        """When a beat of a result, or of a sent vector, was taken; None if it was not recorded."""
+        """Time of the beat with a result or sent value; None if it was not recorded."""
         times = self.sent_times if sent else self.result_times
         if vector >= len(times):
             return None
@@ -56,19 +56,19 @@ def all_tiles(folder: Path, program: Program) -> dict[int, Recorded]:
 
 
 def one_tile(folder: Path, index: int, value_bytes: int) -> Recorded:
-    """Results of the LDPU, and what left the tile.
+    """A tile's LDPU results, and its sent packets.
 
     Args:
         folder: the simulation's plusarg `+record=`.
-        index: number of the PCM state that the tile loaded.
+        index: number of the tile's PCM state.
         value_bytes: 1 for INT8; 2 for binary16 bits, which are uint16.
 
     Raises:
-        OSError: nothing was recorded.
-        ValueError: vectors differ in length, or a line is none.
+        OSError: there is no recording.
+        ValueError: vectors differ in length, or a line is malformed.
     """
     path = folder / f"results_{index}.txt"
-    # What is behind the last line's end is a line that is still being written.
+    # Behind the last line end is a line that is still being written.
     lines = path.read_text(encoding="ascii").rpartition("\n")[0].splitlines()
     values, times = {"r": [], "s": []}, {"r": [], "s": []}
     for number, line in enumerate(lines):
@@ -82,7 +82,7 @@ def one_tile(folder: Path, index: int, value_bytes: int) -> Recorded:
 
 
 def _vectors(path: Path, lines: list[str], kind: np.dtype) -> NDArray:
-    """The vectors that lines of hexadecimal digits are."""
+    """Vectors from lines of hexadecimal digits."""
     digits = {len(line) for line in lines}
     if len(digits) > 1:
         raise ValueError(f"{path}: vectors of {' and '.join(map(str, sorted(digits)))} digits")
@@ -97,7 +97,7 @@ def activity(folder: Path, index: int) -> NDArray[np.int64]:
     Before the first, all bits are 0. Arguments as of `one_tile`.
 
     Raises:
-        OSError: nothing was recorded.
+        OSError: there is no recording.
     """
     path = folder / f"activity_{index}.txt"
     lines = path.read_text(encoding="ascii").rpartition("\n")[0].splitlines()

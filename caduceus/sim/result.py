@@ -1,4 +1,4 @@
-"""Results of a run: one schema for every network, and for golden model, RTL and board."""
+"""Results of a run: one schema for all networks, and for golden model, RTL and board."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,13 @@ from caduceus.spec.program_codes import computing, replicas
 
 @dataclass(frozen=True)
 class Metric:
-    """How well a network does.
+    """A network's quality.
 
     Attributes:
         name: `accuracy`, the share of images classified correctly, or `bpc`, bits per character.
-        value: over this run's inputs.
-        golden_whole_set: of the golden model over the whole test set; None if not measured.
-        float_value: of the network in floating point over the whole test set, from training.
+        value: over the inputs of this run.
+        golden_whole_set: golden model over the whole test set; None if not measured.
+        float_value: network in floating point over the whole test set, from training.
     """
 
     name: str
@@ -41,52 +41,52 @@ class Metric:
 
 @dataclass(frozen=True)
 class Figures:
-    """Keys of a result's file: the same for every target; None where one has no meaning.
+    """Keys of a result file: the same for every target; None where a key has no meaning.
 
     Attributes:
         network, chip, read_mode: names.
         target: `golden`, `sim`, or the serial port of a board.
         simulator, simulator_version: of the RTL.
-        devices: in words, and whether their inputs were assumed, as the program has no sample.
+        devices: in words; says whether input statistics were assumed, for want of a sample.
         inputs: images, vectors, or steps of a sequence.
-        tiles, slices: how many compute.
-        replicas: by layer, how many groups of tiles take its results in turn, where more than one.
-        replaced_drift_factors: tiles that did not get the drift factor measured on them: layer,
-            tile, measured, used, reason; None where drift is not compensated.
-        notes: what the weights lost when the network was compiled: a `gmax` that the devices lower,
-            columns that lose more than 1 % of their weights' energy to rounding.
+        tiles, slices: numbers of computing tiles and GDPU slices.
+        replicas: by layer, number of tile groups that take turns at its results, where above 1.
+        replaced_drift_factors: tiles whose measured drift factor was replaced: layer, tile,
+            measured, used, reason; None without drift compensation.
+        notes: losses of the weights at compilation: a `gmax` that the devices lower, columns that
+            lose more than 1 % of their weights' energy to rounding.
         values_compared, mismatches: with the golden model; None where nothing was compared.
-        values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
-            compute, then for `chip output` and `GDPU state`.
-        first_mismatch: one sentence: where, expected and got; empty if there is none.
-        first_mismatches: the first of every layer that has one, in that order: `layer`, `kind`
+        values_by_layer, mismatches_by_layer: the same by layer, in the order of computation, then
+            for `chip output` and `GDPU state`.
+        first_mismatch: one sentence with place, expected and got; empty if there is none.
+        first_mismatches: the first of every layer with mismatches, in that order: `layer`, `kind`
             (`result` of a tile's LDPU, `packet` that left a tile, `output` of the chip, `hidden
             state`, `cell state`), `run` (of a sequence `step by step` or `at full speed`), `tile`,
             `row_block`, `column_block`, `replica`, `unit` (`image`, `vector` or `step`) and its
             number `input`, `pixel` (`y`, `x`), `column`, `time_ns` and `clock` (rising edge of
             `sync`, from 0) where a simulation recorded them, `expected`, `got`, and all of it as
             `sentence`. A key without a meaning is None.
-        mvms: of all tiles.
+        mvms: total over all tiles.
         cycles: of `sync` and `mvm`, from the first input on.
         simulated_us: the same in microseconds, at the description's clock rates, as are all times
             of the chip.
         latency_ns: from the last input value of an input to its last output value, with the chip
-            otherwise at rest; of a sequence the median of its steps, as are the next three.
+            otherwise idle; of a sequence the median of its steps, as are the next three.
         latency_with_input_ns: from the first input value of an input to its last output value.
         latency_of_state_ns, latency_of_states_ns: from the last input value of a step until the
             first GDPU slice has sent its hidden units, and until the last has.
         period_ns, cycles_per_input: from input to input, back to back, and in clocks of `sync`.
         inputs_per_second: back to back.
-        mvm_rate_per_tile: MVMs per second of the tile that has the most, back to back.
-        bottleneck: the layer whose tiles have the least time to spare.
-        shares: by tile, the share of the time in which each of its units is at work.
+        mvm_rate_per_tile: MVMs per second of the busiest tile, back to back.
+        bottleneck: the layer whose tiles have the least idle time.
+        shares: by tile, the share of the time in which each of its units is active.
         khz: `sync` cycles per millisecond of wall-clock time.
         build_seconds, load_seconds, simulate_seconds, wall_seconds: wall-clock time of building the
             RTL, of loading the chip, from the first input on, and of all.
         golden_inputs_per_second: of the golden model on this machine.
-        peak_mib: most memory that the simulation had in use.
-        requests, retries: over a serial line, since it was opened.
-        outputs: int8 [inputs or sequences, vectors, values], what left the chip.
+        peak_mib: peak memory of the simulation.
+        requests, retries: over the serial line, since it was opened.
+        outputs: int8 [inputs or sequences, vectors, values], of the chip.
         predictions: class of each image.
         metric: accuracy or bits per character; None for a network with neither.
         trace, picture: files.
@@ -167,13 +167,12 @@ class Result:
 
     Attributes:
         program: the program of the run.
-        figures: the keys of the result's file.
-        outputs: int8 [n, vectors, output_length]; vectors are an image's, or a sequence's steps.
-        tiles: by number, values that every computing tile computed and sent; empty unless captured.
-        state: the GDPU's after the last step, of a program with GDPU slices.
-        events: what every tile did when, of RTL.
-        moments: when outputs, state and, where they were captured, tiles' values were on the
-            wires, of RTL.
+        figures: the keys of the result file.
+        outputs: int8 [n, vectors, output_length]; the vectors of an image, or a sequence's steps.
+        tiles: by number, computed and sent values of every computing tile; empty unless captured.
+        state: of the GDPU after the last step, of a program with GDPU slices.
+        events: activity of every tile, of RTL.
+        moments: simulated times of outputs, state and captured tile values on the wires, of RTL.
     """
 
     program: Program
@@ -191,17 +190,17 @@ class Result:
 
     @property
     def predictions(self) -> NDArray[np.int64]:
-        """Class of each image: where the largest of its outputs is, [n]."""
+        """Class of each image: the index of its largest output, [n]."""
         return self.outputs.reshape(len(self.outputs), -1).argmax(axis=1)
 
     def compare(self, expected: "Result") -> Comparison:
-        """Compare with a result of the same program and inputs, as the golden model gives it.
+        """Compare with a result of the same program and inputs, such as the golden model's.
 
-        Tiles come first, layer by layer, if both have captured them; then outputs, then the state.
-        Of RTL, simulated time and clock of each first mismatch are given.
+        Tiles come first, layer by layer, if both results have captured them; then outputs, then the
+        state. For RTL, each first mismatch has its simulated time and clock.
 
         Raises:
-            UserError: the other is of another program.
+            UserError: `other` is a result of another program.
         """
         mine, other = self.figures, expected.figures
         if (mine.network, mine.chip) != (other.network, other.chip):
@@ -233,10 +232,10 @@ class Result:
         return replace(self, figures=replace(self.figures, **changes))
 
     def save(self, path: Path) -> "Result":
-        """Write the figures to `path` as JSON, and beside it trace and picture if there are events.
+        """Write the figures to `path` as JSON; with events, also trace and picture beside it.
 
         Returns:
-            the result whose figures name them.
+            the result with these file names in its figures.
 
         Raises:
             UserError: a file cannot be written.
@@ -251,7 +250,7 @@ class Result:
         return saved
 
     def report(self) -> str:
-        """The figures in words, a line for each kind of them."""
+        """The figures in words, one line per kind."""
         found, named = self.figures, unit(self.program)
         lines = _mismatches(found)
         lines.append(f"{found.inputs} {named}s" + (f", {found.mvms} MVMs" if found.mvms else ""))
@@ -281,7 +280,7 @@ class Result:
 
 
 def figures(on: Deployed, target: str, devices: Devices, inputs: int) -> Figures:
-    """Those that a program on devices has, whatever runs it."""
+    """The figures of a program on devices that do not depend on the target."""
     program = on.program
     return Figures(
         network=program.network,
@@ -298,7 +297,7 @@ def figures(on: Deployed, target: str, devices: Devices, inputs: int) -> Figures
 
 
 def _mismatches(found: Figures | Comparison) -> list[str]:
-    """The first one, then how many each layer has, and the first of each after that."""
+    """The first mismatch, then for each layer the number of them and the first."""
     if not found.mismatches:
         return []
     lines = [f"MISMATCH: {found.first_mismatch}"]
@@ -314,7 +313,7 @@ def _mismatches(found: Figures | Comparison) -> list[str]:
 
 
 def files_beside(path: Path) -> tuple[Path, Path]:
-    """Trace and picture that a run leaves beside its result."""
+    """Trace and picture that a run writes beside its result."""
     name = path.name.removesuffix(".json")
     return path.with_name(f"{name}.trace.json"), path.with_name(f"{name}.png")
 

@@ -1,7 +1,7 @@
 """cocotb side of `caduceus calibrate`: a tile's calibration over AXI, and vectors before and after.
 
-The files say what is run (`caduceus.sim.calibration_job`); the report says how it went, a mismatch
-included: this test fails only if the simulation itself goes wrong.
+`caduceus.sim.calibration_job` describes the job. The report gives its outcome, mismatches included:
+this test fails only if the simulation itself fails.
 """
 
 import os
@@ -36,14 +36,14 @@ from caduceus.spec.program import TileConfig
 
 
 class _Score:
-    """All that was compared."""
+    """Collects all comparisons."""
 
     def __init__(self) -> None:
         self.compared = self.mismatches = 0
         self.first = ""
 
     def compare(self, name: str, expected: NDArray, got: NDArray) -> None:
-        """Count what is equal and what is not."""
+        """Count equal values and mismatches."""
         try:
             found = compare(expected, got, lambda index: f"{name} {list(index)}")
             self.compared += found.compared
@@ -53,7 +53,7 @@ class _Score:
             self.first = self.first or str(mismatch)
 
     def compare_calibrations(self, expected: Calibration, got: Calibration) -> None:
-        """Bit by bit, so that not a number differs."""
+        """Compare bit by bit, so that NaNs compare too."""
         for field in fields(Calibration):
             one, other = (getattr(each, field.name) for each in (expected, got))
             if isinstance(one, np.ndarray):
@@ -62,7 +62,7 @@ class _Score:
 
 @cocotb.test()
 async def run_calibration(dut: object) -> None:
-    """Run the job, and leave its report beside it."""
+    """Run the job, and write its report."""
     folder = Path(os.environ[VARIABLE])
     job = CalibrationJob.load(folder)
     chip = Chip.find(job.chip)

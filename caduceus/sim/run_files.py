@@ -1,4 +1,4 @@
-"""Files of commands: the folder that one works in, and where its result goes."""
+"""Files of commands: the working folder, and the result's destination."""
 
 import errno
 import fcntl
@@ -18,9 +18,9 @@ from caduceus.spec.files import followed
 
 @contextmanager
 def only_run(folder: Path, console: Console, lock_name: str = "lock") -> Iterator[None]:
-    """Runs share `folder`, so a second one says that it waits for the first, and does.
+    """Lock `folder`, which runs share: a second run announces its wait for the first.
 
-    The file of that name is what `demand_own` can know the folder by.
+    `demand_own` recognizes the folder by the file of that name.
 
     Raises:
         UserError: the folder cannot be made or written.
@@ -36,22 +36,22 @@ def only_run(folder: Path, console: Console, lock_name: str = "lock") -> Iterato
 
 
 def demand_own(folder: Path, what: str, *marks: str) -> None:
-    """Demand that files in `folder` may be replaced, by what an earlier run left there.
+    """Check that files in `folder` may be replaced: an earlier run must have left them.
 
     Args:
         folder: may be missing or empty.
-        what: what such a run makes.
-        marks: patterns of names, one of which any such run leaves.
+        what: the product of these runs, for the message.
+        marks: patterns of names; every such run leaves at least one.
 
     Raises:
-        UserError: there is something, and no such name; or it is no folder, or cannot be read.
+        UserError: the folder has files and none of these names; it is no folder, or unreadable.
     """
     with working_files(folder):
         if folder.is_dir():
             own = any(any(folder.glob(mark)) for mark in marks)
             if not own and any(folder.iterdir()):
                 raise UserError(
-                    f"{folder}: there is something else: expected a new or empty folder, or that "
+                    f"{folder}: the folder is not empty: expected a new or empty folder, or that "
                     f"of an earlier {what}"
                 )
         elif folder.is_symlink() or folder.exists():
@@ -66,10 +66,10 @@ def _lock(path: Path) -> TextIO:
 
 
 def empty(folder: Path) -> None:
-    """Make a folder, and remove what an earlier run left in it.
+    """Make a folder, and remove the files of an earlier run.
 
     Raises:
-        OSError: there is something else, or it cannot be removed or made.
+        OSError: the path is no folder, or cannot be removed or made.
     """
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)
@@ -78,10 +78,10 @@ def empty(folder: Path) -> None:
 
 @contextmanager
 def working_files(folder: Path) -> Iterator[None]:
-    """Files in `folder` are made or read in the block.
+    """Turn an error with a file in `folder` during the block into a `UserError`.
 
     Raises:
-        UserError: one of them cannot be.
+        UserError: a file cannot be made or read.
     """
     try:
         yield
@@ -93,16 +93,16 @@ def working_files(folder: Path) -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
-    # A folder that is to be made where there is a file "exists": that is not what is wrong.
+    # Making a folder where a file lies fails with "exists", which would mislead.
     wrong = errno.ENOTDIR if isinstance(error, FileExistsError) else error.errno
     return os.strerror(wrong) if wrong else str(error)
 
 
 def can_be_written(output: Path) -> None:
-    """Tell before a run, and before it waits for another one, what would spoil its end.
+    """Report what would make the final write fail, before a run waits or starts.
 
     Raises:
-        UserError: the result would be no regular file, or its folder cannot be written.
+        UserError: `output` is no regular file, or its folder cannot be written.
     """
     target = followed(output, "result")
     with _result(output):
@@ -116,12 +116,12 @@ def can_be_written(output: Path) -> None:
 
 
 def forget(output: Path, *beside: Path) -> None:
-    """Remove an old result and what is beside it: they must not pass for this run's if it fails.
+    """Remove an old result and its side files: if this run fails, they must not pass for its own.
 
-    A link stays, and what it leads to goes: there `write_whole` will write.
+    A link stays and its target goes, which `write_whole` writes to.
 
     Raises:
-        UserError: one cannot be removed, or as `can_be_written`.
+        UserError: a file cannot be removed, or as `can_be_written`.
     """
     can_be_written(output)
     with _result(output):

@@ -1,6 +1,6 @@
-"""cocotb side of `caduceus pcm-write`: an array programmed over AXI, then vectors through it.
+"""cocotb side of `caduceus pcm-write`: an array written over AXI, then vectors through it.
 
-The files say what is run (`sim.pcm_write_job`); what it is compared with is not looked at here.
+`sim.pcm_write_job` describes the job; the comparison happens elsewhere.
 """
 
 import os
@@ -34,7 +34,7 @@ from caduceus.spec.pcm_write import Procedure
 
 @cocotb.test()
 async def run_pcm_write(dut: object) -> None:
-    """Run the job, and leave its report beside it."""
+    """Run the job, and write its report."""
     folder = Path(os.environ[VARIABLE])
     job = PcmWriteJob.load(folder)
     chip = Chip.find(job.chip)

@@ -1,4 +1,4 @@
-"""cocotb side of `caduceus run --target sim`: the chip does what a host asks over a socket."""
+"""cocotb side of `caduceus run --target sim`: serve a host's requests over a socket."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ _PIECE = 1 << 16
 
 @cocotb.test()
 async def serve(dut: object) -> None:
-    """Answer until the host ends the connection; simulated time stands still in between."""
+    """Answer until the host closes the connection; simulated time stands still between requests."""
     job = ServedJob.load(Path(os.environ[VARIABLE]))
     chip = Chip.find(job.chip)
     half_periods = job.clock_half_periods_ps

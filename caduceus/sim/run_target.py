@@ -21,10 +21,10 @@ from caduceus.spec.shipped import build_folder
 SERIAL = "serial:"
 TARGETS = f"golden, sim, or {SERIAL}PORT"
 _LONG = Patience(seconds=3600, tries=1)
-"""A simulation answers when it is done, and loses nothing."""
+"""A simulation answers when it is done, and loses no request."""
 _LOOK_SECONDS = 0.2
 _OF_THE_LINE = ("serial", "cobs")
-"""Import packages that a serial port takes: of what the extra `fpga` brings no more."""
+"""Import packages of a serial port: the only ones of the extra `fpga` that it needs."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class TargetRequest:
     patience: Patience
 
     def check(self) -> None:
-        """Demand that the name is one of a target, and that a simulation can be built.
+        """Check that the name is a target, and that a simulation can be built.
 
         Raises:
-            UserError: it is not, or a package that simulations take is not installed.
+            UserError: unknown target, or a package for simulations is not installed.
         """
         serial = self.name.startswith(SERIAL) and len(self.name) > len(SERIAL)
         if self.name not in ("golden", "sim") and not serial:
@@ -58,7 +58,7 @@ class TargetRequest:
 
 @dataclass(frozen=True)
 class Target:
-    """A chip that can be driven; `link`, where requests go over one, counts them."""
+    """A chip to drive; `link`, if requests go over one, counts them."""
 
     port: HostPort
     link: SerialLink | None = None
@@ -66,10 +66,10 @@ class Target:
 
 @contextmanager
 def opened(request: TargetRequest, chip: Chip) -> Iterator[Target]:
-    """The target, as long as the block runs.
+    """The open target, for the duration of the block.
 
     Raises:
-        UserError: there is none, it does not answer, or has another chip.
+        UserError: the target does not exist, does not answer, or has another chip.
     """
     request.check()
     if request.name == "golden":
@@ -86,11 +86,11 @@ def opened(request: TargetRequest, chip: Chip) -> Iterator[Target]:
 
 @contextmanager
 def serial(port: str, patience: Patience, chip: Chip) -> Iterator[Target]:
-    """A board at a serial port, as long as the block runs.
+    """A board at a serial port, for the duration of the block.
 
     Raises:
-        UserError: there is no such port, nothing answers there, or it has another chip; or a
-            package that the line takes is not installed.
+        UserError: the port does not exist, the board does not answer, or has another chip; or a
+            package for serial ports is not installed.
     """
     demand(*_OF_THE_LINE)
     line = SerialLine(port, patience.baud)
@@ -108,13 +108,13 @@ def _linked(line: Line, where: str, patience: Patience, chip: Chip) -> Target:
 
 @dataclass(frozen=True)
 class Served:
-    """What is simulated, and what of the simulation serves the host.
+    """The design to simulate, and the side that serves the host.
 
     Attributes:
-        name: of its folder, beside the chip's and the simulator's name.
+        name: part of the folder's name, beside chip and simulator.
         top: the top module.
         test_module: the cocotb side, which connects to the socket of its `ServedJob`.
-        sources: writes the RTL of a chip into a folder; the files, in order.
+        sources: writes the RTL of a chip into a folder; returns the files, in order.
     """
 
     name: str
@@ -135,7 +135,7 @@ CHIP = Served("served", "chip", "caduceus.sim.run_served", _chip_sources)
 
 @contextmanager
 def simulation(description: str, simulator: str, served: Served = CHIP) -> Iterator[SocketLine]:
-    """A chip in a simulator, and the line to what serves it.
+    """A chip in a simulator, and the line to it.
 
     Raises:
         UserError: the build or the simulation failed.
@@ -151,7 +151,7 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
     with working_files(place):
         empty(job)
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
-        # A socket's path is short, which that of a repository need not be.
+        # The path of a socket must be short; that of a repository may be long.
         path = str(Path(folder) / "line")
         server.bind(path)
         server.listen(1)
@@ -200,7 +200,7 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
                 line.close()
                 thread.join()
         except UserError as error:
-            # The end of the line is reported only if nothing better is known.
+            # Report the end of the line only if no better cause is known.
             raise (failures[0] if failures else error) from None
         if failures:
             raise failures[0]

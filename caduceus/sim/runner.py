@@ -1,10 +1,9 @@
 """Build a design and run a cocotb test module on it, with cocotb's own runner.
 
-What is added to cocotb's runner: a build happens only if its sources, arguments or tools changed
-(content hash, the stamp written last), only the top's ports are visible to cocotb in Verilator
-(its default makes every signal public, which large designs do not survive), every run has a time
-limit, no compiler and no simulator survives this process, and whatever goes wrong is one sentence
-that names the log.
+Additions to cocotb's runner: a build happens only if its sources, arguments or tools changed
+(content hash, the stamp written last); in Verilator only the top's ports are visible to cocotb (its
+default makes every signal public, which breaks large designs); every run has a time limit; no
+compiler or simulator survives this process; any failure is one sentence that names the log.
 """
 
 import fcntl
@@ -35,9 +34,9 @@ if TYPE_CHECKING:
 
 SIMULATORS = ("verilator", "icarus")
 VERILATOR_OLDEST = (5, 36)
-"""cocotb 2.1 needs this version."""
+"""Minimum version for cocotb 2.1."""
 VERILATOR_SELECTS_PORTS = (5, 44)
-"""First version whose control files can name ports without naming every variable of a module."""
+"""First version whose control files can name ports without every variable of a module."""
 TIMESCALE = ("1ns", "1ps")
 DEFAULT_SEED = 1
 TIME_LIMIT_SECONDS = 1800
@@ -52,27 +51,27 @@ VERILATOR_ARGUMENTS = (
     "--output-split-cfuncs", "1000",
     "--output-split-ctrace", "1000",
 )  # fmt: skip
-"""The C++ of whatever is smaller than a tile of 256x256 is compiled in one piece: each piece reads
-Verilator's headers again, and where there are several, two precompiled headers of 70 MB come first.
-A compiler's time grows faster than the length of a function; functions of 1,000 nodes are not
+"""Designs smaller than a tile of 256x256 compile their C++ in one piece: each piece reads
+Verilator's headers again, and several pieces need two precompiled headers of 70 MB first. A
+compiler's time grows faster than the length of a function; functions of 1,000 nodes are not
 measurably slower than those of 20,000, but at 300 a simulation takes a tenth longer."""
 FAST_CODE = "-O2 -march=native"
-"""For the code that Verilator expects to run often. Builds are for the machine they run on, whose
-vector units double the speed of the behavioural array."""
+"""For Verilator's hot code. Builds are for the machine that runs them; its vector units double the
+speed of the behavioral array."""
 CODE_VARIABLE = "CADUCEUS_CODE"
-"""Environment variable: what is in it takes the place of `FAST_CODE`, as for many short runs."""
+"""Environment variable that replaces `FAST_CODE`, for example for many short runs."""
 
 _IN_MAKEFILES = re.compile(r"[\s'\"#;:$&()|<>`\\*?]")
-"""Characters of a path that a makefile or the shell that it starts takes for something else."""
+"""Characters of a path with a special meaning in a makefile or in its shell."""
 _IMPORTED_FROM = Path(__file__).resolve().parents[__name__.count(".")]
-"""The folder from which this package, and what stands beside it, is imported."""
+"""Folder from which this package, and its neighbors, are imported."""
 _FOREIGN = {"PYTEST_CURRENT_TEST": None, "WAVES": None, "GUI": None}
-"""Variables that change what cocotb's runner does behind our back."""
+"""Variables that would silently change the behavior of cocotb's runner."""
 
 
 @dataclass(frozen=True)
 class _Build:
-    """Everything that a build depends on."""
+    """Everything that determines a build."""
 
     simulator: str
     top: str
@@ -119,9 +118,9 @@ def run_bench(
     """Build `sources` for `simulator` if need be, and run the cocotb tests of `test_module`.
 
     Args:
-        name: what to call this run in messages.
+        name: of this run, for messages.
         sources: Verilog and SystemVerilog in compilation order. `.svh` files are headers: they are
-            not compiled by themselves, their folders are searched for includes. `.vlt` files go to
+            not compiled by themselves, and their folders are include paths. `.vlt` files go to
             Verilator only.
         top: name of the top module.
         test_module: dotted name of the Python module with the cocotb tests.
@@ -135,9 +134,9 @@ def run_bench(
         testcase: names of the only tests to run.
         seed: random seed; if None, `COCOTB_RANDOM_SEED` of the environment or `DEFAULT_SEED`.
         waves: record every signal to `run_dir/waves.fst`.
-        time_limit: seconds of wall-clock time after which the simulation is ended.
-        code: arguments for the compiler of Verilator's C++; if None, what `CADUCEUS_CODE` in the
-            environment says, or `FAST_CODE`.
+        time_limit: wall-clock limit in seconds; a longer simulation is killed.
+        code: arguments for the compiler of Verilator's C++; if None, `CADUCEUS_CODE` of the
+            environment, or `FAST_CODE`.
 
     Raises:
         UserError: the simulator is missing or too old.
@@ -190,7 +189,7 @@ def run_bench(
                 timescale=None,
             )
     except _Ended as error:
-        # Failing cocotb tests are in the results; anything else shows in their absence.
+        # Failed cocotb tests are in the results; any other failure leaves no results.
         if error.status == processes.EXPIRED:
             raise SimulationError(
                 f"{name}: the simulation was ended after {time_limit:g} s", log
@@ -224,10 +223,10 @@ def run_bench(
 
 @cache
 def tool_version(simulator: str) -> str:
-    """First line of what the simulator says about its version.
+    """First line of the simulator's version output.
 
     Raises:
-        UserError: unknown simulator, none found, or too old.
+        UserError: the simulator is unknown, missing or too old.
     """
     if simulator not in SIMULATORS:
         raise UserError(f"unknown simulator '{simulator}': there are {', '.join(SIMULATORS)}")
@@ -264,7 +263,7 @@ def _plan(
     waves: bool,
     code: str,
 ) -> _Build:
-    """Sort out which source is what, and collect the arguments of the build."""
+    """Sort sources by kind, and collect the arguments of the build."""
     tool_version(simulator)
     _demand_usable(simulator, folder, "--hierarchical" in build_args)
     paths = [Path(source).resolve() for source in sources]
@@ -281,14 +280,14 @@ def _plan(
 
 
 def _demand_usable(simulator: str, folder: Path, hierarchical: bool) -> None:
-    """Demand paths that the simulator's compiler can hold, before it begins.
+    """Check, before it starts, that the simulator's compiler can handle the paths.
 
     Raises:
-        UserError: a character of one would break its makefiles or its files.
+        UserError: a path has a character that breaks its makefiles or files.
     """
     from cocotb_tools import config
 
-    # Verilator's makefile refuses blanks, and that of a hierarchy has absolute paths in it.
+    # Verilator's makefile refuses blanks, and a hierarchical build has absolute paths in it.
     bad = '" ' if simulator == "verilator" else '"'
     broken = [letter for letter in str(folder) if letter in bad or not letter.isprintable()]
     if simulator == "verilator" and hierarchical:
@@ -309,8 +308,8 @@ def _demand_usable(simulator: str, folder: Path, hierarchical: bool) -> None:
 
 
 def _built(name: str, build: _Build) -> "Runner":
-    """A runner whose build is up to date."""
-    # Half a second to import, pytest included: a mistake is reported sooner.
+    """A runner with an up-to-date build."""
+    # Takes half a second to import, pytest included: report mistakes before.
     from cocotb_tools.runner import get_runner
 
     build.folder.mkdir(parents=True, exist_ok=True)
@@ -331,7 +330,7 @@ def _built(name: str, build: _Build) -> "Runner":
 
 
 class _Ended(RuntimeError):
-    """A program ended with another status than 0."""
+    """A program's exit status was not 0."""
 
     def __init__(self, program: str, status: int) -> None:
         super().__init__(f"{Path(program).name} ended with status {status}")
@@ -339,7 +338,7 @@ class _Ended(RuntimeError):
 
 
 def _supervise(runner: "Runner", limit: float = 0, folder: Path | None = None) -> None:
-    """Have the runner start what it starts so that it ends with this process, at the latest.
+    """Have the runner start its child processes so that they end with this process at the latest.
 
     In `folder`, that of a build, programs get relative paths: makefiles cannot hold every character
     of an absolute one.
@@ -376,12 +375,12 @@ def _compile(name: str, runner: "Runner", build: _Build) -> None:
     sources: list[Path] = [path for path in build.sources if path.suffix != ".svh"]
     includes, arguments = build.includes, build.arguments
     if build.simulator == "verilator":
-        # cocotb's runner would make the links into the paths they stand for.
+        # cocotb's runner would resolve the links.
         sources, includes, arguments = [_public_ports(build)], (), (*arguments, *_linked(build))
     compiler = {
         # Verilator's make rules compile through it; a second build of the same C++ is then free.
         "OBJCACHE": "ccache" if executables.find("ccache") else "",
-        # Make reads it as if it were on its command line, which cocotb's runner composes.
+        # Make reads it like its command line, which cocotb's runner composes.
         "MAKEFLAGS": f"OPT_FAST={build.code}".replace(" ", "\\ "),
     }
     try:
@@ -405,10 +404,10 @@ def _compile(name: str, runner: "Runner", build: _Build) -> None:
 
 
 def _linked(build: _Build) -> list[str]:
-    """Links to the sources in the build folder, and Verilator's arguments that name them there.
+    """Link the sources into the build folder, and return Verilator's arguments for the links.
 
-    Verilator's C++ names the sources in its messages. By these names it is the same wherever they
-    lie, so that builds with a module in common compile it once, and so do copies of the repository.
+    Verilator's C++ names the sources in its messages. With these names it does not depend on their
+    location, so builds with a common module compile it once, and so do copies of the repository.
     """
     (build.folder / "src").mkdir()
     arguments = ["-Isrc"]
@@ -423,7 +422,7 @@ def _linked(build: _Build) -> list[str]:
 
 
 def _public_ports(build: _Build) -> Path:
-    """A Verilator control file that lets cocotb see the top's ports and nothing else."""
+    """A Verilator control file that makes only the top's ports visible to cocotb."""
     version = _verilator_version(tool_version("verilator"))
     option = "-port" if version >= VERILATOR_SELECTS_PORTS else "-var"
     path = build.folder / "public_ports.vlt"
@@ -442,7 +441,7 @@ def _wave_arguments(simulator: str, path: Path | None) -> list[str]:
 
 
 def _seed(seed: int | None) -> int:
-    """The seed to use: the caller's, else the environment's, else the default."""
+    """Random seed: the caller's, else the environment's, else the default."""
     if seed is not None:
         return seed
     text = os.environ.get("COCOTB_RANDOM_SEED", str(DEFAULT_SEED))
@@ -453,10 +452,10 @@ def _seed(seed: int | None) -> int:
 
 @contextmanager
 def _environment(**changes: str | None) -> Iterator[None]:
-    """Set (or, with None, unset) environment variables for a while: cocotb's runner reads them.
+    """Set (or, with None, unset) environment variables in the block: cocotb's runner reads them.
 
-    It finds the programs that `programs` finds. The simulation searches the modules of this
-    process's path, so the folder that this package is imported from is put on it.
+    Child processes find the programs of `programs`. The simulation searches this process's module
+    path, so the folder of this package is put on it.
     """
     changes = {**changes, **executables.changes()}
     before = {key: os.environ.get(key) for key in changes}

@@ -1,4 +1,4 @@
-"""How inputs go through a chip in RTL: back to back, or as a sequence that is run twice."""
+"""Schedules of inputs through a chip in RTL: back to back, or as a sequence that runs twice."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing
 
 Tell = Callable[[Mapping[str, int]], None]
-"""Called with the number done of everything that is counted."""
+"""Called with the number done of every count."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Timing:
 
     Attributes:
         latency: from the last input value of an input to its last output value, with the chip
-            otherwise at rest: of the first input, or of every step of a sequence.
+            otherwise idle: of the first input, or of every step of a sequence.
         latency_with_input: from the first input value to the last output value.
         latency_of_state: from the last input value until the first GDPU slice has sent its hidden
-            units; latency_of_states: until all have. They send one after another.
+            units; latency_of_states: until all have. The slices send one after another.
         period: from input to input, back to back; None for a single input.
     """
 
@@ -45,9 +45,9 @@ class Timing:
 
 
 def busiest(program: Program) -> tuple[TileProgram, int]:
-    """The tile that makes the most results of an input, and how many take its layer's in turn.
+    """The tile with the most results per input, and the number of tiles that share its layer.
 
-    Progress is counted in the pixels of its layer's results.
+    Progress counts the pixels of this layer's results.
     """
     tiles = computing(program)
     found = max(tiles, key=results_per_input)
@@ -55,7 +55,7 @@ def busiest(program: Program) -> tuple[TileProgram, int]:
 
 
 def clocks_per_result(tile: TileProgram, chip: Chip) -> int:
-    """Clocks of `sync` that a result may take at the very most, with nothing in its way."""
+    """Upper bound on the `sync` clocks per result, without back-pressure."""
     mvm = chip.mvm.overhead_4phase + 128
     mvm = 4 * mvm if tile.config.read_mode is ReadMode.FOUR_PHASE else mvm + 128
     ratio = chip.clocks.sync_mhz / chip.clocks.mvm_mhz
@@ -63,27 +63,27 @@ def clocks_per_result(tile: TileProgram, chip: Chip) -> int:
 
 
 def clocks_per_input(tile: TileProgram, chip: Chip) -> int:
-    """Clocks of `sync` in which a tile takes an input and makes its results, at the very most."""
+    """Upper bound on the `sync` clocks in which a tile takes an input and makes its results."""
     window = tile.config.window
     taken = window.pixels * window.packets * (1 + PAYLOAD_MAX // chip.link.units) if window else 0
     return taken + results_per_input(tile) * clocks_per_result(tile, chip)
 
 
 def clocks_to_the_end(program: Program, chip: Chip) -> int:
-    """Clocks of `sync` that what remains of an input may take, once its outputs have left.
+    """Upper bound on the `sync` clocks for the rest of an input, after its last output.
 
-    Rows that no output needs, because strides and pooling windows leave them over, are sent and
-    computed as all others are. It is less than an input, by one layer after the other.
+    Strides and pooling windows leave rows over that no output needs. These are sent and computed as
+    all others are. The rest is less than one input, in one layer after the other.
     """
     layers = {tile.block.layer: tile for tile in computing(program)}
     return sum(clocks_per_input(tile, chip) for tile in layers.values())
 
 
 class Schedule(ABC):
-    """Inputs of a program, how they are played, and the values expected of them.
+    """Inputs of a program, their playback, and their expected values.
 
     Attributes:
-        played: the player's recordings, in order.
+        played: recordings of the player, in order.
         counted: total of each progress bar, by name.
         golden_inputs: number of inputs that `expect` has computed.
     """
@@ -97,17 +97,17 @@ class Schedule(ABC):
 
     @abstractmethod
     def expect(self, machine: Machine) -> None:
-        """Have the golden model compute the inputs, with all values of tiles."""
+        """Compute the inputs on the golden model, with capture of all tiles."""
 
     @abstractmethod
     async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
-        """Send everything, and read the state where there is one."""
+        """Send all inputs, and read the state if there is one."""
 
     @abstractmethod
     def observed(
         self, recorded: Mapping[int, Recorded]
     ) -> Sequence[tuple[str, Observed, Observed]]:
-        """What to compare: name of the run, expected values, and the RTL's.
+        """The comparisons: name of the run, expected values, and the RTL's values.
 
         Args:
             recorded: recording of every computing tile.
@@ -115,7 +115,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def moments(self, recorded: Mapping[int, Recorded]) -> Moments:
-        """When the values were on the wires: those of `outputs`, `state`, and of tiles.
+        """Simulated times of `outputs`, `state` and tile values on the wires.
 
         Args:
             recorded: recording of every computing tile.
@@ -123,27 +123,27 @@ class Schedule(ABC):
 
     @abstractmethod
     def timing(self) -> Timing:
-        """Latencies and period of the inputs that were played."""
+        """Latencies and period of the played inputs."""
 
     @property
     @abstractmethod
     def outputs(self) -> NDArray[np.int8]:
-        """int8 [n, vectors, output_length], as they came."""
+        """int8 [n, vectors, output_length], in order of arrival."""
 
     @property
     def state(self) -> LstmState | None:
-        """The GDPU's state in the end."""
+        """Final state of the GDPU."""
         return None
 
 
 class BackToBack(Schedule):
-    """Images or vectors, one directly after the other."""
+    """Images or vectors, back to back."""
 
     def __init__(self, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
         super().__init__(program, chip, x)
         self._many = f"{unit(program)}s"
         self._slowest, self._replicas = busiest(program)
-        # What happens inside is looked at only where an input takes long: it costs accesses.
+        # Progress inside the chip costs register accesses: use it only where an input takes long.
         self._looks_inside = results_per_input(self._slowest) > 1
         self.counted = {self._many: len(x)}
         if self._looks_inside:
@@ -168,7 +168,7 @@ class BackToBack(Schedule):
             inside = {"pixels": done * self._replicas} if self._looks_inside else {}
             tell({**inside, self._many: ended})
 
-        # The first result of a layer waits for rows of the one before.
+        # The first result of a layer needs rows of the layer before.
         longest = 2 * clocks_per_input(self._slowest, self._chip) // LOOK_EVERY_CLOCKS
         played = await player.play(
             self._x.reshape(-1, program.input_length),
@@ -216,8 +216,8 @@ class BackToBack(Schedule):
 class Twice(Schedule):
     """One sequence, twice.
 
-    First step by step, with the state read after each step; then at full speed, stopped in the
-    middle, with the state read, cleared, and loaded again. Reads go on being counted.
+    First step by step, reading the state after each step; then at full speed, stopped in the
+    middle to read, clear and load the state again. Read numbers continue.
     """
 
     PASSES = "step by step", "at full speed"
@@ -241,7 +241,7 @@ class Twice(Schedule):
         await self.at_full_speed(host, player, tell)
 
     async def step_by_step(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
-        """Every step by itself, and its state."""
+        """Run every step alone, and read its state."""
         await host.begin(self._program, len(self._steps))
         for t in range(len(self._steps)):
             self.played.append(await player.play(self._steps[t : t + 1]))
@@ -249,7 +249,7 @@ class Twice(Schedule):
             tell({"steps": t + 1})
 
     async def at_full_speed(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
-        """All steps as fast as they go, stopped in the middle and taken up again."""
+        """Run all steps at full speed, with a stop and a restart in the middle."""
         count = len(self._steps)
         middle, state = count // 2, None
         for start, end in ((0, middle), (middle, count)):
@@ -262,7 +262,7 @@ class Twice(Schedule):
             )
             self.played.append(played)
             self._states[1][end - 1] = await host.state(self._program)
-            # What is loaded again is a reading of its own, as of a host that stops here.
+            # The state to load comes from its own readout, as of a host that stops here.
             state = await host.state(self._program)
         tell({"steps": 2 * count})
 
@@ -296,7 +296,7 @@ class Twice(Schedule):
         return self._moments(0, recorded)
 
     def _moments(self, number: int, recorded: Mapping[int, Recorded]) -> Moments:
-        """Those of one pass."""
+        """Comparisons of one pass."""
         played, states, step = self._passes(number), {}, -1
         for each in played:
             step += len(each.outputs)
@@ -313,7 +313,7 @@ class Twice(Schedule):
             [played.answered[each.slice] - played.fed for each in self._program.slices]
             for played in steps
         ]
-        # The first step of each half comes to a chip at rest.
+        # The first step of each half finds the chip at rest.
         gaps = [int(gap) for half in halves for gap in np.diff(half.ends)[1:]]
         return Timing(
             latency=[played.ends[0] - played.fed for played in steps],
@@ -332,12 +332,12 @@ class Twice(Schedule):
 
     @property
     def outputs(self) -> NDArray[np.int8]:
-        """Those of the steps one by one: their reads are numbered from 0, as of any first run."""
+        """Outputs of the single steps: their reads are numbered from 0, as in any first run."""
         return self._outputs(0)
 
     @property
     def state(self) -> LstmState:
-        """That after the last of the steps one by one."""
+        """State after the last of the single steps."""
         return self._states[0][len(self._steps) - 1]
 
 
@@ -354,5 +354,5 @@ def schedule(program: Program, chip: Chip, x: NDArray[np.int8]) -> Schedule:
 
 
 def _half(values: NDArray, number: int, count: int) -> NDArray:
-    """Vectors of one pass, [1, steps, columns]; what is surplus belongs to the second."""
+    """Vectors of one pass, [1, steps, columns]; any surplus belongs to the second pass."""
     return (values[:count] if number == 0 else values[count:])[np.newaxis]

@@ -1,4 +1,4 @@
-"""Equality with what was expected, and a sentence that names the first value that differs."""
+"""Exact comparison of arrays; a sentence names the first value that differs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Mismatch(AssertionError):
         compared: values compared, the mismatched ones included.
         mismatches: values that differ.
         index: index of the first of them; empty if the shapes differ.
-        place: what `describe` made of it.
+        place: the index in words, by `describe`.
         expected, got: its two values; None if the shapes differ.
     """
 
@@ -40,13 +40,13 @@ class Mismatch(AssertionError):
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a comparison without mismatch covered: `compared` values."""
+    """Outcome of a comparison without mismatch: `compared` values."""
 
     compared: int
 
 
 def named(**values: object) -> str:
-    """Values behind their names, as a block bench's mismatch lists its settings.
+    """Values behind their names, for a mismatch's list of settings.
 
     >>> named(relu=True, rx_scale=f"{0x3C00:#06x}")
     'relu=1 rx_scale=0x3c00'
@@ -59,7 +59,7 @@ def named(**values: object) -> str:
 
 @dataclass(frozen=True)
 class With:
-    """A place, and `named` settings that a mismatch's sentence lists after the values."""
+    """A place, and `named` settings; a mismatch's sentence lists them after the values."""
 
     place: str
     settings: str
@@ -81,20 +81,20 @@ def pixel_column(layer: str, first: int = 0) -> Callable[[tuple[int, ...]], str]
 def compare(
     expected: ArrayLike, got: ArrayLike, describe: Callable[[tuple[int, ...]], object]
 ) -> Agreement:
-    """Demand that two integer arrays are equal, value by value.
+    """Check that two integer arrays are equal, value by value.
 
     Args:
-        expected: integer array; its type does not matter, only its values and shape.
+        expected: integer array; any width; values and shape count.
         got: integer array.
-        describe: the place of an index of the arrays, whose `str` names it in words, as in
+        describe: gives the place of an index, whose `str` names it in words, as in
             `pixel_column("conv1")`.
 
     Raises:
-        Mismatch: they differ. The sentence gives the first place, both values, and how many of
-            how many differ.
+        Mismatch: they differ. The sentence gives the first place, both values, and the numbers of
+            wrong and compared values.
         TypeError: one is not an integer array.
     """
-    # Widened, so that a wrapped value of a narrow type cannot equal another of a wider one.
+    # Widened, so that a wrapped value of a narrow type cannot equal one of a wider type.
     left, right = _integers("expected", expected), _integers("got", got)
     if left.shape != right.shape:
         place = describe((0,) * max(left.ndim, 1))
@@ -118,7 +118,7 @@ def compare(
 
 @dataclass
 class Counts:
-    """Values of a group.
+    """Comparisons of a group.
 
     Attributes:
         compared, mismatches: values, the mismatched ones included, and those that differ.
@@ -132,12 +132,12 @@ class Counts:
 
 @dataclass
 class Scoreboard:
-    """Everything compared so far, to go on after a mismatch.
+    """Collects comparisons, and continues after a mismatch.
 
     Attributes:
         groups: by name, in the order of the first comparison of each.
-        order: of the first mismatches of a group's comparisons the one for which this is least
-            becomes the group's, and of equals the one that was added first.
+        order: sort key of mismatches: the least of a group's first mismatches becomes the group's,
+            the earliest added one of equals.
     """
 
     groups: dict[str, Counts] = field(default_factory=dict)
@@ -155,7 +155,7 @@ class Scoreboard:
 
     @property
     def first(self) -> str:
-        """Sentence of the first mismatch of the first group that has one; empty without."""
+        """Sentence of the first mismatch in the first group with one; empty if there is none."""
         found = (each.first for each in self.groups.values() if each.first)
         return str(next(found, ""))
 

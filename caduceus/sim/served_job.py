@@ -1,16 +1,16 @@
-"""A chip in a simulation that serves a host: what is simulated, and where it is reached."""
+"""Job of a simulated chip that serves a host: chip, clocks and socket."""
 
 from dataclasses import dataclass
 
 from caduceus.sim.job_file import JobFile
 
 VARIABLE = "CADUCEUS_SERVED_JOB"
-"""Environment variable that names the job's folder to the simulation."""
+"""Environment variable with the path of the job folder."""
 
 
 @dataclass(frozen=True)
 class ServedJob(JobFile, name="job.json"):
-    """What to simulate.
+    """The job.
 
     Attributes:
         chip: name, or path of the description.

@@ -7,13 +7,13 @@ from caduceus.sim.axi_chip import AxiChip
 from caduceus.spec.host_port import HostPort
 
 WAIT_CLOCKS = 200
-"""Clocks that pass when there is no room, or nothing to receive."""
+"""Clocks per wait, when there is no room or no packet."""
 QUEUED = 8
-"""Packets that wait in front of a host input, at most."""
+"""Maximum number of queued packets in front of a host input."""
 
 
 class ServedPort(HostPort):
-    """The port of a `AxiChip`, which has queues where a board has FIFOs."""
+    """The port of an `AxiChip`; its queues replace a board's FIFOs."""
 
     def __init__(self, bench: AxiChip) -> None:
         self._bench = bench
@@ -32,7 +32,7 @@ class ServedPort(HostPort):
         return await self._bench.port.read(address)
 
     async def send(self, port: int, data: bytes, last: bool) -> int:
-        """Queue a packet's bytes, all or, when there is no room, none."""
+        """Queue a whole packet; if there is no room, queue nothing."""
         source = self._bench.inputs[port]
         if source.count() >= QUEUED:
             await self._wait()
@@ -45,7 +45,7 @@ class ServedPort(HostPort):
         return len(data)
 
     async def receive(self, port: int, most: int) -> tuple[bytes, bool]:
-        """Give of the first packet that waits, or let time pass."""
+        """Return bytes of the first waiting packet, or let time pass."""
         sink = self._bench.outputs[port]
         if not self._left[port]:
             if sink.empty():

@@ -1,4 +1,4 @@
-"""A program on the whole chip in a simulator: its build, its run, all of it against golden."""
+"""A program on the whole chip in a simulator: build, run, comparison of every value with golden."""
 
 import time
 from collections.abc import Mapping
@@ -37,10 +37,10 @@ from caduceus.spec.shipped import build_folder
 
 
 def sources(chip: Chip, design: Path, build: Path | None = None) -> list[Path]:
-    """Write the chip and what stands around it to `design`, unless they are there; the files.
+    """Write the chip and its harness to `design`, unless they exist; returns the files.
 
     Raises:
-        UserError, OSError: they cannot be written.
+        UserError, OSError: the files cannot be written.
     """
     from caduceus.hdl.fabric.chip_sources import write_sources  # Amaranth takes half a second.
 
@@ -53,21 +53,20 @@ def sources(chip: Chip, design: Path, build: Path | None = None) -> list[Path]:
 
 
 class Simulation:
-    """A program on devices, as the RTL runs it in a simulator, every value against golden.
+    """A program on devices, run in RTL by a simulator; every value is compared with golden.
 
     >>> result = caduceus.Simulation(program, simulator="icarus").run(program.sample[:1])
     >>> print(result.figures.mismatches, result.cycles["sync"] > 0)
     0 True
 
     Attributes:
-        program: with what the host corrects for the devices.
-        chip, devices, state: what it runs on.
-        place: folder of everything that a run makes; runs of a chip in a simulator share a build.
-        job: working folder of the simulation, in there.
+        program: with the host's corrections for the devices.
+        chip, devices, state: the chip, its devices and their PCM state.
+        place: folder of all files of a run; runs of one chip in one simulator share a build.
+        job: working folder of the simulation, inside `place`.
 
     Raises:
-        UserError: there is no such chip or simulator, or program, chip and devices do not fit each
-            other.
+        UserError: the chip or the simulator is unknown, or program, chip and devices do not match.
     """
 
     def __init__(
@@ -81,16 +80,16 @@ class Simulation:
         waves: bool = False,
         console: Console | None = None,
     ) -> None:
-        """Make ready what does not depend on inputs.
+        """Prepare everything that does not depend on inputs.
 
         Args:
-            program: what the compiler made.
-            devices: which; ideal ones if None.
+            program: from the compiler.
+            devices: ideal ones if None.
             simulator: `verilator` or `icarus`.
             build: folder of builds; see `caduceus.spec.shipped.build_folder`.
-            chip: that of the program's name if None.
-            waves: whether every signal is written to an FST file.
-            console: where progress goes; nowhere if None.
+            chip: the shipped chip that the program names if None.
+            waves: whether to write every signal to an FST file.
+            console: for the progress; none if None.
         """
         demand_extra("sim")
         runner.tool_version(simulator)
@@ -112,7 +111,7 @@ class Simulation:
         Args:
             x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [1, steps,
                 input_length].
-            capture: whether to keep all that every tile computes and sends.
+            capture: whether to keep all computed and sent values of every tile.
 
         Raises:
             UserError: inputs do not fit, or the build or the simulation failed.
@@ -123,10 +122,10 @@ class Simulation:
             return self.simulate(capture=capture)
 
     def prepare(self, x: NDArray[np.int8]) -> None:
-        """Write the job's files: chip, program, devices, inputs; what an earlier job left goes.
+        """Write the job's files: chip, program, devices, inputs; removes those of an earlier job.
 
         Raises:
-            UserError: they cannot be written.
+            UserError: the files cannot be written.
         """
         job, program, chip = self.job, self.program, self.chip
         self._inputs = one_sequence(program, x)
@@ -148,9 +147,9 @@ class Simulation:
         """Build the chip if need be, and run what `prepare` wrote.
 
         Raises:
-            UserError: the build or the simulation failed, or one of its files is not there.
+            UserError: the build or the simulation failed, or an output file is missing.
         """
-        from caduceus.sim.schedule import schedule  # With cocotb.
+        from caduceus.sim.schedule import schedule  # Imports cocotb.
 
         started = time.monotonic()
         inputs = schedule(self.program, self.chip, self._inputs)
@@ -228,7 +227,7 @@ class Simulation:
     def _tiles(
         self, found: Mapping[int, Recorded], inputs: int, steps: int
     ) -> Mapping[int, TileTrace]:
-        """Tiles' values by input; of a sequence, those of the first run."""
+        """Tile values by input; of a sequence, those of the first pass."""
         if self.program.slices:
             return {
                 tile: TileTrace(each.results[:steps][np.newaxis], each.sent[:steps][np.newaxis])
@@ -238,7 +237,7 @@ class Simulation:
 
 
 def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, float | None]:
-    """What the RTL's clocks say, at the description's clock rates; keys as of `Figures`."""
+    """Figures from the RTL's clock counts, at the description's clock rates; keys as `Figures`."""
     nanoseconds = 1e3 / chip.clocks.sync_mhz
 
     def middle(clocks: list[int]) -> float | None:

@@ -1,4 +1,4 @@
-"""How far a simulation is: a file that it writes and whoever started it reads."""
+"""Progress of a simulation: a file that it writes and its parent process reads."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,18 +7,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Step:
-    """How far the simulation is.
+    """Progress of the simulation.
 
     Attributes:
-        done: of everything that is counted and has begun, how much is done.
-        note: what else there is to say.
+        done: amount done of every count that has begun.
+        note: any further text.
     """
 
     done: dict[str, int]
     note: str = ""
 
     def save(self, folder: Path) -> None:
-        """Write the progress for its watcher; replaces the last."""
+        """Write the progress for its watcher; replaces the last one."""
         temporary = folder / "progress.tmp"
         temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
         temporary.replace(folder / "progress.json")

@@ -1,7 +1,6 @@
-"""A tile between a stream player and a recorder (`sv/tile_harness.sv`), driven by procedures.
+"""A tile between a stream player and a recorder (`sv/tile_harness.sv`), driven by host procedures.
 
-Python acts only where the host does: when it accesses a register, and when a batch of vectors is
-done.
+Python acts only where the host does: on a register access, and at the end of a batch of vectors.
 """
 
 from pathlib import Path
@@ -23,7 +22,7 @@ from caduceus.spec.program import TileConfig
 PLUSARGS = ("+pcm_state=states", "+streams=streams")
 """Folders in the simulation's working folder."""
 CLOCKS_A_VECTOR = 100_000
-"""`sync` clocks of a vector after which the tile is taken to hang."""
+"""`sync` clocks per vector before the tile counts as hung."""
 
 
 class StreamedTile:
@@ -39,7 +38,7 @@ class StreamedTile:
         self.host = TileHost(EventPort(dut, dut.aclk), chip)
         self.reads = 0
         self._batches = self._states = 0
-        # What the tile is configured to, so that a procedure writes only what changes.
+        # The tile's present configuration, so that a procedure writes only the changes.
         self._config: TileConfig | None = None
         self._reference = 0
 
@@ -62,19 +61,19 @@ class StreamedTile:
         return tile
 
     def cycles(self) -> dict[str, int]:
-        """Rising edges of `sync` and `mvm` since the beginning."""
+        """Rising edges of `sync` and `mvm` since time 0."""
         dut = self._dut
         return {"sync": int(dut.aclk_cycles.value), "mvm": int(dut.mvm_cycles.value)}
 
     async def load(self, state: PcmState, tile: int = 0) -> None:
-        """Have the array take a tile of `state`."""
+        """Load a tile of `state` into the array."""
         write_hex(state, tile, Path(f"states/state_{self._states}.hex"))
         await self.host.load_state(self._states)
         self._states += 1
         self.reads = 0
 
     async def configure(self, config: TileConfig) -> None:
-        """Make the tile do what `config` says; only constants that change are written again."""
+        """Configure the tile as `config`; writes only the constants that change."""
         before = self._config
         if before is None or not _differ_in_constants(before, config):
             await self.host.configure(config)
@@ -83,7 +82,7 @@ class StreamedTile:
         self._config = config
 
     async def run(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Results of vectors [n, rows], int8 [n, columns]; the tile is configured and loaded."""
+        """Results of vectors [n, rows], int8 [n, columns], on the configured and loaded tile."""
         dut, columns = self._dut, self._config.columns
         number = self._batches
         self._batches += 1
@@ -104,9 +103,9 @@ class StreamedTile:
         return beats.read(Path(f"streams/output_{number}.txt"), columns, self._units)
 
     async def measure(self, procedure: HostProcedure[Found]) -> Found:
-        """Drive a host's procedure to its end: the RTL's twin of `caduceus.golden.measure.run`.
+        """Drive a host's procedure to its end: the RTL twin of `caduceus.golden.measure.run`.
 
-        The cells are connected again when it is over.
+        Afterwards the cells are connected again.
         """
         try:
             wanted = next(procedure)
@@ -126,6 +125,6 @@ class StreamedTile:
 
 
 def _differ_in_constants(one: TileConfig, other: TileConfig) -> bool:
-    """Whether two configurations differ in nothing but the values of their column constants."""
+    """Whether two configurations differ only in the values of their column constants."""
     names = set(TileConfig.__dataclass_fields__) - {"constants"}
     return all(getattr(one, name) == getattr(other, name) for name in names)

@@ -1,14 +1,14 @@
-"""How many values a simulation found equal, for whoever started it."""
+"""Number of equal values in a simulation, for its parent process."""
 
 import os
 from pathlib import Path
 
 VARIABLE = "CADUCEUS_TALLY"
-"""Environment variable that names the file with a line for each comparison; if unset, none is."""
+"""Environment variable with the path of a file, one line per comparison; unset for none."""
 
 
 def add(values: int) -> None:
-    """So many more values are equal."""
+    """Add a number of equal values."""
     name = os.environ.get(VARIABLE)
     if name:
         with Path(name).open("a", encoding="ascii") as file:
@@ -16,7 +16,7 @@ def add(values: int) -> None:
 
 
 def total(path: Path) -> int:
-    """All of them; none if nothing was compared."""
+    """Total; 0 if nothing was compared."""
     try:
         return sum(map(int, path.read_text(encoding="ascii").split()))
     except FileNotFoundError:

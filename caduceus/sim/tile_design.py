@@ -7,7 +7,7 @@ from caduceus.spec.chip import Chip
 
 
 def tile_sources(chip: Chip, folder: Path) -> list[Path]:
-    """Verilog of the tile and its behavioural array, written to `folder`, and of its harness."""
+    """Write the Verilog of the tile, its behavioral array and its harness to `folder`."""
     from caduceus.hdl.array import pcm_array  # Amaranth takes half a second to import.
     from caduceus.hdl.common.verilog import write_for
     from caduceus.hdl.tile.axi_tile import AxiTile

@@ -1,4 +1,4 @@
-"""Ports to a tile's or chip's registers in a simulation, and their clocks and reset."""
+"""Register ports of a tile or chip in a simulation, and its clocks and reset."""
 
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
@@ -8,11 +8,11 @@ from caduceus.spec.host_port import RegisterPort
 
 RESET_NS = 100
 PATIENCE = 10_000
-"""Clocks after which something is taken to hang."""
+"""Clocks before an access counts as hung."""
 
 
 class CocotbextPort(RegisterPort):
-    """Accesses through the AXI4-Lite model of cocotbext-axi."""
+    """Register accesses through the AXI4-Lite model of cocotbext-axi."""
 
     def __init__(self, master: AxiLiteMaster) -> None:
         self._master = master
@@ -29,7 +29,7 @@ class CocotbextPort(RegisterPort):
 
 
 class EventPort(RegisterPort):
-    """Accesses that cost Python nothing in between.
+    """Register accesses without Python between them.
 
     A model that runs on every clock would be the slowest part of a long simulation.
     """
@@ -43,13 +43,13 @@ class EventPort(RegisterPort):
         return getattr(self._dut, f"s_axil_{name}")
 
     async def _hand_over(self, *channels: str) -> None:
-        """Keep the channels' valid up until each was ready in a clock."""
+        """Keep each channel's valid high until its ready was high in a clock."""
         waiting = list(channels)
         await RisingEdge(self._clock)
         for channel in waiting:
             self._signal(f"{channel}valid").value = 1
         for _ in range(PATIENCE):
-            # Registers change after a rising edge: on the falling one everything has settled.
+            # Registers change after a rising edge; on the falling edge all signals have settled.
             await FallingEdge(self._clock)
             ready = [c for c in waiting if int(self._signal(f"{c}ready").value)]
             await RisingEdge(self._clock)
@@ -91,7 +91,7 @@ class EventPort(RegisterPort):
 
 
 def start_clock(signal: object, half_period_ps: int) -> None:
-    """A clock that Python does not toggle."""
+    """A clock that the simulator toggles, not Python."""
     Clock(signal, 2 * half_period_ps, "ps", impl="gpi").start()
 
 

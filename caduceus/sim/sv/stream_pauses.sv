@@ -1,7 +1,7 @@
-// Says when a stream's model pauses, at random; never, unless ENABLE is 1.
+// Random pauses of a stream model; none unless ENABLE is 1.
 //
-// A one-clock `start` reads `<path>`, three hexadecimal numbers: in how many of 256 clocks a pause
-// begins, a mask for its random length in clocks, and the seed, which is not 0.
+// A one-clock `start` reads `<path>`, three hexadecimal numbers: the probability of a pause per
+// clock in 1/256, a mask for its random length in clocks, and the seed, which is not 0.
 
 module stream_pauses #(
     parameter int ENABLE = 0,

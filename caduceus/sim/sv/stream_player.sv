@@ -1,8 +1,8 @@
-// Plays the beats of a file on an AXI4-Stream, at full rate, or with PAUSES as stream_pauses says.
+// Plays the beats of a file on an AXI4-Stream, at full rate or, with PAUSES, with random pauses.
 //
 // A one-clock `start` opens `<folder>/input_<index>.txt`, folder from the plusarg `+streams=`. Each
-// line is a beat: tdata, tkeep and tlast in hexadecimal. Python would spend a hundred times longer
-// on a clock than the simulator does, so nothing here waits for it.
+// line is a beat: tdata, tkeep and tlast in hexadecimal. Python takes a hundred times longer per
+// clock than the simulator, so nothing here waits for it.
 
 module stream_player #(
     parameter int UNITS = 1,

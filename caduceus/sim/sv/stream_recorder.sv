@@ -1,9 +1,9 @@
-// Records the beats of an AXI4-Stream to a file, always ready, or with PAUSES as stream_pauses says.
+// Records the beats of an AXI4-Stream to a file, always ready or, with PAUSES, at random.
 //
 // A one-clock `start` opens `<folder>/output_<index>.txt`, folder from the plusarg `+streams=`; a
 // beat becomes a line: tdata, tkeep and tlast in hexadecimal, and the clock's number. After
-// `expected` beats the file is closed and `done` rises, until the next `start`. A beat that nobody
-// expects raises `surplus`.
+// `expected` beats it closes the file and raises `done`, until the next `start`. Any further beat
+// raises `surplus`.
 
 module stream_recorder #(
     parameter int UNITS = 1,

@@ -1,4 +1,4 @@
-// A tile between a stream player and a stream recorder, its registers left to Python.
+// A tile between a stream player and a stream recorder, its registers driven by Python.
 
 module tile_harness #(
     parameter int UNITS = 1
@@ -13,7 +13,7 @@ module tile_harness #(
     output [31:0] recorded_beats,
     output        done,
     output        surplus,
-    // Rising edges of either clock since the beginning.
+    // Rising edges of each clock since time 0.
     output reg [63:0] aclk_cycles,
     output reg [63:0] mvm_cycles,
     input  [15:0] s_axil_awaddr,
