@@ -9,9 +9,6 @@ import click
 
 from caduceus.devices import ages
 
-MOST_SECONDS = 1e10
-"""Oldest devices: `caduceus.devices.settings.OLDEST`, without its imports."""
-
 
 class Name(click.ParamType):
     """A name or a path: any text but an empty one, which is no value at all."""
@@ -136,8 +133,8 @@ class Age(click.ParamType):
             age = ages.seconds(str(value))
         except ValueError:
             age = math.nan
-        if not 0 <= age <= MOST_SECONDS:
-            expected = f"0 to {MOST_SECONDS:g} seconds, or an age as in 30min, 1h, 30d"
+        if not 0 <= age <= ages.OLDEST:
+            expected = f"0 to {ages.OLDEST:g} seconds, or an age as in 30min, 1h, 30d"
             _fail(self, value, expected, param, ctx)
         return age
 
