@@ -143,8 +143,7 @@ class Model:
         """Names of the properties that hold in every clock after `length` clocks with them.
 
         Together with a `check` of as many clocks, they hold for all time. The result is inductive
-        as
-        a whole: properties that depend on others outside of it are excluded.
+        as a whole: properties that depend on others outside of it are excluded.
         """
         names = list(self._names)
         while names:

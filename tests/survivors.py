@@ -6,6 +6,8 @@ from pathlib import Path
 
 SECONDS = 20
 """Within which all must be gone, on a machine that is busy with other things."""
+START = 120
+"""Seconds within which a program has started there, its imports included."""
 
 
 def of(mark: str) -> list[int]:

@@ -99,14 +99,17 @@ def test_every_command_of_the_project_is_guarded(start):
 def interrupted(*words: str, after: float, ready: bool) -> subprocess.CompletedProcess:
     """A command that gets SIGINT that many seconds after it started, or said that it is ready."""
     process = subprocess.Popen(
-        [sys.executable, *words], cwd=REPOSITORY, text=True, env=os.environ,
+        [sys.executable, *words], cwd=REPOSITORY, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    if ready:
-        assert process.stdout.readline() == "ready\n"
-    time.sleep(after)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        if ready:
+            assert process.stdout.readline() == "ready\n"
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
@@ -125,14 +128,19 @@ guarded("caduceus", command)
 """As `caduceus.cli.entry`, saying when it is past what no program can guard: Python's own start."""
 
 
-@pytest.mark.parametrize("after", [0, 0.01, 0.03, 0.07, 0.15, 0.3, 0.6, 1.0, 2.0])
+def moments(first: tuple[float, ...], more: tuple[float, ...]) -> list:
+    """Seconds: those of every run of the tests, and more of `make regress`."""
+    return [*first, *(pytest.param(each, marks=pytest.mark.regress) for each in more)]
+
+
+@pytest.mark.parametrize("after", moments((0, 0.05, 0.3, 2), (0.01, 0.03, 0.1, 0.15, 0.6, 1)))
 def test_ctrl_c_at_any_moment_is_one_line_and_a_status(after):
     run = interrupted("-c", UNDER_GUARD, after=after, ready=True)
     assert run.returncode == 130, run.stderr
     assert run.stderr.strip() == "caduceus: interrupted"
 
 
-@pytest.mark.parametrize("after", [0.01, 0.05, 0.1, 0.3])
+@pytest.mark.parametrize("after", moments((0.05, 0.3), (0.01, 0.02, 0.1, 0.2)))
 def test_ctrl_c_of_a_process_that_starts_comes_out_of_nothing_of_this_project(after):
     run = interrupted("-m", "caduceus", *LONG, after=after, ready=False)
     assert "caduceus/cli" not in run.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from command_line import caduceus, here
 from rich.console import Console
-from survivors import of, programs, until
+from survivors import START, of, programs, until
 
 from caduceus.data.own import OWN
 from caduceus.export import fpga
@@ -200,7 +200,7 @@ def test_nothing_survives_a_killed_build(tmp_path):
     )
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"MARK": mark})
     try:
-        until(lambda: "sleep" in programs(mark), "the step did not begin")
+        until(lambda: "sleep" in programs(mark), "the step did not begin", START)
     finally:
         process.kill()
         process.wait()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from caduceus.devices import settings
+from caduceus.devices import ages, settings
 from caduceus.devices.models import MODELS
 from caduceus.spec.errors import UserError
 
@@ -138,4 +138,4 @@ def test_devices_that_cannot_be_are_refused(number: dict[str, float], sentence: 
     for name in ("ideal", "hermes_tdp"):
         with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
             settings.Devices.find(name, **number)
-    settings.Devices.find("generic", seed=(1 << 64) - 1, age=settings.OLDEST)
+    settings.Devices.find("generic", seed=(1 << 64) - 1, age=ages.OLDEST)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from survivors import SECONDS, of, until
+from survivors import SECONDS, START, of, until
 
 from caduceus.spec import processes
 
@@ -64,9 +64,12 @@ def test_nothing_survives_whoever_started_it(number: int) -> None:
         [sys.executable, "-c", code], env=os.environ | {name: value}, stderr=subprocess.DEVNULL
     )
     # Python, its guard, the shell, and three that sleep.
-    until(lambda: len(of(mark)) >= 6, "they do not start")
-    parent.send_signal(number)
-    parent.wait(SECONDS)
+    try:
+        until(lambda: len(of(mark)) >= 6, "they do not start", START)
+        parent.send_signal(number)
+        parent.wait(SECONDS)
+    finally:
+        parent.kill()
     until(lambda: not of(mark), f"{of(mark)} survive")
 
 
@@ -81,7 +84,9 @@ def test_nothing_survives_whoever_writes_a_chip(tmp_path: Path) -> None:
         write_sources(Path({str(tmp_path)!r}), Chip.find("tiny"), build=Path({str(tmp_path)!r}))
     """)
     parent = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {name: value})
-    until(lambda: len(of(mark)) >= 3, "its workers do not start")
-    parent.kill()
+    try:
+        until(lambda: len(of(mark)) >= 3, "its workers do not start", START)
+    finally:
+        parent.kill()
     parent.wait(SECONDS)
     until(lambda: not of(mark), f"{of(mark)} survive")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cocotb_tools import config
-from survivors import SECONDS, of, programs, until
+from survivors import SECONDS, START, of, programs, until
 
 from caduceus.sim import runner
 from caduceus.sim.runner import SIMULATORS, BenchResults, SimulationError, run_bench
@@ -161,9 +161,12 @@ run_bench("counter", [Path({str(place.header)!r}), Path({str(place.source)!r})],
         [sys.executable, "-c", code], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         env=os.environ | {name: value, "PYTHONPATH": str(shared), "CCACHE_DISABLE": "1"},
     )  # fmt: skip
-    until(lambda: program in programs(mark), f"no {program} runs", seconds=100)
-    parent.send_signal(number)
-    parent.wait(SECONDS)
+    try:
+        until(lambda: program in programs(mark), f"no {program} runs", START)
+        parent.send_signal(number)
+        parent.wait(SECONDS)
+    finally:
+        parent.kill()
     until(lambda: not of(mark), f"{programs(mark)} survive")
 
 

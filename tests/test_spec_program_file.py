@@ -22,7 +22,7 @@ from chip_programs import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caduceus.spec import chip, program_file
+from caduceus.spec import chip, program_file, sealed
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -202,14 +202,21 @@ def test_every_truncated_or_longer_file_is_refused(tmp_path):
 
 
 @settings(deadline=None, max_examples=300)
-@given(garbage=st.binary(max_size=300), sealed=st.booleans())
-def test_garbage_is_refused(tmp_path_factory, garbage, sealed):
+@given(garbage=st.binary(max_size=300), whole=st.booleans())
+def test_garbage_is_refused(tmp_path_factory, garbage, whole):
     """Also where magic, version and checksum are right, and only the content is nonsense."""
     folder = tmp_path_factory.mktemp("garbage")
-    if sealed:
-        start = struct.pack("<8sII", b"CADUCEUS", 1, len(garbage) // 2)
+    if whole:
+        start = struct.pack("<8sII", b"CADUCEUS", program_file.FORMAT, len(garbage) // 2)
         garbage = start + hashlib.sha256(start + garbage).digest() + garbage
     _refused(folder / "a.img", garbage)
+
+
+def test_a_header_too_long_for_memory_is_refused_unread(tmp_path):
+    image = _saved(partial_sums(), tmp_path)
+    assert _refused(tmp_path / "a.img", _resealed(image, b"[" + b"[]," * (3 << 20))) == (
+        f"program file: header: got {1 + 9 * (1 << 20)} bytes, expected at most {sealed.HEADER_MAX}"
+    )
 
 
 def test_a_header_that_was_made_otherwise_is_refused(tmp_path):

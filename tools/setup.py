@@ -35,6 +35,7 @@ def bug(error):
     what = "%s: %s" % (type(error).__name__, error)
     path = Path(__file__).resolve().parents[1] / "build" / "traceback.txt"
     try:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(traceback.format_exc(), encoding="utf-8")
         where = "the traceback is in %s" % path
     except OSError:

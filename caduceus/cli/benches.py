@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from caduceus.cli.console import plain_console
+from caduceus.cli.failures import MISMATCH
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import demand_extra
 from caduceus.spec.shipped import build_folder
@@ -66,7 +67,7 @@ def benches(
         raise UserError(f"benches: unknown bench {block!r}: {hint}")
     cases = _chosen(module.cases([found[block]]), simulator, variant, deeper)
     if not all([_run(case, waves, console) for case in (cases[:1] if waves else cases)]):
-        sys.exit(1)
+        sys.exit(MISMATCH)
 
 
 def _listed(module: ModuleType, found: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ Decorator = Callable[[Command], Command]
 MOST_SEEDS = 10_000
 """In one sweep."""
 SIMULATORS = ("verilator", "icarus")
+_REPLICAS = tuple(map(str, range(1, 65)))
 
 
 def only(where: str, fits: bool, context: click.Context, *names: str) -> None:
@@ -44,7 +45,7 @@ def _replicas(
     found = {}
     for pair in value.split(","):
         layer, _, count = pair.partition("=")
-        if not (layer and count.isascii() and count.isdigit() and 1 <= int(count) <= 64):
+        if not (layer and count in _REPLICAS):
             raise click.BadParameter(
                 f"got '{pair}', expected auto, or layers with 1 to 64, as in conv0=2,conv1=2"
             )

@@ -1,6 +1,7 @@
 """Types of options' values; a bad value's sentence says what was given and what is expected."""
 
 import math
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -8,9 +9,6 @@ from typing import NoReturn
 import click
 
 from caduceus.devices import ages
-
-MOST_SECONDS = 1e10
-"""Oldest devices: `caduceus.devices.settings.OLDEST`, without its imports."""
 
 
 class Name(click.ParamType):
@@ -68,78 +66,59 @@ class Choice(click.Choice):
         return super().convert(value, param, ctx)
 
 
-class Whole(click.ParamType):
+class _Bounded(click.ParamType):
+    """Numbers from `least` to `most`: `read` makes them of text, errors name them `expected`."""
+
+    def __init__(
+        self, read: Callable[[str], float], least: float, most: float, expected: str
+    ) -> None:
+        self._read, self._least, self._most = read, least, most
+        self._expected = expected
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number.
+
+        Raises:
+            click.BadParameter: it is none, or out of range.
+        """
+        try:
+            found = self._read(str(value))
+        except ValueError:
+            found = math.nan
+        if not self._least <= found <= self._most:
+            _fail(self, value, self._expected, param, ctx)
+        return found
+
+
+class Whole(_Bounded):
     """Whole numbers from `least` to `most`; without an upper limit if that is None."""
 
     name = "n"
 
     def __init__(self, least: int, most: int | None = None) -> None:
-        self._least, self._most = least, most
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """The number.
-
-        Raises:
-            click.BadParameter: it is none, or out of range.
-        """
-        try:
-            found = int(value)
-        except ValueError:
-            found = self._least - 1
-        if found < self._least or (self._most is not None and found > self._most):
-            most = "or more" if self._most is None else f"to {self._most}"
-            _fail(self, value, f"a whole number, {self._least} {most}", param, ctx)
-        return found
+        expected = f"a whole number, {least} " + ("or more" if most is None else f"to {most}")
+        super().__init__(int, least, math.inf if most is None else most, expected)
 
 
-class Number(click.ParamType):
+class Number(_Bounded):
     """Numbers from `least` to `most`."""
 
     name = "number"
 
     def __init__(self, least: float, most: float) -> None:
-        self._least, self._most = least, most
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The number.
-
-        Raises:
-            click.BadParameter: it is none, or out of range.
-        """
-        try:
-            found = float(value)
-        except ValueError:
-            found = math.nan
-        if not self._least <= found <= self._most:
-            _fail(self, value, f"{self._least:g} to {self._most:g}", param, ctx)
-        return found
+        super().__init__(float, least, most, f"{least:g} to {most:g}")
 
 
-class Age(click.ParamType):
+class Age(_Bounded):
     """Time since devices were programmed, in seconds; see `caduceus.devices.ages`."""
 
     name = "age"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The age in seconds.
-
-        Raises:
-            click.BadParameter: it is none, or out of range.
-        """
-        try:
-            age = ages.seconds(str(value))
-        except ValueError:
-            age = math.nan
-        if not 0 <= age <= MOST_SECONDS:
-            expected = f"0 to {MOST_SECONDS:g} seconds, or an age as in 30min, 1h, 30d"
-            _fail(self, value, expected, param, ctx)
-        return age
+    def __init__(self) -> None:
+        expected = f"0 to {ages.OLDEST:g} seconds, or an age as in 30min, 1h, 30d"
+        super().__init__(ages.seconds, 0, ages.OLDEST, expected)
 
 
 def _fail(

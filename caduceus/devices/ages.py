@@ -5,6 +5,8 @@ import re
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 """Seconds of each unit."""
+OLDEST = 1e10
+"""Greatest age in seconds: more than three hundred years."""
 
 
 def seconds(text: str) -> float:

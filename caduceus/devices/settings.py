@@ -18,8 +18,6 @@ from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 SEEDS = 1 << 64
 """Number of device seeds."""
-OLDEST = 1e10
-"""Seconds: more than three hundred years."""
 PRESETS = "presets"
 """Folder of the settings that ship with the library."""
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -72,9 +70,9 @@ def demand_range(seed: int, age: float) -> None:
     """
     if not 0 <= seed < SEEDS:
         raise UserError(f"seed: got {shown(seed)}, expected 0 to 2**64 - 1")
-    if not 0 <= age <= OLDEST:
+    if not 0 <= age <= ages.OLDEST:
         value = f"{age:g}" if isinstance(age, float) else shown(age)
-        raise UserError(f"age: got {value}, expected 0 to {OLDEST:g} seconds")
+        raise UserError(f"age: got {value}, expected 0 to {ages.OLDEST:g} seconds")
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class Devices:
     Attributes:
         settings: model and effects.
         seed: 0 to 2**64 - 1; decides all random numbers, the read noise included.
-        age: 0 to `OLDEST`, seconds since they were programmed.
+        age: 0 to `ages.OLDEST`, seconds since they were programmed.
 
     Raises:
         UserError: seed or age are out of range.

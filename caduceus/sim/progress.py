@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,8 +42,10 @@ def watch(
                 shown.run(step)
 
         def follow() -> None:
-            while not finished.wait(LOOK_EVERY_SECONDS):
-                show()
+            # An output that takes no more lines fails `show` in the main thread at the end.
+            with suppress(OSError):
+                while not finished.wait(LOOK_EVERY_SECONDS):
+                    show()
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from caduceus.spec.errors import UserError
@@ -70,12 +71,15 @@ def followed(path: Path, what: str) -> Path:
     """The path itself, or what it links to.
 
     Raises:
-        UserError: its links lead to themselves.
+        UserError: its links lead to themselves, or the path cannot be looked up.
     """
     try:
         return path.resolve() if path.is_symlink() else path
-    except (OSError, RuntimeError):  # which of them differs between versions of Python
-        raise UserError(f"{path}: cannot write the {what}: it links to itself") from None
+    except RuntimeError:
+        reason = "it links to itself"
+    except OSError as error:  # Python 3.13 raises it for a link to itself, too
+        reason = "it links to itself" if error.errno == errno.ELOOP else error.strerror
+    raise UserError(f"{path}: cannot write the {what}: {reason}")
 
 
 def write_whole(path: Path | str, content: bytes | str, what: str) -> None:
@@ -92,9 +96,9 @@ def write_whole(path: Path | str, content: bytes | str, what: str) -> None:
     path = followed(Path(path), what)
     data = content.encode() if isinstance(content, str) else content
     temporary = None
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: cannot write the {what}: it is no regular file")
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: cannot write the {what}: it is no regular file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent)
         temporary = Path(name)
@@ -106,6 +110,9 @@ def write_whole(path: Path | str, content: bytes | str, what: str) -> None:
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as error:
-        if temporary:
-            temporary.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot write the {what}: {error.strerror}") from None
+    finally:
+        # Gone if it is the file by now; left by a full disk or Ctrl-C if not.
+        if temporary:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)

@@ -64,10 +64,12 @@ def main() -> int:
     while deadline is None or time.monotonic() < deadline:
         left = None if deadline is None else max(0, deadline - time.monotonic())
         ready = select.select([pipe, woken], [], [], left)[0]
+        if woken in ready:
+            # Before the look at `ended`: a signal after that look wakes the next wait.
+            os.read(woken, 1024)
         if pipe in ready or set(ended) - {signal.SIGCHLD}:
             break
         if woken in ready:
-            os.read(woken, 1024)
             found = _reap(child)
             if found is not None:
                 status = found

@@ -25,6 +25,8 @@ from caduceus.spec.records import from_json, to_json
 
 BYTES_MAX = 1 << 31
 """Size of the largest file."""
+HEADER_MAX = 1 << 23
+"""Size of the largest header: as values it takes 20 times the memory. 64 tiles need 30 KB."""
 _START = struct.Struct("<8sII")
 _DIGEST = hashlib.sha256().digest_size
 _FIXED = _START.size + _DIGEST
@@ -52,15 +54,15 @@ class Sealed(Generic[_Record]):
         """Write `record` to `path`: never half a file.
 
         Raises:
-            UserError: the file cannot be written, or would be larger than `BYTES_MAX`.
+            UserError: the file cannot be written, or it or its header would be too large.
         """
         arrays: list[bytes] = []
         content = to_json(record, arrays)
         header = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-        start, body = (
-            _START.pack(self.magic, self.version, len(header)),
-            b"".join([header, *arrays]),
-        )
+        if len(header) > HEADER_MAX:
+            raise _too_long(path, self.what, len(header))
+        start = _START.pack(self.magic, self.version, len(header))
+        body = b"".join([header, *arrays])
         size = _FIXED + len(body)
         if size > BYTES_MAX:
             raise UserError(f"{path}: {self.what}: got {size} bytes, expected at most {BYTES_MAX}")
@@ -90,10 +92,16 @@ class Sealed(Generic[_Record]):
             raise UserError(
                 f"{path}: checksum does not match its content: the file was altered or cut short"
             )
+        if length > HEADER_MAX:
+            raise _too_long(path, self.what, length)
         try:
             return from_json(self.record, _json(bytes(body[:length])), body[length:])
         except UserError as error:
             raise UserError(f"{path}: {self.what}: {error}") from None
+
+
+def _too_long(path: Path | str, what: str, length: int) -> UserError:
+    return UserError(f"{path}: {what}: header: got {length} bytes, expected at most {HEADER_MAX}")
 
 
 def _json(text: bytes) -> object:

@@ -71,9 +71,7 @@ def test_set_up_compiles_when_there_is_no_verilator(places, only_fakes, fake_mac
     assert (places.venv / "bin" / "verilator").resolve() == compiled[0]
 
 
-def test_user_without_rights_is_reported_of_everything_at_once(
-    places, only_fakes, fake_pip, monkeypatch
-):
+def test_user_without_rights_learns_everything_at_once(places, only_fakes, fake_pip, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(packages, "needs", lambda: [packages.command("iverilog")])
     monkeypatch.setattr(packages, "check_interpreter", lambda: None)

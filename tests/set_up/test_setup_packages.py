@@ -37,14 +37,14 @@ def test_header_is_asked_of_the_compiler(only_fakes):
     assert packages.missing_packages([need]) == []
 
 
-def test_without_apt_the_user_is_reported_what_to_install(only_fakes, places):
+def test_without_apt_the_user_learns_what_to_install(only_fakes, places):
     with pytest.raises(SetupError, match=r"no apt here.*: g\+\+ flex") as caught:
         packages.install(["g++", "flex"], places.log)
     assert is_one_sentence(str(caught.value))
 
 
 @pytest.mark.parametrize(("sudo", "reason"), [(None, "there is no sudo"), ("exit 1", "refused")])
-def test_without_rights_the_user_is_reported_what_root_has_to_do(
+def test_without_rights_the_user_learns_what_root_has_to_do(
     only_fakes, places, monkeypatch, sudo, reason
 ):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
