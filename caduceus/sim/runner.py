@@ -455,7 +455,7 @@ def _seed(seed: int | None) -> int:
 def _environment(**changes: str | None) -> Iterator[None]:
     """Set (or, with None, unset) environment variables for a while: cocotb's runner reads them.
 
-    It finds the programs that `programs` finds. The simulation searches the modules of this
+    It finds the programs that `executables` finds. The simulation searches the modules of this
     process's path, so the folder that this package is imported from is put on it.
     """
     changes = {**changes, **executables.changes()}
