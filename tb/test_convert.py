@@ -14,6 +14,7 @@ from tb.benches import Bench, Design, Variant
 from tb.copies import Copies, stream_through
 
 COPIES = 32
+TOP = "convert_copies"
 BLOCKS = {
     "uint12_to_fp16": (Uint12ToFp16, "count", 12, "value", 16),
     "int8_to_fp16": (Int8ToFp16, "integer", 8, "value", 16),
@@ -23,8 +24,8 @@ BLOCKS = {
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     block, source, width, *result = BLOCKS[variant.parameters["block"]]
-    copies_ = Copies(block, {source: width}, tuple(result), COPIES)
-    return Design([write(copies_, "copies_", folder / "copies_.v")], "copies_")
+    copies = Copies(block, {source: width}, tuple(result), COPIES)
+    return Design([write(copies, TOP, folder / f"{TOP}.v")], TOP)
 
 
 BENCH = Bench(

@@ -16,13 +16,13 @@ from tb.copies import Copies, stream_through
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     negate = variant.parameters["negate_product"]
-    copies_ = Copies(
+    copies = Copies(
         lambda: Fp16Fma(negate_product=negate),
         {"a": 16, "b": 16, "c": 16},
         ("q", 16),
         variant.parameters["copies"],
     )
-    return Design([write(copies_, "fma_copies", folder / "fma_copies.v")], "fma_copies")
+    return Design([write(copies, "fma_copies", folder / "fma_copies.v")], "fma_copies")
 
 
 def _variant(copies: int, triples: int, negate: bool = False, every: int = 1) -> dict[str, int]:

@@ -20,8 +20,8 @@ from tb.test_fp16 import corners
 
 def _prepare(variant: Variant, folder: Path) -> Design:
     bits = formats.FP16_BITS
-    copies_ = Copies(Fp16Tanh, {"x": bits}, ("q", bits), variant.parameters["copies"])
-    return Design([write(copies_, "tanh_copies", folder / "tanh_copies.v")], "tanh_copies")
+    copies = Copies(Fp16Tanh, {"x": bits}, ("q", bits), variant.parameters["copies"])
+    return Design([write(copies, "tanh_copies", folder / "tanh_copies.v")], "tanh_copies")
 
 
 BENCH = Bench(

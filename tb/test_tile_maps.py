@@ -15,8 +15,11 @@ from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
 from caduceus.sim import recording
 from caduceus.sim.job import RECORD
+from caduceus.sim.recording import Recorded
 from caduceus.sim.scoreboard import compare, named
+from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
+from caduceus.spec.program import TileConfig
 from caduceus.spec.registers import BY_NAME, Error
 from tb import benches
 from tb.benches import Bench, Design, Variant
@@ -29,6 +32,7 @@ from tb.tile_bench import (
     place,
     random_config,
     random_work,
+    watch_packets,
     with_parts,
 )
 
@@ -118,10 +122,11 @@ async def _run(
     """Send maps, or other packets, receive what comes of them, compare it and what was recorded."""
     config, chip = work.config, bench.chip
     await _prepare_for(bench, work)
+    expected = work.expected(chip)
+    left, _ = watch_packets(bench.dut, len(expected))
     _send_rx(bench, work)
     for payload, part in work.packets() if packets is None else packets:
         bench.input.send_nowait(AxiStreamFrame(payload, tuser=part))
-    expected = work.expected(chip)
     got = await bench.receive(len(expected), config.columns, expected.dtype)
     for part in (config.window, config.pooling):
         name += f", {type(part).__name__.lower()} {named(**vars(part))}" if part else ""
@@ -132,6 +137,29 @@ async def _run(
     recorded = recording.one_tile(RECORD, bench.states, expected.dtype.itemsize)
     compare(work.results(chip), recorded.results, place(f"recorded results of {name}"))
     compare(expected, recorded.sent, place(f"recorded packets of {name}"))
+    _check_times(chip, config, recorded, left)
+
+
+def _check_times(chip: Chip, config: TileConfig, recorded: Recorded, left: list[int]) -> None:
+    """Every beat has a clock of its own; a packet's last is when it left, `left` in ps."""
+    period = 2 * benches.current()["clocks"][0]
+    ends = {}
+    for sent, vectors, values, width in (
+        (False, len(recorded.results), config.columns, chip.ldpu.lanes),
+        (True, len(recorded.sent), config.tx_bytes, chip.link.units),
+    ):
+        beats = -(-values // width)
+        times = [
+            [recorded.time_ps(sent, vector, beat) for beat in range(beats + 1)]
+            for vector in range(vectors)
+        ]
+        assert all(each.pop() is None for each in times), "more beats than a vector has"
+        steps = np.diff(np.ravel(times))
+        assert (steps > 0).all() and not (steps % period).any(), "beats share a clock or have none"
+        ends[sent] = [each[-1] for each in times]
+    assert ends[True] == left
+    if config.pooling is None:
+        assert all(np.less(ends[False], ends[True])), "a packet left before its result was there"
 
 
 async def _count(bench: TileBench, name: str, before: int = 0) -> int:

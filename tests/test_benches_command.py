@@ -66,8 +66,11 @@ def test_a_block_runs_and_leaves_waveforms_and_lists(monkeypatch, tmp_path: Path
     assert run.returncode == 0, run.stderr
     (waves,) = (tmp_path / "rtl").rglob("waves.fst")
     saved, commands = (waves.with_suffix(end).read_text() for end in (".gtkw", ".sucl"))
-    assert f'[dumpfile] "{waves}"' in saved and "copies_.clk\n" in saved
-    assert commands.startswith(f"load_file {waves}\n") and "variable_add copies_.value" in commands
+    assert f'[dumpfile] "{waves}"' in saved and "convert_copies.clk\n" in saved
+    assert (
+        commands.startswith(f"load_file {waves}\n")
+        and "variable_add convert_copies.value" in commands
+    )
     for end in (".fst", ".gtkw", ".sucl"):
         assert str(waves.with_suffix(end)) in run.stdout
 

@@ -14,6 +14,8 @@ from test_golden_cnn import CASES
 from caduceus.compiler.network import compile_network
 from caduceus.golden import machine
 from caduceus.golden.machine import TileTrace
+from caduceus.sim import beats
+from caduceus.sim.chip_player import read_outputs
 from caduceus.sim.comparison import Observed, compare, scoreboard
 from caduceus.sim.moments import Moment, Moments, SyncClock
 from caduceus.sim.recording import Recorded
@@ -21,7 +23,8 @@ from caduceus.sim.scoreboard import Mismatch
 from caduceus.spec import pcm_state
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
-from caduceus.spec.program import Program, TileProgram
+from caduceus.spec.packets import framed
+from caduceus.spec.program import HostStream, Program, TileProgram
 from caduceus.spec.program_codes import computing, device_codes
 
 IMAGES = 2
@@ -192,3 +195,28 @@ def test_a_tile_that_recorded_nothing_is_a_mismatch_without_a_time() -> None:
     moments = Moments(ROOMY, CLOCK, np.zeros(expected.outputs.shape, np.int64), recorded)
     first = _first(program, expected, replace(got, moments=moments), tile.block.layer)
     assert first.place.moment is None and "expected shape [" in str(first)
+
+
+def test_the_clock_of_an_output_is_that_of_its_beat(tmp_path) -> None:
+    """Of vectors that leave in two parts by two ports, each beat in a clock of its own."""
+    program, _, _ = _run("residual")
+    units, random = BINARY16.link.units, np.random.default_rng(3)
+    parts = HostStream(0, 5, 0, 19), HostStream(1, 6, 19, 8)
+    program = replace(program, outputs=parts, output_length=27)
+    vectors = random.integers(-127, 128, (3, 27), np.int8)
+    wanted = np.zeros(vectors.shape, np.int64)
+    for part in parts:
+        payload = vectors[:, part.start : part.start + part.length]
+        clock, lines = 100, []
+        for number, packet in enumerate(beats.lines(framed(part.stream, payload, units), units)):
+            for beat, line in enumerate(packet.splitlines()):
+                clock += int(random.integers(1, 9))
+                lines.append(f"{line} {clock}\n")
+                # Beat 0 is the preamble's.
+                end = part.start + min(beat * units, part.length)
+                wanted[number, part.start + max(beat - 1, 0) * units : end] = clock
+        (tmp_path / f"output_{part.port}.txt").write_text("".join(lines))
+    for port in range(2, len(BINARY16.host.outputs)):
+        (tmp_path / f"output_{port}.txt").write_text("")
+    values, clocks = read_outputs(tmp_path, program, BINARY16, len(vectors))
+    assert np.array_equal(values, vectors) and np.array_equal(clocks, wanted)

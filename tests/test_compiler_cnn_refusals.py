@@ -56,8 +56,8 @@ POOL = Pool(kind="max", size=2, stride=2)
         ((64, 64, 1), [conv("a", 4, pool=Pool(kind="average", size=32, stride=32)),
                        conv("b", 4)], {}, "a: pool.size: got 32, expected 1 to 16"),
         ((2, 2000, 1), [conv("a", 8, pool=POOL), conv("b", 4)], {},
-         "a: pooling: values of a row of windows: got 8000, expected at most buffers.pool, "
-         "2048"),
+         "a: a row of pooling windows keeps 8000 values: got buffers.pool = 2048, expected at "
+         "least 8000"),
         ((4, 4, 1), [conv("a", 4), conv("b", 4), conv("c", 4, input="a")], {},
          "b: no layer takes its output"),
     ],

@@ -182,6 +182,20 @@ def test_silent_and_weak_tiles_of_a_chip(mode: ReadMode) -> None:
     assert 1.2 < grown["strong"] < 1.5 and 1.2 < grown["last"] < 1.5
 
 
+def test_devices_of_300_years_may_have_lost_more_than_those_of_one() -> None:
+    """The bound grows with the age, so that a factor above 2.5 is believed."""
+    random = np.random.default_rng(5)
+    network = _layers({"d": random.uniform(-1, 1, (16, 16))}, d=120)
+    program = compile_network(network, TINY, ReadMode.FOUR_PHASE)
+    drifting = settings.find("generic").model_copy(
+        update={"programming_noise": False, "read_noise": False, "calibrate": False,
+                "adc_gain_spread": 0.0, "adc_offset": 0.0}
+    )  # fmt: skip
+    on = deployed(program, TINY, Devices(drifting, 1, 1e10))
+    factor = _scales(computing(on.program)[0])[1] / _scales(computing(program)[0])[1]
+    assert on.replaced == () and 2.5 < factor < 3.5
+
+
 def _scales(tile: TileProgram) -> np.ndarray:
     return tile.config.constants.view(np.float16)[:, INDEX["scale"]].astype(float)
 

@@ -162,49 +162,12 @@ class _Mapping:
             UserError: there are more streams than there are numbers.
         """
         plan, chip = self._plan, self._chip
-        last = plan.last
-        outputs, length = [], last.layer.outputs
-        exits = fabric.host_tiles(chip, "outputs")
-        free = list(range(len(exits)))
-        if len(last.columns) > len(exits):
-            raise UserError(
-                f"network {plan.graph.name}: layer {last.layer.name}: outputs: got {length}, which "
-                f"take {len(last.columns)} tiles side by side, expected at most {len(exits)} tiles "
-                f"for the last layer, the host outputs of chip {chip.name}"
-            )
-        if last.replicas > 1:
-            raise UserError(
-                f"network {plan.graph.name}: layer {last.layer.name}: replicas: got "
-                f"{last.replicas}, expected 1 for the last layer"
-            )
-        for block, columns in plan.senders(last.layer.name)[0]:
-            tile = self._tiles[block]
-            port = min(free, key=lambda p: sum(distance(chip, exits[p], tile)))
-            free.remove(port)
-            self._feeds[block].append((exits[port], fabric.HOST, Feed(block, 0, 0, len(columns))))
-            outputs.append((block, port, columns))
+        outputs, length = self._outputs(), plan.last.layer.outputs
         first = min(tile for tile, _, _ in self._feeds[None])
         entrance = self._port("inputs", first)
-        sources = list(self._feeds)
-        demands = [
-            Demand(
-                fabric.host_tiles(chip, "inputs")[entrance] if source is None
-                else self._tiles[source],
-                tuple((tile, sink) for tile, sink, _ in self._feeds[source]),
-            )
-            for source in sources
-        ]  # fmt: skip
-        streams = RoutedStreams(chip)
-        numbers = {source: streams.router.stream() for source in sources}
-        for source, tree in zip(sources, streams.router.apart(demands), strict=True):
-            kept = {
-                tile: Kept(feed.start, feed.length, feed.part)
-                for tile, sink, feed in self._feeds[source]
-                if sink != fabric.HOST
-            }
-            streams.add(numbers[source], tree, kept=kept)
+        numbers, streams = self._routed(entrance)
         height, width, channels = plan.layers[plan.graph.nodes[0].name].geometry.input
-        down, across, _ = last.geometry.pooled
+        down, across, _ = plan.last.geometry.pooled
         programs = tile_programs(
             {self._tiles[block]: content for block, content in contents.items()},
             streams.routes,
@@ -227,3 +190,60 @@ class _Mapping:
             input_pixels=height * width,
             output_pixels=down * across,
         )
+
+    def _outputs(self) -> list[tuple[Block, int, range]]:
+        """Blocks whose results leave the chip, each with the host's port and its channels.
+
+        Raises:
+            UserError: the host has too few ports, or the last layer has replicas.
+        """
+        plan, chip, last = self._plan, self._chip, self._plan.last
+        found = []
+        exits = fabric.host_tiles(chip, "outputs")
+        free = list(range(len(exits)))
+        if len(last.columns) > len(exits):
+            raise UserError(
+                f"network {plan.graph.name}: layer {last.layer.name}: outputs: got "
+                f"{last.layer.outputs}, which take {len(last.columns)} tiles side by side, "
+                f"expected at most {len(exits)} tiles for the last layer, the host outputs of "
+                f"chip {chip.name}"
+            )
+        if last.replicas > 1:
+            raise UserError(
+                f"network {plan.graph.name}: layer {last.layer.name}: replicas: got "
+                f"{last.replicas}, expected 1 for the last layer"
+            )
+        for block, columns in plan.senders(last.layer.name)[0]:
+            tile = self._tiles[block]
+            port = min(free, key=lambda p: sum(distance(chip, exits[p], tile)))
+            free.remove(port)
+            self._feeds[block].append((exits[port], fabric.HOST, Feed(block, 0, 0, len(columns))))
+            found.append((block, port, columns))
+        return found
+
+    def _routed(self, entrance: int) -> tuple[dict[Block | None, int], RoutedStreams]:
+        """Numbers of the streams by their source, and their routes.
+
+        Raises:
+            Crowded: the routes must share links.
+            UserError: there are more streams than there are numbers.
+        """
+        chip, sources = self._chip, list(self._feeds)
+        demands = [
+            Demand(
+                fabric.host_tiles(chip, "inputs")[entrance] if source is None
+                else self._tiles[source],
+                tuple((tile, sink) for tile, sink, _ in self._feeds[source]),
+            )
+            for source in sources
+        ]  # fmt: skip
+        streams = RoutedStreams(chip)
+        numbers = {source: streams.router.stream() for source in sources}
+        for source, tree in zip(sources, streams.router.apart(demands), strict=True):
+            kept = {
+                tile: Kept(feed.start, feed.length, feed.part)
+                for tile, sink, feed in self._feeds[source]
+                if sink != fabric.HOST
+            }
+            streams.add(numbers[source], tree, kept=kept)
+        return numbers, streams

@@ -7,7 +7,7 @@ Where the rows of input and hidden state fit one array together, they share it (
 
 from dataclasses import dataclass
 
-from caduceus.compiler.lower import recurrent
+from caduceus.compiler.lower import Recurrent, recurrent
 from caduceus.compiler.split import cut, split
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -87,11 +87,10 @@ def plan(graph: Graph, chip: Chip) -> Plan:
     # A slice's hidden state is one part of an input vector, so a tile must have rows for all of it.
     each = min(chip.gdpu.units, rows)
     most = chip.gdpu.slices * each
-    where = f"network {network.name}: layer {network.lstm.name}"
     if hidden > most:
         raise UserError(
-            f"{where}: hidden: got {hidden}, expected at most {most} on chip {chip.name} "
-            f"({chip.gdpu.slices} GDPU slices of {each})"
+            f"network {network.name}: layer {network.lstm.name}: hidden: got {hidden}, expected at "
+            f"most {most} on chip {chip.name} ({chip.gdpu.slices} GDPU slices of {each})"
         )
     units = cut(hidden, each)
     place = padded(len(units[0]), chip)
@@ -105,16 +104,7 @@ def plan(graph: Graph, chip: Chip) -> Plan:
     tiles: dict[int, MatrixBlock] = {}
     row = grid.rows // 2  # of the tiles below the GDPU
     length = len(inputs) + len(groups)
-    if length > row:
-        raise UserError(
-            f"{where}: takes {length} tiles above every GDPU slice: chip {chip.name} has {row} "
-            "(half of its rows)"
-        )
-    if len(groups) > GROUPS_MAX:
-        raise UserError(
-            f"{where}: hidden state takes {len(groups)} row blocks of {chip.array.rows} rows on "
-            f"chip {chip.name}: expected at most {GROUPS_MAX}"
-        )
+    _demand_tiles(network, chip, length, len(groups), len(outputs))
     for column in range(len(units)):
         for step in range(length):
             at = step - len(inputs)
@@ -126,11 +116,6 @@ def plan(graph: Graph, chip: Chip) -> Plan:
                 step == length - 1,
             )
             tiles[(row - length + step) * grid.columns + column] = block
-    if len(outputs) > grid.rows - row:
-        raise UserError(
-            f"network {network.name}: layer {network.dense.name}: takes {len(outputs)} tiles below "
-            f"a GDPU slice: chip {chip.name} has {grid.rows - row} (half of its rows)"
-        )
     # Of two groups one goes west and the other one east, so that their ways do not meet.
     first = row * grid.columns
     roots = (first, first + len(units) - 1)[-len(groups) :]
@@ -139,3 +124,28 @@ def plan(graph: Graph, chip: Chip) -> Plan:
             tile = roots[number] + block * grid.columns
             tiles[tile] = MatrixBlock("dense", range(0), group, block, number == len(groups) - 1)
     return Plan(units, groups, inputs, outputs, tiles, roots)
+
+
+def _demand_tiles(network: Recurrent, chip: Chip, above: int, groups: int, below: int) -> None:
+    """Demand tiles for the blocks of every column, above and below the GDPU.
+
+    Raises:
+        UserError: there are not enough, or too many row blocks of the hidden state.
+    """
+    row = chip.grid.rows // 2  # of the tiles below the GDPU
+    where = f"network {network.name}: layer {network.lstm.name}"
+    if above > row:
+        raise UserError(
+            f"{where}: takes {above} tiles above every GDPU slice: chip {chip.name} has {row} "
+            "(half of its rows)"
+        )
+    if groups > GROUPS_MAX:
+        raise UserError(
+            f"{where}: hidden state takes {groups} row blocks of {chip.array.rows} rows on chip "
+            f"{chip.name}: expected at most {GROUPS_MAX}"
+        )
+    if below > chip.grid.rows - row:
+        raise UserError(
+            f"network {network.name}: layer {network.dense.name}: takes {below} tiles below a GDPU "
+            f"slice: chip {chip.name} has {chip.grid.rows - row} (half of its rows)"
+        )

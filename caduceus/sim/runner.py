@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from caduceus.sim import cocotb_results, executables
 from caduceus.sim.cocotb_results import BenchResults, SimulationError
@@ -162,44 +162,21 @@ def run_bench(
     log = run_dir / "run.log"
     outcome = run_dir / "results.xml"
     outcome.unlink(missing_ok=True)
-    _supervise(runner, time_limit)
     wave_file = run_dir / "waves.fst" if waves else None
-    environment = dict(extra_env or {})
     used_seed = _seed(seed)
-    reason = "ended without results"
-    try:
-        with _environment(
-            COCOTB_RANDOM_SEED=str(used_seed),
-            COCOTB_TEST_FILTER=None,
-            **_FOREIGN,
-        ):
-            runner.test(
-                test_module=test_module,
-                hdl_toplevel=top,
-                hdl_toplevel_lang="verilog",
-                build_dir=build.folder,
-                test_dir=run_dir,
-                results_xml=str(outcome),
-                testcase=testcase,
-                extra_env=environment,
-                plusargs=[*plusargs, *_wave_plusargs(simulator, wave_file)],
-                test_args=_wave_arguments(simulator, wave_file),
-                waves=waves,
-                log_file=log,
-                timescale=None,
-            )
-    except _Ended as error:
-        # Failed cocotb tests are in the results; any other failure leaves no results.
-        if error.status == processes.EXPIRED:
-            raise SimulationError(
-                f"{name}: the simulation was ended after {time_limit:g} s", log
-            ) from None
-        reason = f"ended without results ({error})"
-    except (RuntimeError, SystemExit) as error:
-        reason = f"ended without results ({error})"
-    except OSError as error:
-        place = error.filename or run_dir
-        raise UserError(f"{place}: cannot simulate: {error.strerror or error}") from None
+    reason = _simulated(
+        name, runner, used_seed, time_limit, log,
+        test_module=test_module,
+        hdl_toplevel=top,
+        build_dir=build.folder,
+        test_dir=run_dir,
+        results_xml=str(outcome),
+        testcase=testcase,
+        extra_env=dict(extra_env or {}),
+        plusargs=[*plusargs, *_wave_plusargs(simulator, wave_file)],
+        test_args=_wave_arguments(simulator, wave_file),
+        waves=waves,
+    )  # fmt: skip
     finished = time.monotonic()
     if not outcome.is_file():
         raise SimulationError(f"{name}: the simulation {reason}", log, cocotb_results.cause(log))
@@ -219,6 +196,35 @@ def run_bench(
         build_seconds=built - started,
         run_seconds=finished - built,
     )
+
+
+def _simulated(
+    name: str, runner: "Runner", seed: int, limit: float, log: Path, **options: Any
+) -> str:
+    """Run a simulation; what to say of it if it has left no results.
+
+    Raises:
+        UserError: it cannot be started.
+        SimulationError: it was ended after `limit` seconds.
+    """
+    _supervise(runner, limit)
+    reason = "ended without results"
+    try:
+        with _environment(COCOTB_RANDOM_SEED=str(seed), COCOTB_TEST_FILTER=None, **_FOREIGN):
+            runner.test(hdl_toplevel_lang="verilog", log_file=log, timescale=None, **options)
+    except _Ended as error:
+        # Failed cocotb tests are in the results; any other failure leaves no results.
+        if error.status == processes.EXPIRED:
+            raise SimulationError(
+                f"{name}: the simulation was ended after {limit:g} s", log
+            ) from None
+        reason += f" ({error})"
+    except (RuntimeError, SystemExit) as error:
+        reason += f" ({error})"
+    except OSError as error:
+        place = error.filename or log.parent
+        raise UserError(f"{place}: cannot simulate: {error.strerror or error}") from None
+    return reason
 
 
 @cache
@@ -454,7 +460,7 @@ def _seed(seed: int | None) -> int:
 def _environment(**changes: str | None) -> Iterator[None]:
     """Set (or, with None, unset) environment variables in the block: cocotb's runner reads them.
 
-    Child processes find the programs of `programs`. The simulation searches this process's module
+    Child processes find the programs of `executables`. The simulation searches this process's module
     path, so the folder of this package is put on it.
     """
     changes = {**changes, **executables.changes()}
