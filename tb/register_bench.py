@@ -137,26 +137,26 @@ class Testbed:
             assert int(port.value) == want, f"{field.name} of {name} is not {want}"
         address, data = write_done or (-1, 0)
         loads = address == BY_NAME["STATE_SELECT"].address
-        assert bool(dut.state_load.value) == loads, "state_load is wrong"
+        assert bool(dut.state_load.value) == loads, "state_load differs"
         words = [BY_NAME[name].address for name in STATE_WORDS]
-        assert bool(dut.state_write.value) == (address in words), "state_write is wrong"
+        assert bool(dut.state_write.value) == (address in words), "state_write differs"
         if address in words:
-            assert bool(dut.state_first.value) == (address == words[0]), "state_first is wrong"
-            assert int(dut.state_data.value) == data, "state_data is wrong"
+            assert bool(dut.state_first.value) == (address == words[0]), "state_first differs"
+            assert int(dut.state_data.value) == data, "state_data differs"
         if "state" in self.seen:
-            assert int(dut.state_index.value) == self.seen["state"], "state_index is wrong"
+            assert int(dut.state_index.value) == self.seen["state"], "state_index differs"
         constant = model.constant(address)
-        assert bool(dut.constant_write.value) == (constant is not None), "constant_write is wrong"
+        assert bool(dut.constant_write.value) == (constant is not None), "constant_write differs"
         named = int(dut.constant_column.value), int(dut.constant_index.value)
         if constant:
             assert named == constant, f"constant: expected {constant}, got {named}"
             stored = data & (1 << formats.FP16_BITS) - 1
-            assert int(dut.constant_data.value) == stored, "constant_data is wrong"
+            assert int(dut.constant_data.value) == stored, "constant_data differs"
             model.constants[constant] = stored
         if loads:
             self.seen["state"] = data & mask(BY_NAME["STATE_SELECT"])
             self.seen["loads"] += 1
-        assert bool(dut.restart.value) == (address == BY_NAME["PARTS"].address), "restart is wrong"
+        assert bool(dut.restart.value) == (address == BY_NAME["PARTS"].address), "restart differs"
         self._check_parts(address, data)
         self._check_routes(address, data)
         self._check_order(address, data)
@@ -174,26 +174,26 @@ class Testbed:
         """Check that the route table gets this write if it is for an entry, and no other."""
         dut, word = self.dut, self.model.route(address)
         enters = word is not None and not word.second
-        assert bool(dut.routes_write.value) == enters, "routes_write is wrong"
+        assert bool(dut.routes_write.value) == enters, "routes_write differs"
         if self.model.route_slice:
             names = ("start", "length", "part")
             driven = tuple(int(getattr(dut, f"routes_{name}").value) for name in names)
-            assert driven == self.model.route_slice, f"routes: one of {names} is wrong"
+            assert driven == self.model.route_slice, f"routes: one of {names} differs"
         if enters:
             sinks = len(fabric.sinks(self.model.chip))
-            assert int(dut.routes_stream.value) == word.stream, "routes_stream is wrong"
-            assert int(dut.routes_mask.value) == data & (1 << sinks) - 1, "routes_mask is wrong"
+            assert int(dut.routes_stream.value) == word.stream, "routes_stream differs"
+            assert int(dut.routes_mask.value) == data & (1 << sinks) - 1, "routes_mask differs"
             self.seen["routes"] += 1
 
     def _check_order(self, address: int, data: int) -> None:
         """Check the PCM writer's ports on a write to a target or to PCM_WRITE."""
         dut, line = self.dut, self.model.line(address, TARGET_TABLE)
-        assert bool(dut.order_target_write.value) == (line is not None), "target_write is wrong"
+        assert bool(dut.order_target_write.value) == (line is not None), "target_write differs"
         if line is not None:
             driven = int(dut.order_target_line.value), dut.order_target.value.to_signed()
             assert driven == (line, signed(data)), f"target {driven}"
             self.seen["targets"] += 1
-        assert bool(dut.order_start.value) == bool(self.seen["starts"]), "order_start is wrong"
+        assert bool(dut.order_start.value) == bool(self.seen["starts"]), "order_start differs"
         if self.seen["starts"]:
             fields = {"diagonal": 0xFFFF, "devices": 3 << 16, "read_device": 3 << 20}
             for name, bits in fields.items():
@@ -207,12 +207,12 @@ class Testbed:
     def _check_parts(self, address: int, data: int) -> None:
         """Check that the table of parts gets this write if it is for an entry, and no other."""
         dut, part = self.dut, self.model.part(address)
-        assert bool(dut.table_write.value) == (part is not None), "table_write is wrong"
+        assert bool(dut.table_write.value) == (part is not None), "table_write differs"
         if part is not None:
             driven = [
                 int(getattr(dut, f"table_{name}").value) for name in ("part", "start", "length")
             ]
-            assert driven == [part, data & 0xFFFF, data >> 16], "the entry of a part is wrong"
+            assert driven == [part, data & 0xFFFF, data >> 16], "the entry of a part differs"
             self.seen["parts"] += 1
 
     async def idle(self, clocks: int) -> None:

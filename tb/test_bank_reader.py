@@ -129,7 +129,7 @@ class Testbed:
             dut.room.value = int(room)
 
     async def walk(self, banks: int, last_group: int) -> None:
-        """Fill so many banks with that many groups: each group of each is read once, in order."""
+        """Fill that many banks, up to group `last_group`: each group is read once, in order."""
         self.last_group = last_group
         self.dut.last_group.value = last_group
         first, begun = self._bank, len(self.read)

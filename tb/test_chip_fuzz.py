@@ -34,7 +34,7 @@ FAST_ARRAYS = (1250, 130)
 LOOK_CLOCKS, PATIENCE = 2_000, 60
 """Clocks between two checks of the recorders, and checks without a beat before a hang."""
 SLEEP_CLOCKS, LOOKS_FOR_SLEEP = 200, 2_000
-"""Clocks between two checks of who is awake, and checks before a tile counts as sleepless."""
+"""Clocks between two checks for awake tiles, and checks before a tile counts as sleepless."""
 
 
 def _variant(

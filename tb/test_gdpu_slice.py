@@ -61,7 +61,7 @@ async def _begun(dut: Any) -> SliceBench:
 
 
 async def _sequence(bed: SliceBench, steps: int) -> None:
-    """Start a sequence, and answer so many steps, with vectors from either side."""
+    """Start a sequence, and answer that many steps, with vectors from either side."""
     await bed.begin(clear=bool(bed.random.random() < 0.3))
     for _ in range(steps):
         gates = random_gates(bed.random, bed.config.units)

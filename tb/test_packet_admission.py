@@ -100,7 +100,7 @@ class Testbed(OneStream):
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "source", "sink", "both"])
 async def any_packets(dut: Any, pressure: str) -> None:
-    """Whatever the pauses, and while room comes and goes."""
+    """Packets pass whole and in order, under random pauses and changing room."""
     bed = Testbed(dut)
     bed.offered = 0.5 if pressure in ("source", "both") else 1.0
     bed.readiness = 0.4 if pressure in ("sink", "both") else 1.0

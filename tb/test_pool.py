@@ -266,7 +266,7 @@ async def largest_sums(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(kind=KINDS)
 async def rate_and_latency(dut: Any, kind: str | None) -> None:
-    """One group per clock, whatever the window; the first leaves as in the docstring."""
+    """One group per clock for any window; the first leaves as in the docstring."""
     bed = Testbed(dut)
     await bed.start()
     sizes = (1, 2, 4) if kind else (1,)
