@@ -1,6 +1,6 @@
-"""What the bench of the input assembler stands on: packets, the vectors they make, the modulator.
+"""Bench of the input assembler: packet stimulus, reference vectors, a modulator model.
 
-The model is written from the assembler's docstring: packet k of a part belongs to vector k.
+The reference model follows the assembler's docstring: packet k of a part belongs to vector k.
 """
 
 from collections import Counter, deque
@@ -22,14 +22,14 @@ from tb.chips import sized
 
 CLOCK_NS = 2
 PLACES = 2
-"""Packets of a part that may be inside."""
+"""Maximum number of packets of a part inside."""
 
 
 @dataclass
 class Packet:
-    """A packet on its way: the part that the RTL gets for it, and its beats.
+    """A packet on its way: the part number that the RTL gets, and its beats.
 
-    Without beats it had nothing for the tile: its place is given back.
+    A packet without beats had nothing for the tile and returns its place.
     """
 
     part: int
@@ -37,13 +37,13 @@ class Packet:
 
 
 class Assembly:
-    """What becomes of packets.
+    """Reference model of the assembler.
 
     Attributes:
-        parts: rows of each part; with one, what ROWS says.
-        vectors: those that are complete and have not been seen.
+        parts: rows of each part; with a single part, as ROWS says.
+        vectors: complete vectors that the monitor has not seen.
         incomplete: whether some part waits for others.
-        errors: packets that were too short and too long.
+        errors: numbers of too short and too long packets.
     """
 
     def __init__(self, rows: int, parts: list[InputPart]) -> None:
@@ -58,7 +58,7 @@ class Assembly:
         return any(self._came)
 
     def take(self, part: int, payload: NDArray[np.int8]) -> None:
-        """A packet comes."""
+        """Account for a packet's arrival."""
         if part >= len(self.parts):
             self.errors["long"] += 1
             return
@@ -75,17 +75,17 @@ class Assembly:
 
 
 class Testbed:
-    """Is the link controller and the modulator, and looks at every clock.
+    """Drives the assembler as link controller and modulator; monitors every clock.
 
     Attributes:
-        assembly: what should happen.
-        offered, enabled: share of clocks in which a beat is offered, and may be taken.
+        assembly: the reference model.
+        offered, enabled: share of clocks with a beat offered, and with `enable`.
         hold: clocks for which the modulator is full.
-        ahead: packets that may have set off and not arrived.
-        feed: called when a packet may set off; may call `send`.
-        used: by part, what has set off for its places.
-        committed: clocks in which vectors were.
-        waited: clocks in which a beat was not taken though the modulator was not full.
+        ahead: maximum number of packets between departure and arrival.
+        feed: called when a packet may depart; may call `send`.
+        used: by part, departed packets that hold its places.
+        committed: clocks with a commit.
+        waited: clocks in which a beat waited though the modulator was not full.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -122,7 +122,7 @@ class Testbed:
         await self.reset()
 
     async def reset(self) -> None:
-        """Reset; a packet of all rows is a vector again."""
+        """Reset; afterwards a packet of all rows is one vector."""
         dut = self.dut
         for name in ("stream_tvalid", "stream_tdata", "stream_tkeep", "stream_tlast", "part",
                      "full", "enable", "restart", "table_write", "table_part", "table_start",
@@ -142,13 +142,13 @@ class Testbed:
         rows: int | None = None,
         instead: list[InputPart] | None = None,
     ) -> None:
-        """Change the parts, and forget what waits; the RTL gets `instead`, if given.
+        """Change the parts, and drop waiting packets; the RTL gets `instead`, if given.
 
         With one part, `rows` is the length of a vector.
         """
         dut = self.dut
         entries = list(instead or parts)
-        while len(entries) < PARTS:  # of parts that there are not
+        while len(entries) < PARTS:  # of undefined parts
             entries.append(InputPart(0, self.random.randrange(1, self.rows + 1)))
         dut.stream_tvalid.value = 0
         for number, entry in enumerate(entries):
@@ -166,11 +166,11 @@ class Testbed:
         self._forget(parts)
 
     async def configure_one(self, rows: int) -> None:
-        """A packet of `rows` elements is a vector."""
+        """Configure vectors of one packet with `rows` elements."""
         await self.configure([InputPart(0, rows)], rows, [InputPart(0, 1)])
 
     def draw_parts(self, count: int) -> list[InputPart]:
-        """Parts at random places, with gaps, in a random order."""
+        """Random parts, with gaps between them, in random order."""
         groups = self.rows // self.units
         cuts = sorted(self.random.sample(range(1, groups), count - 1)) if count > 1 else []
         parts = []
@@ -192,24 +192,24 @@ class Testbed:
         self, part: int, payload: NDArray[np.int8], instead: int | None = None,
         sent: NDArray[np.int8] | None = None,
     ) -> None:  # fmt: skip
-        """A packet sets off; the RTL gets `instead` as its part, or `sent` as its beats."""
+        """A packet departs; the RTL gets `instead` as its part number, or `sent` as its beats."""
         self.assembly.take(part, payload)
         values = payload if sent is None else sent
-        # What is behind the packet's end must not matter.
+        # Bytes behind the packet's end are don't-care.
         sent_beats = beats(values.tobytes(), self.units, self.random.randbytes)
         self._set_off(Packet(part if instead is None else instead, deque(sent_beats)))
 
     def send_empty(self, part: int) -> None:
-        """A packet sets off that has nothing for the tile."""
+        """A packet without content for the tile departs."""
         self._set_off(Packet(part))
 
     def _set_off(self, packet: Packet) -> None:
-        assert "take" not in self.pulses, "one packet a clock gets its outputs"
+        assert "take" not in self.pulses, "only one packet per clock may depart"
         self.pulses["take"] = packet.part
         self.underway.append(packet)
 
     async def bring(self, part: int, payload: NDArray[np.int8], *altered: Any) -> None:
-        """Send a packet, arguments as of `send`, as soon as not too many are under way."""
+        """Send a packet, arguments as of `send`, once few enough are in flight."""
 
         def feed() -> None:
             self.send(part, payload, *altered)
@@ -220,11 +220,11 @@ class Testbed:
             await self.step()
 
     def counts(self, part: int) -> bool:
-        """Whether there are places to count for `part`."""
+        """Whether `part` has places to count."""
         return len(self.assembly.parts) > 1 and part < len(self.assembly.parts)
 
     def room(self, part: int) -> bool:
-        """Whether a packet of `part` may set off."""
+        """Whether a packet of `part` may depart."""
         return self.used[part] < PLACES
 
     def _drive(self) -> None:
@@ -233,7 +233,7 @@ class Testbed:
         ready = [packet for packet in self.underway]
         if self.feed and len(self.underway) < self.ahead:
             self.feed()
-        while ready and not ready[0].beats:  # not in the clock in which it set off
+        while ready and not ready[0].beats:  # not in the clock of its departure
             if "drop" in self.pulses:
                 break
             self.pulses["drop"] = ready.pop(0).part
@@ -245,7 +245,7 @@ class Testbed:
             packet = ready[0]
             data, keep, last = packet.beats[0]
             part = packet.part
-        else:  # what is not valid may not matter
+        else:  # invalid beats are don't-care
             data, keep = (
                 self.random.getrandbits(8 * self.units),
                 self.random.getrandbits(self.units),
@@ -269,13 +269,13 @@ class Testbed:
         await self.edge
         dut = self.dut
         want = sum(1 << part for part in range(PARTS) if self.room(part))
-        assert int(dut.credit_room.value) == want, "room is wrong"
-        assert bool(dut.busy.value) or not self.midway, "not busy in the middle of a packet"
+        assert int(dut.credit_room.value) == want, "room differs from the reference"
+        assert bool(dut.busy.value) or not self.midway, "busy is 0 within a packet"
         self._look_at_writes()
         for kind in ("short", "long"):
             self.seen[kind] += int(getattr(dut, f"too_{kind}").value)
         taken = bool(dut.stream_tready.value)
-        assert self.enable or not taken, "a beat was taken without enable"
+        assert self.enable or not taken, "beat accepted without enable"
         if self.offering and taken:
             _, _, last = self.underway[0].beats.popleft()
             self.offering = False
@@ -287,7 +287,7 @@ class Testbed:
             self.waited += 1
             self.stuck += 1
             limit = self.rows // self.units + 2 * len(self.assembly.parts) + 4
-            assert self.stuck <= limit, "a packet is held up by another"
+            assert self.stuck <= limit, "packet stalls behind another one"
         for part, change in ((self.pulses.get("take"), 1), (self.pulses.get("drop"), -1)):
             if part is not None and self.counts(part):
                 self.used[part] += change
@@ -296,18 +296,18 @@ class Testbed:
     def _look_at_writes(self) -> None:
         dut = self.dut
         writes, commits = bool(dut.write_enable.value), bool(dut.commit.value)
-        assert not (self.full and writes), "a write to a full modulator"
+        assert not (self.full and writes), "write to a full modulator"
         self.full = max(0, self.full - 1)
         if writes:
             first = int(dut.write_group.value) * self.units
             if dut.write_first.value:
                 self.staged = np.zeros(self.rows, dtype=np.int8)
-            assert self.staged is not None, "the first write of a vector is not marked"
+            assert self.staged is not None, "first write of a vector without the first flag"
             values = int(dut.write_data.value).to_bytes(self.units, "little")
             self.staged[first : first + self.units] = np.frombuffer(values, np.int8)
         if commits:
-            assert writes, "a commit without a write"
-            assert self.assembly.vectors, "a vector too many"
+            assert writes, "commit without a write"
+            assert self.assembly.vectors, "unexpected vector"
             vector = self.assembly.vectors.popleft()
             got = self.staged.tolist()
             assert got == vector.tolist(), f"expected {vector.tolist()}, got {got}"
@@ -317,15 +317,15 @@ class Testbed:
                 self.used[part] -= self.counts(part)
 
     async def finish(self) -> None:
-        """See everything arrive; parts of vectors that are not complete stay where they are."""
+        """Wait until every packet has arrived; incomplete vectors keep their parts."""
         self.feed = None
         began = self.clock
         while self.underway or self.assembly.vectors or self.dut.busy.value or self.full:
             await self.step()
-            assert self.clock < began + 100_000, "vectors did not come"
+            assert self.clock < began + 100_000, "vectors are missing"
         for _ in range(5):
             await self.step()
-            assert not self.dut.busy.value, "busy with nothing to do"
+            assert not self.dut.busy.value, "busy without work"
         wanted = {kind: self.assembly.errors[kind] for kind in ("short", "long")}
         got = {kind: self.seen[kind] for kind in wanted}
         assert got == wanted, f"errors: expected {wanted}, got {got}"

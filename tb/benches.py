@@ -1,4 +1,4 @@
-"""The benches of the regression: what each needs built, in which variants and simulators.
+"""Benches of the regression: the design each needs, its variants and simulators.
 
 A bench is the module `tb/test_<name>.py`: cocotb tests, and one `Bench` called `BENCH` that says
 how the design under test is made. `discover` finds them all; `tests/test_rtl.py` runs them:
@@ -18,8 +18,8 @@ how the design under test is made. `discover` finds them all; `tests/test_rtl.py
         columns = benches.current()["columns"]
         stimulus = benches.generator()
 
-What a variant says reaches the cocotb tests as `current()`; a numpy generator that repeats under
-the same seed is `generator()`.
+The cocotb tests read the variant's parameters from `current()`; `generator()` is a numpy generator
+that repeats under the same seed.
 """
 
 import importlib
@@ -41,7 +41,7 @@ from tb import wave_lists
 VARIABLE = "CADUCEUS_BENCH"
 """Environment variable that carries a variant's parameters into the simulation, as JSON."""
 QUICK_BUILD = "-O1"
-"""As `runner.FAST_CODE`, where a simulation is short: half the time to compile."""
+"""As `runner.FAST_CODE`, for short simulations: half the compile time."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Variant:
 
     Attributes:
         id: short name, part of the test's name.
-        parameters: whatever the bench's `prepare` and its cocotb tests want to know (JSON).
+        parameters: for the bench's `prepare` and its cocotb tests (JSON).
         simulators: where it runs; None for the bench's own list.
         regress: too slow for every run, everywhere or on these simulators: only `make regress` runs
-            it, compiled for speed and not, as the others, in little time.
+            it, compiled for speed; all others are compiled for short compile time.
     """
 
     id: str
@@ -64,15 +64,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class Design:
-    """A design under test, as `runner.run_bench` takes it.
+    """A design under test, for `runner.run_bench`.
 
     Attributes:
         sources: Verilog, SystemVerilog, headers (`.svh`) and Verilator control files (`.vlt`).
         top: name of the top module.
         parameters: integer parameters of the top module.
         plusargs, build_args, env: for the simulation, its compiler, and its environment.
-        build: variants, of any bench, that give the same name here share a build folder, and so
-            one build if their designs are the same; if empty the variant has its own.
+        build: variants of any bench with the same name here share a build folder, and one build if
+            their designs are the same; if empty, the variant has its own folder.
     """
 
     sources: Sequence[Path]
@@ -90,12 +90,12 @@ class Bench:
 
     Attributes:
         name: the cocotb tests are in `tb/test_<name>.py`.
-        covers: the components that it is there to check: files of `hdl/`, Python modules without
-            their suffix. Beside its own block that is glue that no other bench has for itself.
-            Every component is covered by some bench; `tests/test_covers.py` looks at both.
+        covers: the components under check: files of `hdl/`, Python modules without their suffix.
+            Beside the block itself, this is glue without a bench of its own. Every component is
+            covered by some bench; `tests/test_covers.py` checks it.
         variants: its configurations.
-        prepare: writes what `variant` needs into `folder` (which exists) and says what it wrote.
-        simulators: where variants run that do not say otherwise.
+        prepare: writes the files of `variant` into `folder` (which exists); returns the design.
+        simulators: for variants without a list of their own.
     """
 
     name: str
@@ -136,9 +136,9 @@ class Case:
         seed: int | None = None,
         waves: bool = False,
     ) -> BenchResults:
-        """Prepare, build and run it, everything under `folder`; arguments as of `run_bench`.
+        """Prepare, build and run it in `folder`; arguments as of `run_bench`.
 
-        With `waves`, signal lists are beside the waveforms, see `tb.wave_lists`.
+        With `waves`, signal lists are written beside the waveforms, see `tb.wave_lists`.
 
         Raises:
             UserError, SimulationError: as `run_bench`.
@@ -179,7 +179,7 @@ def discover() -> tuple[Bench, ...]:
     """The bench of every module `tb/test_<name>.py`, by name.
 
     Raises:
-        UserError: a module has no `BENCH`, or one of another name.
+        UserError: a module has no `BENCH`, or its name differs.
     """
     benches = []
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
@@ -192,7 +192,7 @@ def discover() -> tuple[Bench, ...]:
 
 
 def cases(benches: Sequence[Bench]) -> tuple[Case, ...]:
-    """Every variant of `benches` on every simulator it is for."""
+    """Every variant of `benches` on each of its simulators."""
     return tuple(
         Case(bench, variant, simulator)
         for bench in benches
@@ -202,13 +202,13 @@ def cases(benches: Sequence[Bench]) -> tuple[Case, ...]:
 
 
 def current() -> dict[str, Any]:
-    """Inside a cocotb test: the parameters of the variant that runs."""
+    """Inside a cocotb test: parameters of the running variant."""
     return json.loads(os.environ.get(VARIABLE, "{}"))
 
 
 def generator() -> np.random.Generator:
     """Inside a cocotb test: random numbers that repeat with the run's seed and the test's name.
 
-    cocotb seeds Python's `random` anew for each test; this draws its seed from there.
+    cocotb seeds Python's `random` anew for each test; this generator takes its seed from there.
     """
     return np.random.default_rng(random.getrandbits(128))

@@ -1,4 +1,4 @@
-"""Amaranth's streams: tokens put and taken one by one, with pauses."""
+"""Drivers and monitors of Amaranth streams: one token at a time, with pauses."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +15,7 @@ def never() -> bool:
 
 
 async def put(dut: Any, name: str, tokens: Iterable[int], pauses: Pauses = never) -> None:
-    """Hand all tokens to the stream `name`."""
+    """Drive all tokens into the stream `name`."""
     valid, ready = getattr(dut, f"{name}_valid"), getattr(dut, f"{name}_ready")
     for token in tokens:
         while pauses():
@@ -29,7 +29,7 @@ async def put(dut: Any, name: str, tokens: Iterable[int], pauses: Pauses = never
 
 
 async def take(dut: Any, name: str, into: list[int], pauses: Pauses = never) -> None:
-    """Append what the stream `name` gives, for ever; while a token waits it must not change."""
+    """Append the tokens of the stream `name`, forever; a waiting token must stay stable."""
     valid, ready = getattr(dut, f"{name}_valid"), getattr(dut, f"{name}_ready")
     waiting: int | None = None
     while True:
@@ -37,10 +37,10 @@ async def take(dut: Any, name: str, into: list[int], pauses: Pauses = never) -> 
         ready.value = not pause
         await RisingEdge(dut.clk)
         if not valid.value:
-            assert waiting is None, f"{name}: a token went away"
+            assert waiting is None, f"{name}: valid fell before ready"
             continue
         token = int(getattr(dut, f"{name}_payload").value)
-        assert waiting in (None, token), f"{name}: a token changed"
+        assert waiting in (None, token), f"{name}: token changed before ready"
         waiting = token
         if not pause:
             into.append(token)

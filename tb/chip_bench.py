@@ -1,4 +1,4 @@
-"""A chip with the models of cocotbext-axi around it, and the work that is put through it."""
+"""A chip with the models of cocotbext-axi around it, and its stimulus."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ from tb.chip_designs import STATES
 from tb.tile_bench import pauses
 
 PATIENCE = (300, "us")
-"""Simulated time in which any packet must have come."""
+"""Simulated time before a missing packet is an error."""
 SLEEP_CLOCKS = 400
-"""Clocks in which a chip without packets goes to sleep."""
+"""Clocks without packets after which a chip must be asleep."""
 
 
 def write_states(program: Program, state: PcmState, folder: Path = STATES) -> None:
-    """Write the state of every computing tile to where `ChipHost.load` has its array look."""
+    """Write the state of every computing tile to the file from which `ChipHost.load` loads it."""
     folder.mkdir(exist_ok=True)
     for index, tile in enumerate(computing(program)):
         pcm_state.write_hex(state, index, folder / f"state_{tile.tile}.hex")
@@ -45,7 +45,7 @@ def write_states(program: Program, state: PcmState, folder: Path = STATES) -> No
 async def load_program(
     host: ChipHost, program: Program, state: PcmState, by_words: bool = False
 ) -> None:
-    """Load program and devices, these from files that arrays find, or over their registers."""
+    """Load program and devices: the devices from state files, or over their registers."""
     if not by_words:
         write_states(program, state)
     await host.load(program, state if by_words else None)
@@ -60,15 +60,15 @@ class Work:
     x: NDArray[np.int8]
 
     def expected(self, chip: Chip, first_read: int = 0) -> NDArray[np.int8]:
-        """What the golden model makes of it, int8 [n, output_length]."""
+        """Output vectors of the golden model, int8 [n, output_length]."""
         return machine.run(self.program, chip, self.state, self.x, first=first_read).outputs[:, 0]
 
 
 class ChipBench(AxiChip):
-    """The chip and its models, with packets and golden checks."""
+    """The chip and its models, with packet drivers and golden checks."""
 
     def set_pauses(self, random: np.random.Generator, shares: tuple[float, ...]) -> None:
-        """Have every stream pause in a share of the clocks, each drawn from `shares`."""
+        """Pause every stream in a share of the clocks, each drawn from `shares`."""
         for model in (*self.inputs, *self.outputs):
             model.set_pause_generator(pauses(random, float(random.choice(shares))))
 
@@ -89,9 +89,9 @@ class ChipBench(AxiChip):
         self.inputs[port].send_nowait(AxiStreamFrame(packet.tobytes()))
 
     async def receive(self, work: Work, ports: Collection[int] | None = None) -> NDArray[np.int8]:
-        """The output vectors, int8 [n, output_length], with every packet's stream and length.
+        """The output vectors, int8 [n, output_length]; checks stream and length of every packet.
 
-        With `ports`, what comes from other host outputs is left alone, and 0 in the result.
+        With `ports`, packets of other host outputs are left alone, and their outputs are 0.
         """
         result = OutputVectors(work.program, len(work.x), self.chip.link.units)
         for port in range(len(self.outputs)) if ports is None else ports:
@@ -117,17 +117,17 @@ class ChipBench(AxiChip):
         return await self.receive(work)
 
     async def check(self, work: Work, name: str) -> Agreement:
-        """Run, and demand that everything equals the golden model.
+        """Run, and check every output against the golden model.
 
         Raises:
-            Mismatch: a value differs; the sentence has `name`, vector and output.
+            Mismatch: a value differs; the message names `name`, vector and output.
         """
         return compare(work.expected(self.chip), await self.run(work), place(name))
 
     async def access(self, address: int, value: int | None = None) -> int:
-        """A write, or without `value` a read, of just this address; the response.
+        """Write, or without `value` read, exactly this address; returns the response.
 
-        The model itself would make accesses to words out of one that is not aligned.
+        The model itself splits an unaligned access into words.
         """
         if value is None:
             channels = self.master.read_if
@@ -142,7 +142,7 @@ class ChipBench(AxiChip):
         return int(response.bresp if value is not None else response.rresp)
 
     async def route(self, tile: int, stream: int, sink: str, length: int) -> None:
-        """Have a tile take `length` bytes of the packets of a stream."""
+        """Have a tile accept `length` bytes of the packets of a stream."""
         entry = registers.ROUTE_TABLE.address(stream)
         mask = 1 << fabric.sinks(self.chip).index(sink)
         for at, value in ((entry + 4, registers.route_word(0, length, 0)), (entry, mask)):
@@ -154,10 +154,10 @@ class ChipBench(AxiChip):
             if not int(self.dut.awake.value):
                 return
             await ClockCycles(self.dut.aclk, 1)
-        raise AssertionError(f"tiles {int(self.dut.awake.value):#b} do not go to sleep")
+        raise AssertionError(f"tiles {int(self.dut.awake.value):#b} stay awake")
 
     async def watch_awake(self, seen: set[int]) -> None:
-        """Add every tile that wakes to `seen`, endlessly."""
+        """Collect every waking tile in `seen`, forever."""
         while True:
             await RisingEdge(self.dut.aclk)
             awake = int(self.dut.awake.value)
@@ -165,7 +165,7 @@ class ChipBench(AxiChip):
 
 
 def place(name: str) -> Callable[[tuple[int, ...]], str]:
-    """Says where an index of output vectors lies, for `compare`."""
+    """Place of an index of output vectors, for `compare`."""
 
     def describe(index: tuple[int, ...]) -> str:
         return f"{name}, vector {index[0]}" + (f", output {index[1]}" if len(index) > 1 else "")

@@ -1,4 +1,4 @@
-"""The chip as benches build it: one build for all benches of the same chip."""
+"""Chip builds of the benches: one build for all benches of the same chip."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ def design(variant: Variant, folder: Path) -> Design:
     """The bare chip of a variant's parameters (see `tb.chips.sized`), with recorders in its tiles.
 
     The variant runs on one kind of simulator, whose build arguments are given. All benches of a
-    chip share one build of it: a chip takes as long to build as a hundred small blocks.
+    chip share the build: it takes as long as a hundred small blocks.
     """
     return Design(
         write_sources(folder, sized(variant.parameters), record=True),
@@ -31,7 +31,7 @@ def design(variant: Variant, folder: Path) -> Design:
 
 
 def harnessed(variant: Variant, folder: Path) -> Design:
-    """Likewise, the chip between stream players and recorders, which pause at random."""
+    """As `bare`, but between stream players and recorders with random pauses."""
     chip = sized(variant.parameters)
     return Design(
         [
@@ -48,7 +48,7 @@ def harnessed(variant: Variant, folder: Path) -> Design:
 
 
 def recorded(made: Design) -> Design:
-    """The same design, whose tiles record to `RECORD`."""
+    """The same design with recordings of its tiles in `RECORD`."""
     return replace(made, plusargs=[*made.plusargs, f"+record={RECORD}"])
 
 

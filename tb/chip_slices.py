@@ -1,4 +1,4 @@
-"""GDPU slices on a chip: packets from the host through the fabric to them and back."""
+"""GDPU slices on a chip: packets from the host through the fabric to a slice and back."""
 
 import numpy as np
 from cocotb.triggers import ClockCycles
@@ -13,16 +13,16 @@ from tb.gdpu_work import random_config, random_gates
 
 STEPS = 4
 ASLEEP = 20
-"""Clocks for which a slice sleeps between steps."""
+"""Clocks of sleep between steps."""
 FROM_NORTH, FROM_SOUTH, ANSWERS = 20, 21, 22
-"""Streams of pre-activations, by the side that they come to a slice from, and of slice 0's answers;
-the next ones are those of the others."""
+"""Streams of pre-activations, by the side of the slice, and of slice 0's answers; further slices
+have the next numbers."""
 
 
 async def _lay(bench: ChipBench, number: int, length: int, units: int) -> None:
-    """Routes to a slice from the host input of its column, and from it to every host output.
+    """Routes from the host input of a slice's column to it, and from it to every host output.
 
-    Host inputs are at the northern tiles, outputs at the eastern end of the rows.
+    Host inputs are at the northern tiles, host outputs at the eastern end of the rows.
     """
     columns = bench.chip.grid.columns
     tiles = fabric.gdpu_tiles(bench.chip, number)
@@ -38,10 +38,10 @@ async def _lay(bench: ChipBench, number: int, length: int, units: int) -> None:
 
 
 async def check_slice(bench: ChipBench, random: np.random.Generator, number: int) -> None:
-    """A sequence, pre-activations from both sides in turn, and one packet more, which is too much.
+    """Run a sequence, with pre-activations from both sides in turn, and one packet too many.
 
     Raises:
-        Mismatch: a hidden state is not that of the golden model.
+        Mismatch: a hidden state differs from the golden model.
     """
     dut, units = bench.dut, bench.chip.gdpu.units
     config = random_config(random, units, "plausible")

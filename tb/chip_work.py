@@ -1,4 +1,4 @@
-"""A chip program made by hand for the 2x2 grid of `tiny`: two flows that do not touch."""
+"""A handmade chip program for the 2x2 grid of `tiny`: two independent flows."""
 
 from dataclasses import replace
 
@@ -10,19 +10,19 @@ from caduceus.spec.program import HostStream, Program, Route, TileConfig, TilePr
 from tb.tile_bench import random_config, random_state
 
 VECTOR, RESULT, OTHER, OTHER_RESULT, SLICED = 10, 200, 255, 0, 31
-"""Streams: the first flow's vector and results, the second's, and one whose slice tile 0 keeps."""
+"""Streams: input and results of the first flow, of the second, and one that tile 0 slices."""
 ASIDE = 1
-"""Which of the program's outputs is the second flow's."""
+"""Index of the second flow's output in the program."""
 SPARE = 8
-"""Values that the first flow's packet has beyond what its tile keeps."""
+"""Surplus values of the first flow's packet, which its tile drops."""
 
 
 def two_flows(random: np.random.Generator, chip: Chip) -> Program:
     """Host input 0, tiles 0, 2 and 3, host output 1; and host input 1, tile 1, host output 0.
 
-    Tiles 0 and 1 compute. Of the first flow's packet the tile keeps the beginning. There is a route
-    for stream `SLICED` at tile 0, too, which keeps the values behind the first beat; the program
-    does not send it.
+    Tiles 0 and 1 compute. The tile keeps the beginning of the first flow's packet. Tile 0 also
+    has a route for stream `SLICED`, which keeps the values behind the first beat; the program does
+    not send it.
     """
     first, second = _config(random, chip), _config(random, chip)
     units = chip.link.units
@@ -74,7 +74,7 @@ def two_flows(random: np.random.Generator, chip: Chip) -> Program:
 
 
 def _config(random: np.random.Generator, chip: Chip) -> TileConfig:
-    """Enough rows and columns for every kind of mistake, and no array full."""
+    """Enough rows and columns for every kind of error, with no array full."""
     config = random_config(random, chip, ReadMode.ONE_PHASE, False, False, False)
     columns = int(random.integers(2, chip.array.columns))
     return replace(
@@ -86,7 +86,7 @@ def _config(random: np.random.Generator, chip: Chip) -> TileConfig:
 
 
 def change_tile(program: Program, number: int, /, **changes: object) -> Program:
-    """The program with fields of one tile replaced."""
+    """The program with changed fields of one tile."""
     tiles = tuple(
         replace(tile, **changes) if tile.tile == number else tile for tile in program.tiles
     )

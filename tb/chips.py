@@ -1,4 +1,4 @@
-"""Chips of the benches: descriptions that ship with the project, with some sizes changed."""
+"""Chips of the benches: shipped descriptions, some with other sizes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,24 +24,24 @@ _SIZES = {
 
 
 def label(parameters: Mapping[str, Any]) -> str:
-    """The chip of a variant's parameters in a word: two with the same name are the same."""
+    """Name of the chip of a variant's parameters: equal names mean equal chips."""
     sizes = [f"{size}_{parameters[size]}" for size in _SIZES if size in parameters]
     return "-".join([parameters["chip"], *sizes])
 
 
 def sized(parameters: Mapping[str, Any]) -> Chip:
-    """The chip that a variant's parameters describe.
+    """The chip of a variant's parameters.
 
     Args:
         parameters: `chip` names the description; `rows`, `columns`, `lanes`, `units` (as many as
             lanes if only those are given), `partial_sums`, `overhead_1phase`, `overhead_4phase`,
-            `gdpu_units`, `gdpu_lanes`, and the buffers `activation`, `gather` (as near to the
-            description's as rows and units allow if not given), `rx` and `pool`, and `heads`,
-            replace what it says. Others are left to the bench.
+            `gdpu_units`, `gdpu_lanes`, the buffers `activation`, `gather` (if not given, as near to
+            the description's as rows and units allow), `rx` and `pool`, and `heads` replace its
+            sizes. Other parameters are the bench's own.
 
     Raises:
-        UserError: there is no such description.
-        pydantic.ValidationError: the sizes do not fit together.
+        UserError: the description is unknown.
+        pydantic.ValidationError: the sizes are inconsistent.
     """
     description = Chip.find(parameters["chip"]).model_dump()
     for name, (section, key) in _SIZES.items():

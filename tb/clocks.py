@@ -1,4 +1,4 @@
-"""Clocks and resets of a design with the domains `sync` and `mvm`, and waiting with an end."""
+"""Clocks and resets of a design with the domains `sync` and `mvm`, and waits with a limit."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ RATIOS = {
     "sync_much_slower": (7300, 1700, 0),
     "same": (2000, 2000, 0),
 }
-"""Periods of `sync` and `mvm`, and how much later `mvm` starts, all in ps."""
+"""Periods of `sync` and `mvm`, and the phase of `mvm`, all in ps."""
 
 RESET_CLOCKS = 4
-"""Clocks of the slower domain that a reset lasts."""
+"""Length of a reset in clocks of the slower domain."""
 
 PATIENCE_US = 20
-"""Simulated time in which whatever a bench waits for has come, if it comes at all."""
+"""Simulated time before a wait fails."""
 
 
 async def start(dut: Any, sync_ps: int, mvm_ps: int, phase_ps: int = 0) -> None:
     """Start `clk` and `mvm_clk`, whose first edge is `phase_ps` later, and reset both domains.
 
-    Returns just after a rising edge of `clk`. Clocks run until the test ends. Both rise in the same
-    simulation step whenever their periods and phase make them.
+    Returns just after a rising edge of `clk`. Clocks run until the test ends. Their edges fall in
+    the same simulation step whenever periods and phase make them coincide.
     """
     dut.rst.value = dut.mvm_rst.value = 1
-    # Both simulators agree on what a clock's first edge sees only if it is not at time 0.
+    # An edge at time 0 would differ between the simulators.
     await Timer(sync_ps, "ps")
     Clock(dut.clk, sync_ps, "ps", impl="gpi").start()
     if phase_ps:
@@ -48,12 +48,12 @@ async def reset(dut: Any) -> None:
 
 
 async def patiently(trigger: Any, what: str) -> Any:
-    """Wait for a trigger or coroutine that is sure to come; returns its result.
+    """Wait for a trigger or coroutine, with a limit; returns its result.
 
     Raises:
-        AssertionError: it did not come within `PATIENCE_US`; the sentence says `what` that was.
+        AssertionError: it did not fire within `PATIENCE_US`; the message names `what`.
     """
     try:
         return await with_timeout(trigger, PATIENCE_US, "us")
     except SimTimeoutError:
-        raise AssertionError(f"waited {PATIENCE_US} us in vain for {what}") from None
+        raise AssertionError(f"waited {PATIENCE_US} us for {what}") from None

@@ -1,6 +1,6 @@
-"""Many copies of a small arithmetic block side by side, so that one clock checks many values.
+"""Copies of a small arithmetic block side by side, so that one clock checks many values.
 
-Driving a simulator from Python costs tens of microseconds a clock, however wide the ports are.
+Driving a simulator from Python costs tens of microseconds per clock, whatever the port width.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class Copies(Component):
-    """`copies` of a block; each port holds the copies' ports side by side, copy 0 lowest."""
+    """`copies` of a block; each port concatenates the copies' ports, copy 0 lowest."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ async def stream_through(
     latency: int,
     copies: int,
 ) -> NDArray[np.uint16]:
-    """Push values through the copies, `copies` per clock; return the results in their order."""
+    """Push values through the copies, `copies` per clock; returns the results in order."""
     length = len(next(iter(inputs.values()))[0])
     clocks = -(-length // copies)
     words = {}
@@ -67,7 +67,7 @@ async def stream_through(
         padded = np.zeros(clocks * copies, dtype=values.dtype)
         padded[:length] = values
         words[port] = [pack(row, bits) for row in padded.reshape(clocks, copies)]
-    # Both simulators agree on what a first edge at time 0 sees only once it is over.
+    # The simulators agree on a first edge at time 0 only after it.
     await RisingEdge(clock)
     results = []
     for tick in range(clocks + latency):
@@ -75,7 +75,7 @@ async def stream_through(
             for port, packed in words.items():
                 port.value = packed[tick]
         await RisingEdge(clock)
-        # Sampled before this edge takes effect: what entered `latency` edges ago.
+        # Sampled before this edge takes effect: the results of `latency` edges ago.
         if tick >= latency:
             results.append(unpack(int(result.value), width, copies))
     return np.concatenate(results)[:length]

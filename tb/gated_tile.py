@@ -1,4 +1,4 @@
-"""A tile behind AXI whose clocks stop as they do on a chip, see `caduceus.hdl.fabric.chip`."""
+"""A tile behind AXI with clock gates, as on a chip; see `caduceus.hdl.fabric.chip`."""
 
 from amaranth.hdl import (
     ClockDomain,
@@ -17,10 +17,10 @@ from caduceus.hdl.tile.tile import Tile
 
 
 class GatedTile(AxiTile):
-    """An `AxiTile` in which nothing but the tile's wish keeps its clocks running."""
+    """An `AxiTile` whose clocks run only on the tile's own request."""
 
     def _gate(self, m: Module, domain: str, enable: Value) -> str:
-        """Make a domain of the clock of `domain` that runs while `enable`; returns its name."""
+        """Add a domain with the clock of `domain` that runs while `enable`; returns its name."""
         name = f"gated_{domain}"
         m.domains += ClockDomain(name)
         m.submodules[f"gate_{domain}"] = Instance(

@@ -1,7 +1,6 @@
-"""What the bench of the gather unit stands on: maps as packets, their vectors, the modulator.
+"""Bench of the gather unit: feature maps as packets, reference vectors, a modulator model.
 
-What a vector should be is the golden model's word; what there is room for follows from
-`caduceus.spec.feature_map.Window`.
+The golden model gives the vectors; `caduceus.spec.feature_map.Window` gives the room for packets.
 """
 
 from collections import Counter, deque
@@ -24,28 +23,27 @@ from tb.chips import sized
 from tb.gather_jobs import Job
 
 PATIENCE = 400
-"""Clocks without a packet or a vector after which the unit is taken to hang."""
+"""Clocks without a packet or a vector before the unit counts as hung."""
 Packet = NDArray[np.int8] | None
-"""What a packet brings; None for one that has nothing for the tile."""
+"""Content of a packet; None if it has nothing for the tile."""
 
 
 class Testbed:
-    """Is the link controller, the clock's gate and the modulator, and looks at every clock.
+    """Drives the unit as link controller, clock gate and modulator; monitors every clock.
 
     Attributes:
-        eager, offered, accepted: share of clocks in which a packet that may be let in is, and in
-            which a beat is offered, and may be taken.
+        eager, offered, accepted: share of clocks in which an admissible packet is admitted, a beat
+            is offered, and a beat may be taken.
         hold: clocks for which the modulator is full.
-        ahead: packets that may have been let in and not have arrived.
-        gated: the clock stops whenever there is nothing to do and nothing comes.
-        waiting: packets that have not been let in.
-        vectors: those that should be committed, with the rows of which the content is specified.
-        committed: clocks in which some were.
+        ahead: maximum number of packets between admission and arrival.
+        gated: the clock stops while the unit is idle and nothing arrives.
+        waiting: packets before admission.
+        vectors: expected vectors, with the rows whose content is specified.
+        committed: clocks with a commit.
         arrived: clocks in which packets ended.
-        quiet: clocks since a packet was let in or ended, a vector was committed, or the modulator
-            was full.
-        full: clocks for which the modulator will be full yet.
-        stopped: clocks that were left out.
+        quiet: clocks since the last admission, end of a packet, commit, or full modulator.
+        full: remaining clocks for which the modulator is full.
+        stopped: number of stopped clocks.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -67,7 +65,7 @@ class Testbed:
         self.committed: list[int] = []
         self.errors: Counter = Counter()
         self.seen: Counter = Counter()
-        self._underway: deque[deque[Beat]] = deque()  # by packet, its beats
+        self._underway: deque[deque[Beat]] = deque()  # beats of each packet
         self.full = self.quiet = self._still = self._stuck = self._writes = 0
         self.arrived: list[int] = []
         self._offering = self._midway = self._dropping = self._idle = False
@@ -81,18 +79,18 @@ class Testbed:
                 self._driven[name] = value
 
     async def half(self) -> None:
-        """The first half of a clock, after which outputs follow what was put."""
+        """First half of a clock: outputs follow the driven inputs."""
         await Timer(1, "ns")
 
     async def tick(self, runs: bool = True) -> None:
-        """The second half of a clock, which `runs` or stands still."""
+        """Second half of a clock, which `runs` or is stopped."""
         self.dut.clk.value = int(runs)
         await Timer(1, "ns")
         self.dut.clk.value = 0
         self.clock += 1
 
     async def start(self) -> None:
-        """Reset; nothing is configured."""
+        """Reset; no configuration."""
         self.put(
             rst=1, clk=0, stream_tvalid=0, stream_tdata=0, stream_tkeep=0, stream_tlast=0,
             accept=0, restart=0, full=0, rows=1, parts=1,
@@ -106,13 +104,13 @@ class Testbed:
         self.put(rst=0)
 
     async def configure(self, job: Job, **instead: int) -> None:
-        """Start anew with another job; ports in `instead` have other values.
+        """Restart with another job; ports in `instead` get other values.
 
-        Registers are written in any order, before and after the restart.
+        Registers are written in random order, before and after the restart.
         """
         settings = [{name: value} for name, value in {**job.ports(self.chip), **instead}.items()]
         for part in range(PARTS):
-            # With one part, and of parts that there are not, the table may say anything.
+            # With a single part, and for undefined parts, the table is don't-care.
             known = len(job.parts) > 1 and part < len(job.parts)
             length = job.parts[part] if known else self.random.randint(1, self.chip.array.rows)
             settings.append({"table_write": 1, "table_part": part, "table_length": length})
@@ -126,7 +124,7 @@ class Testbed:
         self._forget(job)
 
     def bring_map(self, wrong: float = 0.0) -> None:
-        """Have another map sent, a share of whose packets is of a wrong length or empty."""
+        """Queue another map; a share of its packets is empty or of a wrong length."""
         window, random = self.job.window, self.random
         first = (self.came + len(self.waiting)) % len(self.job.parts)
         contents, unknown = [], []
@@ -156,19 +154,19 @@ class Testbed:
         return bool(self.waiting) and len(self._underway) < self.ahead
 
     def _let_in(self) -> None:
-        """The next packet gets its outputs."""
+        """Assign the next packet its outputs."""
         packet = self.waiting.popleft()
         self.came += 1
         if packet is None:
             self._dropping = True
             return
-        # What is behind the packet's end must not matter.
+        # Bytes behind the packet's end are don't-care.
         self._underway.append(deque(beats(packet.tobytes(), self.units, self.random.randbytes)))
 
     def _drive(self) -> Iterator[str]:
-        """Put values on all ports; gives the credit's pulses."""
+        """Drive all ports; returns the credit pulses."""
         random = self.random
-        here = bool(self._underway)  # not in the clock in which it was let in
+        here = bool(self._underway)  # not in the clock of its admission
         room = int(self.dut.credit_room.value)
         if self._dropping:
             if random.random() < 0.5:
@@ -179,7 +177,7 @@ class Testbed:
             yield "take"
         if not self._offering:
             self._offering = here and random.random() < self.offered
-        # What is not valid may not matter.
+        # Invalid beats are don't-care.
         data, keep = random.getrandbits(8 * self.units), random.getrandbits(self.units)
         last = random.getrandbits(1)
         if self._offering:
@@ -190,14 +188,14 @@ class Testbed:
         )  # fmt: skip
 
     async def step(self) -> None:
-        """A clock, or the time of one that is stopped."""
+        """Pass one clock, or the time of a stopped one."""
         dut = self.dut
         self._look_at_room()
         pulses = set(self._drive())
         self.put(credit_take="take" in pulses, credit_drop="drop" in pulses)
         await self.half()
         busy, accept = bool(dut.busy.value), bool(self._driven["accept"])
-        assert busy or not self._midway, "not busy in the middle of a packet"
+        assert busy or not self._midway, "busy is 0 within a packet"
         comes = self._offering or bool(pulses) or self.full > 0
         runs = busy or comes or not self.gated
         self.stopped += not runs
@@ -205,17 +203,17 @@ class Testbed:
         writes, commits = self._look_at_writes()
         self._still = 0 if pulses or self._offering or writes else self._still + 1
         self.quiet = 0 if pulses or commits or self.full else self.quiet + 1
-        assert self.quiet < PATIENCE or not self.waiting, f"packet {self.came} is never let in"
+        assert self.quiet < PATIENCE or not self.waiting, f"packet {self.came} is never admitted"
         for kind in ("short", "long"):
             self.seen[kind] += int(getattr(dut, f"too_{kind}").value)
         self._look_at_stream(accept)
         await self.tick(runs)
 
     def _look_at_room(self) -> None:
-        """Only the part that has the turn may come, and only if there is a place for it."""
+        """Check `room`: only the part whose turn it is, and only with a free place."""
         job, window = self.job, self.job.window
         turn, room = self.came % len(job.parts), int(self.dut.credit_room.value)
-        assert room in (0, 1 << turn), f"room is {room:x}, and part {turn} has the turn"
+        assert room in (0, 1 << turn), f"room is {room:x}, expected part {turn}"
         if self.came % window.packets:
             allowed = needed = True
         else:
@@ -223,15 +221,15 @@ class Testbed:
             left = job.accesses(self.made % window.results, self.lanes) - self._writes
             allowed = self._has_place(self.made + (left <= 1))
             needed = self._has_place(self.made)
-        # The rest of a packet that is too long comes after it has arrived.
+        # The surplus of a long packet follows its arrival.
         allowed &= len(self._underway) + self._dropping - self._midway < UNDERWAY_MAX
-        assert allowed or not room, f"packet {self.came} is let in too early"
+        assert allowed or not room, f"packet {self.came} is admitted too early"
         settled = self._idle or self._still > job.ring + window.pixels
         if settled and not self._underway and not self._dropping:
-            assert room or not needed, f"packet {self.came} is not let in"
+            assert room or not needed, f"packet {self.came} is not admitted"
 
     def _has_place(self, result: int) -> bool:
-        """Whether the next pixel has a place while what `result` needs is held."""
+        """Whether the next pixel has a place, with all pixels of `result` held."""
         window, pixel = self.job.window, self.came // self.job.window.packets
         number, rest = divmod(result, window.results)
         needed = number * window.pixels + self.job.oldest(rest)
@@ -239,7 +237,7 @@ class Testbed:
 
     def _look_at_stream(self, accept: bool) -> None:
         taken = bool(self.dut.stream_tready.value)
-        assert accept or not taken, "a beat was taken without leave"
+        assert accept or not taken, "beat accepted without `accepted`"
         if self._offering and taken:
             _, _, last = self._underway[0].popleft()
             self._offering, self._midway, self._stuck = False, not last, 0
@@ -248,28 +246,28 @@ class Testbed:
                 self.arrived.append(self.clock)
                 self.quiet = 0
         elif self._offering and accept:
-            # While a short packet is being filled up, and no longer.
+            # Only while the unit fills up a short packet.
             self._stuck += 1
-            assert self._stuck <= max(self.job.parts) / self.units, "a packet has to wait"
+            assert self._stuck <= max(self.job.parts) / self.units, "packet stalls"
 
     def _look_at_writes(self) -> tuple[bool, bool]:
-        """Be the modulator; returns whether rows are written, and a vector is committed."""
+        """Act as the modulator; returns whether it sees row writes, and whether a commit."""
         dut = self.dut
         writes, commits = bool(dut.write_enable.value), bool(dut.commit.value)
-        assert not (self.full and (writes or commits)), "a write to a full modulator"
-        assert writes or not commits, "a commit without a write"
+        assert not (self.full and (writes or commits)), "write to a full modulator"
+        assert writes or not commits, "commit without a write"
         self.full = max(0, self.full - 1)
         self._writes += writes
         if writes:
             if dut.write_first.value:
                 self._staged = np.zeros(self.chip.array.rows, np.int8)
                 self._written = np.zeros(self.chip.array.rows, bool)
-            assert self._staged is not None, "the first write of a vector is not marked"
+            assert self._staged is not None, "first write of a vector without the first flag"
             first, count = int(dut.write_row.value), int(dut.write_count.value)
             rows = np.arange(first, first + count)
-            assert not self._written[rows].any(), "a row was written twice"
+            assert not self._written[rows].any(), "row written twice"
             self._written[rows] = True
-            # Lanes without a row may hold anything.
+            # Lanes without a row are don't-care.
             data = int(dut.write_data.value.resolve("zeros")).to_bytes(self.lanes, "little")
             self._staged[rows] = np.frombuffer(data, np.int8)[rows % self.lanes]
         if commits:
@@ -280,7 +278,7 @@ class Testbed:
         return writes, commits
 
     def _look_at_vector(self, vector: NDArray[np.int8]) -> None:
-        assert self.vectors, "a vector too many"
+        assert self.vectors, "unexpected vector"
         expected, specified = self.vectors.popleft()
         number, result = divmod(self.made, self.job.window.results)
         got, where = vector[: self.job.rows], f"map {number}, result {result}"
@@ -289,25 +287,25 @@ class Testbed:
             expected[specified], got[specified],
             lambda at: With(f"{where}, row {rows[at[0]]}", named(**self.job.described())),
         )  # fmt: skip
-        assert not vector[self.job.rows :].any(), f"{where}: rows that there are not"
+        assert not vector[self.job.rows :].any(), f"{where}: writes to undefined rows"
         began = self.came > number * self.job.window.pixels * self.job.window.packets
         assert began, f"{where} without its map"
 
     async def land(self) -> None:
-        """Let nothing more in until nothing is on its way."""
+        """Admit no more packets, until none is in flight."""
         eager, self.eager = self.eager, 0.0
         while self._underway or self._dropping or self._midway:
             await self.step()
         self.eager = eager
 
     async def finish(self) -> None:
-        """See everything arrive."""
+        """Wait until every packet has arrived."""
         self.quiet = 0
         while self.waiting or self.vectors or self._underway or self._dropping or not self._idle:
             await self.step()
-            assert self.quiet < PATIENCE, "vectors did not come"
+            assert self.quiet < PATIENCE, "vectors are missing"
         for _ in range(5):
             await self.step()
-            assert self._idle, "busy with nothing to do"
+            assert self._idle, "busy without work"
         errors = {kind: self.errors[kind] for kind in ("short", "long")}
         assert self.seen == Counter(errors), f"errors: expected {errors}, got {self.seen}"

@@ -1,4 +1,4 @@
-"""Jobs for the bench of the gather unit: windows, rings, and how packets come in turn."""
+"""Jobs for the bench of the gather unit: windows, rings, and turns of packets."""
 
 from dataclasses import dataclass, replace
 from random import Random
@@ -14,7 +14,7 @@ from caduceus.spec.formats import COLUMN_CONSTANTS, ReadMode
 from caduceus.spec.program import TileConfig
 
 BYTES_MAX = 700
-"""Of a map, so that a bench ends soon."""
+"""Maximum size of a map, to keep the bench short."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Job:
     """Configuration of the unit.
 
     Attributes:
-        window: what it gathers.
+        window: the window to gather.
         rows: of its vectors.
-        ring: pixels that it may hold.
-        parts: bytes of the packets that come in turn.
+        ring: capacity in pixels.
+        parts: bytes of the packets, in turn.
     """
 
     window: Window
@@ -34,22 +34,22 @@ class Job:
     parts: tuple[int, ...]
 
     def oldest(self, result: int) -> int:
-        """The first pixel that result number `result` of its map, or one after it, needs."""
+        """First pixel that result number `result`, or any later one of its map, needs."""
         return min(self.window.oldest(result), self.window.pixels)
 
     def described(self) -> dict[str, object]:
-        """Its numbers by name."""
+        """Settings by name."""
         return {"rows": self.rows, "ring": self.ring, "parts": len(self.parts), **vars(self.window)}
 
     @property
     def smallest_ring(self) -> int:
-        """Pixels that the ring must hold for every result to find its own."""
+        """Minimum ring capacity in pixels: every result finds its own."""
         window = self.window
         held = (window.newest(n, self.rows) - self.oldest(n) + 1 for n in range(window.results))
         return max(1, *held)
 
     def accesses(self, result: int, lanes: int) -> int:
-        """Clocks in which rows of result number `result` of its map are read, or left 0."""
+        """Clocks for the rows of result number `result` of its map, read or zero."""
         window = self.window
         row, column = divmod(result, window.groups * window.group)
         clocks = 0
@@ -61,7 +61,7 @@ class Job:
         return clocks
 
     def ports(self, chip: Chip) -> dict[str, int]:
-        """What the unit's configuration says, by name."""
+        """Port values of the configuration, by name."""
         ring = {"activation": self.ring * self.window.channels}
         small = chip.model_copy(update={"buffers": chip.buffers.model_copy(update=ring)})
         constants = np.zeros((1, len(COLUMN_CONSTANTS)), np.uint16)
@@ -82,7 +82,7 @@ def _cut(random: Random, total: int, pieces: int) -> list[int]:
 
 
 def draw_job(random: Random, chip: Chip, largest: int = 9, channels: int = 24) -> Job:
-    """Any job that `chip` can do, of maps of up to `largest` pixels square."""
+    """A random job for `chip`, with maps of up to `largest` pixels square."""
     while True:
         depth = random.randint(1, min(channels, chip.array.rows))
         height, width = random.randint(1, largest), random.randint(1, largest)

@@ -10,7 +10,7 @@ from caduceus.spec.program import GdpuConfig
 from tb.test_fp16 import corners
 
 KINDS = ("plausible", "corners", "any")
-"""Constants as a trained network has them; binary16 at which arithmetic changes; any bits."""
+"""Kinds of constants: as of a trained network; at binary16 corner cases; arbitrary bits."""
 
 
 def half(values: NDArray) -> NDArray[np.uint16]:
@@ -19,14 +19,14 @@ def half(values: NDArray) -> NDArray[np.uint16]:
 
 
 def random_bits(random: np.random.Generator, kind: str, size: int) -> NDArray[np.uint16]:
-    """binary16 values without a meaning."""
+    """Random binary16 values."""
     if kind == "corners":
         return random.choice(corners(), size)
     return random.integers(0, 1 << formats.FP16_BITS, size, dtype=np.uint16)
 
 
 def random_config(random: np.random.Generator, units: int, kind: str) -> GdpuConfig:
-    """Constants of a kind of `KINDS`; of strange ones only some, or hardly a result is a number."""
+    """Constants of one of `KINDS`; only some are extreme, else nearly every result is NaN."""
     gates = len(GATES)
     constants = np.concatenate(
         [
@@ -46,7 +46,7 @@ def random_config(random: np.random.Generator, units: int, kind: str) -> GdpuCon
 
 
 def random_gates(random: np.random.Generator, units: int) -> NDArray[np.int8]:
-    """Pre-activations [4 * units] of every size, -128 included."""
+    """Pre-activations [4 * units] of all magnitudes, -128 included."""
     return random.integers(-128, 128, len(GATES) * units, dtype=np.int8)
 
 
@@ -56,7 +56,7 @@ def described(
     gates: NDArray[np.int8] | None = None,
     cell: NDArray[np.uint16] | None = None,
 ) -> str:
-    """A configuration by name; with a unit, its pre-activations and its cell state before."""
+    """A configuration by name; with a unit, also its pre-activations and its cell state before."""
     values: dict[str, object] = {}
     if unit is not None:
         mine = gates[len(GATES) * unit :][: len(GATES)].tolist()

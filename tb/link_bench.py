@@ -1,7 +1,7 @@
-"""What the bench of the link controller stands on: packets, and what should become of them.
+"""Bench of the link controller: packets, and a reference model of their routing.
 
-The reference is written from `spec.fabric` and the controller's docstring: a packet is a Python
-`bytes`, and a route cuts and copies it.
+The reference follows `spec.fabric` and the controller's docstring: a packet is a Python `bytes`,
+and a route slices and copies it.
 """
 
 from collections import Counter, deque
@@ -21,21 +21,21 @@ from tb.chips import sized
 
 CLOCK_NS = 2
 SOURCE_SHIFT = 4
-"""Every payload value has the number of its source in the bits from here on."""
+"""Payload values carry their source's number from this bit on."""
 PATIENCE = 5000
-"""Clocks without a beat after which the controller is taken to hang."""
+"""Clocks without a beat before the controller counts as hung."""
 
 EVERY_PART = (1 << fabric.PARTS) - 1
 Arrivals = dict[int, tuple[bytes, int]]
-"""What arrives by sink, with its part."""
+"""Packets by sink, with their part numbers."""
 
 UNKNOWN, EMPTY, LONG = "unknown", "empty", "too_long"
-"""Errors, by the ports that tell of them."""
+"""Errors, by the ports that report them."""
 
 
 @dataclass(frozen=True)
 class Packet:
-    """What a source sends: its first beat, without which TX sends it, and the payload."""
+    """Packet of a source: its first beat (TX sends none) and the payload."""
 
     stream: int
     first: bytes
@@ -44,7 +44,7 @@ class Packet:
 
 @dataclass(frozen=True)
 class Route:
-    """An entry of the table: numbers of sinks, the slice, and the part of the input vector."""
+    """A table entry: sink numbers, the slice, and the part of the input vector."""
 
     sinks: frozenset[int]
     start: int
@@ -53,10 +53,10 @@ class Route:
 
 
 class Reference:
-    """What becomes of packets.
+    """Reference model of the routing.
 
     Attributes:
-        routes: by stream; a stream that is not here has no entry.
+        routes: by stream; other streams have no entry.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -67,7 +67,7 @@ class Reference:
         self.routes: dict[int, Route] = {}
 
     def deliveries(self, packet: Packet) -> tuple[dict[int, bytes], list[str]]:
-        """What arrives by sink, and the errors that are reported."""
+        """Arriving packets by sink, and the reported errors."""
         route = self.routes.get(packet.stream)
         if route is None:
             return {}, [UNKNOWN]
@@ -82,36 +82,36 @@ class Reference:
         return arrives, errors + [LONG] * (len(packet.payload) > self._most)
 
     def places(self, packet: Packet) -> tuple[int, bool] | None:
-        """Which part a place is taken for, and whether it is given back; None if none is taken."""
+        """The part that takes a place, and whether the place is returned; None if none is taken."""
         route = self.routes.get(packet.stream)
         if route is None or self.input not in route.sinks or not packet.payload:
             return None
         return route.part, self.input not in self.deliveries(packet)[0]
 
     def has_turn(self, packet: Packet) -> bool:
-        """Whether it is a packet for RX, though there may be nothing in it for the tile."""
+        """Whether the packet is for RX, even without content for the tile."""
         route = self.routes.get(packet.stream)
         return route is not None and self.rx in route.sinks and bool(packet.payload)
 
 
 class Testbed:
-    """Drives every source and sink, and looks at every clock.
+    """Drives every source and sink; monitors every clock.
 
     Attributes:
-        most: bytes in a packet, at most.
-        reference: what should happen; `enter` tells it and the RTL of routes.
+        most: maximum number of bytes in a packet.
+        reference: the reference model; `enter` writes routes to it and to the RTL.
         offered, readiness: by source and by sink, share of clocks with a beat and with room.
-        room, rx_room: draw the parts that INPUT, and RX, has room for, a bit each, in every clock.
-        feed: called for a source that has nothing to send; may call `send`.
+        room, rx_room: draw the parts with room at INPUT, and at RX, one bit each, in every clock.
+        feed: called for an idle source; may call `send`.
         tx_stream: preamble of the last source.
-        expected: packets by sink and source that have not come yet.
-        errors: kind and stream of errors that are to be reported, in their order.
-        exact: only one source at a time is wrong, so that `errors` come one by one; otherwise
-            several may be reported at once, and only `reported` counts the clocks.
+        expected: packets by sink and source that have not arrived.
+        errors: kind and stream of the expected errors, in order.
+        exact: only one source at a time sends errors, so that `errors` arrive one by one;
+            otherwise reports may coincide, and only `reported` counts their clocks.
         ends: by sink, the clock in which each packet ended, and its source.
-        begins: by source, the clocks in which packets began to be taken.
+        begins: by source, the clocks in which packets began.
         turns: packets that got RX.
-        rx_parts: parts of the packets that came to RX.
+        rx_parts: parts of the packets that arrived at RX.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -132,7 +132,7 @@ class Testbed:
         self.reference = Reference(self.chip)
         self.tx_stream = 0
         self.expected = [[deque() for _ in range(self.sources)] for _ in range(self.sinks)]
-        self.waiting = 0  # of `expected`, all together
+        self.waiting = 0  # of `expected`, in total
         self.errors: deque[tuple[str, int]] = deque()
         self.error_stream = 0
         self.exact, self.reported = True, 0
@@ -157,7 +157,7 @@ class Testbed:
         await self.reset()
 
     async def reset(self) -> None:
-        """Reset; nothing is known afterwards, and there are no routes."""
+        """Reset, without routes."""
         dut = self.dut
         for name in ("in_valid", "in_beats", "out_ready", "tx_stream", "route_write"):
             getattr(dut, name).value = 0
@@ -171,7 +171,7 @@ class Testbed:
         self._forget()
 
     async def enter(self, stream: int, route: Route | None, instead: Route | None = None) -> None:
-        """Write a route, or that there is none; the RTL gets `instead`, if given."""
+        """Write a route, or delete it; the RTL gets `instead`, if given."""
         dut = self.dut
         if route:
             self.reference.routes[stream] = route
@@ -185,16 +185,16 @@ class Testbed:
         dut.route_part.value = written.part
         await self.step()
         dut.route_write.value = 0
-        await self.step()  # it is in the table a clock later
+        await self.step()  # written one clock later
 
     async def set_tx(self, stream: int, instead: int | None = None) -> None:
-        """Set the preamble of results, or tell the RTL of another one."""
+        """Set the preamble of results; the RTL may get another one."""
         self.tx_stream = stream
         self.dut.tx_stream.value = stream if instead is None else instead
         await self.step()
 
     def packet(self, source: int, stream: int, length: int) -> Packet:
-        """A packet with random values that say where they are from."""
+        """A packet with random values that carry their source's number."""
         upper = bytes(self.units - 1)
         if source == self.sources - 1:
             stream = self.tx_stream
@@ -206,7 +206,7 @@ class Testbed:
         return Packet(stream, bytes([stream]) + upper, payload)
 
     def send(self, source: int, packet: Packet, sent: Iterable[Packet] | None = None) -> None:
-        """Queue a packet, or what is `sent` in its place; the reference knows of `packet`."""
+        """Queue a packet, or `sent` in its place; the reference gets `packet`."""
         words = [word for each in ([packet] if sent is None else sent)
                  for word in self._beats(source, each)]  # fmt: skip
         arrives, errors = self.reference.deliveries(packet)
@@ -228,7 +228,7 @@ class Testbed:
 
     def _beats(self, source: int, packet: Packet) -> list[tuple[int, Arrivals | None]]:
         sent = packet.payload if source == self.sources - 1 else packet.first + packet.payload
-        # What is behind the packet's end must not matter.
+        # Bytes behind the packet's end are don't-care.
         return [
             (beat.data | beat.keep << 8 * self.units | beat.last << 9 * self.units, None)
             for beat in beats(sent, self.units, self.random.randbytes)
@@ -241,7 +241,7 @@ class Testbed:
             self.waiting += 1
 
     def _drive(self) -> None:
-        """Offer beats and room in the coming clock."""
+        """Offer beats and room in the next clock."""
         random, beats = self.random.random, 0
         for source, queue in enumerate(self.queues):
             if not self.valid >> source & 1:
@@ -271,10 +271,10 @@ class Testbed:
         dut = self.dut
         self._look_at_errors()
         self._look_at_places()
-        assert dut.busy.value or not self.waiting, "not busy, with a packet inside"
+        assert dut.busy.value or not self.waiting, "busy is 0 with a packet inside"
         valid = int(dut.out_valid.value)
         beats = int(dut.out_beats.value) if valid else 0
-        assert all(valid >> sink & 1 for sink in self.stalled), "a beat was withdrawn"
+        assert all(valid >> sink & 1 for sink in self.stalled), "tvalid fell before tready"
         for sink in range(self.sinks):
             if valid >> sink & 1:
                 self._out(sink, beats >> sink * self.width & (1 << self.width) - 1)
@@ -292,21 +292,21 @@ class Testbed:
         dut = self.dut
         if dut.rx_credit_take.value:
             self.turns, self.awaited_turns = self.turns + 1, self.awaited_turns - 1
-            assert self.awaited_turns >= 0, "a turn without a packet for RX"
-            assert self.rx_roomy, "a packet for RX was let in, and none had the turn"
+            assert self.awaited_turns >= 0, "RX turn without a packet for RX"
+            assert self.rx_roomy, "packet for RX admitted without a turn"
         for name, left in (("take", self.taken), ("drop", self.dropped)):
             if not getattr(dut, f"credit_{name}").value:
                 continue
             part = int(getattr(dut, f"credit_{name}_part").value)
             left[part] -= 1
             assert left[part] >= 0, f"part {part}: {name} too often"
-            assert name == "drop" or self.roomy >> part & 1, f"part {part}: there is no room"
+            assert name == "drop" or self.roomy >> part & 1, f"part {part}: taken without room"
 
     def _look_at_errors(self) -> None:
         dut, stream = self.dut, int(self.dut.error_stream.value)
         if not self.exact and stream in {each for _, each in self.errors}:
             self.error_stream = stream
-        assert stream == self.error_stream, "error_stream is wrong"
+        assert stream == self.error_stream, "error_stream differs"
         for kind in (UNKNOWN, EMPTY, LONG):
             if not getattr(dut, kind).value:
                 continue
@@ -318,20 +318,20 @@ class Testbed:
                 assert kind in {kind for kind, _ in self.errors}, f"{kind} was reported"
 
     def _out(self, sink: int, word: int) -> None:
-        """A beat is offered to a sink."""
+        """A sink sees a beat."""
         units, before = self.units, self.stalled.pop(sink, None)
         keep = word >> 8 * units & (1 << units) - 1
         last, count = word >> 9 * units, keep.bit_count()
         assert keep == (1 << count) - 1 and keep, f"sink {sink}: tkeep is {keep:#x}"
-        assert last or count == units, f"sink {sink}: a beat is not full"
+        assert last or count == units, f"sink {sink}: partial beat"
         data = (word & (1 << 8 * count) - 1).to_bytes(count, "little")
         part = int(self.dut.part.value) if sink == self.reference.input else 0
-        assert before in (None, (word, part)), f"sink {sink}: a beat changed before it was taken"
+        assert before in (None, (word, part)), f"sink {sink}: beat changed before tready"
         if not self.ready >> sink & 1:
             self.stalled[sink] = word, part
             return
         if sink == self.reference.input:
-            assert self.coming_part in (None, part), "the part changed within a packet"
+            assert self.coming_part in (None, part), "part changed within a packet"
             self.coming_part = None if last else part
         self.moved = self.clock
         self.coming[sink] += data
@@ -340,7 +340,7 @@ class Testbed:
             source = message[-1] >> SOURCE_SHIFT
             self.ends[sink].append((self.clock, source))
             assert source < self.sources and self.expected[sink][source], (
-                f"sink {sink}: nothing was to come from {source}"
+                f"sink {sink}: unexpected packet from {source}"
             )
             want, wanted_part = self.expected[sink][source].popleft()
             if sink == self.reference.input:
@@ -351,23 +351,23 @@ class Testbed:
             self.waiting -= 1
 
     async def finish(self) -> None:
-        """Send what is queued, and see everything arrive and the controller go to sleep."""
+        """Send the queued packets; wait until all have arrived and the controller sleeps."""
         self.feed, self.moved = None, self.clock
         while (
             any(self.queues) or self.waiting or self.dut.busy.value or (self.exact and self.errors)
         ):
             await self.step()
             assert self.clock < self.moved + PATIENCE, (
-                f"{self.waiting} packets and {len(self.errors)} errors did not come"
+                f"{self.waiting} packets and {len(self.errors)} errors are missing"
             )
         for _ in range(5):
             await self.step()
             assert not self.dut.busy.value, "busy without a packet"
-            assert not self.dut.out_valid.value, "a beat too many"
-        assert not any(self.coming), "a packet did not end"
-        assert not self.awaited_turns, "a turn was not reported"
-        assert not any(self.taken.values()), "a place was not taken"
-        assert not any(self.dropped.values()), "a place was not given back"
+            assert not self.dut.out_valid.value, "unexpected beat"
+        assert not any(self.coming), "packet without an end"
+        assert not self.awaited_turns, "RX turn not reported"
+        assert not any(self.taken.values()), "place not taken"
+        assert not any(self.dropped.values()), "place not returned"
 
     def _unfinished(self) -> bool:
         awaited = self.waiting or (self.exact and self.errors)
@@ -375,12 +375,12 @@ class Testbed:
 
     @property
     def packets(self) -> int:
-        """Packets that began to be taken."""
+        """Number of packets that began."""
         return sum(len(begins) for begins in self.begins)
 
 
 def altered(packet: Packet, bit: int) -> Packet:
-    """A packet with one bit of a payload value inverted, not one that tells the source."""
+    """A packet with one payload bit inverted; the source's number stays."""
     value, place = divmod(bit, SOURCE_SHIFT)
     value %= len(packet.payload)
     payload = bytearray(packet.payload)

@@ -1,4 +1,4 @@
-"""Random work for the link controller's bench."""
+"""Random stimulus for the link controller's bench."""
 
 from caduceus.spec import fabric
 from tb.link_bench import Packet, Route, Testbed
@@ -11,7 +11,7 @@ class Traffic:
         self.bed = bed
 
     def route(self) -> Route:
-        """A route with any sinks, and a slice that may not fit the payload."""
+        """A route to any sinks, with a slice that may not fit the payload."""
         random, bed = self.bed.random, self.bed
         most = bed.most
         count = random.choice((1, 1, 1, 2, 3, bed.sinks))
@@ -28,7 +28,7 @@ class Traffic:
         await bed.set_tx(random.randrange(fabric.STREAMS))
 
     def one(self, source: int) -> Packet:
-        """A packet; now and then one without payload, or of a stream without entry."""
+        """A packet; sometimes without payload, or of a stream without entry."""
         bed, random = self.bed, self.bed.random
         known = list(bed.reference.routes)
         stream = random.choice(known) if random.random() < 0.95 else random.randrange(256)
@@ -42,7 +42,7 @@ class Traffic:
         return bed.packet(source, stream, length)
 
     def feed(self, source: int) -> None:
-        """Send a packet; a wrong one only if no other is under way."""
+        """Send a packet; a wrong one only while no other is in flight."""
         for _ in range(10):
             packet = self.one(source)
             if not (
@@ -52,7 +52,7 @@ class Traffic:
                 return
 
     async def run(self, packets: int) -> None:
-        """Send and see arrive."""
+        """Send packets, and wait for their arrival."""
         wanted = self.bed.packets + packets
         self.bed.feed = self.feed
         while self.bed.packets < wanted:

@@ -1,4 +1,4 @@
-"""The link controller as its bench sees it: with few, wide ports."""
+"""The link controller with few, wide ports, for its bench."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ CREDITS = ("credit", "rx_credit")
 
 
 class Wires(Component):
-    """The controller with its streams side by side: one port for what many streams say."""
+    """The controller with its streams side by side: one port per signal of all streams."""
 
     def __init__(self, chip: Chip) -> None:
         self._links = links = LinkController(LinkSizes.of(chip))
@@ -50,7 +50,7 @@ class Wires(Component):
         }
 
     def elaborate(self, platform: object) -> Module:
-        """The controller, and its beats as data, keep and last from the lowest bit on."""
+        """The controller, with its beats as data, keep and last from the lowest bit on."""
         m = Module()
         m.submodules.links = links = self._links
         m.d.comb += [

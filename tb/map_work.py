@@ -1,4 +1,4 @@
-"""Random feature maps for a tile that gathers its vectors from them, and what should come of it."""
+"""Random feature maps for a tile that gathers its vectors from them, and the expected results."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from tb.gather_jobs import draw_job
 from tb.tile_bench import random_config, random_state, with_binary16
 
 RESULTS_MAX = 40
-"""Of a map, so that a bench ends soon."""
+"""Maximum size of a map, to keep the bench short."""
 LARGEST = 7
 """Height and width of a map."""
 
@@ -33,7 +33,7 @@ class MapWork:
     Attributes:
         config, state: as of `tb.tile_bench.Work`.
         maps: int8 [n, height, width, channels].
-        rx: one vector for every result of the array, before pooling; or None.
+        rx: one vector per result of the array, before pooling; or None.
     """
 
     config: TileConfig
@@ -42,13 +42,13 @@ class MapWork:
     rx: NDArray[np.int8] | NDArray[np.uint16] | None
 
     def results(self, chip: Chip) -> NDArray:
-        """What the golden model makes of every vector, [n * window.results, columns]."""
+        """Results of the golden model for every vector, [n * window.results, columns]."""
         config = self.config
         x = gather.vectors(config.window, config.rows, self.maps)
         return Tile(chip, self.state).run(config, x, self.rx)
 
     def expected(self, chip: Chip) -> NDArray:
-        """What leaves the tile."""
+        """Packets that leave the tile."""
         results, pooling = self.results(chip), self.config.pooling
         if pooling is None:
             return results
@@ -57,7 +57,7 @@ class MapWork:
         return pool.pool(pooling, maps).reshape(-1, columns)
 
     def vectors_of(self, packets: int) -> int:
-        """Vectors that are made of the first packets, of a single map."""
+        """Number of vectors from the first packets of a single map."""
         window = self.config.window
         last = packets // window.packets - 1
         for result in range(window.results):
@@ -66,7 +66,7 @@ class MapWork:
         return window.results
 
     def packets(self) -> Iterator[tuple[bytes, int]]:
-        """Payloads, pixel by pixel, and which part each is."""
+        """Payloads, pixel by pixel, with their part numbers."""
         parts = cycle(enumerate(self.config.input_parts))
         for pixel in self.maps.reshape(-1, self.config.window.channels):
             start = 0
@@ -77,7 +77,7 @@ class MapWork:
 
 
 def random_pooling(random: Random, chip: Chip, config: TileConfig) -> Pooling | None:
-    """A pooling that fits the results of `config`, or, at times, none."""
+    """A pooling that fits the results of `config`; sometimes None."""
     window = config.window
     height, width = window.result_rows, window.groups * window.group
     kind = random.choice((None, "max", "average"))
@@ -90,7 +90,7 @@ def random_pooling(random: Random, chip: Chip, config: TileConfig) -> Pooling | 
 
 
 def random_map_work(random: np.random.Generator, chip: Chip, maps: int) -> MapWork:
-    """Anything that the chip can do with feature maps."""
+    """Any configuration of the chip for feature maps."""
     draws = Random(int(random.integers(1 << 62)))
     while True:
         job = draw_job(draws, chip, LARGEST)
@@ -119,7 +119,7 @@ def random_map_work(random: np.random.Generator, chip: Chip, maps: int) -> MapWo
 
 
 def _narrower(config: TileConfig, pooling: Pooling, chip: Chip) -> TileConfig:
-    """The configuration with as many columns at most as a row of windows has places for."""
+    """The configuration, limited to as many columns as a row of windows has places for."""
     lanes = chip.ldpu.lanes
     columns = min(config.columns, chip.buffers.pool // pooling.across // lanes * lanes)
     return replace(config, columns=columns, constants=config.constants[:columns])

@@ -1,4 +1,4 @@
-"""What the benches of blocks with one stream in and one out stand on."""
+"""Base of the benches of blocks with one stream in and one out."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class OneStream:
     """Clock, reset and random numbers for a block with streams `input` and `output`.
 
     Attributes:
-        offered, readiness: share of clocks in which a beat is offered, and in which one is taken.
+        offered, readiness: share of clocks with a beat offered, and with `tready`.
         edge: the next rising edge.
     """
 
@@ -27,8 +27,8 @@ class OneStream:
         self.start_afresh()
 
     def start_afresh(self) -> None:
-        """Nothing inside, nothing offered: what a reset means to the bench."""
-        raise AssertionError("every bench has its own")
+        """Reset the bench's own state: nothing inside, nothing offered."""
+        raise AssertionError("every bench defines its own")
 
     async def start(self) -> None:
         """Start the clock, and reset."""
@@ -37,7 +37,7 @@ class OneStream:
         await self.reset()
 
     async def reset(self) -> None:
-        """Forget everything, in the RTL too."""
+        """Reset the bench's state and the RTL."""
         dut = self.dut
         for name in ("tvalid", "tdata", "tkeep", "tlast"):
             getattr(dut, f"input_{name}").value = 0

@@ -1,4 +1,4 @@
-"""Streams of a chip that pause at random, in a harness that is made for it."""
+"""Random pauses on a chip's streams, in a harness with PAUSES."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import numpy as np
 from caduceus.spec.chip import Chip
 
 PAUSES = ((0, 0), (16, 7), (64, 0), (200, 0), (16, 63), (40, 15), (8, 1023))
-"""Per stream: in how many of 256 clocks a pause begins, and its longest length as a mask."""
+"""Per stream: probability of a pause per clock in 1/256, and the mask of its random length."""
 
 
 def write_pauses(random: np.random.Generator, chip: Chip, folder: Path) -> None:
-    """Let some streams never pause, some often, some rarely and long, in a harness with PAUSES."""
+    """Draw pauses for a harness: some streams never pause, some often, some rarely and long."""
     for side in ("inputs", "outputs"):
         for port in range(len(getattr(chip.host, side))):
             share, longest = PAUSES[int(random.integers(len(PAUSES)))]

@@ -1,4 +1,4 @@
-"""Driving the PCM macro's ports from a cocotb bench: states, windows of pulses, readout."""
+"""Drivers of the PCM macro's ports: states, windows of pulses, readout."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ class Window:
     """One integration window.
 
     Attributes:
-        add, sub: bool [slots, rows], whether the row's drive is on in the slot.
+        add, sub: bool [slots, rows], drive of the row in the slot.
         select_plus, select_minus, steer: as the macro's ports.
         reference: its port `reference_level`.
     """
@@ -41,11 +41,11 @@ class Window:
     reference: int = 0
 
     def lengths(self) -> NDArray[np.int64]:
-        """Signed slots that every row was driven."""
+        """Signed number of driven slots per row."""
         return self.add.sum(axis=0, dtype=np.int64) - self.sub.sum(axis=0, dtype=np.int64)
 
     def charge(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Charge of every column of devices `codes` [rows, columns, 4], by its definition."""
+        """Charge of every column of devices `codes` [rows, columns, 4], by definition."""
         devices = codes.astype(np.int64)
         plus = devices[..., 0] + devices[..., 1]
         minus = devices[..., 2] + devices[..., 3]
@@ -56,7 +56,7 @@ class Window:
 
 
 def array_chip(parameters: Mapping[str, Any]) -> Chip:
-    """The chip of a variant that may also set `phase_limit`; see `tb.chips.sized` for the rest."""
+    """The chip of a variant, whose `phase_limit` may be set; see `tb.chips.sized` for the rest."""
     chip = sized({"chip": "tiny", "gdpu_units": 1, **parameters})
     limit = parameters.get("phase_limit", chip.adc.phase_limit)
     return chip.model_copy(update={"adc": chip.adc.model_copy(update={"phase_limit": limit})})
@@ -68,12 +68,12 @@ def window(phase: Phase, add: NDArray[np.bool_], sub: NDArray[np.bool_]) -> Wind
 
 
 def replaced(windows: Iterable[Window], reference: int) -> list[Window]:
-    """The windows with a reference current in the place of the cells'."""
+    """The windows with a reference current instead of the cells' current."""
     return [replace(each, reference=reference) for each in windows]
 
 
 def pwm_windows(x: NDArray[np.int8], mode: ReadMode) -> list[Window]:
-    """The windows of an MVM as an input modulator plays them: pulses from the first slot on."""
+    """Windows of an MVM as an input modulator drives them: pulses start at the first slot."""
     magnitude = np.abs(np.clip(x, -formats.INT8_MAX, formats.INT8_MAX))
     on = np.arange(formats.SLOTS)[:, np.newaxis] < magnitude
     windows = []
@@ -94,13 +94,13 @@ def _integers(bits: NDArray[np.bool_]) -> list[int]:
 
 
 class PcmMacro:
-    """Drives one macro. What takes its time ends just after a rising edge of the array's clock.
+    """Drives one macro. Methods that take time end just after a rising edge of the array's clock.
 
     Args:
         dut: the macro, or a design with its ports.
         rows, columns, lanes: sizes.
         mvm_clock, read_clock: names of the clock inputs.
-        by_words: whether states are written word by word, instead of named as files.
+        by_words: whether states are written word by word, instead of loaded from files.
     """
 
     def __init__(
@@ -128,13 +128,13 @@ class PcmMacro:
             "steer", "reference_level", "bank", "clear", "integrate", "verify", "heat",
             "head_write", "state_write", "state_first",
         ):  # fmt: skip
-            # A design around the macro may keep some of its ports to itself.
+            # A design around the macro may not expose all of its ports.
             if hasattr(self.dut, name):
                 getattr(self.dut, name).value = 0
         self.readout.idle()
 
     async def start(self, mvm_ps: int = 1000, read_ps: int = 2500) -> None:
-        """Idle inputs, and clocks of these periods."""
+        """Drive idle inputs; start clocks of these periods."""
         self.idle()
         # A design of registers must not see an edge before its inputs.
         await Timer(1, "ps")
@@ -144,17 +144,17 @@ class PcmMacro:
         await self.clocks(2)
 
     async def clocks(self, count: int) -> None:
-        """Let `count` rising edges of the array's clock pass, from wherever between two it is."""
+        """Pass `count` rising edges of the array's clock, starting anywhere between two edges."""
         if count:
             await RisingEdge(self.clock)
         if count > 2:
-            # One event instead of one an edge; it lies between two edges.
+            # One event instead of one per edge; it lies between two edges.
             await Timer((count - 2) * self.mvm_ps + self.mvm_ps // 2, "ps")
         if count > 1:
             await RisingEdge(self.clock)
 
     async def load(self, state: PcmState, tile: int = 0, index: int = 0) -> None:
-        """Have a tile of `state` loaded, from the file number `index` or word by word."""
+        """Load a tile of `state`, from the file number `index` or word by word."""
         if self._by_words:
             await self._write(pcm_state.words(state, tile).tolist())
             index = pcm_state.WRITTEN
@@ -169,7 +169,7 @@ class PcmMacro:
         await RisingEdge(self.clock)
 
     async def _write(self, words: list[int]) -> None:
-        """Words of a state through the ports for them."""
+        """Write the words of a state through their ports."""
         dut, clock = self.dut, self.readout.clock
         await RisingEdge(clock)
         dut.state_write.value, dut.state_first.value = 1, 1
@@ -182,7 +182,7 @@ class PcmMacro:
         await RisingEdge(self.clock)
 
     async def clear(self, bank: int) -> None:
-        """Begin an MVM into `bank`; its first window may follow at once."""
+        """Start an MVM into `bank`; its first window may follow at once."""
         self.dut.bank.value = bank
         self.dut.clear.value = 1
         await RisingEdge(self.clock)
@@ -191,10 +191,10 @@ class PcmMacro:
     async def window(
         self, window: Window, bank: int, after: Mapping[str, int] | None = None
     ) -> None:
-        """Play a window, and what its conversion takes, at least the clock after its last slot.
+        """Play a window and wait for its conversion, at least the clock after its last slot.
 
-        The next window may follow at once. `after` are further ports to set for that last clock;
-        they are left so.
+        The next window may follow at once. `after` sets further ports in that last clock; they keep
+        these values.
         """
         dut = self.dut
         dut.bank.value = bank
@@ -216,13 +216,13 @@ class PcmMacro:
         for name, value in (after or {}).items():
             getattr(dut, name).value = value
         await RisingEdge(self.clock)
-        # It may fall and rise again within an edge.
+        # busy may fall and rise again within one edge.
         while dut.busy.value != 0:
             await FallingEdge(dut.busy)
             await RisingEdge(self.clock)
 
     async def mvm(self, windows: Iterable[Window], bank: int, gap: int = 0) -> None:
-        """Clear `bank` and play the windows, with `gap` more clocks around each of them."""
+        """Clear `bank` and play the windows, with `gap` additional clocks around each of them."""
         await self.clear(bank)
         for each in windows:
             if gap:

@@ -1,4 +1,4 @@
-"""The programming unit with its array, and nothing else: what the PCM writer's bench drives."""
+"""The programming unit and its array, as the DUT of the PCM writer's bench."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -13,10 +13,10 @@ _OTHERS = (
     "state_load", "state_index", "reference_level", "pulse_add", "pulse_sub", "select_plus",
     "select_minus", "steer", "bank", "clear", "integrate", "read_enable", "read_bank", "read_group",
 )  # fmt: skip
-"""Inputs of the array for a bench that loads states and does MVMs between programming."""
+"""Array inputs for a bench that loads states and runs MVMs between PCM writes."""
 
 
-_TOLD = {name: Out(1) for name in ("busy", "pulsed", "verified")}
+_STATUS = {name: Out(1) for name in ("busy", "pulsed", "verified")}
 
 
 class PcmWriteArray(wiring.Component):
@@ -25,7 +25,7 @@ class PcmWriteArray(wiring.Component):
     Attributes:
         order, busy, pulsed, verified: of the programming unit.
         array_busy: as the array's `busy`.
-    Others are the array's, under their names.
+    All other ports are the array's, under their names.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -36,7 +36,7 @@ class PcmWriteArray(wiring.Component):
             {
                 "order": In(Order(chip)),
                 "array_busy": Out(1),
-                **_TOLD,
+                **_STATUS,
                 **{n: members[n] for n in names},
             }
         )
@@ -47,7 +47,7 @@ class PcmWriteArray(wiring.Component):
         m.submodules.pcm_write = unit = PcmWrite(self._chip)
         connect(m, flipped(self.order), unit.order)
         unit.share(m, array, self, self)
-        for name in _TOLD:
+        for name in _STATUS:
             m.d.comb += getattr(self, name).eq(getattr(unit, name))
         for name in ("state_load", "state_index", "reference_level"):
             m.d.comb += getattr(array, name).eq(getattr(self, name))

@@ -1,4 +1,4 @@
-"""A programmed array, and the golden model's idea of it: orders, results, MVMs, comparisons."""
+"""A written array, and the golden model's copy: orders, results, MVMs, comparisons."""
 
 from collections import Counter
 from dataclasses import replace
@@ -25,19 +25,19 @@ from tb import benches, clocks
 from tb.pcm_macro import PcmMacro, array_chip, pwm_windows
 
 PATIENCE = (20, "ms")
-"""Simulated time in which any diagonal must have been programmed."""
+"""Simulated time before the PCM write of a diagonal is an error."""
 
 
 def random_targets(
     random: np.random.Generator, chip: Chip, largest: int, sparsity: float = 0.3
 ) -> NDArray[np.int64]:
-    """Targets of a diagonal, [lines]; a share of them 0."""
+    """Targets of a diagonal, [lines]; a share of them is 0."""
     targets = random.integers(-largest, largest + 1, pcm_write.lines(chip))
     return targets * (random.random(targets.shape) >= sparsity)
 
 
 def programmable_state(random: np.random.Generator, chip: Chip, ideal: bool = False) -> PcmState:
-    """A state to program: any codes, converters about nominal and noisy, or ideal ones."""
+    """A state to write to: any codes; converters near nominal and noisy, or ideal."""
     rows, columns = chip.array.rows, chip.array.columns
     codes = random.integers(0, 256, (1, rows, columns, 4), dtype=np.uint8)
     seed = int(random.integers(1 << 64, dtype=np.uint64))
@@ -52,7 +52,7 @@ def programmable_state(random: np.random.Generator, chip: Chip, ideal: bool = Fa
 
 
 def exact_state(random: np.random.Generator, chip: Chip) -> PcmState:
-    """A state whose verify reads, two counts a code, tell every code; without noise."""
+    """A state whose verify reads, two counts per code, reveal every code; without noise."""
     state = programmable_state(random, chip, ideal=True)
     top = (1 << formats.GAIN_BITS) - 1
     return replace(
@@ -61,7 +61,7 @@ def exact_state(random: np.random.Generator, chip: Chip) -> PcmState:
 
 
 class Session:
-    """Everything that is done goes to both sides, and is compared."""
+    """Applies every operation to both sides, and compares them."""
 
     def __init__(self, dut: Any) -> None:
         self.dut = dut
@@ -77,7 +77,7 @@ class Session:
         self.seen = Counter()
 
     async def start(self, state: PcmState) -> None:
-        """Clocks, a reset, and `state` loaded."""
+        """Start clocks, reset, and load `state`."""
         dut = self.dut
         sync_ps, mvm_ps, phase_ps = clocks.RATIOS[self.parameters["clocks"]]
         self.macro.idle()
@@ -90,23 +90,23 @@ class Session:
         await self.load(state)
 
     async def load(self, state: PcmState) -> None:
-        """Have both sides take `state`."""
-        # Orders end with an edge of the other clock, which may come with one of this.
+        """Load `state` on both sides."""
+        # An order ends on an edge of the other clock, which may coincide with one of this clock.
         await self.macro.clocks(1)
         await self.macro.load(state)
         self.golden = PcmWriter(self.chip, state)
         self.seen.clear()
 
     async def _count(self, name: str) -> None:
-        """Count the pulses or reads that the unit tells of, between which there are clocks."""
+        """Count the unit's pulse or read strobes; there are clocks between them."""
         while True:
             await RisingEdge(getattr(self.dut, name))
             self.seen[name] += 1
 
     async def order(self, diagonal: int, devices: int, device: int, procedure: Procedure) -> None:
-        """Have the unit do something, and wait until it is done."""
+        """Give the unit an order, and wait until it is done."""
         dut = self.dut
-        # Whatever was waited for may have been an edge of the other clock, in this very moment.
+        # The last wait may have ended on an edge of the other clock, at this very time.
         await FallingEdge(dut.clk)
         values = {
             "diagonal": diagonal, "devices": devices, "read_device": device,
@@ -118,14 +118,14 @@ class Session:
         dut.order_start.value = 1
         await RisingEdge(dut.clk)
         dut.order_start.value = 0
-        # Registers change after a rising edge: on the falling one everything has settled.
+        # Registers change after a rising edge; on the falling edge all signals have settled.
         await FallingEdge(dut.clk)
-        assert int(dut.busy.value), "an order was not taken"
+        assert int(dut.busy.value), "order not accepted"
         await with_timeout(FallingEdge(dut.busy), *PATIENCE)
         await RisingEdge(dut.clk)
 
     async def results(self) -> PcmWritten:
-        """What the unit says came of every line."""
+        """The unit's result of every line."""
         dut, words = self.dut, []
         for line in range(pcm_write.lines(self.chip)):
             dut.order_result_line.value = line
@@ -143,7 +143,7 @@ class Session:
     ) -> PcmWritten:
         """Program a diagonal on both sides; every reported value must be equal.
 
-        With `expected`, golden follows that procedure instead.
+        With `expected`, golden follows that procedure.
         """
         dut = self.dut
         await FallingEdge(dut.clk)
@@ -163,7 +163,7 @@ class Session:
         return wanted
 
     async def read(self, diagonal: int, device: int) -> NDArray[np.int64]:
-        """A verify read on both sides; the counts must be equal."""
+        """Run a verify read on both sides; the counts must be equal."""
         await self.order(diagonal, 0, device, Procedure(0))
         expected = self.golden.read(diagonal, device)
         got = await self.results()
@@ -172,7 +172,7 @@ class Session:
         return expected
 
     async def mvm(self, x: NDArray[np.int8], mode: ReadMode, bank: int = 0) -> None:
-        """An MVM on both sides; all counters must be equal."""
+        """Run an MVM on both sides; all counters must be equal."""
         golden, state = self.golden, self.golden.state()
         counts = adc.convert(
             Crossbar(state, 0).charges(x[np.newaxis], mode), state, 0, mode,
@@ -185,7 +185,7 @@ class Session:
         self.check(np.concatenate(counts), await self.macro.read(bank), f"{mode} MVM")
 
     async def compare_devices(self) -> None:
-        """Read every device; with a state of `exact_state` every bit of its code shows."""
+        """Read every device; with a state of `exact_state` this reveals every bit of its code."""
         for diagonal in range(pcm_write.diagonals(self.chip)):
             for device in range(len(formats.DEVICES)):
                 await self.read(diagonal, device)
@@ -200,7 +200,7 @@ class Session:
 
 
 def fields(layout: data.StructLayout, words: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """Values of every field of words of that layout, each of the words' shape."""
+    """Fields of words in this layout, each in the shape of the words."""
     found = {}
     for name, field in layout:
         shape = Shape.cast(field.shape)

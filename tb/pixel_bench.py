@@ -1,6 +1,6 @@
-"""What the bench of the pixel receiver stands on: a model of it, packets, and both neighbours.
+"""Bench of the pixel receiver: a reference model, packets, and models of both neighbors.
 
-The model is written from the receiver's docstring.
+The reference model follows the receiver's docstring.
 """
 
 from collections import deque
@@ -18,12 +18,12 @@ from tb import benches
 
 CLOCK_NS = 2
 PATIENCE = 3000
-"""Clocks without any progress, after which something hangs."""
+"""Clocks without progress before the bench counts as hung."""
 
 
 @dataclass(frozen=True)
 class Beat:
-    """A beat of the stream: its bytes, a bit for each that counts, and whether it is the last."""
+    """A beat of the stream: its bytes, one keep bit per byte, and its last flag."""
 
     data: bytes
     keep: int
@@ -32,19 +32,19 @@ class Beat:
 
 @dataclass
 class Packet:
-    """A packet that was let in; one without beats will be dropped."""
+    """An admitted packet; one without beats will be dropped."""
 
     beats: deque[Beat]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is configured.
+    """Configuration of the receiver.
 
     Attributes:
         lengths: bytes of each part, in turn.
-        packets: that make up a pixel.
-        ring: pixels that the ring holds.
+        packets: number of packets per pixel.
+        ring: capacity in pixels.
     """
 
     lengths: tuple[int, ...]
@@ -53,17 +53,17 @@ class Job:
 
     @property
     def pixel(self) -> int:
-        """Bytes of a pixel: the same of all of them."""
+        """Bytes of a pixel: equal for all pixels."""
         return sum(self.lengths[: self.packets])
 
     def length(self, number: int) -> int:
-        """Bytes of packet `number` of all."""
+        """Bytes of packet `number`, counted over all packets."""
         return self.lengths[number % len(self.lengths)]
 
 
 @dataclass
 class Expected:
-    """What a clock should show; `writes` are the bytes that are written, and where to."""
+    """Expected outputs of a clock; `writes` are the written bytes, with their address."""
 
     room: int
     holds: bool
@@ -78,12 +78,12 @@ class Expected:
 
 @dataclass
 class Model:
-    """The receiver as its docstring has it, a clock at a time.
+    """Reference model of the receiver, one clock at a time.
 
     Attributes:
-        come: packets that were let in. gone: those that arrived, or were skipped.
-        held: pixels from the first packet's being let in to the release.
-        dropping: the packet let in last was dropped, and is not skipped yet.
+        come: admitted packets. gone: packets that arrived or were skipped.
+        held: pixels between the admission of their first packet and their release.
+        dropping: the packet admitted last was dropped, and is not skipped yet.
     """
 
     job: Job
@@ -100,7 +100,7 @@ class Model:
     discarding: bool = False
 
     def room(self) -> int:
-        """The parts of which a packet may be let in, a bit each."""
+        """Parts that may be admitted, one bit each."""
         first = self.come % self.job.packets == 0
         fits = not first or self.held < self.job.ring
         admits = fits and not self.dropping and self.come - self.gone < UNDERWAY_MAX
@@ -109,7 +109,7 @@ class Model:
     def clock(
         self, accept: bool, beat: Beat | None, take: bool, drop: bool, release: bool
     ) -> Expected:
-        """What a clock with these inputs shows; afterwards the model is a clock further."""
+        """Expected outputs of a clock with these inputs; advances the model by the clock."""
         skips = self.dropping and self.come - self.gone == 1
         found = Expected(
             room=self.room(),
@@ -123,7 +123,7 @@ class Model:
         if skips:
             self._move(length)
         if accept and (self.filling or beat):
-            # Beside one that is skipped: what is left over of a packet that was too long.
+            # Together with a skipped packet: the surplus of a long packet.
             ends |= self._store(found, length, beat)
         if ends:
             found.arrived = self.gone % self.job.packets == self.job.packets - 1
@@ -160,7 +160,7 @@ class Model:
 
 @dataclass
 class Rates:
-    """Shares of clocks: with a packet let in if it may, a beat offered, accepted, a release."""
+    """Shares of clocks: with an admission if possible, a beat offered, accepted, a release."""
 
     eager: float = 1.0
     offered: float = 1.0
@@ -170,16 +170,16 @@ class Rates:
 
 @dataclass
 class Testbed:
-    """Is the link controller in front and the gather unit behind; looks at every clock.
+    """Drives the receiver as link controller and gather unit; monitors every clock.
 
     Attributes:
-        rates: how often what can happen does.
+        rates: of the events.
         wrong: share of packets of a wrong length, with holes, or dropped.
-        waiting: packets that were not let in yet, from the next one on, each with the bytes that it
-            should leave in the ring; None if it leaves what was there.
-        expected: those bytes of the packets that were let in and whose pixel has not arrived.
-        ring, wanted: the ring as it was written, and as it should be.
-        arrivals: clocks in which pixels did.
+        waiting: packets before admission, in order, each with the bytes that it should leave in the
+            ring; None if it leaves the old ones.
+        expected: these bytes, for admitted packets whose pixel has not arrived.
+        ring, wanted: the ring as written, and as expected.
+        arrivals: clocks in which pixels arrived.
     """
 
     dut: Any
@@ -194,7 +194,7 @@ class Testbed:
         self._driven: dict[str, int] = {}
 
     def put(self, **values: int) -> None:
-        """Drive inputs; those that stay as they are cost nothing."""
+        """Drive inputs; only changes are written, which saves time."""
         for name, value in values.items():
             if self._driven.get(name) != value:
                 getattr(self.dut, name).value = self._driven[name] = int(value)
@@ -208,15 +208,15 @@ class Testbed:
 
     @staticmethod
     def idle() -> dict[str, int]:
-        """Inputs without anything to do."""
+        """Idle inputs."""
         names = ("stream_tvalid", "credit_take", "credit_drop", "release", "accept")
         return dict.fromkeys(names, 0)
 
     def draw_job(self) -> Job:
-        """Any configuration that the registers allow."""
+        """Any configuration that the registers accept."""
         random, size, rows = self.random, self.sizes["size"], self.sizes["rows"]
         packets = random.choice((1, 1, 2, 3))
-        if random.random() < 0.3:  # a packet is a pixel, as long as a packet can be
+        if random.random() < 0.3:  # a packet is a pixel of maximum length
             lengths = (random.randint(1, min(size, self.sizes["payload"])),)
             packets = 1
         else:
@@ -230,7 +230,7 @@ class Testbed:
         return Job(lengths, packets, random.choice((1, most, random.randint(1, most))))
 
     def _split(self, pixel: int, packets: int, most: int) -> tuple[int, ...]:
-        """Lengths of a pixel's packets, none longer than a part can be."""
+        """Lengths of a pixel's packets, within the maximum length of a part."""
         while True:
             cuts = sorted(self.random.sample(range(1, pixel), packets - 1))
             found = tuple(b - a for a, b in zip([0, *cuts], [*cuts, pixel], strict=True))
@@ -262,7 +262,7 @@ class Testbed:
         self._to_drop = self._offering = False
 
     def bring(self, pixels: int) -> None:
-        """Have that many pixels more come."""
+        """Queue the packets of that many pixels."""
         job = self.model.job
         first = self.model.come + len(self.waiting)
         for number in range(first, first + pixels * job.packets):
@@ -291,12 +291,12 @@ class Testbed:
                 lost = random.randrange(count)
                 keep &= ~(1 << lost)
                 kept[at + lost] = 0
-            data = payload[at : at + count] + random.randbytes(units - count)  # must not matter
+            data = payload[at : at + count] + random.randbytes(units - count)  # don't-care
             beats.append(Beat(data, keep, at + units >= sent))
         return bytes(kept[:length]).ljust(length, b"\0"), Packet(beats)
 
     def _let_in(self) -> tuple[bool, bool]:
-        """Whether a packet is let in in this clock, and whether the last one is dropped."""
+        """Whether a packet is admitted in this clock, and whether the last one is dropped."""
         if self._to_drop:
             drops = self.random.random() < 0.5
             self._to_drop = not drops
@@ -311,16 +311,16 @@ class Testbed:
         return True, False
 
     def _offer(self, ready: Sequence[Packet]) -> Beat | None:
-        """The beat that is on the stream; one that is offered stays until it is taken."""
+        """The beat on the stream; an offered beat stays until it is taken."""
         if ready and (self._offering or self.random.random() < self.rates.offered):
             self._offering = True
             return ready[0].beats[0]
         return None
 
     async def step(self) -> None:
-        """A clock: drive, look at everything, and see the pixels that have arrived."""
+        """Pass a clock: drive, monitor everything, and check the pixels that have arrived."""
         draw, rates, model = self.random.random, self.rates, self.model
-        come = tuple(self.underway)  # a packet sets off in the clock after it was let in
+        come = tuple(self.underway)  # a packet departs in the clock after its admission
         beat = self._offer(come)
         take, drop = self._let_in()
         accept = draw() < rates.accepted
@@ -345,7 +345,7 @@ class Testbed:
         self.clocks += 1
 
     def _look(self, want: Expected) -> None:
-        """Demand that a clock shows what it should."""
+        """Check the outputs of a clock."""
         dut = self.dut
         for port, value in (
             ("credit_room", want.room), ("holds", want.holds), ("stream_tready", want.ready),
@@ -367,7 +367,7 @@ class Testbed:
             self._look_at_pixel()
 
     def _look_at_pixel(self) -> None:
-        """The bytes in the ring of the pixel that has arrived are those of its packets."""
+        """Check the ring's bytes of the pixel that has arrived against its packets."""
         job = self.model.job
         number = len(self.arrivals)
         at = number % job.ring * job.pixel
@@ -382,7 +382,7 @@ class Testbed:
         self.arrivals.append(self.clocks)
 
     async def finish(self) -> None:
-        """See all that was brought arrive and be released; then nothing goes on."""
+        """Wait until all packets have arrived and are released; then check that all is idle."""
         while self.waiting or self.model.gone < self.model.come or self.model.held:
             await self.step()
         assert len(self.arrivals) == self.model.come // self.model.job.packets

@@ -1,8 +1,8 @@
-"""What the input modulator put on its ports, against what it should have put there.
+"""Checker of the input modulator's ports, against the expected pulses.
 
-A bench records all ports clock by clock, and afterwards this says what each should have been:
-from when an MVM was cleared, the whole of it follows from its vector and from how long the array
-was busy. When it may be cleared follows from the vector's commit and the counter banks.
+A bench records all ports clock by clock, and this module then derives what each should have been.
+From `clear` on, an MVM follows from its vector and from the array's busy time. The earliest `clear`
+follows from the vector's commit and the counter banks.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.formats import PHASES, SLOTS, ReadMode
 
 COMMIT_SEEN = 2
-"""Edges of `mvm` that pass after a vector's commit before one finds the vector there."""
+"""`mvm` edges after a vector's commit before the vector is visible."""
 
 
 @dataclass
 class Trace:
-    """What was on the ports, one entry a clock of `mvm`, as its rising edge found it."""
+    """Values of the ports, one entry per `mvm` clock, sampled at its rising edge."""
 
     time: list[int] = field(default_factory=list)
     pulse_add: list[int] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Sent:
-    """A vector, int8 [rows] with zeros after its end, and when its commit took place, in ps."""
+    """A vector, int8 [rows], padded with zeros, and the time of its commit, in ps."""
 
     vector: NDArray[np.int8]
     mode: ReadMode
@@ -53,12 +53,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class Played:
-    """What the trace turned out to hold, one entry an MVM: clocks, counted from the trace's start.
+    """The MVMs of a trace, one entry each: clocks, counted from the start of the trace.
 
     Attributes:
-        cleared: the clock with `clear`.
-        put: the clock with `bank_put`.
-        due: the clock before which `clear` could not be decided, were the bank free.
+        cleared: clock of `clear`.
+        put: clock of `bank_put`.
+        due: the clock before which `clear` could not be decided, with a free bank.
         in_window: bool [clocks].
     """
 
@@ -69,7 +69,7 @@ class Played:
 
     @staticmethod
     def check(trace: Trace, sent: Sequence[Sent], chip: Chip) -> "Played":
-        """Compare `trace` with what became of the vectors `sent`, every port in every clock."""
+        """Compare `trace` with the vectors `sent`: every port in every clock."""
         got = {name: np.array(getattr(trace, name)) for name in Trace.OUTPUTS[2:]}
         got |= {name: _bits(getattr(trace, name), chip.array.rows) for name in Trace.PULSES}
         want = {name: np.zeros_like(values) for name, values in got.items()}
@@ -81,7 +81,7 @@ class Played:
             want["clear"][clear] = 1
             put.append(_play(want, chip, vector, clear, number % 2, trace.array_busy))
         in_window = want["integrate"] == 1
-        for name in Trace.LINES:  # they only have to hold while they matter
+        for name in Trace.LINES:  # only checked while in use
             matters = in_window.copy()
             if name == "bank":
                 for first, last in zip(cleared, put, strict=True):
@@ -94,20 +94,20 @@ class Played:
 
 
 def _check_start(trace: Trace, clear: int, commit: int, put: Sequence[int], number: int) -> int:
-    """An MVM starts as soon as its vector, its bank and the sequencer are there; when that was."""
+    """Check that an MVM starts once vector, bank and sequencer allow; returns its `due` clock."""
     seen = int(np.searchsorted(trace.time, commit, side="right")) + COMMIT_SEEN
     due = max(seen, put[-1] if put else 0)
     free = due
     while trace.bank_full[free] >> number % 2 & 1:
         free += 1
-    assert clear - 1 == free, f"MVM {number} was started in clock {clear - 1}: due was {free}"
+    assert clear - 1 == free, f"MVM {number} was started in clock {clear - 1}: expected {free}"
     return due
 
 
 def _play(
     want: dict[str, NDArray], chip: Chip, sent: Sent, clear: int, bank: int, busy: Sequence[int]
 ) -> int:
-    """Write into `want` all that follows `clear`; returns the clock of `bank_put`."""
+    """Write into `want` the port values after `clear`; returns the clock of `bank_put`."""
     overhead = {
         ReadMode.ONE_PHASE: chip.mvm.overhead_1phase,
         ReadMode.FOUR_PHASE: chip.mvm.overhead_4phase,

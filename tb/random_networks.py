@@ -1,4 +1,4 @@
-"""Networks with random weights, for whatever compiles or runs them."""
+"""Networks with random weights, to compile and run."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ def random_lstm(
 ) -> Network:
     """A network with this LSTM, `size` inputs and `outputs` logits, or none if 0.
 
-    `spread` is the deviation of a gate's sum of all weights of one kind, and four times that of its
-    bias.
+    `spread` is the standard deviation of a gate's sum of all weights of one kind; four times that
+    of its bias.
     """
 
     def normal(deviation: float, *shape: int) -> NDArray[np.float32]:
@@ -44,7 +44,7 @@ def random_lstm(
 def random_convolutions(random: np.random.Generator) -> Network:
     """A small network of convolutions with pools, strides and residuals, perhaps a dense layer.
 
-    Not every one can be run on a chip; the compiler says.
+    Some networks do not fit a chip; the compiler decides.
     """
 
     def draw(least: int, most: int) -> int:
@@ -60,7 +60,7 @@ def random_convolutions(random: np.random.Generator) -> Network:
         outputs = draw(1, 24)
         residual = None
         if shapes and random.random() < 0.5:
-            # Of the shape of an earlier layer's output, if this layer can be made to have it.
+            # Of the shape of an earlier layer's output, if this layer can match it.
             name, wanted = list(shapes.items())[draw(0, len(shapes) - 1)]
             if wanted[:2] == shape[:2]:
                 kernel, padding, stride = (3, 1, 1) if min(shape[:2]) > 1 else (1, 0, 1)

@@ -1,4 +1,4 @@
-"""Random programs for a chip: any dataflow that its links allow and that cannot deadlock."""
+"""Random programs for a chip: any dataflow that its links allow without deadlock."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
@@ -21,14 +21,14 @@ from caduceus.spec.streams import trace
 from tb.tile_bench import random_config, random_state
 
 _ALSO_OUT, _STRAIGHT, _WANDER = 0.2, 0.2, 0.3
-"""Chances: results that a tile takes also leave, or what leaves does so twice; the host sends a
-packet to itself; ways are no short ones."""
+"""Probabilities: results that a tile takes also leave; a stream leaves twice; the host sends a
+packet to itself; routes take detours."""
 _TRIES = 12
-"""Draws for a number of tiles before another one."""
+"""Draws for a number of tiles before the next number."""
 
 
 class _Wanderer(Router):
-    """Takes any way, and minds no other stream."""
+    """Takes any route, and shares links with any stream."""
 
     def __init__(self, chip: Chip, random: np.random.Generator) -> None:
         super().__init__(chip)
@@ -40,15 +40,15 @@ class _Wanderer(Router):
 
 @dataclass
 class _Packet:
-    """A stream as it is drawn: its source, its length, and who gets which part of it.
+    """A drawn stream: its source, its length, and its receivers.
 
     Attributes:
         source: the tile where it enters the fabric.
-        port: host input that it comes from, or None.
+        port: its host input, or None.
         length: of the payload, in bytes.
         takes: for each tile that keeps a part: its sink, start and length.
         leaves: host outputs that get all of it.
-        binary16: it holds binary16 results, which no INPUT takes.
+        binary16: it holds binary16 results, which no INPUT accepts.
     """
 
     source: int
@@ -60,7 +60,7 @@ class _Packet:
 
 
 class _Draft:
-    """A program as it is drawn, tile by tile; each takes vectors of those drawn before it."""
+    """A drawn program, tile by tile; each tile takes vectors of earlier tiles."""
 
     def __init__(self, random: np.random.Generator, chip: Chip, tiles: int) -> None:
         self._random, self._chip, self._most = random, chip, payload_max(chip)
@@ -68,7 +68,7 @@ class _Draft:
         self.packets: list[_Packet] = []
         self.configs: dict[int, TileConfig] = {}
         self.results: dict[int, _Packet] = {}
-        # What may happen differs from program to program: more of it deadlocks more easily.
+        # The probabilities differ between programs: higher ones deadlock more easily.
         self._host_share, self._rx_share, self._shared = random.uniform(0, (1, 0.7, 0.7))
         self.mode = ReadMode.FOUR_PHASE if self._chance(0.3) else ReadMode.ONE_PHASE
         for tile in random.choice(chip.tiles, tiles, replace=False).tolist():
@@ -85,11 +85,11 @@ class _Draft:
         return bool(self._random.random() < share)
 
     def _below(self, most: int) -> int:
-        """1 to `most`."""
+        """A number from 1 to `most`."""
         return int(self._random.integers(1, most + 1))
 
     def _from_host(self, least: int) -> _Packet:
-        """A new packet of the host, at least `least` long."""
+        """A new packet of the host, of length `least` or more."""
         port = int(self._random.integers(len(self._chip.host.inputs)))
         length = least if self._chance(0.5) else int(self._random.integers(least, self._most + 1))
         edge = fabric.host_tiles(self._chip, "inputs")[port]
@@ -123,7 +123,7 @@ class _Draft:
         self.packets.append(self.results[tile])
 
     def _choose(self, tile: int, sink: str) -> _Packet | None:
-        """A packet that there is and that `sink` can take, or None for a new one of the host."""
+        """An existing packet that `sink` can take, or None for a new packet of the host."""
         from_host = self._chance(self._host_share)
         known = [
             packet
@@ -143,10 +143,10 @@ class _Draft:
 
 
 def draw(random: np.random.Generator, chip: Chip, tiles: int) -> Program:
-    """A random program in which `tiles` tiles compute. It might deadlock.
+    """A random program with `tiles` computing tiles. It might deadlock.
 
     Raises:
-        UserError: a link that it would need does not exist.
+        UserError: a required link does not exist.
     """
     draft = _Draft(random, chip, tiles)
     router = _Wanderer(chip, random) if random.random() < _WANDER else Router(chip)
@@ -201,10 +201,10 @@ def draw(random: np.random.Generator, chip: Chip, tiles: int) -> Program:
 
 
 def programs(random: np.random.Generator, chip: Chip, most: int | None = None) -> Iterator[Program]:
-    """Endless random programs for `chip`, of up to `most` computing tiles, that cannot deadlock."""
+    """Endless random programs for `chip`, of up to `most` computing tiles, without deadlock."""
     most = min(most or chip.tiles, chip.tiles)
     while True:
-        # A small program is as likely as a large one.
+        # Small programs are as likely as large ones.
         tiles = min(most, int(np.exp(random.uniform(0, np.log(most + 1)))))
         for _ in range(_TRIES):
             program = draw(random, chip, tiles)
@@ -214,7 +214,7 @@ def programs(random: np.random.Generator, chip: Chip, most: int | None = None) -
 
 
 def _accepted(program: Program, chip: Chip) -> bool:
-    """Whether the compiler's check would let it through."""
+    """Whether the compiler's deadlock check accepts it."""
     try:
         deadlock.check(program, chip)
     except UserError:
@@ -233,19 +233,19 @@ def random_devices(random: np.random.Generator, program: Program, chip: Chip) ->
 
 
 def random_vectors(random: np.random.Generator, program: Program, count: int) -> np.ndarray:
-    """Input vectors, int8 [count, program.input_length]; every value occurs, -128 included."""
+    """Input vectors, int8 [count, program.input_length]; cover every value, -128 included."""
     lowest = -formats.INT8_MAX - 1
     shape = (count, program.input_length)
     return random.integers(lowest, formats.INT8_MAX + 1, shape, dtype=np.int8)
 
 
 def hops(program: Program, chip: Chip) -> int:
-    """Packets that enter a tile's link controller for one input vector, over whatever source."""
+    """Packets that enter a tile's link controller per input vector, from any source."""
     return sum(len(stream.hops) for stream in trace(program, chip).streams)
 
 
 def describe(program: Program) -> str:
-    """The program's streams and sizes in words, to look at when it fails."""
+    """Streams and sizes of the program in words, for the log of a failure."""
     lines = [f"{program.read_mode} reads"]
     for side in ("inputs", "outputs"):
         lines += [f"{side}: {stream}" for stream in getattr(program, side)]

@@ -1,4 +1,4 @@
-"""Reading the counters of the array's columns, as the digital side does."""
+"""Readout of the column counters, as the digital side does it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,9 @@ class Readout:
     """Drives the `read_*` ports of the macro, or of its converters alone.
 
     Args:
-        dut: what has the ports.
+        dut: the design with the ports.
         columns: number of columns.
-        lanes: columns that are read at once.
+        lanes: columns per read.
         clock: name of the readout's clock.
     """
 
@@ -36,7 +36,7 @@ class Readout:
     async def read(self, bank: int, groups: Sequence[int] | None = None) -> NDArray[np.uint16]:
         """Counters of `bank`: uint16 [2, columns], P and N; those of groups not read are 0.
 
-        Takes a clock a group; may go on beside whatever happens in other clock domains.
+        Takes one clock per group; may run in parallel with other clock domains.
         """
         counters = np.zeros((2, self.columns // self.lanes, self.lanes), dtype=np.uint16)
         await FallingEdge(self.clock)
@@ -44,7 +44,7 @@ class Readout:
         self._dut.read_bank.value = bank
         for group in range(self.columns // self.lanes) if groups is None else groups:
             self._dut.read_group.value = group
-            # Half a clock after the edge the registered outputs are there in every simulator.
+            # Half a clock after the edge the registered outputs are valid in every simulator.
             await FallingEdge(self.clock)
             for side, port in enumerate((self._dut.read_p, self._dut.read_n)):
                 counters[side, group] = unpacked(int(port.value), self.lanes)

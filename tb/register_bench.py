@@ -1,4 +1,4 @@
-"""What the bench of the tile registers stands on: accesses, and a look at every output."""
+"""Bench of the tile registers: accesses, and a check of every output."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,15 +30,15 @@ COUNTED = {
     "PULSES": "pulsed",
     "VERIFY_READS": "verified",
 }
-"""What each counting register counts the clocks of."""
+"""Count condition of each counting register."""
 
 
 class Testbed:
-    """One access after another, everything looked at in every clock.
+    """Runs one access after another; checks every output in every clock.
 
     In each clock the bench decides what it drives, and then `step`s over the edge. Inputs other
-    than the bus are as `rates` says: the share of clocks in which each is 1; `script` says
-    otherwise for the clocks after the next edges.
+    than the bus are 1 in the shares of clocks in `rates`; `script` overrides them for the clocks
+    after the next edges.
     """
 
     CONFIGURATION = {
@@ -47,11 +47,11 @@ class Testbed:
         "tx_stream": "TX_STREAM", "parts": "PARTS", "rx_parts": "RX_PARTS",
         "reference_level": "REFERENCE",
     }  # fmt: skip
-    """Outputs that show a field of a register; the field is called like it, or `value`."""
+    """Outputs that show a register field; the field has the same name, or is `value`."""
     UNITS = {
         "gather": gather_config.FIELDS, "pool": pool.FIELDS, "order": pcm_writer.FIELDS
     }  # fmt: skip
-    """Bundles of such outputs: by name, each with register and field."""
+    """Bundles of outputs: by name, each with register and field."""
 
     def __init__(self, dut: Any) -> None:
         self.dut = dut
@@ -71,7 +71,7 @@ class Testbed:
         ]
 
     def _shown(self) -> Iterator[tuple[str, str, str]]:
-        """Outputs that show a field, with its register's name and its own."""
+        """Outputs that show a field, with register name and field name."""
         for port, register in self.CONFIGURATION.items():
             names = {field.name for field in BY_NAME[register].fields}
             yield port, register, port if port in names else "value"
@@ -86,7 +86,7 @@ class Testbed:
         await self.reset()
 
     async def reset(self) -> None:
-        """Idle inputs and a reset: the model starts afresh."""
+        """Idle inputs and a reset; the model is reset, too."""
         dut = self.dut
         bus = ("bus_request", "bus_write", "bus_address", "bus_write_data", "constant_value",
                "order_result")  # fmt: skip
@@ -126,10 +126,10 @@ class Testbed:
         self.model.error_stream = self.driven["error_stream"]
 
     async def step(self, write_done: tuple[int, int] | None = None) -> None:
-        """Over an edge: check every output but the bus's, count what is to be counted.
+        """Pass an edge: check every output except the bus's, and update the counts.
 
         Args:
-            write_done: address and data of a write that should take effect in this clock.
+            write_done: address and data of the write that takes effect in this clock.
         """
         dut, model = self.dut, self.model
         for port, field, name in self._configuration:
@@ -137,26 +137,26 @@ class Testbed:
             assert int(port.value) == want, f"{field.name} of {name} is not {want}"
         address, data = write_done or (-1, 0)
         loads = address == BY_NAME["STATE_SELECT"].address
-        assert bool(dut.state_load.value) == loads, "state_load is wrong"
+        assert bool(dut.state_load.value) == loads, "state_load differs"
         words = [BY_NAME[name].address for name in STATE_WORDS]
-        assert bool(dut.state_write.value) == (address in words), "state_write is wrong"
+        assert bool(dut.state_write.value) == (address in words), "state_write differs"
         if address in words:
-            assert bool(dut.state_first.value) == (address == words[0]), "state_first is wrong"
-            assert int(dut.state_data.value) == data, "state_data is wrong"
+            assert bool(dut.state_first.value) == (address == words[0]), "state_first differs"
+            assert int(dut.state_data.value) == data, "state_data differs"
         if "state" in self.seen:
-            assert int(dut.state_index.value) == self.seen["state"], "state_index is wrong"
+            assert int(dut.state_index.value) == self.seen["state"], "state_index differs"
         constant = model.constant(address)
-        assert bool(dut.constant_write.value) == (constant is not None), "constant_write is wrong"
+        assert bool(dut.constant_write.value) == (constant is not None), "constant_write differs"
         named = int(dut.constant_column.value), int(dut.constant_index.value)
         if constant:
-            assert named == constant, f"constant {constant} was meant, {named} named"
+            assert named == constant, f"constant: expected {constant}, got {named}"
             stored = data & (1 << formats.FP16_BITS) - 1
-            assert int(dut.constant_data.value) == stored, "constant_data is wrong"
+            assert int(dut.constant_data.value) == stored, "constant_data differs"
             model.constants[constant] = stored
         if loads:
             self.seen["state"] = data & mask(BY_NAME["STATE_SELECT"])
             self.seen["loads"] += 1
-        assert bool(dut.restart.value) == (address == BY_NAME["PARTS"].address), "restart is wrong"
+        assert bool(dut.restart.value) == (address == BY_NAME["PARTS"].address), "restart differs"
         self._check_parts(address, data)
         self._check_routes(address, data)
         self._check_order(address, data)
@@ -165,35 +165,35 @@ class Testbed:
         for register, event in COUNTED.items():
             model.values[register] += self.driven[event]
         model.error |= self.driven["errors"]
-        # The LDPU's memory answers a clock after it was asked.
+        # The LDPU's memory answers one clock after the request.
         dut.constant_value.value = model.constants.get(named, 0)
         dut.order_result.value = result_of(int(dut.order_result_line.value))
         self._drive()
 
     def _check_routes(self, address: int, data: int) -> None:
-        """The route table gets this write if it is one of an entry, and no other."""
+        """Check that the route table gets this write if it is for an entry, and no other."""
         dut, word = self.dut, self.model.route(address)
         enters = word is not None and not word.second
-        assert bool(dut.routes_write.value) == enters, "routes_write is wrong"
+        assert bool(dut.routes_write.value) == enters, "routes_write differs"
         if self.model.route_slice:
             names = ("start", "length", "part")
             driven = tuple(int(getattr(dut, f"routes_{name}").value) for name in names)
-            assert driven == self.model.route_slice, f"routes: one of {names} is wrong"
+            assert driven == self.model.route_slice, f"routes: one of {names} differs"
         if enters:
             sinks = len(fabric.sinks(self.model.chip))
-            assert int(dut.routes_stream.value) == word.stream, "routes_stream is wrong"
-            assert int(dut.routes_mask.value) == data & (1 << sinks) - 1, "routes_mask is wrong"
+            assert int(dut.routes_stream.value) == word.stream, "routes_stream differs"
+            assert int(dut.routes_mask.value) == data & (1 << sinks) - 1, "routes_mask differs"
             self.seen["routes"] += 1
 
     def _check_order(self, address: int, data: int) -> None:
-        """Check what the PCM writer is given of a write to a target or to PCM_WRITE."""
+        """Check the PCM writer's ports on a write to a target or to PCM_WRITE."""
         dut, line = self.dut, self.model.line(address, TARGET_TABLE)
-        assert bool(dut.order_target_write.value) == (line is not None), "target_write is wrong"
+        assert bool(dut.order_target_write.value) == (line is not None), "target_write differs"
         if line is not None:
             driven = int(dut.order_target_line.value), dut.order_target.value.to_signed()
             assert driven == (line, signed(data)), f"target {driven}"
             self.seen["targets"] += 1
-        assert bool(dut.order_start.value) == bool(self.seen["starts"]), "order_start is wrong"
+        assert bool(dut.order_start.value) == bool(self.seen["starts"]), "order_start differs"
         if self.seen["starts"]:
             fields = {"diagonal": 0xFFFF, "devices": 3 << 16, "read_device": 3 << 20}
             for name, bits in fields.items():
@@ -205,18 +205,18 @@ class Testbed:
             self.seen["orders"] += 1
 
     def _check_parts(self, address: int, data: int) -> None:
-        """The table of parts gets this write if it is one of an entry, and no other."""
+        """Check that the table of parts gets this write if it is for an entry, and no other."""
         dut, part = self.dut, self.model.part(address)
-        assert bool(dut.table_write.value) == (part is not None), "table_write is wrong"
+        assert bool(dut.table_write.value) == (part is not None), "table_write differs"
         if part is not None:
             driven = [
                 int(getattr(dut, f"table_{name}").value) for name in ("part", "start", "length")
             ]
-            assert driven == [part, data & 0xFFFF, data >> 16], "the entry of a part is wrong"
+            assert driven == [part, data & 0xFFFF, data >> 16], "the entry of a part differs"
             self.seen["parts"] += 1
 
     async def idle(self, clocks: int) -> None:
-        """Let clocks pass without an access."""
+        """Pass clocks without an access."""
         self.dut.bus_request.value = 0
         for _ in range(clocks):
             await self.edge
@@ -224,7 +224,7 @@ class Testbed:
             await self.step()
 
     async def access(self, writes: bool, address: int, data: int = 0) -> None:
-        """One access of two clocks, checked; the next may follow at once."""
+        """Run one access of two clocks, and check it; the next may follow at once."""
         dut, model = self.dut, self.model
         dut.bus_request.value, dut.bus_write.value = 1, int(writes)
         dut.bus_address.value = address
@@ -244,7 +244,7 @@ class Testbed:
         await self.step((address, data) if writes and not refused else None)
 
     def data(self, address: int) -> int:
-        """Something to write: anything, or a value on either side of a limit."""
+        """Data to write: anything, or a value on either side of a limit."""
         chip = self.model.chip
         sizes = (chip.array.rows, chip.array.columns)
         limits = [0, 1, WORD, 0xFFFF, 0x10000, *sizes, *(size + 1 for size in sizes)]

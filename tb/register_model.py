@@ -1,4 +1,4 @@
-"""What a tile's registers should do, made from the tables in `caduceus.spec.registers`."""
+"""Reference model of a tile's registers, built from the tables in `caduceus.spec.registers`."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from caduceus.spec.registers import REGISTERS
 
 
 def mask(register: Register) -> int:
-    """The bits of `register` that are in some field."""
+    """The bits of `register` that belong to fields."""
     return sum(((1 << field.width) - 1) << field.low for field in register.fields)
 
 
@@ -20,12 +20,12 @@ def signed(word: int) -> int:
 
 
 def result_of(line: int) -> int:
-    """What the bench's pcm_writer answers of a line: the fields of a result without gaps."""
+    """Result of a line from the bench's pcm_writer: the fields without gaps."""
     return (line + 1) * 2_654_435_761 >> 3 & 0x3FFFFF
 
 
 def result_word(bits: int) -> int:
-    """The same as it is read."""
+    """The same result in its register layout."""
     word = 0
     for field in RESULT_FIELDS:
         word |= (bits & (1 << field.width) - 1) << field.low
@@ -35,29 +35,29 @@ def result_word(bits: int) -> int:
 
 @dataclass(frozen=True)
 class RouteWord:
-    """A word of the route table: of which stream, and whether it is the one with the slice."""
+    """A word of the route table: its stream, and whether it is the word with the slice."""
 
     stream: int
     second: bool
 
 
 STATE_WORDS = ("STATE_FIRST", "STATE_NEXT")
-"""Registers that take the state's words."""
+"""Registers for the words of a state."""
 
 
 class Model:
-    """What the registers should do, from their table.
+    """Reference model of the registers, from their table.
 
     Attributes:
-        values: what is stored in `rw` registers, and the count of the counters.
+        values: contents of the `rw` registers, and counter values.
         binary16: the chip's RX values and results may be binary16.
         error: the ERROR register.
-        busy, loading, pcm_write: inputs of the clock that is looked at.
-        locks: `busy` of the clock before, or `arriving` in the one that is looked at: whether what
-            is locked refuses a write.
-        error_stream: input of the clock that is looked at.
-        constants: by column and index, what the LDPU holds.
-        route_slice: start, length and part that go with the next entry; None if not known.
+        busy, loading, pcm_write: inputs of the present clock.
+        locks: `busy` of the clock before, or `arriving` of the present one: whether locked
+            registers refuse a write.
+        error_stream: input of the present clock.
+        constants: contents of the LDPU, by column and index.
+        route_slice: start, length and part for the next entry; None if unknown.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -81,19 +81,19 @@ class Model:
         return None
 
     def route(self, address: int) -> RouteWord | None:
-        """The word of the route table at `address`, if there is one."""
+        """The route table word at `address`, if there is one."""
         stream, offset = divmod(address - registers.ROUTE_TABLE.base, registers.ROUTE_TABLE.stride)
         if 0 <= stream < fabric.STREAMS and offset in (0, 4):
             return RouteWord(stream, offset == 4)
         return None
 
     def part(self, address: int) -> int | None:
-        """The number of the part whose entry is at `address`, if there is one."""
+        """Number of the part whose entry is at `address`, if there is one."""
         part, offset = divmod(address - registers.PART_TABLE.base, registers.PART_TABLE.stride)
         return part if 0 <= part < fabric.PARTS and not offset else None
 
     def line(self, address: int, table: RegisterTable) -> int | None:
-        """The line whose word of a table of lines is at `address`, if there is one."""
+        """The line whose table word is at `address`, if there is one."""
         line, offset = divmod(address - table.base, table.stride)
         return line if 0 <= line < pcm_write.lines(self.chip) and not offset else None
 
@@ -102,7 +102,7 @@ class Model:
         return next((entry for entry in REGISTERS if entry.address == address), None)
 
     def refuses(self, writes: bool, address: int, data: int) -> bool:
-        """Whether an access is an error."""
+        """Whether an access gets an error."""
         if self.constant(address) or self.route(address):
             return writes and self.locks
         if self.part(address) is not None:
@@ -140,7 +140,7 @@ class Model:
         return aligned and length >= 1 and start + length <= self.chip.array.rows
 
     def read(self, address: int) -> int:
-        """What is read at an address that exists."""
+        """Read data of an existing address."""
         constant = self.constant(address)
         if constant:
             return self.constants.get(constant, 0)
@@ -162,7 +162,7 @@ class Model:
         return now.get(name, self.values[name])
 
     def write(self, address: int, data: int) -> None:
-        """Do what a write that is not refused does, but for constants, which are the LDPU's."""
+        """Apply an accepted write, except to constants, which the LDPU holds."""
         register, word = self.register(address), self.route(address)
         if word and word.second:
             start, length, part = data & 0xFFF, data >> 12 & 0xFFF, data >> 24 & 0xF

@@ -1,4 +1,4 @@
-"""Serial pins in a simulation as a line of the host, which damages bytes if it is to."""
+"""Serial pins in a simulation as a line of the host; the line can damage bytes."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from cocotbext.uart import UartSink, UartSource
 
 
 class Damage:
-    """What happens to bytes: a share of them is dropped, doubled, or has a bit flipped.
+    """Damage on the line: a share of the bytes is dropped, doubled, or gets a bit flipped.
 
     Attributes:
-        done: how many.
+        done: number of damaged bytes.
     """
 
     def __init__(self, random: np.random.Generator, share: float) -> None:
@@ -21,7 +21,7 @@ class Damage:
         self.done = 0
 
     def __call__(self, data: bytes) -> bytes:
-        """What arrives of bytes."""
+        """Bytes after the damage."""
         found = bytearray()
         for byte in data:
             if self._random.random() >= self._share:
@@ -36,7 +36,7 @@ class Damage:
 
 
 class PinLine:
-    """A `host.line.Line` in simulated time; of a thread that `cocotb.task.bridge` started."""
+    """A `host.line.Line` in simulated time, for a thread that `cocotb.task.bridge` started."""
 
     def __init__(self, dut: Any, baud: float, damage: Damage) -> None:
         self._source = UartSource(dut.rx, baud=baud)
@@ -47,13 +47,13 @@ class PinLine:
 
     @resume
     async def write(self, data: bytes) -> None:
-        """Send bytes, and wait until the last has left."""
+        """Send bytes, and wait for the end of the last one."""
         self._source.write_nowait(self._damage(data))
         await self._source.wait()
 
     @resume
     async def read(self, seconds: float) -> bytes:
-        """Bytes that have come."""
+        """Received bytes."""
         if self._sink.empty():
             await self._sink.wait(max(1, round(seconds * 1e9)), "ns")
         return self._damage(bytes(self._sink.read_nowait()))
@@ -69,4 +69,4 @@ class PinLine:
         await Timer(microseconds, "us")
 
     def close(self) -> None:
-        """The pins stay."""
+        """Nothing to close: the pins stay."""

@@ -1,4 +1,4 @@
-"""A board in a simulation: its serial pins, and a socket at the line's other end."""
+"""A board in a simulation: its serial pins, and a socket at the other end of the line."""
 
 import os
 import select
@@ -20,10 +20,10 @@ from caduceus.sim.tile_host import RESET_NS, start_clock
 from caduceus.spec.chip import Chip
 
 DIVISOR = 4
-"""Clocks of `sync` that a bit on the line lasts."""
+"""Clocks of `sync` per bit on the line."""
 _PIECE = 1 << 16
 LOOK_NS = 500
-"""Simulated time between two looks at the socket."""
+"""Simulated time between two polls of the socket."""
 
 
 def _sources(folder: Path, chip: Chip) -> Sequence[Path]:
@@ -33,12 +33,12 @@ def _sources(folder: Path, chip: Chip) -> Sequence[Path]:
 
 
 BOARD = Served("pins", "serial_chip", __name__, _sources)
-"""For `caduceus.sim.run_target.simulation`: a serial port that loses and gains no time."""
+"""For `caduceus.sim.run_target.simulation`: a serial port in simulated time."""
 
 
 @cocotb.test()
 async def serve(dut: object) -> None:
-    """Carry bytes between pins and socket until the socket is closed at its other end."""
+    """Transfer bytes between pins and socket until the peer closes the socket."""
     job = ServedJob.load(Path(os.environ[VARIABLE]))
     sync_ps, mvm_ps = job.clock_half_periods_ps
     dut.aresetn.value, dut.rx.value = 0, 1

@@ -1,4 +1,4 @@
-"""A GDPU slice with its registers and both sides' streams, and the state that it should have."""
+"""Driver, monitor and reference state of a GDPU slice with its registers and both streams."""
 
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ from tb.gdpu_work import described
 CLOCK_NS = 2
 SIDES = 2
 PATIENCE = 4000
-"""Clocks in which anything that comes at all has come."""
+"""Clocks before a wait fails."""
 
 
 @dataclass(frozen=True)
 class Beat:
-    """One beat of a stream, and the clock in which it was handed over."""
+    """A beat of a stream, and the clock of its handshake."""
 
     data: int
     keep: int
@@ -40,7 +40,7 @@ class Beat:
 
 
 class _Port(RegisterPort):
-    """The bench's register accesses, as a host's port."""
+    """Register accesses of the bench, as a host's port."""
 
     def __init__(self, bench: "SliceBench") -> None:
         self._bench = bench
@@ -60,18 +60,18 @@ def bytes_of(values: NDArray[np.int8]) -> list[int]:
 
 
 class SliceBench:
-    """Drives one slice, a clock at a time, and keeps what it should hold.
+    """Drives one slice, one clock at a time, and keeps the expected state.
 
     Attributes:
         hidden: int8 [units]. cell: uint16 [units].
-        config, enabled, streams, length: what it is configured as; `enabled` by side, `streams`
-            are the preambles `first`, `stream`, `last`.
+        config, enabled, streams, length: its configuration; `enabled` by side, `streams` are the
+            preambles `first`, `stream`, `last`.
         running, steps: as the registers of these names.
         counts: VECTORS_IN and VECTORS_OUT.
-        offered, readiness: share of clocks in which a beat is offered, and in which one is taken.
-        sources: beats to come, by side; `taken`: those that went, by side.
-        clock: clocks since the bench began.
-        host: what a host does with the registers.
+        offered, readiness: share of clocks with a beat offered, and with `tready`.
+        sources: queued beats, by side; `taken`: accepted beats, by side.
+        clock: clocks since the start.
+        host: the host's procedures on the registers.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -85,7 +85,7 @@ class SliceBench:
         self._forget()
 
     def _forget(self) -> None:
-        """What a reset means to the bench."""
+        """Reset the bench's state."""
         self.hidden = np.zeros(self.units, dtype=np.int8)
         self.cell = np.zeros(self.units, dtype=np.uint16)
         self.running, self.steps, self.counts = False, 0, Counter()
@@ -96,7 +96,7 @@ class SliceBench:
         self._held: list[Beat | None] = [None] * SIDES
 
     async def start(self) -> None:
-        """Clock, reset, and whatever goes on in every clock."""
+        """Start the clock, reset, and start the tasks that run in every clock."""
         for name in ("bus_request", "bus_write", "bus_address", "bus_write_data", "in_tdata",
                      "in_tkeep", "in_tlast", "in_tvalid", "out_tready"):  # fmt: skip
             getattr(self.dut, name).value = 0
@@ -107,7 +107,7 @@ class SliceBench:
         cocotb.start_soon(self._streams())
 
     async def reset(self) -> None:
-        """Forget everything, in the RTL too."""
+        """Reset the bench's state and the RTL."""
         dut = self.dut
         dut.rst.value = 1
         dut.in_tvalid.value = dut.out_tready.value = dut.bus_request.value = 0
@@ -120,7 +120,7 @@ class SliceBench:
     # --- streams ---------------------------------------------------------------------------------
 
     async def _streams(self) -> None:
-        """Move beats in every clock."""
+        """Transfer beats in every clock."""
         dut = self.dut
         while True:
             await self.edge
@@ -146,7 +146,7 @@ class SliceBench:
             dut.out_tready.value = ready
 
     def _look(self) -> None:
-        """See what was handed over in the clock that ends now."""
+        """Record the handshakes of the clock that ends now."""
         dut = self.dut
         taken, valid = int(dut.in_tready.value), int(dut.out_tvalid.value)
         for side in range(SIDES):
@@ -155,7 +155,7 @@ class SliceBench:
                 self.taken[side].append(Beat(beat.data, beat.keep, beat.last, self.clock))
                 self._offering[side] = False
             if not valid >> side & 1:
-                assert self._held[side] is None, f"side {side}: a beat was taken back"
+                assert self._held[side] is None, f"side {side}: tvalid fell before tready"
                 continue
             beat = Beat(
                 int(dut.out_tdata.value) >> side * 8 * self.beat & (1 << 8 * self.beat) - 1,
@@ -163,13 +163,13 @@ class SliceBench:
                 int(dut.out_tlast.value) >> side & 1,
             )
             held = self._held[side]
-            assert held in (None, beat), f"side {side}: {held} became {beat} before it was taken"
+            assert held in (None, beat), f"side {side}: {held} became {beat} before tready"
             self._held[side] = None if self._ready[side] else beat
             if self._ready[side]:
                 self.got[side].append(Beat(beat.data, beat.keep, beat.last, self.clock))
 
     def send(self, side: int, payload: list[int], holes: bool = False) -> None:
-        """Queue a packet of bytes; with `holes`, its first beat of payload lacks one."""
+        """Queue a packet of bytes; with `holes`, its first payload beat lacks a byte."""
         size = self.beat
         preamble = int(self.random.integers(1 << 8 * min(size, 7)))
         packet = preamble.to_bytes(size, "little") + bytes(payload)
@@ -183,17 +183,17 @@ class SliceBench:
             if condition():
                 return
             await self.edge
-        raise AssertionError(f"waited {PATIENCE} clocks in vain: {what}")
+        raise AssertionError(f"waited {PATIENCE} clocks for: {what}")
 
     async def quiet(self) -> None:
-        """Wait until everything was taken and the slice sleeps; nothing may be left over."""
+        """Wait until every beat was taken and the slice sleeps; no answer may be left over."""
         await self.until("all beats taken", lambda: not any(self.sources))
         await self.until("the slice sleeps", lambda: not int(self.dut.awake.value))
         await ClockCycles(self.dut.clk, 3)
-        assert not any(self.got), f"{self.got} came of nothing"
+        assert not any(self.got), f"{self.got} without a cause"
 
     async def packet(self, side: int) -> list[Beat]:
-        """The beats of the next packet to a side."""
+        """Beats of the next packet to a side."""
         got = self.got[side]
         await self.until(f"a packet to side {side}", lambda: any(beat.last for beat in got))
         beats = [got.popleft()]
@@ -224,13 +224,13 @@ class SliceBench:
             )
             if self.readiness == 1:
                 clocks = np.array([beat.clock for beat in beats])
-                assert (np.diff(clocks) == 1).all(), f"a packet has gaps: {clocks}"
+                assert (np.diff(clocks) == 1).all(), f"gaps in a packet: {clocks}"
         return beats
 
     # --- registers -------------------------------------------------------------------------------
 
     async def access(self, write: bool, address: int, data: int = 0) -> tuple[int, bool]:
-        """One access; what is read, and whether it was refused."""
+        """Run one access; returns the read data, and whether it was refused."""
         dut = self.dut
         dut.bus_address.value, dut.bus_write_data.value = address, data
         dut.bus_write.value, dut.bus_request.value = write, 1
@@ -239,7 +239,7 @@ class SliceBench:
             if dut.bus_done.value:
                 break
         else:
-            raise AssertionError("a register access does not end")
+            raise AssertionError("register access without an end")
         dut.bus_request.value = 0
         value, error = int(dut.bus_read_data.value), bool(dut.bus_error.value)
         await self.edge
@@ -257,14 +257,14 @@ class SliceBench:
         streams: tuple[int, int, int] = (1, 2, 3),
         length: int = 0,
     ) -> None:
-        """Write all configuration; no sequence may be running."""
+        """Write the whole configuration; no sequence may be running."""
         self.config, self.enabled, self.streams, self.length = config, enabled, streams, length
         sides = tuple(side for side, on in zip((NORTH, SOUTH), enabled, strict=True) if on)
         await self.host.configure(SliceProgram(0, config, sides, *streams))
         await self.host.write("LENGTH", length)
 
     async def begin(self, clear: bool = False) -> None:
-        """Begin a sequence, and see the hidden state that it begins with."""
+        """Start a sequence, and check its initial hidden state."""
         if clear:
             self.hidden[:], self.cell[:] = 0, 0
         self.running, self.steps = True, 0
@@ -277,7 +277,7 @@ class SliceBench:
         self.hidden, self.cell = np.maximum(hidden, -formats.INT8_MAX), cell.copy()
 
     def advance(self, gates: NDArray[np.int8]) -> int:
-        """One step of what should be inside; the preamble of its answer."""
+        """Apply one step to the reference state; returns the preamble of its answer."""
         units = self.config.units
         hidden, cell = gdpu.step(self.config, gates[np.newaxis], self.cell[np.newaxis, :units])
         self.hidden[:units], self.cell[:units] = hidden[0], cell[0]
@@ -288,7 +288,7 @@ class SliceBench:
         return self.streams[2 if ended else 1]
 
     async def check(self, errors: int = 0) -> None:
-        """Read back all that there is, once nothing goes on."""
+        """Read back all registers and states, once the slice is idle."""
         await self.quiet()
         hidden, cell = await self.host.state(self.units)
         compare(self.hidden, hidden, lambda i: f"hidden state of unit {i[0]} in its register")

@@ -1,4 +1,4 @@
-"""Activation buffer: any bytes written and read at once, against a plain array."""
+"""Activation buffer: random writes and reads at once, against a plain array."""
 
 from pathlib import Path
 from random import Random
@@ -40,7 +40,7 @@ BENCH = Bench(
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reads_and_writes(dut: Any) -> None:
-    """A byte is there a clock after it was written; what was read stays until the next read."""
+    """A byte can be read one clock after its write; read data holds until the next read."""
     chip = sized(benches.current())
     random = Random(int(benches.generator().integers(1 << 62)))
     size, banks, units = chip.buffers.activation, chip.buffers.gather, chip.link.units
@@ -69,7 +69,7 @@ async def reads_and_writes(dut: Any) -> None:
             assert {k: got[k] for k in due} == due, f"expected {due}, got {list(got)}"
         if reads:
             written = range(at, at + count) if writes else ()
-            # What lies past the end, or is being written, may be anything.
+            # Bytes past the end, or being written, are don't-care.
             due = {
                 (lane + k) % banks: int(memory[start + k])
                 for k in range(min(banks, size - start))

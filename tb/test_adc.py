@@ -1,4 +1,4 @@
-"""Bench of the converters: random and corner charges against golden, and edges to the last bit."""
+"""Bench of the converters: random and corner charges against golden, down to the last bit."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -22,9 +22,9 @@ from tb.pcm_macro import array_chip
 from tb.readout import Readout
 
 UNIT = 1 << formats.GAIN_FRACTION
-"""A count, in the unit of gain codes."""
+"""One count, in units of gain codes."""
 LARGEST_CHARGE = formats.INT8_MAX * formats.CELL_MAX * 1024
-"""Of a column of the largest array there can be."""
+"""Charge of a column of the largest array."""
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -42,9 +42,9 @@ BENCH = Bench(
     covers=("adc.sv",),
     variants=(
         Variant("tiny", _sizes(16, 1, 422)),
-        # A last draw of noise that is cut short, and counters that fill up in one conversion.
+        # The last draw of noise is cut short, and counters saturate in one conversion.
         Variant("odd", _sizes(6, 2, formats.COUNT_MAX), regress=("verilator",)),
-        # All columns read at once, and conversions that saturate at once.
+        # All columns are read at once, and conversions saturate together.
         Variant("least", _sizes(4, 4, 1), regress=("verilator",)),
         Variant("hermes", _sizes(256, 1, 422), simulators=("verilator",)),
         Variant("long", _sizes(256, 1, 422, mvms=5000), simulators=("verilator",), regress=True),
@@ -73,7 +73,7 @@ class Converters:
         self.tile = 0
 
     async def start(self) -> None:
-        """Clocks, and idle inputs."""
+        """Start clocks, drive idle inputs."""
         for name in ("set", "clear", "convert"):
             getattr(self.dut, name).value = 0
         self.readout.idle()
@@ -82,7 +82,7 @@ class Converters:
         await RisingEdge(self.dut.clk)
 
     async def set(self, state: PcmState, tile: int = 0) -> None:
-        """Take the characteristics of a tile of `state`."""
+        """Load the characteristics of a tile of `state`."""
         self.state, self.tile = state, tile
         for name, width in (
             ("gain_p", 32), ("gain_n", 32), ("offset_p", 16), ("offset_n", 16), ("noise", 16)
@@ -93,7 +93,7 @@ class Converters:
         await self.strobe("set")
 
     async def strobe(self, name: str) -> None:
-        """Set an input for one edge of the clock."""
+        """Set an input for one clock edge."""
         getattr(self.dut, name).value = 1
         await RisingEdge(self.dut.clk)
         getattr(self.dut, name).value = 0
@@ -127,7 +127,7 @@ class Converters:
     def describe(
         self, charges: Sequence[NDArray], mode: ReadMode
     ) -> Callable[[tuple[int, ...]], With]:
-        """Place of a count, with everything that it depends on."""
+        """Place of a count, with all its settings."""
 
         def describe(index: tuple[int, ...]) -> With:
             side, column = index
@@ -144,7 +144,7 @@ class Converters:
         return describe
 
     def random_state(self, tiles: int = 1, noise: int = 3000) -> PcmState:
-        """Any codes, the extreme ones more often than chance would have them."""
+        """Random codes, with extra weight on the extreme ones."""
         shape = (tiles, self.columns)
 
         def pick(low: int, high: int, dtype: type) -> NDArray:
@@ -165,7 +165,7 @@ class Converters:
         )
 
     def random_charges(self, mode: ReadMode) -> NDArray[np.int32]:
-        """Charges of any size up to the largest there is, and 0: [phases, columns]."""
+        """Random charges up to the largest possible one, and 0: [phases, columns]."""
         size = 2.0 ** self.stimulus.uniform(0, 26, (len(PHASES[mode]), self.columns))
         charges = size.astype(np.int32) * self.stimulus.integers(0, 2, size.shape, dtype=np.int32)
         if mode == ReadMode.ONE_PHASE:
@@ -175,7 +175,7 @@ class Converters:
 
 @cocotb.test()
 async def random_charges(dut) -> None:
-    """Any charge, any characteristics, any read index, both modes, banks and several tiles."""
+    """Random charge, characteristics and read index; both modes, both banks, several tiles."""
     converters = Converters(dut)
     stimulus = converters.stimulus
     await converters.start()
@@ -190,7 +190,7 @@ async def random_charges(dut) -> None:
 
 @cocotb.test()
 async def edges_of_a_count(dut) -> None:
-    """The charge at which the next count begins, and the one below it, with exact arithmetic."""
+    """The charge at which the next count begins, and the one below it, in exact arithmetic."""
     converters = Converters(dut)
     await converters.start()
     shift = formats.GAIN_FRACTION - formats.OFFSET_FRACTION
@@ -205,7 +205,7 @@ async def edges_of_a_count(dut) -> None:
             -((offset - count * UNIT) // gain)
             for count, gain, offset in zip(counts, gains, offsets, strict=True)
         ])  # fmt: skip
-        # An offset may be beyond the count already, or a small gain out of any charge's reach.
+        # An offset may exceed the count already, and a small gain may put it out of reach.
         within = (edges > 1) & (edges < LARGEST_CHARGE)
         for below in (0, 1):
             charge = -np.where(within, edges - below, 0).astype(np.int32)
@@ -219,13 +219,13 @@ async def edges_of_a_count(dut) -> None:
 
 @cocotb.test()
 async def limits(dut) -> None:
-    """A conversion stops at 0 and at the phase limit, a counter at its largest value."""
+    """A conversion saturates at 0 and at the phase limit, a counter at its largest value."""
     converters = Converters(dut)
     await converters.start()
     codes = np.zeros((1, 4, converters.columns, 4), np.uint8)
     state = pcm_state.ideal(converters.chip, codes)
     mode = ReadMode.FOUR_PHASE
-    # One count a unit of charge is beyond any gain code: 2**8 units make one.
+    # One count per unit of charge exceeds every gain code: 2**8 units make one.
     state.gain_p[:] = state.gain_n[:] = 1 << formats.GAIN_BITS - 1
     unit = UNIT >> formats.GAIN_BITS - 1
     limit = converters.limit
@@ -241,7 +241,7 @@ async def limits(dut) -> None:
             plain = np.array([[p] * converters.columns, [n] * converters.columns])
             compare(plain, got, converters.describe(charges, mode))
             await converters.check(charges, mode)
-    # Windows go on adding until the counter is full, and no further.
+    # Windows keep adding until the counter saturates, and no further.
     dut.bank.value = 0
     await converters.strobe("clear")
     dut.charge.value = _packed(np.full(converters.columns, 2 * limit * unit), 32)
@@ -256,7 +256,7 @@ async def limits(dut) -> None:
 
 @cocotb.test()
 async def banks_are_apart(dut) -> None:
-    """Neither clearing nor counting touches the other bank."""
+    """Clearing and counting leave the other bank alone."""
     converters = Converters(dut)
     await converters.start()
     await converters.set(converters.random_state())

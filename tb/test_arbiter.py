@@ -1,4 +1,4 @@
-"""Arbiter: every grant against a reference in Python, and nobody starves."""
+"""Arbiter: every grant against a reference in Python, and no starvation."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,13 +41,13 @@ BENCH = Bench(
 
 @dataclass
 class Reference:
-    """The arbiter as its description says; `turn` is a requester's number."""
+    """Reference arbiter, after its docstring; `turn` is the number of a requester."""
 
     requesters: int
     turn: int = 0
 
     def grant(self, wanted: list[int], free: int) -> int | None:
-        """Tell who is granted in this clock, and move the turn."""
+        """Return the grant of this clock, and advance the turn."""
         in_turn = wanted[self.turn]
         granted = None
         for k in range(self.requesters):
@@ -63,14 +63,14 @@ class Reference:
 
 @dataclass
 class Crowd:
-    """Requesters that wait for their grant, then hold what they wanted for some clocks.
+    """Requesters that wait for a grant, then hold their resources for some clocks.
 
     Attributes:
-        eagerness: probability that an idle requester begins to request, each clock.
+        eagerness: probability per clock that an idle requester begins to request.
         breadth: probability that a request includes a resource.
-        hold: clocks that resources are held for at most.
-        wanted: masks of what they want; 0 for no request.
-        holds: clocks left for which each resource is held; 0 if it is free.
+        hold: maximum number of clocks for which a resource is held.
+        wanted: masks of requested resources; 0 for no request.
+        holds: remaining clocks of each held resource; 0 if it is free.
     """
 
     random: np.random.Generator
@@ -88,7 +88,7 @@ class Crowd:
 
     @property
     def free(self) -> int:
-        """Mask of the resources that nobody holds."""
+        """Mask of the free resources."""
         return sum((clocks == 0) << r for r, clocks in enumerate(self.holds))
 
     def want(self) -> None:
@@ -99,7 +99,7 @@ class Crowd:
                 self.wanted[i] = sum(int(bit) << r for r, bit in enumerate(chosen))
 
     def step(self, granted: int | None) -> None:
-        """End a clock: time passes, and the granted one gets what it wanted."""
+        """End a clock: decrement the holds, and give the granted requester its resources."""
         self.holds = [max(clocks - 1, 0) for clocks in self.holds]
         if granted is not None:
             clocks = int(self.random.integers(1, self.hold + 1))
@@ -124,7 +124,7 @@ async def _reset(dut: Any, requesters: int) -> None:
 
 
 async def _clock(dut: Any, wanted: list[int], free: int, reference: Reference) -> int | None:
-    """Drive a clock, compare its grant, return it."""
+    """Drive a clock, check its grant, return it."""
     for i, mask in enumerate(wanted):
         _wanted(dut, i).value = mask
     dut.free.value = free
@@ -143,7 +143,7 @@ async def _clock(dut: Any, wanted: list[int], free: int, reference: Reference) -
 
 @cocotb.test()
 async def any_requests(dut):
-    """Requests and free resources that change at random, also in ways that no user would."""
+    """Requests and free resources that change at random, also in ways that no requester would."""
     p = benches.current()
     random = benches.generator()
     dut.clk.value = 0
@@ -161,7 +161,7 @@ async def any_requests(dut):
 
 @cocotb.test()
 async def nobody_starves(dut):
-    """Every request is granted within the time that all the other turns may take."""
+    """Every request is granted within the longest time of all other turns."""
     p = benches.current()
     requesters, hold = p["requesters"], 6
     within = requesters * (hold + 1) - 1

@@ -1,7 +1,7 @@
-"""AXI4-Lite bridge: driven by cocotbext-axi's manager, in front of a model of some registers.
+"""AXI4-Lite bridge: driven by cocotbext-axi's manager, with a model of registers behind it.
 
-What the manager asked for, what the model was asked, and what the manager was answered must agree,
-access by access; and every answer must hold until it is taken.
+The manager's requests, the requests at the model, and the manager's responses must agree access by
+access; every response must hold until its handshake.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ CLOCK_NS = 2
 FULL = 0xF
 """Strobes of a whole word."""
 MODEL_CLOCKS = 2
-"""Clocks with `request` of the quickest access of the model; the last one is that with `done`."""
+"""Clocks with `request` of the model's fastest access; the last one has `done`."""
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -47,7 +47,7 @@ BENCH = Bench(
 
 @dataclass(frozen=True)
 class Access:
-    """One access, as the register bus or the manager sees it; `data` is what was moved."""
+    """One access, as on the register bus or at the manager; `data` is the data transferred."""
 
     write: bool
     address: int
@@ -57,11 +57,11 @@ class Access:
 
 @dataclass
 class Registers:
-    """A model of registers: 64 words from 0, of which the last 16 cannot be written.
+    """A model of registers: 64 words from address 0; the last 16 are read-only.
 
     Attributes:
-        slowness: most clocks that an access takes beyond the quickest.
-        log: accesses that took place or were refused, in order.
+        slowness: maximum number of wait clocks per access.
+        log: accesses that were done or refused, in order.
     """
 
     dut: Any
@@ -74,7 +74,7 @@ class Registers:
     WRITABLE = 48
 
     def access(self, write: bool, address: int, data: int) -> Access:
-        """Do what is asked; what is refused has no effect, and gives meaningless data."""
+        """Do an access; a refused one has no effect, and returns random data."""
         place = address // 4
         if address % 4 or place >= (self.WRITABLE if write else self.WORDS):
             return Access(write, address, int(self.random.integers(1 << 32)), True)
@@ -83,11 +83,11 @@ class Registers:
         return Access(write, address, self.words.get(place, 0), False)
 
     async def serve(self) -> None:
-        """Answer requests for ever; while one waits it must not change."""
+        """Answer requests forever; a waiting request must stay stable."""
         dut, edge = self.dut, RisingEdge(self.dut.clk)
         while True:
             dut.bus_done.value = 0
-            # Only meant while `done` is 1.
+            # Valid only while `done` is 1.
             dut.bus_error.value = int(self.random.integers(2))
             dut.bus_read_data.value = int(self.random.integers(1 << 32))
             await edge
@@ -96,16 +96,16 @@ class Registers:
             asked = self._asked()
             for _ in range(self.random.integers(self.slowness + 1)):
                 await edge
-                assert dut.bus_request.value, "the request ended before it was done"
-                assert self._asked() == asked, "the request changed"
+                assert dut.bus_request.value, "request fell before done"
+                assert self._asked() == asked, "request changed before done"
             done = self.access(*asked)
             self.log.append(done)
             dut.bus_done.value = 1
             dut.bus_error.value = int(done.error)
             dut.bus_read_data.value = done.data
             await edge
-            assert dut.bus_request.value, "the request ended before it was done"
-            assert self._asked() == asked, "the request changed"
+            assert dut.bus_request.value, "request fell before done"
+            assert self._asked() == asked, "request changed before done"
 
     def _asked(self) -> tuple[bool, int, int]:
         dut = self.dut
@@ -115,16 +115,16 @@ class Registers:
 
 @dataclass
 class Watch:
-    """Watches the AXI signals: answers hold until taken; when handshakes took place, in ps."""
+    """Monitors the AXI signals: responses hold until their handshake; handshake times, in ps."""
 
     dut: Any
     times: dict[str, list[int]] = field(
         default_factory=lambda: {channel: [] for channel in ("aw", "w", "b", "ar", "r")}
     )
-    read_waited: int = 0  # clocks in which a read was kept waiting
+    read_waited: int = 0  # clocks in which a read waited
 
     async def run(self) -> None:
-        """Watch for ever."""
+        """Monitor forever."""
         dut, edge = self.dut, RisingEdge(self.dut.clk)
         payloads = {"b": ("bresp",), "r": ("rdata", "rresp")}
         held: dict[str, tuple[int, ...]] = {}
@@ -142,14 +142,14 @@ class Watch:
                 assert valid or channel not in held, f"{channel}valid fell without {channel}ready"
                 if valid:
                     payload = tuple(int(getattr(dut, f"axi_{x}").value) for x in payloads[channel])
-                    assert held.get(channel, payload) == payload, f"a {channel} answer changed"
+                    assert held.get(channel, payload) == payload, f"a {channel} response changed"
                     held[channel] = payload
                     if ready:
                         del held[channel]
 
 
 class Testbed:
-    """The manager, the model behind the bridge, and the watch."""
+    """The manager, the model behind the bridge, and the monitor."""
 
     def __init__(self, dut: Any) -> None:
         self.dut = dut
@@ -159,18 +159,18 @@ class Testbed:
         self._tasks: list[Task] = []
 
     async def start(self) -> None:
-        """Clock, reset, everybody at work."""
+        """Start clock, reset, model and monitor."""
         dut = self.dut
         dut.rst.value = 1
         self.manager = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "axi"), dut.clk, dut.rst)
         for half in (self.manager.write_if, self.manager.read_if):
-            half.log.setLevel("ERROR")  # it tells of every access otherwise
+            half.log.setLevel("ERROR")  # it logs every access otherwise
         await Timer(CLOCK_NS, "ns")
         Clock(dut.clk, CLOCK_NS, "ns", impl="gpi").start()
         await self.restart()
 
     async def restart(self) -> None:
-        """Reset; whatever was under way is forgotten, except what the registers hold."""
+        """Reset; drops accesses in flight; registers keep their contents."""
         dut = self.dut
         for task in self._tasks:
             task.cancel()
@@ -198,34 +198,34 @@ class Testbed:
             getattr(half, f"{channel}_channel").set_pause_generator(draws(share))
 
     def address(self) -> int:
-        """An address of the model, or now and then one outside of it."""
+        """An address of the model; sometimes one outside of it."""
         if self.random.random() < 0.1:
             return 4 * int(self.random.integers(Registers.WORDS, 1 << 14))
         return 4 * int(self.random.integers(Registers.WORDS))
 
     async def write(self, address: int, data: int) -> Access:
-        """Write a whole word; the access that the manager saw."""
+        """Write a whole word; returns the manager's access."""
         writing = self.manager.write(address, data.to_bytes(4, "little"))
-        seen = await clocks.patiently(writing, f"the answer to a write to {address:#x}")
+        seen = await clocks.patiently(writing, f"response to a write to {address:#x}")
         assert seen.resp in (AxiResp.OKAY, AxiResp.SLVERR)
         return Access(True, address, data, seen.resp == AxiResp.SLVERR)
 
     async def read(self, address: int) -> Access:
-        """Read a word; the access that the manager saw."""
+        """Read a word; returns the manager's access."""
         reading = self.manager.read(address, 4)
-        seen = await clocks.patiently(reading, f"the answer to a read of {address:#x}")
+        seen = await clocks.patiently(reading, f"response to a read of {address:#x}")
         assert seen.resp in (AxiResp.OKAY, AxiResp.SLVERR)
         data = int.from_bytes(seen.data, "little")
         return Access(False, address, data, seen.resp == AxiResp.SLVERR)
 
     def check(self, seen: list[Access]) -> None:
-        """Writes, or reads, that the manager saw are those of the model, in order."""
+        """Compare the writes, or the reads, of manager and model, in order."""
         did = [access for access in self.registers.log if access.write == seen[0].write]
-        assert len(seen) == len(did), f"asked for {len(seen)}, did {len(did)}"
+        assert len(seen) == len(did), f"expected {len(seen)} accesses, got {len(did)}"
         for number, (one, other) in enumerate(zip(seen, did, strict=True)):
             refused_write = one.write and one.error and other.error
             same = one == other or (refused_write and one.address == other.address)
-            assert same, f"access {number}: the manager saw {one}, the registers {other}"
+            assert same, f"access {number}: manager {one}, registers {other}"
 
 
 async def _some(bed: Testbed, writes: bool, count: int) -> list[Access]:
@@ -241,7 +241,7 @@ async def _some(bed: Testbed, writes: bool, count: int) -> list[Access]:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def write_then_read(dut: Any) -> None:
-    """One after another: what was written is read, what is refused has no effect."""
+    """Single accesses: reads return what was written, refused accesses have no effect."""
     bed = Testbed(dut)
     await bed.start()
     kept = {}
@@ -271,7 +271,7 @@ async def write_then_read(dut: Any) -> None:
     )
 )
 async def reads_and_writes(dut: Any, first: str, shares: dict[str, float]) -> None:
-    """Reads and writes at once, with pauses on any channel, address or data first."""
+    """Concurrent reads and writes, with pauses on any channel, address or data first."""
     bed = Testbed(dut)
     await bed.start()
     bed.pause(**shares)
@@ -290,7 +290,7 @@ async def reads_and_writes(dut: Any, first: str, shares: dict[str, float]) -> No
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def latency(dut: Any) -> None:
-    """From address to answer it takes as long as declared."""
+    """An access takes the declared latency from address to response."""
     bed = Testbed(dut)
     await bed.start()
     bed.registers.slowness = 0
@@ -305,7 +305,7 @@ async def latency(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def queued_accesses(dut: Any) -> None:
-    """The manager offers the next access before it was answered to the last."""
+    """The manager issues its next access before the last response."""
     bed = Testbed(dut)
     await bed.start()
     bed.registers.slowness = 0
@@ -326,7 +326,7 @@ async def queued_accesses(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def partial_strobes(dut: Any) -> None:
-    """A write without all four strobes answers SLVERR and never reaches the registers."""
+    """A write without all four strobes gets SLVERR and never reaches the registers."""
     bed = Testbed(dut)
     await bed.start()
     bed.pause(aw=0.3, w=0.3)
@@ -338,7 +338,7 @@ async def partial_strobes(dut: Any) -> None:
         accesses = len(bed.registers.log)
         await half.aw_channel.send(AxiLiteAWTransaction(awaddr=address, awprot=AxiProt.NONSECURE))
         await half.w_channel.send(AxiLiteWTransaction(wdata=0x1234_5678, wstrb=strobes))
-        # The manager itself does not wait for the answer to what it was not asked to do.
+        # The manager does not wait for the response to a write that it did not issue.
         response = int((await clocks.patiently(half.b_channel.recv(), "the answer")).bresp)
         refused = strobes != FULL
         assert response == (AxiResp.SLVERR if refused else AxiResp.OKAY), f"strobes {strobes:04b}"
@@ -350,7 +350,7 @@ async def partial_strobes(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def reset_midway(dut: Any) -> None:
-    """After a reset in the middle of a read or a write nothing is asked or answered."""
+    """After a reset within a read or a write there is no request and no response."""
     bed = Testbed(dut)
     await bed.start()
     bed.registers.slowness = 3
@@ -370,5 +370,5 @@ async def reset_midway(dut: Any) -> None:
         data = int(bed.random.integers(1 << 32))
         assert await bed.write(12, data) == Access(True, 12, data, False)
         assert await bed.read(12) == Access(False, 12, data, False)
-        assert len(bed.registers.log) == 2, f"more than was asked for: {bed.registers.log}"
-    assert seen == set(signals), f"only {seen} were cut short"
+        assert len(bed.registers.log) == 2, f"unexpected accesses: {bed.registers.log}"
+    assert seen == set(signals), f"only {seen} were interrupted"

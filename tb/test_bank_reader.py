@@ -1,4 +1,4 @@
-"""Bank reader: every walk over a full counter bank, in every clock, at any ratio of the clocks."""
+"""Bank reader: every walk over a full counter bank, checked in every clock, at any clock ratio."""
 
 from collections import deque
 from pathlib import Path
@@ -15,7 +15,7 @@ from tb.benches import Bench, Design, Variant
 
 BANKS = 2
 SEEN_AFTER, SEEN_WITHIN = 2, 3
-"""Clocks of its own after which, and within which, a side sees a token of the other (`Mailbox`)."""
+"""Own clocks after which, and within which, a side sees a token of the other (`Mailbox`)."""
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -38,11 +38,11 @@ BENCH = Bench(
 
 
 class Testbed:
-    """Fills banks in turn, is the LDPU that takes the groups, and looks at every output.
+    """Fills banks in turn, takes the groups as the LDPU does, and monitors every output.
 
     Attributes:
         last_group: number of the last group, as driven to the RTL.
-        eager: share of the `mvm` clocks in which a bank that may be filled is.
+        eager: share of the `mvm` clocks in which a free bank is filled.
         ready: share of the `sync` clocks with `room`.
         read: bank and group of every read, in order.
         finished: times in ps of the last reads of walks, by bank.
@@ -53,32 +53,32 @@ class Testbed:
         self.eager, self.ready = eager, ready
         self.last_group = 0
         self.read: list[tuple[int, int]] = []
-        self.left = 0  # banks that will be filled
+        self.left = 0  # number of banks to fill
         self._bank = 0  # the next to be filled
         self._put: list[deque[int]] = [deque() for _ in range(BANKS)]
         self.finished: list[int] = [-1] * BANKS
-        self._held = [False] * BANKS  # put, and not finished
+        self._held = [False] * BANKS  # put, not finished
         self._walk = 0, 0  # bank and group of the next read
         self._pending = False
 
     async def start(self, sync_ps: int, mvm_ps: int, phase_ps: int) -> None:
-        """Idle inputs, clocks, reset, and both sides in motion."""
+        """Drive idle inputs, start clocks, reset, and start both sides."""
         self.sync_ps, self.mvm_ps = sync_ps, mvm_ps
         self.dut.bank_put.value = self.dut.room.value = self.dut.last_group.value = 0
         await clocks.start(self.dut, sync_ps, mvm_ps, phase_ps)
         self.run()
 
     def run(self) -> None:
-        """Set both sides in motion."""
+        """Start both sides."""
         self._tasks = [cocotb.start_soon(self._fill()), cocotb.start_soon(self._take())]
 
     def stop(self) -> None:
-        """Let go of the inputs."""
+        """Stop driving the inputs."""
         for task in self._tasks:
             task.cancel()
 
     async def _fill(self) -> None:
-        """Fill one bank after the other; `bank_full` is as it should be in every `mvm` clock."""
+        """Fill one bank after the other; check `bank_full` in every `mvm` clock."""
         dut, edge = self.dut, RisingEdge(self.dut.mvm_clk)
         putting = False
         while True:
@@ -100,7 +100,7 @@ class Testbed:
             dut.bank_put.value = putting << self._bank
 
     async def _take(self) -> None:
-        """Have room now and then; every output is as it should be in every `sync` clock."""
+        """Drive `room` at random; check every output in every `sync` clock."""
         dut, edge = self.dut, RisingEdge(self.dut.clk)
         room = False
         while True:
@@ -112,11 +112,11 @@ class Testbed:
             assert waits > SEEN_AFTER or not pending, f"bank {bank} is pending too early"
             reads = pending and room
             last = group == self.last_group
-            assert bool(dut.read_enable.value) == reads, "read_enable is wrong"
-            assert bool(dut.finished.value) == (reads and last), "finished is wrong"
+            assert bool(dut.read_enable.value) == reads, "read_enable differs"
+            assert bool(dut.finished.value) == (reads and last), "finished differs"
             if pending:
                 named = int(dut.read_bank.value), int(dut.read_group.value)
-                assert named == (bank, group), f"{named} is named instead of {(bank, group)}"
+                assert named == (bank, group), f"got {named}, expected {(bank, group)}"
             self._pending = pending
             if reads:
                 self.read.append((bank, group))
@@ -129,7 +129,7 @@ class Testbed:
             dut.room.value = int(room)
 
     async def walk(self, banks: int, last_group: int) -> None:
-        """Fill so many banks with that many groups: each group of each is read once, in order."""
+        """Fill that many banks, up to group `last_group`: each group is read once, in order."""
         self.last_group = last_group
         self.dut.last_group.value = last_group
         first, begun = self._bank, len(self.read)
@@ -141,7 +141,7 @@ class Testbed:
             for number in range(banks)
             for group in range(last_group + 1)
         ]
-        assert self.read[begun:] == wanted, "not every group of every bank was read in its turn"
+        assert self.read[begun:] == wanted, "reads differ from the groups of the banks in order"
         for _ in range(2 * SEEN_WITHIN):
             await RisingEdge(self.dut.mvm_clk)
             await RisingEdge(self.dut.clk)
@@ -150,13 +150,13 @@ class Testbed:
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 @cocotb.parametrize(ratio=list(clocks.RATIOS), rates=[(1.0, 1.0), (1.0, 0.4), (0.05, 1.0)])
 async def any_rate(dut: Any, ratio: str, rates: tuple[float, float]) -> None:
-    """Banks and room as fast as they can be had, and either the slower: the walks are the same."""
+    """Banks and room at full rate, and either of them slower: the walks stay the same."""
     bed = Testbed(dut, *rates)
     await bed.start(*clocks.RATIOS[ratio])
     walks, groups = benches.current()["walks"], benches.current()["groups"]
     for last_group in {0, int(bed.random.integers(groups)), groups - 1}:
         await bed.walk(walks // 4, last_group)
-    await bed.walk(walks // 4 + 1, groups - 1)  # the next begins with the other bank
+    await bed.walk(walks // 4 + 1, groups - 1)  # the next walk starts at the other bank
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
@@ -172,7 +172,7 @@ async def any_ratio(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def without_a_gap(dut: Any) -> None:
-    """A bank that waits while the other is read is read right after it, a group per clock."""
+    """A bank that waits while the other is read is read right after it, one group per clock."""
     bed = Testbed(dut, 1.0, 0.0)
     await bed.start(*clocks.RATIOS["hermes"])
     groups = benches.current()["groups"]
@@ -181,7 +181,7 @@ async def without_a_gap(dut: Any) -> None:
     bed.left = BANKS
     for _ in range(20):
         await RisingEdge(dut.clk)
-    assert not bed.read and int(dut.bank_full.value) == 3, "not both banks wait"
+    assert not bed.read and int(dut.bank_full.value) == 3, "only one bank waits"
     bed.ready = 1.0
     for _ in range(BANKS * groups + 2):
         await RisingEdge(dut.clk)
@@ -190,13 +190,13 @@ async def without_a_gap(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def reset_midway(dut: Any) -> None:
-    """A reset of both sides in the middle of a walk: the next walk is of bank 0 from group 0 on."""
+    """A reset of both sides within a walk: the next walk starts at bank 0, group 0."""
     groups = benches.current()["groups"]
     bed = Testbed(dut, 0.7, 0.5)
     await bed.start(*clocks.RATIOS["sync_faster"])
     caught = set()
     for number in range(30):
-        # Banks come faster than they are read, or more slowly.
+        # Banks come faster than their readout, or more slowly.
         bed.eager = (0.7, 0.25 / (groups + 1))[number % 2]
         bed.last_group = groups - 1
         dut.last_group.value = groups - 1

@@ -1,7 +1,7 @@
 """Calibration and drift compensation by the host, RTL against golden: equal results and constants.
 
-The same procedures (`host.calibrate`, `host.compensate`) measure a tile over AXI here and
-its golden model there.
+The same host procedures (`host.calibrate`, `host.compensate`) measure the tile over AXI and its
+golden model.
 """
 
 from dataclasses import fields, replace
@@ -46,7 +46,7 @@ BENCH = Bench(
     covers=("axi_tile", "tile"),
     variants=(
         Variant("tiny", {"chip": "tiny"}, ("verilator",)),
-        # The smallest array there can be: what is compared with golden are the procedures.
+        # The smallest possible array: the procedures are under test.
         Variant("least", {"chip": "tiny", "rows": 4, "columns": 4, "gdpu_units": 1}, ("icarus",)),
         Variant("hermes", {"chip": "hermes"}, ("verilator",), True),
     ),
@@ -60,7 +60,7 @@ async def _tile(dut: object) -> tuple[StreamedTile, Chip]:
 
 
 def _mismatched(random: np.random.Generator, chip: Chip) -> PcmState:
-    """Random cells, and converters as far from the nominal one as published."""
+    """Random cells, and converters that deviate from nominal as published."""
     rows, columns = chip.array.rows, chip.array.columns
     one = (1, columns)
 
@@ -70,7 +70,7 @@ def _mismatched(random: np.random.Generator, chip: Chip) -> PcmState:
     def offsets() -> np.ndarray:
         return np.rint(random.normal(0, 2, one) * 2**formats.OFFSET_FRACTION).astype(np.int16)
 
-    # In a large array smaller ones, so that no converter saturates.
+    # Smaller cells in a large array, so that no converter saturates.
     top = min(formats.DEVICE_MAX, (1 << 15) // rows)
     weights = random.integers(-top, top + 1, (1, rows, columns))
     zero = np.zeros_like(weights)
@@ -88,7 +88,7 @@ def _mismatched(random: np.random.Generator, chip: Chip) -> PcmState:
 
 
 def _config(chip: Chip, mode: ReadMode) -> TileConfig:
-    """The whole array, half an INT8 step a count, a bias, nothing corrected."""
+    """The whole array, half an INT8 step per count, a bias, no corrections."""
     constants = np.zeros((chip.array.columns, len(formats.COLUMN_CONSTANTS)), np.float16)
     for name, value in (("gain_p", 1), ("gain_n", 1), ("scale", 0.5), ("bias", 3)):
         constants[:, calibrate.INDEX[name]] = value
@@ -104,7 +104,7 @@ def _equal(golden: Calibration, rtl: Calibration) -> None:
 @cocotb.test()
 @cocotb.parametrize(mode=list(ReadMode))
 async def calibration(dut: object, mode: ReadMode) -> None:
-    """Equal constants; results with and without them are equal, and nearer to what is right."""
+    """Constants are equal; results with and without them are equal; constants reduce the error."""
     random = benches.generator()
     tile, chip = await _tile(dut)
     state = _mismatched(random, chip)
@@ -136,7 +136,7 @@ async def calibration(dut: object, mode: ReadMode) -> None:
 @cocotb.test()
 @cocotb.parametrize(mode=list(ReadMode))
 async def drift(dut: object, mode: ReadMode) -> None:
-    """Equal baselines and factors, which is near to what the devices lost."""
+    """Baselines and factors are equal, and close to the devices' loss."""
     random = benches.generator()
     tile, chip = await _tile(dut)
     programmed = _mismatched(random, chip)
@@ -160,7 +160,7 @@ async def drift(dut: object, mode: ReadMode) -> None:
 
 @cocotb.test()
 async def refusals(dut: object) -> None:
-    """RTL and golden model report alike a converter and an array that do not answer."""
+    """RTL and golden model report a dead converter and a dead array alike."""
     random = benches.generator()
     tile, chip = await _tile(dut)
     quiet = _mismatched(random, chip)
@@ -182,7 +182,7 @@ async def refusals(dut: object) -> None:
         sentences.append(str(error))
     assert len(sentences) == 2 and sentences[0] == sentences[1], sentences
     assert "column 3: counter P: gain: got " in sentences[0], sentences
-    # Whatever happened, the cells are connected again.
+    # The cells are connected again in any case.
     assert await tile.host.read("REFERENCE") == 0
     config = _config(chip, mode)
     await tile.load(blank)

@@ -1,4 +1,4 @@
-"""A whole chip behind AXI: RTL against golden under back-pressure, mistakes and resets."""
+"""A whole chip behind AXI: RTL against golden under back-pressure, errors and resets."""
 
 from dataclasses import replace
 from itertools import islice
@@ -42,9 +42,9 @@ BENCH = Bench(
     prepare=design,
 )
 LONG, TO_RX = 123, 124
-"""Streams of which a tile's INPUT takes more than a vector, and its RX one it does not need."""
+"""Streams that a tile takes as INPUT with surplus values, and as RX without need."""
 VECTORS, HELD_UP = 50, 3000
-"""More vectors than results find places in a tile, and clocks in which those fill."""
+"""More vectors than a tile has room for results, and clocks in which it fills up."""
 
 
 async def _bench(dut: object) -> ChipBench:
@@ -58,14 +58,14 @@ def _work(random: np.random.Generator, bench: ChipBench, program: Program, count
 
 
 def _where(work: Work, output: int) -> slice:
-    """Which part of the output vector an output of the program is."""
+    """Part of the output vector that an output of the program gives."""
     part = work.program.outputs[output]
     return slice(part.start, part.start + part.length)
 
 
 @cocotb.test()
 async def a_compiled_layer(dut: object) -> None:
-    """A layer over several tiles, its partial sums from tile to tile, in both read modes."""
+    """A layer over several tiles, with partial sums from tile to tile, in both read modes."""
     random = benches.generator()
     bench = await _bench(dut)
     for mode in ReadMode:
@@ -79,7 +79,7 @@ async def a_compiled_layer(dut: object) -> None:
 
 @cocotb.test()
 async def random_programs(dut: object) -> None:
-    """Any dataflow, one after another without a reset between."""
+    """Random dataflows, one after another without a reset between them."""
     random = benches.generator()
     bench = await _bench(dut)
     found = islice(programs(random, bench.chip), benches.current()["programs"])
@@ -91,7 +91,7 @@ async def random_programs(dut: object) -> None:
 
 @cocotb.test()
 async def bad_addresses(dut: object) -> None:
-    """What is nowhere answers SLVERR, and changes nothing anywhere."""
+    """Undefined addresses get SLVERR, and have no effect."""
     bench = await _bench(dut)
     tiles, space = bench.chip.tiles, registers.TILE_SPACE
     columns = bench.chip.array.columns
@@ -118,13 +118,13 @@ async def bad_addresses(dut: object) -> None:
     for address in addresses:
         assert await bench.access(address) == SLVERR, f"read of {address:#x}"
         assert await bench.access(address, 5) == SLVERR, f"write to {address:#x}"
-    # The broadcast window cannot be read: there is no one answer.
+    # The broadcast window cannot be read: there is no single response.
     for name in ("ID", "ROWS"):
         assert await bench.access(tiles * space + BY_NAME[name].address) == SLVERR, name
     for number, tile in enumerate(bench.host.tiles):
         assert await tile.read("ID") == registers.ID, number
         assert await tile.read("ROWS") == 3, number
-    # What every tile refuses, the window refuses.
+    # The window refuses whatever every tile refuses.
     assert await bench.access(tiles * space + rows, bench.chip.array.rows + 1) == SLVERR
     assert await bench.access(tiles * space + BY_NAME["ID"].address, 1) == SLVERR
 
@@ -144,9 +144,9 @@ async def broadcast(dut: object) -> None:
     assert await host.everyone.port.write(address, 0x5678) == 0
     for number, tile in enumerate(host.tiles):
         assert await tile.port.read(address) == (0x5678, 0), f"bias of tile {number}"
-    # A packet goes east, south and to the host from everywhere: by tiles 1 and 2 to tile 3, which
-    # gets it twice. What leads over the edge is swallowed. Both ways wait for each other at tile 3,
-    # so the packet is one that buffers hold.
+    # From each tile a packet goes east, south and to the host: by tiles 1 and 2 to tile 3, which
+    # gets it twice. Routes over the edge swallow it. The two paths wait for each other at tile 3,
+    # so the packet must fit into buffers.
     mask = sum(1 << fabric.sinks(bench.chip).index(sink) for sink in ("east_1", "south_1", "host"))
     entry = registers.ROUTE_TABLE.address(99)
     for at, value in ((entry + 4, 0), (entry, mask)):
@@ -164,7 +164,7 @@ async def broadcast(dut: object) -> None:
 
 @cocotb.test()
 async def bad_packets(dut: object) -> None:
-    """A bad packet is reported by its tile alone; other packets go on, and so does that tile."""
+    """Only its tile reports a bad packet; other packets and this tile carry on."""
     random = benches.generator()
     bench = await _bench(dut)
     work = _work(random, bench, two_flows(random, bench.chip), 6)
@@ -201,7 +201,7 @@ async def bad_packets(dut: object) -> None:
         where = _where(work, ASIDE)
         compare(work.expected(bench.chip, reads)[:, where], got[:, where], place(name))
         if error in (Error.INPUT_SHORT, Error.INPUT_LONG, Error.PACKET_LONG):
-            # What there is of the vector counts.
+            # The beginning of the vector counts.
             x = np.zeros_like(work.x[:1])
             x[0, : min(rows, length)] = sent[:rows]
             expected = replace(work, x=x).expected(bench.chip, results)[0, _where(work, 1 - ASIDE)]
@@ -217,7 +217,7 @@ async def bad_packets(dut: object) -> None:
 
 @cocotb.test()
 async def a_bad_packet_in_a_chain(dut: object) -> None:
-    """Partial sums and input vectors stay in step, whichever tile gets too little or too much."""
+    """Partial sums and input vectors stay in step, with too short and too long packets anywhere."""
     random = benches.generator()
     bench = await _bench(dut)
     program = compile_network(Network.find("conv_32x16"), bench.chip, ReadMode.ONE_PHASE)
@@ -240,13 +240,13 @@ async def a_bad_packet_in_a_chain(dut: object) -> None:
     assert (expected != work.expected(bench.chip)).any()
     compare(expected, got, place("a chain"))
     await bench.until_asleep()
-    # A slice is cut out of what is longer.
+    # A slice is cut out of a longer packet.
     assert set((await bench.host.errors()).values()) == {Error.INPUT_SHORT}
 
 
 @cocotb.test()
 async def counters(dut: object) -> None:
-    """Tiles count their own vectors, and no others; waiting for a way out is a stall."""
+    """Tiles count only their own vectors; back-pressure at an output counts as stall."""
     random = benches.generator()
     bench = await _bench(dut)
     work = _work(random, bench, two_flows(random, bench.chip), VECTORS)
@@ -254,7 +254,7 @@ async def counters(dut: object) -> None:
     bench.outputs[0].pause = True
     bench.send(work)
     await ClockCycles(dut.aclk, HELD_UP)
-    assert int(dut.awake.value) & 2, "a tile sleeps while its result waits"
+    assert int(dut.awake.value) & 2, "tile asleep with a waiting result"
     bench.outputs[0].pause = False
     compare(work.expected(bench.chip), await bench.receive(work), place("counters"))
     await bench.until_asleep()
@@ -273,7 +273,7 @@ async def counters(dut: object) -> None:
 
 @cocotb.test()
 async def reset_at_any_moment(dut: object) -> None:
-    """A reset in mid-packet or mid-MVM: another program loads, and everything is right."""
+    """After a reset within a packet or an MVM, another program loads and runs correctly."""
     random = benches.generator()
     bench = await _bench(dut)
     found = programs(random, bench.chip)
@@ -293,7 +293,7 @@ async def reset_at_any_moment(dut: object) -> None:
 
 @cocotb.test()
 async def sleep_and_wake(dut: object) -> None:
-    """Tiles sleep without work, and wake for a packet or an access; others sleep on."""
+    """Idle tiles sleep, and wake for a packet or an access; others stay asleep."""
     random = benches.generator()
     bench = await _bench(dut)
     work = _work(random, bench, two_flows(random, bench.chip), 2)
@@ -305,7 +305,7 @@ async def sleep_and_wake(dut: object) -> None:
             before = [await tile.read("BUSY_CYCLES") for tile in bench.host.tiles]
             await ClockCycles(dut.aclk, 100)
             after = [await tile.read("BUSY_CYCLES") for tile in bench.host.tiles]
-            assert after == before, "registers must answer, and nothing count, in a tile's sleep"
+            assert after == before, "a sleeping tile's registers answer and do not count"
             assert int(dut.awake.value) == 0
             seen: set[int] = set()
             watch = cocotb.start_soon(bench.watch_awake(seen))
@@ -321,13 +321,13 @@ async def sleep_and_wake(dut: object) -> None:
 
 @cocotb.test()
 async def every_alteration_is_reported(dut: object) -> None:
-    """One bit of codes or constants, or a route, altered in what the RTL gets, must be reported."""
+    """One altered bit of codes or constants, or an altered route, in the RTL must be found."""
     random = benches.generator()
     bench = await _bench(dut)
     work = _work(random, bench, two_flows(random, bench.chip), 3)
     expected = work.expected(bench.chip)
     for what in ("codes", "constant", "route"):
-        # An alteration that changes no result (lost in rounding, say) proves nothing.
+        # An alteration without effect on any result (lost in rounding, say) proves nothing.
         while True:
             wrong = _altered(random, work, what, bench)
             if (wrong.expected(bench.chip) != expected).any():
@@ -344,7 +344,7 @@ async def every_alteration_is_reported(dut: object) -> None:
 
 
 def _altered(random: np.random.Generator, work: Work, what: str, bench: ChipBench) -> Work:
-    """`work` with something altered in tile 0's codes, constants or slice."""
+    """`work` with an alteration of tile 0's codes, constants or slice."""
     tile = work.program.tiles[0]
 
     def altered(array: np.ndarray, bits: int) -> np.ndarray:

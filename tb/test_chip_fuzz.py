@@ -1,6 +1,6 @@
 """Random programs through a whole chip: random traffic, random back-pressure, golden results.
 
-Stream players and recorders instead of Python models, as the largest chip has 16 host streams.
+The largest chip has 16 host streams, so stream players and recorders replace Python models.
 """
 
 from pathlib import Path
@@ -30,11 +30,11 @@ from tb.random_programs import describe, hops, programs, random_devices, random_
 
 HERMES_CLOCKS = (1250, 500)
 FAST_ARRAYS = (1250, 130)
-"""Half periods of `sync` and `mvm` in ps: as published, and so that links limit the traffic."""
+"""Half periods of `sync` and `mvm` in ps: as published, and with the links as the bottleneck."""
 LOOK_CLOCKS, PATIENCE = 2_000, 60
-"""Clocks between two looks at the recorders, and looks without a beat until the chip hangs."""
+"""Clocks between two checks of the recorders, and checks without a beat before a hang."""
 SLEEP_CLOCKS, LOOKS_FOR_SLEEP = 200, 2_000
-"""Clocks between two looks at who is awake, and looks until someone counts as sleepless."""
+"""Clocks between two checks for awake tiles, and checks before a tile counts as sleepless."""
 
 
 def _variant(
@@ -45,7 +45,7 @@ def _variant(
     regress: bool = False,
     **sizes: int | str,
 ) -> Variant:
-    """At least `packets` go through link controllers, of up to `vectors` vectors a program."""
+    """At least `packets` pass link controllers, with up to `vectors` input vectors per program."""
     parameters = {"packets": packets, "clocks": clocks, "vectors": vectors, **sizes}
     return Variant(name, parameters, ("verilator",), regress)
 
@@ -91,7 +91,7 @@ class FuzzBench:
         return bench
 
     async def run(self, work: Work) -> np.ndarray:
-        """Everything that comes out for the inputs of `work`, int8 [n, output_length]."""
+        """Outputs for the inputs of `work`, int8 [n, output_length]."""
         dut, program, vectors = self.dut, work.program, len(work.x)
         write_inputs(STREAMS, program, self.chip, work.x)
         expected = expected_beats(program, self.chip, vectors)
@@ -112,21 +112,21 @@ class FuzzBench:
         return read_outputs(STREAMS, program, self.chip, vectors)[0]
 
     async def counters(self, program: Program) -> dict[str, dict[int, int]]:
-        """What tiles counted, by register and computing tile."""
+        """Counter values, by register and computing tile."""
         names = ("VECTORS_IN", "MVMS", "VECTORS_OUT")
         return {name: await self.host.count(name, program) for name in names}
 
     async def until_asleep(self, name: str) -> None:
-        """Wait for the ends of the last packets, which perhaps no result needed."""
+        """Wait for the ends of the last packets, which results may not need."""
         for _ in range(LOOKS_FOR_SLEEP):
             await Timer(SLEEP_CLOCKS * self._clock_ps, "ps")
             if not int(self.dut.awake.value):
                 return
         awake = int(self.dut.awake.value)
-        raise AssertionError(f"{name}: nothing is left to do, and tiles {awake:#x} are awake")
+        raise AssertionError(f"{name}: tiles {awake:#x} are awake without work")
 
     async def check(self, work: Work, name: str) -> None:
-        """Load and run; demand golden results, right counts, no error and then sleep everywhere."""
+        """Load and run; check results against golden, counts, no error and the sleep at the end."""
         program = work.program
         Path("last.txt").write_text(describe(program), encoding="utf-8")
         write_states(program, work.state)
@@ -145,7 +145,7 @@ class FuzzBench:
 
 @cocotb.test()
 async def random_programs(dut: object) -> None:
-    """Any dataflow gives golden's results, whoever waits for whom, until enough packets passed."""
+    """Any dataflow gives golden's results under back-pressure, until enough packets have passed."""
     random = benches.generator()
     bench = await FuzzBench.start(dut)
     wanted, passed, number, tiles = benches.current()["packets"], 0, 0, 0

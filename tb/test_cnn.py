@@ -1,4 +1,4 @@
-"""Convolutional networks from end to end on a chip: every result of every tile against golden."""
+"""Convolutional networks end to end on a chip: every result of every tile against golden."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,7 @@ _GRID = {"chip": "hermes", "rows": 32, "columns": 16, "gdpu_units": 4, "activati
 _WIDE = {**_GRID, "rx": 64, "lanes": 4, "units": 8, "partial_sums": "binary16", "gdpu_lanes": 4}
 _SMALL = {"chip": "hermes", "gdpu_units": 16, "networks": 1, "clocks": (1250, 500)}
 _PATIENCE = 400
-"""Looks: the largest network here takes fewer clocks for all its images."""
+"""Checks before a hang: the largest network takes fewer clocks for all its images."""
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -79,10 +79,10 @@ BENCH = Bench(
 
 
 def random_program(random: np.random.Generator, chip: Chip) -> tuple[Program, Chip]:
-    """A network that the compiler accepts, with replicas if it can have them.
+    """A random network that the compiler accepts, with replicas where possible.
 
-    Half of the time for a chip with hardly more of an activation buffer than the network needs: the
-    description that is returned. The RTL has more, and is configured to use as much as that.
+    Half of the time, the returned description has an activation buffer hardly larger than needed.
+    The RTL's buffer is larger, and is configured to that size.
     """
     while True:
         made = random_convolutions(random)
@@ -115,7 +115,7 @@ class _Cnn:
         self.host = ChipHost(self._port, self.chip)
 
     def describe(self, chip: Chip) -> None:
-        """Take the chip for what `chip` says."""
+        """Use the sizes of description `chip`."""
         self.chip, self.host = chip, ChipHost(self._port, chip)
 
     @classmethod
@@ -138,7 +138,7 @@ class _Cnn:
         state: PcmState,
         x: NDArray[np.int8],
     ) -> tuple[NDArray[np.int8], list[int]]:
-        """Load program and devices and play images; outputs as they came, and their ends."""
+        """Load program and devices, play images; returns outputs in order, and their end times."""
         await load_program(self.host, program, state, benches.current().get("by_words", False))
         write_pauses(random, self.chip, STREAMS)
         player = ChipPlayer(self.dut, self.chip, program, benches.current()["clocks"][0])
@@ -158,7 +158,7 @@ class _Cnn:
         x: NDArray[np.int8],
         golden: Outcome,
     ) -> Scoreboard:
-        """Run, and compare what left the chip and, where tiles have recorders, what they did."""
+        """Run; compare the chip's outputs and, with recorders in the tiles, their recordings."""
         outputs, _ = await self.run(random, program, state, x)
         comparison = Scoreboard()
         tiles = {}
@@ -185,7 +185,7 @@ def _devices(random: np.random.Generator, program: Program, chip: Chip) -> PcmSt
 
 @cocotb.test()
 async def random_networks(dut: object) -> None:
-    """Several networks one after another, each with a few images, streams pausing at random."""
+    """Several networks one after another, each with a few images, with random pauses on streams."""
     random = benches.generator()
     bench = await _Cnn.start(dut)
     layers = results = 0
@@ -229,7 +229,7 @@ async def networks_of_the_project(dut: object) -> None:
 
 @cocotb.test()
 async def one_inverted_bit_is_reported(dut: object) -> None:
-    """One device of one tile in RTL is another than golden's: its tile is named first."""
+    """One device of one tile differs between RTL and golden: its tile is named first."""
     random = benches.generator()
     bench = await _Cnn.start(dut)
     program, chip = random_program(random, bench.chip)
@@ -239,7 +239,7 @@ async def one_inverted_bit_is_reported(dut: object) -> None:
     golden = machine.run(program, chip, state, x, capture=True)
     tiles = computing(program)
     first = next(i for i, tile in enumerate(tiles) if tile.block.layer == "conv0")
-    # The bit of some columns is lost in rounding or a ReLU, of some it is not.
+    # Rounding or a ReLU hides the bit in some columns, not in others.
     for column in range(tiles[first].config.columns):
         wrong = replace(state, codes=flipped(state.codes, (first, 0, column, 0), DEVICE_BITS - 1))
         traces = machine.run(program, chip, wrong, x, capture=True).tiles
@@ -247,7 +247,7 @@ async def one_inverted_bit_is_reported(dut: object) -> None:
         if (traces[number].results != golden.tiles[number].results).any():
             break
     else:
-        raise AssertionError("no column shows the bit")
+        raise AssertionError("the bit has no effect on any column")
     comparison = await bench.compared(random, program, wrong, x, golden)
     assert comparison.mismatches
     assert comparison.first.startswith("layer conv0, tile ")

@@ -1,4 +1,4 @@
-"""Conversions between counts, INT8 and binary16: RTL against golden, every input there is."""
+"""Conversions between counts, INT8 and binary16: RTL against golden, exhaustive."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Credit counter: what it says after any takes and gives, against a count in Python."""
+"""Credit counter: its outputs after random takes and gives, against a count in Python."""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ async def _reset(dut: Any) -> None:
 
 @cocotb.test()
 async def counts_what_is_in_flight(dut):
-    """Phases with many takes, then with many gives, so that both ends are met again and again."""
+    """Phases with many takes, then with many gives, so both ends are reached again and again."""
     limit, clocks = benches.current()["limit"], benches.current()["clocks"]
     random = benches.generator()
     dut.clk.value = 0
@@ -61,8 +61,8 @@ async def counts_what_is_in_flight(dut):
         seen.add((used, take, give))
         await RisingEdge(dut.clk)
         used += take - give
-    assert {state for state, _, _ in seen} == set(range(limit + 1)), "not every count was met"
-    assert (0, True, True) in seen, "no give for the take of the same clock was met"
+    assert {state for state, _, _ in seen} == set(range(limit + 1)), "some counts were not reached"
+    assert (0, True, True) in seen, "no give returned the take of the same clock"
 
 
 @cocotb.test()

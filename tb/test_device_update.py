@@ -1,4 +1,4 @@
-"""Device update: diagonals of records through all stages, with any reads, against golden."""
+"""Device update: diagonals of records through all stages, with random reads, against golden."""
 
 from collections import deque
 from dataclasses import replace
@@ -47,11 +47,11 @@ BENCH = Bench(
 
 
 class Script(PcmWriter):
-    """Golden's procedure on reads that are drawn; what it pulses is noted, and no device changes.
+    """Golden's procedure on random reads; logs its pulses, and changes no device.
 
     Attributes:
         reads_of: of every read, the device and the counts [lines].
-        pulses_of: of every pulse, the device, the shape, the lines that get it, and the amplitudes.
+        pulses_of: of every pulse, the device, the shape, the pulsed lines, and the amplitudes.
     """
 
     def __init__(self, random: np.random.Generator, goals: Lines) -> None:
@@ -62,7 +62,7 @@ class Script(PcmWriter):
         self.pulses_of: list[tuple[int, Pulse, NDArray[np.bool_], Lines]] = []
 
     def read(self, diagonal: int, device: int) -> Lines:
-        """Counts anywhere, or near the goal of a line."""
+        """Random counts, or counts near the target of a line."""
         random, goals = self._random, self._goals
         anywhere = random.integers(formats.COUNT_MAX + 1, size=goals.shape)
         near = (goals + random.integers(-12, 13, goals.shape)).clip(0, formats.COUNT_MAX)
@@ -77,7 +77,7 @@ class Script(PcmWriter):
 
 
 def pack(values: dict[str, Lines]) -> Lines:
-    """Records of fields."""
+    """Records from fields."""
     words = np.zeros_like(next(iter(values.values())))
     for name, field in RECORD:
         words |= (values[name] & (1 << Shape.cast(field.shape).width) - 1) << field.offset
@@ -85,10 +85,10 @@ def pack(values: dict[str, Lines]) -> Lines:
 
 
 class Testbed:
-    """Is the PCM writer that passes the lines.
+    """Drives the lines as the PCM writer does.
 
     Attributes:
-        records: as the update left them, [lines].
+        records: as updated, [lines].
         offered: share of clocks with a record.
     """
 
@@ -114,7 +114,7 @@ class Testbed:
         await self.edge
 
     def configure(self, procedure: Procedure, targets: Lines) -> None:
-        """What is quasi-static while a diagonal is worked on."""
+        """Drive the inputs that are quasi-static during a diagonal."""
         self.targets = targets
         self.dut.two.value = int(procedure.devices == pcm_write.DEVICES_MAX)
         for name in ("margin", "iterations", "step", "first"):
@@ -123,9 +123,9 @@ class Testbed:
     async def run(
         self, stage: Stage, device: int = 0, count: Lines | None = None, known: Lines | None = None
     ) -> dict[str, Lines]:
-        """Pass all lines once: `uses` and `pulse` of each; the records are the new ones.
+        """Pass all lines once; returns `uses` and `pulse` of each, and updates the records.
 
-        A line's answer comes `LATENCY` clocks after it, and none comes without a line.
+        A line's answer comes `LATENCY` clocks after the line; without a line there is no answer.
         """
         dut = self.dut
         dut.stage.value, dut.device.value = stage, device
@@ -141,7 +141,7 @@ class Testbed:
             valid = line < self.lines and self.random.random() < self.offered
             dut.valid.value = int(valid)
             for name, values in inputs.items():
-                # What is not valid must not matter.
+                # Invalid values are don't-care.
                 at = line if valid else int(self.random.integers(self.lines))
                 getattr(dut, name).value = int(values[at])
             line += valid
@@ -157,7 +157,7 @@ class Testbed:
         return result
 
     async def diagonal(self, procedure: Procedure, targets: Lines, other: Procedure) -> None:
-        """All stages of a diagonal, on both sides; golden follows the `other` procedure."""
+        """Run all stages of a diagonal on both sides; golden may follow the `other` procedure."""
         script = Script(self.random, np.abs(targets))
         wanted = script.program(0, targets, other)
         reads, pulses = iter(script.reads_of), iter(script.pulses_of)
@@ -186,7 +186,7 @@ class Testbed:
         for (device, counts), (pulsed, shape, on, amplitudes) in zip(reads, pulses, strict=True):
             assert device == pulsed and shape == Pulse.SQUARE
             seen = await self.run(Stage.ITERATE, device, counts)
-            self.check(on, seen["pulse"], f"lines that device {device} gets one more pulse in")
+            self.check(on, seen["pulse"], f"lines of one more pulse on device {device}")
             amplitude = fields(RECORD, self.records)["amplitude"]
             self.check(amplitudes * on, amplitude * on, f"amplitudes of device {device}")
         record = fields(RECORD, self.records)
@@ -199,12 +199,12 @@ class Testbed:
 
 
 def _bits(pulses: list[tuple[int, Pulse, NDArray[np.bool_], Lines]]) -> Lines:
-    """The devices that are pulsed in every line, a bit each."""
+    """Devices to pulse in every line, one bit each."""
     return sum(on.astype(np.int64) << device for device, _, on, _ in pulses)
 
 
 def _procedure(random: np.random.Generator, devices: int) -> Procedure:
-    """The usual one, or anything; not more pulses than the bench has time for."""
+    """The default procedure, or a random one; pulses are limited to keep the bench short."""
     if random.random() < 0.5:
         return Procedure(devices)
     return Procedure(
@@ -219,7 +219,7 @@ def _procedure(random: np.random.Generator, devices: int) -> Procedure:
 @cocotb.test()
 @cocotb.parametrize(devices=[1, 2], offered=[1.0, 0.6])
 async def diagonals(dut: Any, devices: int, offered: float) -> None:
-    """Any procedure, any targets, the largest and 0 among them."""
+    """Random procedures and targets, the largest and 0 among them."""
     bed = Testbed(dut)
     bed.offered = offered
     await bed.start()
@@ -231,7 +231,7 @@ async def diagonals(dut: Any, devices: int, offered: float) -> None:
         )  # fmt: skip
         extreme = bed.random.random(targets.shape) < 0.2
         targets[extreme] = bed.random.choice(extremes, int(extreme.sum()))
-        # One polarity only, or nothing at all, now and then.
+        # Sometimes one polarity only, or no target at all.
         targets = (targets, np.abs(targets), -np.abs(targets), targets * 0)[number % 4]
         procedure = _procedure(bed.random, devices)
         await bed.diagonal(procedure, targets, procedure)
@@ -239,7 +239,7 @@ async def diagonals(dut: Any, devices: int, offered: float) -> None:
 
 @cocotb.test()
 async def verify_reads(dut: Any) -> None:
-    """A read for the host leaves the count and the device, and nothing of what was there."""
+    """A read for the host leaves count and device in the record, and no old contents."""
     bed = Testbed(dut)
     await bed.start()
     bed.configure(Procedure(1), bed.random.integers(-9, 10, bed.lines))
@@ -254,7 +254,7 @@ async def verify_reads(dut: Any) -> None:
 
 @cocotb.test()
 async def stages_without_an_update(dut: Any) -> None:
-    """In the stages in which devices are only pulsed or read, a record stays as it is."""
+    """In the stages that only pulse or read devices, a record stays unchanged."""
     bed = Testbed(dut)
     await bed.start()
     bed.configure(Procedure(2), bed.random.integers(-9, 10, bed.lines))
@@ -266,7 +266,7 @@ async def stages_without_an_update(dut: Any) -> None:
 
 @cocotb.test()
 async def reset_midway(dut: Any) -> None:
-    """What is inside does not outlive a reset."""
+    """A reset clears the pipeline."""
     bed = Testbed(dut)
     await bed.start()
     for clocks in range(1, DeviceUpdate.LATENCY + 1):
@@ -279,7 +279,7 @@ async def reset_midway(dut: Any) -> None:
         dut.rst.value = 0
         for _ in range(DeviceUpdate.LATENCY + 1):
             await bed.edge
-            assert not dut.new_valid.value, "a record outlives the reset"
+            assert not dut.new_valid.value, "record survives the reset"
 
 
 @cocotb.test()
@@ -287,7 +287,7 @@ async def reset_midway(dut: Any) -> None:
     wrong=[{"margin": 6}, {"iterations": 4}, {"step": 13}, {"first": 97}, {"devices": 2}]
 )
 async def another_procedure_is_seen(dut: Any, wrong: dict[str, int]) -> None:
-    """Golden with one other parameter does not agree: the comparison can fail."""
+    """Golden with one other parameter differs: the comparison can fail."""
     bed = Testbed(dut)
     await bed.start()
     right = Procedure(1, iterations=5)

@@ -1,7 +1,7 @@
-"""Bench of the emulated array: what the behavioural one goes through, with the same golden twin.
+"""Bench of the emulated array: the behavioral array's tests, with the same golden twin.
 
-States come word by word. A conversion takes its time, so what the behavioural array allows in the
-very clock of one is not there.
+States come word by word. A conversion takes several clocks, so tests that rely on the behavioral
+array's single-clock conversion are left out.
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 
 def _sizes(*args: int, at_once: int, **more: int) -> dict:
-    """Parameters of a variant that works on `at_once` columns a clock."""
+    """Parameters of a variant that processes `at_once` columns per clock."""
     return sizes(*args, by_words=True, **more) | {"emulation": {"columns_per_clock": at_once}}
 
 

@@ -26,7 +26,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 
 def _variant(copies: int, triples: int, negate: bool = False, every: int = 1) -> dict[str, int]:
-    """`triples` at random, and every triple of each `every`th corner value, `copies` a clock."""
+    """`triples` at random, every triple of each `every`th corner value, `copies` per clock."""
     return {"copies": copies, "triples": triples, "negate_product": negate, "every": every}
 
 
@@ -50,7 +50,7 @@ BENCH = Bench(
 
 
 def corners() -> np.ndarray:
-    """Values at which binary16 arithmetic changes its behaviour, in both signs."""
+    """Corner values of binary16 arithmetic, in both signs."""
     positive = {0x0000, 0x0001, 0x0002, 0x0003, 0x01FF, 0x0200, 0x0201, 0x03FE, 0x03FF, 0x0400}
     positive |= {0x0401, 0x07FF, 0x0800, 0x3BFF, 0x3C00, 0x3C01, 0x3555, 0x5BFF, 0x6400, 0x6801}
     positive |= {0x77FF, 0x7800, 0x7BFE, 0x7BFF, 0x7C00, 0x7C01, 0x7DFF, 0x7E00, 0x7FFF}
@@ -82,7 +82,7 @@ async def check(dut: object, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> Non
 
 @cocotb.test()
 async def corner_triples(dut: object) -> None:
-    """Every triple of corner values."""
+    """All triples of corner values."""
     values = corners()[:: benches.current()["every"]]
     a, b, c = (grid.reshape(-1) for grid in np.meshgrid(values, values, values, indexing="ij"))
     await check(dut, a, b, c)

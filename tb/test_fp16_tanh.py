@@ -1,4 +1,4 @@
-"""The table of tanh: RTL against golden, for every binary16 value there is."""
+"""The table of tanh: RTL against golden, for every binary16 value."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ BENCH = Bench(
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def every_value(dut: object) -> None:
-    """Every value, or every so many, and those about thresholds and corners."""
+    """Every value, or every n-th and those around thresholds and corners."""
     copies, every = benches.current()["copies"], benches.current()["every"]
     cocotb.start_soon(Clock(dut.clk, 2, "ns", impl="gpi").start())
     dut.rst.value = 0

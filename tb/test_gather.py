@@ -1,4 +1,4 @@
-"""Gather unit: the vectors of feature maps, against the golden model's, and who is let in."""
+"""Gather unit: vectors of feature maps against golden, and admission of packets."""
 
 from dataclasses import replace
 from itertools import cycle, pairwise
@@ -43,7 +43,7 @@ BENCH = Bench(
 
 
 def _press(bed: Testbed) -> None:
-    """Let every side wait, in some way."""
+    """Apply back-pressure and pauses on every side."""
     random = bed.random
     bed.eager, bed.offered = random.choice((0.1, 0.9)), random.choice((0.3, 0.9, 1.0))
     bed.accepted, bed.ahead = random.choice((0.7, 1.0)), random.choice((1, 2, 4, 40))
@@ -61,7 +61,7 @@ async def _run(bed: Testbed, job: Job, maps: int, wrong: float = 0.0) -> None:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "both"], gated=[False, True])
 async def any_window(dut: Any, pressure: str, gated: bool) -> None:
-    """Maps one after the other, through the smallest ring that does, and larger ones."""
+    """Maps one after the other, through the smallest sufficient ring, and larger ones."""
     bed = Testbed(dut)
     bed.gated = gated
     await bed.start()
@@ -69,12 +69,12 @@ async def any_window(dut: Any, pressure: str, gated: bool) -> None:
         if pressure == "both":
             _press(bed)
         await _run(bed, draw_job(bed.random, bed.chip), maps=2)
-    assert bool(bed.stopped) == gated, "the clock did not stop, or should not have"
+    assert bool(bed.stopped) == gated, "clock gating differs from `gated`"
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def small_maps(dut: Any) -> None:
-    """Several maps are in the ring, or on their way, at once."""
+    """Several maps are in the ring, or in flight, at once."""
     bed = Testbed(dut)
     await bed.start()
     for _ in range(3 * benches.current()["jobs"]):
@@ -102,7 +102,7 @@ async def burst(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def wrong_packets(dut: Any) -> None:
-    """What is short counts 0, what is too long is left out, what is empty takes its place."""
+    """Short packets are filled with 0, long ones cut, empty ones take their place."""
     bed = Testbed(dut)
     await bed.start()
     for _ in range(3 * benches.current()["jobs"]):
@@ -114,7 +114,7 @@ async def wrong_packets(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def restart_and_reset(dut: Any) -> None:
-    """Either forgets pixels, turns and half a vector."""
+    """A reset and a restart drop pixels, turns and half a vector."""
     bed = Testbed(dut)
     await bed.start()
     for number in range(3 * benches.current()["jobs"]):
@@ -132,7 +132,7 @@ async def restart_and_reset(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def disabled(dut: Any) -> None:
-    """Without `enable` there is room for everybody, nothing is taken, and nothing made."""
+    """Without `enable` every part has room, no beat is taken, and no vector made."""
     bed = Testbed(dut)
     await bed.start()
     await bed.configure(draw_job(bed.random, bed.chip), config_enable=0)
@@ -156,7 +156,7 @@ async def disabled(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def rate(dut: Any) -> None:
-    """As many clocks a vector as its rows need, and one, if all pixels are there."""
+    """With all pixels present, a vector takes one clock more than its rows need."""
     bed = Testbed(dut)
     await bed.start()
     rows, most = bed.chip.array.rows, bed.chip.buffers.activation
@@ -201,10 +201,10 @@ async def latency(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def the_check_can_fail(dut: Any) -> None:
-    """One register, or one thing about a packet, is not what the model has: it must be seen."""
+    """One register, or one property of a packet, differs from the model: the bench must see it."""
     bed = Testbed(dut)
     await bed.start()
-    bed.hold = lambda: 50  # pixels come sooner than they are needed
+    bed.hold = lambda: 50  # pixels arrive before they are needed
     window = Window(5, 9, 3, 3, 2, 1, 1, 1, 2, 2, 3, packets=2)
     job = Job(window, 16, 1, (1, 2, 2, 1))
     job = replace(job, ring=job.smallest_ring)
@@ -225,7 +225,7 @@ async def the_check_can_fail(dut: Any) -> None:
     for what in ("nothing", "bit", "order", "lost", "vector", *right):
         instead = {}
         if what in right:
-            step = -1 if what == "rows" else 1  # there are no more rows
+            step = -1 if what == "rows" else 1  # maximum number of rows
             instead[what] = (right[what] + step) % (1 << len(dut[what]))
         await bed.configure(job, **instead)
         for _ in range(2):
@@ -238,4 +238,4 @@ async def the_check_can_fail(dut: Any) -> None:
             dut._log.info("%s is seen: %s", what, str(error)[:80])
         else:
             if what != "nothing":
-                raise RuntimeError(f"nobody saw that {what} was wrong")
+                raise RuntimeError(f"wrong {what} was not detected")

@@ -1,4 +1,4 @@
-"""GDPU datapath: pre-activations to hidden and cell state against golden, with any gaps."""
+"""GDPU datapath: pre-activations to hidden and cell state against golden, with random gaps."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +51,7 @@ BENCH = Bench(
 
 
 class Testbed:
-    """Drives one GDPU and keeps the cell state that it should have.
+    """Drives one GDPU and keeps the expected cell state.
 
     Attributes:
         cell: uint16 [units].
@@ -75,7 +75,7 @@ class Testbed:
         await self.reset()
 
     async def reset(self) -> None:
-        """Reset, which also clears the cell state; returns just after a clock without."""
+        """Reset, which also clears the cell state; returns just after the first clock without."""
         self.dut.rst.value = 1
         await ClockCycles(self.dut.clk, 2)
         self.dut.rst.value = 0
@@ -83,7 +83,7 @@ class Testbed:
         self.cell[:] = 0
 
     def configure(self, config: GdpuConfig) -> None:
-        """What is driven from here on."""
+        """Values to drive from here on."""
         dut, self.config = self.dut, config
         for name in ("input_scale", "input_offset"):
             values = np.array(getattr(config, name))
@@ -92,9 +92,9 @@ class Testbed:
             getattr(dut, name).value = getattr(config, name)
 
     async def step(self, gates: NDArray[np.int8], gaps: float) -> None:
-        """A vector [4 * units], its last group filled up, and its answer, checked.
+        """Drive a vector [4 * units], its last group filled up, and check its answer.
 
-        Without gaps the answer's groups come at the rate at which those of the vector do.
+        Without gaps, the answer's groups come at the rate of the vector's groups.
         """
         dut, lanes, units = self.dut, self.shape.lanes, self.config.units
         groups = -(-len(gates) // lanes)
@@ -146,7 +146,7 @@ class Testbed:
         self.cell = values.copy()
 
     async def check_cell(self) -> None:
-        """Read every unit's cell state and compare; NaNs that the host wrote stay as they are."""
+        """Read every unit's cell state and compare; NaNs that the host wrote stay bit by bit."""
         got = np.empty_like(self.cell)
         for unit in self.random.permutation(len(got)).tolist():
             self.dut.cell_unit.value = unit
@@ -158,7 +158,7 @@ class Testbed:
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 @cocotb.parametrize(kind=list(KINDS), gaps=[0.0, 0.3])
 async def steps(dut: Any, kind: str, gaps: float) -> None:
-    """Step after step from the state of the one before, for all units and for some."""
+    """Consecutive steps, each from the state of the last one, for all units and for some."""
     bed = Testbed(dut)
     await bed.start()
     for number in range(benches.current()["steps"]):
@@ -173,7 +173,7 @@ async def steps(dut: Any, kind: str, gaps: float) -> None:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def cell_state(dut: Any) -> None:
-    """The host writes, reads and clears it; the next step starts from what is there."""
+    """The host writes, reads and clears the state; the next step starts from it."""
     bed = Testbed(dut)
     await bed.start()
     await bed.check_cell()
@@ -194,7 +194,7 @@ async def cell_state(dut: Any) -> None:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def one_bit(dut: Any) -> None:
-    """A bit inverted in what golden is given is seen by the comparison."""
+    """The comparison finds an inverted bit in golden's inputs."""
     bed = Testbed(dut)
     await bed.start()
     units = bed.shape.units
@@ -206,19 +206,19 @@ async def one_bit(dut: Any) -> None:
             values[gate] ^= 1 << formats.FP16_BITS - 1  # the sign
             bed.config = replace(config, **{name: tuple(values)})
             try:
-                # Not at 0: the gates' products would hide what a gate does.
+                # Not at 0: the gates' products would hide a gate's effect.
                 await bed.write_cell(np.full(units, 0x3A00, dtype=np.uint16))
                 await bed.step(np.full(len(GATES) * units, 60, dtype=np.int8), 0.0)
                 await bed.check_cell()
             except Mismatch:
                 await ClockCycles(dut.clk, bed.component.latency)
                 continue
-            raise AssertionError(f"{name} of gate {GATES[gate]} makes no difference")
+            raise AssertionError(f"{name} of gate {GATES[gate]} has no effect")
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def reset_in_between(dut: Any) -> None:
-    """A reset drops what is inside, and the cell state."""
+    """A reset clears the pipeline and the cell state."""
     bed = Testbed(dut)
     await bed.start()
     units = bed.shape.units
@@ -234,5 +234,5 @@ async def reset_in_between(dut: Any) -> None:
         await bed.reset()
         for _ in range(bed.component.latency + 2):
             await bed.edge
-            assert not dut.result_valid.value, "a result of what was there before the reset"
+            assert not dut.result_valid.value, "result from before the reset"
         await bed.check_cell()

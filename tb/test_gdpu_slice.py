@@ -61,7 +61,7 @@ async def _begun(dut: Any) -> SliceBench:
 
 
 async def _sequence(bed: SliceBench, steps: int) -> None:
-    """Begin, and answer for so many steps, vectors coming from either side."""
+    """Start a sequence, and answer that many steps, with vectors from either side."""
     await bed.begin(clear=bool(bed.random.random() < 0.3))
     for _ in range(steps):
         gates = random_gates(bed.random, bed.config.units)
@@ -72,7 +72,7 @@ async def _sequence(bed: SliceBench, steps: int) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(kind=list(KINDS), shares=[(1.0, 1.0), (0.5, 1.0), (0.6, 0.5)])
 async def sequences(dut: Any, kind: str, shares: tuple[float, float]) -> None:
-    """Of any length, to any sides, from loaded, kept or cleared states, at any pace."""
+    """Sequences of any length, to any sides, from loaded, kept or cleared states, at any pace."""
     bed = await _begun(dut)
     bed.offered, bed.readiness = shares
     random = bed.random
@@ -89,12 +89,12 @@ async def sequences(dut: Any, kind: str, shares: tuple[float, float]) -> None:
         await _sequence(bed, length or 2)
         await bed.check()
         if bed.running:
-            await bed.reset()  # nothing else ends it
+            await bed.reset()  # only this ends it
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def latency(dut: Any) -> None:
-    """From the last pre-activations to the answer, as the slice's docstring says."""
+    """Latency from the last pre-activations to the answer, as in the slice's docstring."""
     bed = await _begun(dut)
     chip = bed.chip
     group = max(bed.beat, units_per_group(chip))
@@ -105,7 +105,7 @@ async def latency(dut: Any) -> None:
         bed.send(0, bytes_of(gates))
         began = bed.clock
         beats = await bed.expect(bed.advance(gates))
-        # Where several beats make a group, it is taken in a clock after the last of them.
+        # Several beats per group: the group is taken one clock after its last beat.
         last_in = bed.taken[0][-1].clock + int(bed.beat < chip.gdpu.lanes)
         wait = max(0, Gdpu(chip).latency - (units - 1) // group)
         first = beats[0].clock - last_in
@@ -119,7 +119,7 @@ async def latency(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(readiness=[1.0, 0.5])
 async def both_sides_at_once(dut: Any, readiness: float) -> None:
-    """Packets from both sides are taken one after another, the north's first."""
+    """Packets from both sides are taken one after another, north first."""
     bed = await _begun(dut)
     bed.readiness = readiness
     await bed.configure(random_config(bed.random, bed.units, "plausible"))
@@ -135,7 +135,7 @@ async def both_sides_at_once(dut: Any, readiness: float) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def malformed(dut: Any) -> None:
-    """Packets of wrong lengths are reported, answered, and leave nothing behind."""
+    """Packets of wrong lengths are reported and answered; the next steps are right."""
     bed = await _begun(dut)
     for units in {bed.units, max(1, bed.units - 1), 1}:
         size, sent = len(GATES) * units, []
@@ -152,7 +152,7 @@ async def malformed(dut: Any) -> None:
             bed.send(int(bed.random.integers(SIDES)), bytes_of(payload[:length]))
             await bed.expect(bed.advance(gates))
             await bed.check(Error.INPUT_SHORT if length < size else Error.INPUT_LONG)
-        # The packet after a long one is right behind its end.
+        # The next packet follows right behind the end of the long one.
         for extra in extras:
             payload = bed.random.integers(-128, 128, size + extra, dtype=np.int8)
             bed.send(0, bytes_of(payload))
@@ -171,7 +171,7 @@ async def malformed(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def unexpected(dut: Any) -> None:
-    """Outside of a sequence packets are discarded, whatever their lengths, and reported."""
+    """Outside of a sequence, packets of any length are discarded and reported."""
     bed = await _begun(dut)
     await bed.configure(random_config(bed.random, bed.units, "plausible"), length=1)
     for _ in range(2):
@@ -180,7 +180,7 @@ async def unexpected(dut: Any) -> None:
                 bed.send(side, bytes_of(bed.random.integers(-128, 128, length, dtype=np.int8)))
             await bed.check(Error.INPUT_UNEXPECTED)
         await bed.begin()
-        # One more than the sequence has: it waits for the answer, and then is not expected.
+        # One more than the sequence has: it waits for the answer, and is then unexpected.
         gates = random_gates(bed.random, bed.units)
         bed.send(0, bytes_of(gates))
         bed.send(1, bytes_of(gates))
@@ -190,7 +190,7 @@ async def unexpected(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def sequences_follow_each_other(dut: Any) -> None:
-    """Without configuring again; clear alone begins none; no side is a place, too."""
+    """A sequence needs no new configuration; clear alone starts none; no side enabled is valid."""
     bed = await _begun(dut)
     config = random_config(bed.random, bed.units, "plausible")
     await bed.configure(config, length=3)
@@ -208,7 +208,7 @@ async def sequences_follow_each_other(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(length=[3, 0])
 async def no_start_within_a_sequence(dut: Any, length: int) -> None:
-    """Between two steps CONTROL and LENGTH refuse, and nothing changes, until an end or a reset."""
+    """Between two steps CONTROL and LENGTH refuse writes, until an end or a reset."""
     bed = await _begun(dut)
     config = random_config(bed.random, bed.units, "plausible")
     await bed.configure(config, length=length)
@@ -237,16 +237,16 @@ async def no_start_within_a_sequence(dut: Any, length: int) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def every_register(dut: Any) -> None:
-    """Each reads back what was written, within its fields and limits; addresses outside refuse."""
+    """Registers read back what was written, within fields and limits; other addresses refuse."""
     bed = await _begun(dut)
     shown = {register.name: register.reset for register in REGISTERS}
     shown["SHAPE"] = bed.units | bed.chip.gdpu.lanes << 16
-    for _ in range(2):  # the second time each holds what was written last
+    for _ in range(2):  # the second pass overwrites the first
         for register in REGISTERS:
             assert await bed.host.read(register.name) == shown[register.name], register.name
             for data in (0, (1 << 32) - 1, bed.units, bed.units + 1):
                 if register.name == "CONTROL":
-                    data &= ~2  # no sequence is to begin
+                    data &= ~2  # no sequence may start
                 value = data & mask(register)
                 _, refused = await bed.access(True, register.address, data)
                 wrong = register.access == "ro" or (
@@ -276,7 +276,7 @@ async def every_register(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def locked_while_busy(dut: Any) -> None:
-    """While a vector is inside, nothing that is locked can be written, and all can be read."""
+    """With a vector inside, locked registers refuse writes, and all can be read."""
     bed = await _begun(dut)
     await bed.configure(random_config(bed.random, bed.units, "plausible"))
     await bed.begin()
@@ -300,7 +300,7 @@ async def locked_while_busy(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def reset_at_any_moment(dut: Any) -> None:
-    """A reset in mid-packet, in mid-step and in mid-answer: all is as after the first one."""
+    """After a reset within a packet, step or answer, all is as after the first reset."""
     bed = await _begun(dut)
     for _ in range(6):
         await bed.configure(random_config(bed.random, bed.units, "plausible"))
@@ -318,7 +318,7 @@ async def reset_at_any_moment(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(what=["gates", "hidden", "cell"])
 async def one_bit(dut: Any, what: str) -> None:
-    """A bit inverted in a vector or in a state is seen by the comparison."""
+    """The comparison finds an inverted bit of a vector or a state."""
     bed = await _begun(dut)
     await bed.configure(random_config(bed.random, bed.units, "plausible"))
     hidden = bed.random.integers(-100, 100, bed.units, dtype=np.int8)
@@ -338,4 +338,4 @@ async def one_bit(dut: Any, what: str) -> None:
         await bed.check()
     except Mismatch:
         return
-    raise AssertionError(f"a bit of {what} makes no difference")
+    raise AssertionError(f"a bit of {what} has no effect")

@@ -1,4 +1,4 @@
-"""Input assembler: vectors from parts in any order, one vector ahead, against a model."""
+"""Input assembler: vectors from parts in any order, with one vector ahead, against a model."""
 
 from collections import deque
 from pathlib import Path
@@ -37,12 +37,12 @@ BENCH = Bench(
 
 
 class Traffic:
-    """Packets for the parts that have room, in an order of some kind.
+    """Stimulus: packets for the parts with room.
 
     Attributes:
         order: `random`; `ahead`, first those that are ahead already; `late`, one part only when no
             other has room.
-        wrong: share of packets of a wrong length, without payload, or of no part.
+        wrong: share of packets of a wrong length, without payload, or of an undefined part.
     """
 
     def __init__(self, bed: Testbed, order: str, wrong: float) -> None:
@@ -83,7 +83,7 @@ class Traffic:
         bed.send(part, bed.payload(length))
 
     async def run(self, packets: int) -> None:
-        """Send as many, and see arrive what is complete."""
+        """Send that many packets; wait for the complete vectors."""
         self.left, self.bed.feed = packets, self.feed
         while self.left:
             await self.bed.step()
@@ -98,7 +98,7 @@ def _counts(bed: Testbed) -> list[int]:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(order=["random", "ahead", "late"], pressure=["none", "both"])
 async def any_order(dut: Any, order: str, pressure: str) -> None:
-    """Every number of parts, right and wrong packets: each vector is made of its own parts."""
+    """Any number of parts, right and wrong packets: each vector consists of its own parts."""
     bed = Testbed(dut)
     await bed.start()
     for count in _counts(bed):
@@ -117,7 +117,7 @@ async def any_order(dut: Any, order: str, pressure: str) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "both"])
 async def one_part(dut: Any, pressure: str) -> None:
-    """A packet is a vector, whatever its part number and places."""
+    """With a single part, a packet is a vector, whatever its part number and places."""
     bed = Testbed(dut)
     await bed.start()
     for rows in (1, bed.units, bed.rows - 1, bed.rows):
@@ -139,7 +139,7 @@ async def one_part(dut: Any, pressure: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def rate_with_one_part(dut: Any) -> None:
-    """A beat a clock, and a vector is committed with its last: nothing is waited for."""
+    """One beat per clock; a vector is committed with its last beat, without a wait."""
     bed = Testbed(dut)
     bed.hold = lambda: 0
     await bed.start()
@@ -154,7 +154,7 @@ async def rate_with_one_part(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def rate_with_several(dut: Any) -> None:
-    """A beat a clock, and a clock for each packet whose part is not that of the one before."""
+    """One beat per clock, and one more clock for each packet of another part than the last."""
     bed = Testbed(dut)
     bed.hold = lambda: 0
     await bed.start()
@@ -179,7 +179,7 @@ async def rate_with_several(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(whole=[False, True])
 async def one_vector_ahead(dut: Any, whole: bool) -> None:
-    """All parts but one, twice; then the missing one: once, or twice in a row."""
+    """All parts except one, twice; then the missing one: once, or twice in a row."""
     bed = Testbed(dut)
     await bed.start()
     for count in _counts(bed):
@@ -200,12 +200,12 @@ async def one_vector_ahead(dut: Any, whole: bool) -> None:
         if whole:
             copied = [-(-parts[part].length // bed.units) for part in others]
             own = -(-parts[missing].length // bed.units)
-            # The modulator is full for ten clocks; looking up overlaps with that.
+            # The modulator is full for ten clocks; the lookup overlaps with that.
             least = 10 + sum(copied) + own
             took = bed.committed[1] - bed.committed[0]
             assert least <= took <= least + 2 * count + 1, f"{took} clocks for {copied} and {own}"
         else:
-            # What was ahead has its place in the staging register now: once more for everybody.
+            # The vector ahead now sits in the staging register: one more packet per part.
             for part in range(count):
                 await bed.bring(part, bed.payload(parts[part].length))
             await bed.finish()
@@ -214,7 +214,7 @@ async def one_vector_ahead(dut: Any, whole: bool) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def restart_and_reset(dut: Any) -> None:
-    """Parts that wait are forgotten by either, and no row of them is left over."""
+    """A reset and a restart drop waiting parts, with all their rows."""
     bed = Testbed(dut)
     await bed.start()
     for number in range(12):
@@ -234,7 +234,7 @@ async def restart_and_reset(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(what=["bit", "part", "place", "length", "order", "lost", "stray"])
 async def the_check_can_fail(dut: Any, what: str) -> None:
-    """One thing is not for the RTL what it is for the model: that must be seen."""
+    """One input differs between RTL and model: the bench must see it."""
     bed = Testbed(dut)
     await bed.start()
     groups = bed.rows // bed.units
@@ -271,4 +271,4 @@ async def the_check_can_fail(dut: Any, what: str) -> None:
     except AssertionError as error:
         dut._log.info("seen: %s", error)
         return
-    raise RuntimeError(f"nobody saw that {what} was wrong")
+    raise RuntimeError(f"wrong {what} was not detected")

@@ -1,4 +1,4 @@
-"""LDPU: counts to INT8 against golden, for any constants, flags, gaps and order of groups."""
+"""LDPU: counts to INT8 against golden, for random constants, flags, gaps and group orders."""
 
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,7 @@ from tb.test_fp16 import corners
 CLOCK_NS = 2
 FLAGS = ("relu_1", "relu_2", "rx_enable")
 PATIENCE = 4
-"""Times the fewest clocks that groups need, after which they are taken to hang."""
+"""Multiple of the minimum clocks of the groups before a hang."""
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -54,7 +54,7 @@ BENCH = Bench(
 
 
 class Testbed:
-    """Drives one LDPU and remembers the constants that the host wrote.
+    """Drives one LDPU and keeps a copy of the constants written.
 
     Attributes:
         constants: uint16 [columns, 5].
@@ -72,7 +72,7 @@ class Testbed:
         self.constants = np.tile(resets.astype(np.uint16), (self.chip.array.columns, 1))
 
     async def start(self) -> None:
-        """Idle inputs, clock and reset."""
+        """Drive idle inputs, start the clock, reset."""
         for name in (
             "valid",
             "last",
@@ -91,7 +91,7 @@ class Testbed:
         await self.reset()
 
     async def reset(self) -> None:
-        """Reset; returns just after a clock without."""
+        """Reset; returns just after the first clock without."""
         self.dut.rst.value = 1
         await ClockCycles(self.dut.clk, 2)
         self.dut.rst.value = 0
@@ -103,7 +103,7 @@ class Testbed:
         return self.random.permutation(np.array(list(grid)))
 
     async def write(self, constants: NDArray[np.uint16]) -> None:
-        """Write every constant, uint16 [columns, 5], one a clock, in random order."""
+        """Write every constant, uint16 [columns, 5], one per clock, in random order."""
         dut = self.dut
         for column, index in self.places().tolist():
             dut.constant_column.value, dut.constant_index.value = column, index
@@ -114,14 +114,14 @@ class Testbed:
         self.constants = constants
 
     async def check_constants(self) -> None:
-        """Read every constant, one a clock, in random order, and compare."""
+        """Read every constant, one per clock, in random order, and compare."""
         dut, places = self.dut, self.places()
         got = []
         for number, (column, index) in enumerate(places.tolist()):
             dut.constant_column.value, dut.constant_index.value = column, index
             dut.constant_data.value = int(self.random.integers(1 << formats.FP16_BITS))
             await self.edge
-            if number:  # a value comes one clock after it was named
+            if number:  # data come one clock after the address
                 got.append(int(dut.constant_value.value))
         await self.edge
         got.append(int(dut.constant_value.value))
@@ -143,17 +143,17 @@ class Testbed:
         rx_scale: int,
         gaps: float,
     ) -> NDArray:
-        """Push groups through, [groups, lanes], and compare every result; RX may come late.
+        """Push groups through, [groups, lanes], and compare every result; RX may be late.
 
         Where the chip can, RX values, results or both are binary16 at random.
 
         Args:
-            p: P counts. Which group of columns each is for is random.
+            p: P counts; each is for a random group of columns.
             n: N counts.
-            rx: RX values, INT8; made binary16 if need be.
+            rx: RX values, INT8; converted to binary16 if need be.
             flags: relu_1, relu_2, rx_enable.
             rx_scale: binary16 bits.
-            gaps: share of clocks in which nothing comes, but for meaningless values.
+            gaps: share of clocks without a valid group, with random values.
 
         Returns:
             [groups, lanes], the results: int8, or uint16 for binary16.
@@ -221,9 +221,9 @@ class Testbed:
         rx_scale: int,
         tx_binary16: bool = False,
     ) -> NDArray:
-        """What the golden model makes of these, all [groups, lanes], and flags as in `process`.
+        """Results of the golden model, all [groups, lanes], and flags as in `process`.
 
-        To the model each is a column of its own, of one long vector.
+        The model computes each as a column of its own, of one long vector.
         """  # fmt: skip
         relu_1, relu_2, rx_enable = map(bool, flags)
         constants = self.constants[columns.reshape(-1)]
@@ -236,11 +236,11 @@ class Testbed:
     async def _stream(
         self, valid: NDArray, group: NDArray, last: NDArray, values: dict[str, NDArray]
     ) -> tuple[NDArray, NDArray]:
-        """A clock an entry, if there is room; gives result_last and result of each group."""
+        """One clock per entry, if there is room; returns result_last and result of each group."""
         dut, lanes = self.dut, self.lanes
         widths = {"p": formats.COUNT_BITS, "n": formats.COUNT_BITS, "rx": self.bits}
         words = {name: [pack(row, widths[name]) for row in values[name]] for name in values}
-        # What comes later than its group waits for: RX values, and a place for the result.
+        # RX values, and room for the result, may come after their group, which then waits.
         rx = [word for word, real in zip(words["rx"], valid.tolist(), strict=True) if real]
         slow = self.random.random() < 0.5
         fed, ended, results, room = 0, [], [], False
@@ -259,7 +259,7 @@ class Testbed:
                 dut.p.value, dut.n.value = words["p"][fed], words["n"][fed]
                 dut.last.value = bool(last[fed])
                 fed += 1
-                if fed < len(valid):  # a group is named a clock before it comes
+                if fed < len(valid):  # the group number comes one clock early
                     dut.group.value = int(group[fed])
             here = added < len(rx) and not (slow and self.random.random() < 0.3)
             dut.rx_valid.value = here
@@ -269,7 +269,7 @@ class Testbed:
             await self.edge
             room = bool(dut.room.value)
             rx_taken = bool(dut.rx_take.value)
-            assert not rx_taken or here, "RX values were taken that were not there"
+            assert not rx_taken or here, "rx_take without rx_valid"
             added += rx_taken
             if dut.result_valid.value:
                 ended.append(bool(dut.result_last.value))
@@ -280,11 +280,11 @@ class Testbed:
         dut.valid.value = 0
         for _ in range(Ldpu.DEPTH):
             await self.edge
-            assert not dut.result_valid.value, "a result of nothing"
+            assert not dut.result_valid.value, "result without a group"
         return np.array(ended), np.array([unpack(word, self.bits, lanes) for word in results])
 
     def counts(self, groups: int) -> NDArray[np.uint16]:
-        """Counts [groups, lanes] of every size, corners among them."""
+        """Counts [groups, lanes] of all magnitudes, corners among them."""
         corner = self.random.choice([0, 1, 2047, 2048, 2049, 2051, 4094, 4095], groups * self.lanes)
         small = self.random.integers(0, 300, groups * self.lanes)
         any_size = self.random.integers(0, formats.COUNT_MAX + 1, groups * self.lanes)
@@ -303,7 +303,7 @@ def _half(values: NDArray) -> NDArray[np.uint16]:
 
 
 def plausible(random: np.random.Generator, columns: int) -> NDArray[np.uint16]:
-    """Constants as a calibrated chip has them, [columns, 5]: results spread over all of INT8."""
+    """Constants as of a calibrated chip, [columns, 5]: results spread over all of INT8."""
     ranges = {"gain_p": (0.8, 1.2), "gain_n": (0.8, 1.2), "offset": (-30, 30),
               "scale": (0.02, 0.2), "bias": (-30, 30)}  # fmt: skip
     drawn = [
@@ -314,7 +314,7 @@ def plausible(random: np.random.Generator, columns: int) -> NDArray[np.uint16]:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def reset_values(dut: Any) -> None:
-    """Before the host writes any, the constants are as the specification says."""
+    """Before the first write, the constants have the values of the specification."""
     bed = Testbed(dut)
     await bed.start()
     await bed.check_constants()
@@ -339,7 +339,7 @@ async def constants_read_back(dut: Any) -> None:
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 @cocotb.parametrize(gaps=[0.0, 0.4])
 async def every_flag(dut: Any, gaps: float) -> None:
-    """Plausible constants, every combination of flags; each flag matters to some result."""
+    """Plausible constants, every combination of flags; each flag has an effect."""
     bed = Testbed(dut)
     await bed.start()
     await bed.write(plausible(bed.random, bed.chip.array.columns))
@@ -351,18 +351,18 @@ async def every_flag(dut: Any, gaps: float) -> None:
         columns = bed.random.integers(0, bed.chip.array.columns, p.shape)
         right = bed.golden(p, n, rx, columns, flags, rx_scale)
         for place in range(3):
-            # With both ReLUs and nothing in between, either alone does the same.
+            # With both ReLUs and nothing in between, either alone has the same effect.
             if flags[place] and flags != (1, 1, 0):
                 others = tuple(flag & (i != place) for i, flag in enumerate(flags))
                 wrong = bed.golden(p, n, rx, columns, others, rx_scale)
-                assert (wrong != right).any(), f"{FLAGS[place]} makes no difference"
-        assert len(np.unique(results)) > 30, "the results are too much alike"
+                assert (wrong != right).any(), f"{FLAGS[place]} has no effect"
+        assert len(np.unique(results)) > 30, "too few different results"
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 @cocotb.parametrize(kind=["corners", "any"])
 async def strange_constants(dut: Any, kind: str) -> None:
-    """Constants that no calibration gives: NaN, infinities, subnormals, or any bits at all."""
+    """Constants that no calibration yields: NaN, infinities, subnormals, or random bits."""
     bed = Testbed(dut)
     await bed.start()
     shape = bed.constants.shape
@@ -374,7 +374,7 @@ async def strange_constants(dut: Any, kind: str) -> None:
         return bed.random.integers(0, 1 << formats.FP16_BITS, size, dtype=np.uint16)
 
     for _ in range(4):
-        # Some constants stay plausible, so that not every result is a NaN's 0.
+        # Some constants stay plausible, so that not every result is the 0 of a NaN.
         strange = bed.random.random(shape) < 0.5
         await bed.write(np.where(strange, draw(shape), plausible(bed.random, shape[0])))
         for flags in bed.random.permutation(list(product((0, 1), repeat=3)))[:3]:
@@ -386,7 +386,7 @@ async def strange_constants(dut: Any, kind: str) -> None:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def reset_in_between(dut: Any) -> None:
-    """A reset drops what is inside, and keeps the constants."""
+    """A reset clears the pipeline, and keeps the constants."""
     bed = Testbed(dut)
     await bed.start()
     await bed.write(plausible(bed.random, bed.chip.array.columns))
@@ -397,6 +397,6 @@ async def reset_in_between(dut: Any) -> None:
     dut.result_room.value = 1
     for _ in range(Ldpu.SCALE_LATENCY + Ldpu.ADD_LATENCY + 2):
         await bed.edge
-        assert not dut.result_valid.value, "a result came of what was there before the reset"
+        assert not dut.result_valid.value, "result from before the reset"
     await bed.check_constants()
     await bed.process(bed.counts(20), bed.counts(20), bed.rx(20), (1, 0, 1), formats.FP16_ONE, 0.0)

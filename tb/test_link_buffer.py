@@ -1,4 +1,4 @@
-"""Link buffer: order, capacity, stability, full rate, and what it says of the next clock."""
+"""Link buffer: order, capacity, stability, full rate, and `next_data`."""
 
 from collections import deque
 from pathlib import Path
@@ -35,11 +35,11 @@ BENCH = Bench(
 
 
 class Testbed(OneStream):
-    """Drives both ends at random, and looks at every clock.
+    """Drives both ends at random; monitors every clock.
 
     Attributes:
-        inside: beats that went in and have not come out.
-        clock: clocks so far; taken: the clocks in which beats came out.
+        inside: beats inside.
+        clock: clocks so far; taken: the clocks in which beats left.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -53,7 +53,7 @@ class Testbed(OneStream):
         super().__init__(dut)
 
     def start_afresh(self) -> None:
-        """Nothing inside, nothing offered."""
+        """Reset the bench's state: nothing inside, nothing offered."""
         self.inside: deque[Beat] = deque()
         self.sent: list[Beat] = []
         self.got: list[Beat] = []
@@ -61,15 +61,15 @@ class Testbed(OneStream):
         self.clock = 0
         self.offering: Beat | None = None
         self.ready = False
-        self.held_back: Beat | None = None  # offered by the buffer, not taken
-        self.was_ready = False  # the buffer, without a beat for it
-        self.foretold: int | None = None  # tdata of this clock, if valid
+        self.held_back: Beat | None = None  # at the output, not taken
+        self.was_ready = False  # the buffer, without a beat at its input
+        self.announced: int | None = None  # tdata of this clock, if valid
 
     def _drive(self, may_offer: bool) -> None:
         dut, random = self.dut, self.random
         if self.offering is None and may_offer and random.random() < self.offered:
             self.offering = self._beat()
-        beat = self.offering or self._beat()  # what is not valid may not matter
+        beat = self.offering or self._beat()  # invalid beats are don't-care
         dut.input_tvalid.value = int(self.offering is not None)
         for name, value in zip(self.widths, beat, strict=True):
             getattr(dut, f"input_{name}").value = value
@@ -80,24 +80,24 @@ class Testbed(OneStream):
         return tuple(int(self.random.integers(1 << width)) for width in self.widths.values())
 
     async def step(self, may_offer: bool = True) -> None:
-        """Over an edge, with every promise of the docstring looked at before it."""
+        """Pass an edge, and check every promise of the docstring before it."""
         dut, inside = self.dut, self.inside
         self._drive(may_offer)
         await self.edge
         valid, accepts = bool(dut.output_tvalid.value), bool(dut.input_tready.value)
-        assert valid == bool(inside), "tvalid is not: something is inside"
-        assert bool(dut.empty.value) == (not inside), "empty is wrong"
-        assert accepts or len(inside) == PLACES, "not ready though there is a place"
-        assert not (accepts and len(inside) == PLACES), "ready without a place"
-        assert accepts or not self.was_ready, "ready fell without a beat"
+        assert valid == bool(inside), "tvalid differs from its reference: a beat is inside"
+        assert bool(dut.empty.value) == (not inside), "empty differs"
+        assert accepts or len(inside) == PLACES, "tready is 0 with a free place"
+        assert not (accepts and len(inside) == PLACES), "tready is 1 without a free place"
+        assert accepts or not self.was_ready, "tready fell without a beat"
         beat = None
         if valid:
             beat = tuple(int(getattr(dut, f"output_{name}").value) for name in self.widths)
-            assert self.held_back in (None, beat), "a beat changed before it was taken"
-            assert beat[0] == self.foretold, "next_data was not the next clock's tdata"
+            assert self.held_back in (None, beat), "beat changed before tready"
+            assert beat[0] == self.announced, "next_data differs from the next clock's tdata"
         else:
-            assert self.held_back is None, "a beat was withdrawn"
-        self.foretold = int(dut.next_data.value)
+            assert self.held_back is None, "tvalid fell before tready"
+        self.announced = int(dut.next_data.value)
         taken = valid and self.ready
         if taken:
             self.got.append(beat)
@@ -113,7 +113,7 @@ class Testbed(OneStream):
         self.clock += 1
 
     async def finish(self) -> None:
-        """Let everything out and compare."""
+        """Let all beats out and compare."""
         self.readiness = 1.0
         while self.offering is not None or self.inside:
             await self.step(may_offer=False)
@@ -123,7 +123,7 @@ class Testbed(OneStream):
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "source", "sink", "both"])
 async def order(dut: Any, pressure: str) -> None:
-    """Nothing is lost, doubled, reordered or changed, whatever the pauses."""
+    """No beat is lost, doubled, reordered or changed under any back-pressure."""
     bed = Testbed(dut)
     bed.offered = 0.5 if pressure in ("source", "both") else 1.0
     bed.readiness = 0.4 if pressure in ("sink", "both") else 1.0
@@ -135,7 +135,7 @@ async def order(dut: Any, pressure: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def rate_and_latency(dut: Any) -> None:
-    """The first beat comes out a clock after it went in, and then one a clock."""
+    """The first beat leaves one clock after its arrival, then one per clock."""
     bed = Testbed(dut)
     await bed.start()
     for _ in range(50):

@@ -1,7 +1,7 @@
-"""Link controller: packets from everywhere to everywhere, against a reference made of bytes.
+"""Link controller: packets from every source to every sink, against a reference on bytes.
 
-It covers what the controller is made of as well: `LinkSource`, `PayloadSlice`, `PreambleInserter`
-and `RouteTable`. Arbiter and buffers have benches of their own.
+It also covers the controller's submodules: `LinkSource`, `PayloadSlice`, `PreambleInserter` and
+`RouteTable`. Arbiter and buffers have benches of their own.
 """
 
 from dataclasses import replace
@@ -68,14 +68,14 @@ async def anything(dut: Any, pressure: str) -> None:
         await traffic.run(min(PHASE, benches.current()["packets"]))
         sent += PHASE
         await traffic.change(40)
-    assert all(bed.begins), "a source sent nothing"
-    assert all(bed.ends), "nothing came to a sink"
+    assert all(bed.begins), "a source sent no packet"
+    assert all(bed.ends), "a sink got no packet"
     assert bed.reported > sent // 50, "too few errors"
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def slices(dut: Any) -> None:
-    """Every small slice of every small payload: within it, over its end, behind it, and none."""
+    """Every small slice of every small payload: inside, across its end, behind it, and empty."""
     bed = Testbed(dut)
     await bed.start()
     units = bed.units
@@ -102,7 +102,7 @@ async def slices(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def latency_and_rate(dut: Any) -> None:
-    """From any source to any sink: `LATENCY`, then a beat a clock; a clock between packets."""
+    """From any source to any sink: `LATENCY`, one beat per clock, one clock between packets."""
     bed = Testbed(dut)
     await bed.start()
     beats, count = 7, 5
@@ -116,11 +116,11 @@ async def latency_and_rate(dut: Any) -> None:
                 bed.send(source, bed.packet(source, sink, beats * bed.units))
             await bed.finish()
             ends = [clock for clock, _ in bed.ends[sink][before:]]
-            # The preamble of a result is made up in the clock before its first beat is taken.
+            # The preamble of a result is inserted in the clock before its first beat is taken.
             began = bed.begins[source][-count] - (source == bed.sources - 1)
-            assert ends[0] - began == LATENCY + beats, "latency is wrong"
+            assert ends[0] - began == LATENCY + beats, "latency differs"
             periods = {after - at for at, after in pairwise(ends)}
-            assert periods == {2 + beats}, "not a beat a clock, and one between packets"
+            assert periods == {2 + beats}, "not one beat per clock, and one clock between packets"
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -146,7 +146,7 @@ async def contention(dut: Any) -> None:
             await bed.step()
         order = [source for _, source in bed.ends[sink][before:]]
         await bed.finish()
-        assert len(order) > 10 * bed.sources, "hardly anything came"
+        assert len(order) > 10 * bed.sources, "too few packets arrived"
         for at in range(0, len(order) - bed.sources, bed.sources):
             turn = order[at : at + bed.sources]
             assert sorted(turn) == list(range(bed.sources)), f"turns were {turn}"
@@ -177,7 +177,7 @@ async def multicast_gets_through(dut: Any, lonely: int) -> None:
         await bed.step()
     begins = bed.begins
     await bed.finish()
-    # At most once each of the others goes ahead, and arbitration costs a clock or two.
+    # Each of the others may go ahead once, and arbitration takes a clock or two.
     bound = bed.sources * (longest + 3)
     for source, clocks in enumerate(begins):
         waits = [after - at for at, after in pairwise(clocks)]
@@ -188,7 +188,7 @@ async def multicast_gets_through(dut: Any, lonely: int) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(what=["unknown", "empty", "endless", "blocked", "no_room", "no_turn"])
 async def others_go_on(dut: Any, what: str) -> None:
-    """What is wrong is discarded at once, or what is blocked waits: the others keep their rate."""
+    """Bad packets are discarded at once, blocked ones wait: the others keep their rate."""
     bed = Testbed(dut)
     await bed.start()
     names, beats, bad = fabric.sinks(bed.chip), 6, 0
@@ -231,7 +231,7 @@ async def others_go_on(dut: Any, what: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def room_for_one(dut: Any) -> None:
-    """Every source has packets of one part, for which there is a place now and then: one each."""
+    """Every source has packets of one part, with a free place now and then: one packet each."""
     bed = Testbed(dut)
     await bed.start()
     part, free = 3, 1
@@ -242,7 +242,7 @@ async def room_for_one(dut: Any) -> None:
     for _ in range(60):
         while not dut.credit_take.value:
             await bed.step()
-        free = 0  # from the next clock on; the bench sees a place that is taken nonetheless
+        free = 0  # from the next clock on; the bench would see a place taken nonetheless
         for _ in range(bed.random.randrange(3, 20)):
             await bed.step()
         free = 1
@@ -252,7 +252,7 @@ async def room_for_one(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def turns_at_rx(dut: Any) -> None:
-    """Packets for RX come in turn, in whatever order they are sent; one without content had its."""
+    """Packets for RX come in turn, in any sending order; one without content used its turn."""
     bed = Testbed(dut)
     await bed.start()
     bed.exact = False
@@ -291,7 +291,7 @@ async def turns_at_rx(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def all_are_wrong(dut: Any) -> None:
-    """Errors at several sources at once: good packets arrive, each clock names one of the bad."""
+    """Errors at several sources at once: good packets arrive, each clock names one bad packet."""
     bed = Testbed(dut)
     await bed.start()
     traffic = Traffic(bed)
@@ -305,7 +305,7 @@ async def all_are_wrong(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def reset_midway(dut: Any) -> None:
-    """After a reset in the middle of packets there are none, nor routes; then all goes on."""
+    """A reset within packets clears them and the routes; then traffic runs again."""
     bed = Testbed(dut)
     await bed.start()
     for _ in range(15):
@@ -319,9 +319,9 @@ async def reset_midway(dut: Any) -> None:
         bed.feed = None
         for _ in range(5):
             await bed.step()
-            assert not dut.out_valid.value, "a packet outlived the reset"
+            assert not dut.out_valid.value, "packet survived the reset"
         for stream in bed.random.sample(range(fabric.STREAMS), 5):
-            bed.send(1, bed.packet(1, stream, 3))  # no routes: all of them are unknown
+            bed.send(1, bed.packet(1, stream, 3))  # no routes: every stream is unknown
         await bed.finish()
         await traffic.change(30)
         await traffic.run(30)
@@ -333,7 +333,7 @@ async def reset_midway(dut: Any) -> None:
           "sink", "start", "length", "part", "tx"]
 )  # fmt: skip
 async def the_check_can_fail(dut: Any, what: str) -> None:
-    """One thing is not for the RTL what it is for the reference: that must be seen."""
+    """One input differs between RTL and reference: the bench must see it."""
     bed = Testbed(dut)
     await bed.start()
     units, names = bed.units, fabric.sinks(bed.chip)
@@ -369,4 +369,4 @@ async def the_check_can_fail(dut: Any, what: str) -> None:
     except AssertionError as error:
         dut._log.info("seen: %s", error)
         return
-    raise RuntimeError(f"nobody saw that {what} was wrong")
+    raise RuntimeError(f"wrong {what} was not detected")

@@ -17,15 +17,15 @@ from tb import benches, clocks
 from tb.benches import Bench, Design, Variant
 
 SEEN_AFTER, SEEN_WITHIN = 2, 3
-"""Clocks of its own after which, and within which, a side sees what the other did.
+"""Own clocks after which, and within which, a side sees the other's action.
 
-Seeing earlier would mean that a flip-flop of the synchroniser is missing.
+Seeing it earlier would mean that a flip-flop of the synchronizer is missing.
 """
 WORD_BITS = 16
 
 
 class GuardedWord(Component):
-    """A mailbox and a register that it guards: loaded with `put`, read in the other domain."""
+    """A mailbox and the register that it guards: loaded with `put`, read in the other domain."""
 
     put: In(1)
     data: In(WORD_BITS)
@@ -77,12 +77,12 @@ BENCH = Bench(
 
 
 class Testbed:
-    """A giver and a taker, each in its own clock domain, who note the time of all they do.
+    """A giver and a taker, each in its own clock domain; both log the times of their actions.
 
     Attributes:
         given, taken: words of the tokens.
-        times: in ps, of the edges with `put`, of those at which `available` was seen for the first
-            time, of those with `take`, and of those at which `full` was seen to have gone.
+        times: in ps, of the edges with `put`, of the first sight of `available`, of the edges with
+            `take`, and of the first sight of `full` = 0.
     """
 
     def __init__(self, dut: Any, eagerness: float) -> None:
@@ -99,7 +99,7 @@ class Testbed:
         self.times[what].append(get_sim_time("ps"))
 
     async def give(self, tokens: int) -> None:
-        """Put words, a random while after there is room; wait for the room after the last one."""
+        """Put words at random times when there is room; wait for the room after the last one."""
         dut = self.dut
         await self.giver
         for _ in range(tokens):
@@ -113,14 +113,14 @@ class Testbed:
             self.given.append(word)
             dut.put.value, dut.data.value = 0, int(self.random.integers(1 << WORD_BITS))
             await self.giver
-            assert dut.full.value, "not full in the clock after a put"
+            assert dut.full.value, "full is 0 in the clock after put"
             while dut.full.value:
                 assert len(self.times["put"]) - len(self.times["take"]) < 2
                 await self.giver
             self._note("room")
 
     async def take(self) -> None:
-        """Take words for ever, a random while after there is one."""
+        """Take words forever, at random times."""
         dut = self.dut
         while True:
             await self.taker
@@ -129,7 +129,7 @@ class Testbed:
             self._note("available")
             while self.random.random() > self.eagerness:
                 await self.taker
-                assert dut.available.value, "available ended without take"
+                assert dut.available.value, "available fell without take"
             dut.take.value = 1
             word = int(dut.word.value)
             await self.taker
@@ -137,23 +137,23 @@ class Testbed:
             self.taken.append(word)
             dut.take.value = 0
             await self.taker
-            assert not dut.available.value, "still available in the clock after a take"
+            assert not dut.available.value, "available is 1 in the clock after take"
 
     async def guard(self) -> None:
-        """While a token is available the giver sees it as full, and the word holds."""
+        """While a token is available, the giver sees `full`, and the word holds."""
         changed = ValueChange(self.dut.word)
         while True:
             await changed
-            assert not self.dut.available.value, "the word changed under the taker's hands"
+            assert not self.dut.available.value, "word changed before take"
 
     async def guard_full(self) -> None:
-        """At no edge of the giver's clock there is room while a token is available."""
+        """No edge of the giver's clock sees room while a token is available."""
         while True:
             await self.giver
-            assert self.dut.full.value or not self.dut.available.value, "room, yet available"
+            assert self.dut.full.value or not self.dut.available.value, "room while available"
 
     async def run(self, tokens: int) -> None:
-        """Give and take `tokens`, and check that each came once, in order, and in time."""
+        """Give and take `tokens`; check that each arrives once, in order, and in time."""
         taking = [cocotb.start_soon(self.take()), cocotb.start_soon(self.guard())]
         taking.append(cocotb.start_soon(self.guard_full()))
         await self.give(tokens)
@@ -165,13 +165,13 @@ class Testbed:
 
 
 async def start(dut: Any, sync_ps: int, mvm_ps: int, phase_ps: int) -> None:
-    """Idle inputs, clocks and reset."""
+    """Drive idle inputs, start clocks, reset."""
     dut.put.value = dut.take.value = dut.data.value = 0
     await clocks.start(dut, sync_ps, mvm_ps, phase_ps)
 
 
 def check_delays(bed: Testbed, periods: dict[str, int]) -> None:
-    """Each side saw what the other did within the clocks of its own that the contract says."""
+    """Check that each side saw the other's action within its number of own clocks."""
     for done, seen, side in (("put", "available", "taker"), ("take", "room", "giver")):
         period = periods[benches.current()[side]]
         delays = np.array(bed.times[seen]) - np.array(bed.times[done])
@@ -185,7 +185,7 @@ def check_delays(bed: Testbed, periods: dict[str, int]) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(ratio=list(clocks.RATIOS), eagerness=[1.0, 0.3])
 async def tokens(dut: Any, ratio: str, eagerness: float) -> None:
-    """Every token arrives once, with its word, and in time, at several ratios of the clocks."""
+    """Every token arrives once, with its word, and in time, at several clock ratios."""
     bed = Testbed(dut, eagerness)
     await start(dut, *clocks.RATIOS[ratio])
     await bed.run(benches.current()["tokens"])
@@ -208,7 +208,7 @@ async def any_ratio(dut: Any, repetition: int) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def reset_midway(dut: Any) -> None:
-    """A reset of both sides, wherever the token is, leaves no token and a free place."""
+    """A reset of both sides at any stage of a token leaves no token and a free place."""
     random = benches.generator()
     await start(dut, *clocks.RATIOS["sync_faster"])
     caught = set()
@@ -228,5 +228,5 @@ async def reset_midway(dut: Any) -> None:
             await bed.giver
             await bed.taker
         await Testbed(dut, 0.7).run(3)
-    # Resting, put but not seen or taken but not known, and waiting to be taken.
+    # At rest; put but not seen; taken but not known; waiting for take.
     assert caught == {(False, False), (True, False), (True, True)}

@@ -50,14 +50,14 @@ BENCH = Bench(
 
 
 class Testbed:
-    """Sends vectors, and plays the parts of the array and of the counter banks' reader.
+    """Sends vectors, and acts as the array and as the counter banks' reader.
 
     Args:
         dut: the modulator.
-        chip: what it was made for.
+        chip: the chip description.
         random: for pauses.
-        bank_hold: draws for how many clocks a full counter bank waits for its reader.
-        busy: draws for how many clocks after a window the array converts.
+        bank_hold: draws the number of clocks for which a full counter bank waits for its reader.
+        busy: draws the number of clocks of conversion after a window.
     """
 
     def __init__(
@@ -78,17 +78,17 @@ class Testbed:
         self.mode = ReadMode.ONE_PHASE
 
     async def start(self, ratio: str) -> None:
-        """Idle inputs, clocks, reset, and everything else in motion."""
+        """Drive idle inputs, start clocks, reset, and start all tasks."""
         for name in ("write_enable", "commit", "array_busy", "bank_full", "four_phase"):
             getattr(self.dut, name).value = 0
         await clocks.start(self.dut, *clocks.RATIOS[ratio])
         cocotb.start_soon(self.watch())
 
     async def watch(self) -> None:
-        """Record every `mvm` clock; be the array and the banks' reader."""
+        """Record every `mvm` clock; act as the array and the banks' reader."""
         dut, trace = self.dut, self.trace
         columns = [(getattr(dut, name), getattr(trace, name)) for name in Trace.OUTPUTS]
-        full = [0, 0]  # clocks that the bank will still be full
+        full = [0, 0]  # remaining clocks of the full bank
         busy = 0
         busy_left = 0
         edge = RisingEdge(dut.mvm_clk)
@@ -100,7 +100,7 @@ class Testbed:
             bank_full = (full[0] > 0) | (full[1] > 0) << 1
             trace.bank_full.append(bank_full)
             trace.array_busy.append(busy)
-            # A conversion is announced while its window lasts, and then takes its time.
+            # A conversion is announced during its window, and then takes its time.
             if trace.integrate[-1]:
                 if len(trace.integrate) < 2 or not trace.integrate[-2]:
                     busy_left = self.busy()
@@ -120,9 +120,9 @@ class Testbed:
                 dut.bank_full.value = now_full
 
     def _runs(self, length: int) -> list[tuple[int, int]]:
-        """Neighbouring rows to be written together, first and count of each, in any order.
+        """Neighboring rows to write together, first and count of each, in any order.
 
-        Some runs are shorter than they could be, of no row, and not at a multiple of the lanes.
+        Some runs are short, empty, or not at a multiple of the lanes.
         """
         lanes, runs, row = self.chip.buffers.gather, [], 0
         while row < length:
@@ -136,7 +136,7 @@ class Testbed:
     ) -> None:
         """Wait for the staging register, and write the vector.
 
-        With `pause`, in any order and with random pauses, else as fast as can be.
+        With `pause`, in random order and with random pauses, else at full rate.
         """
         dut, lanes = self.dut, self.chip.buffers.gather
         edge = RisingEdge(dut.clk)
@@ -151,7 +151,7 @@ class Testbed:
         if pause is not None:
             runs = self._runs(len(vector))
         for number, (first, count) in enumerate(runs):
-            # What is not meant must not matter.
+            # Invalid values are don't-care.
             data = self.random.integers(1 << formats.ACTIVATION_BITS, size=lanes)
             while pause and self.random.random() < pause:
                 dut.write_enable.value = 0
@@ -186,7 +186,7 @@ class Testbed:
         await RisingEdge(self.dut.clk)
 
     def check(self) -> Played:
-        """Compare the whole trace with what it should have been."""
+        """Compare the whole trace with its reference."""
         return Played.check(self.trace, self.sent, self.chip)
 
 
@@ -220,16 +220,14 @@ async def random_vectors(dut: Any, ratio: str) -> None:
     await bed.finish()
     played = bed.check()
     clock = np.searchsorted(bed.trace.time, bed.writes)
-    assert played.in_window[clock].any(), "no row was written while a vector was played"
-    assert any(bed.trace.array_busy[put - 1] for put in played.put), (
-        "the array was never waited for"
-    )
+    assert played.in_window[clock].any(), "no row write during a vector"
+    assert any(bed.trace.array_busy[put - 1] for put in played.put), "no wait for the array"
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 @cocotb.parametrize(mode=list(ReadMode))
 async def full_speed(dut: Any, mode: ReadMode) -> None:
-    """With vectors and banks always there, MVMs follow each other at the published period."""
+    """With vectors and banks always available, MVMs follow each other at the published period."""
     chip = sized(benches.current())
     random = benches.generator()
     bed = Testbed(dut, chip, random)
@@ -253,7 +251,7 @@ async def banks_full(dut: Any) -> None:
     """An MVM waits for its own bank, and for no other."""
     random = benches.generator()
     chip = sized(benches.current())
-    # Two in a row are full at once, and come free one after the other.
+    # Two in a row are full at once, and become free one after the other.
     holds = cycle([1500, 1500, 1])
     bed = Testbed(dut, chip, random, bank_hold=lambda: next(holds))
     await bed.start("hermes")
@@ -263,14 +261,14 @@ async def banks_full(dut: Any) -> None:
     played = bed.check()
     waited = [clear - 1 > due for clear, due in zip(played.cleared, played.due, strict=True)]
     assert any(waited), "no MVM had to wait for its bank"
-    # `check` has seen each start as soon as its own bank allowed; the other one was full at times.
+    # `check` has seen each start as soon as its own bank allowed; the other was full at times.
     others = [bed.trace.bank_full[clear - 1] for clear in played.cleared]
     assert any(others), "no MVM started while the other bank was full"
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def dropped_vectors(dut: Any) -> None:
-    """What was written of a vector without commit leaves no trace in the next one."""
+    """A vector without a commit leaves no trace in the next one."""
     random = benches.generator()
     chip = sized(benches.current())
     bed = Testbed(dut, chip, random)
@@ -285,7 +283,7 @@ async def dropped_vectors(dut: Any) -> None:
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 @cocotb.parametrize(after=[3, 40, 131, 200])
 async def reset_in_an_mvm(dut: Any, after: int) -> None:
-    """After a reset `after` clocks into an MVM nothing of it is left, staged vector included."""
+    """A reset `after` clocks into an MVM clears all of it, and the staged vector."""
     random = benches.generator()
     chip = sized(benches.current())
     bed = Testbed(dut, chip, random)

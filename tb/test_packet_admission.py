@@ -32,17 +32,17 @@ BENCH = Bench(
 
 
 class Testbed(OneStream):
-    """Drives both ends at random, and looks at every clock.
+    """Drives both ends at random; monitors every clock.
 
     Attributes:
-        queue: beats that have not gone in.
-        sent, got: those that went in and came out; taken: the clocks of the latter.
-        room: parts that there is room for, a bit each.
-        let_in: parts of the packets that were let in.
+        queue: beats before the input.
+        sent, got: beats that went in and came out; taken: the clocks of the latter.
+        room: parts with room, one bit each.
+        let_in: parts of the admitted packets.
     """
 
     def start_afresh(self) -> None:
-        """Nothing inside, nothing offered."""
+        """Reset the bench's state: nothing inside, nothing offered."""
         self.queue: deque[Beat] = deque()
         self.sent: list[Beat] = []
         self.got: list[Beat] = []
@@ -56,13 +56,13 @@ class Testbed(OneStream):
         self._midway = False
 
     def bring(self, part: int, beats: int) -> None:
-        """Have another packet come."""
+        """Queue another packet."""
         for number in range(beats):
             data = int(self.random.integers(1 << 8 * UNITS))
             self.queue.append((data, (1 << UNITS) - 1, int(number == beats - 1), part))
 
     async def step(self) -> None:
-        """Over an edge, looking at everything before it."""
+        """Pass an edge, and check every port before it."""
         dut, random = self.dut, self.random
         if not self._offering:
             self._offering = bool(self.queue) and bool(random.random() < self.offered)
@@ -75,7 +75,7 @@ class Testbed(OneStream):
         await self.edge
         taken = self._offering and bool(dut.input_tready.value)
         begins = taken and not self._midway
-        assert bool(dut.take.value) == begins, "take is wrong"
+        assert bool(dut.take.value) == begins, "take differs"
         if begins:
             part = int(dut.take_part.value)
             assert part == beat[-1] and self.room >> part & 1, f"part {part} has no room"
@@ -90,7 +90,7 @@ class Testbed(OneStream):
         self.clock += 1
 
     async def finish(self) -> None:
-        """See everything go through."""
+        """Wait until every packet has passed."""
         self.room = EVERY_PART
         while self.queue or len(self.got) < len(self.sent):
             await self.step()
@@ -100,7 +100,7 @@ class Testbed(OneStream):
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "source", "sink", "both"])
 async def any_packets(dut: Any, pressure: str) -> None:
-    """Whatever the pauses, and while room comes and goes."""
+    """Packets pass whole and in order, under random pauses and changing room."""
     bed = Testbed(dut)
     bed.offered = 0.5 if pressure in ("source", "both") else 1.0
     bed.readiness = 0.4 if pressure in ("sink", "both") else 1.0
@@ -115,7 +115,7 @@ async def any_packets(dut: Any, pressure: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def rate_and_waiting(dut: Any) -> None:
-    """A beat a clock, a clock later; one without room waits, and all behind it."""
+    """One beat per clock, one clock later; a packet without room waits, and all behind it."""
     bed = Testbed(dut)
     await bed.start()
     for part in range(PARTS):

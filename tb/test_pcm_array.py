@@ -1,7 +1,7 @@
 """Bench of the PCM macro: random and corner pulses, states and readouts, against the golden twin.
 
-Charges come from `golden.reference.pcm_array` where an MVM is played as the modulator would, and
-from their definition (`Window.charge`) where pulses are arbitrary; counts always from
+Where the MVM is played as by the modulator, charges come from `golden.reference.pcm_array`; for
+arbitrary pulses they come from the definition (`Window.charge`). Counts always come from
 `caduceus.golden.reference.adc`.
 """
 
@@ -50,8 +50,8 @@ def sizes(
 ) -> dict:  # fmt: skip
     """Parameters of a variant.
 
-    With `component` the macro is driven through its component; with `by_words` states come through
-    its ports and not from files.
+    With `component` the bench drives the macro's component; with `by_words` states come through
+    ports instead of files.
     """
     return {
         "rows": rows, "columns": columns, "lanes": lanes, "phase_limit": phase_limit,
@@ -66,10 +66,10 @@ BENCH = Bench(
         Variant("tiny", sizes(16, 16, 1)),
         Variant("component", sizes(12, 8, 2, component=True), regress=("verilator",)),
         Variant("by_words", sizes(8, 16, 2, by_words=True), regress=("verilator",)),
-        # Rows beyond one word and not whole words; a last draw of noise that is cut short; counters
-        # that fill up in one conversion.
+        # Rows beyond one word and not whole words; a last draw of noise that is cut short;
+        # counters that saturate in one conversion.
         Variant("odd", sizes(36, 6, 2, phase_limit=formats.COUNT_MAX), regress=("icarus",)),
-        # The smallest array there can be, and one group of columns.
+        # The smallest possible array, and one group of columns.
         Variant("least", sizes(4, 4, 4, phase_limit=300), regress=("verilator",)),
         Variant("hermes", sizes(256, 256, 1, mvms=20), simulators=("verilator",)),
         Variant(
@@ -85,7 +85,7 @@ BENCH = Bench(
 
 @cocotb.test(stage=-1)
 async def nothing_before_the_first_load(dut) -> None:
-    """Without a state every device and gain is 0."""
+    """Before any load, every device and gain is 0."""
     session = Session(dut)
     await session.macro.start()
     got = await session.run(pwm_windows(np.full(session.rows, 127, np.int8), MODES[0]), bank=0)
@@ -94,10 +94,10 @@ async def nothing_before_the_first_load(dut) -> None:
 
 @cocotb.test()
 async def random_mvms(dut) -> None:
-    """Both modes, both banks, with the last MVM's bank read while the next one is counted."""
+    """Both modes, both banks; the last MVM's bank is read during the next MVM."""
     session = Session(dut)
     stimulus, macro = session.stimulus, session.macro
-    # A readout clock that has no simple ratio to the array's.
+    # A readout clock without a simple ratio to the array's clock.
     await macro.start(mvm_ps=1000, read_ps=int(stimulus.choice([370, 1730, 2510])))
     await session.load(random_state(session.chip, stimulus))
     before = reading = None
@@ -133,7 +133,7 @@ async def arbitrary_pulses(dut) -> None:
 
 @cocotb.test()
 async def reference_currents(dut) -> None:
-    """They take the place of the cells' whatever the pulses, in windows of any length."""
+    """Reference currents replace the cells' currents, in windows of any length, with any pulses."""
     session = Session(dut)
     stimulus = session.stimulus
     await session.macro.start()
@@ -169,7 +169,7 @@ async def extreme_inputs(dut) -> None:
         session.chip, np.zeros((1, session.rows, session.columns, 4), np.uint8), seed=1
     )
     for largest in range(16):
-        # Each device at 0 or 255: every combination in turn.
+        # Every combination of devices at 0 or 255, in turn.
         plain.codes[0] = [255 * (largest >> device & 1) for device in range(4)]
         await session.load(plain)
         for value in (127, -127, 1, -1, 0, -128):
@@ -182,7 +182,7 @@ async def extreme_inputs(dut) -> None:
 
 @cocotb.test()
 async def saturation(dut) -> None:
-    """One conversion stops at the phase limit, a counter at its largest value."""
+    """A conversion saturates at the phase limit, a counter at its largest value."""
     session = Session(dut)
     await session.macro.start()
     limit = session.chip.adc.phase_limit
@@ -197,7 +197,7 @@ async def saturation(dut) -> None:
         expected = session.expected_mvm(x, mode)
         assert (expected[0] == limit).all(), "the stimulus does not reach the limit"
         session.check(expected, await session.run(pwm_windows(x, mode), 0), f"limit, {mode}")
-    # Offsets alone count, too: windows without pulses until the counters are full.
+    # Offsets alone count, too: windows without pulses until the counters saturate.
     state.offset_p[:], state.offset_n[:] = 32767, 32767
     await session.load(state)
     await session.macro.clear(0)
@@ -214,7 +214,7 @@ async def saturation(dut) -> None:
 
 @cocotb.test()
 async def clear_and_windows_touch_only_their_bank(dut) -> None:
-    """What the other bank holds stays, whatever happens to this one."""
+    """A bank keeps its contents while the other one is used."""
     session = Session(dut)
     stimulus, macro = session.stimulus, session.macro
     await macro.start()
@@ -238,7 +238,7 @@ async def clear_and_windows_touch_only_their_bank(dut) -> None:
 
 @cocotb.test()
 async def clear_in_the_clock_of_a_conversion(dut) -> None:
-    """The next MVM is cleared in the very clock in which the last window of this one ends."""
+    """The next MVM is cleared in the clock of the last slot of this one's last window."""
     session = Session(dut)
     stimulus, macro = session.stimulus, session.macro
     await macro.start()
@@ -264,7 +264,7 @@ async def clear_in_the_clock_of_a_conversion(dut) -> None:
 
 @cocotb.test()
 async def pulses_outside_windows_do_nothing(dut) -> None:
-    """Row drives move while nothing is integrated, and are on when a window begins."""
+    """Row drives toggle outside windows, and are on when a window begins."""
     session = Session(dut)
     stimulus, macro = session.stimulus, session.macro
     await macro.start()
@@ -287,7 +287,7 @@ async def pulses_outside_windows_do_nothing(dut) -> None:
 
 @cocotb.test()
 async def set_up_of_a_window_may_change_when_it_is_over(dut) -> None:
-    """Select, steer and bank hold to the last slot; the clock after it belongs to what is next."""
+    """Select, steer and bank hold to the last slot; the next clock belongs to the next window."""
     session = Session(dut)
     stimulus, macro = session.stimulus, session.macro
     await macro.start()
@@ -306,7 +306,7 @@ async def set_up_of_a_window_may_change_when_it_is_over(dut) -> None:
 
 @cocotb.test()
 async def reading_keeps_its_word_and_its_order(dut) -> None:
-    """Groups in any order; the outputs stay without `read_enable`."""
+    """Groups in any order; the outputs hold without `read_enable`."""
     session = Session(dut)
     stimulus, macro = session.stimulus, session.macro
     await macro.start()
@@ -323,12 +323,12 @@ async def reading_keeps_its_word_and_its_order(dut) -> None:
         dut.read_bank.value = 1
         await ClockCycles(macro.readout.clock, 1)
         await Timer(1, "ps")
-        assert held == (int(dut.read_p.value), int(dut.read_n.value)), f"group {group} moved it"
+        assert held == (int(dut.read_p.value), int(dut.read_n.value)), f"group {group} changed it"
 
 
 @cocotb.test()
 async def loads_any_state_at_any_time(dut) -> None:
-    """Several tiles and files in turn; each load starts the read index anew."""
+    """Several tiles and files in turn; each load resets the read index."""
     session = Session(dut)
     stimulus = session.stimulus
     await session.macro.start()
@@ -345,7 +345,7 @@ async def loads_any_state_at_any_time(dut) -> None:
 
 @cocotb.test()
 async def every_bit_of_the_state_matters(dut) -> None:
-    """Inverting any one bit gives other counts, and those that golden gives for it."""
+    """Any inverted bit changes the counts, to those of golden for this bit."""
     session = Session(dut)
     await session.macro.start()
     mode = ReadMode.FOUR_PHASE

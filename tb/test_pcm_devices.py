@@ -1,4 +1,4 @@
-"""Devices of the PCM macro under pulses that its ports are given, against the golden twin."""
+"""Devices of the PCM macro under pulses at its ports, against the golden twin."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 
 def _sizes(rows: int, columns: int, lanes: int, heads: int, pulses: int = 60) -> dict:
-    # Reads of two counts a code must not reach the limit.
+    # Reads of two counts per code must stay below the limit.
     return {
         "rows": rows, "columns": columns, "lanes": lanes, "heads": heads, "pulses": pulses,
         "phase_limit": 1023,
@@ -47,7 +47,7 @@ BENCH = Bench(
 
 
 class Testbed:
-    """A macro with a state loaded, and what golden says its devices are."""
+    """A macro with a loaded state, and golden's copy of its devices."""
 
     def __init__(self, dut: object) -> None:
         parameters = benches.current()
@@ -59,12 +59,12 @@ class Testbed:
         self.pulses = 0
 
     async def start(self) -> None:
-        """Clocks, and a random state whose every code shows in a verify read."""
+        """Start clocks; load a random state whose every code shows in a verify read."""
         await self.macro.start()
         await self.load()
 
     async def load(self) -> None:
-        """Load another such state."""
+        """Load another random state of this kind."""
         state, array = exact_state(self.random, self.chip), self.chip.array
         await self.macro.load(state)
         self.codes = state.codes[0].copy()
@@ -84,7 +84,7 @@ class Testbed:
         dut.head_write.value = 0
 
     async def pulse(self, diagonal: int, device: int, shape: Pulse, line: int) -> None:
-        """A pulse of random heads and amplitudes on both sides."""
+        """A pulse with random heads and amplitudes, on both sides."""
         on = self.random.random(self.heads) < 0.7
         amplitudes = self.random.integers(0, pcm_write.AMPLITUDE_MAX + 1, self.heads)
         await self.latch(on, amplitudes)
@@ -93,7 +93,7 @@ class Testbed:
         dut.diagonal.value, dut.device.value, dut.line.value = diagonal, device, line
         dut.heat.value, dut.heat_set.value = 1, int(shape)
         await self.macro.clocks(int(self.random.integers(1, 9)))
-        # The pulse's shape is that of its clocks.
+        # The shape of the pulse is that of its clocks.
         dut.heat.value, dut.heat_set.value = 0, 1 - int(shape)
         await self.macro.clocks(2)
         lines = np.arange(self.heads) * pcm_write.head_lines(self.chip) + line
@@ -104,14 +104,14 @@ class Testbed:
         self.pulses += 1
 
     async def check(self, diagonal: int, device: int) -> None:
-        """A verify read, in which rows have pulses of different lengths: all columns' counts."""
+        """A verify read with pulses of different lengths on the rows; counts of all columns."""
         dut, array = self.dut, self.chip.array
         long = self.random.random(array.rows) < 0.8
         slots = np.where(long, pcm_write.VERIFY_SLOTS, pcm_write.VERIFY_SLOTS // 2)
         await self.macro.clocks(1)
         dut.diagonal.value, dut.device.value, dut.verify.value = diagonal, device, 1
         dut.steer.value = int(Steer.N if device >= 2 else Steer.P)
-        # None of these matters.
+        # All of these are don't-care.
         dut.select_plus.value, dut.select_minus.value = self.random.integers(2, size=2).tolist()
         dut.reference_level.value = int(self.random.integers(-9, 9))
         await self.macro.clear(0)
@@ -135,7 +135,7 @@ class Testbed:
 
 @cocotb.test()
 async def random_pulses(dut: object) -> None:
-    """Pulses of either shape anywhere, each followed by a look at the diagonal it was for."""
+    """Pulses of either shape anywhere, each followed by a read of its diagonal."""
     bed = Testbed(dut)
     await bed.start()
     random = bed.random
@@ -153,7 +153,7 @@ async def random_pulses(dut: object) -> None:
 
 @cocotb.test()
 async def no_pulse_without_heat(dut: object) -> None:
-    """Heads, lines and diagonals move while nothing is heated: every device stays as it is."""
+    """Heads, lines and diagonals change outside of pulses: every device stays as it is."""
     bed = Testbed(dut)
     await bed.start()
     for device in range(4):

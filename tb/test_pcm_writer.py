@@ -1,4 +1,4 @@
-"""The programming unit with a behavioural array: diagonals programmed in RTL against golden."""
+"""The programming unit with a behavioral array: diagonals written in RTL against golden."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,8 +37,8 @@ def _sizes(
     clocks: str = "hermes",
     diagonals: int = 6,
 ) -> dict:
-    """`diagonals`: how many are programmed at random."""
-    # Reads of two counts a code must not reach the limit.
+    """`diagonals`: number of random diagonals."""
+    # Reads of two counts per code must stay below the limit.
     return {
         "rows": rows, "columns": columns, "lanes": lanes, "heads": heads, "clocks": clocks,
         "diagonals": diagonals, "phase_limit": 1023,
@@ -70,7 +70,7 @@ LARGEST = {1: 80, 2: 160}
 
 
 def _procedure(random: np.random.Generator, devices: int) -> Procedure:
-    """The usual one, or anything."""
+    """The default procedure, or a random one."""
     if random.random() < 0.5:
         return Procedure(devices)
     return Procedure(
@@ -85,7 +85,7 @@ def _procedure(random: np.random.Generator, devices: int) -> Procedure:
 @cocotb.test()
 @cocotb.parametrize(devices=[1, 2])
 async def usual_procedure(dut: object, devices: int) -> None:
-    """Diagonals with the published targets; most devices come within the margin; then MVMs."""
+    """Diagonals with the published targets; most devices reach the margin; then MVMs."""
     session = Session(dut)
     await session.start(programmable_state(session.random, session.chip, ideal=True))
     random, chip = session.random, session.chip
@@ -103,7 +103,7 @@ async def usual_procedure(dut: object, devices: int) -> None:
 
 @cocotb.test()
 async def anything(dut: object) -> None:
-    """Any procedure, any targets, noisy converters; MVMs, reads and loads in between."""
+    """Random procedures and targets, noisy converters; MVMs, reads and loads in between."""
     session = Session(dut)
     await session.start(programmable_state(session.random, session.chip))
     random, chip = session.random, session.chip
@@ -113,7 +113,7 @@ async def anything(dut: object) -> None:
         targets = random_targets(random, chip, pcm_write.TARGET_MAX, random.choice([0, 0.3, 0.9]))
         extreme = random.random(targets.shape) < 0.2
         targets[extreme] = random.choice(extremes, int(extreme.sum()))
-        # One polarity only, or nothing at all, now and then.
+        # Sometimes one polarity only, or no target at all.
         targets = (np.abs(targets), targets, targets, targets * 0)[number % 4]
         await session.program(diagonal, targets, _procedure(random, 1 + number % 2))
         await session.read(int(random.integers(pcm_write.diagonals(chip))), number % 4)
@@ -125,7 +125,7 @@ async def anything(dut: object) -> None:
 
 @cocotb.test(skip=benches.current().get("rows", 0) > 64)
 async def every_diagonal(dut: object) -> None:
-    """A whole array, some of it twice; then every device's code is what golden's is, to the bit."""
+    """A whole array, some diagonals twice; then every device's code equals golden's, to the bit."""
     session = Session(dut)
     await session.start(exact_state(session.random, session.chip))
     random, chip = session.random, session.chip
@@ -136,7 +136,7 @@ async def every_diagonal(dut: object) -> None:
         await session.program(int(diagonal), targets, Procedure(1 + number % 2, iterations=6))
     await session.compare_devices()
     codes = session.golden.codes
-    assert len(np.unique(codes)) > codes.size // 16, "hardly any different codes"
+    assert len(np.unique(codes)) > codes.size // 16, "too few different codes"
 
 
 @cocotb.test(skip=benches.current().get("rows", 0) > 64)
@@ -144,7 +144,7 @@ async def every_diagonal(dut: object) -> None:
     wrong=[{"margin": 6}, {"iterations": 4}, {"step": 13}, {"first": 97}, {"devices": 2}]
 )
 async def another_procedure_is_seen(dut: object, wrong: dict) -> None:
-    """Golden with one other parameter does not agree: the comparison can fail."""
+    """Golden with one other parameter differs: the comparison can fail."""
     session = Session(dut)
     state = programmable_state(session.random, session.chip, ideal=True)
     await session.start(state)
@@ -160,7 +160,7 @@ async def another_procedure_is_seen(dut: object, wrong: dict) -> None:
 
 @cocotb.test(skip=benches.current().get("rows", 0) > 64)
 async def another_seed_is_seen(dut: object) -> None:
-    """Each bit of the seed, and the tile's number, decide what devices do."""
+    """Each bit of the seed, and the tile's number, affect the devices."""
     session = Session(dut)
     state = exact_state(session.random, session.chip)
     await session.start(state)

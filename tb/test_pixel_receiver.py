@@ -1,4 +1,4 @@
-"""Pixel receiver: who is let in, and every byte of the ring, against a model of both."""
+"""Pixel receiver: admission of packets, and every byte of the ring, against a reference model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ EVERYONE = (1 << PARTS) - 1
 
 
 def _sizes(units: int, size: int, rows: int, payload: int, pixels: int) -> dict[str, int]:
-    """`pixels`: how many come with each configuration."""
+    """`pixels`: number of pixels with each configuration."""
     return {"units": units, "size": size, "rows": rows, "payload": payload, "pixels": pixels}
 
 
@@ -58,7 +58,7 @@ async def any_pixels(dut: Any, rates: tuple[float, ...], wrong: float) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def a_full_ring(dut: Any) -> None:
-    """With no pixel released, as many as the ring holds are let in and no packet more."""
+    """Without a release, as many pixels as the ring holds are admitted, and no packet more."""
     bed = Testbed(dut, Rates(released=0.0))
     await bed.start()
     for ring, lengths in ((1, (3,)), (5, (2, 1)), (7, (1,))):
@@ -69,7 +69,7 @@ async def a_full_ring(dut: Any) -> None:
             await bed.step()
         for _ in range(20):
             await bed.step()
-            assert not dut.credit_room.value, "a packet without a place may come"
+            assert not dut.credit_room.value, "packet admitted without a place"
         bed.rates.released = 1.0
         await bed.step()
         bed.rates.released = 0.0
@@ -82,7 +82,7 @@ async def a_full_ring(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def many_underway(dut: Any) -> None:
-    """Packets are let in that have not arrived, up to a limit; then all of them arrive."""
+    """Packets are admitted ahead of their arrival, up to a limit; then all of them arrive."""
     bed = Testbed(dut, Rates(accepted=0.0))
     await bed.start()
     await bed.configure(Job((1,), 1, min(200, bed.sizes["size"])))
@@ -96,7 +96,7 @@ async def many_underway(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def rate(dut: Any) -> None:
-    """A beat per clock, and a pixel has arrived with its last beat: nothing is waited for."""
+    """One beat per clock, and a pixel arrives with its last beat, without a wait."""
     bed = Testbed(dut)
     await bed.start()
     units = bed.units
@@ -112,7 +112,7 @@ async def rate(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def disabled(dut: Any) -> None:
-    """Without `enable` there is room for everybody, and nothing is taken or counted."""
+    """Without `enable` every part has room, and no beat is taken or counted."""
     bed = Testbed(dut)
     await bed.start()
     await bed.configure(Job((2,), 1, 3), instead={"config_enable": 0})
@@ -133,7 +133,7 @@ async def disabled(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def reset_midway(dut: Any) -> None:
-    """A reset forgets pixels, turns, and half a packet."""
+    """A reset clears pixels, turns, and half a packet."""
     bed = Testbed(dut, Rates(0.7, 0.8, 0.8, 0.5), 0.3)
     await bed.start()
     for _ in range(15):
@@ -159,7 +159,7 @@ def _order(bed: Testbed) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def the_check_can_fail(dut: Any) -> None:
-    """One thing is not for the RTL what it is for the model: that must be seen."""
+    """One input differs between RTL and model: the bench must see it."""
     bed = Testbed(dut)
     await bed.start()
     job = Job((1, 2, 2, 1), 2, 4)
@@ -182,4 +182,4 @@ async def the_check_can_fail(dut: Any) -> None:
         except AssertionError as error:
             dut._log.info("%s is seen: %s", what, error)
         else:
-            raise RuntimeError(f"nobody saw that {what} was wrong")
+            raise RuntimeError(f"wrong {what} was not detected")

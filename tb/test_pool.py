@@ -1,4 +1,4 @@
-"""Pooling unit: windows of random maps against the golden model's, full rate, and the latency."""
+"""Pooling unit: windows of random maps against golden, full rate, and latency."""
 
 from collections import deque
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ from tb.chips import sized
 
 CLOCK_NS = 2
 LATENCY = 2
-"""Clocks from a window's last group to the one that leaves."""
+"""Clocks from a window's last group to the output of the pooled group."""
 PATIENCE = 200
 RESULTS_MAX = 150
-"""Of a map, so that a bench ends soon."""
+"""Maximum size of a map, to keep the bench short."""
 Group = tuple[int, int]
 """data, last."""
 
@@ -55,13 +55,13 @@ BENCH = Bench(
 
 @dataclass(frozen=True)
 class Job:
-    """Configuration of the unit: pooling, None for none, and groups of a result."""
+    """Configuration of the unit: pooling or None, and groups per result."""
 
     pooling: Pooling | None
     groups: int
 
     def ports(self) -> dict[str, int]:
-        """What the unit's configuration says, by name."""
+        """Port values of the configuration, by name."""
         if self.pooling is None:
             return {"kind": 0}
         found = {name: getattr(self.pooling, name) for name in FIELDS}
@@ -69,12 +69,12 @@ class Job:
 
 
 class Testbed:
-    """Drives both ends at random, and looks at every clock.
+    """Drives both ends at random; monitors every clock.
 
     Attributes:
-        offered, readiness: share of clocks in which a group is offered, and in which one is taken.
-        taken, left: clocks in which groups were taken, and in which some left.
-        got: those that left.
+        offered, readiness: share of clocks with a group offered, and with one accepted.
+        taken, left: clocks in which groups were taken, and in which groups left.
+        got: the groups that left.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -110,7 +110,7 @@ class Testbed:
         dut.rst.value = 0
 
     async def configure(self, job: Job, instead: Job | None = None) -> None:
-        """Begin with another job, of which the RTL gets `instead`, if given."""
+        """Restart with another job; the RTL gets `instead`, if given."""
         for name, value in (instead or job).ports().items():
             getattr(self.dut, f"config_{name}").value = value
         self.dut.input_valid.value = 0
@@ -121,7 +121,7 @@ class Testbed:
         self.job = job
 
     def draw(self, kind: str | None, largest: int = 12) -> Job:
-        """Any job of a kind that the chip can do."""
+        """Any job of a kind that the chip supports."""
         random = self.random
         places = self.chip.buffers.pool // self.lanes
         while kind:
@@ -147,7 +147,7 @@ class Testbed:
         return found
 
     def bring_map(self, extreme: bool = False) -> None:
-        """Have another map of results come; without pooling, a few results."""
+        """Queue another map of results; without pooling, a few results."""
         random, columns = self.random, self.job.groups * self.lanes
         pooling = self.job.pooling
         if pooling is None:
@@ -163,7 +163,7 @@ class Testbed:
             values = np.broadcast_to(values, shape)
         sent = values.reshape(-1, columns).astype(int)
         pooled = pool.pool(pooling, values).reshape(-1, columns)
-        # What is above an INT8 in a lane may be anything.
+        # Bits above an INT8 in a lane are don't-care.
         rubbish = random.integers(0, 1 << self.bits, sent.shape) & ~0xFF
         self.queue += self._groups(sent & 0xFF | rubbish)
         self.expected += self._groups(pooled)
@@ -174,7 +174,7 @@ class Testbed:
         if not self._offering:
             self._offering = bool(self.queue) and bool(random.random() < self.offered)
         junk = int.from_bytes(random.bytes(self.lanes * self.bits // 8), "little")
-        # What is not valid may not matter.
+        # Invalid values are don't-care.
         data, last = self.queue[0] if self._offering else (junk, int(random.integers(2)))
         dut.input_valid.value = int(self._offering)
         dut.input_data.value, dut.input_last.value = data, last
@@ -184,8 +184,8 @@ class Testbed:
         group = None
         if dut.output_valid.value:
             group = int(dut.output_data.value.resolve("zeros")), int(dut.output_last.value)
-            assert dut.busy.value or not self.job.pooling, "not busy with a result on its way"
-        assert self._held_back in (None, group), "a group changed or went before it was taken"
+            assert dut.busy.value or not self.job.pooling, "busy is 0 with a result inside"
+        assert self._held_back in (None, group), "group changed or left before it was accepted"
         if group and ready:
             self.got.append(group)
             self.left.append(self.clock)
@@ -197,16 +197,16 @@ class Testbed:
         self.clock += 1
 
     async def finish(self) -> None:
-        """See everything go in and come out, and compare."""
+        """Let everything in and out, and compare."""
         idle = 0
         while self.queue or len(self.got) < len(self.expected):
             before = len(self.taken), len(self.got)
             await self.step()
             idle = 0 if before != (len(self.taken), len(self.got)) else idle + 1
-            assert idle < PATIENCE, f"{len(self.got)} of {len(self.expected)} groups came"
+            assert idle < PATIENCE, f"{len(self.got)} of {len(self.expected)} groups arrived"
         for _ in range(5):
             await self.step()
-        assert not self.dut.busy.value, "busy with nothing to do"
+        assert not self.dut.busy.value, "busy without work"
         names = (*(f"lane {lane}" for lane in range(self.lanes)), "last")
         compare(
             [self._fields(group) for group in self.expected],
@@ -244,7 +244,7 @@ async def any_map(dut: Any, pressure: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def largest_sums(dut: Any) -> None:
-    """The largest windows of the largest values; and ties, which go to even."""
+    """The largest windows of the largest values; and ties, which round to even."""
     bed = Testbed(dut)
     await bed.start()
     for size in (1, 2, 4, 8, POOL_MAX):
@@ -252,7 +252,7 @@ async def largest_sums(dut: Any) -> None:
         for extreme in (True, True, True, False):
             bed.bring_map(extreme)
         await bed.finish()
-    # Sums of two by two that end in every way.
+    # Sums of two by two with every remainder.
     await bed.configure(Job(Pooling("average", 2, 2, 2), 1))
     for total in range(-10, 11):
         for values in ([total, 0, 0, 0], [total + 40, 60, -50, -50]):
@@ -266,7 +266,7 @@ async def largest_sums(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(kind=KINDS)
 async def rate_and_latency(dut: Any, kind: str | None) -> None:
-    """A group a clock, whatever the window; the first leaves when the docstring says."""
+    """One group per clock for any window; the first leaves as in the docstring."""
     bed = Testbed(dut)
     await bed.start()
     sizes = (1, 2, 4) if kind else (1,)
@@ -277,7 +277,7 @@ async def rate_and_latency(dut: Any, kind: str | None) -> None:
             for _ in range(3):
                 bed.bring_map()
             await bed.finish()
-            assert bed.taken == list(range(len(bed.taken))), "not a group a clock"
+            assert bed.taken == list(range(len(bed.taken))), "not one group per clock"
             if pooling is None:
                 assert bed.left == bed.taken
                 continue
@@ -290,7 +290,7 @@ async def rate_and_latency(dut: Any, kind: str | None) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def restart_midway(dut: Any) -> None:
-    """What is unfinished waits without being busy, and is forgotten at a restart."""
+    """An unfinished window waits without busy, and a restart clears it."""
     bed = Testbed(dut)
     await bed.start()
     for number in range(30):
@@ -298,13 +298,13 @@ async def restart_midway(dut: Any) -> None:
         bed.bring_map()
         pending = bed.queue
         some = int(bed.random.integers(0, len(pending)))
-        # Whole results, as nothing else is there when a tile is not busy.
+        # Whole results: a tile that is not busy has nothing else.
         bed.queue = deque(list(pending)[: some - some % bed.job.groups])
         while bed.queue or bed.dut.busy.value:
             await bed.step()
         for _ in range(LATENCY + 2):
             await bed.step()
-        assert not dut.busy.value, "busy with nothing to do"
+        assert not dut.busy.value, "busy without work"
         await bed.configure(bed.draw(KINDS[1 + number % 2]))
         for _ in range(2):
             bed.bring_map()
@@ -314,7 +314,7 @@ async def restart_midway(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(what=["kind", "size", "height", "width"])
 async def the_check_can_fail(dut: Any, what: str) -> None:
-    """One thing is not for the RTL what it is for the reference: that must be seen."""
+    """One input differs between RTL and reference: the bench must see it."""
     bed = Testbed(dut)
     await bed.start()
     right = Pooling("average", 2, 6, 6)
@@ -332,4 +332,4 @@ async def the_check_can_fail(dut: Any, what: str) -> None:
     except AssertionError as error:
         dut._log.info("seen: %s", error)
         return
-    raise RuntimeError(f"nobody saw that {what} was wrong")
+    raise RuntimeError(f"wrong {what} was not detected")

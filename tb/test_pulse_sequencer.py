@@ -1,4 +1,4 @@
-"""Pulse sequencer: every output in every `mvm` clock of every command, with the published times."""
+"""Pulse sequencer: every output in every `mvm` clock of every command, with published timing."""
 
 from itertools import groupby
 from pathlib import Path
@@ -35,7 +35,7 @@ BENCH = Bench(
 
 
 async def _start(dut: Any) -> list[tuple[int, ...]]:
-    """Clocks, a reset, and a list that the outputs of every `mvm` clock are added to."""
+    """Start clocks, reset; returns a list of the outputs of every `mvm` clock."""
     for name in ("start", "command", "array_busy"):
         getattr(dut, name).value = 0
     seen: list[tuple[int, ...]] = []
@@ -52,7 +52,7 @@ async def _start(dut: Any) -> list[tuple[int, ...]]:
 
 async def _command(dut: Any, command: Command) -> None:
     """Give a command, and wait until it is done."""
-    # Whatever was waited for may have been an edge of the other clock, in this very moment.
+    # The last wait may have ended on an edge of the other clock, at this very time.
     await FallingEdge(dut.clk)
     dut.command.value = command
     dut.start.value = 1
@@ -65,7 +65,7 @@ async def _command(dut: Any, command: Command) -> None:
 
 
 def _runs(seen: list[tuple[int, ...]]) -> list[tuple[dict[str, int], int]]:
-    """Outputs, and in how many clocks in a row they were so; those of rest are left out."""
+    """Runs of equal outputs, with their numbers of clocks; runs at rest are left out."""
     runs = [
         (dict(zip(OUTPUTS, outputs, strict=True)), len(list(group)))
         for outputs, group in groupby(seen)
@@ -76,7 +76,7 @@ def _runs(seen: list[tuple[int, ...]]) -> list[tuple[dict[str, int], int]]:
 
 @cocotb.test()
 async def every_command(dut: Any) -> None:
-    """Commands in any order: the right outputs, for as long as is published."""
+    """Commands in any order: the right outputs, for the published times."""
     seen = await _start(dut)
     random = benches.generator()
     for number in range(30):

@@ -56,7 +56,7 @@ class Generator:
         self._dut = dut
 
     async def start(self) -> None:
-        """Start the clock, and draw nothing yet."""
+        """Start the clock, without a draw."""
         self._dut.draw.value = 0
         Clock(self._dut.clk, 2, "ns", impl="gpi").start()
         await FallingEdge(self._dut.clk)
@@ -73,7 +73,7 @@ class Generator:
 
 
 def _golden(address: dict[str, int]) -> NDArray[np.int32]:
-    """Golden's samples of a draw, which is the last of as many columns as it takes to get there."""
+    """Golden's samples of one draw: the last draw of just enough columns."""
     columns = spec.COLUMNS_PER_DRAW * (address["group"] + 1)
     samples = read_noise.samples(
         address["seed"], address["tile"], [address["read"]], address["phase"], columns
@@ -86,13 +86,13 @@ def _random_address(stimulus: np.random.Generator) -> dict[str, int]:
         name: int.from_bytes(stimulus.bytes(bits // 8), "little")
         for name, bits in ADDRESS_BITS.items()
     }
-    # Golden computes every draw up to this one; a column number is small anyway.
+    # Golden computes every draw up to this one, so the column number must be small.
     return address | {"group": address["group"] % 256}
 
 
 @cocotb.test()
 async def known_answers(dut) -> None:
-    """The words of the published test vectors, turned into samples with the table of spec/."""
+    """The words of the published test vectors, as samples from the table of spec/."""
     generator = Generator(dut)
     await generator.start()
     for (group, read, tile, phase), (low, high), words in KNOWN_ANSWERS:
@@ -105,7 +105,7 @@ async def known_answers(dut) -> None:
 
 @cocotb.test()
 async def random_addresses(dut) -> None:
-    """Any address gives golden's samples."""
+    """Random addresses give golden's samples."""
     generator, stimulus = Generator(dut), benches.generator()
     await generator.start()
     for _ in range(benches.current()["draws"]):
@@ -119,7 +119,7 @@ async def random_addresses(dut) -> None:
 
 @cocotb.test()
 async def every_bit_of_an_address_counts(dut) -> None:
-    """Inverting any one bit gives other samples."""
+    """Any inverted bit of the address changes the samples."""
     generator = Generator(dut)
     await generator.start()
     address = _random_address(benches.generator())
@@ -132,7 +132,7 @@ async def every_bit_of_an_address_counts(dut) -> None:
 
 @cocotb.test()
 async def samples_stay_until_the_next_draw(dut) -> None:
-    """Nothing is drawn without a strobe, so nothing depends on how often one looks."""
+    """Without the strobe nothing is drawn, so the number of reads has no effect."""
     generator = Generator(dut)
     await generator.start()
     address = _random_address(benches.generator())

@@ -50,7 +50,7 @@ _PLACE = re.compile(
     r"(hidden|cell) state after step \d+, unit \d+, GDPU slice last at work at) "
     r"\d+\.\d{3} ns \(sync clock \d+\): "
 )
-"""The place that a mismatch of a run names."""
+"""The place in a run's mismatch."""
 
 
 BENCH = Bench(
@@ -69,7 +69,7 @@ BENCH = Bench(
 
 
 class _RecurrentBench:
-    """The chip between players and recorders, with a program loaded."""
+    """The chip between players and recorders, with a loaded program."""
 
     def __init__(self, dut: object) -> None:
         parameters = benches.current()
@@ -92,7 +92,7 @@ class _RecurrentBench:
     async def load(
         self, random: np.random.Generator, program: Program, state: PcmState
     ) -> ChipPlayer:
-        """Load the program; a player for it, whose streams pause at random."""
+        """Load the program; returns its player, with random pauses on the streams."""
         await load_program(self.host, program, state, benches.current().get("by_words", False))
         write_pauses(random, self.chip, STREAMS)
         return ChipPlayer(self.dut, self.chip, program, self._half_ps)
@@ -117,7 +117,7 @@ class _RecurrentBench:
         self, random: np.random.Generator, program: Program, state: PcmState,
         x: NDArray[np.int8],
     ) -> None:  # fmt: skip
-        """Run a sequence twice, and demand every value of golden's, no error, and then sleep."""
+        """Run a sequence twice; check every value against golden's, no error, and then sleep."""
         golden = Machine(program, self.chip, state)
         comparison = await self.run(random, program, state, x, golden)
         assert comparison.mismatches == 0, comparison.first
@@ -129,17 +129,17 @@ class _RecurrentBench:
         await self.until_asleep()
 
     async def until_asleep(self) -> None:
-        """Wait for whatever still moves; nothing must, after a sequence's last output, for long."""
+        """Wait until the chip is at rest, soon after the last output."""
         for _ in range(200):
             awake = int(self.dut.awake.value), int(self.dut.slices_awake.value)
             if not any(awake):
                 return
             await Timer(100 * 2 * self._half_ps, "ps")
-        raise AssertionError(f"tiles {awake[0]:#x}, slices {awake[1]:#x} do not go to sleep")
+        raise AssertionError(f"tiles {awake[0]:#x}, slices {awake[1]:#x} stay awake")
 
 
 def _networks(random: np.random.Generator, chip: Chip) -> Iterator[Network]:
-    """Random networks, some of which may not fit; large ones more often than small ones."""
+    """Random networks, some too large; large ones more often than small ones."""
     most = chip.gdpu.slices * chip.gdpu.units
     while True:
         hidden = int(most - most * random.random() ** 2) or 1
@@ -169,7 +169,7 @@ def _vectors(random: np.random.Generator, program: Program, steps: int) -> NDArr
 
 @cocotb.test()
 async def random_networks(dut: object) -> None:
-    """Any network that fits, one after another, under any pauses of the host."""
+    """Fitting networks, one after another, under random pauses of the host."""
     random = benches.generator()
     bench = await _RecurrentBench.start(dut)
     for _, program in zip(
@@ -181,7 +181,7 @@ async def random_networks(dut: object) -> None:
 
 @cocotb.test()
 async def a_trained_network(dut: object) -> None:
-    """The network that ships for small chips, on random characters."""
+    """The shipped network for small chips, on random characters."""
     steps = benches.current()["text"]
     if not steps:
         return
@@ -197,7 +197,7 @@ async def a_trained_network(dut: object) -> None:
 
 @cocotb.test()
 async def several_sequences(dut: object) -> None:
-    """Outcome of any lengths follow each other, each from an empty state or from a given one."""
+    """Sequences of any lengths follow each other, each from an empty or a given state."""
     random = benches.generator()
     bench = await _RecurrentBench.start(dut)
     program = next(_programs(random, bench.chip))
@@ -237,7 +237,7 @@ async def _compare_state(bench: _RecurrentBench, program: Program, expected: Out
 
 @cocotb.test()
 async def reset_at_any_moment(dut: object) -> None:
-    """A reset in mid-sequence: another network loads, and everything is right."""
+    """A reset within a sequence: another network loads, and every value is right."""
     random = benches.generator()
     bench = await _RecurrentBench.start(dut)
     found = _programs(random, bench.chip)
@@ -258,7 +258,7 @@ async def reset_at_any_moment(dut: object) -> None:
 
 @cocotb.test()
 async def every_alteration_is_reported(dut: object) -> None:
-    """What the RTL gets is not what golden got: the run that `caduceus sim` rests on tells."""
+    """RTL and golden differ in one input: the comparison behind `caduceus sim` finds it."""
     random = benches.generator()
     bench = await _RecurrentBench.start(dut)
     program = next(each for each in _programs(random, bench.chip) if _alike(each))
@@ -276,14 +276,14 @@ async def every_alteration_is_reported(dut: object) -> None:
 
     for what, altered, given in _alterations(random, program, state, matters):
         differences = await bench.run(random, altered, given, x, golden)
-        assert differences.mismatches, f"{what} altered, and nothing that is compared differs"
+        assert differences.mismatches, f"{what} altered without a mismatch"
         assert _PLACE.match(differences.first), differences.first
         assert await bench.host.errors() == {}, what
 
 
 @cocotb.test()
 async def every_alteration_of_a_state_is_reported(dut: object) -> None:
-    """A bit of a state that the RTL begins with is seen by the comparison."""
+    """The comparison finds an altered bit of the RTL's initial state."""
     random = benches.generator()
     bench = await _RecurrentBench.start(dut)
     program = next(_programs(random, bench.chip))
@@ -307,7 +307,7 @@ async def every_alteration_of_a_state_is_reported(dut: object) -> None:
         differences.add(
             expected.state.hidden, got.hidden, lambda at: f"hidden state, unit {at[-1]}"
         )
-        assert differences.mismatches, f"{what} altered, and nothing that is compared differs"
+        assert differences.mismatches, f"{what} altered without a mismatch"
 
 
 def _alterations(
@@ -316,9 +316,9 @@ def _alterations(
     state: PcmState,
     matters: Callable[[PcmState], bool],
 ) -> Iterator[tuple[str, Program, PcmState]]:
-    """One thing altered: its name, and the program and devices that the RTL gets.
+    """One alteration: its name, and the program and devices for the RTL.
 
-    Half of a device's range may be lost in rounding: one is drawn that `matters` to golden.
+    Rounding may hide half of a device's range: draw a device that `matters` to golden.
     """
     last = program.slices[-1].config
     scales = (last.input_scale[0] ^ 1 << 12, *last.input_scale[1:])
@@ -350,7 +350,7 @@ def _alterations(
 
 
 def _alike(program: Program) -> list[tuple[int, InputPart, InputPart]]:
-    """Pairs of parts of equal length that a tile has, with its place among those that compute."""
+    """Pairs of equally long parts of a tile, with its place among the computing tiles."""
     return [
         (index, *pair)
         for index, tile in enumerate(computing(program))
@@ -366,7 +366,7 @@ def _with_tile(program: Program, changed: TileProgram) -> Program:
 
 
 def _with_last(program: Program, **changes: object) -> Program:
-    """The program with the configuration of its last slice changed."""
+    """The program with a changed configuration of its last slice."""
     last = program.slices[-1]
     changed = replace(last, config=replace(last.config, **changes))
     return replace(program, slices=(*program.slices[:-1], changed))

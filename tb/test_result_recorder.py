@@ -1,4 +1,4 @@
-"""Recorder: what every tile of a chip wrote down is what golden says; so is when it worked."""
+"""Recorder: the recordings of every tile of a chip against golden, and their times."""
 
 from itertools import islice
 from pathlib import Path
@@ -53,9 +53,9 @@ async def _bench(dut: object) -> ChipBench:
 
 
 async def _run(bench: ChipBench, work: Work, what: str) -> None:
-    """Run, and compare all that was written down but activity."""
+    """Run, and compare all recordings except activity."""
     await bench.check(work, what)
-    # The last line is written with the clock edge that ends the last packet.
+    # The last line is written on the clock edge that ends the last packet.
     await ClockCycles(bench.dut.aclk, SLEEP_CLOCKS)
     expected = machine.run(work.program, bench.chip, work.state, work.x, capture=True).tiles
     for tile in computing(work.program):
@@ -71,7 +71,7 @@ async def _run(bench: ChipBench, work: Work, what: str) -> None:
 
 @cocotb.test()
 async def every_result(dut: object) -> None:
-    """Of any program, one after another: a state that is loaded begins its files anew."""
+    """Several programs, one after another: a loaded state starts new files."""
     random = benches.generator()
     bench = await _bench(dut)
     found = islice(programs(random, bench.chip), benches.current()["programs"])
@@ -83,7 +83,7 @@ async def every_result(dut: object) -> None:
 
 
 def _times(changes: NDArray[np.int64], bits: int) -> int:
-    """Time in ps for which any of `bits` was 1."""
+    """Time in ps in which any of `bits` was 1."""
     times, on = changes[:, 0], (changes[:, 1] & bits) != 0
     assert not on[-1], "the last change is missing"
     return int((np.diff(times) * on[:-1]).sum())
@@ -98,7 +98,7 @@ def _mvm_ps(chip: Chip, tile: TileProgram, half_ps: int) -> int:
 
 @cocotb.test()
 async def every_activity(dut: object) -> None:
-    """The array is at work as long as its MVMs take; all else begins and ends, and has its time."""
+    """The array is active while its MVMs last; each other activity begins, ends and takes time."""
     random = benches.generator()
     bench = await _bench(dut)
     sync_half, mvm_half = benches.current()["clocks"]
@@ -123,7 +123,7 @@ async def every_activity(dut: object) -> None:
             groups = -(-tile.config.columns // chip.ldpu.lanes)
             assert _times(changes, recording.COMPUTES) >= vectors * groups * clock
             sums += tile.config.rx_enable
-            # A tile that adds waits for what it adds, as both tiles begin together.
+            # A tile that adds waits for its summand, as both tiles start together.
             stalled = _times(changes, recording.STALLED)
             assert bool(stalled) == tile.config.rx_enable, f"{tile.tile} was stalled for {stalled}"
         assert sums, "no tile adds anything"

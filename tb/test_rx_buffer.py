@@ -14,7 +14,7 @@ from tb.chips import sized
 from tb.one_stream import Beat, OneStream
 
 MEMORY_CLOCKS = 2
-"""From a beat's arrival in the memory to when it can be read."""
+"""Clocks from the arrival of a beat in the memory to its earliest read."""
 
 
 def _prepare(variant: Variant, folder: Path) -> Design:
@@ -36,12 +36,12 @@ BENCH = Bench(
 
 
 class Testbed(OneStream):
-    """Drives both ends at random, and looks at every clock.
+    """Drives both ends at random; monitors every clock.
 
     Attributes:
         sent, got: beats that went in and that came out.
-        inside: how many are in between.
-        taken: the clocks in which they came out.
+        inside: number of beats in between.
+        taken: the clocks in which beats came out.
         clock: clocks so far.
     """
 
@@ -53,7 +53,7 @@ class Testbed(OneStream):
         super().__init__(dut)
 
     def start_afresh(self) -> None:
-        """Nothing inside, nothing offered."""
+        """Reset the bench's state: nothing inside, nothing offered."""
         self.sent: list[Beat] = []
         self.got: list[Beat] = []
         self.taken: list[int] = []
@@ -69,11 +69,11 @@ class Testbed(OneStream):
         return tuple(b & ((1 << width) - 1) for b, width in zip(bits, widths, strict=True))
 
     async def step(self, may_offer: bool = True) -> None:
-        """Over an edge, with every promise of the docstring looked at before it."""
+        """Pass an edge, and check every promise of the docstring before it."""
         dut, random = self.dut, self.random
         if self.offering is None and may_offer and random.random() < self.offered:
             self.offering = self._beat()
-        beat = self.offering or self._beat()  # what is not valid may not matter
+        beat = self.offering or self._beat()  # invalid beats are don't-care
         dut.input_tvalid.value = int(self.offering is not None)
         for name, value in zip(self.widths, beat, strict=True):
             getattr(dut, f"input_{name}").value = value
@@ -81,15 +81,15 @@ class Testbed(OneStream):
         dut.output_tready.value = int(ready)
         await self.edge
         valid, accepts = bool(dut.output_tvalid.value), bool(dut.input_tready.value)
-        assert bool(dut.holds.value) == bool(self.inside), "holds is wrong"
+        assert bool(dut.holds.value) == bool(self.inside), "holds differs"
         began = bool(self.sent) and not self.sent[-1][-1]
-        assert bool(dut.midway.value) == began, "midway is wrong"
-        assert accepts or self.inside >= self.places, "not ready though there is a place"
+        assert bool(dut.midway.value) == began, "midway differs"
+        assert accepts or self.inside >= self.places, "tready is 0 with a free place"
         if self.inside:
             self._waited = 0 if valid else self._waited + 1
-            assert self._waited <= MEMORY_CLOCKS, "a beat does not come"
+            assert self._waited <= MEMORY_CLOCKS, "tvalid is 0 though a beat is due"
         else:
-            assert valid == (self.offering is not None), "nothing is inside, yet it has to wait"
+            assert valid == (self.offering is not None), "an empty buffer does not pass the beat"
         arrived = accepts and self.offering is not None
         if arrived:
             self.sent.append(self.offering)
@@ -98,7 +98,7 @@ class Testbed(OneStream):
         came = None
         if valid:
             came = tuple(int(getattr(dut, f"output_{name}").value) for name in self.widths)
-        assert self.held_back in (None, came), "a beat changed or went before it was taken"
+        assert self.held_back in (None, came), "beat changed or left before tready"
         self.held_back = None if ready else came
         if came and ready:
             self.got.append(came)
@@ -107,7 +107,7 @@ class Testbed(OneStream):
         self.clock += 1
 
     async def finish(self) -> None:
-        """Let everything out and compare."""
+        """Let all beats out and compare."""
         self.readiness = 1.0
         while self.offering is not None or self.inside:
             await self.step(may_offer=False)
@@ -117,7 +117,7 @@ class Testbed(OneStream):
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "source", "sink", "both"])
 async def order(dut: Any, pressure: str) -> None:
-    """Nothing is lost, doubled, reordered or changed, whatever the pauses."""
+    """No beat is lost, doubled, reordered or changed under any back-pressure."""
     bed = Testbed(dut)
     await bed.start()
     while len(bed.sent) < benches.current()["beats"]:
@@ -130,7 +130,7 @@ async def order(dut: Any, pressure: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def rate_and_latency(dut: Any) -> None:
-    """Beats pass at once, one a clock; what has waited comes one a clock, but for one gap."""
+    """Beats pass at once, one per clock; waiting beats leave one per clock, with one gap."""
     bed = Testbed(dut)
     await bed.start()
     for _ in range(50):
@@ -153,7 +153,7 @@ async def rate_and_latency(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def full(dut: Any) -> None:
-    """It takes as many bytes as it should before anything is read, and stops then."""
+    """It accepts its capacity in bytes before any read, and stops then."""
     bed = Testbed(dut)
     await bed.start()
     bed.readiness = 0.0

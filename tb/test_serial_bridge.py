@@ -1,4 +1,4 @@
-"""The bridge against its golden twin, with the models of cocotbext-axi where the chip would be."""
+"""The bridge against its golden twin, with the models of cocotbext-axi in the chip's place."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from tb.tile_bench import pauses
 
 CLOCK_NS = 2
 WORDS = 64
-"""Registers from address 0 on; there is nothing beyond."""
+"""Registers from address 0 on; no others exist."""
 PATIENCE = 40_000
 
 
@@ -58,11 +58,11 @@ BENCH = Bench(
 
 @dataclass
 class Memory(HostPort):
-    """What is behind the golden bridge: some registers, and streams that lead nowhere.
+    """The chip behind the golden bridge: some registers, and unconnected streams.
 
     Attributes:
         got: packets sent, by port.
-        open: what came of a packet that has not ended, by port.
+        open: bytes of a packet without its end so far, by port.
         waiting: packets to be received, by port.
     """
 
@@ -95,7 +95,7 @@ class Memory(HostPort):
         return len(data)
 
     async def receive(self, port: int, most: int) -> tuple[bytes, bool]:
-        """Give of the first packet that waits."""
+        """Return bytes of the first waiting packet."""
         if not self.waiting[port]:
             return b"", False
         first = self.waiting[port].popleft()
@@ -104,12 +104,12 @@ class Memory(HostPort):
         return first[:most], len(first) <= most
 
     async def reset(self) -> None:
-        """Forget the packets."""
+        """Drop the packets."""
         self.__post_init__()
 
 
 class _Target:
-    """The registers for the model of an AXI4-Lite subordinate: an error is an exception there."""
+    """The registers as an AXI4-Lite subordinate, which signals an error by an exception."""
 
     def __init__(self) -> None:
         self.words: dict[int, int] = {}
@@ -178,7 +178,7 @@ class Testbed:
         return bed
 
     async def exchange(self, content: bytes) -> bytes:
-        """Send a frame of this content to both bridges; the frame that both answer."""
+        """Send a frame with this content to both bridges; returns their common answer."""
         frame = b"\0" + cobs.encode(content) + b"\0"
         expected = finish(self.golden.take(frame))
         await byte_streams.put(self.dut, "input", frame)
@@ -187,13 +187,13 @@ class Testbed:
                 break
             await RisingEdge(self.dut.clk)
         got, self._line[:] = bytes(self._line), []
-        assert got == expected, f"asked {content.hex()}: expected {expected.hex()}, got {got.hex()}"
+        assert got == expected, f"{content.hex()}: expected {expected.hex()}, got {got.hex()}"
         return got
 
     async def request(
         self, operation: int, payload: bytes = b"", sequence: int | None = None
     ) -> Reply:
-        """Ask; with no sequence number the next one."""
+        """Send a request; without `sequence` it has the next sequence number."""
         if sequence is None:
             self.sequence = sequence = (self.sequence + 1) % protocol.SEQUENCES
         frame = await self.exchange(Request(sequence, operation, payload).content())
@@ -206,7 +206,7 @@ class Testbed:
         return await self.request(Operation.HELLO, payload, self.sequence)
 
     async def arrive(self, port: int, packet: bytes) -> None:
-        """Have the chip send a packet, if the bridge has room, and wait until it is there."""
+        """Have the chip send a packet, if the bridge has room, and wait until it has arrived."""
         taken = sum(-(-len(each) // self.units) for each in [*self.memory.waiting[port], packet])
         if taken * self.units > FIFO_BYTES:
             return
@@ -216,7 +216,7 @@ class Testbed:
         await ClockCycles(self.dut.clk, 4)
 
     async def check_packets(self) -> None:
-        """What the chip was sent is what the golden bridge sent."""
+        """Compare the packets to the chip with those of the golden bridge."""
         for sink, expected in zip(self.sinks, self.memory.got, strict=True):
             for _ in range(PATIENCE // 50):
                 if sink.count() >= len(expected):
@@ -263,7 +263,7 @@ def _drawn(bed: Testbed, operation: Operation) -> bytes:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def any_requests(dut: Any) -> None:
-    """Whatever is asked, and however, both bridges answer and do the same."""
+    """Both bridges answer and act alike on any request, in order or not."""
     bed = await Testbed.start(dut)
     random = bed.random
     seen = dict.fromkeys(Status, 0)
@@ -281,7 +281,7 @@ async def any_requests(dut: Any) -> None:
         elif kind < 0.1:
             operation = int(random.choice([0, 7, 127, 200]))
         if operation == Operation.RESET:
-            # The models on the streams are not reset, and would go on with a packet.
+            # The models on the streams have no reset, and would continue a packet.
             for port, packet in enumerate(bed.memory.open):
                 if packet:
                     end = protocol.arguments(Operation.SEND, port=port, last=1) + b"end"
@@ -305,18 +305,18 @@ async def any_requests(dut: Any) -> None:
             assert await bed.exchange(bytes(broken)) == b""
     await bed.check_packets()
     assert bed.target.words == bed.memory.words
-    assert all(seen.values()), f"some status was never answered: {seen}"
+    assert all(seen.values()), f"a status is missing among the answers: {seen}"
     assert int.from_bytes((await bed.hello()).payload[5:7], "little") == bed.golden.broken > 0
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def addresses_wrap(dut: Any) -> None:
-    """Addresses of a request have 32 bits, of which each counts, and wrap at both ends."""
+    """Addresses of a request have 32 bits, all of them decoded, and wrap at both ends."""
     bed = await Testbed.start(dut)
     await bed.hello()
     read, write = Operation.READ, Operation.WRITE
     whole = 1 << 32
-    # Below 0 and beyond the last register there is nothing: the words before are done.
+    # No registers below 0 or beyond the last one: the words before are done.
     ends = [(8, -4, 3), (0, -0x8000, 1), (4 * WORDS - 8, 4, 2), (whole - 4, 4, 0), (0, 0x7FFC, 1)]
     for address, step, done in [*ends, *((1 << bit, 4, 0) for bit in range(8, 32))]:
         address %= whole
@@ -333,7 +333,7 @@ async def addresses_wrap(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def no_room(dut: Any) -> None:
-    """What finds no room is not taken; sent again, the packet arrives whole and once."""
+    """A packet without room is refused; when sent again, it arrives whole and once."""
     bed = await Testbed.start(dut)
     await bed.hello()
     bed.sinks[0].pause = True
@@ -345,7 +345,7 @@ async def no_room(dut: Any) -> None:
         payload = protocol.arguments(Operation.SEND, port=0, last=last) + piece
         bed.sequence = (bed.sequence + 1) % 256
         content = Request(bed.sequence, Operation.SEND, payload).content()
-        # Twice: the board must not take anything again.
+        # Twice: the board must not accept anything again.
         for _ in range(2):
             bed._line.clear()
             await byte_streams.put(dut, "input", b"\0" + cobs.encode(content) + b"\0")
@@ -366,7 +366,7 @@ async def no_room(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def part_of_a_beat(dut: Any) -> None:
-    """Only a packet's end may be less than a beat: within it, beats before the part are sent."""
+    """Only the last beat of a packet may be partial: all whole beats before are sent."""
     bed = await Testbed.start(dut)
     await bed.hello()
     data = bed.random.bytes(5 * bed.units)
@@ -386,7 +386,7 @@ async def part_of_a_beat(dut: Any) -> None:
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
 async def chip_waits(dut: Any) -> None:
-    """Nothing that the chip sends is lost while nobody receives it."""
+    """No packet of the chip is lost while nobody receives it."""
     bed = await Testbed.start(dut)
     await bed.hello()
     packets = [bed.random.bytes(700) for _ in range(2 * FIFO_BYTES // 700)]
@@ -394,7 +394,7 @@ async def chip_waits(dut: Any) -> None:
         bed.memory.waiting[1].append(packet)
         await bed.sources[1].send(AxiStreamFrame(packet))
     await ClockCycles(dut.clk, FIFO_BYTES + 100)
-    assert not int(dut.from_chip_1_tready.value), "the FIFO has no end"
+    assert not int(dut.from_chip_1_tready.value), "the FIFO never fills up"
     found, packet = [], b""
     while len(found) < len(packets):
         reply = await bed.request(Operation.RECEIVE, b"\1")

@@ -1,4 +1,4 @@
-"""A whole chip behind its serial pins: programs by the host, over a line that damages bytes."""
+"""A whole chip behind its serial pins: the host runs programs over a line that damages bytes."""
 
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Pins:
 
     @classmethod
     async def start(cls, dut: Any, share: float) -> "Pins":
-        """Clocks and reset; `share` of the bytes is damaged on the line."""
+        """Start clocks, reset; `share` of the bytes is damaged on the line."""
         random = benches.generator()
         dut.aresetn.value, dut.rx.value = 0, 1
         start_clock(dut.aclk, HALF_PERIODS_PS[0])
@@ -89,7 +89,7 @@ class Pins:
 @cocotb.test(timeout_time=200, timeout_unit="ms")
 @cocotb.parametrize(share=[0, 0.01])
 async def registers_over_pins(dut: Any, share: float) -> None:
-    """Registers by the host: written, read, refused, and everything again after a reset."""
+    """Registers by the host: written, read, refused, and all again after a reset."""
     pins = await Pins.start(dut, share)
     columns = pins.chip.array.columns
 
@@ -112,7 +112,7 @@ async def registers_over_pins(dut: Any, share: float) -> None:
 
     await bridge(work)()
     assert (pins.damage.done > 0) == (share > 0)
-    assert share or not pins.link.retries, "a whole line needs no retries"
+    assert share or not pins.link.retries, "an undamaged line needs no retries"
 
 
 @cocotb.test(timeout_time=200, timeout_unit="ms")
@@ -134,7 +134,7 @@ async def another_chip(dut: Any) -> None:
 @cocotb.test(timeout_time=2000, timeout_unit="ms", skip=not benches.current().get("vectors"))
 @cocotb.parametrize(share=[0, 0.002])
 async def a_program(dut: Any, share: float) -> None:
-    """Loaded, streamed and read over the pins; all equal to golden, whatever happens to bytes."""
+    """Load, stream and read over the pins; all values equal golden's, whatever the damage."""
     pins = await Pins.start(dut, share)
     random, chip = benches.generator(), pins.chip
     program = compile_network(Network.find("conv_32x16"), chip, ReadMode.ONE_PHASE)

@@ -22,7 +22,7 @@ LAST = 1 << BYTE
 
 
 class BothEnds(Component):
-    """A receiver and a sender that have nothing to do with each other."""
+    """An independent receiver and sender."""
 
     line_in: In(stream.Signature(BYTE))
     content_out: Out(stream.Signature(CONTENT))
@@ -63,7 +63,7 @@ BENCH = Bench(
 
 
 def contents(random: np.random.Generator, count: int) -> list[bytes]:
-    """Contents without CRC: of every awkward length, without, with some, and with many zeros."""
+    """Contents without CRC: of every corner length; without, with some, and with many zeros."""
     most = protocol.CONTENT_MAX - protocol.CRC_BYTES
     lengths = [2, 3, 252, 253, 254, 255, 256, 257, 506, 507, 508, 509, most]
     found = [bytes(lengths_) for lengths_ in (2, most)]
@@ -101,11 +101,11 @@ async def _start(dut: Any) -> None:
 
 
 def _damaged(random: np.random.Generator, whole: bytes) -> tuple[bytes, int]:
-    """A frame that arrives otherwise than it was sent, and how many broken ones are seen of it."""
+    """A damaged version of a frame, and the number of broken frames that it causes."""
     inner = bytearray(whole[1:-1])
     kind = int(random.integers(6))
     if kind == 5:
-        inner.append(1)  # a disturbed delimiter, which stands for a zero at the content's end
+        inner.append(1)  # a damaged delimiter, which looks like a zero at the content's end
     elif kind == 0:
         inner[int(random.integers(len(inner)))] ^= 1 << int(random.integers(8))
     elif kind == 1:
@@ -124,14 +124,14 @@ def _damaged(random: np.random.Generator, whole: bytes) -> tuple[bytes, int]:
         except cobs.DecodeError:
             found = b""
         if protocol.is_whole(found):
-            return whole, 0  # the damage happened to do nothing
+            return whole, 0  # the damage had no effect
         broken += bool(piece)
     return b"\0" + bytes(inner) + b"\0", broken
 
 
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 async def received(dut: Any) -> None:
-    """Whole frames come out as they were, broken ones do not and are counted."""
+    """Whole frames arrive unchanged; broken ones are dropped and counted."""
     random = benches.generator()
     await _start(dut)
     got: list[int] = []
@@ -145,7 +145,7 @@ async def received(dut: Any) -> None:
                 broken += seen
         await byte_streams.put(dut, "line_in", frame(body))
         await ClockCycles(dut.clk, 4 * len(body) + 20)
-        assert got == tokens(body), f"{body.hex()} came as {got}"
+        assert got == tokens(body), f"expected {body.hex()}, got {got}"
         got.clear()
         assert int(dut.broken.value) == broken, f"{broken} broken frames, {int(dut.broken.value)}"
     assert broken > 10
@@ -153,7 +153,7 @@ async def received(dut: Any) -> None:
 
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 async def dropped_while_busy(dut: Any) -> None:
-    """A frame that begins while a content waits is dropped as a whole; the one after it comes."""
+    """A frame that begins while a content waits is dropped whole; the next one arrives."""
     random = benches.generator()
     await _start(dut)
     first, second, third = contents(random, 23)[-3:]
@@ -172,7 +172,7 @@ async def dropped_while_busy(dut: Any) -> None:
 
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 async def sent(dut: Any) -> None:
-    """Frames are those of the package, also the second time."""
+    """Frames equal those of the package, also when sent again."""
     random = benches.generator()
     await _start(dut)
     got: list[int] = []

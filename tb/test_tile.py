@@ -1,4 +1,4 @@
-"""A whole tile behind AXI: RTL against golden under random work, traffic, clocks and mistakes."""
+"""A whole tile behind AXI: RTL against golden under random work, traffic, clocks and errors."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +90,7 @@ async def _bench(dut: object) -> TileBench:
 
 @cocotb.test()
 async def random_programs(dut: object) -> None:
-    """Every mode, random sizes, constants, devices, noise and vectors, under back-pressure."""
+    """Every mode; random sizes, constants, devices, noise and vectors, under back-pressure."""
     random = benches.generator()
     bench = await _bench(dut)
     for number in range(16):
@@ -122,9 +122,9 @@ async def full_size(dut: object) -> None:
 
 @cocotb.test()
 async def vectors_in_parts(dut: object) -> None:
-    """Input vectors as several packets each, in many orders; between them, vectors of one packet.
+    """Input vectors in several packets each, in many orders; between them, vectors of one packet.
 
-    What waits for the rest of its vector keeps nobody out: it is forgotten when PARTS is written.
+    Parts that wait for the rest of their vector block nothing: a write of PARTS drops them.
     """
     random = benches.generator()
     bench = await _bench(dut)
@@ -152,13 +152,13 @@ async def vectors_in_parts(dut: object) -> None:
 
 @cocotb.test()
 async def every_flipped_bit_is_reported(dut: object) -> None:
-    """One bit inverted on the RTL's side, of state, constant or activation, must be reported."""
+    """The comparison finds one inverted bit of the RTL's state, constants or activations."""
     random = benches.generator()
     bench = await _bench(dut)
     config = random_config(random, bench.chip, ReadMode.FOUR_PHASE, False, False, False)
     work = random_work(random, bench.chip, config, 2)
     for where in FLIPS:
-        # A bit that changes no result (of an unused row, or lost in rounding) proves nothing.
+        # A bit without effect on any result (of an unused row, or lost in rounding) proves nothing.
         while True:
             wrong = with_flip(random, work, where)
             if (wrong.expected(bench.chip) != work.expected(bench.chip)).any():
@@ -189,7 +189,7 @@ async def malformed_vectors(dut: object) -> None:
     work = random_work(random, chip, config, 3)
     await bench.prepare(work)
 
-    # A short input vector counts as 0 from its end; of a long one the rest is dropped.
+    # A short input vector is filled up with 0; the surplus of a long one is dropped.
     for number, (extra, error) in enumerate(
         (
             (-1, Error.INPUT_SHORT),
@@ -213,7 +213,7 @@ async def malformed_vectors(dut: object) -> None:
     got = await bench.receive(3, columns)
     assert (got == work.expected(chip, first_read=4)).all()
 
-    # A short RX vector counts as 0 from its end; of a long one the rest is dropped.
+    # A short RX vector is filled up with 0; the surplus of a long one is dropped.
     sent = work.rx.copy()
     sent[0, -1] = 0
     for vector in work.x:
@@ -226,7 +226,7 @@ async def malformed_vectors(dut: object) -> None:
     assert (got == padded.expected(chip, first_read=7)).all()
     assert await bench.errors() == Error.RX_SHORT | Error.RX_LONG
 
-    # RX vectors that nobody waits for are reported, and do not stop anything.
+    # Surplus RX vectors are reported, and block nothing.
     config = replace(config, rx_enable=False)
     await bench.host.wait_idle()
     await bench.host.configure(config)
@@ -244,7 +244,7 @@ async def malformed_vectors(dut: object) -> None:
 
 @cocotb.test()
 async def reset_at_any_moment(dut: object) -> None:
-    """A reset in mid-packet, in mid-MVM and in mid-result: the next work is right."""
+    """A reset within a packet, an MVM or a result: the next work is right."""
     random = benches.generator()
     bench = await _bench(dut)
     for moment in range(6):
@@ -263,7 +263,7 @@ async def reset_at_any_moment(dut: object) -> None:
 
 @cocotb.test()
 async def locked_while_busy(dut: object) -> None:
-    """While vectors are inside, the configuration cannot change, and nothing is disturbed."""
+    """With vectors inside, the configuration cannot change, and all results are right."""
     random = benches.generator()
     bench = await _bench(dut)
     work = await bench.prepare_plain(random, ReadMode.FOUR_PHASE, 3)
@@ -280,9 +280,9 @@ async def locked_while_busy(dut: object) -> None:
     await bench.host.wait_idle()
     assert await bench.host.read("VECTORS_IN") == await bench.host.read("VECTORS_OUT") == 3
     assert await bench.host.read("MVMS") == 3
-    # The output was held up while results waited.
+    # Back-pressure at the output while results waited.
 
-    # One column a vector: as many vectors as the result queue holds are inside at once.
+    # One column per vector: the tile holds as many vectors as its result queue.
     lanes = bench.chip.ldpu.lanes
     constants = np.resize(config.constants, (lanes, config.constants.shape[1]))
     config = TileConfig(ReadMode.ONE_PHASE, lanes, lanes, constants)
@@ -305,7 +305,7 @@ async def locked_while_busy(dut: object) -> None:
 
 @cocotb.test()
 async def a_write_meets_a_vector(dut: object) -> None:
-    """PARTS is written in any clock around a vector's first beat: it is done before, or refused."""
+    """A write to PARTS in any clock near a vector's first beat is done before it, or refused."""
     random = benches.generator()
     bench = await _bench(dut)
     work = await bench.prepare_plain(random, ReadMode.ONE_PHASE, 24)
@@ -322,12 +322,12 @@ async def a_write_meets_a_vector(dut: object) -> None:
         assert (got[0] == want[clocks]).all(), f"a vector {clocks % 12 + 1} clocks after a write"
         await bench.host.wait_idle()
         assert not await bench.errors()
-    assert any(refused) and not all(refused), "the write was never early, or never late"
+    assert any(refused) and not all(refused), "the writes were all early, or all late"
 
 
 @cocotb.test()
 async def mvms_overlap(dut: object) -> None:
-    """With little to read out, MVMs follow each other at the array's own rate."""
+    """With a short readout, MVMs follow each other at the array's own rate."""
     random = benches.generator()
     bench = await _bench(dut)
     chip = bench.chip
@@ -347,23 +347,23 @@ async def mvms_overlap(dut: object) -> None:
         await with_timeout(done.wait(), *PATIENCE)
         got = await bench.receive(vectors, columns)
         assert (got == work.expected(chip)).all()
-        # What the `sync` side needs for a vector: its beats, the mailbox, the readout.
+        # `sync` clocks per vector: its beats, the mailbox, the readout.
         narrowest = min(chip.ldpu.lanes, chip.link.units)
         needed = rows // narrowest + columns // narrowest + 16
-        # The first two vectors also pass an empty pipeline. A packet's time is a `sync` edge.
+        # The first two vectors also fill an empty pipeline. A packet's time is a `sync` edge.
         span, edge = times[-1] - times[2], 2 * sync_half
         ideal = (vectors - 3) * clocks * 2 * mvm_half
         assert span >= ideal - edge, f"{mode}: {span} ps is less than the array needs, {ideal}"
         if needed * edge <= clocks * 2 * mvm_half:
             assert span <= ideal + edge, f"{mode}: {span} ps instead of {ideal}"
         else:
-            # The `sync` side is the slower one: what it needs bounds the period.
+            # The `sync` side is slower, and bounds the period.
             assert span <= (vectors - 3) * 2 * needed * edge, f"{mode}: {span} ps"
 
 
 @cocotb.test()
 async def reference_currents(dut: object) -> None:
-    """With a reference current the vectors only start MVMs; without it the cells are back."""
+    """With a reference current, vectors only start MVMs; without it, the cells are back."""
     random = benches.generator()
     bench = await _bench(dut)
     for number in range(8):
@@ -386,7 +386,7 @@ async def reference_currents(dut: object) -> None:
 
 @cocotb.test()
 async def a_blank_array_gives_the_bias(dut: object) -> None:
-    """With every device at 0 there is no charge: a result is what its constants make of 0."""
+    """With every device at 0 there is no charge: a result follows from its constants."""
     bench = await _bench(dut)
     random = benches.generator()
     config = random_config(random, bench.chip, ReadMode.ONE_PHASE, False, False, False)

@@ -1,4 +1,4 @@
-"""A whole tile on feature maps: gathered, multiplied, added, pooled, against golden; recorded."""
+"""A whole tile on feature maps: gather, MVM, add, pool, against golden; and the recordings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -88,7 +88,7 @@ async def _bench(dut: object) -> TileBench:
 
 
 def _press(random: np.random.Generator, bench: TileBench) -> None:
-    """Have every stream pause, in some share of the clocks."""
+    """Pause every stream in some share of the clocks."""
     for stream, share in zip(
         (bench.input, bench.rx, bench.output), random.choice([0, 0.3, 0.9], 3), strict=True
     ):
@@ -96,7 +96,7 @@ def _press(random: np.random.Generator, bench: TileBench) -> None:
 
 
 def _work_with_packets(random: np.random.Generator, bench: TileBench, pixels: int) -> MapWork:
-    """Work of one map with so many pixels at least."""
+    """Work with one map of that many pixels or more."""
     while True:
         work = random_map_work(random, bench.chip, 1)
         if work.config.window.pixels >= pixels:
@@ -110,7 +110,7 @@ async def _prepare_for(bench: TileBench, work: MapWork) -> None:
 
 
 def _send_rx(bench: TileBench, work: MapWork, vectors: int | None = None) -> None:
-    """Queue RX vectors, if there are any; the first of them if a number is given."""
+    """Queue the RX vectors, if there are any; only the first `vectors` of them if given."""
     for number, vector in enumerate([] if work.rx is None else work.rx[:vectors]):
         turn = number % work.config.rx_parts
         bench.rx.send_nowait(AxiStreamFrame(vector.tobytes(), tuser=turn))
@@ -119,7 +119,7 @@ def _send_rx(bench: TileBench, work: MapWork, vectors: int | None = None) -> Non
 async def _run(
     bench: TileBench, work: MapWork, name: str, packets: list[tuple[bytes, int]] | None = None
 ) -> None:
-    """Send maps, or other packets, receive what comes of them, compare it and what was recorded."""
+    """Send maps, or other packets; compare the results and the recordings with golden."""
     config, chip = work.config, bench.chip
     await _prepare_for(bench, work)
     expected = work.expected(chip)
@@ -131,7 +131,7 @@ async def _run(
     for part in (config.window, config.pooling):
         name += f", {type(part).__name__.lower()} {named(**vars(part))}" if part else ""
     compare(expected, got, place(name, config))
-    # Pooling may drop the last results: they need their pixels nonetheless.
+    # Pooling may drop the last results: they need their pixels all the same.
     await bench.input.wait()
     await bench.host.wait_idle()
     recorded = recording.one_tile(RECORD, bench.states, expected.dtype.itemsize)
@@ -187,20 +187,20 @@ async def any_maps(dut: object) -> None:
 
 
 async def _vectors(random: np.random.Generator, bench: TileBench) -> None:
-    """Between maps, vectors that are sent whole, or in parts."""
+    """Between maps, vectors in one packet, or in parts."""
     config = random_config(random, bench.chip, ReadMode.ONE_PHASE, False, False, False)
     work = with_parts(random, bench.chip, random_work(random, bench.chip, config, 4))
     await bench.check(work, "vectors", random)
 
 
 def _rx_vectors(bench: TileBench, work: MapWork) -> int:
-    """RX vectors that the tile's buffer holds, each in whole beats."""
+    """Number of RX vectors that fit the tile's buffer, each in whole beats."""
     return bench.chip.buffers.rx // bench.chip.rx_place(work.config.rx_bytes)
 
 
 @cocotb.test()
 async def what_waits_is_not_busy(dut: object) -> None:
-    """Pixels, RX vectors and windows that wait for others keep nobody out, and are forgotten."""
+    """Pixels, RX vectors and windows that wait for others block nothing, and can be dropped."""
     random = benches.generator()
     bench = await _bench(dut)
     for _ in range(4):
@@ -213,7 +213,7 @@ async def what_waits_is_not_busy(dut: object) -> None:
             await bench.rx.wait()
             await bench.host.wait_idle()
         packets = list(work.packets())
-        # Results that wait for RX vectors would be busy.
+        # Results waiting for RX vectors would keep the tile busy.
         some = int(random.integers(1, len(packets)))
         while work.vectors_of(some) > vectors:
             some -= 1
@@ -222,13 +222,13 @@ async def what_waits_is_not_busy(dut: object) -> None:
         await bench.input.wait()
         await bench.host.wait_idle()
         bench.output.clear()
-        await _run(bench, work, "after what waited")
+        await _run(bench, work, "after dropped packets")
     assert await bench.errors() == 0
 
 
 @cocotb.test()
 async def rx_vectors_are_discarded(dut: object) -> None:
-    """RX vectors that wait, and that nobody wants any more, go, though the clock had stopped."""
+    """Waiting RX vectors without use are dropped, though the clock had stopped."""
     random = benches.generator()
     bench = await _bench(dut)
     rx_enable = 1 << BY_NAME["MODE"].field("rx_enable").low
@@ -258,7 +258,7 @@ async def rx_vectors_are_discarded(dut: object) -> None:
 
 @cocotb.test()
 async def locked_while_busy(dut: object) -> None:
-    """While results wait to leave, what is configured cannot change; then all is right."""
+    """While results wait to leave, the configuration cannot change; then all is right."""
     random = benches.generator()
     bench = await _bench(dut)
     work = random_map_work(random, bench.chip, 1)
@@ -279,7 +279,7 @@ async def locked_while_busy(dut: object) -> None:
 
 @cocotb.test()
 async def wrong_pixels(dut: object) -> None:
-    """A short pixel counts as 0 where it has nothing, of a long one the rest is discarded."""
+    """A short pixel is filled up with 0; the surplus of a long one is discarded."""
     random = benches.generator()
     bench = await _bench(dut)
     for error in (Error.INPUT_SHORT, Error.INPUT_LONG):

@@ -1,6 +1,6 @@
 """Networks through one tile, layer by layer: every vector of every layer, RTL against golden.
 
-The host's part between the layers works on the RTL's own results, as on the published chip.
+The host's steps between the layers use the RTL's own results, as on the published chip.
 """
 
 from dataclasses import replace
@@ -56,7 +56,7 @@ def _place(layer: LayerProgram, number: int) -> str:
 
 
 class _Run:
-    """The bench's network on its chip, one test image, and a tile that has just been reset."""
+    """The bench's network on its chip, one test image, and a tile after reset."""
 
     def __init__(self, chip: Chip, tile: StreamedTile, mode: ReadMode) -> None:
         self.chip, self.tile = chip, tile
@@ -83,12 +83,12 @@ class _Run:
         return found
 
     def golden(self, states: list[PcmState]) -> list[LayerTrace]:
-        """What enters and leaves the tile for every layer."""
+        """Input and output vectors of the tile for every layer."""
         program: TileNetwork = self.program
         return tile_network.run(program, self.chip, self.images, states, capture=True)[1]
 
     async def compared(self, states: list[PcmState], golden: list[LayerTrace]) -> Scoreboard:
-        """Run all layers in RTL on these devices, and compare what left the tile with golden."""
+        """Run all layers in RTL on these devices; compare the tile's outputs with golden."""
         comparison = Scoreboard()
         x = pictures.quantise_input(self.images, self.network.input.scale)
         for layer, state, trace in zip(self.program.layers, states, golden, strict=True):
@@ -109,7 +109,7 @@ class _Run:
 
 @cocotb.test()
 async def every_vector_of_every_layer(dut: object) -> None:
-    """An image in each read mode, with read noise: every value equal, and none left out."""
+    """An image in each read mode, with read noise: every value equal, none left out."""
     random = benches.generator()
     for mode in ReadMode:
         run = await _Run.start(dut, mode)
@@ -123,7 +123,7 @@ async def every_vector_of_every_layer(dut: object) -> None:
 
 @cocotb.test()
 async def one_inverted_bit_is_reported(dut: object) -> None:
-    """One bit of one device of the second layer, inverted on the RTL's side only."""
+    """One inverted bit of one device of the second layer, on the RTL's side only."""
     run = await _Run.start(dut, ReadMode.FOUR_PHASE)
     states = run.states()
     golden = run.golden(states)
@@ -131,7 +131,7 @@ async def one_inverted_bit_is_reported(dut: object) -> None:
     wrong[1] = replace(states[1], codes=flipped(states[1].codes, (0, 2, 1, 0), 7))
     comparison = await run.compared(wrong, golden)
     assert comparison.mismatches > 0
-    # The first layer ran on its own, correct state: what is wrong begins in the second, column 1.
+    # The first layer ran on its own, correct state: errors begin in the second, column 1.
     sentence = comparison.first
     name = run.program.layers[1].layer.name
     assert sentence.startswith(f"layer {name}, image 0, pixel (") and "column 1" in sentence, (

@@ -1,4 +1,4 @@
-"""A whole tile programmed through its registers, and its MVMs afterwards, against golden."""
+"""A whole tile written through its registers, and its MVMs afterwards, against golden."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +49,7 @@ def _variant(
     regress: bool = False,
     **sizes: int,
 ) -> Variant:
-    """`clocks` are half periods of `sync` and `mvm` in ps; `diagonals` are programmed, or all."""
+    """`clocks` are half periods of `sync` and `mvm` in ps; `diagonals` limits their number."""
     parameters = {
         "chip": chip, "clocks": clocks, "diagonals": diagonals, "resets": resets, "gated": gated,
         **sizes,
@@ -63,7 +63,7 @@ BENCH = Bench(
     variants=(
         _variant("tiny", diagonals=8),
         _variant("tiny_icarus", simulators=("icarus",), diagonals=2, resets=1),
-        # Clocks that stop whenever the tile says that they may; few heads, in clocks of no ratio.
+        # Gated clocks; few heads, with clocks of an odd ratio.
         _variant("wide", rows=12, columns=20, lanes=2, gdpu_units=3, heads=5, clocks=(1370, 590),
                  gated=True),
         _variant("tall", rows=24, columns=12, lanes=4, gdpu_units=3, heads=8, clocks=(650, 1850),
@@ -77,7 +77,7 @@ BENCH = Bench(
 
 
 class Testbed:
-    """A tile, its host, and the golden model's idea of its array."""
+    """A tile, its host, and golden's copy of its array."""
 
     def __init__(self, bench: TileBench) -> None:
         self.bench, self.chip = bench, bench.chip
@@ -87,7 +87,7 @@ class Testbed:
 
     @classmethod
     async def start(cls, dut: object) -> "Testbed":
-        """Clocks, a reset, and a random state."""
+        """Start clocks, reset, and load a random state."""
         parameters = benches.current()
         bed = cls(await TileBench.start(dut, sized(parameters), *parameters["clocks"]))
         await bed.load()
@@ -109,7 +109,7 @@ class Testbed:
             compare(values, getattr(got, name), lambda index, what=what: f"{what} {index[0]}")
 
     async def multiply(self, mode: ReadMode, vectors: int = 2) -> None:
-        """MVMs whose every result must be what golden makes of the devices as they are now."""
+        """Run MVMs; every result must equal golden's on the present devices."""
         config = random_config(self.random, self.chip, mode, False, False, False)
         work = random_work(self.random, self.chip, config, vectors)
         await self.bench.host.wait_idle()
@@ -123,7 +123,7 @@ class Testbed:
         await self.bench.host.wait_idle()
 
     async def check_counters(self) -> None:
-        """The tile has counted every pulse and read since its reset."""
+        """Check that the tile has counted every pulse and read since its reset."""
         for name, value in (
             ("PULSES", self.golden.pulses),
             ("VERIFY_READS", self.golden.reads - await self.bench.host.read("MVMS")),
@@ -155,7 +155,7 @@ async def a_whole_array(dut: object) -> None:
 
 @cocotb.test(skip=benches.current().get("chip") == "hermes")
 async def locked_while_programming(dut: object) -> None:
-    """Nothing that matters can be written, vectors wait, and results are as if nothing had been."""
+    """During a PCM write, locked registers refuse and vectors wait; the results are right."""
     bed = await Testbed.start(dut)
     port, random = bed.bench.host.port, bed.random
     config = random_config(random, bed.chip, ReadMode.FOUR_PHASE, False, False, False)
@@ -181,7 +181,7 @@ async def locked_while_programming(dut: object) -> None:
     result = await bed.host.results()
     compare(expected.error, result.error, lambda index: f"error of line {index[0]}")
 
-    # While a vector is inside, the array is not programmed.
+    # With a vector inside, the array refuses a PCM write.
     await bed.bench.host.wait_idle()
     bed.bench.output.pause = True
     bed.bench.send(work)
@@ -193,7 +193,7 @@ async def locked_while_programming(dut: object) -> None:
 
 @cocotb.test(skip=benches.current().get("chip") == "hermes")
 async def what_there_is_not(dut: object) -> None:
-    """Diagonals, devices and targets out of range are refused; the last ones expected not."""
+    """Diagonals, devices and targets out of range are refused; the last valid ones are not."""
     bed = await Testbed.start(dut)
     port, lines = bed.bench.host.port, pcm_write.lines(bed.chip)
     last = pcm_write.diagonals(bed.chip) - 1
@@ -215,7 +215,7 @@ async def what_there_is_not(dut: object) -> None:
 
 @cocotb.test(skip=benches.current().get("chip") == "hermes")
 async def another_target_is_seen(dut: object) -> None:
-    """Golden with one target less does not agree: the comparison can fail."""
+    """Golden with one smaller target differs: the comparison can fail."""
     bed = await Testbed.start(dut)
     targets = np.full(pcm_write.lines(bed.chip), 40)
     # Without iterations the error is that of the first read.
@@ -236,7 +236,7 @@ async def another_target_is_seen(dut: object) -> None:
 
 @cocotb.test(skip=benches.current().get("chip") == "hermes")
 async def reset_at_any_moment(dut: object) -> None:
-    """A reset in the middle of a pulse, a read or a walk: what is done next is right."""
+    """A reset within a pulse, a read or a walk: the next PCM write is right."""
     bed = await Testbed.start(dut)
     for _ in range(benches.current()["resets"]):
         await bed.host.write_targets(random_targets(bed.random, bed.chip, 80))
@@ -251,7 +251,7 @@ async def reset_at_any_moment(dut: object) -> None:
 
 @cocotb.test(skip=benches.current().get("chip") == "hermes")
 async def a_reset_changes_no_other_diagonal(dut: object) -> None:
-    """A pulse that it cuts short is for the devices that it began at, not for those at reset's."""
+    """A pulse cut short by a reset affects the devices it began at, not those at reset values."""
     bed = await Testbed.start(dut)
     state = programmable_state(bed.random, bed.chip)
     state = replace(state, noise=np.zeros_like(state.noise))

@@ -1,4 +1,4 @@
-"""Tile registers: the address space against a model made from the table in `spec.registers`."""
+"""Tile registers: the address space against a model from the table in `spec.registers`."""
 
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,14 @@ BENCH = Bench(
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def after_reset(dut: Any) -> None:
-    """Every register reads as the table says, twice over; nothing counts by itself."""
+    """Every register reads as in the table, twice over; no counter counts by itself."""
     bed = Testbed(dut)
     await bed.start()
     for _ in range(2):
         for register in REGISTERS:
             await bed.access(False, register.address)
         await bed.idle(5)
-    for register in REGISTERS:  # something that the second reset has to undo
+    for register in REGISTERS:  # for the second reset to undo
         await bed.access(True, register.address, 3)
     bed.rates.update(dict.fromkeys(bed.driven, 1.0))
     await bed.idle(5)
@@ -59,7 +59,7 @@ async def after_reset(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(busy=[0, 1])
 async def every_register(dut: Any, busy: int) -> None:
-    """Each register in turn: each bit of it set and cleared, values about its limits, read back."""
+    """Each register in turn: every bit set and cleared, values near its limits, read back."""
     bed = Testbed(dut)
     await bed.start()
     bed.rates["busy"] = busy
@@ -79,7 +79,7 @@ async def every_register(dut: Any, busy: int) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def errors_and_clearing(dut: Any) -> None:
-    """A write clears the bits that it names, unless the error happens again in that very clock."""
+    """A write clears the bits that it names, unless the error occurs again in this clock."""
     bed = Testbed(dut)
     await bed.start()
     address = BY_NAME["ERROR"].address
@@ -96,7 +96,7 @@ async def errors_and_clearing(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(event=list(COUNTED.values()))
 async def one_event(dut: Any, event: str) -> None:
-    """An event counts in its own register, once a clock, and in no other."""
+    """An event increments its own counter once per clock, and no other."""
     bed = Testbed(dut)
     await bed.start()
     bed.script = [{event: 1}] * 3
@@ -108,7 +108,7 @@ async def one_event(dut: Any, event: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def every_constant(dut: Any) -> None:
-    """Every constant of every column is its own place; the LDPU gets the place and the value."""
+    """Every constant of every column has its own place; the LDPU gets place and value."""
     bed = Testbed(dut)
     await bed.start()
     addresses = [
@@ -130,7 +130,7 @@ async def every_constant(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def every_route(dut: Any) -> None:
-    """Every entry is its own, with the slice written before it; none changes while busy."""
+    """Every entry is separate, with the slice written before it; none changes while busy."""
     bed = Testbed(dut)
     await bed.start()
     last = fabric.STREAMS - 1
@@ -149,7 +149,7 @@ async def every_route(dut: Any) -> None:
         await enter(last, registers.route_word(start, fabric.payload_max(bed.model.chip), 5), 1)
     for bit in range(32):
         await enter(0, 1 << bit, 1 << bit)
-    for mask_only in range(4):  # the slice of the entry before stays
+    for mask_only in range(4):  # the slice of the last entry stays
         await bed.access(True, registers.ROUTE_TABLE.base, mask_only)
     bed.rates["busy"] = 1.0
     await bed.idle(1)
@@ -168,7 +168,7 @@ async def every_route(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def every_part(dut: Any) -> None:
-    """Every entry of the table of parts, with rows that there are and that there are not."""
+    """Every entry of the table of parts, with valid and invalid rows."""
     bed = Testbed(dut)
     await bed.start()
     rows, units = bed.model.chip.array.rows, bed.model.chip.link.units
@@ -189,7 +189,7 @@ async def every_part(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def every_target_and_result(dut: Any) -> None:
-    """Targets at and beyond their limits, orders for diagonals that there are and are not."""
+    """Targets at and beyond their limits, orders for valid and invalid diagonals."""
     bed = Testbed(dut)
     await bed.start()
     chip, most = bed.model.chip, pcm_write.TARGET_MAX
@@ -226,7 +226,7 @@ async def every_target_and_result(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def address_space(dut: Any) -> None:
-    """Addresses from all over, with all those near a register or the edge of the constants."""
+    """Addresses from the whole space, with all those near a register or the constants' edge."""
     bed = Testbed(dut)
     await bed.start()
     stride = benches.current()["stride"]
@@ -239,7 +239,7 @@ async def address_space(dut: Any) -> None:
     for table in (pcm_write_registers.TARGET_TABLE, pcm_write_registers.RESULT_TABLE):
         for word in (table.base, table.address(lines)):
             addresses |= set(range(word - 8, word + 8))
-    # Where a decoder of fewer address bits would see a register again.
+    # Where a decoder with fewer address bits would see a register again.
     addresses |= {1 << bit | register.address for register in REGISTERS for bit in range(6, 16)}
     columns = bed.model.chip.array.columns
     for column in (0, columns - 1, columns):
@@ -255,7 +255,7 @@ async def address_space(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def anything(dut: Any) -> None:
-    """Random accesses while everything around the registers happens at random."""
+    """Random accesses with random inputs on all other ports."""
     bed = Testbed(dut)
     await bed.start()
     known = [register.address for register in REGISTERS]
@@ -274,4 +274,4 @@ async def anything(dut: Any) -> None:
         if bed.random.random() < 0.3:
             await bed.idle(int(bed.random.integers(1, 4)))
     for name in COUNTED:
-        assert bed.model.values[name] > 100, f"{name} hardly counted"
+        assert bed.model.values[name] > 100, f"{name} counted too little"

@@ -20,7 +20,7 @@ CLOCK_NS = 10
 
 
 class Port(Component):
-    """A receiver and a transmitter that have nothing to do with each other."""
+    """An independent receiver and transmitter."""
 
     rx: In(1, init=1)
     tx: Out(1, init=1)
@@ -81,7 +81,7 @@ async def _start(dut: Any) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(share=[0.98, 1.0, 1.02])
 async def receives(dut: Any, share: float) -> None:
-    """Bytes come as they were sent, also from a host whose clock is 2 % slower or faster."""
+    """Bytes arrive unchanged, also from a host whose clock is 2 % slower or faster."""
     random = benches.generator()
     await _start(dut)
     source = _quiet(UartSource(dut.rx, baud=_baud(share)))
@@ -98,7 +98,7 @@ async def receives(dut: Any, share: float) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def transmits(dut: Any) -> None:
-    """Bytes leave as they were given."""
+    """Bytes leave unchanged."""
     random = benches.generator()
     await _start(dut)
     sink = _quiet(UartSink(dut.tx, baud=_baud()))
@@ -110,7 +110,7 @@ async def transmits(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def disturbances(dut: Any) -> None:
-    """A glitch is no byte, nor is a line that stays low; after both, bytes come again."""
+    """A glitch is no byte, nor is a line that stays low; after both, bytes arrive again."""
     await _start(dut)
     bit = CLOCK_NS * benches.current()["divisor"]
     got: list[int] = []

@@ -25,7 +25,7 @@ CLOCK_NS = 2
 
 
 class Receiver(Component):
-    """The receiver, with names of ports that are no keywords of C++, for Verilator's sake."""
+    """The receiver, with port names that are no C++ keywords, for Verilator."""
 
     RENAMED = {"short": "too_short", "long": "too_long"}
 
@@ -35,7 +35,7 @@ class Receiver(Component):
         super().__init__({self.RENAMED.get(name, name): member for name, member in members})
 
     def elaborate(self, platform: object) -> Module:
-        """The receiver and nothing else."""
+        """The receiver alone."""
         m = Module()
         m.submodules.receiver = receiver = self._receiver
         for name, member in receiver.signature.members.items():
@@ -76,7 +76,7 @@ BENCH = Bench(
 
 @dataclass(frozen=True)
 class Packet:
-    """A packet of the stream: uint8 [beats, units], and bool [beats, units] of units kept."""
+    """A packet of the stream: uint8 [beats, units], and bool [beats, units] of kept units."""
 
     data: NDArray[np.uint8]
     keep: NDArray[np.bool_]
@@ -84,21 +84,21 @@ class Packet:
 
 @dataclass
 class Received:
-    """What the receiver said of one vector; `want` is made from the packet, `got` watched."""
+    """The receiver's outputs for one vector; `want` follows from the packet, `got` is monitored."""
 
     groups: list[list[int]] = field(default_factory=list)
     short: int = 0
     long: int = 0
-    padding: int = 0  # groups that were made up
+    padding: int = 0  # groups of padding
 
     @property
     def good(self) -> bool:
-        """It had the right length."""
+        """Whether it had the right length."""
         return not self.short and not self.long
 
 
 def understood(packet: Packet, length: int, units: int) -> Received:
-    """What there is to say of `packet` where vectors of `length` elements are wanted."""
+    """Expected outputs for `packet`, with vectors of `length` elements."""
     groups = -(-length // units)
     beats = len(packet.data)
     wanted = (np.arange(groups * units) < length).reshape(groups, units)
@@ -115,7 +115,7 @@ def understood(packet: Packet, length: int, units: int) -> Received:
 
 
 class Testbed:
-    """Sends packets, takes groups, and watches every clock.
+    """Drives packets, takes groups, and monitors every clock.
 
     Attributes:
         want, got: of every vector, in order.
@@ -134,14 +134,14 @@ class Testbed:
         self._watcher: Task | None = None
 
     async def start(self) -> None:
-        """Start the clock and all else."""
+        """Start the clock and all tasks."""
         await Timer(CLOCK_NS, "ns")
         Clock(self.dut.clk, CLOCK_NS, "ns", impl="gpi").start()
         self.dut.length.value = self.length
         await self.restart()
 
     async def restart(self) -> None:
-        """Idle inputs, reset, and a watcher that knows of no vector yet."""
+        """Drive idle inputs, reset; the monitor starts anew."""
         if self._watcher:
             self._watcher.cancel()
         for name in ("stream_tvalid", "stream_tlast", "stream_tkeep", "stream_tdata", "ready"):
@@ -154,7 +154,7 @@ class Testbed:
         self._watcher = cocotb.start_soon(self._take())
 
     async def set_length(self, length: int) -> None:
-        """Wait until the receiver is between vectors, then change what it wants."""
+        """Wait until the receiver is between vectors, then change its configuration."""
         while len(self.got) < len(self.want) or self.dut.midway.value:
             await self.edge
         self.length = length
@@ -162,12 +162,12 @@ class Testbed:
         await self.edge
 
     async def send(self, packet: Packet) -> None:
-        """Send a packet with random pauses; `tvalid` stays until the beat is taken."""
+        """Send a packet with random pauses; `tvalid` holds until the handshake."""
         dut, beats = self.dut, len(packet.data)
         self.want.append(understood(packet, self.length, self.units))
         for beat in range(beats):
             while self.random.random() > self.offered:
-                # Nothing of this is valid, so nothing of it may matter.
+                # All of this is invalid, and so don't-care.
                 dut.stream_tdata.value = int(self.random.integers(256))
                 dut.stream_tlast.value = int(self.random.integers(2))
                 await self.edge
@@ -181,24 +181,24 @@ class Testbed:
             dut.stream_tvalid.value = 0
 
     async def _take(self) -> None:
-        """Take groups when ready, and put them together again."""
+        """Take groups when ready, and reassemble them."""
         dut, current = self.dut, Received()
-        leftover = False  # the rest of a long vector is passing
+        leftover = False  # the surplus of a long vector passes
         ready = 0
         while True:
             await self.edge
             valid, last = bool(dut.valid.value), bool(dut.last.value)
             offered, ended = bool(dut.stream_tvalid.value), bool(dut.stream_tlast.value)
             padding, taken = bool(dut.padding.value), bool(dut.stream_tready.value)
-            assert bool(dut.midway.value) == (bool(current.groups) or leftover), "midway is wrong"
-            assert not (valid and leftover), "a group came of what is too much"
-            assert taken == (leftover or (ready and not padding)), "stream_tready is wrong"
-            assert valid == ((offered or padding) and not leftover), "valid is wrong"
+            assert bool(dut.midway.value) == (bool(current.groups) or leftover), "midway differs"
+            assert not (valid and leftover), "group from the surplus of a long vector"
+            assert taken == (leftover or (ready and not padding)), "stream_tready differs"
+            assert valid == ((offered or padding) and not leftover), "valid differs"
             errors = int(dut.too_short.value), int(dut.too_long.value)
             if not (valid and ready):
-                assert errors == (0, 0), "an error was flagged while nothing was taken"
+                assert errors == (0, 0), "error flag without a handshake"
             else:
-                assert int(dut.group.value) == len(current.groups), "group is wrong"
+                assert int(dut.group.value) == len(current.groups), "group differs"
                 current.groups.append(
                     unpack(int(dut.data.value), formats.ACTIVATION_BITS, self.units).tolist()
                 )
@@ -227,15 +227,15 @@ class Testbed:
             assert want == got, f"vector {number}: expected {want}, got {got}"
 
     def packet(self, kind: str) -> Packet:
-        """A random packet, good or bad, for vectors of the current length."""
+        """A random packet, good or bad, for vectors of the present length."""
         random, units, length = self.random, self.units, self.length
         groups = -(-length // units)
         keep = (np.arange(groups * units) < length).reshape(groups, units)
-        if kind == "short":  # an element at least is missing at the end
+        if kind == "short":  # at least one element is missing at the end
             less = int(random.integers(0, length))
             beats = max(1, -(-less // units))
             keep = (np.arange(beats * units) < less).reshape(beats, units)
-        elif kind == "long":  # in the last beat already, or by further beats
+        elif kind == "long":  # in the last beat, or in further beats
             more = length + int(random.integers(1, 2 * units + 1))
             beats = -(-more // units)
             keep = (np.arange(beats * units) < more).reshape(beats, units)
@@ -276,7 +276,7 @@ async def good_vectors(dut: Any, pressure: str) -> None:
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(kind=["short", "long", "holes", "anything"])
 async def bad_vectors(dut: Any, kind: str) -> None:
-    """After each bad vector the next good one is received right; each kind has its own error."""
+    """After each bad vector the next good one arrives right; each kind sets its own error."""
     bed = Testbed(dut)
     await bed.start()
     vectors = benches.current()["vectors"]
@@ -289,13 +289,13 @@ async def bad_vectors(dut: Any, kind: str) -> None:
             await bed.send(bed.packet("good"))
     await bed.finish()
     bad = [vector for vector in bed.got if not vector.good]
-    assert len(bad) >= vectors // 2, "the vectors were not bad enough"
-    assert len(bed.got) > len(bad), "there was no good vector"
+    assert len(bad) >= vectors // 2, "too few bad vectors"
+    assert len(bed.got) > len(bad), "no good vector"
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def reset_midway(dut: Any) -> None:
-    """A reset within a vector, its padding or its leftover: the next one is the first."""
+    """A reset within a vector, its padding or its surplus: the next vector is the first."""
     bed = Testbed(dut)
     bed.readiness = 0.5
     await bed.start()

@@ -1,4 +1,4 @@
-"""Width converter: bytes, packets and order kept, every beat full, full rate, and the latency."""
+"""Width converter: bytes, packets and order kept, full beats, full rate, and latency."""
 
 from collections import deque
 from pathlib import Path
@@ -39,10 +39,10 @@ BENCH = Bench(
 
 
 class Testbed(OneStream):
-    """Drives both ends at random, and looks at every clock.
+    """Drives both ends at random; monitors every clock.
 
     Attributes:
-        got: the beats that came out; taken: the clocks in which they did.
+        got: beats at the output; taken: their clocks.
         clock: clocks so far.
     """
 
@@ -51,7 +51,7 @@ class Testbed(OneStream):
         super().__init__(dut)
 
     def start_afresh(self) -> None:
-        """Nothing inside, nothing offered."""
+        """Reset the bench's state: nothing inside, nothing offered."""
         self.queue: deque[Beat] = deque()
         self.got: list[Beat] = []
         self.taken: list[int] = []
@@ -64,11 +64,11 @@ class Testbed(OneStream):
         return self.random.bytes(int(self.random.integers(1, most + 1)))
 
     async def step(self) -> None:
-        """Over an edge, looking at everything before it."""
+        """Pass an edge, and check every port before it."""
         dut = self.dut
         if not self.offering:
             self.offering = bool(self.queue) and bool(self.random.random() < self.offered)
-        # What is not valid may not matter.
+        # Invalid beats are don't-care.
         junk = tuple(int.from_bytes(self.random.bytes(self.source), "little") for _ in range(2))
         data, keep, last = (
             self.queue[0] if self.offering else (junk[0], junk[1] & ((1 << self.source) - 1), 1)
@@ -82,10 +82,10 @@ class Testbed(OneStream):
         if dut.output_tvalid.value:
             keep = int(dut.output_tkeep.value)
             data = int(dut.output_tdata.value)
-            # Bytes that are not kept may be anything.
+            # Bytes without keep are don't-care.
             kept = sum(0xFF << 8 * i for i in range(self.sink) if keep >> i & 1)
             beat = Beat(data & kept, keep, int(dut.output_tlast.value))
-        assert self.held_back in (None, beat), "a beat changed or went before it was taken"
+        assert self.held_back in (None, beat), "beat changed or left before tready"
         if beat and ready:
             self.got.append(beat)
             self.taken.append(self.clock)
@@ -96,7 +96,7 @@ class Testbed(OneStream):
         self.clock += 1
 
     async def run(self, packets: list[bytes]) -> None:
-        """Send packets and compare what comes out."""
+        """Send packets and compare the beats at the output."""
         for packet in packets:
             self.queue += beats(packet, self.source)
         expected = [beat for packet in packets for beat in beats(packet, self.sink)]
@@ -105,11 +105,11 @@ class Testbed(OneStream):
             before = len(self.got), len(self.queue)
             await self.step()
             idle = idle + 1 if before == (len(self.got), len(self.queue)) else 0
-            assert idle < 200, f"{len(self.got)} of {len(expected)} beats came"
+            assert idle < 200, f"{len(self.got)} of {len(expected)} beats arrived"
         self.offering = False
         for _ in range(5):
             await self.step()
-            assert not self.dut.holds.value, "it holds something, and all has come out"
+            assert not self.dut.holds.value, "`holds` is 1 after the last beat"
         names = (*(f"byte {byte}" for byte in range(self.sink)), "tkeep", "tlast")
         compare(
             self._fields(expected),
@@ -124,7 +124,7 @@ class Testbed(OneStream):
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(pressure=["none", "source", "sink", "both"])
 async def bytes_and_order(dut: Any, pressure: str) -> None:
-    """Nothing is lost, doubled, reordered or changed, whatever the pauses; packets stay apart."""
+    """No byte is lost, doubled, reordered or changed under back-pressure; packets stay apart."""
     bed = Testbed(dut)
     bed.offered = 0.5 if pressure in ("source", "both") else 1.0
     bed.readiness = 0.4 if pressure in ("sink", "both") else 1.0
@@ -135,7 +135,7 @@ async def bytes_and_order(dut: Any, pressure: str) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def rate_and_latency(dut: Any) -> None:
-    """The narrower side has a beat a clock; the first comes when the docstring says."""
+    """The narrower side has one beat per clock; the first arrives as in the docstring."""
     bed = Testbed(dut)
     await bed.start()
     ratio, widens = max(bed.source, bed.sink) // min(bed.source, bed.sink), bed.sink > bed.source
@@ -164,7 +164,7 @@ async def missing_bytes_stay_missing(dut: Any) -> None:
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def reset_midway(dut: Any) -> None:
-    """After a reset in the middle of a packet it is empty, and works."""
+    """After a reset within a packet it is empty, and works."""
     bed = Testbed(dut)
     await bed.start()
     most = 3 * max(bed.source, bed.sink)

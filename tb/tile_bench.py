@@ -1,4 +1,4 @@
-"""A tile behind AXI with the models of cocotbext-axi around it, and random work for it."""
+"""A tile behind AXI with the models of cocotbext-axi around it, and random stimulus for it."""
 
 import itertools
 import logging
@@ -41,9 +41,9 @@ FLIP_BITS = {
     "offset_n": formats.OFFSET_BITS,
     "noise": formats.NOISE_BITS,
 }
-"""Fields of a state, and how many of their bits count."""
+"""Fields of a state, with their numbers of significant bits."""
 PATIENCE = (5, "ms")
-"""Simulated time in which any result must have come."""
+"""Simulated time before a missing result is an error."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Work:
     rx: NDArray[np.int8] | NDArray[np.uint16] | None
 
     def expected(self, chip: Chip, first_read: int = 0) -> NDArray:
-        """What the golden model makes of it."""
+        """Results of the golden model."""
         return Tile(chip, self.state).run(self.config, self.x, self.rx, first_read)
 
 
@@ -82,15 +82,15 @@ def random_config(
 
 
 def with_binary16(random: np.random.Generator, chip: Chip, config: TileConfig) -> TileConfig:
-    """Where the chip has it, RX values, results or both are binary16, at random."""
+    """Make RX values, results or both binary16 at random, if the chip has it."""
     chosen = (random.random(2) < 0.5) & (chip.link.partial_sums == "binary16")
     return replace(config, rx_binary16=bool(chosen[0]), tx_binary16=bool(chosen[1]))
 
 
 def random_state(random: np.random.Generator, chip: Chip) -> PcmState:
-    """Devices, gains, offsets, noise and seed all at random."""
+    """Random devices, gains, offsets, noise and seed."""
     rows, columns = chip.array.rows, chip.array.columns
-    # Kept low enough that few conversions saturate in the largest arrays.
+    # Low enough that few conversions saturate in the largest arrays.
     top = int(min(formats.DEVICE_MAX, 40_000 // rows))
     gain = (1, columns)
     return PcmState(
@@ -106,7 +106,7 @@ def random_state(random: np.random.Generator, chip: Chip) -> PcmState:
 
 
 def random_work(random: np.random.Generator, chip: Chip, config: TileConfig, vectors: int) -> Work:
-    """Random devices and vectors for `config`; every INT8 value occurs, -128 included."""
+    """Random devices and vectors for `config`; cover every INT8 value, -128 included."""
     x = random.integers(-128, 128, (vectors, config.rows), dtype=np.int8)
     rx = random.integers(-128, 128, (vectors, config.columns), dtype=np.int8)
     if config.rx_binary16:
@@ -138,7 +138,7 @@ def with_parts(random: np.random.Generator, chip: Chip, work: Work) -> Work:
 def parts_in_some_order(
     random: np.random.Generator, parts: int, vectors: int
 ) -> Iterator[tuple[int, int]]:
-    """Vector and part of packets, any part of the next vector before the last of this one."""
+    """Vector and part number of packets; parts of the next vector may precede the last of this."""
     sent = np.zeros(parts, dtype=int)
     while sent.min() < vectors:
         may = np.flatnonzero((sent < vectors) & (sent < sent.min() + 2))
@@ -156,11 +156,11 @@ class TileBench:
     """The tile, its clocks, its host and its streams.
 
     Attributes:
-        states: how many were loaded, which is the number of the last one.
+        states: number of loaded states, and so the number of the last one.
     """
 
     def __init__(self, dut: object, chip: Chip, by_words: bool = False) -> None:
-        """Put models around `dut`; with `by_words` states are written over its registers."""
+        """Put models around `dut`; with `by_words`, states are written over its registers."""
         self.dut, self.chip, self._by_words = dut, chip, by_words
         axi = AxiLiteBus.from_prefix(dut, "s_axil")
         low = {"reset": dut.aresetn, "reset_active_level": False}
@@ -182,8 +182,8 @@ class TileBench:
         """Start the clocks and reset the tile; `by_words` as for the constructor."""
         start_clock(dut.aclk, sync_half_ps)
         start_clock(dut.mvm_clk, mvm_half_ps)
-        # The models read the tile's outputs from their first clock on, and Icarus knows of no
-        # value for them before a reset.
+        # The models sample the tile's outputs from the first clock on, and in Icarus they are X
+        # before a reset.
         dut.aresetn.value = 0
         for name in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
             getattr(dut, f"s_axil_{name}").value = 0
@@ -195,7 +195,7 @@ class TileBench:
         return bench
 
     async def load(self, state: PcmState) -> None:
-        """Have the array load the state, from a file or word by word."""
+        """Load the state, from a file or word by word."""
         self.states += 1
         if self._by_words:
             await self.host.write_state(state, 0)
@@ -211,14 +211,14 @@ class TileBench:
     async def prepare_plain(
         self, random: np.random.Generator, mode: ReadMode, vectors: int
     ) -> Work:
-        """Draw a configuration of plain results, and so many vectors for it; prepare for them."""
+        """Draw a configuration of plain results, and that many vectors for it; prepare the tile."""
         config = random_config(random, self.chip, mode, False, False, False)
         work = random_work(random, self.chip, config, vectors)
         await self.prepare(work)
         return work
 
     def send(self, work: Work, random: np.random.Generator | None = None) -> None:
-        """Queue the work's vectors on the streams; their parts come in a `random` order."""
+        """Queue the work's vectors on the streams; parts in `random` order."""
         parts = work.config.input_parts
         order: Iterable[tuple[int, int]] = ((vector, 0) for vector in range(len(work.x)))
         if len(parts) > 1:
@@ -232,7 +232,7 @@ class TileBench:
                 self.rx.send_nowait(AxiStreamFrame(vector.tobytes()))
 
     async def receive(self, vectors: int, columns: int, kind: DTypeLike = np.int8) -> NDArray:
-        """The next result vectors, each a packet of the right length."""
+        """The next result vectors; each must be a packet of the right length."""
         results = np.empty((vectors, columns), dtype=kind)
         for vector in range(vectors):
             frame = await with_timeout(self.output.recv(), *PATIENCE)
@@ -251,23 +251,23 @@ class TileBench:
     async def check(
         self, work: Work, name: str, random: np.random.Generator | None = None
     ) -> Agreement:
-        """Run and demand that everything equals the golden model; `random` as of `send`.
+        """Run, and check every value against the golden model; `random` as of `send`.
 
         Raises:
-            Mismatch: a value differs; the sentence has `name`, vector and column.
+            Mismatch: a value differs; the message names `name`, vector and column.
         """
         got = await self.run(work, random)
         return compare(work.expected(self.chip), got, place(name, work.config))
 
     async def errors(self) -> IntFlag:
-        """The sticky errors, which are cleared."""
+        """Read and clear the sticky errors."""
         errors = await self.host.error()
         await self.host.write("ERROR", errors)
         return errors
 
 
 def place(name: str, config: TileConfig | None = None) -> Callable[[tuple[int, ...]], object]:
-    """Vector and column of an index of result vectors, for `compare`, and the configuration."""
+    """Vector and column of an index of result vectors, and the configuration, for `compare`."""
 
     def describe(index: tuple[int, ...]) -> object:
         text = f"{name}, vector {index[0]}" + (f", column {index[1]}" if index[1:] else "")
@@ -316,7 +316,7 @@ def with_flip(random: np.random.Generator, work: Work, where: str) -> Work:
 
 
 async def time_packets(dut: object, packets: int, times: list[int], done: Event) -> None:
-    """Note the time, in ps, at which each of `packets` result vectors has left the tile."""
+    """Record the time, in ps, at which each of `packets` result vectors leaves the tile."""
     while len(times) < packets:
         await RisingEdge(dut.aclk)
         beat = dut.m_axis_tvalid, dut.m_axis_tready, dut.m_axis_tlast

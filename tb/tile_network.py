@@ -1,8 +1,8 @@
-"""A network through one tile, layer by layer: compiled for it, and what golden makes of it.
+"""A network through one tile, layer by layer: its compilation and its golden model.
 
 Published (Le Gallo et al. 2023): the chip's host does im2col, max-pooling and transport between
-layers. Here one tile is programmed anew for each layer, so that a whole network, with every size
-that its layers have, goes through the tile's own RTL (`tb.test_tile_network`).
+layers. Here each layer in turn is loaded into one tile, so a whole network, with the sizes of all
+its layers, runs on the tile's own RTL (`tb.test_tile_network`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,15 +26,15 @@ from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import TileConfig
 
 IMAGES_PER_BLOCK = 64
-"""Images that go through all layers together: bounds the memory of a run over a data set."""
+"""Images that pass all layers together: bounds the memory of a run over a data set."""
 
 
 @dataclass(frozen=True)
 class LayerProgram:
-    """A layer as one tile runs it.
+    """A layer on one tile.
 
     Attributes:
-        layer, geometry: what the layer is, for the host's im2col and pooling.
+        layer, geometry: description of the layer, for the host's im2col and pooling.
         config: the tile's configuration while it runs the layer.
         codes: uint8 [array rows, array columns, 4], target conductance codes.
     """
@@ -61,13 +61,13 @@ def compile_network(
 
     Raises:
         UserError: a layer does not fit the array, a constant does not fit binary16, or the layers
-            are not a chain with max-pooling, which is what the host can do between them.
+            are not a chain with max-pooling, the only operation of the host between them.
     """
     branches = any(layer.input or layer.residual for layer in network.nodes)
     if branches or any(layer.pool and layer.pool.kind != "max" for layer in network.nodes):
         raise UserError(
-            f"network {network.name} has residuals, branches or averages: allowed on one tile is a "
-            "chain of layers with max-pooling"
+            f"network {network.name} has residuals, branches or averages: expected a chain of "
+            "layers with max-pooling"
         )
     layers = []
     input_scale = network.input.scale
@@ -118,7 +118,7 @@ def _compile_layer(
 
 @dataclass(frozen=True)
 class LayerTrace:
-    """What entered and left the tile while it ran a layer.
+    """Input and output vectors of the tile for one layer.
 
     Attributes:
         name: of the layer.
@@ -146,16 +146,16 @@ def run(
     index of a vector is image * pixels + pixel.
 
     Args:
-        program: what the compiler made for `chip`.
+        program: compiled for `chip`.
         chip: the chip description.
         images: uint8 [n, height, width] or [n, height, width, channels].
         states: the PCM state of each layer; its tile 0 runs the layer.
-        capture: whether to give every layer's vectors and outputs, too.
-        first_image: images that came before; for splitting a data set.
+        capture: whether to return every layer's vectors and outputs, too.
+        first_image: number of earlier images; for splitting a data set.
         progress: called now and then with the number of images done since the last call.
 
     Returns:
-        int8 [n, outputs]; with `capture` that, and a trace a layer.
+        int8 [n, outputs]; with `capture` also one trace per layer.
 
     Raises:
         UserError: images, states or chip do not fit the program.
@@ -163,7 +163,7 @@ def run(
     _check(program, chip, images, states)
     tiles = [Tile(chip, state) for state in states]
     outputs, traces = [], []
-    # At least one block, so that no images give empty arrays of the right shapes.
+    # At least one block: without images, the empty arrays have the right shapes.
     for start in range(0, max(len(images), 1), IMAGES_PER_BLOCK):
         block = images[start : start + IMAGES_PER_BLOCK]
         shape = program.layers[0].geometry.input
@@ -235,14 +235,14 @@ def _check(
     program: TileNetwork, chip: Chip, images: NDArray[np.uint8], states: Sequence[PcmState]
 ) -> None:
     if program.chip != chip.name:
-        raise UserError(f"program is for chip '{program.chip}': chip '{chip.name}' was given")
+        raise UserError(f"program is for chip '{program.chip}': got chip '{chip.name}'")
     if len(states) != len(program.layers):
-        raise UserError(f"{len(states)} PCM states: expected one a layer ({len(program.layers)})")
+        raise UserError(f"{len(states)} PCM states: expected one per layer ({len(program.layers)})")
     wanted: Input = program.network.input
     shape = (wanted.height, wanted.width, wanted.channels)
     fits = images.shape[1:] == shape or (wanted.channels == 1 and images.shape[1:] == shape[:2])
     if images.dtype != np.uint8 or not fits:
         raise UserError(
-            f"images: {images.dtype} {list(images.shape)}: expected uint8 "
+            f"images: got {images.dtype} {list(images.shape)}, expected uint8 "
             f"[n, {shape[0]}, {shape[1]}, {shape[2]}]"
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BINARY, _HEX, _TITLE = "@28", "@22", "@200"
-"""GTKWave's flags of the lines that follow: one bit, a vector, text."""
+"""GTKWave's flags for the lines that follow: one bit, a vector, text."""
 _TIMING = ("clk", "aclk", "mvm_clk", "rst", "aresetn", "mvm_rst")
 _PORT = re.compile(
     r"\b(input|output)\s+(?:wire\s+|reg\s+|logic\s+)?(?:signed\s+)?(?:\[([^\]:]+):([^\]:]+)\]\s*)?"
@@ -20,7 +20,7 @@ _PORT = re.compile(
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a module: `high` and `low` are its range, None of one bit without."""
+    """A port of a module: `high` and `low` are its range, None for one bit."""
 
     name: str
     output: bool
@@ -29,16 +29,16 @@ class Port:
 
     @property
     def group(self) -> str:
-        """What it is listed among."""
+        """Heading in the list."""
         if self.name in _TIMING:
             return "clocks and resets"
         return "outputs" if self.output else "inputs"
 
 
 def ports(sources: Sequence[Path], top: str, parameters: Mapping[str, int]) -> list[Port]:
-    """Ports of module `top`, in the order of its declaration.
+    """Ports of module `top`, in the order of declaration.
 
-    A port whose range depends on anything but `parameters` is left out.
+    A port whose range depends on anything other than `parameters` is left out.
     """
     for path in sources:
         found = re.search(rf"\bmodule\s+{re.escape(top)}\b(.*?)\bendmodule\b", path.read_text(),
@@ -59,10 +59,10 @@ def ports(sources: Sequence[Path], top: str, parameters: Mapping[str, int]) -> l
 
 
 def _number(expression: str, parameters: Mapping[str, int]) -> int:
-    """The value of an expression of sums and products.
+    """Value of an expression of sums and products.
 
     Raises:
-        ValueError: it is of something else.
+        ValueError: the expression has other operators.
     """
     text = re.sub(r"[A-Za-z_]\w*", lambda name: str(parameters.get(name[0], name[0])), expression)
     total = 0

@@ -1,4 +1,4 @@
-"""Which images a network gets, through one tile or from end to end, from the command line."""
+"""Images for a network, through one tile or end to end, from the command line."""
 
 import json
 from pathlib import Path

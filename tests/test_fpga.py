@@ -229,7 +229,7 @@ def test_a_count_and_a_build_may_come_in_any_order(tmp_path, monkeypatch):
     (tmp_path / "ulx3s").mkdir()
     (tmp_path / "ulx3s" / "mine").touch()
     for request in (count, builds):
-        with pytest.raises(UserError, match="ulx3s: there is something else"):
+        with pytest.raises(UserError, match="ulx3s: the folder is not empty"):
             fpga.run(request, Console(quiet=True))
     assert [path.name for path in (tmp_path / "ulx3s").iterdir()] == ["mine"]
 

@@ -16,20 +16,12 @@ PAGES = [
     *sorted(set((REPOSITORY / "docs").glob("*.md")) - {GENERATED}),
 ]
 SOURCE_ROOTS = (
-    ".github",
-    "Makefile",
-    "caduceus/cli",
-    "caduceus/compiler",
-    "caduceus/data",
-    "caduceus/devices",
-    "caduceus/host",
-    "caduceus/study",
-    "chips",
-    "formal",
-    "golden",
-    "networks",
+    *(".github", "Makefile", "benchmarks", "caduceus", "chips", "formal", "golden", "hdl"),
+    *("networks", "tb", "tests", "tools", "train"),
 )
 """Files and folders whose sources are held to `PHRASES`: all of their text, names included."""
+LISTS = {"test_language.py", "test_help.py"}
+"""Tests that list the phrases themselves, and so are left out."""
 SOURCES = {".cfg", ".py", ".pyi", ".sh", ".sv", ".toml", ".v", ".vlt", ".yaml", ".yml", ".md", ""}
 AVERAGE, LONGEST = 20, 45
 """Words of a sentence: mean over a page, and at most."""
@@ -118,10 +110,15 @@ def test_sentences_are_short(page):
 
 
 def sources() -> list[Path]:
-    """Text files of `SOURCE_ROOTS`."""
+    """Text files of `SOURCE_ROOTS`, except `LISTS` and what Python leaves beside modules."""
     roots = [REPOSITORY / root for root in SOURCE_ROOTS]
     files = [each for root in roots for each in ([root] if root.is_file() else root.rglob("*"))]
-    return sorted(each for each in files if each.is_file() and each.suffix in SOURCES)
+    lists = {REPOSITORY / "tests" / name for name in LISTS}
+    return sorted(
+        each
+        for each in {*files} - lists
+        if each.is_file() and each.suffix in SOURCES and "__pycache__" not in each.parts
+    )
 
 
 def test_sources_have_none_of_the_words():

@@ -73,7 +73,9 @@ def test_statistics_of_nothing_are_null(tmp_path: Path):
 
 
 def test_a_final_state_that_is_missing_is_reported(tmp_path: Path):
-    with pytest.raises(UserError, match=r"state_0.hex: cannot read the array's state, .*: No such"):
+    with pytest.raises(
+        UserError, match=r"state_0.hex: cannot read the array's final state: No such"
+    ):
         pcm_write._final_words(tmp_path / "state_0.hex")
 
 

@@ -115,12 +115,12 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path):
     demand_own(tmp_path / "none", "build", "lock")
     demand_own(tmp_path, "build", "lock")
     (tmp_path / "mine").mkdir()
-    with pytest.raises(UserError, match=rf"^{tmp_path}: there is something else: .*earlier build$"):
+    with pytest.raises(UserError, match=rf"^{tmp_path}: the folder is not empty: .*earlier build$"):
         demand_own(tmp_path, "build", "lock", "a-*/lock")
     with only_run(tmp_path / "a-b", Console(quiet=True), "one.lock"):
         pass
     demand_own(tmp_path, "build", "a-*/one.lock")
-    with pytest.raises(UserError, match="there is something else"):
+    with pytest.raises(UserError, match="the folder is not empty"):
         demand_own(tmp_path / "a-b", "check", "other.lock")
 
 

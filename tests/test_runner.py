@@ -293,13 +293,13 @@ def test_odd_paths(tmp_path: Path, shared: Path, simulator: str, monkeypatch) ->
             continue
         place = tmp_path / name
         place.mkdir()
-        told = re.escape(f"cannot build in a folder whose path has '{letter}'")
-        with pytest.raises(UserError, match=told):
+        sentence = re.escape(f"cannot build in a folder whose path has '{letter}'")
+        with pytest.raises(UserError, match=sentence):
             Place(place).run(simulator, "counts")
         assert not (place / simulator / "build.log").exists()
     if simulator == "verilator":
-        told = re.escape("""cannot build in a folder whose path has "'": set CADUCEUS_BUILD""")
-        with pytest.raises(UserError, match=told):
+        sentence = re.escape("""cannot build in a folder whose path has "'": set CADUCEUS_BUILD""")
+        with pytest.raises(UserError, match=sentence):
             Place(tmp_path / "it's#1;é$(x)").run(
                 simulator, "counts", build_args=("--hierarchical",)
             )
@@ -310,8 +310,8 @@ def test_an_installation_in_an_odd_path_is_refused_before_a_build(
     place: Place, simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(config, "libs_dir", tmp_path / "it's")
-    told = 'Verilator cannot build with an installation whose path has "\'": use --sim icarus'
-    with pytest.raises(UserError, match=told):
+    sentence = 'Verilator cannot build with an installation whose path has "\'": use --sim icarus'
+    with pytest.raises(UserError, match=sentence):
         place.run(simulator, "counts")
 
 

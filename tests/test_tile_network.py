@@ -123,16 +123,16 @@ def test_what_does_not_fit_is_refused() -> None:
     for arguments, sentence in (
         (
             (Chip.find("hermes"), IMAGES, states),
-            "program is for chip 'tiny': chip 'hermes' was given",
+            "program is for chip 'tiny': got chip 'hermes'",
         ),
-        ((TINY, IMAGES, states[:2]), "2 PCM states: expected one a layer (3)"),
+        ((TINY, IMAGES, states[:2]), "2 PCM states: expected one per layer (3)"),
         (
             (TINY, IMAGES[:, :9], states),
-            "images: uint8 [7, 9, 10, 1]: expected uint8 [n, 10, 10, 1]",
+            "images: got uint8 [7, 9, 10, 1], expected uint8 [n, 10, 10, 1]",
         ),
         (
             (TINY, IMAGES.astype(np.int8), states),
-            "images: int8 [7, 10, 10, 1]: expected uint8 [n, 10, 10, 1]",
+            "images: got int8 [7, 10, 10, 1], expected uint8 [n, 10, 10, 1]",
         ),
     ):
         with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):

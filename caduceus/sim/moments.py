@@ -54,7 +54,7 @@ class Moments:
         tiles: what every tile recorded, with times.
         first: number of vectors that the tiles recorded before this run.
         states: by step and GDPU slice, in the program's order, the edge at which the slice was
-            last at work.
+            last awake.
     """
 
     chip: Chip

@@ -166,7 +166,7 @@ class Events:
         axes.set_xlabel("time, us")
         axes.set_title(
             f"{program.network} on {program.chip}, {program.read_mode} reads: "
-            "share of time that a tile's array is at work"
+            "share of time in which a tile's array is active"
         )
         figure.colorbar(shown, ax=axes, fraction=0.03)
         content = BytesIO()

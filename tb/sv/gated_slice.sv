@@ -1,4 +1,4 @@
-// A GDPU slice behind a clock gate, as on a chip: its clock stops whenever it says that it may.
+// A GDPU slice behind a clock gate, as on a chip: its clock stops on its own request.
 
 module gated_slice #(parameter int UNITS = 1) (
     input clk, input rst,
