@@ -207,7 +207,8 @@ def computed(text: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module == "numpy":
             found |= {alias.name for alias in node.names} - allowed
         elif isinstance(node, ast.ImportFrom) and node.module.startswith("numpy."):
-            found |= {node.module} - {"numpy.typing"}
+            header = [alias.name for alias in node.names] == ["format"]
+            found |= {node.module} - ({"numpy.typing", "numpy.lib"} if header else {"numpy.typing"})
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             of_numpy = isinstance(node.value, ast.Name) and node.value.id in names

@@ -352,6 +352,8 @@ def test_an_empty_name_of_a_network_is_refused():
 def test_a_name_close_to_one_there_is_gets_a_hint(tmp_path):
     _refused(here("run", "--net", "resnet_tinny"), "did you mean resnet_tiny?")
     _refused(here("run", "--net", tmp_path), "the name of a description file ends in .yaml")
+    (tmp_path / "mine.yaml").write_text(network_text())
+    _refused(here("run", "--net", tmp_path / "mine"), f"did you mean {tmp_path / 'mine'}.yaml?")
 
 
 def test_the_command_as_a_process_ends_with_status_2(tmp_path):

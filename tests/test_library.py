@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from serial_board import board, terminal
 
@@ -220,3 +221,13 @@ def test_a_board_at_a_port_takes_what_the_line_takes_and_no_more(program, absent
     assert result.compare(expected).equal and opened.compare(expected).equal
     assert result.figures.requests == opened.figures.requests > 0
     assert result.figures.retries == 0
+
+
+def test_a_program_for_a_chip_of_ones_own_asks_for_the_chip(tmp_path):
+    description = caduceus.Chip.find("tiny").model_dump(mode="json") | {"name": "own"}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(description))
+    chip = caduceus.Chip.load(tmp_path / "own.yaml")
+    program = caduceus.compile(caduceus.Network.find("conv_32x16"), chip)
+    with pytest.raises(UserError, match=r"its chip 'own' does not ship .* pass it as chip="):
+        caduceus.Golden(program)
+    assert caduceus.Golden(program, chip=chip).run(program.sample[:1]).outputs.any()

@@ -13,7 +13,7 @@ from caduceus.devices.settings import Devices
 from caduceus.host.chip import named
 from caduceus.host.link import Patience
 from caduceus.host.session import Session
-from caduceus.sim.deploy import deployed
+from caduceus.sim.deploy import chip_of, deployed
 from caduceus.sim.inputs import count, one_sequence
 from caduceus.sim.result import Result, figures
 from caduceus.sim.run_target import Target, serial
@@ -66,7 +66,7 @@ class Board:
             console: for the progress; none if None.
         """
         self.devices = Devices.given(devices)
-        self.chip = chip or Chip.find(program.chip)
+        self.chip = chip_of(program, chip)
         self._deployed = deployed(program, self.chip, self.devices)
         self.program, self.state = self._deployed.program, self._deployed.state
         self._port, self._name = port, name

@@ -22,6 +22,20 @@ from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing, device_codes
 
 
+def chip_of(program: Program, chip: Chip | None) -> Chip:
+    """`chip`, or the shipped chip description that the program names.
+
+    Raises:
+        UserError: the program was compiled for a chip that is not shipped.
+    """
+    if chip is None and program.chip not in Chip.available():
+        raise UserError(
+            f"program {program.network}: its chip {program.chip!r} does not ship with Caduceus: "
+            "pass it as chip="
+        )
+    return chip or Chip.find(program.chip)
+
+
 @dataclass(frozen=True)
 class ReplacedFactor:
     """A tile whose measured drift factor was replaced.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from caduceus.devices.settings import Devices
 from caduceus.golden.machine import Machine
-from caduceus.sim.deploy import deployed
+from caduceus.sim.deploy import chip_of, deployed
 from caduceus.sim.inputs import count, shaped
 from caduceus.sim.result import Result, figures
 from caduceus.spec.chip import Chip
@@ -48,7 +48,7 @@ class Golden:
             chip: the shipped chip that the program names if None.
         """
         self.devices = Devices.given(devices)
-        self.chip = chip or Chip.find(program.chip)
+        self.chip = chip_of(program, chip)
         self._deployed = deployed(program, self.chip, self.devices)
         self.program, self.state = self._deployed.program, self._deployed.state
         self.replaced = self._deployed.replaced

@@ -16,7 +16,7 @@ from caduceus.sim import pipeline, recording, runner
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
 from caduceus.sim.cocotb_results import BenchResults
 from caduceus.sim.comparison import by_input, results_per_input
-from caduceus.sim.deploy import deployed
+from caduceus.sim.deploy import chip_of, deployed
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.sim.inputs import count, one_sequence
 from caduceus.sim.job import Job, SimulationReport, half_periods
@@ -94,7 +94,7 @@ class Simulation:
         demand_extra("sim")
         runner.tool_version(simulator)
         self.devices = Devices.given(devices)
-        self.chip = chip or Chip.find(program.chip)
+        self.chip = chip_of(program, chip)
         self._deployed = deployed(program, self.chip, self.devices)
         self.program, self.state = self._deployed.program, self._deployed.state
         self._simulator, self._waves = simulator, waves

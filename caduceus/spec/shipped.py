@@ -41,6 +41,8 @@ def unknown(kind: str, name: str, names: Sequence[str]) -> UserError:
     """The error of a `name` that is not among the shipped `names` of a `kind`."""
     close = get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
+    if name and present(Path(f"{name}.yaml")):
+        hint = f"did you mean {name}.yaml? "
     if name and present(Path(name)):
         inside = Path(name) / f"{kind}.yaml"
         hint = (
