@@ -30,7 +30,8 @@ def test_the_error_shrinks_and_nothing_differs(tmp_path: Path) -> None:
     [
         (
             ("--chip", "nope"),
-            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
+            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s, "
+            "or a file (.yaml)",
         ),
         (("--sim", "nope"), "--sim: got nope, expected one of verilator, icarus"),
         (("--noise", 50), "--noise: got 50, expected 0 to 40"),

@@ -113,7 +113,7 @@ REFUSED = [
     (".REGMODE_A(\"OUTREG\")", "", "REGMODE: expected NOREG"),
     (".DATA_WIDTH_A(20)", "", "DATA_WIDTH_A: got 20, expected 1, 2, 4, 9, 18, 36"),
     (".CSDECODE_B(\"0b001\")", "", "CSDECODE: expected 0b000"),
-    (".RESETMODE(\"ASYNC\")", "", "ASYNC_RESET_RELEASE: expected what RESETMODE is"),
+    (".RESETMODE(\"ASYNC\")", "", "ASYNC_RESET_RELEASE: expected the value of RESETMODE"),
     (".WRITEMODE_A(\"OTHER\")", "", "WRITEMODE_A: expected NORMAL, WRITETHROUGH, READBEFORE"),
     (".GSR(\"ENABLED\")", "", "GSR: expected DISABLED"),
     ("", ".WEB(1'b1),", "a write through port B: expected port A"),

@@ -89,7 +89,7 @@ def test_sim_of_one_output_pixel(tmp_path, shape: tuple, layer) -> None:
     report = json.loads(output.read_text())
     # Results, packets and outputs.
     assert (report["mismatches"], report["values_compared"]) == (0, 2 * 3 * 4)
-    run = here("run", *options)
+    run = caduceus("run", "--target", "sim", "--sim", "icarus", *options)
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(output.read_text())
     assert (report["mismatches"], report["values_compared"]) == (0, 2 * 4)

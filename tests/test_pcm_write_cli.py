@@ -84,7 +84,8 @@ def test_a_final_state_that_is_missing_is_reported(tmp_path: Path):
     [
         (
             ("--chip", "nope"),
-            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s",
+            "unknown chip 'nope': expected one of hermes, hermes_wide, tiny, ulx3s, "
+            "or a file (.yaml)",
         ),
         (("--sim", "nope"), "--sim: got nope, expected one of verilator, icarus"),
         (("--chip", "tiny", "--diagonals", 17), "diagonals = 17: chip tiny allows 1 to 16"),

@@ -123,7 +123,7 @@ def test_accuracy_is_in_bits_per_character() -> None:
         (("sim", "--chip", "tiny", "--net", "lstm_ptb"),
          "layer lstm: hidden: got 504, expected at most 8 on chip tiny (2 GDPU slices of 4)"),
         (("sim", "--net", "lstm_ptb", "--images", 99_999),
-         "the text of network lstm_ptb allows 1 to "),
+         "characters: got 99999, expected 1 to 452 of the text of network lstm_ptb"),
         (("compile", "--chip", "tiny", "--net", "lstm_504"), "expected at most 8 on chip tiny"),
         (("accuracy", "--net", "lstm_504"), "network lstm_504 takes random steps: expected one"),
         (("accuracy", "--net", "lstm_tiny", "--images", 99_999),

@@ -460,8 +460,8 @@ def _seed(seed: int | None) -> int:
 def _environment(**changes: str | None) -> Iterator[None]:
     """Set (or, with None, unset) environment variables in the block: cocotb's runner reads them.
 
-    Child processes find the programs of `executables`. The simulation searches this process's module
-    path, so the folder of this package is put on it.
+    Child processes find the programs of `executables`. The simulation searches this process's
+    module path, so the folder of this package is put on it.
     """
     changes = {**changes, **executables.changes()}
     before = {key: os.environ.get(key) for key in changes}
