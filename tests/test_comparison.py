@@ -16,7 +16,7 @@ from caduceus.golden import machine
 from caduceus.golden.machine import TileTrace
 from caduceus.sim import beats
 from caduceus.sim.chip_player import read_outputs
-from caduceus.sim.comparison import Observed, compare, scoreboard
+from caduceus.sim.comparison import Observed, compare, counted, scoreboard
 from caduceus.sim.moments import Moment, Moments, SyncClock
 from caduceus.sim.recording import Recorded
 from caduceus.sim.scoreboard import Mismatch
@@ -220,3 +220,7 @@ def test_the_clock_of_an_output_is_that_of_its_beat(tmp_path) -> None:
         (tmp_path / f"output_{port}.txt").write_text("")
     values, clocks = read_outputs(tmp_path, program, BINARY16, len(vectors))
     assert np.array_equal(values, vectors) and np.array_equal(clocks, wanted)
+
+
+def test_one_thing_is_not_several() -> None:
+    assert [counted(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]

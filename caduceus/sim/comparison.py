@@ -43,6 +43,11 @@ def unit(program: Program) -> str:
     return "image" if program.input_pixels > 1 else "vector"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def results_per_input(tile: TileProgram) -> int:
     """Results of a tile per input."""
     return tile.config.window.results if tile.config.window else 1

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
-from caduceus.sim.comparison import Observed, compare, compared, scoreboard, unit
+from caduceus.sim.comparison import Observed, compare, compared, counted, scoreboard, unit
 from caduceus.sim.deploy import Deployed, ReplacedFactor, in_words
 from caduceus.sim.moments import Moments
 from caduceus.sim.pipeline import Events
@@ -200,7 +200,7 @@ class Result:
         state. For RTL, each first mismatch has its simulated time and clock.
 
         Raises:
-            UserError: `other` is a result of another program.
+            UserError: `expected` is of another network or chip.
         """
         mine, other = self.figures, expected.figures
         if (mine.network, mine.chip) != (other.network, other.chip):
@@ -253,7 +253,9 @@ class Result:
         """The figures in words, one line per kind."""
         found, named = self.figures, unit(self.program)
         lines = _mismatches(found)
-        lines.append(f"{found.inputs} {named}s" + (f", {found.mvms} MVMs" if found.mvms else ""))
+        lines.append(counted(found.inputs, named))
+        if found.mvms:
+            lines[-1] += f", {counted(found.mvms, 'MVM')}"
         if found.values_compared is not None:
             lines[-1] += (
                 f", {found.values_compared} values compared with the golden model, "

@@ -11,7 +11,7 @@ from rich.console import Console
 from caduceus.compiler.network import Replicas
 from caduceus.data import Inputs, inputs
 from caduceus.devices.settings import Devices
-from caduceus.sim.comparison import unit
+from caduceus.sim.comparison import counted, unit
 from caduceus.sim.compile import compiled, notes
 from caduceus.sim.deploy import in_words
 from caduceus.sim.result import Metric, Result
@@ -51,7 +51,7 @@ class NetworkRun:
         console.print(
             f"{program.network} on chip {chip.name}, {len(computing(program))} of {chip.tiles} "
             f"tiles{slices if program.slices else ''}, {how}, {program.read_mode} reads, "
-            f"{in_words(program, self.devices)}, {self.inputs.count} {unit(program)}s",
+            f"{in_words(program, self.devices)}, {counted(self.inputs.count, unit(program))}",
             highlight=False,
             soft_wrap=True,
         )

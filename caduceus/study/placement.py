@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from rich.console import Console
 
 from caduceus.compiler.cnn_flow import needs
+from caduceus.sim.comparison import counted
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.program import Program, TileProgram
@@ -168,4 +169,7 @@ def _use(program: Program, chip: Chip) -> str:
         units = ", ".join(map(str, sorted({each.config.units for each in program.slices})))
         text += f"{len(program.slices)} of {chip.gdpu.slices} GDPU slices with {units} units; "
     each = "pixel" if program.input_pixels > 1 else "step" if program.sequences else "vector"
-    return text + f"{len(program.inputs)} packets in and {len(program.outputs)} out per {each}"
+    return (
+        text
+        + f"{counted(len(program.inputs), 'packet')} in and {len(program.outputs)} out per {each}"
+    )
