@@ -96,7 +96,14 @@ def test_a_file_in_place_of_a_simulations_folder_is_one_sentence(tmp_path):
             "expected one of verilator, icarus (did you mean verilator?)",
         ),
         (("sim", "--age", "30x"), "--age: got 30x, expected 0 to 1e+10 seconds, or an age as in"),
-        (("simm",), "No such command 'simm'. Did you mean 'sim'?"),
+        (("simm",), "No such command 'simm'. Did you mean 'sim'? `caduceus --help` lists the"),
+        (("help",), "No such command 'help'; `caduceus --help` lists the commands"),
+        (
+            ("--chip", "tiny", "sim"),
+            "'--chip'; `caduceus --help` lists the commands, whose options follow",
+        ),
+        (("compile", "--age", "1h"), "`caduceus compile --help` lists the options"),
+        (("compile", "tiny"), "extra argument (tiny); `caduceus compile --help` lists"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, sentence):

@@ -80,6 +80,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("device_yield", ".nan", "device_yield: got nan, expected a finite number"),
         ("device_yield", "true", "device_yield: got True, expected a valid number"),
         ("device_yield", "'0.9'", "device_yield: got '0.9', expected a valid number"),
+        ("device_yield", "1e-05", "device_yield: got '1e-05', expected a valid number; with an "
+         "exponent it has a point and a sign, as in 1.0e-5"),
         ("stuck_set_share", "2", "stuck_set_share: got 2, expected less than or equal to 1"),
         ("adc_gain_spread", "0.31",
          "adc_gain_spread: got 0.31, expected less than or equal to 0.3"),

@@ -316,7 +316,7 @@ def test_an_installation_in_an_odd_path_is_refused_before_a_build(
 
 
 def test_an_unknown_simulator_lists_those_there_are(place: Place) -> None:
-    with pytest.raises(UserError, match="unknown simulator 'vcs': there are verilator, icarus"):
+    with pytest.raises(UserError, match="simulator 'vcs': expected one of verilator, icarus"):
         place.run("vcs", "counts")
 
 

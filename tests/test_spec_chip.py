@@ -117,6 +117,8 @@ def test_a_missing_key_is_reported(tmp_path, document):
     ("text", "sentence"),
     [
         ("a: [1", r"mine\.yaml: line 2: not YAML: "),
+        ("a:\n\tb: 1", r"mine\.yaml: line 2: not YAML: got a tab, expected spaces$"),
+        ("a: `b`", r"mine\.yaml: line 1: not YAML: found character .*that cannot start"),
         ("name: a\nname: b", r"line 2: key 'name' occurs twice"),
         ("- 1", r"chip description: got \[1\], expected a mapping of keys"),
         ("", r"chip description: got nothing, expected a mapping of keys"),

@@ -79,7 +79,25 @@ def _of_click(error: click.ClickException) -> str:
         and not isinstance(error, click.MissingParameter)
     ):
         return f"{error.param.opts[0]}: {error.message}"
-    return error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        # Click finds most options similar to --help, which the hint names anyway.
+        error.possibilities = [each for each in error.possibilities or () if each != "--help"]
+    return _with_hint(error)
+
+
+def _with_hint(error: click.ClickException) -> str:
+    """The message; after a word that is unknown there, the command that lists the known ones."""
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None or not error.message.startswith(("No such ", "Got unexpected ")):
+        return message
+    if isinstance(context.command, click.Group):
+        early = isinstance(error, click.NoSuchOption)
+        known = "commands, whose options follow them" if early else "commands"
+    else:
+        known = "options"
+    between = " " if message.endswith("?") else "; "
+    return f"{message.removesuffix('.')}{between}`{context.command_path} --help` lists the {known}"
 
 
 def _bug(error: Exception) -> str:

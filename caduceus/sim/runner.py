@@ -235,7 +235,7 @@ def tool_version(simulator: str) -> str:
         UserError: the simulator is unknown, missing or too old.
     """
     if simulator not in SIMULATORS:
-        raise UserError(f"unknown simulator '{simulator}': there are {', '.join(SIMULATORS)}")
+        raise UserError(f"unknown simulator '{simulator}': expected one of {', '.join(SIMULATORS)}")
     command = {"verilator": ["verilator", "--version"], "icarus": ["iverilog", "-V"]}[simulator]
     found = executables.find(command[0])
     if found is None:

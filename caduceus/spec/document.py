@@ -68,6 +68,10 @@ def _is_kind(model: type[BaseModel], kind: str) -> bool:
 
 _PYDANTIC = (
     (re.compile(r"^Input should be "), ""),
+    (
+        re.compile(r"^String should match pattern '\^\[a-z\]\[a-z0-9_\]\*\$'$"),
+        "lower-case letters, digits and _, with a letter first",
+    ),
     (re.compile(r"^String should match pattern "), "text that matches "),
     (re.compile(r"^\w+ should have (.*?)( after validation, not .*)?$"), r"\1"),
     (re.compile(r"^a valid (dictionary|instance) .*"), "a mapping of keys"),
@@ -75,6 +79,10 @@ _PYDANTIC = (
     (re.compile(r"^Keys should be strings$"), "text as a key"),
 )
 """The beginnings of pydantic's messages, and what stands for them after "expected"."""
+
+
+_EXPONENT = re.compile(r"^[-+]?[0-9]*\.?[0-9]*[eE][-+]?[0-9]+$")
+"""Numbers in Python's notation, such as 1e-05: YAML 1.1 reads some of them as text."""
 
 
 def _expected(message: str) -> str:
@@ -112,7 +120,10 @@ def _sentence(path: Path, schema: type[BaseModel], error: ValidationError) -> st
         return f"{path}: {key}: unknown key{expected}"
     if first["type"] == "missing":
         return f"{path}: {key} is missing"
-    return f"{path}: {key}: got {shown(first['input'])}, expected {_expected(first['msg'])}"
+    expected = _expected(first["msg"])
+    if expected == "a valid number" and _EXPONENT.match(str(first["input"])):
+        expected += "; with an exponent it has a point and a sign, as in 1.0e-5"
+    return f"{path}: {key}: got {shown(first['input'])}, expected {expected}"
 
 
 Schema = TypeVar("Schema", bound=BaseModel)

@@ -86,6 +86,9 @@ class _Document:
         except yaml.MarkedYAMLError as error:
             if error.problem_mark:
                 self._line = error.problem_mark.line + 1
+                line = "".join(text.splitlines()[self._line - 1 : self._line])
+                if line[error.problem_mark.column :].startswith("\t"):
+                    raise self._refusal("not YAML: got a tab, expected spaces") from None
             raise self._refusal(f"not YAML: {error.problem}") from None
         except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
             # ValueError: PyYAML's own scanner, of an escape that names no character.

@@ -118,7 +118,8 @@ def _lines(
                 for sink in (fabric.INPUT, fabric.RX)
             }  # fmt: skip
             text += (
-                f", {window.results * several.get(layer, 1)} vectors per image, activation buffer "
+                f", {counted(window.results * several.get(layer, 1), 'vector')} per image, "
+                "activation buffer "
                 f"{used[fabric.INPUT]} of {chip.buffers.activation} bytes, RX buffer "
                 f"{used[fabric.RX]} of {chip.buffers.rx}"
             )
