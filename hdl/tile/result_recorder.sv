@@ -83,118 +83,81 @@ module result_recorder #(
 
     // --- results --------------------------------------------------------------------------------
 
-    // Vectors in progress, eight bytes per word. A line is written at once, as the two kinds
-    // interleave.
-    reg [63:0] result_words [0:WORDS-1];
-    reg [63:0] sent_words [0:WORDS-1];
-    int result_bytes, sent_bytes;
+    // Vectors in progress, one of each kind, eight bytes per word. A line is written at once, as the
+    // kinds interleave.
+    localparam int RESULT = 0, SENT = 1;
+    reg [63:0] words [0:1][0:WORDS-1];
+    int bytes [0:1];
 
     // Their beats' times: the first one's, the latest one's, and runs of equal steps. A vector has
     // no more beats than bytes.
-    longint result_first, result_latest, sent_first, sent_latest;
-    longint result_steps [0:LONGEST-1];
-    longint sent_steps [0:LONGEST-1];
-    int result_beats [0:LONGEST-1];
-    int sent_beats [0:LONGEST-1];
-    int result_runs, sent_runs;
+    longint first [0:1];
+    longint latest [0:1];
+    longint steps [0:1][0:LONGEST-1];
+    int beats [0:1][0:LONGEST-1];
+    int runs [0:1];
     initial begin
-        result_bytes = 0;
-        sent_bytes = 0;
-        result_runs = 0;
-        sent_runs = 0;
+        for (int kind = 0; kind < 2; kind++) begin
+            bytes[kind] = 0;
+            runs[kind] = 0;
+        end
     end
 
-    task automatic time_result;
-        if (result_bytes == 0) begin
-            result_first = $time;
-            result_runs = 0;
+    // Call before `keep` for each beat.
+    task automatic take_time(input int kind);
+        if (bytes[kind] == 0) begin
+            first[kind] = $time;
+            runs[kind] = 0;
         end else begin
-            if (result_runs == 0 || result_steps[result_runs - 1] != $time - result_latest) begin
-                result_steps[result_runs] = $time - result_latest;
-                result_beats[result_runs] = 0;
-                result_runs = result_runs + 1;
+            if (runs[kind] == 0 || steps[kind][runs[kind] - 1] != $time - latest[kind]) begin
+                steps[kind][runs[kind]] = $time - latest[kind];
+                beats[kind][runs[kind]] = 0;
+                runs[kind] = runs[kind] + 1;
             end
-            result_beats[result_runs - 1] = result_beats[result_runs - 1] + 1;
+            beats[kind][runs[kind] - 1] = beats[kind][runs[kind] - 1] + 1;
         end
-        result_latest = $time;
+        latest[kind] = $time;
     endtask
 
-    task automatic time_sent;
-        if (sent_bytes == 0) begin
-            sent_first = $time;
-            sent_runs = 0;
-        end else begin
-            if (sent_runs == 0 || sent_steps[sent_runs - 1] != $time - sent_latest) begin
-                sent_steps[sent_runs] = $time - sent_latest;
-                sent_beats[sent_runs] = 0;
-                sent_runs = sent_runs + 1;
-            end
-            sent_beats[sent_runs - 1] = sent_beats[sent_runs - 1] + 1;
-        end
-        sent_latest = $time;
+    task automatic keep(input int kind, input [7:0] value);
+        words[kind][bytes[kind] / WORD_BYTES] =
+            {words[kind][bytes[kind] / WORD_BYTES][55:0], value};
+        bytes[kind] = bytes[kind] + 1;
     endtask
 
-    task automatic keep_result(input [7:0] value);
-        result_words[result_bytes / WORD_BYTES] =
-            {result_words[result_bytes / WORD_BYTES][55:0], value};
-        result_bytes = result_bytes + 1;
-    endtask
-
-    task automatic keep_sent(input [7:0] value);
-        sent_words[sent_bytes / WORD_BYTES] = {sent_words[sent_bytes / WORD_BYTES][55:0], value};
-        sent_bytes = sent_bytes + 1;
-    endtask
-
-    // The last word of a line, which has `bytes` bytes.
-    task automatic write_rest(input [63:0] word, input int bytes);
-        for (int left = bytes; left > 0; left--)
-            $fwrite(results_file, "%02x", 8'(word >> 8 * (left - 1)));
+    task automatic write_line(input int kind);
+        $fwrite(results_file, "%s", kind == RESULT ? "r" : "s");
+        for (int word = 0; word < bytes[kind] / WORD_BYTES; word++)
+            $fwrite(results_file, "%016x", words[kind][word]);
+        for (int left = bytes[kind] % WORD_BYTES; left > 0; left--)
+            $fwrite(results_file, "%02x",
+                    8'(words[kind][bytes[kind] / WORD_BYTES] >> 8 * (left - 1)));
+        $fwrite(results_file, " %0d", first[kind]);
+        for (int number = 0; number < runs[kind]; number++)
+            $fwrite(results_file, " %0d*%0d", beats[kind][number], steps[kind][number]);
+        $fwrite(results_file, "\n");
+        $fflush(results_file);
+        bytes[kind] = 0;
     endtask
 
     always @(posedge clk) begin
         if (rst) begin
-            result_bytes = 0;
-            sent_bytes = 0;
+            bytes[RESULT] = 0;
+            bytes[SENT] = 0;
         end else if (results_file != 0) begin
             if (result_valid) begin
-                time_result();
+                take_time(RESULT);
                 for (int lane = 0; lane < LANES; lane++)
                     if (result_keep[lane])
                         for (int place = 0; place < (result_wide ? VALUE_BYTES : 1); place++)
-                            keep_result(8'(result >> 8 * (lane * VALUE_BYTES + place)));
-                if (result_last) begin
-                    $fwrite(results_file, "r");
-                    for (int word = 0; word < result_bytes / WORD_BYTES; word++)
-                        $fwrite(results_file, "%016x", result_words[word]);
-                    write_rest(result_words[result_bytes / WORD_BYTES], result_bytes % WORD_BYTES);
-                    $fwrite(results_file, " %0d", result_first);
-                    for (int number = 0; number < result_runs; number++)
-                        $fwrite(
-                            results_file, " %0d*%0d", result_beats[number], result_steps[number]
-                        );
-                    $fwrite(results_file, "\n");
-                    $fflush(results_file);
-                    result_bytes = 0;
-                end
+                            keep(RESULT, 8'(result >> 8 * (lane * VALUE_BYTES + place)));
+                if (result_last) write_line(RESULT);
             end
             if (sent_tvalid && sent_tready) begin
-                time_sent();
+                take_time(SENT);
                 for (int unit = 0; unit < UNITS; unit++)
-                    if (sent_tkeep[unit]) keep_sent(8'(sent_tdata >> 8 * unit));
-                if (sent_tlast) begin
-                    $fwrite(results_file, "s");
-                    for (int word = 0; word < sent_bytes / WORD_BYTES; word++)
-                        $fwrite(results_file, "%016x", sent_words[word]);
-                    write_rest(sent_words[sent_bytes / WORD_BYTES], sent_bytes % WORD_BYTES);
-                    $fwrite(results_file, " %0d", sent_first);
-                    for (int number = 0; number < sent_runs; number++)
-                        $fwrite(
-                            results_file, " %0d*%0d", sent_beats[number], sent_steps[number]
-                        );
-                    $fwrite(results_file, "\n");
-                    $fflush(results_file);
-                    sent_bytes = 0;
-                end
+                    if (sent_tkeep[unit]) keep(SENT, 8'(sent_tdata >> 8 * unit));
+                if (sent_tlast) write_line(SENT);
             end
         end
     end
