@@ -36,6 +36,19 @@ def random_targets(
     return targets * (random.random(targets.shape) >= sparsity)
 
 
+def random_procedure(random: np.random.Generator, devices: int, longest: int) -> Procedure:
+    """The default procedure, or a random one of at most `longest` iterations, 7 or more."""
+    if random.random() < 0.5:
+        return Procedure(devices)
+    return Procedure(
+        devices,
+        margin=int(random.choice([0, 1, 3, 20, 255])),
+        iterations=int(random.choice([0, 1, 2, 7, longest])),
+        step=int(random.choice([0, 1, 5, 30, 255])),
+        first=int(random.integers(pcm_write.AMPLITUDE_MAX + 1)),
+    )
+
+
 def programmable_state(random: np.random.Generator, chip: Chip, ideal: bool = False) -> PcmState:
     """A state to write to: any codes; converters near nominal and noisy, or ideal."""
     rows, columns = chip.array.rows, chip.array.columns

@@ -21,7 +21,7 @@ from caduceus.spec.pcm_write import Procedure, Pulse
 from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import array_chip
-from tb.pcm_write_session import fields, programmable_state, random_targets
+from tb.pcm_write_session import fields, programmable_state, random_procedure, random_targets
 
 CLOCK_NS = 2
 DEVICES = range(len(formats.DEVICES))
@@ -203,19 +203,6 @@ def _bits(pulses: list[tuple[int, Pulse, NDArray[np.bool_], Lines]]) -> Lines:
     return sum(on.astype(np.int64) << device for device, _, on, _ in pulses)
 
 
-def _procedure(random: np.random.Generator, devices: int) -> Procedure:
-    """The default procedure, or a random one; pulses are limited to keep the bench short."""
-    if random.random() < 0.5:
-        return Procedure(devices)
-    return Procedure(
-        devices,
-        margin=int(random.choice([0, 1, 3, 20, 255])),
-        iterations=int(random.choice([0, 1, 2, 7, 12])),
-        step=int(random.choice([0, 1, 5, 30, 255])),
-        first=int(random.integers(pcm_write.AMPLITUDE_MAX + 1)),
-    )
-
-
 @cocotb.test()
 @cocotb.parametrize(devices=[1, 2], offered=[1.0, 0.6])
 async def diagonals(dut: Any, devices: int, offered: float) -> None:
@@ -233,7 +220,7 @@ async def diagonals(dut: Any, devices: int, offered: float) -> None:
         targets[extreme] = bed.random.choice(extremes, int(extreme.sum()))
         # Sometimes one polarity only, or no target at all.
         targets = (targets, np.abs(targets), -np.abs(targets), targets * 0)[number % 4]
-        procedure = _procedure(bed.random, devices)
+        procedure = random_procedure(bed.random, devices, 12)
         await bed.diagonal(procedure, targets, procedure)
 
 

@@ -17,7 +17,13 @@ from tb import benches
 from tb.benches import Bench, Design, Variant
 from tb.pcm_macro import PLUSARG, array_chip
 from tb.pcm_write_array import PcmWriteArray
-from tb.pcm_write_session import Session, exact_state, programmable_state, random_targets
+from tb.pcm_write_session import (
+    Session,
+    exact_state,
+    programmable_state,
+    random_procedure,
+    random_targets,
+)
 
 TOP = "pcm_write_array"
 
@@ -71,19 +77,6 @@ LARGEST = {1: 80, 2: 160}
 """Published largest targets of either procedure, in counts."""
 
 
-def _procedure(random: np.random.Generator, devices: int) -> Procedure:
-    """The default procedure, or a random one."""
-    if random.random() < 0.5:
-        return Procedure(devices)
-    return Procedure(
-        devices,
-        margin=int(random.choice([0, 1, 3, 20, 255])),
-        iterations=int(random.choice([0, 1, 2, 7, 63])),
-        step=int(random.choice([0, 1, 5, 30, 255])),
-        first=int(random.integers(pcm_write.AMPLITUDE_MAX + 1)),
-    )
-
-
 @cocotb.test()
 @cocotb.parametrize(devices=[1, 2])
 async def usual_procedure(dut: object, devices: int) -> None:
@@ -117,7 +110,7 @@ async def anything(dut: object) -> None:
         targets[extreme] = random.choice(extremes, int(extreme.sum()))
         # Sometimes one polarity only, or no target at all.
         targets = (np.abs(targets), targets, targets, targets * 0)[number % 4]
-        await session.program(diagonal, targets, _procedure(random, 1 + number % 2))
+        await session.program(diagonal, targets, random_procedure(random, 1 + number % 2, 63))
         await session.read(int(random.integers(pcm_write.diagonals(chip))), number % 4)
         x = random.integers(-127, 128, chip.array.rows, dtype=np.int8)
         await session.mvm(x, tuple(ReadMode)[number % 2], bank=number // 2 % 2)
