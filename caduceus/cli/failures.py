@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from caduceus.cli.interrupt import INTERRUPTED
-from caduceus.spec.errors import UserError
+from caduceus.spec.errors import VALUE_MAX, UserError, printable
 from caduceus.spec.extras import missing
 from caduceus.spec.files import write_whole
 from caduceus.spec.shipped import build_folder
@@ -102,8 +102,7 @@ def _with_hint(error: click.ClickException) -> str:
 
 def _bug(error: Exception) -> str:
     """An error that nobody thought of: where its traceback is, and what to do with it."""
-    what = f"{type(error).__name__}: {error}".split("\n")[0]
-    what = "".join(each if each.isprintable() else "?" for each in what[:80])
+    what = printable(f"{type(error).__name__}: {error}".split("\n")[0])[:VALUE_MAX]
     path = build_folder() / "traceback.txt"
     try:
         write_whole(path, "".join(traceback.format_exception(error)), "traceback")
