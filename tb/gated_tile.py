@@ -11,7 +11,7 @@ from amaranth.hdl import (
     Value,
 )
 
-from caduceus.hdl.fabric.chip import CLOCK_GATE_MODULE, WAKE_CLOCKS
+from caduceus.hdl.fabric.grid import CLOCK_GATE_MODULE, WAKE_CLOCKS
 from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.hdl.tile.tile import Tile
 

@@ -24,8 +24,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from caduceus.sim import cocotb_results, executables
+from caduceus.sim import cocotb_results, executables, verilated_library
 from caduceus.sim.cocotb_results import BenchResults, SimulationError
+from caduceus.sim.verilated_library import Engine
 from caduceus.spec import processes
 from caduceus.spec.errors import UserError
 
@@ -82,6 +83,7 @@ class _Build:
     waves: bool
     includes: tuple[Path, ...]
     code: str
+    engine: Engine | None
 
     def fingerprint(self) -> str:
         """Hash over tools, arguments, and name and content of every source, wherever it lies."""
@@ -91,7 +93,7 @@ class _Build:
             self.arguments, self.waves, self.code,
         ]  # fmt: skip
         digest.update(json.dumps(options, sort_keys=True, default=str).encode())
-        for source in self.sources:
+        for source in (*self.sources, *(self.engine.contents() if self.engine else ())):
             digest.update(f"\n{source.name}\n".encode())
             digest.update(source.read_bytes())
         return digest.hexdigest()
@@ -114,6 +116,7 @@ def run_bench(
     waves: bool = False,
     time_limit: float = TIME_LIMIT_SECONDS,
     code: str | None = None,
+    engine: Engine | None = None,
 ) -> BenchResults:
     """Build `sources` for `simulator` if need be, and run the cocotb tests of `test_module`.
 
@@ -137,6 +140,7 @@ def run_bench(
         time_limit: wall-clock limit in seconds; a longer simulation is killed.
         code: arguments for the compiler of Verilator's C++; if None, `CADUCEUS_CODE` of the
             environment, or `FAST_CODE`.
+        engine: C++ that the sources call; for Verilator.
 
     Raises:
         UserError: the simulator is missing or too old.
@@ -149,7 +153,9 @@ def run_bench(
     _demand_writable(run_dir)
     if code is None:
         code = os.environ.get(CODE_VARIABLE) or FAST_CODE
-    build = _plan(simulator, top, sources, parameters or {}, build_args, build_dir, waves, code)
+    build = _plan(
+        simulator, top, sources, parameters or {}, build_args, build_dir, waves, code, engine
+    )
 
     started = time.monotonic()
     try:
@@ -268,6 +274,7 @@ def _plan(
     folder: Path,
     waves: bool,
     code: str,
+    engine: Engine | None,
 ) -> _Build:
     """Sort sources by kind, and collect the arguments of the build."""
     tool_version(simulator)
@@ -281,7 +288,7 @@ def _plan(
         paths = [path for path in paths if path.suffix != ".vlt"]
     return _Build(
         simulator, top, tuple(paths), dict(parameters), tuple(arguments), folder, waves, includes,
-        code,
+        code, engine,
     )  # fmt: skip
 
 
@@ -383,9 +390,10 @@ def _compile(name: str, runner: "Runner", build: _Build) -> None:
     if build.simulator == "verilator":
         # cocotb's runner would resolve the links.
         sources, includes, arguments = [_public_ports(build)], (), (*arguments, *_linked(build))
+        if build.engine:
+            arguments = (*arguments, *_engine(name, build, build.engine))
     compiler = {
-        # Verilator's make rules compile through it; a second build of the same C++ is then free.
-        "OBJCACHE": "ccache" if executables.find("ccache") else "",
+        "OBJCACHE": _compiler_cache(),
         # Make reads it like its command line, which cocotb's runner composes.
         "MAKEFLAGS": f"OPT_FAST={build.code}".replace(" ", "\\ "),
     }
@@ -425,6 +433,42 @@ def _linked(build: _Build) -> list[str]:
         if path.suffix != ".svh":
             arguments.append(str(link))
     return arguments
+
+
+def _engine(name: str, build: _Build, engine: Engine) -> list[str]:
+    """Build the engine's libraries; return Verilator's arguments to compile and link it."""
+    verilator = executables.find("verilator") or "verilator"
+    options = [*VERILATOR_ARGUMENTS[1:], "--timescale", "/".join(TIMESCALE)]
+    environment = executables.environment() | {"OBJCACHE": _compiler_cache()}
+    places = {}
+    for library in engine.libraries:
+        try:
+            folder = verilated_library.build(
+                library, engine.kept, verilator, options, build.code, environment
+            )
+        except verilated_library.Failed as error:
+            raise SimulationError(
+                f"{name}: the verilator build of {library.top} failed", error.log,
+                cocotb_results.cause(error.log),
+            ) from None  # fmt: skip
+        place = Path("lib", library.top)
+        (build.folder / place).parent.mkdir(exist_ok=True)
+        (build.folder / place).symlink_to(folder)
+        places[place] = library.archive
+    (build.folder / "lib" / "include").symlink_to(engine.include)
+    for source in engine.sources:
+        (build.folder / "src" / source.name).symlink_to(source)
+    includes = " ".join(f"-I{place}" for place in (*places, "lib/include"))
+    archives = " ".join(str(place / archive) for place, archive in places.items())
+    return [
+        *(f"src/{source.name}" for source in engine.sources),
+        "-CFLAGS", includes, "-LDFLAGS", archives,
+    ]  # fmt: skip
+
+
+def _compiler_cache() -> str:
+    """Verilator's make rules compile through it; a second build of the same C++ is then free."""
+    return "ccache" if executables.find("ccache") else ""
 
 
 def _public_ports(build: _Build) -> Path:

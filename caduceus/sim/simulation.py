@@ -1,5 +1,6 @@
 """A program on the whole chip in a simulator: build, run, comparison of every value with golden."""
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording, runner
-from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from caduceus.sim.chip_design import HIERARCHICAL, PARALLEL, THREADS, chip_design
+from caduceus.sim.chip_harness import write_harness
 from caduceus.sim.cocotb_results import BenchResults
 from caduceus.sim.comparison import by_input, results_per_input
 from caduceus.sim.deploy import chip_of, deployed
@@ -34,22 +36,6 @@ from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
 from caduceus.spec.shipped import build_folder
-
-
-def sources(chip: Chip, design: Path, build: Path | None = None) -> list[Path]:
-    """Write the chip and its harness to `design`, unless they exist; returns the files.
-
-    Raises:
-        UserError, OSError: the files cannot be written.
-    """
-    from caduceus.hdl.fabric.chip_sources import write_sources  # Amaranth takes half a second.
-
-    design.mkdir(parents=True, exist_ok=True)
-    return [
-        *write_sources(design, chip, record=True, build=build),
-        *STREAM_SOURCES,
-        write_harness(design / "chip_harness.sv", chip),
-    ]
 
 
 class Simulation:
@@ -78,6 +64,8 @@ class Simulation:
         *,
         chip: Chip | None = None,
         waves: bool = False,
+        threads: int | None = None,
+        verilation: str | None = None,
         console: Console | None = None,
     ) -> None:
         """Prepare everything that does not depend on inputs.
@@ -89,6 +77,10 @@ class Simulation:
             build: folder of builds; see `caduceus.spec.shipped.build_folder`.
             chip: the shipped chip that the program names if None.
             waves: whether to write every signal to an FST file.
+            threads: number of threads that evaluate tiles, with any number the same results; as
+                many as this process may use cores if None.
+            verilation: how Verilator compiles the chip, see `caduceus.sim.chip_design`; if None,
+                `parallel`, or `hierarchical` with waves.
             console: for the progress; none if None.
         """
         demand_extra("sim")
@@ -98,6 +90,8 @@ class Simulation:
         self._deployed = deployed(program, self.chip, self.devices)
         self.program, self.state = self._deployed.program, self._deployed.state
         self._simulator, self._waves = simulator, waves
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._verilation = verilation or (HIERARCHICAL if waves else PARALLEL)
         self._console = console or Console(quiet=True)
         self._build = build
         self.place = build_folder(build) / "sim" / f"{self.chip.name}-chip-{simulator}"
@@ -154,19 +148,26 @@ class Simulation:
         started = time.monotonic()
         inputs = schedule(self.program, self.chip, self._inputs)
         with working_files(self.place):
-            design = sources(self.chip, self.place / "design", self._build)
+            folder = self.place / "design"
+            folder.mkdir(parents=True, exist_ok=True)
+            design = chip_design(
+                folder, self.chip, self._simulator,
+                record=True, verilation=self._verilation, build=self._build,
+            )  # fmt: skip
+            harness = write_harness(folder / "chip_harness.sv", self.chip)
         with watch(self.job, self._console, inputs.counted):
             ran = runner.run_bench(
                 name=f"sim-{self.chip.name}-{self._simulator}",
-                sources=design,
+                sources=[*design.sources, *STREAM_SOURCES, harness],
                 top="chip_harness",
                 test_module="caduceus.sim.entry",
                 simulator=self._simulator,
                 build_dir=self.place / "build",
                 run_dir=self.job,
                 extra_env={files.VARIABLE: str(self.job)},
-                plusargs=files.PLUSARGS,
-                build_args=CHIP_ARGUMENTS if self._simulator == "verilator" else (),
+                plusargs=[*files.PLUSARGS, f"+{THREADS}={self._threads}"],
+                build_args=design.arguments,
+                engine=design.engine,
                 waves=self._waves,
             )
         if not ran.ok:

@@ -1,57 +1,20 @@
-"""The chip: a grid of tiles, GDPU slices, the links between them, and AXI at the edge."""
+"""The chip: the grid of tiles and GDPU slices, and AXI at its edge."""
 
-from amaranth.hdl import (
-    Cat,
-    ClockDomain,
-    ClockSignal,
-    Instance,
-    Module,
-    Mux,
-    ResetSignal,
-    Signal,
-    Value,
-)
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from caduceus.hdl.common.axi_lite import AxiLite, AxiLiteBridge, RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
-from caduceus.hdl.fabric.chip_tile import StreamBundle, gather, packet_sinks, packet_sources, spread
-from caduceus.hdl.fabric.link_buffer import LinkBuffer
-from caduceus.spec import fabric, registers
+from caduceus.hdl.fabric.chip_tile import gather, spread
+from caduceus.hdl.fabric.grid import GRID_MODULE, GridPorts
+from caduceus.spec import registers
 from caduceus.spec.chip import Chip as Description
-
-TILE_MODULE = "chip_tile"
-GDPU_MODULE = "gdpu_slice"
-LINK_MODULE = "link"
-CLOCK_GATE_MODULE = "clock_gate"
-WAKE_CLOCKS = 8
-"""Clocks of `mvm` for which the clock of a tile's array keeps running after its last work."""
-
-
-class Link(wiring.Component):
-    """The `LinkBuffer` on a link: a chip instantiates this module once per link."""
-
-    def __init__(self, chip: Description) -> None:
-        self._units = chip.link.units
-        stream = AxiStream(self._units)
-        super().__init__({"input": In(stream), "output": Out(stream)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.buffer = buffer = LinkBuffer(self._units)
-        connect(m, flipped(self.input), buffer.input)
-        connect(m, buffer.output, flipped(self.output))
-        return m
 
 
 class Chip(wiring.Component):
-    """All tiles and GDPU slices of a chip description.
-
-    Every tile is an instance of one module, `chip_tile`, and every slice one of `gdpu_slice`; clock
-    gates stop their clocks while they are idle. Links that would leave the grid, or lead to a slice
-    that does not exist, accept and drop all packets.
+    """A grid (`hdl.fabric.grid.Grid`) with its AXI interfaces and resets.
 
     Latency and back-pressure: those of tiles, slices and links; every stream is ready/valid from
     end to end.
@@ -86,98 +49,29 @@ class Chip(wiring.Component):
             }
         )
 
-    def _buses(self, m: Module) -> dict[int, wiring.PureInterface]:
-        """One register bus per tile and slice, by the number of its address space.
-
-        A bus without an access is all zeros, so that simulators have nothing to evaluate.
-        """
+    def _bus(self, m: Module, grid: wiring.PureInterface) -> None:
+        """Decode the number of an address space."""
         tiles, slices = self._chip.tiles, self._chip.gdpu.slices
-        spaces = [*range(tiles), *(registers.slice_space(tiles, s) for s in range(slices))]
         m.submodules.bridge = bridge = AxiLiteBridge(self._address_bits)
         connect(m, flipped(self.s_axil), bridge.axi)
-        bus = bridge.bus
+        bus: RegisterBus = bridge.bus
         number = bus.address >> registers.ADDRESS_BITS
         broadcast = number == tiles
-        buses = {space: RegisterBus().create(path=("bus", str(space))) for space in spaces}
-        read_data, done, errors = 0, 0, 0
-        for space, each in buses.items():
-            asked = Signal(name=f"asked_{space}")
+        spaces = [*range(tiles), *(registers.slice_space(tiles, s) for s in range(slices))]
+        for part, space in enumerate(spaces):
             by_broadcast = broadcast & bus.write if space < tiles else 0
-            m.d.comb += [
-                asked.eq(bus.request & ((number == space) | by_broadcast)),
-                each.request.eq(asked),
-                each.write.eq(bus.write & asked),
-                each.address.eq(Mux(asked, bus.address, 0)),
-                each.write_data.eq(Mux(asked, bus.write_data, 0)),
-            ]
-            finished = asked & each.done
-            done |= finished
-            errors |= finished & each.error
-            read_data |= Mux(asked, each.read_data, 0)
+            m.d.comb += grid.request[part].eq(bus.request & ((number == space) | by_broadcast))
         nobody = bus.request & ((number > max(spaces)) | (broadcast & ~bus.write))
+        finished = grid.request & grid.done
         m.d.comb += [
+            grid.write.eq(bus.write),
+            grid.address.eq(bus.address),
+            grid.write_data.eq(bus.write_data),
             # All tiles take the same number of clocks, so a broadcast ends in all of them at once.
-            bus.done.eq(done | nobody),
-            bus.error.eq(errors | nobody),
-            bus.read_data.eq(read_data),
+            bus.done.eq(finished.any() | nobody),
+            bus.error.eq((finished & grid.bus_error).any() | nobody),
+            bus.read_data.eq(grid.read_data),
         ]
-        return buses
-
-    def _gate(self, m: Module, what: str, domain: str, enable: Signal) -> Signal:
-        gated = Signal(name=f"{domain}_{what}")
-        m.submodules[f"gate_{domain}_{what}"] = Instance(
-            CLOCK_GATE_MODULE, i_clk=ClockSignal(domain), i_enable=enable, o_gated=gated
-        )
-        return gated
-
-    def _link(
-        self, m: Module, name: str, source: wiring.PureInterface, sink: wiring.PureInterface
-    ) -> None:
-        """A registered link: its wires are long, and simulators then see no loop through tiles."""
-        ports = {"i_clk": ClockSignal("sync"), "i_rst": ResetSignal("sync")}
-        for port, stream in (("input", source), ("output", sink)):
-            for member in stream.signature.members:
-                inward = (member == "tready") != (port == "input")
-                way = "i" if inward else "o"
-                ports[f"{way}_{port}_{member}"] = getattr(stream, member)
-        m.submodules[name] = Instance(LINK_MODULE, **ports)
-
-    def _part(
-        self,
-        m: Module,
-        module: str,
-        name: str,
-        bus: wiring.PureInterface,
-        ins: list[wiring.PureInterface],
-        outs: list[wiring.PureInterface],
-        awake: Value,
-        ports: dict[str, Value],
-    ) -> None:
-        """An instance of a tile or a slice, whose `sync` clock is gated."""
-        wake = Signal(name=f"wake_{name}")
-        arriving = Cat(stream.tvalid for stream in ins)
-        m.d.comb += wake.eq(awake | ResetSignal("sync") | bus.request | arriving.any())
-        units = self._chip.link.units
-        packets_in = StreamBundle(units, len(ins)).create(path=(name, "in"))
-        packets_out = StreamBundle(units, len(outs)).create(path=(name, "out"))
-        gather(m, ins, packets_in)
-        spread(m, packets_out, outs)
-        ports = {
-            "i_clk": self._gate(m, name, "sync", wake),
-            "i_rst": ResetSignal("sync"),
-            "o_awake": awake,
-            **ports,
-        }
-        for prefix, interface, receives in (
-            ("bus", bus, True),
-            ("packets_in", packets_in, True),
-            ("packets_out", packets_out, False),
-        ):
-            for member_name, member in interface.signature.members.items():
-                inward = (member.flow == Out) == receives
-                port = f"{'i' if inward else 'o'}_{prefix}_{member_name}"
-                ports[port] = getattr(interface, member_name)
-        m.submodules[name] = Instance(module, **ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -188,68 +82,26 @@ class Chip(wiring.Component):
             m.d.comb += domain.clk.eq(clock)
             m.submodules[f"reset_{name}"] = ResetSynchronizer(~self.aresetn, domain=name)
 
-        buses = self._buses(m)
-        stream = AxiStream(chip.link.units)
-
-        def streams(what: str, count: int, names: list[str]) -> list[dict]:
-            return [
-                {n: stream.create(path=(what, str(number), n)) for n in names}
-                for number in range(count)
-            ]
-
-        sides = [fabric.NORTH, fabric.SOUTH]
-        ins = streams("tile_in", chip.tiles, packet_sources(chip))
-        outs = streams("tile_out", chip.tiles, packet_sinks(chip))
-        slice_ins = streams("slice_in", chip.gdpu.slices, sides)
-        slice_outs = streams("slice_out", chip.gdpu.slices, sides)
-        led: set[tuple[int, str]] = set()  # outputs that lead somewhere
-        for tile, name, other in fabric.links(chip):
-            self._link(m, f"link_{tile}_{name}", outs[tile][name], ins[other][name])
-            led.add((tile, name))
-        for number in range(chip.gdpu.slices):
-            tiles = fabric.gdpu_tiles(chip, number)
-            for side in sides:
-                if side not in tiles:
-                    m.d.comb += slice_outs[number][side].tready.eq(1)
-                    continue
-                tile, name = tiles[side], fabric.GDPU
-                self._link(m, f"link_{tile}_{name}", outs[tile][name], slice_ins[number][side])
-                self._link(
-                    m, f"link_slice_{number}_{side}", slice_outs[number][side], ins[tile][name]
-                )
-                led.add((tile, name))
-        for port, tile in enumerate(fabric.host_tiles(chip, "inputs")):
-            connect(m, flipped(getattr(self, f"s_axis_{port}")), flipped(ins[tile][fabric.HOST]))
-        for port, tile in enumerate(fabric.host_tiles(chip, "outputs")):
-            connect(m, outs[tile][fabric.HOST], flipped(getattr(self, f"m_axis_{port}")))
-            led.add((tile, fabric.HOST))
-        for tile, each in enumerate(outs):
-            for name, output in each.items():
-                if (tile, name) not in led:
-                    m.d.comb += output.tready.eq(1)
-
-        for tile in range(chip.tiles):
-            mvm_awake = Signal(name=f"mvm_awake_{tile}")
-            # Crosses clock domains: the first flip-flop may be metastable and is not used.
-            lately = Signal(WAKE_CLOCKS + 1, name=f"lately_{tile}")
-            m.d.mvm += lately.eq(lately << 1 | mvm_awake)
-            mvm_wake = Signal(name=f"mvm_wake_{tile}")
-            m.d.comb += mvm_wake.eq(lately[1:].any() | ResetSignal("mvm"))
-            self._part(
-                m, TILE_MODULE, f"tile_{tile}", buses[tile], list(ins[tile].values()),
-                list(outs[tile].values()), self.awake[tile],
-                {
-                    "i_mvm_clk": self._gate(m, f"tile_{tile}", "mvm", mvm_wake),
-                    "i_mvm_rst": ResetSignal("mvm"),
-                    "o_mvm_awake": mvm_awake,
-                    "o_error": self.error[tile],
-                },
-            )  # fmt: skip
-        for number in range(chip.gdpu.slices):
-            self._part(
-                m, GDPU_MODULE, f"slice_{number}",
-                buses[registers.slice_space(chip.tiles, number)],
-                list(slice_ins[number].values()), list(slice_outs[number].values()),
-                self.slices_awake[number], {"o_error": self.slices_error[number]},
-            )  # fmt: skip
+        signature = GridPorts(chip)
+        grid = signature.create(path=("grid",))
+        self._bus(m, grid)
+        inputs = [getattr(self, f"s_axis_{p}") for p in range(len(chip.host.inputs))]
+        outputs = [getattr(self, f"m_axis_{p}") for p in range(len(chip.host.outputs))]
+        gather(m, [flipped(each) for each in inputs], grid.hosts_in)
+        spread(m, grid.hosts_out, [flipped(each) for each in outputs])
+        m.d.comb += [
+            grid.clk.eq(ClockSignal("sync")),
+            grid.rst.eq(ResetSignal("sync")),
+            grid.mvm_clk.eq(ClockSignal("mvm")),
+            grid.mvm_rst.eq(ResetSignal("mvm")),
+            self.awake.eq(grid.awake),
+            self.error.eq(grid.error),
+            self.slices_awake.eq(grid.slices_awake),
+            self.slices_error.eq(grid.slices_error),
+        ]
+        ports = {
+            f"{'i' if member.flow == In else 'o'}_{'_'.join(path)}": value
+            for path, member, value in signature.flatten(grid)
+        }
+        m.submodules.grid = Instance(GRID_MODULE, **ports)
         return m

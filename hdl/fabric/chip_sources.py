@@ -1,20 +1,26 @@
-"""Sources of a whole chip for simulation: modules of tile, slice, link and chip."""
+"""Sources of a whole chip for simulation: modules of tile, slice, link, grid and chip."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+
+from amaranth.lib.wiring import Component
 
 from caduceus.hdl.array import pcm_array
 from caduceus.hdl.common.verilog import write_for
-from caduceus.hdl.fabric.chip import (
+from caduceus.hdl.fabric.chip import Chip
+from caduceus.hdl.fabric.chip_tile import ChipTile, RecordedChipTile
+from caduceus.hdl.fabric.grid import (
     CLOCK_GATE_MODULE,
     GDPU_MODULE,
+    GRID_MODULE,
     LINK_MODULE,
     TILE_MODULE,
-    Chip,
+    Grid,
     Link,
 )
-from caduceus.hdl.fabric.chip_tile import ChipTile, RecordedChipTile
 from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
 from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
 from caduceus.spec.chip import Chip as Description
@@ -33,10 +39,45 @@ hier_block -module "{GDPU_MODULE}"
 """
 
 
+@dataclass(frozen=True)
+class ChipSources:
+    """Source files of a chip.
+
+    Attributes:
+        control: Verilator's control file.
+        array: those of a tile's array.
+        recorder: that of a tile's recorder, if it has one.
+        tile, gdpu, link, gate, grid, chip: one module each.
+    """
+
+    control: Path
+    array: Sequence[Path]
+    recorder: Sequence[Path]
+    tile: Path
+    gdpu: Path
+    link: Path
+    gate: Path
+    grid: Path
+    chip: Path
+
+    @property
+    def in_tile(self) -> list[Path]:
+        """Those of module `chip_tile`, in compilation order."""
+        return [*self.array, *self.recorder, self.tile]
+
+    @property
+    def all(self) -> list[Path]:
+        """All of them, in compilation order."""
+        return [
+            self.control, *self.array, self.gate, *self.recorder,
+            self.tile, self.gdpu, self.link, self.grid, self.chip,
+        ]  # fmt: skip
+
+
 def write_sources(
     folder: Path, chip: Description, record: bool = False, build: Path | None = None
-) -> list[Path]:
-    """Write module `chip` with all its submodules; return the files in compilation order.
+) -> ChipSources:
+    """Write module `chip` with all its submodules.
 
     Args:
         folder: output folder.
@@ -52,17 +93,18 @@ def write_sources(
     make, name = (RecordedChipTile, "recorded_tile") if record else (ChipTile, TILE_MODULE)
     # Each takes some seconds.
     with ProcessPoolExecutor(2, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
-        tile = pool.submit(write_for, chip, make, TILE_MODULE, folder / f"{name}.v", build)
-        gdpu = pool.submit(
-            write_for, chip, GdpuSlice, GDPU_MODULE, folder / f"{GDPU_MODULE}.v", build
-        )
-        link = pool.submit(write_for, chip, Link, LINK_MODULE, folder / f"{LINK_MODULE}.v", build)
-        top = pool.submit(write_for, chip, Chip, "chip", folder / "chip.v", build)
-        generated = [tile.result(), gdpu.result(), link.result(), top.result()]
-    return [
-        control,
-        *pcm_array.write_sources(folder, chip),
-        GATE,
-        *([RECORDER] if record else []),
-        *generated,
-    ]
+
+        def written(make: type[Component], module: str, name: str | None = None) -> Future[Path]:
+            path = folder / f"{name or module}.v"
+            return pool.submit(write_for, chip, make, module, path, build)
+
+        generated = {
+            "tile": written(make, TILE_MODULE, name),
+            "gdpu": written(GdpuSlice, GDPU_MODULE),
+            "grid": written(Grid, GRID_MODULE),
+            "link": written(Link, LINK_MODULE),
+            "chip": written(Chip, "chip"),
+        }
+        files = {name: future.result() for name, future in generated.items()}
+    array = pcm_array.write_sources(folder, chip)
+    return ChipSources(control, array, [RECORDER] if record else [], gate=GATE, **files)

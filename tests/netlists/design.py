@@ -9,7 +9,7 @@ from pathlib import Path
 from caduceus.export.bitstream import build
 from caduceus.export.netlist.design import Netlist, digest, synthesized
 from caduceus.export.package.core_file import CHIP_TOP, TILE_TOP
-from caduceus.hdl.fabric.chip import GDPU_MODULE, TILE_MODULE
+from caduceus.hdl.fabric.grid import GDPU_MODULE, TILE_MODULE
 from caduceus.sim import tally
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
 from caduceus.sim.chip_player import STREAMS

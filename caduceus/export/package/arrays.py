@@ -3,7 +3,7 @@
 from amaranth.hdl import Shape
 
 from caduceus.hdl.array import emulated_array, pcm_array
-from caduceus.hdl.fabric.chip import CLOCK_GATE_MODULE
+from caduceus.hdl.fabric.grid import CLOCK_GATE_MODULE
 from caduceus.spec.chip import Chip
 
 

@@ -7,7 +7,6 @@ from caduceus.export.package import arrays, core_file, manual, rtl
 from caduceus.export.package.core_file import CHIP_TOP, TILE_TOP
 from caduceus.hdl.array import emulated_array, pcm_array
 from caduceus.hdl.array.emulated_array import EmulatedArray
-from caduceus.hdl.fabric.chip import GDPU_MODULE, LINK_MODULE, TILE_MODULE, Link
 from caduceus.hdl.fabric.chip import Chip as DesignedChip
 from caduceus.hdl.fabric.chip_sources import GATE
 from caduceus.hdl.fabric.chip_tile import ChipTile
@@ -62,6 +61,7 @@ def package(chip: Chip, folder: Path) -> Package:
     """
     designed = {
         CHIP_TOP: DesignedChip(chip),
+        GRID_MODULE: Grid(chip),
         TILE_MODULE: ChipTile(chip),
         GDPU_MODULE: GdpuSlice(chip),
         LINK_MODULE: Link(chip),
@@ -73,7 +73,7 @@ def package(chip: Chip, folder: Path) -> Package:
     def files(place: str, *tops: str) -> list[str]:
         return [f"{place}/{name}.v" for name in rtl.within(modules, *tops)]
 
-    in_chip = files("rtl", CHIP_TOP, TILE_MODULE, GDPU_MODULE, LINK_MODULE)
+    in_chip = files("rtl", CHIP_TOP, GRID_MODULE, TILE_MODULE, GDPU_MODULE, LINK_MODULE)
     in_tile = files("rtl", TILE_TOP)
     emulated = files(EMULATED, emulated_array.MODULE)
     texts = {path: modules[Path(path).stem].text for path in (*in_chip, *in_tile, *emulated)}

@@ -10,7 +10,7 @@ from caduceus.export import register_manual
 from caduceus.export.package.core_file import CHIP_TOP, TILE_TOP, core_name
 from caduceus.hdl.array import emulated_array, pcm_array
 from caduceus.hdl.common.verilog import ports_of
-from caduceus.hdl.fabric.chip import CLOCK_GATE_MODULE
+from caduceus.hdl.fabric.grid import CLOCK_GATE_MODULE
 from caduceus.spec.chip import Chip
 
 _STREAM = {

@@ -1,0 +1,69 @@
+"""What a simulator builds a chip from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from caduceus.sim.verilated_library import Engine
+from caduceus.spec.chip import Chip
+
+PARALLEL, HIERARCHICAL, FLAT = "parallel", "hierarchical", "flat"
+VERILATIONS = (PARALLEL, HIERARCHICAL, FLAT)
+"""Ways in which Verilator compiles a chip: tiles evaluated in parallel by `sim.verilated_grid`, its
+own hierarchical blocks, one model in one piece."""
+THREADS = "threads"
+"""Plusarg: number of threads that evaluate tiles."""
+
+
+@dataclass(frozen=True)
+class ChipDesign:
+    """A chip's sources, for `sim.runner.run_bench`.
+
+    Attributes:
+        sources: of module `chip`, in compilation order.
+        arguments: for the simulator's compiler.
+        engine: C++ that the sources call.
+    """
+
+    sources: Sequence[Path]
+    arguments: tuple[str, ...] = ()
+    engine: Engine | None = None
+
+
+def chip_design(
+    folder: Path,
+    chip: Chip,
+    simulator: str,
+    *,
+    record: bool = False,
+    verilation: str = PARALLEL,
+    build: Path | None = None,
+) -> ChipDesign:
+    """Write the sources of a chip to `folder`.
+
+    Args:
+        folder: output folder.
+        chip: the chip description.
+        simulator: which will run it.
+        record: include recorders in the tiles.
+        verilation: one of `VERILATIONS`; for Verilator.
+        build: build folder, see `caduceus.spec.shipped.build_folder`.
+
+    Raises:
+        UserError: Yosys refuses a module, or a file cannot be written.
+    """
+    # Amaranth takes half a second.
+    from caduceus.hdl.fabric.chip_sources import write_sources
+    from caduceus.sim.verilated_grid import verilated_grid
+
+    sources = write_sources(folder, chip, record, build)
+    if simulator != "verilator":
+        return ChipDesign(sources.all)
+    # A compiler takes minutes over long functions.
+    short = ("--output-split-cfuncs", "1000")
+    if verilation == FLAT:
+        return ChipDesign(sources.all, short)
+    if verilation == HIERARCHICAL:
+        return ChipDesign(sources.all, ("--hierarchical", *short))
+    around, engine = verilated_grid(folder, chip, sources, build)
+    return ChipDesign(around, short, engine)
