@@ -60,7 +60,7 @@ def chip_design(
     if simulator != "verilator":
         return ChipDesign(sources.all)
     # A compiler takes minutes over long functions.
-    short = ("--output-split-cfuncs", "1000")
+    short = ("--timing", "--output-split-cfuncs", "1000")
     if verilation == FLAT:
         return ChipDesign(sources.all, short)
     if verilation == HIERARCHICAL:

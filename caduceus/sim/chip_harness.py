@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
+from caduceus.sim.job import half_periods
 from caduceus.spec import registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
-
-CHIP_ARGUMENTS = ("--hierarchical", "--output-split-cfuncs", "1000")
-"""For Verilator: make each tile a hierarchical block, and keep the functions of the generated C++
-short. A compiler takes minutes over long ones."""
 
 _WRITE = {"awaddr": 0, "awprot": 3, "awvalid": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "bready": 1}
 _READ = {"araddr": 0, "arprot": 3, "arvalid": 1, "rready": 1}
@@ -19,7 +16,8 @@ _ANSWERS = {"awready": 1, "wready": 1, "bresp": 2, "bvalid": 1, "arready": 1, "r
 def write_harness(path: Path, chip: Chip) -> Path:
     """Write module `chip_harness` for `chip`.
 
-    Ports: clocks, reset and AXI4-Lite of the chip; `start` plays `input_<p>.txt` on every
+    The harness makes the clocks; both rise at time 0. Ports: clocks, reset and AXI4-Lite of the chip;
+    `start` plays `input_<p>.txt` on every
     host input p and records `expected_<p>` beats of every host output p to `output_<p>.txt`;
     `done` rises after the last beat, `recorded` counts all beats; `aclk_cycles` and `mvm_cycles`
     count clocks; `began` holds the clock of the first input beat, `fed` that of the last beat of
@@ -28,6 +26,7 @@ def write_harness(path: Path, chip: Chip) -> Path:
     pauses as its `input_<p>.pauses` or `output_<p>.pauses` says, see `sv/stream_pauses.sv`.
     """
     units, tiles = chip.link.units, chip.tiles
+    sync_ps, mvm_ps = half_periods(chip)
     inputs, outputs = len(chip.host.inputs), len(chip.host.outputs)
     slices = chip.gdpu.slices
     bits = registers.chip_address_bits(tiles, slices)
@@ -35,8 +34,11 @@ def write_harness(path: Path, chip: Chip) -> Path:
     lite += [("output", name, width) for name, width in _ANSWERS.items()]
     lines = [
         "// Generated: the chip between players and recorders.",
-        "module chip_harness #(parameter int PAUSES = 0) (",
-        "    input aclk, input mvm_clk, input aresetn, input start,",
+        "module chip_harness #(",
+        f"    parameter int PAUSES = 0, parameter int SYNC_HALF_PS = {sync_ps},",
+        f"    parameter int MVM_HALF_PS = {mvm_ps}",
+        ") (",
+        "    output reg aclk, output reg mvm_clk, input aresetn, input start,",
         *(f"    input [31:0] expected_{p}," for p in range(outputs)),
         *(f"    input [31:0] first_{p}," for p in range(inputs)),
         "    output [31:0] recorded, output done, output surplus,",
@@ -47,6 +49,13 @@ def write_harness(path: Path, chip: Chip) -> Path:
         f"    output [{slices - 1}:0] slices_awake, output [{slices - 1}:0] slices_error,",
         ",\n".join(f"    {way} [{width - 1}:0] s_axil_{name}" for way, name, width in lite),
         ");",
+        "    timeunit 1ps; timeprecision 1ps;",
+        "    /* verilator lint_off BLKSEQ */",
+        "    initial aclk = 1;",
+        "    always #(SYNC_HALF_PS) aclk = ~aclk;",
+        "    initial mvm_clk = 1;",
+        "    always #(MVM_HALF_PS) mvm_clk = ~mvm_clk;",
+        "    /* verilator lint_on BLKSEQ */",
         "    initial begin aclk_cycles = 0; mvm_cycles = 0; began = 0; fed = 0; end",
         "    always @(posedge aclk) aclk_cycles <= aclk_cycles + 1;",
         "    initial answered = 0;",

@@ -23,7 +23,7 @@ from caduceus.sim.comparison import compare, compared, scoreboard
 from caduceus.sim.job import Job, SimulationReport, peak_mib
 from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
 from caduceus.sim.step import Step
-from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.sim.tile_host import EventPort, reset
 from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 
@@ -72,8 +72,6 @@ async def run(dut: object) -> None:
     inputs.expect(Machine(program, chip, state))
     golden_seconds = time.monotonic() - before
 
-    start_clock(dut.aclk, job.clock_half_periods_ps[0])
-    start_clock(dut.mvm_clk, job.clock_half_periods_ps[1])
     host = ChipHost(EventPort(dut, dut.aclk), chip)
     player = ChipPlayer(dut, chip, program, job.clock_half_periods_ps[0])
     await reset(dut)
@@ -86,8 +84,10 @@ async def run(dut: object) -> None:
         Step(dict(done), f"{now:.1f} us").save(folder)
 
     started, clocks = time.monotonic(), player.clocks()
+    busy = time.process_time()
     await inputs.play(host, player, tell)
     seconds, after = time.monotonic() - started, player.clocks()
+    busy = time.process_time() - busy
     await asleep(dut, clocks_to_the_end(program, chip) // chip.clocks.sync_mhz)
     errors = await host.errors()
     assert not errors, f"ERROR registers: {named(errors)}"
@@ -114,6 +114,7 @@ async def run(dut: object) -> None:
         sync_origin_ps=moments.clock.origin_ps,
         state_clocks=list(moments.states[max(moments.states)]) if moments.states else [],
         simulate_seconds=seconds,
+        simulate_cpu_seconds=busy,
         golden_seconds=golden_seconds,
         golden_inputs=inputs.golden_inputs,
         peak_mib=peak_mib(),

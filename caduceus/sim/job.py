@@ -52,7 +52,8 @@ class SimulationReport(JobFile, name="report.json"):
         start_ps: simulated time of the first beat, approximate.
         sync_origin_ps: simulated time of the rising edge number 0 of `sync`.
         state_clocks: by GDPU slice, clock in which the final state was reached.
-        simulate_seconds: wall-clock time from the first input on.
+        simulate_seconds: wall-clock time from the first input on; simulate_cpu_seconds: processor
+            time of all threads in it.
         golden_seconds: wall-clock time of the golden model for the same inputs, with capture.
         golden_inputs: number of inputs in this time.
         peak_mib: peak memory of the simulation, Python and golden model included.
@@ -77,6 +78,7 @@ class SimulationReport(JobFile, name="report.json"):
     sync_origin_ps: int
     state_clocks: list[int]
     simulate_seconds: float
+    simulate_cpu_seconds: float
     golden_seconds: float
     golden_inputs: int
     peak_mib: float

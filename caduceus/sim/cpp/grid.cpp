@@ -29,6 +29,7 @@
 namespace {
 
 constexpr int PARTS = TILES + SLICES;
+static_assert(HOST_INPUTS <= 64 && TILE_OUTPUTS <= 32 && SLICE_OUTPUTS <= 32);
 constexpr int INPUTS = std::max(TILE_INPUTS, SLICE_INPUTS);
 constexpr int OUTPUTS = std::max(TILE_OUTPUTS, SLICE_OUTPUTS);
 constexpr int MOST_THREADS = 64;
@@ -43,24 +44,58 @@ constexpr uint32_t DEAL_EVERY = 4096;
 struct Beat {
     uint8_t data[UNITS];
     uint32_t keep;
-    uint8_t last, valid;
+    uint8_t last;
 };
-
-constexpr Beat NO_BEAT{};
 
 struct Shown {
     Beat beats[OUTPUTS];
     uint8_t ready[INPUTS];
     uint8_t awake, arriving, mvm_awake, error, done, bus_error;
+    uint32_t valid;               // one bit per output
     uint32_t read_data;
+};
+
+// One bit per part.
+struct Set {
+    static constexpr int WORDS = (PARTS + 63) / 64;
+    uint64_t words[WORDS]{};
+
+    void put(int part, bool value) {
+        uint64_t& word = words[part / 64];
+        word = (word & ~(uint64_t(1) << part % 64)) | uint64_t(value) << part % 64;
+    }
+    void add(int part) { words[part / 64] |= uint64_t(1) << part % 64; }
+    bool has(int part) const { return words[part / 64] >> part % 64 & 1; }
+    Set& operator|=(const Set& other) {
+        for (int k = 0; k < WORDS; ++k) words[k] |= other.words[k];
+        return *this;
+    }
+    Set operator|(const Set& other) const { return Set(*this) |= other; }
+    Set without(const Set& other) const {
+        Set result;
+        for (int k = 0; k < WORDS; ++k) result.words[k] = words[k] & ~other.words[k];
+        return result;
+    }
+    // Up to 32 bits from `first` on.
+    uint32_t word(int first, int count) const {
+        uint64_t found = words[first / 64] >> first % 64;
+        if (first % 64 > 32 && first / 64 + 1 < WORDS) found |= words[first / 64 + 1] << (64 - first % 64);
+        return found & ((uint64_t(1) << std::min(count, 32)) - 1);
+    }
+    template <class Action> void each(Action action) const {
+        for (int k = 0; k < WORDS; ++k)
+            for (uint64_t word = words[k]; word != 0; word &= word - 1)
+                action(k * 64 + __builtin_ctzll(word));
+    }
 };
 
 // What the grid's own ports carry.
 struct Ports {
     uint8_t rst, mvm_rst, write;
     uint32_t address, write_data;
-    uint8_t request[PARTS];
+    Set request;
     Beat hosts[HOST_INPUTS];
+    uint64_t hosts_valid;
     uint8_t host_ready[HOST_OUTPUTS];
 };
 
@@ -105,8 +140,6 @@ class Grid;
 struct alignas(64) Part {
     int number = 0;
     Edges edges = NONE;           // of the present evaluation
-    uint16_t lately = 0;          // `mvm_awake` at the last edges of `mvm`
-    uint8_t stale = 0;            // the other set of outputs is older
     uint32_t cost = 0;            // of an evaluation, on average
     uint64_t spent = 0;           // since the work was dealt
     Wires wires;
@@ -131,24 +164,22 @@ void relax() {
 
 #define TAKE_INPUT(k) \
     { \
-        const Beat& beat = input(part, k, set); \
-        model.in_##k##_tvalid = beat.valid; \
-        if (beat.valid) { \
-            give(model.in_##k##_tdata, beat); \
-            model.in_##k##_tkeep = beat.keep; \
-            model.in_##k##_tlast = beat.last; \
+        const Beat* const beat = input(part, k); \
+        model.in_##k##_tvalid = beat != nullptr; \
+        if (beat) { \
+            give(model.in_##k##_tdata, *beat); \
+            model.in_##k##_tkeep = beat->keep; \
+            model.in_##k##_tlast = beat->last; \
         } \
     }
-#define TAKE_READY(k) model.out_##k##_tready = ready(part, k, set);
+#define TAKE_READY(k) model.out_##k##_tready = ready(part, k);
 #define SHOW_OUTPUT(k) \
-    { \
+    if (model.out_##k##_tvalid) { \
         Beat& beat = shown.beats[k]; \
-        beat.valid = model.out_##k##_tvalid; \
-        if (beat.valid) { \
-            take(model.out_##k##_tdata, beat); \
-            beat.keep = model.out_##k##_tkeep; \
-            beat.last = model.out_##k##_tlast; \
-        } \
+        take(model.out_##k##_tdata, beat); \
+        beat.keep = model.out_##k##_tkeep; \
+        beat.last = model.out_##k##_tlast; \
+        shown.valid |= 1u << k; \
     }
 #define SHOW_READY(k) shown.ready[k] = model.in_##k##_tready;
 
@@ -157,34 +188,31 @@ public:
     Grid(const char* scope, int threads);
     ~Grid();
     void edge(bool sync, bool mvm);
-    void show();
 
     Ports ports{};
     std::vector<Part> parts{PARTS};
     int set = 0;                  // the outputs that parts show now
-    std::vector<int> changed;     // parts of the last edge
-
-    // Ports of the grid, one bit per part, tile or slice.
-    template <int COUNT> using Bits = std::array<svBitVecVal, (COUNT + 31) / 32>;
-    Bits<PARTS> done{}, bus_error{};
-    Bits<TILES> awake{}, error{};
-    Bits<SLICES> slices_awake{}, slices_error{};
+    Set awake, error, done, bus_error;
 
 private:
-    const Beat& input(const Part& part, int k, int set) const {
+    // The beat at an input, or null.
+    const Beat* input(const Part& part, int k) const {
         const End from = part.wires.from[k];
-        if (from.part < 0) return NO_BEAT;
-        if (from.part == PARTS) return ports.hosts[from.stream];
-        return parts[from.part].shown[set].beats[from.stream];
+        if (from.part < 0) return nullptr;
+        if (from.part == PARTS)
+            return ports.hosts_valid >> from.stream & 1 ? &ports.hosts[from.stream] : nullptr;
+        const Shown& shown = parts[from.part].shown[set];
+        return shown.valid >> from.stream & 1 ? &shown.beats[from.stream] : nullptr;
     }
-    bool ready(const Part& part, int k, int set) const {
+    bool ready(const Part& part, int k) const {
         const End to = part.wires.to[k];
         if (to.part < 0) return true;  // leads nowhere: packets are dropped
         if (to.part == PARTS) return ports.host_ready[to.stream];
         return parts[to.part].shown[set].ready[to.stream];
     }
-    bool arrives(const Part& part) const;
-    Edges opened(const Part& part, bool sync, bool mvm) const;
+    void open_sync();
+    void open_mvm();
+    void note(const Part& part);
     template <class Model> void access(Model& model, const Part& part);
     template <class Model> static void show_common(const Model& model, Shown& shown);
     void show_tile(Vtile_part& model, Shown& shown);
@@ -204,6 +232,11 @@ private:
     void work(size_t thread, uint32_t epoch);
     void serve(size_t thread, VerilatedContext* context);
 
+    Set all, tiles;
+    Set arriving, showing, mvm_awake;
+    Set lately[WAKE_CLOCKS + 1];  // `mvm_awake` at the last edges of `mvm`
+    Set stale;                    // parts whose other set of outputs is older
+    Set opened;                   // parts with an edge
     int next_set = 0;
     bool takes_inputs = false;    // at an edge of `sync`
     std::vector<size_t> home;
@@ -251,7 +284,9 @@ Grid::Grid(const char* scope, int threads) {
             show_slice(*part.slice, part.shown[0]);
         }
         part.shown[1] = part.shown[0];
-        changed.push_back(part.number);
+        all.add(part.number);
+        if (is_tile) tiles.add(part.number);
+        note(part);
     }
 
     threads = std::min({threads, PARTS, MOST_THREADS});
@@ -275,34 +310,56 @@ Grid::~Grid() {
     }
 }
 
-bool Grid::arrives(const Part& part) const {
-    for (int k = 0; k < (part.tile ? TILE_INPUTS : SLICE_INPUTS); ++k) {
-        const End from = part.wires.from[k];
-        if (from.part >= 0 && from.part < PARTS
-            && parts[from.part].shown[set].beats[from.stream].valid)
-            return true;
-    }
-    return false;
+// Clock gates of `sync`: those of the links let an edge through only if it has an effect.
+void Grid::open_sync() {
+    Set clocked = awake | arriving | ports.request, linked = arriving;
+    for (uint64_t left = ports.hosts_valid; left != 0; left &= left - 1)
+        clocked.add(HOST_INPUT_ENDS[__builtin_ctzll(left)].part);
+    showing.each([&](int number) {
+        const Part& part = parts[number];
+        for (uint32_t left = part.shown[set].valid; left != 0; left &= left - 1) {
+            const int to = part.wires.to[__builtin_ctz(left)].part;
+            if (to >= 0 && to < PARTS) linked.add(to);
+        }
+    });
+    if (ports.rst) clocked = linked = all;
+    (clocked | linked).each([&](int number) {
+        const int edges = (clocked.has(number) ? CLK : NONE) | (linked.has(number) ? LINKS_CLK : NONE);
+        parts[number].edges = Edges(edges);
+        opened.add(number);
+    });
 }
 
-Edges Grid::opened(const Part& part, bool sync, bool mvm) const {
+// Clock gates of `mvm`.
+void Grid::open_mvm() {
+    Set clocked;
+    for (int k = 1; k <= WAKE_CLOCKS; ++k) clocked |= lately[k];
+    if (ports.mvm_rst) clocked = tiles;
+    clocked.each([&](int number) {
+        Part& part = parts[number];
+        part.edges = Edges((opened.has(number) ? part.edges : NONE) | MVM_CLK);
+        opened.add(number);
+    });
+    for (int k = WAKE_CLOCKS; k > 0; --k) lately[k] = lately[k - 1];
+    lately[0] = mvm_awake;
+}
+
+// Remember what a part has shown, for the next edge and for the grid's ports.
+void Grid::note(const Part& part) {
+    const int number = part.number;
     const Shown& shown = part.shown[set];
-    int edges = NONE;
-    if (sync) {
-        bool from_host = false;
-        for (int k = 0; k < HOST_INPUTS; ++k)
-            from_host |= HOST_INPUT_ENDS[k].part == part.number && ports.hosts[k].valid;
-        if (ports.rst | shown.awake | shown.arriving | ports.request[part.number] | from_host)
-            edges |= CLK;
-        if (ports.rst || shown.arriving || arrives(part)) edges |= LINKS_CLK;
-    }
-    if (mvm && part.tile && (ports.mvm_rst || part.lately >> 1)) edges |= MVM_CLK;
-    return Edges(edges);
+    awake.put(number, shown.awake);
+    arriving.put(number, shown.arriving);
+    showing.put(number, shown.valid != 0);
+    mvm_awake.put(number, shown.mvm_awake);
+    error.put(number, shown.error);
+    done.put(number, shown.done);
+    bus_error.put(number, shown.bus_error);
 }
 
 template <class Model>
 void Grid::access(Model& model, const Part& part) {
-    const bool request = ports.request[part.number];
+    const bool request = ports.request.has(part.number);
     model.rst = ports.rst;
     model.request = request;
     model.write = request && ports.write;
@@ -312,6 +369,7 @@ void Grid::access(Model& model, const Part& part) {
 
 template <class Model>
 void Grid::show_common(const Model& model, Shown& shown) {
+    shown.valid = 0;
     shown.awake = model.awake;
     shown.arriving = model.arriving;
     shown.error = model.error;
@@ -368,53 +426,41 @@ void Grid::evaluate(Part& part) {
 void Grid::edge(bool sync, bool mvm) {
     next_set = sync ? !set : set;
     takes_inputs = sync;
-    changed.clear();
-    for (Part& part : parts) {
-        part.edges = opened(part, sync, mvm);
-        if (mvm && part.tile)
-            part.lately = (part.lately << 1 | part.shown[set].mvm_awake) & ((2 << WAKE_CLOCKS) - 1);
-        if (part.edges != NONE) {
-            changed.push_back(part.number);
-        } else if (sync && part.stale) {
-            part.shown[next_set] = part.shown[set];
-            part.stale = 0;
-        }
-    }
+    opened = Set();
+    if (sync) open_sync();
+    if (mvm) open_mvm();
+    if (sync)
+        stale.without(opened).each(
+            [&](int number) { parts[number].shown[next_set] = parts[number].shown[set]; });
     evaluate_all();
-    for (const int number : changed) parts[number].stale = 1;
+    // The other outputs of these parts are older.
+    stale = sync ? opened : stale | opened;
     set = next_set;
-}
-
-void Grid::show() {
-    for (const int number : changed) {
-        const Part& part = parts[number];
-        const Shown& shown = part.shown[set];
-        const int slice = number - TILES;
-        ::set(done.data(), number, 1, shown.done);
-        ::set(bus_error.data(), number, 1, shown.bus_error);
-        ::set(part.tile ? awake.data() : slices_awake.data(), part.tile ? number : slice, 1, shown.awake);
-        ::set(part.tile ? error.data() : slices_error.data(), part.tile ? number : slice, 1, shown.error);
-    }
+    opened.each([&](int number) { note(parts[number]); });
 }
 
 // --- threads ------------------------------------------------------------------------------------
 
 void Grid::evaluate_all() {
     uint64_t expected = 0;
+    int count = 0;
     if (queues.size() > 1)
-        for (const int number : changed) expected += parts[number].cost;
-    if (expected < WORTH_SHARING) {
-        for (const int number : changed) evaluate(parts[number]);
+        opened.each([&](int number) {
+            expected += parts[number].cost;
+            ++count;
+        });
+    if (expected < WORTH_SHARING || count < 2) {
+        opened.each([&](int number) { evaluate(parts[number]); });
         return;
     }
     if (++undealt == DEAL_EVERY) deal();
     ++epoch;
     for (Queue& queue : queues) queue.count = 0;
-    for (const int number : changed) {
+    opened.each([&](int number) {
         Queue& queue = queues[home[number]];
         queue.items[queue.count++] = number;
-    }
-    left.store(changed.size(), std::memory_order_relaxed);
+    });
+    left.store(count, std::memory_order_relaxed);
     for (Queue& queue : queues)
         queue.head.store(uint64_t(epoch) << 32 | queue.count << 16, std::memory_order_release);
     published.store(epoch);
@@ -517,11 +563,12 @@ void caduceus_grid_edge(
         ports.write = *write;
         ports.address = *address;
         ports.write_data = *write_data;
-        for (int k = 0; k < PARTS; ++k) ports.request[k] = bit(request, k);
-        for (int k = 0; k < HOST_INPUTS; ++k) {
+        std::memcpy(ports.request.words, request, (PARTS + 31) / 32 * 4);
+        ports.hosts_valid = 0;
+        std::memcpy(&ports.hosts_valid, hosts_in_tvalid, (HOST_INPUTS + 31) / 32 * 4);
+        for (uint64_t left = ports.hosts_valid; left != 0; left &= left - 1) {
+            const int k = __builtin_ctzll(left);
             Beat& beat = ports.hosts[k];
-            beat.valid = bit(hosts_in_tvalid, k);
-            if (!beat.valid) continue;
             std::memcpy(beat.data, reinterpret_cast<const uint8_t*>(hosts_in_tdata) + k * UNITS, UNITS);
             beat.keep = bits(hosts_in_tkeep, k * UNITS, UNITS);
             beat.last = bit(hosts_in_tlast, k);
@@ -530,27 +577,26 @@ void caduceus_grid_edge(
     }
     if (sync || mvm) grid.edge(sync, mvm);
 
-    grid.show();
-    const auto give = [](svBitVecVal* to, const auto& words) {
-        std::memcpy(to, words.data(), sizeof words);
+    const auto give = [](svBitVecVal* to, const Set& from, int first, int count) {
+        for (int k = 0; k < (count + 31) / 32; ++k) to[k] = from.word(first + 32 * k, count - 32 * k);
     };
-    give(done, grid.done);
-    give(bus_error, grid.bus_error);
-    give(awake, grid.awake);
-    give(error, grid.error);
-    give(slices_awake, grid.slices_awake);
-    give(slices_error, grid.slices_error);
+    give(done, grid.done, 0, PARTS);
+    give(bus_error, grid.bus_error, 0, PARTS);
+    give(awake, grid.awake, 0, TILES);
+    give(error, grid.error, 0, TILES);
+    give(slices_awake, grid.awake, TILES, SLICES);
+    give(slices_error, grid.error, TILES, SLICES);
     *read_data = 0;
-    for (int k = 0; k < PARTS; ++k)
-        if (ports.request[k]) *read_data |= grid.parts[k].shown[grid.set].read_data;
+    ports.request.each([&](int number) { *read_data |= grid.parts[number].shown[grid.set].read_data; });
     for (int k = 0; k < HOST_INPUTS; ++k) {
         const End end = HOST_INPUT_ENDS[k];
         set(hosts_in_tready, k, 1, grid.parts[end.part].shown[grid.set].ready[end.stream]);
     }
     for (int k = 0; k < HOST_OUTPUTS; ++k) {
         const End end = HOST_OUTPUT_ENDS[k];
-        const Beat& beat = grid.parts[end.part].shown[grid.set].beats[end.stream];
-        set(hosts_out_tvalid, k, 1, beat.valid);
+        const Shown& shown = grid.parts[end.part].shown[grid.set];
+        const Beat& beat = shown.beats[end.stream];
+        set(hosts_out_tvalid, k, 1, shown.valid >> end.stream & 1);
         set(hosts_out_tlast, k, 1, beat.last);
         set(hosts_out_tkeep, k * UNITS, UNITS, beat.keep);
         std::memcpy(reinterpret_cast<uint8_t*>(hosts_out_tdata) + k * UNITS, beat.data, UNITS);
