@@ -63,6 +63,7 @@ class ResultRecorder(wiring.Component):
             i_clk=ClockSignal("sync"),
             i_rst=ResetSignal("sync"),
             i_mvm_clk=ClockSignal("mvm"),
+            i_mvm_rst=ResetSignal("mvm"),
             **{f"i_{name}": getattr(self, name) for name in self.signature.members},
         )
         return m

@@ -33,6 +33,7 @@ module result_recorder #(
     input                           clk,
     input                           rst,
     input                           mvm_clk,
+    input                           mvm_rst,
     // Domain `mvm_clk`, like the array's.
     input                           state_load,
     input [15:0]                    state_index,
@@ -79,7 +80,6 @@ module result_recorder #(
 
     // Blocking assignments throughout: a record must be complete before the next edge.
     /* verilator lint_off BLKSEQ */
-    always @(posedge mvm_clk) if (state_load) open_files();
 
     // --- results --------------------------------------------------------------------------------
 
@@ -164,41 +164,80 @@ module result_recorder #(
 
     // --- activity -------------------------------------------------------------------------------
 
-    // Sampled in the middle of a clock, as a tile's clock stops right after its last activity.
-    reg was_writing, was_computing, was_stalled, was_integrating;
-    reg computes;
+    // The bits are those of registers, sampled at the rising edges of either clock, before the
+    // registers change: a bit's value then began with the latest edge of its own clock. A clock that
+    // stops, as a tile's does right after its last activity, delays a line's writing, not its time.
+    localparam int SYNC = 0, MVM = 1;
+
+    // Latest rising edge of each clock, and half of its period, measured in reset, when it runs.
+    longint latest_edge [0:1];
+    longint half [0:1];
+    // When the files were opened.
+    longint opened;
+    // The bits of the latest line; those of the latest sample. Where they differ, the time at which
+    // the bits of a clock changed, which may still be to come.
+    reg [3:0] written, sampled;
+    longint changed [0:1];
     int groups;
+    wire computes = groups != 0 || group_valid || sent_tvalid;
+    wire [3:0] now = {stalled, computes, integrates, writes};
     initial begin
-        was_writing = 0;
-        was_computing = 0;
-        was_stalled = 0;
-        was_integrating = 0;
+        for (int each = SYNC; each <= MVM; each++) begin
+            latest_edge[each] = 0;
+            half[each] = 0;
+            changed[each] = 0;
+        end
+        opened = 0;
+        written = 0;
+        sampled = 0;
         groups = 0;
     end
 
-    task automatic write_activity;
-        $fwrite(activity_file, "%0d %x\n", $time,
-                {was_stalled, was_computing, was_integrating, was_writing});
-    endtask
+    // The bits of a clock.
+    function automatic [3:0] bits_of(input int each, input [3:0] bits);
+        bits_of = bits & (each == MVM ? 4'b0010 : 4'b1101);
+    endfunction
 
-    always @(posedge clk) groups = rst ? 0 : groups + 32'(group_valid) - 32'(result_valid);
+    // Sample the bits and write the changes that are due; returns the bits of the latest line. A
+    // final block may not call tasks.
+    function automatic [3:0] recorded(input [3:0] bits);
+        int each;
+        recorded = written;
+        if (activity_file != 0 && (bits != written || bits != sampled)) begin
+            for (each = SYNC; each <= MVM; each++)
+                if (bits_of(each, bits ^ sampled) != 0 && latest_edge[each] + half[each] > opened)
+                begin
+                    sampled = sampled ^ bits_of(each, bits ^ sampled);
+                    changed[each] = latest_edge[each] + half[each];
+                end
+            // The earlier change first.
+            for (int place = 0; place < 2; place++) begin
+                each = (changed[MVM] < changed[SYNC]) == (place == 0) ? MVM : SYNC;
+                if (bits_of(each, recorded ^ sampled) != 0 && changed[each] <= $time) begin
+                    recorded = recorded ^ bits_of(each, recorded ^ sampled);
+                    $fwrite(activity_file, "%0d %x\n", changed[each], recorded);
+                end
+            end
+        end
+    endfunction
 
-    always @(negedge clk) begin
-        computes = groups != 0 || group_valid || sent_tvalid;
-        if (activity_file != 0 && {writes, computes, stalled}
-                != {was_writing, was_computing, was_stalled}) begin
-            was_writing = writes;
-            was_computing = computes;
-            was_stalled = stalled;
-            write_activity();
+    always @(posedge clk) begin
+        written = recorded(now);
+        if (rst) half[SYNC] = ($time - latest_edge[SYNC]) / 2;
+        latest_edge[SYNC] = $time;
+        groups <= rst ? 0 : groups + 32'(group_valid) - 32'(result_valid);
+    end
+
+    always @(posedge mvm_clk) begin
+        written = recorded(now);
+        if (mvm_rst) half[MVM] = ($time - latest_edge[MVM]) / 2;
+        latest_edge[MVM] = $time;
+        if (state_load) begin
+            open_files();
+            opened = $time;
         end
     end
 
-    always @(negedge mvm_clk) begin
-        if (activity_file != 0 && integrates != was_integrating) begin
-            was_integrating = integrates;
-            write_activity();
-        end
-    end
+    final written = recorded(now);
     /* verilator lint_on BLKSEQ */
 endmodule
