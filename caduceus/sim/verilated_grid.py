@@ -28,6 +28,7 @@ from caduceus.hdl.fabric.grid import (
     GridPorts,
     Wiring,
 )
+from caduceus.hdl.tile.unit_clocks import HOLD_CLOCKS, UNITS
 from caduceus.sim.chip_design import THREADS
 from caduceus.sim.verilated_library import Engine, Library
 from caduceus.spec import fabric, registers
@@ -74,10 +75,11 @@ def _widths(units: int) -> dict[str, int]:
 def _module(part: _Part, units: int) -> str:
     """Verilog of a part."""
     widths = _widths(units)
-    inputs = ["clk", "links_clk", *(["mvm_clk", "mvm_rst"] if part.mvm else []), "rst", "request",
+    unit_clocks = [f"{unit}_clk" for unit in UNITS] if part.mvm else []
+    inputs = ["clk", "inputs_clk", *unit_clocks, *(["mvm_clk", "mvm_rst"] if part.mvm else []), "rst", "request",
               "write", f"[{registers.ADDRESS_BITS - 1}:0] address", "[31:0] write_data"]  # fmt: skip
     outputs = ["done", "bus_error", "[31:0] read_data", "awake", "error", "arriving",
-               *(["mvm_awake"] if part.mvm else [])]  # fmt: skip
+               *([f"[{len(UNITS) - 1}:0] active", "mvm_awake"] if part.mvm else [])]  # fmt: skip
     for way, count in (("in", part.inputs), ("out", part.outputs)):
         for k in range(count):
             for name, width in widths.items():
@@ -98,7 +100,7 @@ def _module(part: _Part, units: int) -> str:
             lines += [f"    assign at_{k}_{name} = in_{k}_{name};" for name in _STREAM[:-1]]
             lines.append(f"    assign in_{k}_tready = at_{k}_tready;")
         else:
-            ports = [".clk(links_clk), .rst(rst)"]
+            ports = [".clk(inputs_clk), .rst(rst)"]
             ports += [f".input_{name}(in_{k}_{name})" for name in _STREAM]
             ports += [f".output_{name}(at_{k}_{name})" for name in _STREAM]
             lines.append(f"    {LINK_MODULE} link_{k} ({', '.join(ports)});")
@@ -107,6 +109,8 @@ def _module(part: _Part, units: int) -> str:
     ports = [f".{name}({name})" for name in ("clk", "rst", "awake", "error")]
     if part.mvm:
         ports += [f".{name}({name})" for name in ("mvm_clk", "mvm_rst", "mvm_awake")]
+        for k, unit in enumerate(UNITS):
+            ports += [f".{unit}_clk({unit}_clk)", f".{unit}_active(active[{k}])"]
     ports += [f".bus_{name}({name})" for name in ("request", "write", "address", "write_data",
                                                   "done", "read_data")]  # fmt: skip
     ports.append(".bus_error(bus_error)")
@@ -209,12 +213,15 @@ constexpr int UNITS = {chip.link.units}, TILES = {chip.tiles}, SLICES = {chip.gd
 constexpr int TILE_INPUTS = {tile.inputs}, TILE_OUTPUTS = {tile.outputs};
 constexpr int SLICE_INPUTS = {each_slice.inputs}, SLICE_OUTPUTS = {each_slice.outputs};
 constexpr int HOST_INPUTS = {len(layout.host_inputs)}, HOST_OUTPUTS = {len(layout.host_outputs)};
-constexpr int WAKE_CLOCKS = {WAKE_CLOCKS};
+constexpr int WAKE_CLOCKS = {WAKE_CLOCKS}, HOLD_CLOCKS = {HOLD_CLOCKS};
+constexpr int UNIT_COUNT = {len(UNITS)}, LINKS_UNIT = {UNITS.index("links")};
+constexpr int SOURCE_UNIT = {UNITS.index("source")};
 constexpr Link LINKS[] = {{
 {links}
 }};
 constexpr End HOST_INPUT_ENDS[] = {{{ends(layout.host_inputs)}}};
 constexpr End HOST_OUTPUT_ENDS[] = {{{ends(layout.host_outputs)}}};
+#define TILE_UNITS(X) {" ".join(f"X({k}, {unit}_clk)" for k, unit in enumerate(UNITS))}
 #define TILE_INPUT_STREAMS(X) {repeated(tile.inputs)}
 #define TILE_OUTPUT_STREAMS(X) {repeated(tile.outputs)}
 #define SLICE_INPUT_STREAMS(X) {repeated(each_slice.inputs)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, ClockDomain, Module
+from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -13,6 +13,7 @@ from caduceus.hdl.common.register_block import word_of
 from caduceus.hdl.fabric.link_controller import LinkController
 from caduceus.hdl.fabric.link_sizes import LinkSizes
 from caduceus.hdl.tile.tile import Tile
+from caduceus.hdl.tile.unit_clocks import UNITS, make_domains
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.registers import Error
@@ -72,6 +73,8 @@ class ChipTile(wiring.Component):
             bus has no request.
         mvm_awake: the array has work or is about to. `mvm_clk` may stop eight clocks after it fell.
         error: a bit of ERROR is set.
+        <unit>_clk, <unit>_active: clocks of the units, and whether they have work, see
+            `hdl.tile.unit_clocks` and `Tile`. A packet that arrives does not count.
     """
 
     def __init__(self, chip: Chip, record: bool = False) -> None:
@@ -87,6 +90,8 @@ class ChipTile(wiring.Component):
                 "awake": Out(1),
                 "mvm_awake": Out(1),
                 "error": Out(1),
+                **{f"{unit}_clk": In(1) for unit in UNITS},
+                **{f"{unit}_active": Out(1) for unit in UNITS},
             }
         )
 
@@ -100,7 +105,16 @@ class ChipTile(wiring.Component):
             m.domains += domain
             m.d.comb += [domain.clk.eq(clock), domain.rst.eq(reset)]
         m.submodules.tile = tile = Tile(self._chip, self._record)
-        m.submodules.links = links = LinkController(LinkSizes.of(self._chip))
+        links = LinkController(LinkSizes.of(self._chip), arbiter_domain="arbiter")
+        make_domains(m, {"links": self.links_clk})
+        m.submodules.links = DomainRenamer({"sync": "links", "arbiter": "sync"})(links)
+        for unit in UNITS:
+            if unit != "links":
+                m.d.comb += [
+                    getattr(tile, f"{unit}_clk").eq(getattr(self, f"{unit}_clk")),
+                    getattr(self, f"{unit}_active").eq(getattr(tile, f"{unit}_active")),
+                ]
+        m.d.comb += self.links_active.eq(links.busy | tile.output.tvalid)
         names = fabric.sinks(self._chip)
         sources, sinks = packet_sources(self._chip), packet_sinks(self._chip)
         register_slice.pass_on(m, self.bus, tile.bus)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Value
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -56,8 +56,9 @@ class LinkController(wiring.Component):
         busy: a packet is inside.
     """
 
-    def __init__(self, sizes: LinkSizes) -> None:
-        self._sizes = sizes
+    def __init__(self, sizes: LinkSizes, arbiter_domain: str = "sync") -> None:
+        """Make a controller; its arbiter, whose turn moves in every clock, has a domain of its own."""
+        self._sizes, self._arbiter_domain = sizes, arbiter_domain
         stream = AxiStream(sizes.units)
         super().__init__(
             {
@@ -154,7 +155,8 @@ class LinkController(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         sizes = self._sizes
-        m.submodules.arbiter = arbiter = Arbiter(len(sizes.sources), len(sizes.sinks))
+        arbiter = Arbiter(len(sizes.sources), len(sizes.sinks))
+        m.submodules.arbiter = DomainRenamer(self._arbiter_domain)(arbiter)
         m.submodules.table = table = RouteTable(sizes)
         connect(m, flipped(self.routes), table.write)
         sources = self._make_sources(m, arbiter, table)

@@ -9,6 +9,7 @@ from caduceus.hdl.common.axi_lite import AxiLite, AxiLiteBridge
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.tile.packet_admission import PacketAdmission
 from caduceus.hdl.tile.tile import Tile
+from caduceus.hdl.tile.unit_clocks import UNITS
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PART_BITS
 
@@ -62,6 +63,9 @@ class AxiTile(wiring.Component):
             m.d.comb += domain.clk.eq(clock)
             m.submodules[f"reset_{name}"] = ResetSynchronizer(~self.aresetn, domain=name)
         tile = Tile(self._chip, self._record)
+        m.d.comb += [
+            getattr(tile, f"{unit}_clk").eq(self.aclk) for unit in UNITS if unit != "links"
+        ]
         self.place(m, tile)
         m.submodules.bridge = bridge = AxiLiteBridge()
         connect(m, flipped(self.s_axil), bridge.axi)

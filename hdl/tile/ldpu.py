@@ -70,6 +70,7 @@ class Ldpu(wiring.Component):
         result_room: there is room for the result of a group that starts its addition now.
         going: a group starts its addition in this clock.
         waiting: a group waits and does not start in this clock.
+        busy: a group arrives, or is inside.
         relu_1, relu_2, rx_enable, rx_binary16, tx_binary16, rx_scale: quasi-static, see MODE and
             RX_SCALE in `spec.registers`. The binary16 modes exist only on chips with them.
         result_valid, result_last, result: results, with lanes like `rx`; bits above an INT8 are
@@ -102,6 +103,7 @@ class Ldpu(wiring.Component):
                 "result_room": In(1),
                 "going": Out(1),
                 "waiting": Out(1),
+                "busy": Out(1),
                 "relu_1": In(1),
                 "relu_2": In(1),
                 "rx_enable": In(1),
@@ -226,17 +228,20 @@ class Ldpu(wiring.Component):
         ]
 
         # Valid bits travel beside the datapath, with reset.
-        def travel(name: str, value: Value, clocks: int) -> Value:
+        def travel(name: str, value: Value, clocks: int) -> Signal:
             taps = Signal(clocks, name=name)
             m.d.sync += taps.eq(Cat(value, taps))
-            return taps[-1]
+            return taps
 
+        scaling = travel("scaling", self.valid, self.SCALE_LATENCY)
+        adding = travel("adding", self.going, self.ADD_LATENCY)
         m.d.comb += [
-            scaled.w_en.eq(travel("scaling", self.valid, self.SCALE_LATENCY)),
+            self.busy.eq(self.valid | scaling.any() | scaled.level.any() | adding.any()),
+            scaled.w_en.eq(scaling[-1]),
             scaled.w_data.eq(
                 Cat(
                     *(self._scale(m, lane, group) for lane in range(lanes)),
-                    travel("scaling_last", self.last, self.SCALE_LATENCY),
+                    travel("scaling_last", self.last, self.SCALE_LATENCY)[-1],
                 )
             ),
             self.going.eq(scaled.r_rdy & self.result_room & (self.rx_valid | ~self.rx_enable)),
@@ -249,7 +254,7 @@ class Ldpu(wiring.Component):
                     for lane in range(lanes)
                 )
             ),
-            self.result_valid.eq(travel("adding", self.going, self.ADD_LATENCY)),
-            self.result_last.eq(travel("adding_last", scaled.r_data[-1], self.ADD_LATENCY)),
+            self.result_valid.eq(adding[-1]),
+            self.result_last.eq(travel("adding_last", scaled.r_data[-1], self.ADD_LATENCY)[-1]),
         ]
         return m

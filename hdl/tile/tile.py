@@ -34,6 +34,7 @@ from caduceus.hdl.tile.tile_input import TileInput
 from caduceus.hdl.tile.tile_output import TileOutput
 from caduceus.hdl.tile.tile_registers import TileRegisters
 from caduceus.hdl.tile.tile_rx import TileRx
+from caduceus.hdl.tile.unit_clocks import UNITS, clocked, make_domains
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PART_BITS, STREAM_BITS
 from caduceus.spec.registers import Error
@@ -45,6 +46,9 @@ latency."""
 VECTORS_MAX = Ldpu.DEPTH + RESULT_DEPTH + 5
 """Upper bound of vectors in flight: one staged, one integrating, two in the counter banks, and one
 per group in the LDPU and in the output FIFO, since a group may be a whole vector."""
+
+
+_UNITS = tuple(unit for unit in UNITS if unit != "links")
 
 
 class Tile(wiring.Component):
@@ -77,6 +81,9 @@ class Tile(wiring.Component):
         mvm_awake: the array has work or is about to; `mvm` may stop eight clocks after it fell. It
             is combinational from both domains.
         error: a bit of ERROR is set.
+        <unit>_clk: clocks of the units but `links`, see `tile.unit_clocks`. <unit>_active: the unit
+            has work; its clock may stop HOLD_CLOCKS clocks after this fell, except after a reset or
+            a register access, or while a packet is in the link controller.
     """
 
     def __init__(self, chip: Chip, record: bool = False) -> None:
@@ -102,6 +109,8 @@ class Tile(wiring.Component):
                 "awake": Out(1),
                 "mvm_awake": Out(1),
                 "error": Out(1),
+                **{f"{unit}_clk": In(1) for unit in _UNITS},
+                **{f"{unit}_active": Out(1) for unit in _UNITS},
             }
         )
 
@@ -190,12 +199,14 @@ class Tile(wiring.Component):
         m = Module()
         chip = self._chip
         m.submodules.registers = regs = TileRegisters(chip)
-        m.submodules.source = source = TileInput(chip)
+        make_domains(m, {unit: getattr(self, f"{unit}_clk") for unit in _UNITS})
+        source, unit, ldpu = TileInput(chip), PcmWrite(chip), Ldpu(chip)
+        m.submodules.source = clocked(source, "source")
         m.submodules.modulator = modulator = InputModulator(chip)
         m.submodules.array = array = PcmArray(chip)
         m.submodules.bank_reader = reader = BankReader(chip.column_groups)
-        m.submodules.pcm_write = unit = PcmWrite(chip)
-        m.submodules.ldpu = ldpu = Ldpu(chip)
+        m.submodules.pcm_write = clocked(unit, "pcm_write")
+        m.submodules.ldpu = clocked(ldpu, "ldpu")
         m.submodules.results = results = SyncFIFOBuffered(
             width=chip.ldpu.lanes * value_bits(chip) + 1, depth=RESULT_DEPTH
         )
@@ -306,6 +317,9 @@ class Tile(wiring.Component):
             ),
             self.mvm_awake.eq(modulator.full | regs.state_loading | writing | ~modulator.resting),
             self.error.eq(regs.error),
+            self.source_active.eq(source.busy),
+            self.ldpu_active.eq(reader.pending | ldpu.busy),
+            self.pcm_write_active.eq(writing),
         ]
         if self._record:
             self._record_all(m, regs, array, modulator, ldpu)

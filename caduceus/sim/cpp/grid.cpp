@@ -51,6 +51,7 @@ struct Shown {
     Beat beats[OUTPUTS];
     uint8_t ready[INPUTS];
     uint8_t awake, arriving, mvm_awake, error, done, bus_error;
+    uint8_t active;               // one bit per unit of a tile
     uint32_t valid;               // one bit per output
     uint32_t read_data;
 };
@@ -128,7 +129,7 @@ void take(const Port& port, Beat& beat) {
 
 // --- parts --------------------------------------------------------------------------------------
 
-enum Edges : uint8_t { NONE = 0, CLK = 1, LINKS_CLK = 2, MVM_CLK = 4 };
+enum Edges : uint8_t { NONE = 0, CLK = 1, INPUTS_CLK = 2, MVM_CLK = 4 };
 
 struct Wires {
     End from[INPUTS];   // output that feeds an input; part -1: nothing, PARTS: the host's stream
@@ -140,6 +141,7 @@ class Grid;
 struct alignas(64) Part {
     int number = 0;
     Edges edges = NONE;           // of the present evaluation
+    uint8_t held[UNIT_COUNT]{};   // clocks for which an idle unit's clock keeps running
     uint32_t cost = 0;            // of an evaluation, on average
     uint64_t spent = 0;           // since the work was dealt
     Wires wires;
@@ -217,6 +219,7 @@ private:
     template <class Model> static void show_common(const Model& model, Shown& shown);
     void show_tile(Vtile_part& model, Shown& shown);
     void show_slice(Vslice_part& model, Shown& shown);
+    uint32_t running(Part& part);
     void evaluate(Part& part);
 
     // Threads.
@@ -324,7 +327,7 @@ void Grid::open_sync() {
     });
     if (ports.rst) clocked = linked = all;
     (clocked | linked).each([&](int number) {
-        const int edges = (clocked.has(number) ? CLK : NONE) | (linked.has(number) ? LINKS_CLK : NONE);
+        const int edges = (clocked.has(number) ? CLK : NONE) | (linked.has(number) ? INPUTS_CLK : NONE);
         parts[number].edges = Edges(edges);
         opened.add(number);
     });
@@ -381,6 +384,7 @@ void Grid::show_common(const Model& model, Shown& shown) {
 void Grid::show_tile(Vtile_part& model, Shown& shown) {
     show_common(model, shown);
     shown.mvm_awake = model.mvm_awake;
+    shown.active = model.active;
     TILE_OUTPUT_STREAMS(SHOW_OUTPUT)
     TILE_INPUT_STREAMS(SHOW_READY)
 }
@@ -389,6 +393,28 @@ void Grid::show_slice(Vslice_part& model, Shown& shown) {
     show_common(model, shown);
     SLICE_OUTPUT_STREAMS(SHOW_OUTPUT)
     SLICE_INPUT_STREAMS(SHOW_READY)
+}
+
+// The units whose clocks run at this edge of the tile's clock, see hdl/tile/unit_clocks.py.
+uint32_t Grid::running(Part& part) {
+    const Shown& shown = part.shown[set];
+    bool forced = ports.rst || ports.request.has(part.number);
+    for (const End& from : part.wires.from)
+        forced |= from.part == PARTS && (ports.hosts_valid >> from.stream & 1);
+    uint32_t active = forced ? ~0u : shown.active;
+    if (shown.arriving) active |= 1 << LINKS_UNIT;
+    if (active >> LINKS_UNIT & 1) active |= 1 << SOURCE_UNIT;
+    uint32_t units = active;
+    for (int unit = 0; unit < UNIT_COUNT; ++unit) {
+        uint8_t& held = part.held[unit];
+        if (active >> unit & 1) {
+            held = HOLD_CLOCKS;
+        } else if (held > 0) {
+            --held;
+            units |= 1 << unit;
+        }
+    }
+    return units;
 }
 
 void Grid::evaluate(Part& part) {
@@ -403,8 +429,15 @@ void Grid::evaluate(Part& part) {
             TILE_OUTPUT_STREAMS(TAKE_READY)
         }
         model.mvm_rst = ports.mvm_rst;
-        if (edges & CLK) model.clk = !model.clk;
-        if (edges & LINKS_CLK) model.links_clk = !model.links_clk;
+        if (edges & CLK) {
+            model.clk = !model.clk;
+            const uint32_t units = running(part);
+#define TICK(k, unit_clk) \
+    if (units >> k & 1) model.unit_clk = !model.unit_clk;
+            TILE_UNITS(TICK)
+#undef TICK
+        }
+        if (edges & INPUTS_CLK) model.inputs_clk = !model.inputs_clk;
         if (edges & MVM_CLK) model.mvm_clk = !model.mvm_clk;
         model.eval();
         show_tile(model, shown);
@@ -414,7 +447,7 @@ void Grid::evaluate(Part& part) {
         SLICE_INPUT_STREAMS(TAKE_INPUT)
         SLICE_OUTPUT_STREAMS(TAKE_READY)
         if (edges & CLK) model.clk = !model.clk;
-        if (edges & LINKS_CLK) model.links_clk = !model.links_clk;
+        if (edges & INPUTS_CLK) model.inputs_clk = !model.inputs_clk;
         model.eval();
         show_slice(model, shown);
     }
