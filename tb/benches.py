@@ -35,6 +35,7 @@ import numpy as np
 
 from caduceus.sim import runner
 from caduceus.sim.runner import BenchResults
+from caduceus.sim.verilated_library import Engine
 from caduceus.spec.errors import UserError
 from tb import wave_lists
 
@@ -71,6 +72,7 @@ class Design:
         top: name of the top module.
         parameters: integer parameters of the top module.
         plusargs, build_args, env: for the simulation, its compiler, and its environment.
+        engine: C++ that the sources call.
         build: variants of any bench with the same name here share a build folder, and one build if
             their designs are the same; if empty, the variant has its own folder.
     """
@@ -81,6 +83,7 @@ class Design:
     plusargs: Sequence[str] = ()
     build_args: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    engine: Engine | None = None
     build: str = ""
 
 
@@ -164,6 +167,7 @@ class Case:
             extra_env={**design.env, VARIABLE: json.dumps(dict(self.variant.parameters))},
             plusargs=design.plusargs,
             build_args=design.build_args,
+            engine=design.engine,
             run_dir=place,
             testcase=testcase,
             seed=seed,

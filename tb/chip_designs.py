@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from caduceus.hdl.fabric.chip_sources import write_sources
-from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from caduceus.sim.chip_design import ChipDesign, chip_design
+from caduceus.sim.chip_harness import clock_plusargs, write_harness
 from caduceus.sim.chip_player import STREAMS
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.sim.job import RECORD
@@ -21,28 +21,32 @@ def design(variant: Variant, folder: Path) -> Design:
     The variant runs on one kind of simulator, whose build arguments are given. All benches of a
     chip share the build: it takes as long as a hundred small blocks.
     """
+    made = _made(variant, folder)
     return Design(
-        write_sources(folder, sized(variant.parameters), record=True),
+        made.sources,
         "chip",
         plusargs=[f"+pcm_state={STATES}"],
-        build_args=_arguments(variant),
+        build_args=made.arguments,
+        engine=made.engine,
         build=f"chip-{label(variant.parameters)}",
     )
 
 
 def harnessed(variant: Variant, folder: Path) -> Design:
     """As `bare`, but between stream players and recorders with random pauses."""
-    chip = sized(variant.parameters)
+    made = _made(variant, folder)
+    harness = write_harness(folder / "chip_harness.sv", sized(variant.parameters))
     return Design(
-        [
-            *write_sources(folder, chip, record=True),
-            *STREAM_SOURCES,
-            write_harness(folder / "chip_harness.sv", chip),
-        ],
+        [*made.sources, *STREAM_SOURCES, harness],
         "chip_harness",
         parameters={"PAUSES": 1},
-        plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
-        build_args=_arguments(variant),
+        plusargs=[
+            f"+pcm_state={STATES}",
+            f"+streams={STREAMS}",
+            *clock_plusargs(*variant.parameters["clocks"]),
+        ],
+        build_args=made.arguments,
+        engine=made.engine,
         build=f"harness-{label(variant.parameters)}",
     )
 
@@ -52,5 +56,7 @@ def recorded(made: Design) -> Design:
     return replace(made, plusargs=[*made.plusargs, f"+record={RECORD}"])
 
 
-def _arguments(variant: Variant) -> tuple[str, ...]:
-    return CHIP_ARGUMENTS if variant.simulators == ("verilator",) else ()
+def _made(variant: Variant, folder: Path) -> ChipDesign:
+    """The chip for the variant's simulator; each variant of a chip names one."""
+    (simulator,) = variant.simulators or ("verilator",)
+    return chip_design(folder, sized(variant.parameters), simulator, record=True)

@@ -3,7 +3,7 @@
 import os
 import select
 import socket
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cocotb
@@ -11,9 +11,9 @@ from cocotb.triggers import Timer
 from cocotbext.uart import UartSink, UartSource
 
 from caduceus.hdl.common.verilog import write
-from caduceus.hdl.fabric.chip_sources import write_sources
 from caduceus.hdl.host.serial_bridge import CONTROL
 from caduceus.hdl.host.serial_chip import SerialChip
+from caduceus.sim.chip_design import ChipDesign, chip_design
 from caduceus.sim.run_target import Served
 from caduceus.sim.served_job import VARIABLE, ServedJob
 from caduceus.sim.tile_host import RESET_NS, start_clock
@@ -26,10 +26,10 @@ LOOK_NS = 500
 """Simulated time between two polls of the socket."""
 
 
-def _sources(folder: Path, chip: Chip) -> Sequence[Path]:
-    files = write_sources(folder, chip)
+def _sources(folder: Path, chip: Chip, simulator: str) -> ChipDesign:
+    made = chip_design(folder, chip, simulator)
     top = write(SerialChip(chip, DIVISOR), "serial_chip", folder / "serial_chip.v")
-    return [CONTROL, *files, top]
+    return replace(made, sources=[CONTROL, *made.sources, top])
 
 
 BOARD = Served("pins", "serial_chip", __name__, _sources)

@@ -17,7 +17,7 @@ from caduceus.sim.chip_player import (
     write_inputs,
 )
 from caduceus.sim.scoreboard import compare
-from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.sim.tile_host import EventPort, reset
 from caduceus.spec.chip import Chip
 from caduceus.spec.program import Program
 from tb import benches
@@ -79,12 +79,10 @@ class FuzzBench:
 
     @classmethod
     async def start(cls, dut: object) -> "FuzzBench":
-        """Start the clocks and reset the chip."""
+        """Reset the chip."""
         parameters = benches.current()
         dut.start.value = 0
         dut.aresetn.value = 0
-        for clock, half in zip((dut.aclk, dut.mvm_clk), parameters["clocks"], strict=True):
-            start_clock(clock, half)
         bench = cls(dut, sized(parameters))
         STREAMS.mkdir(exist_ok=True)
         await reset(dut)

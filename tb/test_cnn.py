@@ -18,7 +18,7 @@ from caduceus.sim.comparison import Observed, as_recorded, compare
 from caduceus.sim.entry import asleep
 from caduceus.sim.job import RECORD
 from caduceus.sim.scoreboard import Scoreboard
-from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.sim.tile_host import EventPort, reset
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -120,11 +120,9 @@ class _Cnn:
 
     @classmethod
     async def start(cls, dut: object) -> "_Cnn":
-        """Start the clocks and reset the chip."""
+        """Reset the chip."""
         dut.start.value = 0
         dut.aresetn.value = 0
-        for clock, half in zip((dut.aclk, dut.mvm_clk), benches.current()["clocks"], strict=True):
-            start_clock(clock, half)
         for folder in (STREAMS, RECORD):
             folder.mkdir(exist_ok=True)
         bench = cls(dut)

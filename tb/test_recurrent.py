@@ -18,7 +18,7 @@ from caduceus.sim.chip_player import STREAMS, ChipPlayer
 from caduceus.sim.comparison import compare as compare_runs
 from caduceus.sim.schedule import Twice
 from caduceus.sim.scoreboard import Scoreboard, compare
-from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.sim.tile_host import EventPort, reset
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -79,11 +79,9 @@ class _RecurrentBench:
 
     @classmethod
     async def start(cls, dut: object) -> "_RecurrentBench":
-        """Start the clocks and reset the chip."""
+        """Reset the chip."""
         dut.start.value = 0
         dut.aresetn.value = 0
-        for clock, half in zip((dut.aclk, dut.mvm_clk), benches.current()["clocks"], strict=True):
-            start_clock(clock, half)
         STREAMS.mkdir(exist_ok=True)
         bench = cls(dut)
         await reset(dut)

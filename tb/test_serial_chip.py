@@ -11,12 +11,11 @@ from cocotb.triggers import Timer
 from caduceus.compiler.network import compile_network
 from caduceus.golden import machine
 from caduceus.hdl.common.verilog import write
-from caduceus.hdl.fabric.chip_sources import write_sources
 from caduceus.hdl.host.serial_bridge import CONTROL
 from caduceus.hdl.host.serial_chip import SerialChip
 from caduceus.host.link import LinkPort, Patience, SerialLink
 from caduceus.host.session import Session
-from caduceus.sim.chip_harness import CHIP_ARGUMENTS
+from caduceus.sim.chip_design import chip_design
 from caduceus.sim.scoreboard import compare
 from caduceus.sim.tile_host import RESET_NS, start_clock
 from caduceus.spec import pcm_state, registers
@@ -41,12 +40,14 @@ PATIENCE = Patience(seconds=20e-6, tries=20, baud=int(BAUD))
 def design(variant: Variant, folder: Path) -> Design:
     """The chip of a variant's parameters behind serial pins."""
     chip = sized(variant.parameters)
-    verilator = variant.simulators == ("verilator",)
+    (simulator,) = variant.simulators
+    made = chip_design(folder, chip, simulator)
     top = write(SerialChip(chip, DIVISOR), "serial_chip", folder / "serial_chip.v")
     return Design(
-        [CONTROL, *write_sources(folder, chip), top],
+        [CONTROL, *made.sources, top],
         "serial_chip",
-        build_args=CHIP_ARGUMENTS if verilator else (),
+        build_args=made.arguments,
+        engine=made.engine,
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from caduceus.export.bitstream import build
 from caduceus.export.package.core_file import CHIP_TOP
-from caduceus.sim.chip_harness import write_harness
+from caduceus.sim.chip_design import TIMING
+from caduceus.sim.chip_harness import clock_plusargs, write_harness
 from caduceus.sim.chip_player import STREAMS
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.spec.formats import ReadMode
@@ -25,7 +26,10 @@ def _prepare(variant: Variant, folder: Path) -> Design:
     files = [folder / name for name in build.write_verilog(chip, CHIP_TOP, folder)]
     harness = write_harness(folder / "chip_harness.sv", chip)
     return Design(
-        [*STREAM_SOURCES, harness, *files], "chip_harness", plusargs=[f"+streams={STREAMS}"]
+        [*STREAM_SOURCES, harness, *files],
+        "chip_harness",
+        plusargs=[f"+streams={STREAMS}", *clock_plusargs(*variant.parameters["clocks"])],
+        build_args=TIMING,
     )
 
 

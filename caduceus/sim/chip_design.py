@@ -1,5 +1,6 @@
 """What a simulator builds a chip from."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ PARALLEL, HIERARCHICAL, FLAT = "parallel", "hierarchical", "flat"
 VERILATIONS = (PARALLEL, HIERARCHICAL, FLAT)
 """Ways in which Verilator compiles a chip: tiles evaluated in parallel by `sim.verilated_grid`, its
 own hierarchical blocks, one model in one piece."""
+TIMING = ("--timing", "--output-split-cfuncs", "1000")
+"""For Verilator: the harness has delays. A C++ compiler takes minutes over long functions."""
+HIERARCHY = ("--hierarchical", *TIMING)
 THREADS = "threads"
 """Plusarg: number of threads that evaluate tiles."""
 
@@ -28,6 +32,11 @@ class ChipDesign:
     sources: Sequence[Path]
     arguments: tuple[str, ...] = ()
     engine: Engine | None = None
+
+
+def cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def chip_design(
@@ -59,11 +68,9 @@ def chip_design(
     sources = write_sources(folder, chip, record, build)
     if simulator != "verilator":
         return ChipDesign(sources.all)
-    # A compiler takes minutes over long functions.
-    short = ("--timing", "--output-split-cfuncs", "1000")
     if verilation == FLAT:
-        return ChipDesign(sources.all, short)
+        return ChipDesign(sources.all, TIMING)
     if verilation == HIERARCHICAL:
-        return ChipDesign(sources.all, ("--hierarchical", *short))
+        return ChipDesign(sources.all, HIERARCHY)
     around, engine = verilated_grid(folder, chip, sources, build)
-    return ChipDesign(around, short, engine)
+    return ChipDesign(around, TIMING, engine)

@@ -16,8 +16,10 @@ _ANSWERS = {"awready": 1, "wready": 1, "bresp": 2, "bvalid": 1, "arready": 1, "r
 def write_harness(path: Path, chip: Chip) -> Path:
     """Write module `chip_harness` for `chip`.
 
-    The harness makes the clocks; both rise at time 0. Ports: clocks, reset and AXI4-Lite of the chip;
-    `start` plays `input_<p>.txt` on every
+    The harness makes the clocks; both rise at time 0. Plusargs `sync_half_ps` and `mvm_half_ps`
+    replace the half periods of the description, see `clock_plusargs`.
+
+    Ports: clocks, reset and AXI4-Lite of the chip; `start` plays `input_<p>.txt` on every
     host input p and records `expected_<p>` beats of every host output p to `output_<p>.txt`;
     `done` rises after the last beat, `recorded` counts all beats; `aclk_cycles` and `mvm_cycles`
     count clocks; `began` holds the clock of the first input beat, `fed` that of the last beat of
@@ -34,10 +36,7 @@ def write_harness(path: Path, chip: Chip) -> Path:
     lite += [("output", name, width) for name, width in _ANSWERS.items()]
     lines = [
         "// Generated: the chip between players and recorders.",
-        "module chip_harness #(",
-        f"    parameter int PAUSES = 0, parameter int SYNC_HALF_PS = {sync_ps},",
-        f"    parameter int MVM_HALF_PS = {mvm_ps}",
-        ") (",
+        "module chip_harness #(parameter int PAUSES = 0) (",
         "    output reg aclk, output reg mvm_clk, input aresetn, input start,",
         *(f"    input [31:0] expected_{p}," for p in range(outputs)),
         *(f"    input [31:0] first_{p}," for p in range(inputs)),
@@ -51,10 +50,16 @@ def write_harness(path: Path, chip: Chip) -> Path:
         ");",
         "    timeunit 1ps; timeprecision 1ps;",
         "    /* verilator lint_off BLKSEQ */",
-        "    initial aclk = 1;",
-        "    always #(SYNC_HALF_PS) aclk = ~aclk;",
-        "    initial mvm_clk = 1;",
-        "    always #(MVM_HALF_PS) mvm_clk = ~mvm_clk;",
+        f"    int sync_half_ps = {sync_ps}, mvm_half_ps = {mvm_ps};",
+        "    int found;",
+        "    initial begin",
+        '        found = $value$plusargs("sync_half_ps=%d", sync_half_ps);',
+        '        found = $value$plusargs("mvm_half_ps=%d", mvm_half_ps);',
+        "        aclk = 1;",
+        "        mvm_clk = 1;",
+        "    end",
+        "    always #(sync_half_ps) aclk = ~aclk;",
+        "    always #(mvm_half_ps) mvm_clk = ~mvm_clk;",
         "    /* verilator lint_on BLKSEQ */",
         "    initial begin aclk_cycles = 0; mvm_cycles = 0; began = 0; fed = 0; end",
         "    always @(posedge aclk) aclk_cycles <= aclk_cycles + 1;",
@@ -125,3 +130,8 @@ def write_harness(path: Path, chip: Chip) -> Path:
     ]
     write_whole(path, "\n".join(lines) + "\n", "harness")
     return path
+
+
+def clock_plusargs(sync_half_ps: int, mvm_half_ps: int) -> list[str]:
+    """Plusargs of `chip_harness` for clocks of these half periods."""
+    return [f"+sync_half_ps={sync_half_ps}", f"+mvm_half_ps={mvm_half_ps}"]

@@ -3,13 +3,14 @@
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from caduceus.host.line import Line, SerialLine, SocketLine
 from caduceus.host.link import LinkPort, Patience, SerialLink
+from caduceus.sim.chip_design import THREADS, ChipDesign, chip_design, cores
 from caduceus.sim.paths import absolute
 from caduceus.sim.run_files import empty, working_files
 from caduceus.spec.chip import Chip
@@ -114,22 +115,16 @@ class Served:
         name: part of the folder's name, beside chip and simulator.
         top: the top module.
         test_module: the cocotb side, which connects to the socket of its `ServedJob`.
-        sources: writes the RTL of a chip into a folder; returns the files, in order.
+        sources: writes the RTL of a chip into a folder, for a simulator.
     """
 
     name: str
     top: str
     test_module: str
-    sources: Callable[[Path, Chip], Sequence[Path]]
+    sources: Callable[[Path, Chip, str], ChipDesign]
 
 
-def _chip_sources(folder: Path, chip: Chip) -> Sequence[Path]:
-    from caduceus.hdl.fabric.chip_sources import write_sources
-
-    return write_sources(folder, chip)
-
-
-CHIP = Served("served", "chip", "caduceus.sim.run_served", _chip_sources)
+CHIP = Served("served", "chip", "caduceus.sim.run_served", chip_design)
 """The chip alone, whose AXI ports the golden bridge drives."""
 
 
@@ -141,7 +136,6 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
         UserError: the build or the simulation failed.
     """
     from caduceus.sim import runner
-    from caduceus.sim.chip_harness import CHIP_ARGUMENTS
     from caduceus.sim.job import half_periods
     from caduceus.sim.served_job import VARIABLE, ServedJob
 
@@ -163,16 +157,19 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
             try:
                 with working_files(place):
                     design.mkdir(parents=True, exist_ok=True)
+                    made = served.sources(design, chip, simulator)
                     results = runner.run_bench(
                         name=f"run-{chip.name}-{simulator}",
-                        sources=served.sources(design, chip),
+                        sources=made.sources,
                         top=served.top,
                         test_module=served.test_module,
                         simulator=simulator,
                         build_dir=place / "build",
                         run_dir=job,
                         extra_env={VARIABLE: str(job)},
-                        build_args=CHIP_ARGUMENTS if simulator == "verilator" else (),
+                        plusargs=[f"+{THREADS}={cores()}"],
+                        build_args=made.arguments,
+                        engine=made.engine,
                     )
                 if not results.ok:
                     raise UserError(f"the simulation failed: {results.sentence}")

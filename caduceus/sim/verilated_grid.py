@@ -76,10 +76,14 @@ def _module(part: _Part, units: int) -> str:
     """Verilog of a part."""
     widths = _widths(units)
     unit_clocks = [f"{unit}_clk" for unit in UNITS] if part.mvm else []
-    inputs = ["clk", "inputs_clk", *unit_clocks, *(["mvm_clk", "mvm_rst"] if part.mvm else []), "rst", "request",
-              "write", f"[{registers.ADDRESS_BITS - 1}:0] address", "[31:0] write_data"]  # fmt: skip
-    outputs = ["done", "bus_error", "[31:0] read_data", "awake", "error", "arriving",
-               *([f"[{len(UNITS) - 1}:0] active", "mvm_awake"] if part.mvm else [])]  # fmt: skip
+    inputs = [
+        "clk", "inputs_clk", *unit_clocks, *(["mvm_clk", "mvm_rst"] if part.mvm else []), "rst",
+        "request", "write", f"[{registers.ADDRESS_BITS - 1}:0] address", "[31:0] write_data",
+    ]  # fmt: skip
+    outputs = [
+        "done", "bus_error", "[31:0] read_data", "awake", "error", "arriving",
+        *([f"[{len(UNITS) - 1}:0] active", "mvm_awake"] if part.mvm else []),
+    ]  # fmt: skip
     for way, count in (("in", part.inputs), ("out", part.outputs)):
         for k in range(count):
             for name, width in widths.items():
@@ -266,5 +270,8 @@ def verilated_grid(
     grid, header = place / "grid.sv", place / "grid_design.h"
     write_whole(grid, _grid(chip), "grid")
     write_whole(header, _header(chip), "grid's header")
-    engine = Engine([ENGINE], place, libraries, build_folder(build) / "verilated")
+    engine = Engine(
+        [ENGINE], place, libraries, build_folder(build) / "verilated",
+        callers=[grid], plain=[*sources.in_grid, sources.grid], arguments=["--hierarchical"],
+    )  # fmt: skip
     return [grid, sources.chip], engine

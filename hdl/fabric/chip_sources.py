@@ -66,12 +66,16 @@ class ChipSources:
         return [*self.array, *self.recorder, self.tile]
 
     @property
+    def in_grid(self) -> list[Path]:
+        """Those of all modules inside the grid, in compilation order."""
+        return [
+            self.control, *self.array, self.gate, *self.recorder, self.tile, self.gdpu, self.link
+        ]  # fmt: skip
+
+    @property
     def all(self) -> list[Path]:
         """All of them, in compilation order."""
-        return [
-            self.control, *self.array, self.gate, *self.recorder,
-            self.tile, self.gdpu, self.link, self.grid, self.chip,
-        ]  # fmt: skip
+        return [*self.in_grid, self.grid, self.chip]
 
 
 def write_sources(

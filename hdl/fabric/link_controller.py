@@ -57,7 +57,7 @@ class LinkController(wiring.Component):
     """
 
     def __init__(self, sizes: LinkSizes, arbiter_domain: str = "sync") -> None:
-        """Make a controller; its arbiter, whose turn moves in every clock, has a domain of its own."""
+        """Make a controller; the arbiter's domain is its own: its turn moves in every clock."""
         self._sizes, self._arbiter_domain = sizes, arbiter_domain
         stream = AxiStream(sizes.units)
         super().__init__(

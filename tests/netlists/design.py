@@ -11,7 +11,8 @@ from caduceus.export.netlist.design import Netlist, digest, synthesized
 from caduceus.export.package.core_file import CHIP_TOP, TILE_TOP
 from caduceus.hdl.fabric.grid import GDPU_MODULE, TILE_MODULE
 from caduceus.sim import tally
-from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
+from caduceus.sim.chip_design import HIERARCHY
+from caduceus.sim.chip_harness import clock_plusargs, write_harness
 from caduceus.sim.chip_player import STREAMS
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.spec.files import write_whole
@@ -120,8 +121,12 @@ def of_chip(bench: Bench, place: Path) -> Bench:
             [control, *STREAM_SOURCES, harness, *netlist.sources],
             "chip_harness",
             parameters={"PAUSES": 1},
-            plusargs=[f"+pcm_state={STATES}", f"+streams={STREAMS}"],
-            build_args=CHIP_ARGUMENTS,
+            plusargs=[
+                f"+pcm_state={STATES}",
+                f"+streams={STREAMS}",
+                *clock_plusargs(*variant.parameters["clocks"]),
+            ],
+            build_args=HIERARCHY,
             env=_counted(folder),
             build=f"netlist-{label(variant.parameters)}",
         )

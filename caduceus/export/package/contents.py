@@ -10,6 +10,7 @@ from caduceus.hdl.array.emulated_array import EmulatedArray
 from caduceus.hdl.fabric.chip import Chip as DesignedChip
 from caduceus.hdl.fabric.chip_sources import GATE
 from caduceus.hdl.fabric.chip_tile import ChipTile
+from caduceus.hdl.fabric.grid import GDPU_MODULE, GRID_MODULE, LINK_MODULE, TILE_MODULE, Grid, Link
 from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
 from caduceus.hdl.tile.axi_tile import AxiTile
 from caduceus.spec.chip import Chip
