@@ -27,6 +27,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ from caduceus.sim.verilated_library import Engine
 from caduceus.spec.errors import UserError
 from tb import wave_lists
 
+WAVES: ContextVar[bool] = ContextVar("WAVES", default=False)
+"""While a bench prepares its design: whether the run will record waveforms."""
 VARIABLE = "CADUCEUS_BENCH"
 """Environment variable that carries a variant's parameters into the simulation, as JSON."""
 QUICK_BUILD = "-O1"
@@ -149,7 +152,11 @@ class Case:
         place = folder / self.bench.name / f"{self.variant.id}-{self.simulator}"
         prepared = place / "design"
         prepared.mkdir(parents=True, exist_ok=True)
-        design = self.bench.prepare(self.variant, prepared)
+        mark = WAVES.set(waves)
+        try:
+            design = self.bench.prepare(self.variant, prepared)
+        finally:
+            WAVES.reset(mark)
         speed, code = "quick", QUICK_BUILD
         if self.regress:
             speed, code = "fast", runner.FAST_CODE

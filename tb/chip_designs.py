@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from caduceus.sim.chip_design import ChipDesign, chip_design
+from caduceus.sim.chip_design import HIERARCHICAL, PARALLEL, ChipDesign, chip_design
 from caduceus.sim.chip_harness import clock_plusargs, write_harness
 from caduceus.sim.chip_player import STREAMS
 from caduceus.sim.harness_files import STREAM_SOURCES
 from caduceus.sim.job import RECORD
+from tb import benches
 from tb.benches import Design, Variant
 from tb.chips import label, sized
 
@@ -59,4 +60,7 @@ def recorded(made: Design) -> Design:
 def _made(variant: Variant, folder: Path) -> ChipDesign:
     """The chip for the variant's simulator; each variant of a chip names one."""
     (simulator,) = variant.simulators or ("verilator",)
-    return chip_design(folder, sized(variant.parameters), simulator, record=True)
+    return chip_design(
+        folder, sized(variant.parameters), simulator,
+        record=True, verilation=HIERARCHICAL if benches.WAVES.get() else PARALLEL,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from caduceus.hdl.host.serial_bridge import CONTROL
 from caduceus.hdl.host.serial_chip import SerialChip
 from caduceus.host.link import LinkPort, Patience, SerialLink
 from caduceus.host.session import Session
-from caduceus.sim.chip_design import chip_design
+from caduceus.sim.chip_design import HIERARCHICAL, PARALLEL, chip_design
 from caduceus.sim.scoreboard import compare
 from caduceus.sim.tile_host import RESET_NS, start_clock
 from caduceus.spec import pcm_state, registers
@@ -41,7 +41,8 @@ def design(variant: Variant, folder: Path) -> Design:
     """The chip of a variant's parameters behind serial pins."""
     chip = sized(variant.parameters)
     (simulator,) = variant.simulators
-    made = chip_design(folder, chip, simulator)
+    verilation = HIERARCHICAL if benches.WAVES.get() else PARALLEL
+    made = chip_design(folder, chip, simulator, verilation=verilation)
     top = write(SerialChip(chip, DIVISOR), "serial_chip", folder / "serial_chip.v")
     return Design(
         [CONTROL, *made.sources, top],

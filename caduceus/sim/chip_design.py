@@ -12,7 +12,7 @@ PARALLEL, HIERARCHICAL, FLAT = "parallel", "hierarchical", "flat"
 VERILATIONS = (PARALLEL, HIERARCHICAL, FLAT)
 """Ways in which Verilator compiles a chip: tiles evaluated in parallel by `sim.verilated_grid`, its
 own hierarchical blocks, one model in one piece."""
-TIMING = ("--timing", "--output-split-cfuncs", "1000")
+TIMING = ("--timing", "--no-sched-zero-delay", "--output-split-cfuncs", "1000")
 """For Verilator: the harness has delays. A C++ compiler takes minutes over long functions."""
 HIERARCHY = ("--hierarchical", *TIMING)
 THREADS = "threads"
@@ -54,7 +54,7 @@ def chip_design(
         folder: output folder.
         chip: the chip description.
         simulator: which will run it.
-        record: include recorders in the tiles.
+        record: include recorders in the tiles; always with `parallel`.
         verilation: one of `VERILATIONS`; for Verilator.
         build: build folder, see `caduceus.spec.shipped.build_folder`.
 
@@ -65,12 +65,10 @@ def chip_design(
     from caduceus.hdl.fabric.chip_sources import write_sources
     from caduceus.sim.verilated_grid import verilated_grid
 
+    if simulator == "verilator" and verilation == PARALLEL:
+        around, engine = verilated_grid(folder, chip, build)
+        return ChipDesign(around, TIMING, engine)
     sources = write_sources(folder, chip, record, build)
     if simulator != "verilator":
-        return ChipDesign(sources.all)
-    if verilation == FLAT:
-        return ChipDesign(sources.all, TIMING)
-    if verilation == HIERARCHICAL:
-        return ChipDesign(sources.all, HIERARCHY)
-    around, engine = verilated_grid(folder, chip, sources, build)
-    return ChipDesign(around, TIMING, engine)
+        return ChipDesign(sources)
+    return ChipDesign(sources, HIERARCHY if verilation == HIERARCHICAL else TIMING)

@@ -149,9 +149,6 @@ def run_bench(
     build_dir = build_dir.resolve()
     if waves:
         build_dir = build_dir.with_name(build_dir.name + "-waves")
-    if waves and engine:
-        sources, build_args = engine.replaced(sources), [*build_args, *engine.arguments]
-        engine = None
     run_dir = (run_dir or build_dir).resolve()
     _demand_writable(run_dir)
     if code is None:

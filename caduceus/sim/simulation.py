@@ -13,7 +13,7 @@ from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording, runner
-from caduceus.sim.chip_design import PARALLEL, THREADS, chip_design, cores
+from caduceus.sim.chip_design import HIERARCHICAL, PARALLEL, THREADS, chip_design, cores
 from caduceus.sim.chip_harness import write_harness
 from caduceus.sim.cocotb_results import BenchResults
 from caduceus.sim.comparison import by_input, results_per_input
@@ -64,7 +64,7 @@ class Simulation:
         chip: Chip | None = None,
         waves: bool = False,
         threads: int | None = None,
-        verilation: str = PARALLEL,
+        verilation: str | None = None,
         console: Console | None = None,
     ) -> None:
         """Prepare everything that does not depend on inputs.
@@ -78,7 +78,8 @@ class Simulation:
             waves: whether to write every signal to an FST file.
             threads: number of threads that evaluate tiles, with any number the same results; as
                 many as this process may use cores if None.
-            verilation: how Verilator compiles the chip, see `caduceus.sim.chip_design`.
+            verilation: how Verilator compiles the chip, see `caduceus.sim.chip_design`; if None,
+                `parallel`, or `hierarchical` for waves.
             console: for the progress; none if None.
         """
         demand_extra("sim")
@@ -89,7 +90,9 @@ class Simulation:
         self.program, self.state = self._deployed.program, self._deployed.state
         self._simulator, self._waves = simulator, waves
         self._threads = threads or cores()
-        self._verilation = verilation
+        self._verilation = verilation or (HIERARCHICAL if waves else PARALLEL)
+        if waves and self._verilation == PARALLEL:
+            raise UserError("waves: verilation: got parallel, expected hierarchical or flat")
         self._console = console or Console(quiet=True)
         self._build = build
         self.place = build_folder(build) / "sim" / f"{self.chip.name}-chip-{simulator}"

@@ -3,7 +3,7 @@
 Verilator compiles a tile and a GDPU slice, each with the links at its inputs, to libraries; the
 engine in `cpp/grid.cpp` holds their instances. Module `grid` calls it at each rising clock edge.
 This gives the same results as Verilator's own evaluation because all outputs of a tile, a slice and
-a link depend on flip-flops alone (`hdl.fabric.registered` checks it): what one part does at an edge
+a link depend on flip-flops alone (`hdl.common.verilog` checks it): what one part does at an edge
 depends on what the others showed before it.
 
 In the libraries every `posedge` is an `edge`: a clock signal changes once per rising edge of the
@@ -13,117 +13,27 @@ is closed.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from caduceus.hdl.fabric.chip_sources import ChipSources
+from caduceus.hdl.fabric.chip_sources import write_parts
 from caduceus.hdl.fabric.chip_tile import packet_sinks, packet_sources
 from caduceus.hdl.fabric.grid import (
-    GDPU_MODULE,
     GRID_MODULE,
-    LINK_MODULE,
     SIDES,
-    TILE_MODULE,
     WAKE_CLOCKS,
     GridPorts,
     Wiring,
 )
+from caduceus.hdl.fabric.grid_parts import SLICE_PART, TILE_PART
 from caduceus.hdl.tile.unit_clocks import HOLD_CLOCKS, UNITS
 from caduceus.sim.chip_design import THREADS
 from caduceus.sim.verilated_library import Engine, Library
-from caduceus.spec import fabric, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
 from caduceus.spec.shipped import build_folder, shipped_folder
 
 ENGINE = shipped_folder("caduceus.sim") / "cpp" / "grid.cpp"
 _STREAM = ("tdata", "tkeep", "tlast", "tvalid", "tready")
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A kind of part: a tile or a slice, with the links at its inputs.
-
-    Attributes:
-        name: of the module around them; module: of the tile or slice inside.
-        inputs, outputs: number of its streams.
-        direct: position of an input without a link, or None.
-        mvm: whether it has a clock `mvm`.
-    """
-
-    name: str
-    module: str
-    inputs: int
-    outputs: int
-    direct: int | None
-    mvm: bool
-
-
-def _parts(chip: Chip) -> tuple[_Part, _Part]:
-    sources, sinks = packet_sources(chip), packet_sinks(chip)
-    host = sources.index(fabric.HOST)
-    return (
-        _Part("tile_part", TILE_MODULE, len(sources), len(sinks), host, mvm=True),
-        _Part("slice_part", GDPU_MODULE, len(SIDES), len(SIDES), None, mvm=False),
-    )
-
-
-def _widths(units: int) -> dict[str, int]:
-    return {"tdata": 8 * units, "tkeep": units, "tlast": 1, "tvalid": 1, "tready": 1}
-
-
-def _module(part: _Part, units: int) -> str:
-    """Verilog of a part."""
-    widths = _widths(units)
-    unit_clocks = [f"{unit}_clk" for unit in UNITS] if part.mvm else []
-    inputs = [
-        "clk", "inputs_clk", *unit_clocks, *(["mvm_clk", "mvm_rst"] if part.mvm else []), "rst",
-        "request", "write", f"[{registers.ADDRESS_BITS - 1}:0] address", "[31:0] write_data",
-    ]  # fmt: skip
-    outputs = [
-        "done", "bus_error", "[31:0] read_data", "awake", "error", "arriving",
-        *([f"[{len(UNITS) - 1}:0] active", "mvm_awake"] if part.mvm else []),
-    ]  # fmt: skip
-    for way, count in (("in", part.inputs), ("out", part.outputs)):
-        for k in range(count):
-            for name, width in widths.items():
-                inward = (way == "in") != (name == "tready")
-                (inputs if inward else outputs).append(f"[{width - 1}:0] {way}_{k}_{name}")
-    lines = [
-        "// Generated: a tile or slice with the links at its inputs.",
-        "/* verilator lint_off WIDTH */",
-        f"module {part.name} (",
-        ",\n".join(
-            [*(f"    input {port}" for port in inputs), *(f"    output {port}" for port in outputs)]
-        ),
-        ");",
-    ]
-    for k in range(part.inputs):
-        lines += [f"    wire [{width - 1}:0] at_{k}_{name};" for name, width in widths.items()]
-        if k == part.direct:
-            lines += [f"    assign at_{k}_{name} = in_{k}_{name};" for name in _STREAM[:-1]]
-            lines.append(f"    assign in_{k}_tready = at_{k}_tready;")
-        else:
-            ports = [".clk(inputs_clk), .rst(rst)"]
-            ports += [f".input_{name}(in_{k}_{name})" for name in _STREAM]
-            ports += [f".output_{name}(at_{k}_{name})" for name in _STREAM]
-            lines.append(f"    {LINK_MODULE} link_{k} ({', '.join(ports)});")
-    linked = [k for k in range(part.inputs) if k != part.direct]
-    lines.append(f"    assign arriving = {' | '.join(f'at_{k}_tvalid' for k in linked)};")
-    ports = [f".{name}({name})" for name in ("clk", "rst", "awake", "error")]
-    if part.mvm:
-        ports += [f".{name}({name})" for name in ("mvm_clk", "mvm_rst", "mvm_awake")]
-        for k, unit in enumerate(UNITS):
-            ports += [f".{unit}_clk({unit}_clk)", f".{unit}_active(active[{k}])"]
-    ports += [f".bus_{name}({name})" for name in ("request", "write", "address", "write_data",
-                                                  "done", "read_data")]  # fmt: skip
-    ports.append(".bus_error(bus_error)")
-    for name in _STREAM:
-        arriving = ", ".join(f"at_{k}_{name}" for k in reversed(range(part.inputs)))
-        leaving = ", ".join(f"out_{k}_{name}" for k in reversed(range(part.outputs)))
-        ports += [f".packets_in_{name}({{{arriving}}})", f".packets_out_{name}({{{leaving}}})"]
-    lines += [f"    {part.module} part ({', '.join(ports)});", "endmodule"]
-    return "\n".join(lines) + "\n"
 
 
 def _grid(chip: Chip) -> str:
@@ -193,7 +103,7 @@ def _grid(chip: Chip) -> str:
 
 def _header(chip: Chip) -> str:
     """C++ of the grid's sizes and wiring."""
-    tile, each_slice = _parts(chip)
+    inputs, outputs = len(packet_sources(chip)), len(packet_sinks(chip))
     layout = Wiring.of(chip)
 
     def ends(found: Sequence) -> str:
@@ -207,15 +117,15 @@ def _header(chip: Chip) -> str:
     )
     return f"""// Generated: sizes and wiring of the grid of chip {chip.name}.
 #pragma once
-#include "V{tile.name}.h"
-#include "V{each_slice.name}.h"
+#include "V{TILE_PART}.h"
+#include "V{SLICE_PART}.h"
 
 struct End {{ int part, stream; }};
 struct Link {{ End source, sink; }};
 
 constexpr int UNITS = {chip.link.units}, TILES = {chip.tiles}, SLICES = {chip.gdpu.slices};
-constexpr int TILE_INPUTS = {tile.inputs}, TILE_OUTPUTS = {tile.outputs};
-constexpr int SLICE_INPUTS = {each_slice.inputs}, SLICE_OUTPUTS = {each_slice.outputs};
+constexpr int TILE_INPUTS = {inputs}, TILE_OUTPUTS = {outputs};
+constexpr int SLICE_INPUTS = {len(SIDES)}, SLICE_OUTPUTS = {len(SIDES)};
 constexpr int HOST_INPUTS = {len(layout.host_inputs)}, HOST_OUTPUTS = {len(layout.host_outputs)};
 constexpr int WAKE_CLOCKS = {WAKE_CLOCKS}, HOLD_CLOCKS = {HOLD_CLOCKS};
 constexpr int UNIT_COUNT = {len(UNITS)}, LINKS_UNIT = {UNITS.index("links")};
@@ -226,10 +136,10 @@ constexpr Link LINKS[] = {{
 constexpr End HOST_INPUT_ENDS[] = {{{ends(layout.host_inputs)}}};
 constexpr End HOST_OUTPUT_ENDS[] = {{{ends(layout.host_outputs)}}};
 #define TILE_UNITS(X) {" ".join(f"X({k}, {unit}_clk)" for k, unit in enumerate(UNITS))}
-#define TILE_INPUT_STREAMS(X) {repeated(tile.inputs)}
-#define TILE_OUTPUT_STREAMS(X) {repeated(tile.outputs)}
-#define SLICE_INPUT_STREAMS(X) {repeated(each_slice.inputs)}
-#define SLICE_OUTPUT_STREAMS(X) {repeated(each_slice.outputs)}
+#define TILE_INPUT_STREAMS(X) {repeated(inputs)}
+#define TILE_OUTPUT_STREAMS(X) {repeated(outputs)}
+#define SLICE_INPUT_STREAMS(X) {repeated(len(SIDES))}
+#define SLICE_OUTPUT_STREAMS(X) {repeated(len(SIDES))}
 """
 
 
@@ -242,36 +152,30 @@ def _edges(source: Path, folder: Path) -> Path:
 
 
 def verilated_grid(
-    folder: Path, chip: Chip, sources: ChipSources, build: Path | None = None
+    folder: Path, chip: Chip, build: Path | None = None
 ) -> tuple[list[Path], Engine]:
     """Write the sources of a chip whose grid is the engine's.
 
     Args:
         folder: output folder.
         chip: the chip description.
-        sources: those of the chip in plain Verilog.
         build: build folder, see `caduceus.spec.shipped.build_folder`.
 
     Returns:
         the Verilog around the engine, in compilation order, and the engine.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: Yosys refuses a module, or a file cannot be written.
     """
+    sources = write_parts(folder, chip, build)
     place = folder / "grid"
     place.mkdir(parents=True, exist_ok=True)
-    libraries = []
-    inner = {TILE_MODULE: sources.in_tile, GDPU_MODULE: [sources.gdpu]}
-    for part in _parts(chip):
-        module = place / f"{part.name}.v"
-        write_whole(module, _module(part, chip.link.units), "part")
-        inside = [_edges(each, place) for each in (*inner[part.module], sources.link)]
-        libraries.append(Library(part.name, (*inside, module)))
+    libraries = [
+        Library(top, [_edges(source, place) for source in files])
+        for top, files in ((TILE_PART, sources.tile), (SLICE_PART, sources.slice))
+    ]
     grid, header = place / "grid.sv", place / "grid_design.h"
     write_whole(grid, _grid(chip), "grid")
     write_whole(header, _header(chip), "grid's header")
-    engine = Engine(
-        [ENGINE], place, libraries, build_folder(build) / "verilated",
-        callers=[grid], plain=[*sources.in_grid, sources.grid], arguments=["--hierarchical"],
-    )  # fmt: skip
+    engine = Engine([ENGINE], place, libraries, build_folder(build) / "verilated")
     return [grid, sources.chip], engine

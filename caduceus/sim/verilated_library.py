@@ -53,21 +53,12 @@ class Engine:
         include: folder of their own headers, besides those of the libraries.
         libraries: of modules.
         kept: folder of compiled libraries.
-        callers: Verilog that calls it; plain: Verilog of the same modules in its place, where
-            the engine cannot be, as with waveforms; arguments: Verilator's for this.
     """
 
     sources: Sequence[Path]
     include: Path
     libraries: Sequence[Library]
     kept: Path
-    callers: Sequence[Path]
-    plain: Sequence[Path]
-    arguments: Sequence[str]
-
-    def replaced(self, sources: Sequence[Path]) -> list[Path]:
-        """The sources with the plain Verilog for the callers."""
-        return [*self.plain, *(source for source in sources if source not in self.callers)]
 
     def contents(self) -> list[Path]:
         """All files that decide what it is."""

