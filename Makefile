@@ -5,7 +5,8 @@
 
 PYTHON ?= python3
 ARGS ?=
-export CHIP NET SIM READ_MODE IMAGES PCM SEED AGE SEEDS DEVICES TARGET BLOCK WAVES
+export CHIP NET SIM READ_MODE IMAGES SEQUENCES JOBS SCHEDULER PCM SEED AGE SEEDS DEVICES TARGET
+export BLOCK WAVES
 # For Python paths and files are UTF-8, whatever the locale.
 export PYTHONUTF8 := 1
 
@@ -24,6 +25,9 @@ READ_MODE_OPTION := $${READ_MODE:+"--read-mode=$$READ_MODE"}
 DEVICE_OPTIONS := $${PCM:+"--pcm=$$PCM"} $${SEED:+"--seed=$$SEED"} $${AGE:+"--age=$$AGE"}
 RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
 	$(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
+SCHEDULER_OPTION := $${SCHEDULER:+"--scheduler=$$SCHEDULER"}
+SHARED_OPTIONS := $${SEQUENCES:+"--sequences=$$SEQUENCES"} $${JOBS:+"--jobs=$$JOBS"} \
+	$(SCHEDULER_OPTION)
 BENCHES := $(CADUCEUS) benches "$$BLOCK" $${SIM:+"--sim=$$SIM"}
 SEEDS_OPTION := $${SEEDS:+"--seeds=$$SEEDS"}
 SWEPT_OPTIONS := $(CHIP_OPTION) $(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"}
@@ -47,6 +51,7 @@ help: ## List the targets and their options
 	@echo "  SIM=verilator|icarus    READ_MODE=1-phase|4-phase    IMAGES=NUMBER"
 	@echo "  PCM=ideal|generic|hermes_odp|hermes_tdp|FILE.yaml    SEED=NUMBER"
 	@echo "  AGE=SECONDS, or a number with a unit: 30min, 1h, 30d"
+	@echo "  JOBS=NUMBER (sim)    SCHEDULER=tcp://HOST:PORT (sim, sweep)    SEQUENCES=NUMBER (sim)"
 	@echo "  TARGET=golden|sim|serial:PORT (run)    DEVICES=1|2 (pcm-write)"
 	@echo "  SEEDS=NUMBER|FIRST:END (accuracy, mvm-error, sweep)"
 	@echo "  ARGS='MORE OPTIONS OF THE COMMAND'    PYTHON=INTERPRETER"
@@ -62,7 +67,7 @@ setup: ## Install what is missing (every other target does it too)
 	@"$(PYTHON)" tools/setup.py
 
 sim: setup ## Run ResNet-9 and an LSTM (or NET=) on the chip in RTL, compare with golden
-	@$(CADUCEUS) sim $(RUN_OPTIONS) $(ARGS)
+	@$(CADUCEUS) sim $(RUN_OPTIONS) $(SHARED_OPTIONS) $(ARGS)
 
 run: setup ## Run a network on the golden model, the RTL or a board (TARGET=)
 	@$(CADUCEUS) run $${TARGET:+"--target=$$TARGET"} $(RUN_OPTIONS) $(ARGS)
@@ -130,7 +135,7 @@ mvm-error: setup ## Measure the MVM error of one tile on every kind of devices
 sweep: setup ## Measure networks on many devices; NET=, PCM=, AGE= take lists as in 1h,30d
 	@$(DATA)
 	@$(CADUCEUS) sweep $(SWEPT_OPTIONS) $(NET_OPTION) $${PCM:+"--pcm=$$PCM"} $(SEEDS_OPTION) \
-		$${AGE:+"--ages=$$AGE"} $(ARGS)
+		$${AGE:+"--ages=$$AGE"} $(SCHEDULER_OPTION) $(ARGS)
 
 train: setup ## Train the networks again (installs PyTorch and data sets first)
 	@"$(PYTHON)" tools/setup.py --train

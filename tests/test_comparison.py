@@ -144,17 +144,20 @@ def test_the_clock_of_a_value_is_that_of_its_beat(chip, binary16: bool) -> None:
     tile = computing(program)[0]
     tile = replace(tile, config=replace(tile.config, tx_binary16=binary16))
     recorded = Recorded(*NOTHING, _times(9, 7), _times(9, 50))
-    moments = Moments(chip, CLOCK, np.array([[[3, 5]]]), {tile.tile: recorded}, 4, {2: [11, 13]})
+    states = {2: [[11, 13], [17, 19]]}
+    moments = Moments(chip, CLOCK, np.array([[[3, 5]]]), {tile.tile: recorded}, 4, states)
     for column in range(16):
         clock = 7 + 400 + 200 + column // chip.ldpu.lanes
         expected = Moment((1250 + 2500 * clock) / 1e3, clock)
-        assert moments.of_tile(tile, False, 2, column) == expected
+        assert moments.of_tile(tile, False, (0, 2, column), 9) == expected
+        assert moments.of_tile(tile, False, (2, 0, column), 1) == expected
         clock = 50 + 400 + 200 + column * (1 + binary16) // chip.link.units
-        assert moments.of_tile(tile, True, 2, column).clock == clock
-    assert moments.of_tile(tile, False, 5, 0) is None
-    assert moments.of_tile(computing(program)[1], False, 0, 0) is None
+        assert moments.of_tile(tile, True, (0, 2, column), 9).clock == clock
+    assert moments.of_tile(tile, False, (0, 5, 0), 9) is None
+    assert moments.of_tile(computing(program)[1], False, (0, 0, 0), 9) is None
     assert moments.of_output((0, 0, 1)) == Moment(13.75, 5)
-    assert (moments.of_state(2, 1), moments.of_state(1, 0)) == (Moment(33.75, 13), None)
+    assert (moments.of_state(2, 0, 1), moments.of_state(1, 0, 0)) == (Moment(33.75, 13), None)
+    assert moments.of_state(2, 1, 0).clock == 17
 
 
 def test_the_earliest_mismatch_of_a_layer_is_its_first() -> None:

@@ -43,7 +43,7 @@ def test_inputs_of_every_kind(name: str) -> None:
 def test_a_text_gives_what_follows() -> None:
     network = Network.find("lstm_tiny")
     given, symbols = inputs(network, 7), network.graph.input.symbols
-    assert "".join(symbols[number] for number in given.following) == network.text[1:8]
+    assert "".join(symbols[number] for number in given.following[0]) == network.text[1:8]
     numbers = [symbols.index(character) for character in network.text[:7]]
     np.testing.assert_array_equal(given.x[0], network.embedding[numbers])
     with pytest.raises(

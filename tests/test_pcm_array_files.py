@@ -138,6 +138,21 @@ def test_a_bad_digit_ends_the_simulation(load: Callable[[list[str]], str], tmp_p
     assert theirs == [str(path)] or _fatal_sentences(log) == sentences
 
 
+@pytest.mark.parametrize("content", [None, "", "seven\n"])
+def test_a_number_of_reads_that_is_none_is_named(
+    load: Callable[[list[str]], str], tmp_path: Path, content: str | None
+) -> None:
+    (tmp_path / "state_3.hex").write_text(_text(_image()))
+    path = tmp_path / "reads_3.txt"
+    plusargs = [f"+pcm_state={tmp_path}", f"+pcm_reads={tmp_path}"]
+    if content is not None:
+        path.write_text(content)
+    sentence = f"{path}: cannot read the number of the first read"
+    assert _fatal_sentences(load(plusargs)) == [sentence]
+    path.write_text(f"{(1 << 32) - 1}\n")
+    assert _fatal_sentences(load(plusargs)) == []
+
+
 def test_no_folder_named(load: Callable[[list[str]], str]) -> None:
     expected = "+pcm_state: missing plusarg: expected the folder of the PCM states"
     assert _fatal_sentences(load([])) == [expected]

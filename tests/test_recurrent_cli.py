@@ -141,7 +141,7 @@ def test_a_network_of_the_users_own_runs_on_its_own_text(tmp_path) -> None:
     shutil.copytree(shipped_folder(NETWORKS) / "lstm_tiny", tmp_path / "mine")
     (tmp_path / "mine" / "text.txt").write_text("a red tin\n")
     network = Network.load(tmp_path / "mine" / "network.yaml")
-    symbols, following = network.graph.input.symbols, inputs(network, 9).following
+    symbols, following = network.graph.input.symbols, inputs(network, 9).following[0]
     assert "".join(symbols[number] for number in following) == " red tin\n"
     run = here("accuracy", "--chip", "tiny", "--net", tmp_path / "mine" / "network.yaml")
     assert run.returncode == 0 and "per character over 9 characters in" in run.stdout

@@ -256,15 +256,15 @@ def test_a_point_that_cannot_be_measured_is_named(tmp_path, scheduler):
     [
         (
             SimpleNamespace(status="error", exception=lambda: KilledWorker("a", None, 3)),
-            "every worker that measured it died",
+            "every worker that took it died",
         ),
-        (SimpleNamespace(status="lost"), "the scheduler is gone"),
+        (SimpleNamespace(status="lost"), r"the scheduler is gone \(finished points are kept\)"),
     ],
 )
 def test_what_became_of_a_point_without_a_result(future, sentence):
     point = Point("fashion_tiny", "tiny", "4-phase", "ideal", False, 0, 0.0, 20)
     with pytest.raises(UserError, match=f"^fashion_tiny on tiny, 4-phase, ideal: {sentence}"):
-        dask_workers._fail(future, point)
+        dask_workers.fail(future, point, " (finished points are kept)")
 
 
 @pytest.mark.parametrize("after", [0, 2])
@@ -278,7 +278,7 @@ def test_an_interrupt_that_got_lost_counts_at_the_next_point(after):
 
     before, seen = signal.getsignal(signal.SIGINT), []
     with pytest.raises(KeyboardInterrupt):
-        for number in dask_workers._interruptible(losing()):
+        for number in dask_workers.interruptible(losing()):
             seen.append(number)
     assert seen == list(range(after)) and signal.getsignal(signal.SIGINT) is before
 
@@ -333,4 +333,4 @@ def test_workers_that_do_not_answer_in_time_are_reported():
 
     client = SimpleNamespace(run_on_scheduler=late, run=late)
     with pytest.raises(UserError, match=r"^--scheduler a: it or a worker did not import .* 60 s"):
-        dask_workers._demand_code(client, "a")
+        dask_workers._demand_code(client, "a", "caduceus.study.points")

@@ -165,6 +165,10 @@ RUN = click.option(
     "--images", type=Whole(1, 100_000),
     help="Number of images, input vectors or characters.  [default: 2, 10 or 20]",
 )  # fmt: skip
+SCHEDULER = click.option(
+    "--scheduler", type=Name("an address"), metavar="ADDRESS",
+    help="Dask scheduler to use in place of local processes, as in tcp://10.0.0.1:8786.",
+)  # fmt: skip
 
 
 def workers(command: Command) -> Command:
@@ -173,7 +177,4 @@ def workers(command: Command) -> Command:
         "--workers", type=Whole(1, 1024),
         help="Number of worker processes on this machine.  [default: one per core]",
     )(command)  # fmt: skip
-    return click.option(
-        "--scheduler", type=Name("an address"), metavar="ADDRESS",
-        help="Dask scheduler to use in place of local workers, as in tcp://10.0.0.1:8786.",
-    )(command)  # fmt: skip
+    return SCHEDULER(command)

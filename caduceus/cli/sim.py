@@ -10,6 +10,7 @@ import click
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.failures import MISMATCH
+from caduceus.cli.values import Whole
 from caduceus.spec.formats import ReadMode
 
 
@@ -21,6 +22,16 @@ from caduceus.spec.formats import ReadMode
 @options.RUN
 @options.REPLICAS
 @options.devices
+@click.option(
+    "--sequences", type=Whole(1, 10_000), default=1, show_default=True,
+    help="Number of sequences of a network with an LSTM, each of --images steps.",
+)  # fmt: skip
+@click.option(
+    "--jobs", type=Whole(1, 1024),
+    help="Number of simulator processes that share the inputs.  [default: 1, or one per thread of "
+    "the cluster]",
+)  # fmt: skip
+@options.SCHEDULER
 @click.option("--waves", is_flag=True, help="Write the waveforms of all signals to an FST file.")
 @options.output("sim/result.json", "File of the result (JSON); trace and picture go beside it.")
 def sim(
@@ -33,6 +44,9 @@ def sim(
     pcm: str,
     seed: int,
     age: float,
+    sequences: int,
+    jobs: int | None,
+    scheduler: str | None,
     waves: bool,
     output: Path,
 ) -> None:
@@ -47,7 +61,8 @@ def sim(
 
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(
-        chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices
-    )
+        chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices,
+        sequences, jobs, scheduler,
+    )  # fmt: skip
     if not run(request, plain_console()):
         sys.exit(MISMATCH)

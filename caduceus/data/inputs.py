@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from caduceus.data import pictures, text
 from caduceus.data.missing import Missing
+from caduceus.spec.errors import UserError
 from caduceus.spec.graph import geometries
 from caduceus.spec.network import Network
 
@@ -24,10 +25,10 @@ class Inputs:
 
     Attributes:
         unit: `images`, `vectors` or `steps`.
-        x: int8 [n, pixels, channels], pixels row by row; steps of a sequence [1, steps, size].
+        x: int8 [n, pixels, channels], pixels row by row; of sequences [n, steps, size].
             `Program.vectors` reshapes them for a program.
         labels: uint8 [n], of images of a data set; else None.
-        following: uint8 [steps], the symbol that follows each step of a text; else None.
+        following: uint8 [sequences, steps], the symbol that follows each step of a text; else None.
     """
 
     unit: str
@@ -38,7 +39,7 @@ class Inputs:
     @property
     def count(self) -> int:
         """Number of inputs."""
-        return self.x.shape[1] if self.unit == "steps" else len(self.x)
+        return len(self.x) * self.x.shape[1] if self.unit == "steps" else len(self.x)
 
 
 def unit_of(network: Network) -> str:
@@ -50,26 +51,38 @@ def unit_of(network: Network) -> str:
     return "vectors" if single or shapes[0].input[:2] == (1, 1) else "images"
 
 
-def inputs(network: Network, count: int | None = None, *, fewer: bool = False) -> Inputs:
+def inputs(
+    network: Network, count: int | None = None, *, fewer: bool = False, sequences: int = 1
+) -> Inputs:
     """The first `count` inputs of the network's data set; `DEFAULTS` of them if None.
 
-    With `fewer`, a data set that holds fewer gives all of them.
+    Args:
+        network: the network.
+        count: images, vectors, or steps of each sequence.
+        fewer: whether a data set that holds fewer gives all of them.
+        sequences: number of sequences, of a network with an LSTM: neighboring pieces of a text.
 
     Raises:
         UserError: the data set holds fewer, is not installed (then `Missing`), or does not fit the
-            network's input.
+            network's input; or there are several sequences of a network that takes none.
     """
     unit = unit_of(network)
     count = DEFAULTS[unit] if count is None else count
+    if unit != "steps" and sequences != 1:
+        raise UserError(
+            f"sequences: got {sequences} for network {network.name}, which takes {unit}: expected "
+            "a network with an LSTM"
+        )
     if unit != "steps":
         found, labels = pictures.pictures(network.graph, count, fewer=fewer)
         return Inputs(unit, pictures.vectors(network.graph, found), labels)
     if network.embedding is None:
         random = np.random.default_rng(_RANDOM_SEED)
-        x = random.integers(-127, 128, (count, network.graph.input.size), dtype=np.int8)
-        return Inputs(unit, x[np.newaxis])
-    numbers = text.beginning(network, text.own_numbers(network), count)
-    return Inputs(unit, network.embedding[numbers[:-1]][np.newaxis], following=numbers[1:])
+        shape = sequences, count, network.graph.input.size
+        return Inputs(unit, random.integers(-127, 128, shape, dtype=np.int8))
+    numbers = text.beginning(network, text.own_numbers(network), sequences * count)
+    symbols, following = (each.reshape(sequences, count) for each in (numbers[:-1], numbers[1:]))
+    return Inputs(unit, network.embedding[symbols], following=following)
 
 
 def sample(network: Network) -> NDArray[np.int8] | None:

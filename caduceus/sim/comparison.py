@@ -1,14 +1,14 @@
 """Compare two runs of a program value by value: tiles, chip outputs, GDPU states."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.golden.machine import TileTrace
-from caduceus.sim.moments import Moment, Moments
+from caduceus.sim.moments import JoinedMoments, Moment, Moments
 from caduceus.sim.recording import Recorded
 from caduceus.sim.scoreboard import Mismatch, Scoreboard
 from caduceus.spec.gdpu import LstmState
@@ -28,12 +28,16 @@ class Observed:
         tiles: of each computing tile, in the order of computation.
         states: of the GDPU, int8 and uint16 [n, units], by the step after which they were read.
         moments: times in a simulation; None without one.
+        first: number of the first input, or of the first sequence.
+        sequences: number of sequences in all; places name theirs if there are several.
     """
 
     outputs: NDArray[np.int8]
     tiles: Mapping[int, TileTrace] = field(default_factory=dict)
     states: Mapping[int, LstmState] = field(default_factory=dict)
-    moments: Moments | None = None
+    moments: Moments | JoinedMoments | None = None
+    first: int = 0
+    sequences: int = 1
 
 
 def unit(program: Program) -> str:
@@ -88,6 +92,9 @@ def _as(values: NDArray, wanted: NDArray) -> NDArray:
     return values.reshape(wanted.shape) if values.size == wanted.size else values
 
 
+_MOMENT = tuple(each.name for each in fields(Moment))
+
+
 @dataclass(frozen=True)
 class Place:
     """Place of a value in the network, on the chip, and in a waveform.
@@ -100,6 +107,7 @@ class Place:
         tile: the tile, or None.
         replicas: number of tile groups that take turns at the layer's results.
         unit: name of an input.
+        sequence: its number, where there are several.
         number: of the input.
         pixel: row y and column x of the layer's feature map; None for a vector.
         column: the tile's column, the chip's output channel, or the GDPU's unit.
@@ -112,6 +120,7 @@ class Place:
     unit: str
     tile: TileProgram | None = None
     replicas: int = 1
+    sequence: int | None = None
     number: int | None = None
     pixel: tuple[int, int] | None = None
     column: int | None = None
@@ -119,6 +128,8 @@ class Place:
 
     def __str__(self) -> str:
         parts = [self.run] if self.run else []
+        if self.sequence is not None:
+            parts.append(f"sequence {self.sequence}")
         kind, state = self.kind, self.group == STATE
         if self.tile is not None:
             block = self.tile.block
@@ -153,10 +164,11 @@ class Place:
             "column_block": block.columns if block else None,
             "replica": block.replica if block else None,
             "unit": self.unit,
+            "sequence": self.sequence,
             "input": self.number,
             "pixel": dict(zip("yx", self.pixel, strict=True)) if self.pixel else None,
             "column": self.column,
-            **(asdict(self.moment) if self.moment else {"time_ns": None, "clock": None}),
+            **(asdict(self.moment) if self.moment else dict.fromkeys(_MOMENT)),
         }
 
 
@@ -204,7 +216,7 @@ def compare(
     Args:
         program: of both runs.
         expected: of the golden model; has every part that `got` has.
-        got: of the other run; with all computing tiles, or with none.
+        got: of the other run; with all computing tiles, or with none. Its numbering counts.
         score: collects the comparisons; groups are layers, `OUTPUT` and `STATE`.
         run: name of the run, where several have the same inputs.
 
@@ -225,13 +237,13 @@ def compare(
             for kind in ("results", "sent"):
                 wanted = getattr(expected.tiles[number], kind)
                 values = _TileValues(
-                    tiles[number], kind == "sent", wanted.shape[1], turns.get(layer, 1), named,
-                    run, got.moments,
+                    tiles[number], kind == "sent", wanted.shape[1], turns.get(layer, 1),
+                    program, run, got,
                 )  # fmt: skip
                 score.add(wanted, getattr(got.tiles[number], kind), values.place, layer)
 
     def output(at: tuple[int, ...]) -> Place:
-        place = Place(OUTPUT, "output", run, named, number=at[1 if program.slices else 0])
+        place = Place(OUTPUT, "output", run, named, **_numbers(program, got, at))
         if len(at) < 3:
             return place
         moment = got.moments.of_output(at) if got.moments else None
@@ -244,12 +256,20 @@ def compare(
             def unit_of(at: tuple[int, ...], what: str = what, step: int = step) -> Place:
                 moment = None
                 if got.moments:
-                    moment = got.moments.of_state(step, _slice_of(program, at[-1]))
+                    moment = got.moments.of_state(step, at[0], _slice_of(program, at[-1]))
+                numbers = _numbers(program, got, (at[0], step))
                 return Place(
-                    STATE, f"{what} state", run, named, number=step, column=at[-1], moment=moment
+                    STATE, f"{what} state", run, named, column=at[-1], moment=moment, **numbers
                 )
 
             score.add(getattr(expected.states[step], what), getattr(state, what), unit_of, STATE)
+
+
+def _numbers(program: Program, got: Observed, at: tuple[int, ...]) -> dict[str, int | None]:
+    """Numbers of sequence and input in a `Place`, of the value at an index."""
+    if not program.slices:
+        return {"number": got.first + at[0]}
+    return {"sequence": got.first + at[0] if got.sequences > 1 else None, "number": at[1]}
 
 
 def _output_pixel(program: Program, vector: int) -> tuple[int, int] | None:
@@ -268,33 +288,29 @@ def _slice_of(program: Program, unit_number: int) -> int:
 
 @dataclass(frozen=True)
 class _TileValues:
-    """Computed or sent values of a tile, `per_input` vectors per input."""
+    """Computed or sent values of a tile, `per_input` vectors per input or sequence."""
 
     tile: TileProgram
     sent: bool
     per_input: int
     replicas: int
-    unit: str
+    program: Program
     run: str
-    moments: Moments | None
+    got: Observed
 
     def place(self, at: tuple[int, ...]) -> Place:
         """Place of the value at an index."""
-        kind = "packet" if self.sent else "result"
-        layer, step = self.tile.block.layer, self.unit == "step"
-        place = Place(layer, kind, self.run, self.unit, self.tile, self.replicas)
+        kind, layer = "packet" if self.sent else "result", self.tile.block.layer
+        place = Place(layer, kind, self.run, unit(self.program), self.tile, self.replicas)
         if len(at) < 3:
             return place
-        moment = None
-        if self.moments:
-            vector = at[1] if step else at[0] * self.per_input + at[1]
-            moment = self.moments.of_tile(self.tile, self.sent, vector, at[2])
+        moments = self.got.moments
         return replace(
             place,
-            number=at[1] if step else at[0],
             pixel=self._pixel(at[1]),
             column=at[2],
-            moment=moment,
+            moment=moments.of_tile(self.tile, self.sent, at, self.per_input) if moments else None,
+            **_numbers(self.program, self.got, at),
         )
 
     def _pixel(self, number: int) -> tuple[int, int] | None:

@@ -22,6 +22,7 @@ from caduceus.sim.chip_player import ChipPlayer
 from caduceus.sim.comparison import compare, compared, scoreboard
 from caduceus.sim.job import Job, SimulationReport, peak_mib
 from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
+from caduceus.sim.share import Share
 from caduceus.sim.step import Step
 from caduceus.sim.tile_host import EventPort, reset
 from caduceus.spec import pcm_state, program_file
@@ -67,7 +68,8 @@ async def run(dut: object) -> None:
     chip = Chip.find(str(folder / files.CHIP))
     program = program_file.load(folder / files.PROGRAM, chip)
     state = pcm_state.load(folder / files.STATE, chip)
-    inputs = schedule(program, chip, np.load(folder / files.INPUTS))
+    share = Share(job.first, job.count, job.job)
+    inputs = schedule(program, chip, np.load(folder / files.INPUTS), share)
     before = time.monotonic()
     inputs.expect(Machine(program, chip, state))
     golden_seconds = time.monotonic() - before

@@ -13,12 +13,14 @@ VARIABLE = "CADUCEUS_SIM_JOB"
 STATES, RECORD = Path("states"), Path("record")
 """Subfolders of the job folder: PCM states for the arrays to load, and the tiles' recordings (see
 `caduceus.sim.recording`)."""
-PLUSARGS = (f"+pcm_state={STATES}", "+streams=streams", f"+record={RECORD}")
+PLUSARGS = (
+    f"+pcm_state={STATES}", f"+pcm_reads={STATES}", "+streams=streams", f"+record={RECORD}",
+)  # fmt: skip
 CHIP, PROGRAM, STATE, INPUTS = "chip.yaml", "program.bin", "state.pcm", "inputs.npy"
 """Files of the job. Inputs are int8 [n, input_pixels, input_length], or, of a program with GDPU
-slices, [1, steps, input_length]."""
+slices, [n, steps, input_length]."""
 OUTPUTS, HIDDEN, CELL = "outputs.npy", "hidden.npy", "cell.npy"
-"""Files beside the report: int8 [n, vectors, output_length]; int8, uint16 [1, units] at the end."""
+"""Files beside the report: int8 [n, vectors, output_length]; int8, uint16 [n, units] at the end."""
 CLOCKS = "clocks.npy"
 """Clock of `sync` in which each value of `OUTPUTS` left the chip, int64."""
 
@@ -29,9 +31,18 @@ class Job(JobFile, name="job.json"):
 
     Attributes:
         clock_half_periods_ps: of `sync` and `mvm`.
+        simulator, verilation, threads, waves: as of `sim.simulation.Simulation`.
+        first, count, job: see `sim.schedule.Share`.
     """
 
     clock_half_periods_ps: Sequence[int]
+    simulator: str
+    verilation: str
+    threads: int
+    waves: bool
+    first: int
+    count: int
+    job: int | None
 
 
 @dataclass(frozen=True)
@@ -42,16 +53,16 @@ class SimulationReport(JobFile, name="report.json"):
         values_compared, mismatches: values of all tiles, of the chip's outputs, and of GDPU states.
         values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
             compute; then those of the chip outputs and of the GDPU states.
-            first_mismatch: place, expected and got; empty if there is none.
+        first_mismatch: place, expected and got; empty if there is none.
         first_mismatches: the first of each layer that has one, see `sim.result.Figures`.
         cycles: rising edges of `sync` and `mvm` from the first input on. Of a sequence: both
             passes, reading and loading states included.
         latency, latency_with_input, latency_of_state, latency_of_states: see `sim.schedule.Timing`.
-        period: clocks of `sync` from input to input, back to back; None for a single input.
+        gaps: clocks of `sync` from each input to the next, back to back.
         mvms, busy, stalled: MVMs, and busy and stalled cycles, by tile number.
         start_ps: simulated time of the first beat, approximate.
         sync_origin_ps: simulated time of the rising edge number 0 of `sync`.
-        state_clocks: by GDPU slice, clock in which the final state was reached.
+        state_clocks: by sequence and GDPU slice, clock in which the final state was reached.
         simulate_seconds: wall-clock time from the first input on; simulate_cpu_seconds: processor
             time of all threads in it.
         golden_seconds: wall-clock time of the golden model for the same inputs, with capture.
@@ -70,13 +81,13 @@ class SimulationReport(JobFile, name="report.json"):
     latency_with_input: list[int]
     latency_of_state: list[int]
     latency_of_states: list[int]
-    period: float | None
+    gaps: list[int]
     mvms: dict[str, int]
     busy: dict[str, int]
     stalled: dict[str, int]
     start_ps: int
     sync_origin_ps: int
-    state_clocks: list[int]
+    state_clocks: list[list[int]]
     simulate_seconds: float
     simulate_cpu_seconds: float
     golden_seconds: float

@@ -4,7 +4,7 @@ The trace is in Chrome's trace event format: one process per tile, one thread pe
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -76,11 +76,13 @@ class Events:
 
     Attributes:
         activities: by tile, in the order of `UNITS`.
+        jobs: number of simulations, one after another.
     """
 
     activities: Mapping[int, tuple[Activity, ...]]
     start_ps: int
     end_ps: int
+    jobs: int = 1
 
     def shares(self) -> dict[int, dict[str, float]]:
         """By tile, the share of the time in which each unit was active."""
@@ -167,6 +169,7 @@ class Events:
         axes.set_title(
             f"{program.network} on {program.chip}, {program.read_mode} reads: "
             "share of time in which a tile's array is active"
+            + (f", {self.jobs} jobs one after another" if self.jobs > 1 else "")
         )
         figure.colorbar(shown, ax=axes, fraction=0.03)
         content = BytesIO()
@@ -186,3 +189,28 @@ class Events:
             return begins[block.layer], block.layer, block.replica, block.columns, block.rows
 
         return sorted(computing(program), key=place)
+
+
+def joined(runs: Sequence[Events]) -> Events:
+    """Runs of the same tiles, one after another from 0 ps on, each from its start to its end."""
+    times = np.cumsum([0, *(run.end_ps - run.start_ps for run in runs)])
+    activities = {
+        tile: tuple(
+            _in_turn([run.activities[tile][unit] for run in runs], runs, times)
+            for unit in range(len(UNITS))
+        )
+        for tile in runs[0].activities
+    }
+    return Events(activities, 0, int(times[-1]), sum(run.jobs for run in runs))
+
+
+def _in_turn(
+    parts: Sequence[Activity], runs: Sequence[Events], times: NDArray[np.int64]
+) -> Activity:
+    """A unit's activity in all runs, without what lies after the end of one."""
+    starts, ends = [], []
+    for part, run, time in zip(parts, runs, times, strict=False):
+        inside = part.starts < run.end_ps
+        starts.append(part.starts[inside] - run.start_ps + time)
+        ends.append(np.minimum(part.ends[inside], run.end_ps) - run.start_ps + time)
+    return Activity(np.concatenate(starts), np.concatenate(ends))

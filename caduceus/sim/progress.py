@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,23 +19,27 @@ LINE_EVERY_SECONDS = 30.0
 
 @contextmanager
 def watch(
-    folder: Path, console: Console, counted: Mapping[str, int], unit: str = "vectors"
+    folder: Path | Sequence[Path],
+    console: Console,
+    counted: Mapping[str, int],
+    unit: str = "vectors",
 ) -> Iterator[None]:
     """While the block runs, show the progress of the job in `folder`: its build, then its counts.
 
     Args:
-        folder: the job folder.
+        folder: the job folder, or those of several jobs, whose counts are added up.
         console: for the progress: a bar per count on a terminal, else a line when a step begins and
             ends, and every `LINE_EVERY_SECONDS`.
         counted: the total of each count, for example the vectors of every layer.
         unit: unit of the counts.
     """
+    folders = [folder] if isinstance(folder, Path) else folder
     kind = _Bars(console, counted, unit) if console.is_terminal else _Lines(console, counted)
     with kind as shown:
         finished = threading.Event()
 
         def show() -> None:
-            step = Step.load(folder)
+            step = Step.of_all(folders)
             if step is None:
                 shown.build()
             else:

@@ -13,7 +13,7 @@ from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim.comparison import Observed, compare, compared, counted, scoreboard, unit
 from caduceus.sim.deploy import Deployed, ReplacedFactor, in_words
-from caduceus.sim.moments import Moments
+from caduceus.sim.moments import JoinedMoments, Moments
 from caduceus.sim.pipeline import Events
 from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
@@ -40,6 +40,23 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class JobFigures:
+    """One of several processes that simulated together.
+
+    Attributes:
+        first, count: number of its first image or vector, and how many it had; of sequences, of
+            their runs: first those step by step, then those at full speed.
+        cycles, simulate_seconds, peak_mib: as in `Figures`, of this process.
+    """
+
+    first: int
+    count: int
+    cycles: dict[str, int]
+    simulate_seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
 class Figures:
     """Keys of a result file: the same for every target; None where a key has no meaning.
 
@@ -62,10 +79,11 @@ class Figures:
         first_mismatches: the first of every layer with mismatches, in that order: `layer`, `kind`
             (`result` of a tile's LDPU, `packet` that left a tile, `output` of the chip, `hidden
             state`, `cell state`), `run` (of a sequence `step by step` or `at full speed`), `tile`,
-            `row_block`, `column_block`, `replica`, `unit` (`image`, `vector` or `step`) and its
-            number `input`, `pixel` (`y`, `x`), `column`, `time_ns` and `clock` (rising edge of
-            `sync`, from 0) where a simulation recorded them, `expected`, `got`, and all of it as
-            `sentence`. A key without a meaning is None.
+            `row_block`, `column_block`, `replica`, `unit` (`image`, `vector` or `step`),
+            `sequence` where there are several, number `input` of the unit, `pixel` (`y`, `x`),
+            `column`, `time_ns`, `clock` (rising edge of `sync`, from 0) and `job` (number of the
+            process, of several) where a simulation recorded them, `expected`, `got`, and all of it
+            as `sentence`. A key without a meaning is None.
         mvms: total over all tiles.
         cycles: of `sync` and `mvm`, from the first input on.
         simulated_us: the same in microseconds, at the description's clock rates, as are all times
@@ -84,7 +102,11 @@ class Figures:
         build_seconds, load_seconds, simulate_seconds, wall_seconds: wall-clock time of building the
             RTL, of loading the chip, from the first input on, and of all.
         golden_inputs_per_second: of the golden model on this machine.
-        peak_mib: peak memory of the simulation.
+        peak_mib: peak memory of the simulation; of several processes, of the largest.
+        jobs: figures of each of several processes. Then `cycles` and `simulated_us` are sums, and
+            `shares` are of the processes' times one after another; the latency of images is that of
+            the first one, and `period_ns` the mean over all processes with two images or more;
+            `simulate_seconds` is the longest of a process, and `khz` of all together.
         requests, retries: over the serial line, since it was opened.
         outputs: int8 [inputs or sequences, vectors, values], of the chip.
         predictions: class of each image.
@@ -128,9 +150,11 @@ class Figures:
     build_seconds: float | None = None
     load_seconds: float | None = None
     simulate_seconds: float | None = None
+    simulate_cpu_seconds: float | None = None
     wall_seconds: float | None = None
     golden_inputs_per_second: float | None = None
     peak_mib: float | None = None
+    jobs: list[JobFigures] | None = None
     requests: int | None = None
     retries: int | None = None
     outputs: list | None = None
@@ -181,7 +205,7 @@ class Result:
     tiles: Mapping[int, TileTrace] = field(default_factory=dict)
     state: LstmState | None = None
     events: Events | None = None
-    moments: Moments | None = None
+    moments: Moments | JoinedMoments | None = None
 
     @property
     def cycles(self) -> dict[str, int] | None:
@@ -216,6 +240,7 @@ class Result:
                 each.tiles if both else {},
                 {last: each.state} if self.state and expected.state else {},
                 each.moments,
+                sequences=len(each.outputs),
             )
             for each in (expected, self)
         ]
@@ -271,6 +296,12 @@ class Result:
                 f"{found.cycles['sync']} sync and {found.cycles['mvm']} mvm cycles in "
                 f"{found.simulate_seconds:.1f} s: {found.khz:.1f} kHz"
             )
+            if found.jobs:
+                memory = [job.peak_mib for job in found.jobs]
+                lines.append(
+                    f"{len(memory)} jobs: peak memory {max(memory):.0f} MiB of the largest, "
+                    f"{sum(memory):.0f} MiB of all"
+                )
         elif found.simulate_seconds is not None:
             loaded = f", loaded in {found.load_seconds:.1f} s" if found.load_seconds else ""
             lines.append(f"{found.simulate_seconds:.1f} s{loaded}")

@@ -1,8 +1,8 @@
-"""Schedules of inputs through a chip in RTL: back to back, or as a sequence that runs twice."""
+"""Schedules of inputs through a chip in RTL: back to back, or as sequences that run twice."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from caduceus.sim.chip_player import LOOK_EVERY_CLOCKS, PATIENCE, ChipPlayer, Pl
 from caduceus.sim.comparison import Observed, as_recorded, results_per_input, unit
 from caduceus.sim.moments import Moments
 from caduceus.sim.recording import Recorded
+from caduceus.sim.sequence_run import SequenceRun
+from caduceus.sim.share import ALL, Share
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PAYLOAD_MAX
 from caduceus.spec.formats import ReadMode
@@ -34,14 +36,14 @@ class Timing:
         latency_with_input: from the first input value to the last output value.
         latency_of_state: from the last input value until the first GDPU slice has sent its hidden
             units; latency_of_states: until all have. The slices send one after another.
-        period: from input to input, back to back; None for a single input.
+        gaps: from each input to the next, back to back.
     """
 
     latency: list[int]
     latency_with_input: list[int]
     latency_of_state: list[int] = field(default_factory=list)
     latency_of_states: list[int] = field(default_factory=list)
-    period: float | None = None
+    gaps: list[int] = field(default_factory=list)
 
 
 def busiest(program: Program) -> tuple[TileProgram, int]:
@@ -83,17 +85,22 @@ class Schedule(ABC):
     """Inputs of a program, their playback, and their expected values.
 
     Attributes:
-        played: recordings of the player, in order.
         counted: total of each progress bar, by name.
         golden_inputs: number of inputs that `expect` has computed.
     """
 
     counted: Mapping[str, int]
 
-    def __init__(self, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
-        self._program, self._chip, self._x = program, chip, x
-        self.played: list[Played] = []
+    def __init__(
+        self, program: Program, chip: Chip, x: NDArray[np.int8], share: Share = ALL
+    ) -> None:
+        self._program, self._chip, self._x, self._share = program, chip, x, share
         self.golden_inputs = 0
+
+    @property
+    @abstractmethod
+    def played(self) -> list[Played]:
+        """Recordings of the player, in order."""
 
     @abstractmethod
     def expect(self, machine: Machine) -> None:
@@ -137,10 +144,12 @@ class Schedule(ABC):
 
 
 class BackToBack(Schedule):
-    """Images or vectors, back to back."""
+    """Images or vectors, back to back; `x` has those of the share."""
 
-    def __init__(self, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
-        super().__init__(program, chip, x)
+    def __init__(
+        self, program: Program, chip: Chip, x: NDArray[np.int8], share: Share = ALL
+    ) -> None:
+        super().__init__(program, chip, x, share)
         self._many = f"{unit(program)}s"
         self._slowest, self._replicas = busiest(program)
         # Progress inside the chip costs register accesses: use it only where an input takes long.
@@ -150,10 +159,16 @@ class BackToBack(Schedule):
             pixels = len(x) * results_per_input(self._slowest) * self._replicas
             self.counted = {"pixels": pixels, **self.counted}
         self._expected: Outcome | None = None
+        self._played: Played | None = None
+
+    @property
+    def played(self) -> list[Played]:
+        """As `Schedule.played`."""
+        return [self._played] if self._played else []
 
     def expect(self, machine: Machine) -> None:
         """As `Schedule.expect`."""
-        self._expected = machine.run(self._x, capture=True)
+        self._expected = machine.run(self._x, first=self._share.first, capture=True)
         self.golden_inputs = len(self._x)
 
     async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
@@ -170,7 +185,7 @@ class BackToBack(Schedule):
 
         # The first result of a layer needs rows of the layer before.
         longest = 2 * clocks_per_input(self._slowest, self._chip) // LOOK_EVERY_CLOCKS
-        played = await player.play(
+        self._played = await player.play(
             self._x.reshape(-1, program.input_length),
             progress,
             outputs=count * program.output_pixels,
@@ -178,7 +193,6 @@ class BackToBack(Schedule):
             patience=PATIENCE + longest,
         )
         progress(count * results_per_input(self._slowest))
-        self.played.append(played)
 
     def observed(
         self, recorded: Mapping[int, Recorded]
@@ -186,24 +200,23 @@ class BackToBack(Schedule):
         """As `Schedule.observed`."""
         expected = self._expected
         tiles = as_recorded(recorded, expected.tiles)
-        got = Observed(self.outputs, tiles, moments=self.moments(recorded))
+        got = Observed(self.outputs, tiles, moments=self.moments(recorded), first=self._share.first)
         return [("", Observed(expected.outputs, expected.tiles), got)]
 
     def moments(self, recorded: Mapping[int, Recorded]) -> Moments:
         """As `Schedule.moments`."""
         (played,) = self.played
         clocks = played.clocks.reshape(self.outputs.shape)
-        return Moments(self._chip, played.clock, clocks, recorded)
+        return Moments(self._chip, replace(played.clock, job=self._share.job), clocks, recorded)
 
     def timing(self) -> Timing:
         """As `Schedule.timing`."""
         (played,) = self.played
         ends = played.ends[self._program.output_pixels - 1 :: self._program.output_pixels]
-        more = len(ends) - 1
         return Timing(
             latency=[ends[0] - played.fed],
             latency_with_input=[ends[0] - played.began],
-            period=(ends[-1] - ends[0]) / more if more else None,
+            gaps=np.diff(ends).tolist(),
         )
 
     @property
@@ -214,121 +227,103 @@ class BackToBack(Schedule):
 
 
 class Twice(Schedule):
-    """One sequence, twice.
+    """Sequences, twice.
 
-    First step by step, reading the state after each step; then at full speed, stopped in the
-    middle to read, clear and load the state again. Read numbers continue.
+    First one after another step by step, reading the state after each step; then one after another
+    at full speed, stopped in the middle to read, clear and load the state again. Read numbers
+    continue from run to run. A share is some of these runs, in this order; `x` has all sequences.
     """
 
     PASSES = "step by step", "at full speed"
 
-    def __init__(self, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
-        super().__init__(program, chip, x)
-        (self._steps,) = x
-        self.counted = {"steps": 2 * len(self._steps)}
-        self._expected: list[Outcome] = []
-        self._states: tuple[dict[int, LstmState], dict[int, LstmState]] = {}, {}
+    def __init__(
+        self, program: Program, chip: Chip, x: NDArray[np.int8], share: Share = ALL
+    ) -> None:
+        super().__init__(program, chip, x, share)
+        end = 2 * len(x) if share.count is None else share.first + share.count
+        self._runs = [
+            SequenceRun(program, x[number % len(x)], number % len(x), number >= len(x))
+            for number in range(share.first, end)
+        ]
+        self.counted = {"steps": len(self._runs) * x.shape[1]}
+        self._expected: dict[int, Outcome] = {}
+
+    @property
+    def played(self) -> list[Played]:
+        """As `Schedule.played`."""
+        return [played for run in self._runs for played in run.played]
 
     def expect(self, machine: Machine) -> None:
         """As `Schedule.expect`."""
-        count = len(self._steps)
-        self._expected = [machine.run(self._x, first=first, capture=True) for first in (0, count)]
-        self.golden_inputs = 2 * count
+        count, steps, _ = self._x.shape
+        for number in range(len(self.PASSES)):
+            numbers = [run.sequence for run in self._pass(number)]
+            if numbers:
+                reads = (number * count + numbers[0]) * steps
+                x = self._x[numbers[0] : numbers[-1] + 1]
+                self._expected[number] = machine.run(x, first=reads, capture=True)
+        self.golden_inputs = len(self._runs) * steps
 
     async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
         """As `Schedule.play`."""
-        await self.step_by_step(host, player, tell)
-        await self.at_full_speed(host, player, tell)
-
-    async def step_by_step(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
-        """Run every step alone, and read its state."""
-        await host.begin(self._program, len(self._steps))
-        for t in range(len(self._steps)):
-            self.played.append(await player.play(self._steps[t : t + 1]))
-            self._states[0][t] = await host.state(self._program)
-            tell({"steps": t + 1})
-
-    async def at_full_speed(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
-        """Run all steps at full speed, with a stop and a restart in the middle."""
-        count = len(self._steps)
-        middle, state = count // 2, None
-        for start, end in ((0, middle), (middle, count)):
-            if start == end:
-                continue
-            await host.begin(self._program, end - start, state)
-            played = await player.play(
-                self._steps[start:end],
-                lambda more, start=start: tell({"steps": count + start + more}),
-            )
-            self.played.append(played)
-            self._states[1][end - 1] = await host.state(self._program)
-            # The state to load comes from its own readout, as of a host that stops here.
-            state = await host.state(self._program)
-        tell({"steps": 2 * count})
+        for number, run in enumerate(self._runs):
+            before = number * self._x.shape[1]
+            await run.play(host, player, lambda done, before=before: tell({"steps": before + done}))
 
     def observed(
         self, recorded: Mapping[int, Recorded]
     ) -> Sequence[tuple[str, Observed, Observed]]:
         """As `Schedule.observed`."""
-        count, found = len(self._steps), []
+        found = []
         for number, name in enumerate(self.PASSES):
-            expected, states = self._expected[number], self._states[number]
+            runs, expected = self._pass(number), self._expected.get(number)
+            if expected is None:
+                continue
             tiles = {
                 tile: TileTrace(
-                    *(_half(values, number, count) for values in (each.results, each.sent))
+                    *(self._vectors(values, number) for values in (each.results, each.sent))
                 )
                 for tile, each in recorded.items()
             }
             wanted = {
-                step: LstmState(expected.hidden[:, step], expected.cell[:, step]) for step in states
+                step: LstmState(expected.hidden[:, step], expected.cell[:, step])
+                for step in runs[0].states
             }
-            found.append(
-                (
-                    name,
-                    Observed(expected.outputs, expected.tiles, wanted),
-                    Observed(self._outputs(number), tiles, states, self._moments(number, recorded)),
-                )
+            got = Observed(
+                self._outputs(number),
+                tiles,
+                {step: self._state(number, step) for step in wanted},
+                self._moments(number, recorded),
+                runs[0].sequence,
+                len(self._x),
             )
+            found.append((name, Observed(expected.outputs, expected.tiles, wanted), got))
         return found
 
     def moments(self, recorded: Mapping[int, Recorded]) -> Moments:
-        """As `Schedule.moments`."""
+        """As `Schedule.moments`, of the single steps."""
         return self._moments(0, recorded)
-
-    def _moments(self, number: int, recorded: Mapping[int, Recorded]) -> Moments:
-        """Comparisons of one pass."""
-        played, states, step = self._passes(number), {}, -1
-        for each in played:
-            step += len(each.outputs)
-            states[step] = [each.answered[one.slice] for one in self._program.slices]
-        clocks = np.concatenate([each.clocks for each in played])[np.newaxis]
-        first = number * len(self._steps)
-        return Moments(self._chip, played[0].clock, clocks, recorded, first, states)
 
     def timing(self) -> Timing:
         """As `Schedule.timing`."""
-        count = len(self._steps)
-        steps, halves = self.played[:count], self.played[count:]
+        steps = [played for run in self._pass(0) for played in run.played]
         answered = [
             [played.answered[each.slice] - played.fed for each in self._program.slices]
             for played in steps
         ]
-        # The first step of each half finds the chip at rest.
-        gaps = [int(gap) for half in halves for gap in np.diff(half.ends)[1:]]
         return Timing(
             latency=[played.ends[0] - played.fed for played in steps],
             latency_with_input=[played.ends[0] - played.began for played in steps],
             latency_of_state=[min(each) for each in answered],
             latency_of_states=[max(each) for each in answered],
-            period=float(np.median(gaps)) if gaps else None,
+            # The first step of each half finds the chip at rest.
+            gaps=[
+                int(gap)
+                for run in self._pass(1)
+                for half in run.played
+                for gap in np.diff(half.ends)[1:]
+            ],
         )
-
-    def _passes(self, number: int) -> list[Played]:
-        count = len(self._steps)
-        return self.played[:count] if number == 0 else self.played[count:]
-
-    def _outputs(self, number: int) -> NDArray[np.int8]:
-        return np.concatenate([each.outputs for each in self._passes(number)])[np.newaxis]
 
     @property
     def outputs(self) -> NDArray[np.int8]:
@@ -337,22 +332,62 @@ class Twice(Schedule):
 
     @property
     def state(self) -> LstmState:
-        """State after the last of the single steps."""
-        return self._states[0][len(self._steps) - 1]
+        """State of each sequence after the last of the single steps."""
+        return self._state(0, self._x.shape[1] - 1)
+
+    def _pass(self, number: int) -> list[SequenceRun]:
+        return [run for run in self._runs if run.at_full_speed == (number == 1)]
+
+    def _outputs(self, number: int) -> NDArray[np.int8]:
+        shape = -1, self._x.shape[1], self._program.output_length
+        found = [run.outputs for run in self._pass(number)]
+        return np.array(found, np.int8).reshape(shape)
+
+    def _state(self, number: int, step: int) -> LstmState:
+        """State of each sequence of a pass after a step."""
+        units = sum(each.config.units for each in self._program.slices)
+        nothing = LstmState(np.zeros((0, units), np.int8), np.zeros((0, units), np.uint16))
+        found = [nothing, *(run.states[step] for run in self._pass(number))]
+        return LstmState(
+            np.concatenate([each.hidden for each in found]),
+            np.concatenate([each.cell for each in found]),
+        )
+
+    def _vectors(self, values: NDArray, number: int) -> NDArray:
+        """A tile's vectors in a pass, [sequences, steps, columns]; a surplus is of the last pass.
+
+        Another number of vectors keeps its shape, which counts as a mismatch.
+        """
+        runs, steps = self._pass(number), self._x.shape[1]
+        start = self._before(number)
+        last = runs[-1] is self._runs[-1]
+        found = values[start:] if last else values[start : start + len(runs) * steps]
+        fits = len(found) == len(runs) * steps
+        return found.reshape(len(runs), steps, -1) if fits else found
+
+    def _before(self, number: int) -> int:
+        """Vectors that a tile recorded before a pass."""
+        return len(self._pass(0)) * self._x.shape[1] if number else 0
+
+    def _moments(self, number: int, recorded: Mapping[int, Recorded]) -> Moments:
+        """Moments of one pass."""
+        runs = self._pass(number)
+        clock = replace(self.played[0].clock, job=self._share.job)
+        shape = -1, self._x.shape[1], self._program.output_length
+        clocks = np.array([run.clocks for run in runs], np.int64).reshape(shape)
+        answered = [run.answered for run in runs]
+        states = {step: [each[step] for each in answered] for step in (answered or [{}])[0]}
+        return Moments(self._chip, clock, clocks, recorded, self._before(number), states)
 
 
-def schedule(program: Program, chip: Chip, x: NDArray[np.int8]) -> Schedule:
+def schedule(program: Program, chip: Chip, x: NDArray[np.int8], share: Share = ALL) -> Schedule:
     """The schedule for inputs of `program`.
 
     Args:
         program: the program.
         chip: the chip description.
-        x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [1, steps,
-            input_length].
+        x: int8 [n, input_pixels, input_length], the share's; of a program with GDPU slices [n,
+            steps, input_length], all.
+        share: what this process does of it.
     """
-    return (Twice if program.slices else BackToBack)(program, chip, x)
-
-
-def _half(values: NDArray, number: int, count: int) -> NDArray:
-    """Vectors of one pass, [1, steps, columns]; any surplus belongs to the second pass."""
-    return (values[:count] if number == 0 else values[count:])[np.newaxis]
+    return (Twice if program.slices else BackToBack)(program, chip, x, share)

@@ -1,40 +1,82 @@
 """A program on the whole chip in a simulator: build, run, comparison of every value with golden."""
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus.devices.settings import Devices
-from caduceus.golden.machine import TileTrace
 from caduceus.sim import job as files
-from caduceus.sim import pipeline, recording, runner
+from caduceus.sim import pipeline, runner
 from caduceus.sim.chip_design import HIERARCHICAL, PARALLEL, THREADS, chip_design, cores
 from caduceus.sim.chip_harness import write_harness
-from caduceus.sim.cocotb_results import BenchResults
-from caduceus.sim.comparison import by_input, results_per_input
+from caduceus.sim.comparison import results_per_input
 from caduceus.sim.deploy import chip_of, deployed
 from caduceus.sim.harness_files import STREAM_SOURCES
-from caduceus.sim.inputs import count, one_sequence
+from caduceus.sim.inputs import count, shaped
 from caduceus.sim.job import Job, SimulationReport, half_periods
-from caduceus.sim.moments import Moments, SyncClock
-from caduceus.sim.pipeline import Events
+from caduceus.sim.jobs import Pool, Ran, processes_here
+from caduceus.sim.parts import Part, joined, load
 from caduceus.sim.progress import watch
-from caduceus.sim.recording import Recorded
-from caduceus.sim.result import Result, figures
+from caduceus.sim.result import JobFigures, Result, figures
 from caduceus.sim.run_files import empty, only_run, working_files
+from caduceus.sim.share import Share, reads_before, shares, units_of
 from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import demand_extra
-from caduceus.spec.gdpu import LstmState
+from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
 from caduceus.spec.shipped import build_folder
+
+
+def place_of(chip: Chip, simulator: str, build: Path | None = None) -> Path:
+    """Folder of all files of runs of a chip in a simulator, in the folder of builds."""
+    return build_folder(build) / "sim" / f"{chip.name}-chip-{simulator}"
+
+
+def simulated(folder: Path, place: Path, build: Path | None) -> Ran:
+    """Simulate the job in `folder`; builds its chip first if need be.
+
+    Args:
+        folder: as `Simulation.prepare` makes it.
+        place: folder of the build; jobs of one chip in one simulator share it.
+        build: folder of builds; see `caduceus.spec.shipped.build_folder`.
+
+    Raises:
+        UserError: the build or the simulation failed.
+    """
+    job, chip = Job.load(folder), Chip.find(str(folder / files.CHIP))
+    # Of several jobs the first one builds, and the others wait for it.
+    with only_run(place / "design", Console(quiet=True)), working_files(place):
+        design = chip_design(
+            place / "design", chip, job.simulator,
+            record=True, verilation=job.verilation, build=build,
+        )  # fmt: skip
+        harness = write_harness(place / "design" / "chip_harness.sv", chip)
+    ran = runner.run_bench(
+        name=f"sim-{chip.name}-{job.simulator}",
+        sources=[*design.sources, *STREAM_SOURCES, harness],
+        top="chip_harness",
+        test_module="caduceus.sim.entry",
+        simulator=job.simulator,
+        build_dir=place / "build",
+        run_dir=folder,
+        extra_env={files.VARIABLE: str(folder)},
+        plusargs=[*files.PLUSARGS, f"+{THREADS}={job.threads}"],
+        build_args=design.arguments,
+        engine=design.engine,
+        waves=job.waves,
+    )
+    if not ran.ok:
+        raise UserError(f"the simulation failed: {ran.sentence}")
+    return Ran(waves=ran.waves and str(ran.waves), build_seconds=ran.build_seconds)
 
 
 class Simulation:
@@ -49,6 +91,8 @@ class Simulation:
         chip, devices, state: the chip, its devices and their PCM state.
         place: folder of all files of a run; runs of one chip in one simulator share a build.
         job: working folder of the simulation, inside `place`.
+        jobs: working folders of its processes: `job`, or several inside.
+        waves: the FST file of each process, of a run with waves.
 
     Raises:
         UserError: the chip or the simulator is unknown, or program, chip and devices do not match.
@@ -76,8 +120,8 @@ class Simulation:
             build: folder of builds; see `caduceus.spec.shipped.build_folder`.
             chip: the shipped chip that the program names if None.
             waves: whether to write every signal to an FST file.
-            threads: number of threads that evaluate tiles, with any number the same results; as
-                many as this process may use cores if None.
+            threads: number of threads that evaluate tiles, of all simulator processes together;
+                with any number the same results; as many as this process may use cores if None.
             verilation: how Verilator compiles the chip, see `caduceus.sim.chip_design`; if None,
                 `parallel`, or `hierarchical` for waves.
             console: for the progress; none if None.
@@ -95,112 +139,127 @@ class Simulation:
             raise UserError("waves: verilation: got parallel, expected hierarchical or flat")
         self._console = console or Console(quiet=True)
         self._build = build
-        self.place = build_folder(build) / "sim" / f"{self.chip.name}-chip-{simulator}"
+        self.place = place_of(self.chip, simulator, build)
         self.job = self.place / "run"
+        self.jobs = [self.job]
         self._inputs: NDArray[np.int8] | None = None
-        self.waves: Path | None = None
+        self._counted: Counter[str] = Counter()
+        self.waves: list[Path] = []
 
-    def run(self, x: NDArray[np.int8], *, capture: bool = False) -> Result:
+    def run(
+        self,
+        x: NDArray[np.int8],
+        *,
+        capture: bool = False,
+        jobs: int = 1,
+        pool: Pool = processes_here,
+    ) -> Result:
         """Run inputs, and compare every tile's values, outputs and states with the golden model.
 
         Args:
-            x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [1, steps,
+            x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [n, steps,
                 input_length].
             capture: whether to keep all computed and sent values of every tile.
+            jobs: number of simulator processes that share the inputs, or the two runs of each
+                sequence; at most one for each. Values, outputs and counts are those of one process;
+                see `Figures` for times.
+            pool: what runs them, if there are several: processes of this machine, or
+                `caduceus.study.scheduled_jobs`.
 
         Raises:
             UserError: inputs do not fit, or the build or the simulation failed.
         """
-        x = one_sequence(self.program, x)
+        x = shaped(self.program, x)
         with only_run(self.place, self._console):
-            self.prepare(x)
-            return self.simulate(capture=capture)
+            self.prepare(x, jobs)
+            return self.simulate(capture=capture, pool=pool)
 
-    def prepare(self, x: NDArray[np.int8]) -> None:
-        """Write the job's files: chip, program, devices, inputs; removes those of an earlier job.
+    def prepare(self, x: NDArray[np.int8], jobs: int = 1) -> None:
+        """Write the jobs' files: chip, program, devices, inputs; removes those of earlier jobs.
 
         Raises:
             UserError: the files cannot be written.
         """
-        job, program, chip = self.job, self.program, self.chip
-        self._inputs = one_sequence(program, x)
+        from caduceus.sim.schedule import schedule  # Imports cocotb.
+
+        program = self.program
+        self._inputs = x = shaped(program, x)
+        parts = shares(units_of(program, x), jobs)
+        self.jobs = [self._folder(share) for share in parts]
+        self._counted.clear()
         with working_files(self.place):
-            empty(job)
-            for folder in (files.STATES, files.RECORD):
-                (job / folder).mkdir()
-            Job(half_periods(chip)).save(job)
+            empty(self.job)
+            for share, folder in zip(parts, self.jobs, strict=True):
+                mine = x if program.slices else x[share.first : share.first + share.count]
+                self._write(folder, share, mine)
+                self._counted.update(schedule(program, self.chip, mine, share).counted)
+
+    def _folder(self, share: Share) -> Path:
+        return self.job if share.job is None else self.job / f"job_{share.job}"
+
+    def _write(self, job: Path, share: Share, x: NDArray[np.int8]) -> None:
+        """Write the files of one job; what all share is linked to the first one's."""
+        program, chip, first = self.program, self.chip, self.jobs[0]
+        for folder in (files.STATES, files.RECORD):
+            (job / folder).mkdir(parents=True)
+        Job(
+            clock_half_periods_ps=half_periods(chip),
+            simulator=self._simulator,
+            verilation=self._verilation,
+            threads=max(1, self._threads // len(self.jobs)),
+            waves=self._waves,
+            first=share.first,
+            count=share.count,
+            job=share.job,
+        ).save(job)
+        np.save(job / files.INPUTS, x)
+        for tile in computing(program):
+            reads = reads_before(program, x, tile, share)
+            (job / files.STATES / f"reads_{tile.tile}.txt").write_text(f"{reads}\n", "ascii")
+        if job == first:
             # JSON is YAML.
             (job / files.CHIP).write_text(chip.model_dump_json(), encoding="utf-8")
             program_file.save(program, job / files.PROGRAM)
             pcm_state.save(self.state, job / files.STATE)
-            for index, tile in enumerate(computing(program)):
-                image = job / files.STATES / f"state_{tile.tile}.hex"
-                pcm_state.write_hex(self.state, index, image)
-            np.save(job / files.INPUTS, self._inputs)
+            write_states(program, self.state, job)
+            return
+        images = (files.STATES / f"state_{tile.tile}.hex" for tile in computing(program))
+        for name in (files.CHIP, files.PROGRAM, files.STATE, *images):
+            (job / name).hardlink_to(first / name)
 
-    def simulate(self, *, capture: bool = False) -> Result:
+    def simulate(self, *, capture: bool = False, pool: Pool = processes_here) -> Result:
         """Build the chip if need be, and run what `prepare` wrote.
 
         Raises:
             UserError: the build or the simulation failed, or an output file is missing.
         """
-        from caduceus.sim.schedule import schedule  # Imports cocotb.
-
         started = time.monotonic()
-        inputs = schedule(self.program, self.chip, self._inputs)
-        with working_files(self.place):
-            folder = self.place / "design"
-            folder.mkdir(parents=True, exist_ok=True)
-            design = chip_design(
-                folder, self.chip, self._simulator,
-                record=True, verilation=self._verilation, build=self._build,
-            )  # fmt: skip
-            harness = write_harness(folder / "chip_harness.sv", self.chip)
-        with watch(self.job, self._console, inputs.counted):
-            ran = runner.run_bench(
-                name=f"sim-{self.chip.name}-{self._simulator}",
-                sources=[*design.sources, *STREAM_SOURCES, harness],
-                top="chip_harness",
-                test_module="caduceus.sim.entry",
-                simulator=self._simulator,
-                build_dir=self.place / "build",
-                run_dir=self.job,
-                extra_env={files.VARIABLE: str(self.job)},
-                plusargs=[*files.PLUSARGS, f"+{THREADS}={self._threads}"],
-                build_args=design.arguments,
-                engine=design.engine,
-                waves=self._waves,
-            )
-        if not ran.ok:
-            raise UserError(f"the simulation failed: {ran.sentence}")
-        self.waves = ran.waves
+        with watch(self.jobs, self._console, self._counted):
+            if len(self.jobs) == 1:
+                ran = [simulated(self.job, self.place, self._build)]
+            else:
+                pool(self.jobs, self.place, self._build)
+                ran = [Ran.load(folder) for folder in self.jobs]
+        self.waves = [Path(each.waves) for each in ran if each.waves]
         with working_files(self.job):
-            result = self._result(SimulationReport.load(self.job), ran, capture)
+            result = self._result(ran, capture)
         return result.with_figures(wall_seconds=time.monotonic() - started)
 
-    def _result(self, report: SimulationReport, ran: BenchResults, capture: bool) -> Result:
-        program, chip, job = self.program, self.chip, self.job
-        outputs = np.load(job / files.OUTPUTS)
-        state = None
-        if program.slices:
-            state = LstmState(np.load(job / files.HIDDEN), np.load(job / files.CELL))
-        end_ps = report.start_ps + round(report.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
-        activities = pipeline.read(program, job / files.RECORD, end_ps)
-        events = Events(activities, report.start_ps, end_ps)
-        recorded = recording.all_tiles(job / files.RECORD, program) if capture else {}
-        clock = SyncClock(report.sync_origin_ps, 2 * half_periods(chip)[0])
-        states = {outputs.shape[1] - 1: report.state_clocks} if program.slices else {}
-        moments = Moments(chip, clock, np.load(job / files.CLOCKS), recorded, states=states)
+    def _result(self, ran: Sequence[Ran], capture: bool) -> Result:
+        program, chip = self.program, self.chip
+        parts = [load(program, chip, folder, capture) for folder in self.jobs]
+        found = joined(program, parts)
+        report, events = found.report, found.events
         result = Result(
             program,
             figures(self._deployed, "sim", self.devices, count(program, self._inputs)),
-            outputs,
-            self._tiles(recorded, len(outputs), outputs.shape[1]),
-            state,
+            found.outputs,
+            found.tiles,
+            found.state,
             events,
-            moments,
+            found.moments,
         )
-        shares = events.shares()
+        active = events.shares()
         return result.with_figures(
             simulator=self._simulator,
             simulator_version=runner.tool_version(self._simulator),
@@ -216,26 +275,41 @@ class Simulation:
             **timing(program, chip, report),
             bottleneck=events.bottleneck(program),
             shares={
-                f"{pipeline.label(tile)} tile {tile.tile}": shares[tile.tile]
+                f"{pipeline.label(tile)} tile {tile.tile}": active[tile.tile]
                 for tile in computing(program)
             },
             khz=report.cycles["sync"] / report.simulate_seconds / 1e3,
-            build_seconds=ran.build_seconds,
+            build_seconds=max(each.build_seconds for each in ran),
             simulate_seconds=report.simulate_seconds,
+            simulate_cpu_seconds=report.simulate_cpu_seconds,
             golden_inputs_per_second=report.golden_inputs / report.golden_seconds,
             peak_mib=report.peak_mib,
+            jobs=self._shares(parts),
         )
 
-    def _tiles(
-        self, found: Mapping[int, Recorded], inputs: int, steps: int
-    ) -> Mapping[int, TileTrace]:
-        """Tile values by input; of a sequence, those of the first pass."""
-        if self.program.slices:
-            return {
-                tile: TileTrace(each.results[:steps][np.newaxis], each.sent[:steps][np.newaxis])
-                for tile, each in found.items()
-            }
-        return by_input(found, inputs)
+    def _shares(self, parts: Sequence[Part]) -> list[JobFigures] | None:
+        """Figures of each process, where there are several."""
+        if len(parts) == 1:
+            return None
+        jobs = [Job.load(folder) for folder in self.jobs]
+        return [
+            JobFigures(
+                job.first, job.count, part.report.cycles, part.report.simulate_seconds,
+                part.report.peak_mib,
+            )
+            for job, part in zip(jobs, parts, strict=True)
+        ]  # fmt: skip
+
+
+def write_states(program: Program, state: PcmState, job: Path) -> None:
+    """Write the devices of every computing tile for the arrays of a job to load.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for index, tile in enumerate(computing(program)):
+        image = job / files.STATES / f"state_{tile.tile}.hex"
+        pcm_state.write_hex(state, index, image)
 
 
 def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, float | None]:
@@ -245,7 +319,8 @@ def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, 
     def middle(clocks: list[int]) -> float | None:
         return median(clocks) * nanoseconds if clocks else None
 
-    period = report.period and report.period * nanoseconds
+    clocks = period_of(program, report)
+    period = clocks and clocks * nanoseconds
     most = max(map(results_per_input, computing(program)))
     return {
         "latency_ns": middle(report.latency),
@@ -253,7 +328,14 @@ def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, 
         "latency_of_state_ns": middle(report.latency_of_state),
         "latency_of_states_ns": middle(report.latency_of_states),
         "period_ns": period,
-        "cycles_per_input": report.period,
+        "cycles_per_input": clocks,
         "inputs_per_second": 1e9 / period if period else None,
         "mvm_rate_per_tile": most * 1e9 / period if period else None,
     }
+
+
+def period_of(program: Program, report: SimulationReport) -> float | None:
+    """Clocks from input to input: the mean, or of steps the median; None for a single input."""
+    if not report.gaps:
+        return None
+    return float(median(report.gaps)) if program.slices else fmean(report.gaps)

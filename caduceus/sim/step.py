@@ -1,6 +1,8 @@
 """Progress of a simulation: a file that it writes and its parent process reads."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,3 +32,14 @@ class Step:
             return cls(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+
+    @classmethod
+    def of_all(cls, folders: Sequence[Path]) -> "Step | None":
+        """The progress of several simulations together; None before the first one's."""
+        steps = [step for step in map(cls.load, folders) if step]
+        if len(folders) == 1 or not steps:
+            return steps[0] if steps else None
+        done: Counter[str] = Counter()
+        for step in steps:
+            done.update(step.done)
+        return cls(dict(done), f"in {len(folders)} jobs")

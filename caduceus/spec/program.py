@@ -271,10 +271,11 @@ class Program:
         """A network's inputs as the program takes them.
 
         Args:
-            x: int8, inputs one after another in any shape; steps of one sequence.
+            x: int8, inputs one after another in any shape; sequences [n, steps, input_length], or
+                the steps of one in any other shape.
 
         Returns:
-            int8 [n, input_pixels, input_length], or [1, steps, input_length] for sequences.
+            int8 [n, input_pixels, input_length], or [n, steps, input_length] for sequences.
 
         Raises:
             UserError: `x` is of another type, or not a whole number of inputs.
@@ -287,7 +288,10 @@ class Program:
                 f"{where}: got {x.dtype} {list(x.shape)}, expected int8, {each} values "
                 f"{'a step' if self.sequences else 'each'}"
             )
-        pixels = x.size // self.input_length if self.sequences else self.input_pixels
+        pixels = self.input_pixels
+        if self.sequences:
+            several = x.ndim == 3 and x.shape[2] == self.input_length
+            pixels = x.shape[1] if several else x.size // self.input_length
         return x.reshape(-1, pixels, self.input_length)
 
 

@@ -12,7 +12,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import resource_tracker
+from typing import NoReturn
 
 import dask
 from distributed import Client, Future, LocalCluster, as_completed
@@ -59,8 +61,12 @@ class Workers:
 
 
 @contextmanager
-def cluster(workers: Workers) -> Iterator[Client]:
+def cluster(workers: Workers, code: str = "caduceus.study.points") -> Iterator[Client]:
     """Workers, connected; those of this machine end with the block.
+
+    Args:
+        workers: which ones.
+        code: module with what they are to do.
 
     Raises:
         UserError: the scheduler does not answer, has no worker, or runs without this code.
@@ -80,7 +86,7 @@ def cluster(workers: Workers) -> Iterator[Client]:
             raise UserError(
                 f"--scheduler {workers.scheduler}: got no workers, expected one or more"
             ) from None
-        _demand_code(client, workers.scheduler)
+        _demand_code(client, workers.scheduler, code)
         yield client
 
 
@@ -115,12 +121,12 @@ def _text(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _demand_code(client: Client, address: str) -> None:
-    """Raise `UserError` unless the scheduler and its workers can import what they need."""
+def _demand_code(client: Client, address: str, code: str) -> None:
+    """Raise `UserError` unless the scheduler and its workers can import the module `code`."""
 
     # A function within a function is sent as it is, not by its name.
     def load() -> None:
-        import caduceus.study.points  # noqa: F401
+        import_module(code)
 
     try:
         # The limit is one of `Client.sync`, which both are made of.
@@ -205,16 +211,16 @@ def measured(client: Client, points: Mapping[str, Point]) -> Iterator[tuple[str,
     }
     names = {future: key for key, future in futures.items()}
     failed = []
-    for future in _interruptible(as_completed(names, loop=client.loop)):
+    for future in interruptible(as_completed(names, loop=client.loop)):
         if future.status == "finished":
             yield names[future], future.result()
         else:
             failed.append(future)
     if failed:
-        _fail(failed[0], points[names[failed[0]]])
+        fail(failed[0], points[names[failed[0]]], " (finished points are kept)")
 
 
-def _interruptible(futures: Iterator[Future]) -> Iterator[Future]:
+def interruptible(futures: Iterator[Future]) -> Iterator[Future]:
     """Have a Ctrl-C end the iteration at the next future at the latest.
 
     The exception that it raises is lost where Python calls back, as into Dask's timing of its
@@ -240,13 +246,17 @@ def _interruptible(futures: Iterator[Future]) -> Iterator[Future]:
             signal.signal(signal.SIGINT, before)
 
 
-def _fail(future: object, point: Point) -> None:
-    """Raise what became of a point that has no result."""
+def fail(future: Future, what: object, kept: str = "") -> NoReturn:
+    """Raise what became of `what`, which has no result; `kept` is what a lost scheduler leaves.
+
+    Raises:
+        UserError: its workers died, or the scheduler is gone; or what the task raised.
+    """
     if future.status == "error":
         error = future.exception()
         if isinstance(error, KilledWorker):
             raise UserError(
-                f"{point}: every worker that measured it died, most likely for want of memory"
+                f"{what}: every worker that took it died, most likely for want of memory"
             )
         raise error
-    raise UserError(f"{point}: the scheduler is gone (finished points are kept)")
+    raise UserError(f"{what}: the scheduler is gone{kept}")

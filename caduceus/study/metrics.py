@@ -47,7 +47,7 @@ def value(program: Program, given: Inputs, outputs: NDArray[np.int8]) -> float |
     if given.labels is not None:
         return accuracy(outputs, given.labels)
     if given.following is not None and program.output is not None:
-        return float(np.mean(bits(outputs[0], program.output.scale, given.following)))
+        return float(np.mean(bits(outputs, program.output.scale, given.following)))
     return None
 
 

@@ -51,7 +51,8 @@ class NetworkRun:
         console.print(
             f"{program.network} on chip {chip.name}, {len(computing(program))} of {chip.tiles} "
             f"tiles{slices if program.slices else ''}, {how}, {program.read_mode} reads, "
-            f"{in_words(program, self.devices)}, {counted(self.inputs.count, unit(program))}",
+            f"{in_words(program, self.devices)}, {counted(self.inputs.count, unit(program))}"
+            + (f" in {len(self.x)} sequences" if program.slices and len(self.x) > 1 else ""),
             highlight=False,
             soft_wrap=True,
         )
@@ -93,14 +94,18 @@ def prepared(
     devices: Devices,
     console: Console,
     replicas: Replicas = None,
+    sequences: int = 1,
 ) -> NetworkRun:
     """Compile network `name` for `chip` and `devices`, and take `count` test inputs of it.
 
+    With several sequences, so many steps of each.
+
     Raises:
-        UserError: the network is unknown or does not fit, or its data set has fewer inputs.
+        UserError: the network is unknown or does not fit, its data set has fewer inputs, or it
+            takes no sequences.
     """
     network = Network.find(name)
-    given = inputs(network, count)
+    given = inputs(network, count, sequences=sequences)
     program = compiled(network, chip, read_mode, devices=devices, replicas=replicas)
     if replicas == "auto":
         placement.announce_replicas(program, console)

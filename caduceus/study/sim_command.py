@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from caduceus.compiler.network import Replicas
 from caduceus.data import networks_of
 from caduceus.devices.settings import Devices
 from caduceus.sim import runner
+from caduceus.sim.jobs import Pool, processes_here
 from caduceus.sim.result import Figures, files_beside
 from caduceus.sim.run_files import can_be_written, forget
 from caduceus.sim.simulation import Simulation
@@ -35,6 +37,9 @@ class Request:
     output: Path
     replicas: Replicas = None
     devices: Devices = field(default_factory=Devices.ideal)
+    sequences: int = 1
+    jobs: int | None = None
+    scheduler: str | None = None
 
 
 def run(request: Request, console: Console) -> bool:
@@ -51,14 +56,44 @@ def run(request: Request, console: Console) -> bool:
     chip = Chip.find(request.chip)
     runner.tool_version(request.simulator)
     names = networks_of(chip, request.network)
-    if request.replicas and len(names) > 1:
-        raise UserError(f"--replicas: needs --net: expected one of {', '.join(names)}")
-    if len(names) == 1:
-        return not _run(replace(request, network=names[0]), chip, console).mismatches
-    return _run_all(request, names, chip, console)
+    for option, given in (("replicas", request.replicas), ("sequences", request.sequences > 1)):
+        if given and len(names) > 1:
+            raise UserError(f"--{option}: needs --net: expected one of {', '.join(names)}")
+    if request.waves and request.scheduler:
+        raise UserError("--waves cannot be combined with --scheduler: they stay at the workers")
+    with _pool(request) as jobs:
+        if len(names) == 1:
+            return not _run(replace(request, network=names[0]), chip, jobs, console).mismatches
+        return _run_all(request, names, chip, jobs, console)
 
 
-def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Console) -> bool:
+@dataclass(frozen=True)
+class _Jobs:
+    """Number of jobs, and what runs them."""
+
+    count: int
+    pool: Pool
+
+
+@contextmanager
+def _pool(request: Request) -> Iterator[_Jobs]:
+    """The processes of a request: of this machine, or of its scheduler.
+
+    Raises:
+        UserError: the scheduler does not answer, has no worker, or runs without this code.
+    """
+    if request.scheduler is None:
+        yield _Jobs(request.jobs or 1, processes_here)
+        return
+    from caduceus.study.scheduled_jobs import scheduled  # Imports Dask.
+
+    with scheduled(request.scheduler) as pool:
+        yield _Jobs(request.jobs or pool.threads, pool)
+
+
+def _run_all(
+    request: Request, names: Sequence[str], chip: Chip, jobs: _Jobs, console: Console
+) -> bool:
     """Run several networks; a result for each, and one for all."""
     outputs = {
         name: request.output.with_name(f"{request.output.stem}-{name}.json") for name in names
@@ -68,7 +103,7 @@ def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Consol
         forget(output, *files_beside(output))
     found = {}
     for name, output in outputs.items():
-        _run(replace(request, network=name, output=output), chip, console)
+        _run(replace(request, network=name, output=output), chip, jobs, console)
         found[name] = json.loads(output.read_text(encoding="utf-8"))
     totals = {
         key: sum(report[key] for report in found.values())
@@ -84,22 +119,22 @@ def _run_all(request: Request, names: Sequence[str], chip: Chip, console: Consol
     return totals["mismatches"] == 0
 
 
-def _run(request: Request, chip: Chip, console: Console) -> Figures:
+def _run(request: Request, chip: Chip, jobs: _Jobs, console: Console) -> Figures:
     """Run one network, and write and print its result."""
     started = time.monotonic()
     forget(request.output, *files_beside(request.output))
     work = prepared(
         request.network, chip, request.read_mode, request.images, request.devices, console,
-        request.replicas,
+        request.replicas, request.sequences,
     )  # fmt: skip
     simulation = Simulation(
         work.program, request.devices, request.simulator,
         chip=chip, waves=request.waves, console=console,
     )  # fmt: skip
     work.announce(request.simulator, console)
-    result = work.measured(simulation.run(work.x))
+    result = work.measured(simulation.run(work.x, jobs=jobs.count, pool=jobs.pool))
     result = result.with_figures(wall_seconds=time.monotonic() - started).save(request.output)
     show(result, request.output, console)
-    if simulation.waves:
-        console.print(f"waves: {simulation.waves}", highlight=False, soft_wrap=True)
+    for path in simulation.waves:
+        console.print(f"waves: {path}", highlight=False, soft_wrap=True)
     return result.figures

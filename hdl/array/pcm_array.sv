@@ -83,7 +83,7 @@ module pcm_array #(
     // --- one MVM after another ------------------------------------------------------------------
 
     // The windows of an MVM, and the MVMs since the state was loaded, are numbered: both address
-    // the read noise. `read` is -1 until the first MVM after a load.
+    // the read noise. After a load, `read` is one less than the number of the first MVM.
     int unsigned read, phase;
     // A window is open; its configuration.
     reg open, with_plus, with_minus, verifying, to_bank;
@@ -135,9 +135,12 @@ module pcm_array #(
             open = 0;
         end
         if (state_load) begin
-            if (32'(state_index) != pcm_tables::WRITTEN) state.load(state_index);
-            take_state();
             read = -1;
+            if (32'(state_index) != pcm_tables::WRITTEN) begin
+                state.load(state_index);
+                read = state.first_read(state_index) - 1;
+            end
+            take_state();
             pulses = 0;
         end
         if (clear) begin

@@ -5,6 +5,9 @@
 // of the simulation, after all PCM writes, is written to `<folder>/state_<tile>.hex`, which can be
 // loaded again. Before the first load every device's code is 0.
 //
+// Reads are numbered from 0 after a load, for their noise. With `+pcm_reads=<folder>` they go on
+// after as many as `<folder>/reads_<index>.txt` says, as if the array had done these before.
+//
 // Behavioral, for simulation. Use: call `load`, or `write` word by word, then read `words`.
 
 module pcm_memory #(
@@ -66,6 +69,25 @@ module pcm_memory #(
             end
         end
     endtask
+
+    // Number of the first read after a load from a file.
+    function automatic int unsigned first_read(input [15:0] index);
+        string folder, path;
+        int file, found;
+        reg [31:0] number;
+        number = 0;
+        if ($value$plusargs("pcm_reads=%s", folder) != 0) begin
+            path = $sformatf("%s/reads_%0d.txt", folder, index);
+            found = 0;
+            file = $fopen(path, "r");
+            if (file != 0) begin
+                found = $fscanf(file, "%d", number);
+                $fclose(file);
+            end
+            if (found != 1) $fatal(1, "%s: cannot read the number of the first read", path);
+        end
+        first_read = number;
+    endfunction
 
     // The next word from the host; words beyond the last are dropped.
     int at = MEMORY_WORDS;
