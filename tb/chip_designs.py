@@ -6,7 +6,7 @@ from pathlib import Path
 from caduceus.hdl.fabric.chip_sources import write_sources
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
 from caduceus.sim.chip_player import STREAMS
-from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.sim.job import RECORD
 from tb.benches import Design, Variant
 from tb.chips import label, sized
@@ -36,7 +36,7 @@ def harnessed(variant: Variant, folder: Path) -> Design:
     return Design(
         [
             *write_sources(folder, chip, record=True),
-            *STREAM_SOURCES,
+            *HARNESS_SOURCES,
             write_harness(folder / "chip_harness.sv", chip),
         ],
         "chip_harness",

@@ -10,7 +10,7 @@ from caduceus.export.bitstream import build
 from caduceus.export.package.core_file import CHIP_TOP
 from caduceus.sim.chip_harness import write_harness
 from caduceus.sim.chip_player import STREAMS
-from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.spec.formats import ReadMode
 from tb import test_recurrent
 from tb.benches import Case, Design, Variant
@@ -25,7 +25,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
     files = [folder / name for name in build.write_verilog(chip, CHIP_TOP, folder)]
     harness = write_harness(folder / "chip_harness.sv", chip)
     return Design(
-        [*STREAM_SOURCES, harness, *files], "chip_harness", plusargs=[f"+streams={STREAMS}"]
+        [*HARNESS_SOURCES, harness, *files], "chip_harness", plusargs=[f"+streams={STREAMS}"]
     )
 
 

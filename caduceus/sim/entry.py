@@ -21,9 +21,10 @@ from caduceus.sim import recording
 from caduceus.sim.chip_player import ChipPlayer
 from caduceus.sim.comparison import compare, compared, scoreboard
 from caduceus.sim.job import Job, SimulationReport, peak_mib
+from caduceus.sim.player_port import PlayerPort
 from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
 from caduceus.sim.step import Step
-from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.sim.tile_host import reset, start_clock
 from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 
@@ -74,7 +75,7 @@ async def run(dut: object) -> None:
 
     start_clock(dut.aclk, job.clock_half_periods_ps[0])
     start_clock(dut.mvm_clk, job.clock_half_periods_ps[1])
-    host = ChipHost(EventPort(dut, dut.aclk), chip)
+    host = ChipHost(PlayerPort(dut), chip)
     player = ChipPlayer(dut, chip, program, job.clock_half_periods_ps[0])
     await reset(dut)
     await host.load(program)

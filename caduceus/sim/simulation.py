@@ -17,7 +17,7 @@ from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
 from caduceus.sim.cocotb_results import BenchResults
 from caduceus.sim.comparison import by_input, results_per_input
 from caduceus.sim.deploy import chip_of, deployed
-from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.sim.inputs import count, one_sequence
 from caduceus.sim.job import Job, SimulationReport, half_periods
 from caduceus.sim.moments import Moments, SyncClock
@@ -47,7 +47,7 @@ def sources(chip: Chip, design: Path, build: Path | None = None) -> list[Path]:
     design.mkdir(parents=True, exist_ok=True)
     return [
         *write_sources(design, chip, record=True, build=build),
-        *STREAM_SOURCES,
+        *HARNESS_SOURCES,
         write_harness(design / "chip_harness.sv", chip),
     ]
 
