@@ -6,7 +6,7 @@ from pathlib import Path
 from caduceus.sim.chip_design import HIERARCHICAL, PARALLEL, ChipDesign, chip_design
 from caduceus.sim.chip_harness import clock_plusargs, write_harness
 from caduceus.sim.chip_player import STREAMS
-from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.sim.job import RECORD
 from tb import benches
 from tb.benches import Design, Variant
@@ -38,7 +38,7 @@ def harnessed(variant: Variant, folder: Path) -> Design:
     made = _made(variant, folder)
     harness = write_harness(folder / "chip_harness.sv", sized(variant.parameters))
     return Design(
-        [*made.sources, *STREAM_SOURCES, harness],
+        [*made.sources, *HARNESS_SOURCES, harness],
         "chip_harness",
         parameters={"PAUSES": 1},
         plusargs=[

@@ -16,8 +16,9 @@ from caduceus.sim.chip_player import (
     read_outputs,
     write_inputs,
 )
+from caduceus.sim.player_port import PlayerPort
 from caduceus.sim.scoreboard import compare
-from caduceus.sim.tile_host import EventPort, reset
+from caduceus.sim.tile_host import reset
 from caduceus.spec.chip import Chip
 from caduceus.spec.program import Program
 from tb import benches
@@ -74,7 +75,7 @@ class FuzzBench:
 
     def __init__(self, dut: object, chip: Chip) -> None:
         self.dut, self.chip = dut, chip
-        self.host = ChipHost(EventPort(dut, dut.aclk), chip)
+        self.host = ChipHost(PlayerPort(dut), chip)
         self._clock_ps = 2 * benches.current()["clocks"][0]
 
     @classmethod

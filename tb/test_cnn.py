@@ -17,8 +17,9 @@ from caduceus.sim.chip_player import STREAMS, ChipPlayer
 from caduceus.sim.comparison import Observed, as_recorded, compare
 from caduceus.sim.entry import asleep
 from caduceus.sim.job import RECORD
+from caduceus.sim.player_port import PlayerPort
 from caduceus.sim.scoreboard import Scoreboard
-from caduceus.sim.tile_host import EventPort, reset
+from caduceus.sim.tile_host import reset
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -111,7 +112,7 @@ class _Cnn:
 
     def __init__(self, dut: object) -> None:
         self.dut, self.chip = dut, sized(benches.current())
-        self._port = EventPort(dut, dut.aclk)
+        self._port = PlayerPort(dut)
         self.host = ChipHost(self._port, self.chip)
 
     def describe(self, chip: Chip) -> None:

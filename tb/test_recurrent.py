@@ -16,9 +16,10 @@ from caduceus.golden.machine import Machine, Outcome
 from caduceus.host.chip import ChipHost
 from caduceus.sim.chip_player import STREAMS, ChipPlayer
 from caduceus.sim.comparison import compare as compare_runs
+from caduceus.sim.player_port import PlayerPort
 from caduceus.sim.schedule import Twice
 from caduceus.sim.scoreboard import Scoreboard, compare
-from caduceus.sim.tile_host import EventPort, reset
+from caduceus.sim.tile_host import reset
 from caduceus.spec import pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
@@ -74,7 +75,7 @@ class _RecurrentBench:
     def __init__(self, dut: object) -> None:
         parameters = benches.current()
         self.dut, self.chip = dut, sized(parameters)
-        self.host = ChipHost(EventPort(dut, dut.aclk), self.chip)
+        self.host = ChipHost(PlayerPort(dut), self.chip)
         self._half_ps = parameters["clocks"][0]
 
     @classmethod

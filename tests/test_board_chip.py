@@ -11,7 +11,7 @@ from caduceus.export.package.core_file import CHIP_TOP
 from caduceus.sim.chip_design import TIMING
 from caduceus.sim.chip_harness import clock_plusargs, write_harness
 from caduceus.sim.chip_player import STREAMS
-from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.spec.formats import ReadMode
 from tb import test_recurrent
 from tb.benches import Case, Design, Variant
@@ -26,7 +26,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
     files = [folder / name for name in build.write_verilog(chip, CHIP_TOP, folder)]
     harness = write_harness(folder / "chip_harness.sv", chip)
     return Design(
-        [*STREAM_SOURCES, harness, *files],
+        [*HARNESS_SOURCES, harness, *files],
         "chip_harness",
         plusargs=[f"+streams={STREAMS}", *clock_plusargs(*variant.parameters["clocks"])],
         build_args=TIMING,

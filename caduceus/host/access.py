@@ -68,10 +68,12 @@ class RegisterHost:
         Raises:
             UserError: it is 1 in `PATIENCE` reads.
         """
-        bit = self._registers["STATUS"].field(field).low
-        for _ in range(PATIENCE):
-            if not await self.read("STATUS") >> bit & 1:
-                return
-        raise UserError(
-            f"{self._block}: STATUS.{field}: got 1 in {PATIENCE} reads, expected 0 by then"
+        status = self._registers["STATUS"]
+        clear, response = await self.port.until_clear(
+            status.address, 1 << status.field(field).low, PATIENCE
         )
+        demand(response, "reading STATUS")
+        if not clear:
+            raise UserError(
+                f"{self._block}: STATUS.{field}: got 1 in {PATIENCE} reads, expected 0 by then"
+            )

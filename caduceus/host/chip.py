@@ -1,13 +1,15 @@
 """A host's calls to a whole chip's registers, over any port that reads and writes words."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import IntFlag
 
 import numpy as np
 
+from caduceus.host.access import demand
 from caduceus.host.slice import SliceHost
 from caduceus.host.tile import TileHost
-from caduceus.spec import fabric, registers
+from caduceus.spec import fabric, gdpu_registers, registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import COLUMN_CONSTANTS
 from caduceus.spec.gdpu import LstmState
@@ -37,6 +39,12 @@ class _Window(RegisterPort):
         self, address: int, count: int, step: int = WORD_STEP
     ) -> tuple[list[int], int]:
         return await self._port.read_words(self._base + address, count, step)
+
+    async def until_clear(self, address: int, bits: int, tries: int) -> tuple[bool, int]:
+        return await self._port.until_clear(self._base + address, bits, tries)
+
+    def batch(self) -> AbstractAsyncContextManager[None]:
+        return self._port.batch()
 
 
 class ChipHost:
@@ -73,6 +81,12 @@ class ChipHost:
                 loads its own by the tile's number.
             progress: called with the number of tiles configured so far.
         """
+        async with self._port.batch():
+            await self._load(program, state, progress)
+
+    async def _load(
+        self, program: Program, state: PcmState | None, progress: Callable[[int], None] | None
+    ) -> None:
         chip = self._chip
         for part in (*self.tiles, *self.slices):
             await part.until_clear("busy")
@@ -97,28 +111,31 @@ class ChipHost:
 
     async def begin(self, program: Program, steps: int, state: LstmState | None = None) -> None:
         """Begin a sequence of `steps` steps with `state` (of one sequence), or with all 0."""
-        await self.load_state(program, state)
-        for each in program.slices:
-            await self.slices[each.slice].begin(steps)
+        async with self._port.batch():
+            await self.load_state(program, state)
+            for each in program.slices:
+                await self.slices[each.slice].begin(steps)
 
     async def load_state(self, program: Program, state: LstmState | None) -> None:
         """Load a state, or 0, into all slices once the last packet of their sequence has left."""
         end = 0
-        for each in program.slices:
-            start, end = end, end + each.config.units
-            host = self.slices[each.slice]
-            await host.until_clear("busy")
-            await host.clear()
-            if state is not None:
-                await host.load_state(state.hidden[0, start:end], state.cell[0, start:end])
+        async with self._port.batch():
+            for each in program.slices:
+                start, end = end, end + each.config.units
+                host = self.slices[each.slice]
+                await host.until_clear("busy")
+                await host.clear()
+                if state is not None:
+                    await host.load_state(state.hidden[0, start:end], state.cell[0, start:end])
 
     async def state(self, program: Program) -> LstmState:
         """The state of all slices after their last step."""
         found = []
-        for each in program.slices:
-            host = self.slices[each.slice]
-            await host.until_clear("busy")
-            found.append(await host.state(each.config.units))
+        async with self._port.batch():
+            for each in program.slices:
+                host = self.slices[each.slice]
+                await host.until_clear("busy")
+                found.append(await host.state(each.config.units))
         hidden, cell = (np.concatenate(parts)[np.newaxis] for parts in zip(*found, strict=True))
         return LstmState(hidden, cell)
 
@@ -150,21 +167,32 @@ class ChipHost:
 
     async def errors(self) -> dict[int | str, IntFlag]:
         """The ERROR registers that are not 0: of tiles by number, of GDPU slices by name."""
-        found: dict[int | str, IntFlag] = {
-            tile: await host.error() for tile, host in enumerate(self.tiles)
+        tiles, slices = range(len(self.tiles)), range(len(self.slices))
+        places: list[int | str] = [*tiles, *(f"slice {number}" for number in slices)]
+        spaces = [*tiles, *(registers.slice_space(len(tiles), number) for number in slices)]
+        maps = [registers] * len(tiles) + [gdpu_registers] * len(slices)
+        addresses = [
+            space * registers.TILE_SPACE + each.BY_NAME["ERROR"].address
+            for space, each in zip(spaces, maps, strict=True)
+        ]
+        words = await self._read(addresses, "ERROR")
+        return {
+            place: each.Error(word)
+            for place, each, word in zip(places, maps, words, strict=True)
+            if word
         }
-        for number, host in enumerate(self.slices):
-            found[f"slice {number}"] = await host.error()
-        return {where: error for where, error in found.items() if error}
 
     async def count(self, register: str, program: Program) -> dict[int, int]:
         """A counter of every computing tile, by the tile's number."""
-        assert register in BY_NAME
-        return {
-            tile.tile: await self.tiles[tile.tile].read(register)
-            for tile in program.tiles
-            if tile.config is not None
-        }
+        numbers = [tile.tile for tile in computing(program)]
+        address = BY_NAME[register].address
+        addresses = [number * registers.TILE_SPACE + address for number in numbers]
+        return dict(zip(numbers, await self._read(addresses, register), strict=True))
+
+    async def _read(self, addresses: Sequence[int], what: str) -> list[int]:
+        words, response = await self._port.read_all(addresses)
+        demand(response, f"reading {what}")
+        return words
 
 
 def named(errors: Mapping[int | str, IntFlag]) -> str:

@@ -1,4 +1,4 @@
-"""Write the chip between stream players and recorders, as SystemVerilog."""
+"""Write the chip between players and recorders, as SystemVerilog."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from caduceus.spec import registers
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
 
-_WRITE = {"awaddr": 0, "awprot": 3, "awvalid": 1, "wdata": 32, "wstrb": 4, "wvalid": 1, "bready": 1}
-_READ = {"araddr": 0, "arprot": 3, "arvalid": 1, "rready": 1}
-_ANSWERS = {"awready": 1, "wready": 1, "bresp": 2, "bvalid": 1, "arready": 1, "rdata": 32,
-            "rresp": 2, "rvalid": 1}  # fmt: skip
+_LITE = {"awaddr": 0, "awprot": 3, "awvalid": 1, "awready": 1, "wdata": 32, "wstrb": 4, "wvalid": 1,
+         "wready": 1, "bresp": 2, "bvalid": 1, "bready": 1, "araddr": 0, "arprot": 3, "arvalid": 1,
+         "arready": 1, "rdata": 32, "rresp": 2, "rvalid": 1, "rready": 1}  # fmt: skip
+"""Width of AXI4-Lite's signals; 0 for that of an address."""
 
 
 def write_harness(path: Path, chip: Chip) -> Path:
@@ -19,7 +19,8 @@ def write_harness(path: Path, chip: Chip) -> Path:
     The harness makes the clocks; both rise at time 0. Plusargs `sync_half_ps` and `mvm_half_ps`
     replace the half periods of the description, see `clock_plusargs`.
 
-    Ports: clocks, reset and AXI4-Lite of the chip; `start` plays `input_<p>.txt` on every
+    Ports: clocks and reset of the chip; `play_accesses` and `accesses_<port>`, those of
+    `sv/register_player.sv`; `start` plays `input_<p>.txt` on every
     host input p and records `expected_<p>` beats of every host output p to `output_<p>.txt`;
     `done` rises after the last beat, `recorded` counts all beats; `aclk_cycles` and `mvm_cycles`
     count clocks; `began` holds the clock of the first input beat, `fed` that of the last beat of
@@ -32,8 +33,6 @@ def write_harness(path: Path, chip: Chip) -> Path:
     inputs, outputs = len(chip.host.inputs), len(chip.host.outputs)
     slices = chip.gdpu.slices
     bits = registers.chip_address_bits(tiles, slices)
-    lite = [("input", name, width or bits) for name, width in (_WRITE | _READ).items()]
-    lite += [("output", name, width) for name, width in _ANSWERS.items()]
     lines = [
         "// Generated: the chip between players and recorders.",
         "module chip_harness #(parameter int PAUSES = 0) (",
@@ -46,7 +45,8 @@ def write_harness(path: Path, chip: Chip) -> Path:
         f"    output reg [{64 * slices - 1}:0] answered,",
         f"    output [{tiles - 1}:0] awake, output [{tiles - 1}:0] error,",
         f"    output [{slices - 1}:0] slices_awake, output [{slices - 1}:0] slices_error,",
-        ",\n".join(f"    {way} [{width - 1}:0] s_axil_{name}" for way, name, width in lite),
+        "    input play_accesses, output accesses_done, output [31:0] accesses_completed,",
+        "    output [1:0] accesses_response, output accesses_hung",
         ");",
         "    timeunit 1ps; timeprecision 1ps;",
         "    /* verilator lint_off BLKSEQ */",
@@ -73,7 +73,15 @@ def write_harness(path: Path, chip: Chip) -> Path:
     ]
     same = ("aclk", "mvm_clk", "aresetn", "awake", "error", "slices_awake", "slices_error")
     connections = [f".{name}({name})" for name in same]
-    connections += [f".s_axil_{name}(s_axil_{name})" for _, name, _ in lite]
+    lines += [f"    wire [{width or bits}-1:0] lite_{name};" for name, width in _LITE.items()]
+    connections += [f".s_axil_{name}(lite_{name})" for name in _LITE]
+    lite = ", ".join(f".m_axil_{name}(lite_{name})" for name in _LITE)
+    lines.append(
+        f"    register_player #(.ADDRESS_BITS({bits})) accesses ("
+        f".clk(aclk), .start(play_accesses), .done(accesses_done), "
+        ".completed(accesses_completed), .response(accesses_response), .hung(accesses_hung), "
+        f"{lite});"
+    )
     for side, count in (("in", inputs), ("out", outputs)):
         port = {"in": "s_axis", "out": "m_axis"}[side]
         for p in range(count):

@@ -196,7 +196,11 @@ class ChipPlayer:
         await self._start()
 
     async def _start(self) -> None:
-        """Have players and recorders open their files."""
+        """Have players and recorders open their files, from an even clock on.
+
+        At 400 MHz and 1 GHz the clocks then have the same phase in every run, and packets the same
+        latency, however long the host's register accesses took before.
+        """
         dut = self._dut
         await RisingEdge(dut.aclk)
         dut.start.value = 1

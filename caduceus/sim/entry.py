@@ -21,10 +21,11 @@ from caduceus.sim import recording
 from caduceus.sim.chip_player import ChipPlayer
 from caduceus.sim.comparison import compare, compared, scoreboard
 from caduceus.sim.job import Job, SimulationReport, peak_mib
+from caduceus.sim.player_port import PlayerPort
 from caduceus.sim.schedule import Schedule, clocks_to_the_end, schedule
 from caduceus.sim.share import Share
 from caduceus.sim.step import Step
-from caduceus.sim.tile_host import EventPort, reset
+from caduceus.sim.tile_host import reset
 from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 
@@ -74,7 +75,7 @@ async def run(dut: object) -> None:
     inputs.expect(Machine(program, chip, state))
     golden_seconds = time.monotonic() - before
 
-    host = ChipHost(EventPort(dut, dut.aclk), chip)
+    host = ChipHost(PlayerPort(dut), chip)
     player = ChipPlayer(dut, chip, program, job.clock_half_periods_ps[0])
     await reset(dut)
     await host.load(program)

@@ -8,7 +8,6 @@ from caduceus.golden.reference.pcm_writer import PcmWritten
 from caduceus.host.tile import TileHost
 from caduceus.spec import pcm_write, pcm_write_registers
 from caduceus.spec.chip import Chip
-from caduceus.spec.host_port import OKAY
 from caduceus.spec.pcm_write import Procedure
 from caduceus.spec.pcm_write_registers import RESULT_TABLE, TARGET_TABLE
 from caduceus.spec.registers import BY_NAME
@@ -32,10 +31,10 @@ class PcmWriteHost:
 
     async def write_targets(self, targets: NDArray[np.int64]) -> None:
         """Write the targets of a diagonal, [lines]."""
-        for line, target in enumerate(targets.tolist()):
-            address = TARGET_TABLE.address(line)
-            response = await self._host.port.write(address, target % (1 << 32))
-            assert response == OKAY, f"target of line {line} got response {response}"
+        words = [target % (1 << 32) for target in targets.tolist()]
+        await self._host.write_words(
+            TARGET_TABLE.base, words, TARGET_TABLE.stride, "the targets of a diagonal"
+        )
 
     async def finish(self) -> None:
         """Wait until STATUS.pcm_write is 0."""
@@ -48,12 +47,10 @@ class PcmWriteHost:
 
     async def results(self) -> PcmWritten:
         """Result of every line."""
-        found: list[dict[str, int]] = []
-        for line in range(self._lines):
-            address = RESULT_TABLE.address(line)
-            value, response = await self._host.port.read(address)
-            assert response == OKAY, f"result of line {line} got response {response}"
-            found.append(pcm_write_registers.result(value))
+        words = await self._host.read_words(
+            RESULT_TABLE.base, self._lines, RESULT_TABLE.stride, "the results of a diagonal"
+        )
+        found = [pcm_write_registers.result(word) for word in words]
         fields = {name: np.array([each[name] for each in found]) for name in found[0]}
         return PcmWritten(**{**fields, "within": fields["within"].astype(bool)})
 
@@ -61,8 +58,9 @@ class PcmWriteHost:
         self, diagonal: int, targets: NDArray[np.int64], procedure: Procedure
     ) -> PcmWritten:
         """Program a diagonal; PROCEDURE must have been written."""
-        await self.write_targets(targets)
-        await self.begin(diagonal, procedure.devices)
+        async with self._host.port.batch():
+            await self.write_targets(targets)
+            await self.begin(diagonal, procedure.devices)
         await self.finish()
         return await self.results()
 

@@ -17,7 +17,7 @@ from caduceus.sim.chip_design import HIERARCHICAL, PARALLEL, THREADS, chip_desig
 from caduceus.sim.chip_harness import write_harness
 from caduceus.sim.comparison import results_per_input
 from caduceus.sim.deploy import chip_of, deployed
-from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.sim.inputs import count, shaped
 from caduceus.sim.job import Job, SimulationReport, half_periods
 from caduceus.sim.jobs import Pool, Ran, processes_here
@@ -62,7 +62,7 @@ def simulated(folder: Path, place: Path, build: Path | None) -> Ran:
         harness = write_harness(place / "design" / "chip_harness.sv", chip)
     ran = runner.run_bench(
         name=f"sim-{chip.name}-{job.simulator}",
-        sources=[*design.sources, *STREAM_SOURCES, harness],
+        sources=[*design.sources, *HARNESS_SOURCES, harness],
         top="chip_harness",
         test_module="caduceus.sim.entry",
         simulator=job.simulator,

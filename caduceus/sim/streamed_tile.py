@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from caduceus.host.tile import TileHost
 from caduceus.sim import beats
-from caduceus.sim.tile_host import EventPort, reset, start_clock
+from caduceus.sim.player_port import PlayerPort
+from caduceus.sim.tile_host import reset, start_clock
 from caduceus.spec.chip import Chip
 from caduceus.spec.measurement import Found, HostProcedure
 from caduceus.spec.packets import beat_count
@@ -35,7 +36,7 @@ class StreamedTile:
 
     def __init__(self, dut: cocotb.handle.SimHandleBase, chip: Chip, sync_half_ps: int) -> None:
         self._dut, self._units, self._half_ps = dut, chip.link.units, sync_half_ps
-        self.host = TileHost(EventPort(dut, dut.aclk), chip)
+        self.host = TileHost(PlayerPort(dut), chip)
         self.reads = 0
         self._batches = self._states = 0
         # The tile's present configuration, so that a procedure writes only the changes.
@@ -75,10 +76,11 @@ class StreamedTile:
     async def configure(self, config: TileConfig) -> None:
         """Configure the tile as `config`; writes only the constants that change."""
         before = self._config
-        if before is None or not _differ_in_constants(before, config):
-            await self.host.configure(config)
-        else:
-            await self.host.write_constants(config.constants, before.constants)
+        async with self.host.port.batch():
+            if before is None or not _differ_in_constants(before, config):
+                await self.host.configure(config)
+            else:
+                await self.host.write_constants(config.constants, before.constants)
         self._config = config
 
     async def run(self, x: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -5,6 +5,7 @@ never waits, or that waits by itself, has `finish` run a coroutine to its end.
 """
 
 from collections.abc import Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 OKAY = 0
@@ -38,14 +39,40 @@ class RegisterPort(Protocol):
     async def read_words(
         self, address: int, count: int, step: int = WORD_STEP
     ) -> tuple[list[int], int]:
-        """Read words; returns those that were read, and the last response."""
+        """Read words, each `step` bytes after the one before; as `read_all`."""
+        return await self.read_all([address + index * step for index in range(count)])
+
+    async def read_all(self, addresses: Sequence[int]) -> tuple[list[int], int]:
+        """Read the word at each address; returns those that were read, and the last response."""
         found = []
-        for index in range(count):
-            value, response = await self.read(address + index * step)
+        for address in addresses:
+            value, response = await self.read(address)
             if response != OKAY:
                 return found, response
             found.append(value)
         return found, OKAY
+
+    async def until_clear(self, address: int, bits: int, tries: int) -> tuple[bool, int]:
+        """Read a word until all of its `bits` are 0, at most `tries` times.
+
+        Returns whether they were, and the last response.
+        """
+        for _ in range(tries):
+            value, response = await self.read(address)
+            if response != OKAY:
+                return False, response
+            if not value & bits:
+                return True, OKAY
+        return False, OKAY
+
+    def batch(self) -> AbstractAsyncContextManager[None]:
+        """A block of accesses that do not depend on each other's responses.
+
+        In the block, a port may collect writes and waits, and answer as if they had succeeded. It
+        makes them in order, at the next read or at the end of the block, which raises `UserError`
+        if one of them fails. Blocks may be nested; the outermost one counts.
+        """
+        return nullcontext()
 
 
 class HostPort(RegisterPort, Protocol):

@@ -14,7 +14,7 @@ from caduceus.sim import tally
 from caduceus.sim.chip_design import HIERARCHY
 from caduceus.sim.chip_harness import clock_plusargs, write_harness
 from caduceus.sim.chip_player import STREAMS
-from caduceus.sim.harness_files import STREAM_SOURCES
+from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.spec.files import write_whole
 from tb.benches import Bench, Design, Variant
 from tb.chip_designs import STATES
@@ -118,7 +118,7 @@ def of_chip(bench: Bench, place: Path) -> Bench:
         write_whole(control, _CONTROL, "control file")
         harness = write_harness(folder / "chip_harness.sv", sized(variant.parameters))
         return Design(
-            [control, *STREAM_SOURCES, harness, *netlist.sources],
+            [control, *HARNESS_SOURCES, harness, *netlist.sources],
             "chip_harness",
             parameters={"PAUSES": 1},
             plusargs=[
