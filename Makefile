@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-export CHIP NET SIM READ_MODE IMAGES SEQUENCES JOBS SCHEDULER PCM SEED AGE SEEDS DEVICES TARGET
+export CHIP NET SIM READ_MODE IMAGES SEQUENCES JOBS SCHEDULER THREADS PCM SEED AGE SEEDS DEVICES TARGET
 export BLOCK WAVES
 # For Python paths and files are UTF-8, whatever the locale.
 export PYTHONUTF8 := 1
@@ -27,7 +27,7 @@ RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
 	$(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
 SCHEDULER_OPTION := $${SCHEDULER:+"--scheduler=$$SCHEDULER"}
 SHARED_OPTIONS := $${SEQUENCES:+"--sequences=$$SEQUENCES"} $${JOBS:+"--jobs=$$JOBS"} \
-	$(SCHEDULER_OPTION)
+	$(SCHEDULER_OPTION) $${THREADS:+"--threads=$$THREADS"}
 BENCHES := $(CADUCEUS) benches "$$BLOCK" $${SIM:+"--sim=$$SIM"}
 SEEDS_OPTION := $${SEEDS:+"--seeds=$$SEEDS"}
 SWEPT_OPTIONS := $(CHIP_OPTION) $(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"}
@@ -51,7 +51,7 @@ help: ## List the targets and their options
 	@echo "  SIM=verilator|icarus    READ_MODE=1-phase|4-phase    IMAGES=NUMBER"
 	@echo "  PCM=ideal|generic|hermes_odp|hermes_tdp|FILE.yaml    SEED=NUMBER"
 	@echo "  AGE=SECONDS, or a number with a unit: 30min, 1h, 30d"
-	@echo "  JOBS=NUMBER (sim)    SCHEDULER=tcp://HOST:PORT (sim, sweep)    SEQUENCES=NUMBER (sim)"
+	@echo "  THREADS=NUMBER (sim)    JOBS=NUMBER (sim)    SCHEDULER=tcp://HOST:PORT (sim, sweep)    SEQUENCES=NUMBER (sim)"
 	@echo "  TARGET=golden|sim|serial:PORT (run)    DEVICES=1|2 (pcm-write)"
 	@echo "  SEEDS=NUMBER|FIRST:END (accuracy, mvm-error, sweep)"
 	@echo "  ARGS='MORE OPTIONS OF THE COMMAND'    PYTHON=INTERPRETER"

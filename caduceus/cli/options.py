@@ -165,6 +165,10 @@ RUN = click.option(
     "--images", type=Whole(1, 100_000),
     help="Number of images, input vectors or characters.  [default: 2, 10 or 20]",
 )  # fmt: skip
+THREADS = click.option(
+    "--threads", type=Whole(1, 64),
+    help="Number of threads that evaluate tiles in Verilator.  [default: one per core]",
+)  # fmt: skip
 SCHEDULER = click.option(
     "--scheduler", type=Name("an address"), metavar="ADDRESS",
     help="Dask scheduler to use in place of local processes, as in tcp://10.0.0.1:8786.",

@@ -10,7 +10,8 @@ import click
 from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.failures import MISMATCH
-from caduceus.cli.values import Whole
+from caduceus.cli.values import Choice, Whole
+from caduceus.sim.chip_design import VERILATIONS
 from caduceus.spec.formats import ReadMode
 
 
@@ -32,6 +33,12 @@ from caduceus.spec.formats import ReadMode
     "the cluster]",
 )  # fmt: skip
 @options.SCHEDULER
+@options.THREADS
+@click.option(
+    "--verilation", type=Choice(VERILATIONS),
+    help="How Verilator compiles the chip; results are the same.  [default: parallel, or "
+    "hierarchical with --waves]",
+)  # fmt: skip
 @click.option("--waves", is_flag=True, help="Write the waveforms of all signals to an FST file.")
 @options.output("sim/result.json", "File of the result (JSON); trace and picture go beside it.")
 def sim(
@@ -47,6 +54,8 @@ def sim(
     sequences: int,
     jobs: int | None,
     scheduler: str | None,
+    threads: int | None,
+    verilation: str | None,
     waves: bool,
     output: Path,
 ) -> None:
@@ -62,7 +71,7 @@ def sim(
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices,
-        sequences, jobs, scheduler,
+        sequences, jobs, scheduler, threads, verilation,
     )  # fmt: skip
     if not run(request, plain_console()):
         sys.exit(MISMATCH)

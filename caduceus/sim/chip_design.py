@@ -7,6 +7,7 @@ from pathlib import Path
 
 from caduceus.sim.verilated_library import Engine
 from caduceus.spec.chip import Chip
+from caduceus.spec.errors import UserError, shown
 
 PARALLEL, HIERARCHICAL, FLAT = "parallel", "hierarchical", "flat"
 VERILATIONS = (PARALLEL, HIERARCHICAL, FLAT)
@@ -34,9 +35,26 @@ class ChipDesign:
     engine: Engine | None = None
 
 
-def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+THREADS_MAX = 64
+"""Most threads that evaluate tiles."""
+THREADS_VARIABLE = "CADUCEUS_THREADS"
+"""Environment variable: number of threads where none is given."""
+
+
+def default_threads() -> int:
+    """Number of threads where none is given: that of the environment, or of this process's cores.
+
+    Raises:
+        UserError: the environment's is not a number from 1 to `THREADS_MAX`.
+    """
+    text = os.environ.get(THREADS_VARIABLE, "")
+    if not text:
+        return min(len(os.sched_getaffinity(0)), THREADS_MAX)
+    if not text.isdecimal() or not 1 <= int(text) <= THREADS_MAX:
+        raise UserError(
+            f"{THREADS_VARIABLE}: got {shown(text)}, expected a whole number from 1 to {THREADS_MAX}"
+        )
+    return int(text)
 
 
 def chip_design(

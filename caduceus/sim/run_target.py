@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caduceus.host.line import Line, SerialLine, SocketLine
 from caduceus.host.link import LinkPort, Patience, SerialLink
-from caduceus.sim.chip_design import THREADS, ChipDesign, chip_design, cores
+from caduceus.sim.chip_design import THREADS, ChipDesign, chip_design, default_threads
 from caduceus.sim.paths import absolute
 from caduceus.sim.run_files import empty, working_files
 from caduceus.spec.chip import Chip
@@ -167,7 +167,7 @@ def simulation(description: str, simulator: str, served: Served = CHIP) -> Itera
                         build_dir=place / "build",
                         run_dir=job,
                         extra_env={VARIABLE: str(job)},
-                        plusargs=[f"+{THREADS}={cores()}"],
+                        plusargs=[f"+{THREADS}={default_threads()}"],
                         build_args=made.arguments,
                         engine=made.engine,
                     )

@@ -13,7 +13,14 @@ from rich.console import Console
 from caduceus.devices.settings import Devices
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, runner
-from caduceus.sim.chip_design import HIERARCHICAL, PARALLEL, THREADS, chip_design, cores
+from caduceus.sim.chip_design import (
+    FLAT,
+    HIERARCHICAL,
+    PARALLEL,
+    THREADS,
+    chip_design,
+    default_threads,
+)
 from caduceus.sim.chip_harness import write_harness
 from caduceus.sim.comparison import results_per_input
 from caduceus.sim.deploy import chip_of, deployed
@@ -66,7 +73,7 @@ def simulated(folder: Path, place: Path, build: Path | None) -> Ran:
         top="chip_harness",
         test_module="caduceus.sim.entry",
         simulator=job.simulator,
-        build_dir=place / "build",
+        build_dir=place / ("build" if job.verilation == PARALLEL else f"build-{job.verilation}"),
         run_dir=folder,
         extra_env={files.VARIABLE: str(folder)},
         plusargs=[*files.PLUSARGS, f"+{THREADS}={job.threads}"],
@@ -121,7 +128,7 @@ class Simulation:
             chip: the shipped chip that the program names if None.
             waves: whether to write every signal to an FST file.
             threads: number of threads that evaluate tiles, of all simulator processes together;
-                with any number the same results; as many as this process may use cores if None.
+                with any number the same results; see `chip_design.default_threads` if None.
             verilation: how Verilator compiles the chip, see `caduceus.sim.chip_design`; if None,
                 `parallel`, or `hierarchical` for waves.
             console: for the progress; none if None.
@@ -133,10 +140,12 @@ class Simulation:
         self._deployed = deployed(program, self.chip, self.devices)
         self.program, self.state = self._deployed.program, self._deployed.state
         self._simulator, self._waves = simulator, waves
-        self._threads = threads or cores()
+        self._threads = threads or default_threads()
         self._verilation = verilation or (HIERARCHICAL if waves else PARALLEL)
         if waves and self._verilation == PARALLEL:
-            raise UserError("waves: verilation: got parallel, expected hierarchical or flat")
+            raise UserError(
+                f"waves need another verilation: got {PARALLEL}, expected {HIERARCHICAL} or {FLAT}"
+            )
         self._console = console or Console(quiet=True)
         self._build = build
         self.place = place_of(self.chip, simulator, build)

@@ -40,6 +40,8 @@ class Request:
     sequences: int = 1
     jobs: int | None = None
     scheduler: str | None = None
+    threads: int | None = None
+    verilation: str | None = None
 
 
 def run(request: Request, console: Console) -> bool:
@@ -129,7 +131,8 @@ def _run(request: Request, chip: Chip, jobs: _Jobs, console: Console) -> Figures
     )  # fmt: skip
     simulation = Simulation(
         work.program, request.devices, request.simulator,
-        chip=chip, waves=request.waves, console=console,
+        chip=chip, waves=request.waves, threads=request.threads, verilation=request.verilation,
+        console=console,
     )  # fmt: skip
     work.announce(request.simulator, console)
     result = work.measured(simulation.run(work.x, jobs=jobs.count, pool=jobs.pool))
