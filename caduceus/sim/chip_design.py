@@ -52,7 +52,7 @@ def default_threads() -> int:
         return min(len(os.sched_getaffinity(0)), THREADS_MAX)
     if not text.isdecimal() or not 1 <= int(text) <= THREADS_MAX:
         raise UserError(
-            f"{THREADS_VARIABLE}: got {shown(text)}, expected a whole number from 1 to {THREADS_MAX}"
+            f"{THREADS_VARIABLE}: got {shown(text)}, expected a whole number, 1 to {THREADS_MAX}"
         )
     return int(text)
 

@@ -73,13 +73,14 @@ class ChipTile(wiring.Component):
             bus has no request.
         mvm_awake: the array has work or is about to. `mvm_clk` may stop eight clocks after it fell.
         error: a bit of ERROR is set.
-        <unit>_clk, <unit>_active: clocks of the units, and whether they have work, see
-            `hdl.tile.unit_clocks` and `Tile`. A packet that arrives does not count.
+        <unit>_clk, <unit>_active: with `units`, clocks of the units, and whether they have work,
+            see `hdl.tile.unit_clocks` and `Tile`; a packet that arrives does not count. Otherwise
+            all units run with `clk`.
     """
 
-    def __init__(self, chip: Chip, record: bool = False) -> None:
+    def __init__(self, chip: Chip, record: bool = False, units: bool = False) -> None:
         """Make a tile of `chip` with its link controller; `record` as in `Tile`."""
-        self._chip, self._record = chip, record
+        self._chip, self._record, self._units = chip, record, units
         units = chip.link.units
         super().__init__(
             {
@@ -90,8 +91,8 @@ class ChipTile(wiring.Component):
                 "awake": Out(1),
                 "mvm_awake": Out(1),
                 "error": Out(1),
-                **{f"{unit}_clk": In(1) for unit in UNITS},
-                **{f"{unit}_active": Out(1) for unit in UNITS},
+                **({f"{unit}_clk": In(1) for unit in UNITS} if self._units else {}),
+                **({f"{unit}_active": Out(1) for unit in UNITS} if self._units else {}),
             }
         )
 
@@ -106,15 +107,15 @@ class ChipTile(wiring.Component):
             m.d.comb += [domain.clk.eq(clock), domain.rst.eq(reset)]
         m.submodules.tile = tile = Tile(self._chip, self._record)
         links = LinkController(LinkSizes.of(self._chip), arbiter_domain="arbiter")
-        make_domains(m, {"links": self.links_clk})
+        clocks = {u: getattr(self, f"{u}_clk") if self._units else self.clk for u in UNITS}
+        make_domains(m, {"links": clocks.pop("links")})
         m.submodules.links = DomainRenamer({"sync": "links", "arbiter": "sync"})(links)
-        for unit in UNITS:
-            if unit != "links":
-                m.d.comb += [
-                    getattr(tile, f"{unit}_clk").eq(getattr(self, f"{unit}_clk")),
-                    getattr(self, f"{unit}_active").eq(getattr(tile, f"{unit}_active")),
-                ]
-        m.d.comb += self.links_active.eq(links.busy | tile.output.tvalid)
+        m.d.comb += [getattr(tile, f"{unit}_clk").eq(clock) for unit, clock in clocks.items()]
+        if self._units:
+            m.d.comb += [
+                self.links_active.eq(links.busy | tile.output.tvalid),
+                *(getattr(self, f"{u}_active").eq(getattr(tile, f"{u}_active")) for u in clocks),
+            ]
         names = fabric.sinks(self._chip)
         sources, sinks = packet_sources(self._chip), packet_sinks(self._chip)
         register_slice.pass_on(m, self.bus, tile.bus)

@@ -11,7 +11,6 @@ from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.chip_tile import StreamBundle, gather, packet_sinks, packet_sources, spread
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
-from caduceus.hdl.tile.unit_clocks import UNITS
 from caduceus.spec import fabric, registers
 from caduceus.spec.chip import Chip
 
@@ -202,10 +201,8 @@ class Grid(wiring.Component):
         packets_out = StreamBundle(units, len(outs)).create(path=(name, "out"))
         gather(m, ins, packets_in)
         spread(m, packets_out, outs)
-        clock = self._gate(m, name, "sync", wake)
         ports = {
-            "i_clk": clock,
-            **({f"i_{unit}_clk": clock for unit in UNITS} if module == TILE_MODULE else {}),
+            "i_clk": self._gate(m, name, "sync", wake),
             "i_rst": ResetSignal("sync"),
             "o_awake": awake,
             **ports,

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from caduceus.hdl.common.axi_lite import RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
 from caduceus.hdl.fabric.chip_tile import (
-    RecordedChipTile,
+    ChipTile,
     gather,
     packet_sinks,
     packet_sources,
@@ -114,7 +114,7 @@ class TilePart(_Part):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        tile = RecordedChipTile(self._chip)
+        tile = ChipTile(self._chip, record=True, units=True)
         self._surround(m, tile)
         m.d.comb += [
             tile.mvm_clk.eq(self.mvm_clk),

@@ -1,7 +1,7 @@
 """Clocks of a tile's units: each unit has a clock of its own, which may stop while it is idle.
 
 A chip connects all of them with the tile's clock. A simulation stops them one by one, as evaluating
-idle units would cost most of its time, see `caduceus.sim.verilated_grid`.
+idle units would take most of its time, see `caduceus.sim.verilated_grid`.
 """
 
 from collections.abc import Mapping
