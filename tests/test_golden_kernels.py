@@ -1,5 +1,7 @@
 """The compiled loops' own arithmetic against its definitions, and how they are compiled."""
 
+import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from golden_reference import SIGN
 
-from caduceus.golden.fast import kernels
+from caduceus.golden.fast import kernels, prepare, simd
 from caduceus.golden.fast.gdpu import FastGdpu
 from caduceus.golden.reference import convert, fp16, gdpu
 from caduceus.spec import formats
@@ -151,3 +153,23 @@ def test_golden_model_loads_without_compiler() -> None:
     root = Path(__file__).resolve().parent.parent
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert run.stdout.strip() == "False", run.stderr
+
+
+def test_kernels_change_with_what_they_are_compiled_from() -> None:
+    """Machine code is kept until the file of the loops changes."""
+    digest = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()
+    assert digest.startswith(kernels.SIMD), f'kernels.py: expected SIMD = "{digest[:16]}"'
+    assert kernels.VECTOR == prepare.VECTOR
+
+
+def test_the_same_bits_without_vector_instructions(tmp_path: Path) -> None:
+    """As on a processor that has none but those of every x86-64."""
+    root = Path(__file__).resolve().parent
+    names = "any_memory_layout", "windows_without_pulses", "every_window_product"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0",
+         "-k", " or ".join(names), root / "test_golden_fast.py"],
+        env=os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)},
+        cwd=root.parent, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout
