@@ -10,7 +10,7 @@ from golden_reference import SIGN, random_config, random_int8, random_state, tin
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from caduceus.golden.fast import kernels, prepare
+from caduceus.golden.fast import kernels, philox, prepare
 from caduceus.golden.fast.arguments import Analog, Digital, Noise
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference import adc, fp16, ldpu
@@ -43,7 +43,7 @@ def _converted(
     found = np.empty((2, vectors, columns), dtype=np.int32)
     for v in range(vectors):
         if noise.there:
-            kernels._draw(reads[v], noise, samples)
+            philox.draw(reads[v], noise, samples)
         of_windows = samples[: windows * columns].reshape(windows, columns)
         kernels._convert(charges, v, driven, of_windows, analog, values, counts)
         found[:, v] = counts

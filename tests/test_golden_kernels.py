@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from golden_reference import SIGN, random_config, random_state, tiny
 
-from caduceus.golden.fast import kernels, prepare, simd
+from caduceus.golden.fast import kernels, philox, prepare, simd
 from caduceus.golden.fast.__main__ import compile_loops
 from caduceus.golden.fast.gdpu import FastGdpu
 from caduceus.golden.fast.tile import Tile
@@ -183,8 +183,9 @@ def test_golden_model_loads_without_compiler() -> None:
 
 def test_kernels_change_with_what_they_are_compiled_from() -> None:
     """Machine code is kept until the file of the loops changes."""
-    digest = hashlib.sha256(Path(simd.__file__).read_bytes()).hexdigest()
-    assert digest.startswith(kernels.SIMD), f'kernels.py: expected SIMD = "{digest[:16]}"'
+    parts = b"".join(Path(part.__file__).read_bytes() for part in (philox, simd))
+    digest = hashlib.sha256(parts).hexdigest()[:16]
+    assert digest == kernels.PARTS, f'kernels.py: expected PARTS = "{digest}"'
     assert kernels.VECTOR == prepare.VECTOR
 
 

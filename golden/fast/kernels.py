@@ -4,7 +4,7 @@ What they compute is defined elsewhere, in plain numpy: `modulator`, `pcm_array`
 `read_noise`, `ldpu`, `gdpu`, `fp16`. A few vectors go through a tile together, and all between
 pulses and results stays in the processor's first cache. Nearly every loop runs over the columns of
 one vector and has no branches and few arrays, so that the compiler makes vector instructions of
-it; where it would not, `simd` has them.
+it; where it would not, `simd` has them. `philox` draws the noise.
 
 A charge is a sum of products of int16 in int32, exact in any order.
 
@@ -30,11 +30,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from caduceus.golden.fast import simd
+from caduceus.golden.fast import philox, simd
 from caduceus.golden.fast.arguments import Analog, Digital, Noise
+from caduceus.golden.fast.simd import part
 
-SIMD = "cc2936c55f2d3c7a"
-"""Digest of `simd`, which a test compares: when that file changes, this one does."""
+PARTS = "b02121713637bdd9"
+"""Digest of `philox` and `simd`, which a test compares: when they change, this file does."""
 
 
 def _entry(loop: Callable) -> Callable:
@@ -45,24 +46,10 @@ def _entry(loop: Callable) -> Callable:
         return njit(nogil=True, fastmath={"contract"})(loop)
 
 
-_part = njit(
-    nogil=True,
-    no_cpython_wrapper=True,
-    no_cfunc_wrapper=True,
-    forceinline=True,
-    fastmath={"contract"},
-)
-"""Decorator of loops that only other loops call."""
-
 TOGETHER = 4
 """Vectors whose products are summed together: their sums fill the processor's registers."""
 VECTOR = 16
 """Columns are filled up to a multiple of this: the loops take so many at a time."""
-
-_WORD_BITS = np.uint64(32)
-_WORD = np.uint64(0xFFFFFFFF)
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-"""Of Philox4x32, which never change."""
 
 # binary16 against binary64, which numba's cache may know: neither ever changes.
 _EXTRA_BITS = np.int64(42)
@@ -77,7 +64,7 @@ _WHOLE = 1.5 * 2.0**52
 """The sum with it has no room for a fraction: it is rounded to nearest, ties to even."""
 
 
-@_part
+@part
 def _nearest(real: float) -> float:
     """The binary16 value nearest to `real`, below `_OVERFLOW`; zeros may lose their sign."""
     # A number so much larger leaves room for just the bits to keep: the sum with it is rounded
@@ -88,14 +75,14 @@ def _nearest(real: float) -> float:
     return (real + large) - large
 
 
-@_part
+@part
 def _rounded(real: float) -> float:
     """The binary16 value nearest to `real`; zeros keep their sign; infinities and NaN stay."""
     nearest = np.inf if abs(real) >= _OVERFLOW else _nearest(real)
     return np.copysign(nearest, real)
 
 
-@_part
+@part
 def _bits(value: float) -> int:
     """Bits of a binary16 value."""
     sign = _SIGN if np.float64(value).view(np.int64) < 0 else 0
@@ -104,7 +91,7 @@ def _bits(value: float) -> int:
     return np.uint16(bits | sign if value == value else _NAN)
 
 
-@_part
+@part
 def _value(bits: int) -> float:
     """What binary16 bits stand for."""
     magnitude = np.int64(bits) & _MAGNITUDE
@@ -114,13 +101,13 @@ def _value(bits: int) -> float:
     return -value if np.int64(bits) & _SIGN else value
 
 
-@_part
+@part
 def _relu(value: float) -> float:
     """+0 for what has a sign, -0 included; NaN passes."""
     return 0.0 if value <= 0.0 else value
 
 
-@_part
+@part
 def _int8(value: float, most: float) -> int:
     """INT8 nearest to a binary16 value, ties to even, at most `most` in magnitude; 0 for NaN."""
     value = value if value == value else 0.0
@@ -129,7 +116,7 @@ def _int8(value: float, most: float) -> int:
     return np.int8((value + _WHOLE) - _WHOLE)
 
 
-@_part
+@part
 def _pulses(
     x: NDArray[np.int8], by_sign: bool, most: int, found: NDArray[np.int16]
 ) -> tuple[bool, bool]:
@@ -157,7 +144,7 @@ def _pulses(
     return high > 0, low < 0
 
 
-@_part
+@part
 def _products(
     pulses: NDArray[np.int32],
     weights: NDArray[np.int16],
@@ -194,88 +181,7 @@ def _products(
             simd.store(charges, place + half, second)
 
 
-@_part
-def _mixed(a, b, c, d, key, opposite):  # noqa: ANN001, ANN202
-    """One round of Philox4x32 on vectors of four draws.
-
-    Words of 32 bits have 64 here, as products have: what is above them counts only at the end.
-    """
-    of_a = simd.half_product(a, simd.splat(_MULTIPLIERS[0]))
-    of_c = simd.half_product(c, simd.splat(_MULTIPLIERS[1]))
-    return simd.down(of_c) ^ b ^ key, of_c, simd.down(of_a) ^ d ^ opposite, of_a
-
-
-@_part
-def _quantile_sums(words, quantiles: NDArray[np.int8]):  # noqa: ANN001, ANN202
-    """Sums of the quantiles that the bytes of every word pick."""
-    words = simd.as_bytes(words)
-    index, sign = words & simd.splat(np.int8(127)), simd.signs(words)
-    low = high = simd.splat(np.int8(0))
-    for part in range(8):
-        low = low ^ simd.look_up(simd.load(quantiles, 64 * part), index)
-        high = high ^ simd.look_up(simd.load(quantiles, 64 * part + 32), index)
-        index = index - simd.splat(np.int8(16))
-    low, high = simd.byte_pair_sums(low, sign), simd.byte_pair_sums(high, sign)
-    return simd.pair_sums(low + simd.up(high), simd.splat(np.int16(1)))
-
-
-def _looked_up_at_once(left, right, noise, samples, place) -> None:  # noqa: ANN001
-    """Fill in 16 samples of four draws: words of their first and second, third and fourth."""
-    left, right = _quantile_sums(left, noise.bytes), _quantile_sums(right, noise.bytes)
-    simd.store(samples, place, simd.lower_pairs(left, right))
-    simd.store(samples, place + 8, simd.upper_pairs(left, right))
-
-
-def _looked_up_in_turn(left, right, noise, samples, place) -> None:  # noqa: ANN001
-    """The same, sample by sample."""
-    left, right = simd.as_words(left), simd.as_words(right)
-    simd.store(samples, place, simd.lower_pairs(left, right))
-    simd.store(samples, place + 8, simd.upper_pairs(left, right))
-    for i in range(place, place + 16):
-        word, sample = np.uint32(samples[i]), np.int32(0)
-        for shift in range(0, 32, 8):
-            sample += noise.levels[np.uint32(word >> np.uint32(shift)) & np.uint32(255)]
-        samples[i] = sample
-
-
-_looked_up = _part(_looked_up_at_once if simd.AVX2 else _looked_up_in_turn)
-
-
-@_part
-def _draw(read: int, noise: Noise, samples: NDArray[np.int32]) -> None:
-    """Samples of all windows and columns of one MVM.
-
-    Args:
-        read: its read index.
-        noise: the tile's.
-        samples: [windows * columns or more], filled.
-    """
-    tables, draws, keys = noise.tables.reshape(-1), noise.tables.shape[1], noise.keys
-    product = (np.uint64(read) ^ noise.first) * _MULTIPLIERS[0]
-    mine, others = simd.splat(product >> _WORD_BITS), simd.splat(product & _WORD)
-    # Two times four draws, so that one's instructions fill the other's waiting times.
-    for i in range(0, draws, 8):
-        j = i + 4
-        product = simd.half_product(mine ^ simd.load(tables, i), simd.splat(_MULTIPLIERS[1]))
-        other = simd.half_product(mine ^ simd.load(tables, j), simd.splat(_MULTIPLIERS[1]))
-        a = simd.down(product) ^ simd.load(tables, draws + i)
-        p = simd.down(other) ^ simd.load(tables, draws + j)
-        b, q = product, other
-        c = simd.load(tables, 2 * draws + i) ^ others
-        r = simd.load(tables, 2 * draws + j) ^ others
-        d, s = simd.load(tables, 3 * draws + i), simd.load(tables, 3 * draws + j)
-        for place in range(0, keys.size, 8):
-            key, opposite = simd.load(keys, place), simd.load(keys, place + 4)
-            a, b, c, d = _mixed(a, b, c, d, key, opposite)
-            p, q, r, s = _mixed(p, q, r, s, key, opposite)
-        lower = simd.splat(_WORD)
-        left, right = a & lower | simd.up(b), c & lower | simd.up(d)
-        _looked_up(left, right, noise, samples, 4 * i)
-        left, right = p & lower | simd.up(q), r & lower | simd.up(s)
-        _looked_up(left, right, noise, samples, 4 * j)
-
-
-@_part
+@part
 def _driven(
     charges: NDArray[np.int32],
     v: int,
@@ -294,7 +200,7 @@ def _driven(
         counts[counter, c] += whole if whole < limit else limit
 
 
-@_part
+@part
 def _idle(w: int, samples: NDArray[np.int32], analog: Analog, counts: NDArray[np.int32]) -> None:
     """The same without any pulse, of which noise and offset are left."""
     counter, limit = analog.windows[w, 2] - 1, np.int32(analog.limit)
@@ -305,7 +211,7 @@ def _idle(w: int, samples: NDArray[np.int32], analog: Analog, counts: NDArray[np
         counts[counter, c] += whole if whole < limit else limit
 
 
-@_part
+@part
 def _by_sign(
     charges: NDArray[np.int32],
     v: int,
@@ -334,7 +240,7 @@ def _by_sign(
         counts[1, c] += whole if whole < limit else limit
 
 
-@_part
+@part
 def _convert(
     charges: NDArray[np.int32],
     v: int,
@@ -376,7 +282,7 @@ def _convert(
             counts[counter, c] = count if count < most else most
 
 
-@_part
+@part
 def _bounded(
     counts: NDArray[np.int32],
     v: int,
@@ -408,7 +314,7 @@ def _bounded(
         int8[v, c] = np.int8((limited + _WHOLE) - _WHOLE)
 
 
-@_part
+@part
 def _process(
     counts: NDArray[np.int32],
     v: int,
@@ -526,7 +432,7 @@ def tile(
                     _products(pulse_pairs[sign], weights, pairs, columns, flat[w])
         for v in range(first, last):
             if noise.there:
-                _draw(reads[v], noise, all_samples)
+                philox.draw(reads[v], noise, all_samples)
             _convert(charges, v - first, driven, samples, analog, values, counts)
             if len(p):
                 for c in range(p.shape[1]):

@@ -17,6 +17,12 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
+part = numba.njit(
+    nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True,
+    fastmath={"contract"},
+)  # fmt: skip
+"""Decorator of loops that only other loops call, inside which they are compiled."""
+
 BITS = 256
 
 
