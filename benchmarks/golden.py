@@ -1,7 +1,8 @@
 """Speed of the golden model: matrix-vector multiplications a second on one thread.
 
-`python -m bench.golden` prints the table. Times are processor time of a process of its own with
-one thread for linear algebra, so that neither other jobs nor other cores change the figures much.
+`python -m benchmarks.golden` prints the table. Times are processor time of a process of its own
+with one thread for linear algebra, so that neither other jobs nor other cores change the figures
+much.
 """
 
 import dataclasses
@@ -43,7 +44,7 @@ def run(name: str = "hermes", seconds: float = 0.1) -> list[dict]:
         UserError: the chip description does not exist.
     """
     Chip.find(name)  # a bad name fails here, not in the other process
-    return measured("bench.golden", name, "--seconds", str(seconds))
+    return measured("benchmarks.golden", name, "--seconds", str(seconds))
 
 
 def measure(description: chip.Chip, seconds: float) -> list[dict]:

@@ -46,7 +46,7 @@ def run(name: str = NETWORK, chip_name: str = "hermes") -> list[dict]:
     """
     Network.find(name)  # a bad name fails here, not in the other process
     Chip.find(chip_name)
-    return measured("bench.images", name, chip_name)
+    return measured("benchmarks.images", name, chip_name)
 
 
 def measure(network: Network, description: chip.Chip, seconds: float = 1.0) -> list[dict]:

@@ -1,7 +1,8 @@
 """Memory of a whole chip in the golden model: all its devices, and every tile ready to compute.
 
-`python -m bench.memory` prints the table. Each figure is of a process of its own: the most that it
-had in use, less what it had before there was a chip. numba and what it compiles are counted in.
+`python -m benchmarks.memory` prints the table. Each figure is of a process of its own: the most
+that it had in use, less what it had before there was a chip. numba and what it compiles are counted
+in.
 """
 
 import json
@@ -35,7 +36,7 @@ def run(name: str = "hermes") -> list[dict]:
         UserError: the chip description does not exist.
     """
     Chip.find(name)  # a bad name fails here, not in the other processes
-    return [measured("bench.memory", name, "--mode", mode.value)[0] for mode in ReadMode]
+    return [measured("benchmarks.memory", name, "--mode", mode.value)[0] for mode in ReadMode]
 
 
 def measure(description: chip.Chip, mode: ReadMode) -> dict:

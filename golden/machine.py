@@ -4,8 +4,12 @@ One machine for every program. An input is an image, of `program.input_pixels` v
 sequence of vectors where the program has GDPU slices, whose state goes from step to step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +37,7 @@ VECTORS_PER_BLOCK = 4096
 
 Progress = Callable[[int], None]
 """Called now and then with the number of images, vectors or steps done since the last call."""
+_Found = TypeVar("_Found")
 _Packets = NDArray[np.int8]
 """Packets of a source, int8 [n, packets of an input, bytes]."""
 _HOST = "host", 0
@@ -91,10 +96,41 @@ def run(
     first: int = 0,
     capture: bool = False,
     progress: Progress | None = None,
+    threads: int | None = None,
 ) -> Outcome:
     """Run a batch of inputs once; arguments and errors as for `Machine` and its `run`."""
     machine = Machine(program, chip, state)
-    return machine.run(x, initial=initial, first=first, capture=capture, progress=progress)
+    return machine.run(
+        x, initial=initial, first=first, capture=capture, progress=progress, threads=threads
+    )
+
+
+def default_threads() -> int:
+    """OMP_NUM_THREADS, as for libraries of linear algebra; without it the number of cores."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else len(os.sched_getaffinity(0))
+
+
+def _in_order(
+    work: Callable[[slice], _Found], parts: Sequence[slice], threads: int
+) -> Iterator[_Found]:
+    """What `work` returns for each part, computed by so many threads."""
+    if threads == 1 or len(parts) == 1:
+        yield from map(work, parts)
+        return
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from pool.map(work, parts)
+    finally:
+        # After an error or an interrupt, what has not begun does not begin.
+        pool.shutdown(cancel_futures=True)
+
+
+def _parts(count: int, size: int, threads: int) -> list[slice]:
+    """Parts of `count` inputs, of `size` at most, one at least for each thread."""
+    # At least one part, so that no inputs give empty arrays of the right shapes.
+    size = max(1, min(size, -(-count // threads)))
+    return [slice(start, min(start + size, count)) for start in range(0, max(count, 1), size)]
 
 
 class Machine:
@@ -104,7 +140,8 @@ class Machine:
         program: what the compiler made for `chip`.
         chip: the chip description.
         state: devices of the computing tiles, in the order of `spec.program_codes.computing`.
-        tap: called with each computing tile's number and its input vectors, int8 [n, rows].
+        tap: called with each computing tile's number and its input vectors, int8 [n, rows], by one
+            thread.
 
     Raises:
         UserError: program, chip and state do not fit each other; a packet goes wrong
@@ -150,6 +187,7 @@ class Machine:
         first: int = 0,
         capture: bool = False,
         progress: Progress | None = None,
+        threads: int | None = None,
     ) -> Outcome:
         """Run a batch of inputs.
 
@@ -164,27 +202,40 @@ class Machine:
             first: images or vectors, in sequences steps, that came before since the state was
                 loaded.
             capture: whether to return every tile's results as well.
-            progress: called with the number of inputs or steps done since the last call.
+            progress: called with the number of inputs or steps done since the last call, by one
+                thread at a time.
+            threads: threads that compute, each other inputs: results are the same with any number.
+                `default_threads()` if None.
 
         Raises:
             UserError: the inputs or the initial state do not fit; a feature map has another size
-                than in the configuration of the tile that gathers from it.
+                than in the configuration of the tile that gathers from it; `threads` is below 1.
         """
         x = self._checked(x)
+        threads = default_threads() if threads is None else threads
+        if threads < 1:
+            raise UserError(f"threads: got {threads}, expected 1 or more")
+        if self._tap:
+            threads = 1
+        for tile, unit in self._tiles.values():
+            unit.prepare(tile.config)
         if self._program.slices:
-            return self._run_sequences(x, initial, first, capture, progress)
+            return self._run_sequences(x, initial, first, capture, progress, threads)
         if initial is not None:
             raise UserError("initial state: got one, expected none: the program has no GDPU slices")
+
+        def work(part: slice) -> tuple[NDArray[np.int8], dict[int, TileTrace]]:
+            block = x[part]
+            batch = _Batch(block, first + part.start, _nothing(len(block)), capture)
+            return self._run_batch(batch), batch.traces
+
         size = IMAGES_PER_BLOCK if gathers(self._program) else VECTORS_PER_BLOCK
         outputs, traces = [], []
-        # At least one block, so that no inputs give empty arrays of the right shapes.
-        for start in range(0, max(len(x), 1), size):
-            block = x[start : start + size]
-            batch = _Batch(block, first + start, _nothing(len(block)), capture)
-            outputs.append(self._run_batch(batch))
-            traces.append(batch.traces)
+        for output, of_tiles in _in_order(work, _parts(len(x), size, threads), threads):
+            outputs.append(output)
+            traces.append(of_tiles)
             if progress:
-                progress(len(block))
+                progress(len(output))
         return Outcome(np.concatenate(outputs), _joined(traces, 0))
 
     def _checked(self, x: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -210,24 +261,33 @@ class Machine:
         first: int,
         capture: bool,
         progress: Progress | None,
+        threads: int,
     ) -> Outcome:
         count, steps, _ = x.shape
-        now = initial or _nothing(count, self._units)
-        _check_state(now, (count, self._units))
+        before = initial or _nothing(count, self._units)
+        _check_state(before, (count, self._units))
         reads = first + np.arange(count) * steps
         outputs = np.empty((count, steps, self._program.output_length), dtype=np.int8)
         hidden = np.empty((count, steps, self._units), dtype=np.int8)
         cell = np.empty((count, steps, self._units), dtype=np.uint16)
-        traces = []
-        for t in range(steps):
-            batch = _Batch(x[:, t : t + 1], reads + t, now, capture)
-            outputs[:, t] = self._run_batch(batch)[:, 0]
-            now = batch.after
-            hidden[:, t], cell[:, t] = now.hidden, now.cell
-            traces.append(batch.traces)
-            if progress:
-                progress(count)
-        return Outcome(outputs, _joined(traces, 1), hidden, cell)
+        one_at_a_time = Lock()
+
+        def work(part: slice) -> dict[int, TileTrace]:
+            now = LstmState(before.hidden[part], before.cell[part])
+            traces = []
+            for t in range(steps):
+                batch = _Batch(x[part, t : t + 1], reads[part] + t, now, capture)
+                outputs[part, t] = self._run_batch(batch)[:, 0]
+                now = batch.after
+                hidden[part, t], cell[part, t] = now.hidden, now.cell
+                traces.append(batch.traces)
+                if progress:
+                    with one_at_a_time:
+                        progress(part.stop - part.start)
+            return _joined(traces, 1)
+
+        traces = list(_in_order(work, _parts(count, count, threads), threads))
+        return Outcome(outputs, _joined(traces, 0), hidden, cell)
 
     def _run_batch(self, batch: "_Batch") -> NDArray[np.int8]:
         """Outputs of inputs that go through together, one vector or one image of each."""

@@ -1,5 +1,6 @@
 """Golden images: whole networks, every layer's map, equal to a reference that knows no tiles."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -136,6 +137,58 @@ def test_batches_may_be_split_at_will(
         part = again.run(x[start:end], first=9 + start).outputs
         np.testing.assert_array_equal(part, whole[start:end])
     assert (machine.run(program, chip, state, x, first=10).outputs != whole).any()
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+def test_any_number_of_threads_gives_the_same(
+    mode: ReadMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read noise, captured results and the order of progress included."""
+    program, chip = _compiled("residual of replicas", mode)
+    state = random_state(chip, seed=3, tiles=len(computing(program)))
+    x = random_images(CASES["residual of replicas"][0], 7)
+    whole, traces = _captured(program, chip, state, x, first=9, threads=1)
+    monkeypatch.setattr(machine, "IMAGES_PER_BLOCK", 3)
+    for threads, parts in ((1, [3, 3, 1]), (2, [3, 3, 1]), (3, [3, 3, 1]), (4, [2, 2, 2, 1])):
+        done: list[int] = []
+        found, pieces = _captured(
+            program, chip, state, x, first=9, threads=threads, progress=done.append
+        )
+        np.testing.assert_array_equal(found, whole)
+        assert done == parts
+        for tile, trace in traces.items():
+            np.testing.assert_array_equal(pieces[tile].results, trace.results)
+            np.testing.assert_array_equal(pieces[tile].sent, trace.sent)
+    assert len(machine.run(program, chip, state, x[:0], threads=4).outputs) == 0
+
+
+def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default as for libraries of linear algebra."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert machine.default_threads() == 3
+    for nonsense in ("", "0", "-2", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
+        assert machine.default_threads() == len(os.sched_getaffinity(0))
+    program, chip = _compiled("residual of replicas", ReadMode.ONE_PHASE)
+    state = random_state(chip, seed=3, tiles=len(computing(program)))
+    x = random_images(CASES["residual of replicas"][0], 1)
+    with pytest.raises(UserError, match="threads: got 0, expected 1 or more"):
+        machine.run(program, chip, state, x, threads=0)
+
+
+def test_an_error_in_a_thread_is_reported() -> None:
+    """And what has not begun then does not begin."""
+    begun = []
+
+    def work(part: slice) -> None:
+        begun.append(part.start)
+        raise UserError("no")
+
+    parts = machine._parts(200, 1, 2)
+    with pytest.raises(UserError, match="no"):
+        list(machine._in_order(work, parts, 2))
+    assert len(parts) == 200
+    assert len(begun) < 200
 
 
 @pytest.mark.parametrize("replicas", [{}, {"conv0": 2}])

@@ -3,15 +3,17 @@
 import dataclasses
 from itertools import product
 
+import numba
 import numpy as np
 import pytest
 from golden_reference import SIGN, random_config, random_int8, random_state, tiny
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from caduceus.golden.fast import tile as golden_tile
-from caduceus.golden.fast.tile import FastConverters, FastLdpu, Tile
-from caduceus.golden.reference import adc, ldpu
+from caduceus.golden.fast import kernels, philox, prepare
+from caduceus.golden.fast.arguments import Analog, Digital, Noise
+from caduceus.golden.fast.tile import Tile
+from caduceus.golden.reference import adc, fp16, ldpu
 from caduceus.golden.reference import tile as reference_tile
 from caduceus.golden.reference.pcm_array import Crossbar
 from caduceus.spec import formats, pcm_state
@@ -30,12 +32,38 @@ SCALES = (FP16_ONE, 0x34CD, 0xBC00, 0, 0x7BFF, 0x0C08)
 """1, 0.3, -1, 0, the largest, and one of which 127 are a little less than 1 / 32."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_blocks():
-    """Blocks of few vectors, so that batches are of several, the last one smaller."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(golden_tile, "BLOCK_VALUES", 30 * TINY.array.rows)
-        yield
+@numba.njit
+def _converted(
+    charges: np.ndarray, driven: np.ndarray, reads: np.ndarray, analog: Analog, noise: Noise
+) -> np.ndarray:
+    """Counters [2, n, columns filled up] for charges [windows, n, columns filled up]."""
+    windows, vectors, columns = charges.shape
+    samples = np.zeros(max(noise.tables.size, windows * columns), dtype=np.int32)
+    counts, values = np.empty((2, columns), dtype=np.int32), np.empty((2, columns))
+    found = np.empty((2, vectors, columns), dtype=np.int32)
+    for v in range(vectors):
+        if noise.there:
+            philox.draw(reads[v], noise, samples)
+        of_windows = samples[: windows * columns].reshape(windows, columns)
+        kernels._convert(charges, v, driven, of_windows, analog, values, counts)
+        found[:, v] = counts
+    return found
+
+
+@numba.njit
+def _processed(
+    counters: np.ndarray, bounded: bool, digital: Digital, rx: np.ndarray,
+    int8: np.ndarray, binary16: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill in results for counters [2, n, columns filled up]."""
+    _, vectors, columns = counters.shape
+    values, none = np.empty((2, columns)), np.empty((0, 0), dtype=np.uint16)
+    for v in range(vectors):
+        counts = counters[:, v].copy()
+        if bounded:
+            kernels._bounded(counts, v, digital, rx, values, int8)
+        else:
+            kernels._process(counts, v, digital, rx, none, values, int8, binary16)
 
 
 def _state(kind: str) -> PcmState:
@@ -182,19 +210,17 @@ def test_converters_at_extremes(mode: ReadMode) -> None:
             chip="extreme", seed=5, codes=np.zeros((1, 1, columns, 4), dtype=np.uint8),
             **{name: each[np.newaxis].astype(kinds[name]) for name, each in chosen.items()},
         )  # fmt: skip
+        fast_noise = prepare.noise(state, 0, mode, columns)
+        reads = 9 + np.arange(len(charges), dtype=np.uint32)
         for limit in (1, 422, 2047, formats.COUNT_MAX):
-            fast = FastConverters(Crossbar(state, 0), state, 0, mode, columns, limit)
-            reads = 9 + np.arange(len(charges), dtype=np.uint32)
+            analog = prepare.analog(Crossbar(state, 0), state, 0, mode, 1, columns, limit)
             for driven in {(1 << windows) - 1, 0, 5 & (1 << windows) - 1}:
-                there = np.array([driven >> window & 1 for window in range(windows)])
+                there = np.array([bool(driven >> window & 1) for window in range(windows)])
                 real = there[:, np.newaxis, np.newaxis] * batch
                 expected = adc.convert(real.astype(np.int32), state, 0, mode, limit, 9)
-                filled_up = np.zeros((*batch.shape[:2], -(-columns // 16) * 16), dtype=np.float32)
-                filled_up[..., :columns] = batch
-                for got, wanted in zip(
-                    fast.convert(filled_up, driven, reads), expected, strict=True
-                ):
-                    np.testing.assert_array_equal(got[:, :columns], wanted)
+                padded = np.pad(batch, ((0, 0), (0, 0), (0, -columns % prepare.VECTOR)))
+                got = _converted(padded, there, reads, analog, fast_noise)
+                np.testing.assert_array_equal(got[..., :columns], expected)
 
 
 @pytest.mark.parametrize("mode", ReadMode)
@@ -257,12 +283,21 @@ def test_every_count_with_every_rx_value(scale: int) -> None:
     rx = np.resize(np.arange(-127, 128, dtype=np.int8), len(counts))[:, np.newaxis]
     rx = np.ascontiguousarray(np.broadcast_to(rx, counts.shape))
     p, n = np.maximum(counts, 0).astype(np.uint16), np.maximum(-counts, 0).astype(np.uint16)
+    seen = set()
     for tx in (True, False):
         config = dataclasses.replace(config, tx_binary16=tx)
         expected = ldpu.process(p, n, config.constants, False, False, rx, scale, tx)
-        got = np.empty_like(expected)
-        FastLdpu(config, most).process(p, n, rx, got)
-        np.testing.assert_array_equal(got, expected)
+        digital = prepare.digital(config, TINY.adc.phase_limit)
+        counters = np.array([p, n], dtype=np.int32)
+        counters = np.pad(counters, ((0, 0), (0, 0), (0, -COLUMNS % prepare.VECTOR)))
+        none = np.empty((0, 0), np.int8), np.empty((0, 0), np.uint16)
+        for bounded in {False, digital.bounded and not tx}:
+            got = np.empty_like(expected)
+            results = (none[0], got) if tx else (got, none[1])
+            _processed(counters, bounded, digital, rx, *results)
+            np.testing.assert_array_equal(got, expected)
+            seen.add((bounded, tx))
+    assert len(seen) == (3 if abs(float(fp16.values(scale))) < 100 else 2)
 
 
 BITS = some.integers(0, (1 << formats.FP16_BITS) - 1)
@@ -330,3 +365,26 @@ def test_any_memory_layout(mode: ReadMode) -> None:
         np.testing.assert_array_equal(tile.run(config, one, other), expected)
         np.testing.assert_array_equal(one, before[0])
         np.testing.assert_array_equal(other, before[1])
+
+
+@pytest.mark.parametrize("mode", ReadMode)
+def test_every_window_product(mode: ReadMode) -> None:
+    """Sums of products are exact at their largest, for numbers of rows and columns of any kind."""
+    rng = np.random.default_rng(12)
+    chip = Chip.find("hermes")
+    codes = rng.integers(0, 256, (1, chip.array.rows, chip.array.columns, 4)).astype(np.uint8)
+    codes[0, :, 0], codes[0, :, 1] = (255, 255, 0, 0), (0, 0, 255, 255)
+    gain = 1 << formats.GAIN_FRACTION - 13  # the largest charge makes 2024 counts
+    ideal = pcm_state.ideal(chip, codes)
+    state = dataclasses.replace(
+        ideal, gain_p=np.full_like(ideal.gain_p, gain), gain_n=np.full_like(ideal.gain_n, gain)
+    )
+    chip = chip.model_copy(update={"adc": chip.adc.model_copy(update={"phase_limit": 2047})})
+    for rows, columns in ((1, 1), (2, 16), (7, 17), (255, 33), (256, 256)):
+        config = random_config(rng, mode, rows, columns)
+        x = random_int8(rng, 11, rows)
+        x[0], x[1], x[2] = 127, -127, -128
+        tile = Tile(chip, state)
+        expected = reference_tile.counts(chip, state, 0, config, x)
+        np.testing.assert_array_equal(tile.counts(config, x), expected)
+        assert max(map(np.max, expected)) == (2024 if rows == 256 else np.max(expected))

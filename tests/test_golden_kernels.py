@@ -1,21 +1,29 @@
 """The compiled loops' own arithmetic against its definitions, and how they are compiled."""
 
+import dataclasses
+import hashlib
+import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
-from golden_reference import SIGN
+from golden_reference import SIGN, random_config, random_state, tiny
 
-from caduceus.golden.fast import kernels
+from caduceus.golden.fast import kernels, philox, prepare, simd
+from caduceus.golden.fast.__main__ import compile_loops
 from caduceus.golden.fast.gdpu import FastGdpu
+from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference import convert, fp16, gdpu
 from caduceus.spec import formats
 from caduceus.spec.errors import UserError
+from caduceus.spec.formats import ReadMode
 from caduceus.spec.program import GdpuConfig
 
+TINY = tiny()
 EVERY = np.arange(1 << formats.FP16_BITS).astype(np.uint16)
 
 
@@ -144,6 +152,26 @@ def test_compiled_without_a_place_to_keep_it(monkeypatch: pytest.MonkeyPatch) ->
     assert [options.get("cache", False) for options in asked] == [True, False]
 
 
+def test_compiled_once_for_whatever_a_tile_does() -> None:
+    """What the set-up compiles is all that a run needs."""
+    compile_loops()
+    state = random_state(TINY, seed=1)
+    rows, columns = state.rows - 1, state.columns
+    for mode, binary16, first in product(ReadMode, (False, True), (3, np.arange(5))):
+        config = random_config(
+            np.random.default_rng(2), mode, rows, columns, rx_enable=True, rx_binary16=binary16,
+            tx_binary16=binary16,
+        )  # fmt: skip
+        x = np.ones((5, state.rows), np.int8)[:, :rows]
+        rx = np.zeros((5, columns), np.uint16 if binary16 else np.int8)
+        rx.setflags(write=False)
+        tile = Tile(TINY, state)
+        tile.run(config, x, rx, first)
+        tile.run(dataclasses.replace(config, rx_enable=False, rx_binary16=False), x, reference=5)
+        tile.counts(config, x, first)
+    assert len(kernels.tile.nopython_signatures) == len(kernels.lstm.nopython_signatures) == 1
+
+
 def test_golden_model_loads_without_compiler() -> None:
     """Commands that compute nothing do not wait for numba."""
     modules = "sys, caduceus.golden.fast.tile, caduceus.golden.machine"
@@ -151,3 +179,25 @@ def test_golden_model_loads_without_compiler() -> None:
     root = Path(__file__).resolve().parent.parent
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert run.stdout.strip() == "False", run.stderr
+
+
+def test_kernels_change_with_what_they_are_compiled_from() -> None:
+    """Machine code is kept until the file of the loops changes."""
+    parts = b"".join(Path(part.__file__).read_bytes() for part in (philox, simd))
+    digest = hashlib.sha256(parts).hexdigest()[:16]
+    assert digest == kernels.PARTS, f'kernels.py: expected PARTS = "{digest}"'
+    assert kernels.VECTOR == prepare.VECTOR
+
+
+def test_the_same_bits_without_vector_instructions(tmp_path: Path) -> None:
+    """As on a processor that has none but those of every x86-64."""
+    root = Path(__file__).resolve().parent
+    names = "any_memory_layout", "windows_without_pulses", "every_window_product"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0",
+         "-k", " or ".join(names), root / "test_golden_fast.py"],
+        env=os.environ
+        | {"NUMBA_CPU_NAME": "generic", "NUMBA_OPT": "1", "NUMBA_CACHE_DIR": str(tmp_path)},
+        cwd=root.parent, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout

@@ -57,6 +57,29 @@ def test_a_step_is_its_tiles_and_slices_in_order() -> None:
     assert len({step.tobytes() for step in got.hidden.reshape(-1, 8)}) == SEQUENCES * STEPS
 
 
+def test_any_number_of_threads_gives_the_same() -> None:
+    """Read noise, captured results and states included."""
+    program, x = _program(), _vectors(_program())
+    state, rng = random_state(TINY, seed=3, tiles=3), np.random.default_rng(8)
+    initial = LstmState(
+        rng.integers(-127, 128, (SEQUENCES, 8)).astype(np.int8),
+        rng.normal(size=(SEQUENCES, 8)).astype(np.float16).view(np.uint16),
+    )
+    for before in (None, initial):
+        whole, *others = (
+            run(program, TINY, state, x, initial=before, first=5, capture=True, threads=threads)
+            for threads in (1, 2, 3, 5)
+        )
+        for other in others:
+            for name in ("outputs", "hidden", "cell"):
+                np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
+            for tile, trace in whole.tiles.items():
+                np.testing.assert_array_equal(other.tiles[tile].results, trace.results)
+    done: list[int] = []
+    run(program, TINY, state, x, progress=done.append, threads=2)
+    assert sum(done) == SEQUENCES * STEPS
+
+
 @pytest.mark.parametrize("cut", [1, 3, STEPS - 1])
 def test_a_sequence_may_be_stopped_and_resumed(cut: int) -> None:
     program, x = _program(), _vectors(_program())

@@ -11,7 +11,6 @@ from golden_reference import random_config, random_int8, random_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caduceus.golden.fast import tile as golden_tile
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference import adc, ldpu
 from caduceus.golden.reference import tile as reference_tile
@@ -25,14 +24,6 @@ from caduceus.spec.program import TileConfig
 TINY, HERMES = Chip.find("tiny"), Chip.find("hermes")
 HALF = FP16_ONE - 0x400
 VECTORS = 300
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_blocks():
-    """Blocks of 64 vectors on the small chip, three on the large, so that batches cross edges."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(golden_tile, "BLOCK_VALUES", 64 * 14)
-        yield
 
 
 def _make(

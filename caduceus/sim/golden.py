@@ -62,6 +62,7 @@ class Golden:
         first: int = 0,
         capture: bool = False,
         progress: Callable[[int], None] | None = None,
+        threads: int | None = None,
     ) -> Result:
         """Run inputs.
 
@@ -72,15 +73,18 @@ class Golden:
             first: number of inputs, or steps, since the devices' state was loaded: reads are
                 numbered from there.
             capture: whether to keep all computed and sent values of every tile.
-            progress: called now and then with the number of inputs done since the last call.
+            progress: called now and then with the number of inputs done since the last call, by one
+                thread at a time.
+            threads: threads that compute, each other inputs: results are the same with any number.
+                If None, the variable OMP_NUM_THREADS, or the number of cores.
 
         Raises:
-            UserError: inputs or states do not fit the program.
+            UserError: inputs or states do not fit the program; `threads` is below 1.
         """
         x = shaped(self.program, x)
         started = time.monotonic()
         found = self._machine.run(
-            x, initial=initial, first=first, capture=capture, progress=progress
+            x, initial=initial, first=first, capture=capture, progress=progress, threads=threads
         )
         seconds = time.monotonic() - started
         inputs = count(self.program, x)

@@ -1,31 +1,22 @@
 """A tile in compiled loops: the bits of `adc`, `read_noise` and `ldpu`, many times sooner."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from caduceus.golden.reference import fp16
-from caduceus.golden.reference.pcm_array import Crossbar, reference_charges
-from caduceus.spec import formats, read_noise
+from caduceus.golden.fast import prepare
+from caduceus.golden.fast.arguments import Analog, Digital, Noise
+from caduceus.golden.reference.pcm_array import Crossbar
+from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
-from caduceus.spec.formats import ReadMode, Steer
 from caduceus.spec.packets import Values
 from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.program import TileConfig
 
-BLOCK_VALUES = 128 * 256
-"""Inputs or results processed together: their temporaries stay in the processor's cache."""
-
-_WHOLE = 1 << formats.FP16_FRACTION_BITS + 1
-"""All integers up to this are binary16 numbers."""
-
-_VECTOR = 16
-"""Columns are filled up to a multiple of this: the loops take so many at a time."""
-
 Counters = tuple[NDArray[np.uint16], NDArray[np.uint16]]
-"""P and N, [n, columns or more] each; values beyond the columns mean nothing."""
+"""P and N, [n, columns] each."""
 
 
 Tap = Callable[[int, NDArray[np.int8]], None]
@@ -35,127 +26,6 @@ Tap = Callable[[int, NDArray[np.int8]], None]
 def ready(values: Values) -> Values:
     """The same values as the loops are compiled for: contiguous, aligned, and not read-only."""
     return values if values.flags.carray else values.copy()
-
-
-def _filled_up(columns: NDArray) -> NDArray:
-    """Columns of zeros added to [..., columns], in contiguous memory."""
-    missing = -columns.shape[-1] % _VECTOR
-    return np.ascontiguousarray(np.pad(columns, ((0, 0), (0, missing))) if missing else columns)
-
-
-class FastConverters:
-    """Modulator, crossbar and converters of tile number `tile` of `state` in this read mode."""
-
-    def __init__(
-        self,
-        crossbar: Crossbar,
-        state: PcmState,
-        tile: int,
-        mode: ReadMode,
-        columns: int,
-        phase_limit: int,
-    ) -> None:
-        # Here, because numba takes longer to load than all else together.
-        from caduceus.golden.fast import kernels
-
-        self._pulses, self._convert = kernels.pulses, kernels.convert
-        here = (tile, slice(columns))
-        phases = formats.PHASES[mode]
-        self._mode = mode
-        self._by_sign = phases[0].steer == Steer.BY_SIGN
-        self._weights = [_filled_up(crossbar.weights(phase)[:, :columns]) for phase in phases]
-        self._from_negative = [phase.drive_negative and not self._by_sign for phase in phases]
-        gains = np.array([state.gain_p[here], state.gain_n[here]]) * 2.0**-formats.GAIN_FRACTION
-        offsets = np.array([state.offset_p[here], state.offset_n[here]])
-        offsets = offsets * 2.0**-formats.OFFSET_FRACTION
-        noise = state.noise[here] * 2.0 ** -(formats.NOISE_FRACTION + formats.SAMPLE_FRACTION)
-        key = state.seed & 0xFFFFFFFF, state.seed >> 32
-        philox = *key, *read_noise.PHILOX_WEYL, *read_noise.PHILOX_MULTIPLIERS, tile
-        self._arguments = (
-            np.array([phase.steer for phase in phases], dtype=np.int64),
-            _filled_up(np.array([*gains, *offsets, noise])),
-            float(phase_limit),
-            formats.COUNT_MAX,
-            bool(noise.any()),
-            np.array(philox, dtype=np.uint32),
-            np.array(read_noise.QUANTILES, dtype=np.int32),
-        )
-
-    def counts(
-        self, x: NDArray[np.int8], reads: NDArray[np.uint32], reference: int = 0
-    ) -> Counters:
-        """Counters after each of a batch of MVMs.
-
-        Args:
-            x: int8 [n, rows], of contiguous memory.
-            reads: read index of each, [n].
-            reference: charge per slot of the reference current; 0 if the cells are read.
-        """
-        vectors, rows = x.shape
-        columns = self._weights[0].shape[1]
-        if reference:
-            charges = reference_charges(reference, self._mode, vectors, columns)
-            return self.convert(charges.astype(np.float32), -1, reads)
-        pulses = np.empty((1 if self._by_sign else 2, vectors, rows), dtype=np.float32)
-        some = self._pulses(x, self._by_sign, formats.INT8_MAX, pulses)
-        charges = np.empty((len(self._weights), vectors, columns), dtype=np.float32)
-        driven = 0
-        for window, (weights, negative) in enumerate(
-            zip(self._weights, self._from_negative, strict=True)
-        ):
-            # A window without a pulse needs no product, but its noise and offsets count.
-            if any(some) if self._by_sign else some[negative]:
-                driven |= 1 << window
-                np.matmul(pulses[int(negative)], weights[:rows], out=charges[window])
-        return self.convert(charges, driven, reads)
-
-    def convert(
-        self, charges: NDArray[np.float32], driven: int, reads: NDArray[np.uint32]
-    ) -> Counters:
-        """Counters after each of a batch of MVMs.
-
-        Args:
-            charges: float32 [windows, n, columns filled up], whole numbers.
-            driven: bit w is set if window w has charges; charges of other windows are not read.
-            reads: read index of each MVM, [n].
-        """
-        p, n = np.empty((2, *charges.shape[1:]), dtype=np.uint16)
-        self._convert(charges, driven, *self._arguments, reads, p, n)
-        return p, n
-
-
-class FastLdpu:
-    """The LDPU with this configuration, of counters that are at most `most`.
-
-    Attributes:
-        kind: of results: int8, or uint16 for binary16 bits.
-    """
-
-    def __init__(self, config: TileConfig, most: int) -> None:
-        from caduceus.golden.fast import kernels
-
-        self._process = kernels.process
-        self.kind = np.uint16 if config.tx_binary16 else np.int8
-        constants = _filled_up(fp16.values(config.constants.T).astype(np.float64))
-        self._arguments = (
-            constants, most <= _WHOLE, config.relu_1, config.relu_2,
-            float(fp16.values(config.rx_scale)), formats.INT8_MAX,
-        )  # fmt: skip
-        self._no_int8 = np.empty((0, config.columns), dtype=np.int8)
-        self._no_binary16 = np.empty((0, config.columns), dtype=np.uint16)
-
-    def process(
-        self, p: NDArray[np.uint16], n: NDArray[np.uint16], rx: Values | None, results: Values
-    ) -> None:
-        """Fill in the results of a batch; counters and RX as for `ldpu.process`."""
-        rx_int8, rx_binary16 = int8, binary16 = self._no_int8, self._no_binary16
-        if rx is not None:
-            rx_int8, rx_binary16 = (rx, binary16) if rx.dtype == np.int8 else (int8, rx)
-        if self.kind == np.int8:
-            int8 = results
-        else:
-            binary16 = results
-        self._process(p, n, *self._arguments, rx_int8, rx_binary16, int8, binary16)
 
 
 class Tile:
@@ -184,8 +54,18 @@ class Tile:
         self._state = state
         self._tile = tile
         self._crossbar = Crossbar(state, tile)
-        self._converters: tuple[tuple, FastConverters] | None = None
-        self._ldpu: tuple[tuple, FastLdpu] | None = None
+        self._analog: tuple[tuple, tuple[Analog, Noise]] | None = None
+        self._digital: tuple[tuple, Digital] | None = None
+
+    def prepare(self, config: TileConfig) -> None:
+        """Prepare for this configuration, which otherwise the first batch does.
+
+        Raises:
+            UserError: the configuration does not fit.
+        """
+        self._check(config, np.empty((0, config.rows), dtype=np.int8))
+        self._prepared_analog(config)
+        self._prepared_digital(config)
 
     def run(
         self,
@@ -221,10 +101,9 @@ class Tile:
             kind = np.uint16 if config.rx_binary16 else np.int8
             _demand("RX vectors", rx, kind, (len(x), config.columns))
             rx = ready(rx)
-        ldpu = self._prepared_ldpu(config)
-        result = np.empty((len(x), config.columns), dtype=ldpu.kind)
-        for block, p, n in self._counted(config, x, first_read, reference):
-            ldpu.process(p, n, None if rx is None else rx[block], result[block])
+        kind = np.uint16 if config.tx_binary16 else np.int8
+        result = np.empty((len(x), config.columns), dtype=kind)
+        self._compute(config, x, rx, first_read, reference, results=result)
         return result
 
     def counts(
@@ -237,46 +116,56 @@ class Tile:
         """Counters P and N, uint16 [n, config.columns] each; arguments and errors as for `run`."""
         self._check(config, x)
         p, n = np.empty((2, len(x), config.columns), dtype=np.uint16)
-        for block, *counters in self._counted(config, x, first_read, reference):
-            p[block], n[block] = (counter[:, : config.columns] for counter in counters)
+        self._compute(config, x, None, first_read, reference, counters=(p, n))
         return p, n
 
-    def _counted(
+    def _compute(
         self,
         config: TileConfig,
         x: NDArray[np.int8],
+        rx: Values | None,
         first_read: int | NDArray[np.int64],
         reference: int,
-    ) -> Iterator[tuple[slice, NDArray[np.uint16], NDArray[np.uint16]]]:
-        """Counters of every block of a batch, and which vectors it is of."""
-        converters = self._prepared_converters(config.read_mode, config.columns)
-        x = ready(x)
+        counters: Counters | None = None,
+        results: Values | None = None,
+    ) -> None:
+        """Fill in counters or results of a batch."""
+        from caduceus.golden.fast import kernels  # here: numba takes long to load
+
         reads = first_read if np.ndim(first_read) else first_read + np.arange(len(x))
-        reads = reads.astype(np.uint32)
-        size = max(1, BLOCK_VALUES // max(config.rows, config.columns))
-        for start in range(0, len(x), size):
-            block = slice(start, start + size)
-            yield block, *converters.counts(x[block], reads[block], reference)
+        no_int8, no_binary16 = np.empty((0, 0), np.int8), np.empty((0, 0), np.uint16)
+        kernels.tile(
+            ready(x), reads.astype(np.uint32), reference * formats.SLOTS,
+            *self._prepared_analog(config), self._prepared_digital(config),
+            *(rx if rx is not None and rx.dtype == kind.dtype else kind
+              for kind in (no_int8, no_binary16)),
+            *(counters or (no_binary16, no_binary16)),
+            *(results if results is not None and results.dtype == kind.dtype else kind
+              for kind in (no_int8, no_binary16)),
+        )  # fmt: skip
 
-    def _prepared_converters(self, mode: ReadMode, columns: int) -> FastConverters:
+    def _prepared_analog(self, config: TileConfig) -> tuple[Analog, Noise]:
         """Kept until the configuration changes."""
-        key = mode, columns
-        if self._converters is None or self._converters[0] != key:
-            made = FastConverters(self._crossbar, self._state, self._tile, *key, self._phase_limit)
-            self._converters = key, made
-        return self._converters[1]
+        mode, rows, columns = key = config.read_mode, config.rows, config.columns
+        if self._analog is None or self._analog[0] != key:
+            made = (
+                prepare.analog(
+                    self._crossbar, self._state, self._tile, mode, rows, columns, self._phase_limit
+                ),
+                prepare.noise(self._state, self._tile, mode, columns),
+            )
+            self._analog = key, made
+        return self._analog[1]
 
-    def _prepared_ldpu(self, config: TileConfig) -> FastLdpu:
+    def _prepared_digital(self, config: TileConfig) -> Digital:
         """Kept until the configuration changes; its constants may be changed in place."""
         key = (
             config.read_mode, config.columns, config.constants.tobytes(), config.relu_1,
-            config.relu_2, config.rx_scale, config.tx_binary16,
+            config.relu_2, config.rx_scale,
         )  # fmt: skip
-        if self._ldpu is None or self._ldpu[0] != key:
-            windows = sum(phase.steer != Steer.N for phase in formats.PHASES[config.read_mode])
-            most = min(windows * self._phase_limit, formats.COUNT_MAX)
-            self._ldpu = key, FastLdpu(config, most)
-        return self._ldpu[1]
+        if self._digital is None or self._digital[0] != key:
+            self._digital = key, prepare.digital(config, self._phase_limit)
+        return self._digital[1]
 
     def _check(self, config: TileConfig, x: NDArray[np.int8]) -> None:
         for name, size, limit in (

@@ -17,6 +17,7 @@ def steps(calls):
         "requirements.lock": "lock",
         "-V": "yosys",
         "--editable": "project",
+        "caduceus.golden.fast": "loops",
     }
     return [known[next(word for word in words if word in known)] for words in calls]
 
@@ -25,7 +26,7 @@ def test_environment_is_made_once(places, fake_pip):
     assert not environment.is_current(places, environment.read_stamp(places.stamp))
     environment.make_current(places)
     assert environment.is_current(places, environment.read_stamp(places.stamp))
-    assert steps(fake_pip) == ["venv", "pip", "lock", "yosys", "project"]
+    assert steps(fake_pip) == ["venv", "pip", "lock", "yosys", "project", "loops"]
 
 
 def test_every_package_is_checked_against_its_hash(places, fake_pip):
@@ -44,7 +45,7 @@ def test_only_what_changed_is_installed_again(places, fake_pip):
     places.lock_file.write_text("numpy==2.0\n")
     assert not environment.is_current(places, environment.read_stamp(places.stamp))
     environment.make_current(places)
-    assert steps(fake_pip) == ["project", "pip", "lock", "yosys", "project"]
+    assert steps(fake_pip) == ["project", "loops", "pip", "lock", "yosys", "project", "loops"]
 
 
 def test_interrupted_environment_is_made_again(places, fake_pip, monkeypatch):
@@ -73,7 +74,7 @@ def test_interrupted_update_makes_the_environment_again(places, fake_pip, monkey
             environment.make_current(places)
     fake_pip.clear()
     environment.make_current(places)
-    assert steps(fake_pip) == ["venv", "pip", "lock", "yosys", "project"]
+    assert steps(fake_pip) == ["venv", "pip", "lock", "yosys", "project", "loops"]
 
 
 def test_environment_is_not_current_without_its_interpreter_or_elsewhere(

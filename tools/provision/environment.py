@@ -107,6 +107,7 @@ def make_current(places: Places) -> None:
         _install_locked(places)
         _prepare_yosys(places)
     _install_project(places)
+    _compile_golden_model(places)
     if not ask([places.venv / "bin" / "find_libpython"], pip_environment()).strip():
         raise SetupError(
             f"The simulators find no shared library of the Python at {sys.base_prefix}: "
@@ -165,6 +166,14 @@ def _install_project(places: Places) -> None:
     options = ["--no-deps", "--no-build-isolation", "--no-index"]
     step = "installing the project into .venv"
     pip(places, ["install", *options, "--editable", "."], step, Progress(step))
+
+
+def _compile_golden_model(places: Places) -> None:
+    """Compile the golden model's loops, which its first run would do otherwise."""
+    step = "compiling the golden model's loops"
+    say(step)
+    command = [places.venv / "bin" / "python", "-m", "caduceus.golden.fast"]
+    run(command, step, places.log, places.root, pip_environment(), places.root)
 
 
 def install_extra(places: Places, name: str, requirements: list[str]) -> None:
