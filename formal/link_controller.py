@@ -283,19 +283,19 @@ _SAFE = (
     ),
     Mutant(
         "ignores the readiness of the other branches",
-        ("others = (way.ready | ~way.hold | (1 << sink)).all()", "others = 1"),
+        ("offered = Mux(blocked == 0, way.hold, Mux(single, blocked, 0))", "offered = way.hold"),
         ("no_packet_twice",),
         LinkSource,
     ),
     Mutant(
         "knows only the routes to the first sink",
-        (".eq(write.data.mask.any())", ".eq(write.data.mask[0])"),
+        ("^ write.data.mask.any()", "^ write.data.mask[0]"),
         ("no_packet_lost",),
         RouteTable,
     ),
     Mutant(
         "ignores the readiness of its sinks",
-        ("beat.tvalid & (way.ready | ~way.hold).all()", "beat.tvalid"),
+        ("beat.tvalid & (blocked == 0)", "beat.tvalid"),
         ("packets_stay_whole",),
         LinkSource,
     ),

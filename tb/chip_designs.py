@@ -12,6 +12,8 @@ from tb import benches
 from tb.benches import Design, Variant
 from tb.chips import label, sized
 
+TWINS = "+twins"
+"""Plusarg: check that no unit of a tile is missed while its clock is stopped."""
 STATES = Path("states")
 """Folder of PCM states."""
 
@@ -26,7 +28,7 @@ def design(variant: Variant, folder: Path) -> Design:
     return Design(
         made.sources,
         "chip",
-        plusargs=[f"+pcm_state={STATES}"],
+        plusargs=[f"+pcm_state={STATES}", TWINS],
         build_args=made.arguments,
         engine=made.engine,
         build=f"chip-{label(variant.parameters)}",
@@ -44,6 +46,7 @@ def harnessed(variant: Variant, folder: Path) -> Design:
         plusargs=[
             f"+pcm_state={STATES}",
             f"+streams={STREAMS}",
+            TWINS,
             *clock_plusargs(*variant.parameters["clocks"]),
         ],
         build_args=made.arguments,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Value
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -110,24 +110,23 @@ class LinkController(wiring.Component):
         """
         sizes, ways = self._sizes, [source.connection for source in sources]
         buffers, sinks = [], []
+        valid = Signal(len(sizes.sinks))
+        m.d.comb += valid.eq(_any(way.valid for way in ways))
         for index, name in enumerate(sizes.sinks):
             buffer = LinkBuffer(sizes.units, sizes.part_bits * (index == sizes.input))
             m.submodules[f"to_{name}"] = buffer
             buffers.append(buffer)
             connect(m, buffer.output, flipped(self.outputs[index]))
             sinks.append(buffer.input)
-            keep, last = "keep", "last"
-            if index in sizes.local:
-                keep, last = "slice_keep", "slice_last"
+            beat = "slice" if index in sizes.local else "beat"
 
             def held(name: str, *, index: int = index) -> Value:
-                return _chosen((way.hold[index], getattr(way, name)) for way in ways)
+                return _chosen((way.hold[index], Value.cast(getattr(way, name))) for way in ways)
 
+            sink = sinks[-1]
             m.d.comb += [
-                sinks[-1].tvalid.eq(_any(way.valid[index] for way in ways)),
-                sinks[-1].tdata.eq(held("data")),
-                sinks[-1].tkeep.eq(held(keep)),
-                sinks[-1].tlast.eq(held(last)),
+                sink.tvalid.eq(valid[index]),
+                Cat(sink.tdata, sink.tkeep, sink.tlast).eq(held(beat)),
             ]
             if index == sizes.input:
                 m.d.comb += [buffer.input_user.eq(held("part")), self.part.eq(buffer.output_user)]

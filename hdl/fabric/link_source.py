@@ -16,6 +16,12 @@ from caduceus.hdl.fabric.preamble_inserter import PreambleInserter
 from caduceus.hdl.fabric.route_table import RouteLookup
 
 
+def beat_layout(units: int) -> data.StructLayout:
+    """A beat in one word, which a simulator passes on as fast as a single bit."""
+    members = AxiStream(units).members
+    return data.StructLayout({name: members[f"t{name}"].shape for name in ("data", "keep", "last")})
+
+
 class Connection(wiring.Signature):
     """Connection of a packet to the sinks that it holds, from the source's side.
 
@@ -29,23 +35,20 @@ class Connection(wiring.Signature):
         valid: mask of the sinks that receive the beat: it has bytes for them, and the packet's
             other sinks are ready.
         ready: mask of the ready sinks; once 1, a bit stays 1 until its sink accepts a beat.
-        data, keep, last: the beat for links and host.
-        slice_keep, slice_last: keep and last for the tile's own sinks.
+        beat: the beat for links and host.
+        slice: the beat for the tile's own sinks.
     """
 
     def __init__(self, sizes: LinkSizes) -> None:
-        sinks, beat = len(sizes.sinks), AxiStream(sizes.units).members
+        sinks, beat = len(sizes.sinks), beat_layout(sizes.units)
         super().__init__(
             {
                 "hold": Out(sinks),
                 "part": Out(sizes.part_bits),
                 "valid": Out(sinks),
                 "ready": In(sinks),
-                "data": beat["tdata"],
-                "keep": beat["tkeep"],
-                "last": beat["tlast"],
-                "slice_keep": beat["tkeep"],
-                "slice_last": beat["tlast"],
+                "beat": Out(beat),
+                "slice": Out(beat),
             }
         )
 
@@ -144,20 +147,22 @@ class LinkSource(wiring.Component):
         )
 
     def _connect(
-        self, m: Module, beat: wiring.PureInterface, last: Value, kept: PayloadSlice
+        self,
+        m: Module,
+        beat: wiring.PureInterface,
+        last: Value,
+        kept: PayloadSlice,
+        blocked: Value,
     ) -> None:
-        """Offer the beat to the sinks that the packet holds."""
-        way, local = self.connection, self._sizes.local
-        for sink, valid in enumerate(way.valid):
-            others = (way.ready | ~way.hold | (1 << sink)).all()
-            here = way.hold[sink] & beat.tvalid & others
-            m.d.comb += valid.eq(here & kept.keeps if sink in local else here)
+        """Offer the beat to the packet's sinks, some of which are `blocked`: not ready."""
+        way, own = self.connection, sum(1 << sink for sink in self._sizes.local)
+        # A sink whose others are ready is any one, or the only one that is not ready.
+        single = (blocked & (blocked - 1)[: len(blocked)]) == 0
+        offered = Mux(blocked == 0, way.hold, Mux(single, blocked, 0))
         m.d.comb += [
-            way.data.eq(beat.tdata),
-            way.keep.eq(beat.tkeep),
-            way.last.eq(last),
-            way.slice_keep.eq(beat.tkeep & kept.kept),
-            way.slice_last.eq(last | kept.ends),
+            way.valid.eq(Mux(beat.tvalid, Mux(kept.keeps, offered, offered & ~own), 0)),
+            way.beat.eq(Cat(beat.tdata, beat.tkeep, last)),
+            way.slice.eq(Cat(beat.tdata, beat.tkeep & kept.kept, last | kept.ends)),
         ]
 
     def _report(self, m: Module, ends_empty: Value) -> None:
@@ -184,9 +189,11 @@ class LinkSource(wiring.Component):
         stream = beat.tdata[: sizes.stream_bits]
         head = beat.tvalid & ~moving & ~discarding
         asks = head & known & ~beat.tlast & self._admitted(entry)
-        take = moving & beat.tvalid & (way.ready | ~way.hold).all()
+        blocked = Signal.like(way.hold)  # sinks that hold the beat back
+        take = moving & beat.tvalid & (blocked == 0)
         last = beat.tlast | kept.full
         m.d.comb += [
+            blocked.eq(way.hold & ~way.ready),
             self.wanted.eq(Mux(asks, entry.mask, 0)),
             beat.tready.eq(take | discarding | (head & (~known | beat.tlast))),
             kept.begin.eq(self.grant),
@@ -218,6 +225,6 @@ class LinkSource(wiring.Component):
                 self.too_long.eq(~beat.tlast),
                 self.empty.eq(is_local & kept.nothing),
             ]
-        self._connect(m, beat, last, kept)
+        self._connect(m, beat, last, kept, blocked)
         self._report(m, take & last & kept.nothing)
         return m

@@ -82,8 +82,11 @@ class RouteTable(wiring.Component):
             write.addr.eq(routes.stream),
             write.data.eq(Cat(routes.mask, routes.start, routes.length, routes.part)),
         ]
+        # The bit is toggled if it differs: as one expression on the whole vector, which a simulator
+        # evaluates only with a write; a write to one of many bits costs a clock's time per bit.
+        differs = known.bit_select(write.addr, 1) ^ write.data.mask.any()
         with m.If(write.en):
-            m.d.sync += known.bit_select(write.addr, 1).eq(write.data.mask.any())
+            m.d.sync += known.eq(known ^ (differs << write.addr))
         for lookup in self.lookups:
             read = memory.read_port()
             m.d.comb += [
