@@ -82,10 +82,10 @@ def demand_equal(got: Result, expected: Result) -> None:
 @pytest.mark.parametrize(
     ("name", "count", "jobs", "simulator"),
     [
-        ("resnet_tiny", 3, 2, "verilator"),
+        ("resnet_tiny", 2, 2, "verilator"),
         # A process without a run step by step, and one with the end of those and a fast one.
         ("lstm_tiny", 2, 3, "verilator"),
-        ("conv_32x16", 5, 3, "icarus"),
+        pytest.param("conv_32x16", 5, 3, "icarus", marks=pytest.mark.regress),
         pytest.param("resnet_tiny", 7, 4, "icarus", marks=pytest.mark.regress),
         pytest.param("lstm_tiny", 5, 4, "icarus", marks=pytest.mark.regress),
     ],
@@ -119,7 +119,10 @@ def test_processes_find_what_one_finds(
     if not program.slices:
         assert found.latency_ns == one.latency_ns
     assert found.latency_with_input_ns == pytest.approx(one.latency_with_input_ns, rel=0.02)
-    assert found.period_ns == pytest.approx(one.period_ns, rel=0.02)
+    if not program.slices and all(job.count == 1 for job in found.jobs):
+        assert found.period_ns is None
+    else:
+        assert found.period_ns == pytest.approx(one.period_ns, rel=0.02)
     assert all(0 < share["array"] <= 1 for share in found.shares.values())
     saved = together.save(tmp_path / "result.json")
     written = json.loads((tmp_path / "result.json").read_text())
@@ -249,26 +252,22 @@ def scheduler() -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(address=cluster.scheduler_address)
 
 
-def test_a_cluster_finds_what_one_process_finds(scheduler: SimpleNamespace) -> None:
-    program = program_of("conv_32x16")
-    x = inputs(program, 5)
-    simulation = Simulation(program, NOISY, "icarus")
-    alone = simulation.run(x, capture=True)
-    with scheduled(scheduler.address) as pool:
-        assert pool.threads == 2
-        together = simulation.run(x, capture=True, jobs=3, pool=pool)
-    demand_equal(together, alone)
-    assert [job.count for job in together.figures.jobs] == [2, 2, 1]
-
-
-def test_the_command_takes_the_workers_of_a_cluster(
-    scheduler: SimpleNamespace, tmp_path: Path
-) -> None:
+def test_a_cluster_finds_what_one_process_finds(scheduler: SimpleNamespace, tmp_path: Path) -> None:
+    """As the golden model says, by the command, on devices with read noise."""
+    output = tmp_path / "result.json"
     what = "sim", "--chip", "tiny", "--net", "conv_32x16", "--sim", "icarus", "--images", 3
-    where = "--output", tmp_path / "result.json", "--scheduler", scheduler.address
-    run = here(*what, *where)
+    devices = "--pcm", "hermes_tdp", "--seed", 7, "--age", "1h"
+    where = "--output", output, "--scheduler", scheduler.address
+    run = here(*what, *devices, *where)
     assert run.returncode == 0, run.stderr
-    assert [job["count"] for job in json.loads(where[1].read_text())["jobs"]] == [2, 1]
+    written = json.loads(output.read_text())
+    assert [job["count"] for job in written["jobs"]] == [2, 1]
+    program = program_of("conv_32x16")
+    x = program.vectors(data.inputs(Network.find("conv_32x16"), 3).x)
+    golden = Golden(program, NOISY).run(x, capture=True)
+    assert written["outputs"] == golden.outputs.tolist()
+    assert written["values_compared"] == golden.compare(golden).values_compared
+    assert (written["mismatches"], written["mvms"]) == (0, 3 * 2)
     assert "simulating: 3 of 3 vectors in " in run.stdout
     run = here(*what, *where, "--waves")
     assert run.returncode == 2 and "--waves cannot be combined with --scheduler" in run.stderr
