@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from caduceus.sim.job_file import JobFile
 from caduceus.spec.chip import Chip
@@ -14,13 +13,11 @@ STATES, RECORD = Path("states"), Path("record")
 """Subfolders of the job folder: PCM states for the arrays to load, and the tiles' recordings (see
 `caduceus.sim.recording`)."""
 PLUSARGS = (f"+pcm_state={STATES}", "+streams=streams", f"+record={RECORD}")
-CHIP, PROGRAM, STATE, INPUTS = "chip.yaml", "program.bin", "state.pcm", "inputs.npy"
+CHIP, PROGRAM, INPUTS = "chip.yaml", "program.bin", "inputs.npy"
 """Files of the job. Inputs are int8 [n, input_pixels, input_length], or, of a program with GDPU
 slices, [1, steps, input_length]."""
-OUTPUTS, HIDDEN, CELL = "outputs.npy", "hidden.npy", "cell.npy"
-"""Files beside the report: int8 [n, vectors, output_length]; int8, uint16 [1, units] at the end."""
-CLOCKS = "clocks.npy"
-"""Clock of `sync` in which each value of `OUTPUTS` left the chip, int64."""
+PLAYED = "played.pickle"
+"""File beside the report: what was played, see `sim.schedule.Schedule.save`."""
 
 
 @dataclass(frozen=True)
@@ -39,46 +36,22 @@ class SimulationReport(JobFile, name="report.json"):
     """Outcome of a job.
 
     Attributes:
-        values_compared, mismatches: values of all tiles, of the chip's outputs, and of GDPU states.
-        values_by_layer, mismatches_by_layer: the same by layer, in the order in which layers
-            compute; then those of the chip outputs and of the GDPU states.
-            first_mismatch: place, expected and got; empty if there is none.
-        first_mismatches: the first of each layer that has one, see `sim.result.Figures`.
         cycles: rising edges of `sync` and `mvm` from the first input on. Of a sequence: both
             passes, reading and loading states included.
-        latency, latency_with_input, latency_of_state, latency_of_states: see `sim.schedule.Timing`.
-        period: clocks of `sync` from input to input, back to back; None for a single input.
         mvms, busy, stalled: MVMs, and busy and stalled cycles, by tile number.
         start_ps: simulated time of the first beat, approximate.
-        sync_origin_ps: simulated time of the rising edge number 0 of `sync`.
-        state_clocks: by GDPU slice, clock in which the final state was reached.
+        load_seconds: wall-clock time of loading the program.
         simulate_seconds: wall-clock time from the first input on.
-        golden_seconds: wall-clock time of the golden model for the same inputs, with capture.
-        golden_inputs: number of inputs in this time.
-        peak_mib: peak memory of the simulation, Python and golden model included.
+        peak_mib: peak memory of the simulation, Python included.
     """
 
-    values_compared: int
-    mismatches: int
-    values_by_layer: dict[str, int]
-    mismatches_by_layer: dict[str, int]
-    first_mismatch: str
-    first_mismatches: list[dict[str, Any]]
     cycles: dict[str, int]
-    latency: list[int]
-    latency_with_input: list[int]
-    latency_of_state: list[int]
-    latency_of_states: list[int]
-    period: float | None
     mvms: dict[str, int]
     busy: dict[str, int]
     stalled: dict[str, int]
     start_ps: int
-    sync_origin_ps: int
-    state_clocks: list[int]
+    load_seconds: float
     simulate_seconds: float
-    golden_seconds: float
-    golden_inputs: int
     peak_mib: float
 
 

@@ -1,17 +1,20 @@
 """Schedules of inputs through a chip in RTL: back to back, or as a sequence that runs twice."""
 
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.golden.machine import Machine, Outcome, TileTrace
 from caduceus.host.chip import ChipHost
-from caduceus.sim.chip_player import LOOK_EVERY_CLOCKS, PATIENCE, ChipPlayer, Played
 from caduceus.sim.comparison import Observed, as_recorded, results_per_input, unit
 from caduceus.sim.moments import Moments
+from caduceus.sim.played import LOOK_EVERY_CLOCKS, PATIENCE, Played
 from caduceus.sim.recording import Recorded
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PAYLOAD_MAX
@@ -19,6 +22,9 @@ from caduceus.spec.formats import ReadMode
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing
+
+if TYPE_CHECKING:
+    from caduceus.sim.chip_player import ChipPlayer  # Imports cocotb.
 
 Tell = Callable[[Mapping[str, int]], None]
 """Called with the number done of every count."""
@@ -84,6 +90,7 @@ class Schedule(ABC):
 
     Attributes:
         played: recordings of the player, in order.
+        states: of the GDPU, by run and step; empty without slices.
         counted: total of each progress bar, by name.
         golden_inputs: number of inputs that `expect` has computed.
     """
@@ -93,14 +100,23 @@ class Schedule(ABC):
     def __init__(self, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
         self._program, self._chip, self._x = program, chip, x
         self.played: list[Played] = []
+        self.states: Sequence[dict[int, LstmState]] = ()
         self.golden_inputs = 0
 
     @abstractmethod
     def expect(self, machine: Machine) -> None:
         """Compute the inputs on the golden model, with capture of all tiles."""
 
+    def save(self, path: Path) -> None:
+        """Write what was played, for the process that compares it."""
+        path.write_bytes(pickle.dumps((self.played, self.states)))
+
+    def restore(self, path: Path) -> None:
+        """Read what `save` wrote in a schedule of the same inputs."""
+        self.played, self.states = pickle.loads(path.read_bytes())
+
     @abstractmethod
-    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+    async def play(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
         """Send all inputs, and read the state if there is one."""
 
     @abstractmethod
@@ -156,7 +172,7 @@ class BackToBack(Schedule):
         self._expected = machine.run(self._x, capture=True)
         self.golden_inputs = len(self._x)
 
-    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+    async def play(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
         """As `Schedule.play`."""
         program, count = self._program, len(self._x)
 
@@ -227,7 +243,7 @@ class Twice(Schedule):
         (self._steps,) = x
         self.counted = {"steps": 2 * len(self._steps)}
         self._expected: list[Outcome] = []
-        self._states: tuple[dict[int, LstmState], dict[int, LstmState]] = {}, {}
+        self.states = {}, {}
 
     def expect(self, machine: Machine) -> None:
         """As `Schedule.expect`."""
@@ -235,20 +251,20 @@ class Twice(Schedule):
         self._expected = [machine.run(self._x, first=first, capture=True) for first in (0, count)]
         self.golden_inputs = 2 * count
 
-    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+    async def play(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
         """As `Schedule.play`."""
         await self.step_by_step(host, player, tell)
         await self.at_full_speed(host, player, tell)
 
-    async def step_by_step(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+    async def step_by_step(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
         """Run every step alone, and read its state."""
         await host.begin(self._program, len(self._steps))
         for t in range(len(self._steps)):
             self.played.append(await player.play(self._steps[t : t + 1]))
-            self._states[0][t] = await host.state(self._program)
+            self.states[0][t] = await host.state(self._program)
             tell({"steps": t + 1})
 
-    async def at_full_speed(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+    async def at_full_speed(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
         """Run all steps at full speed, with a stop and a restart in the middle."""
         count = len(self._steps)
         middle, state = count // 2, None
@@ -261,7 +277,7 @@ class Twice(Schedule):
                 lambda more, start=start: tell({"steps": count + start + more}),
             )
             self.played.append(played)
-            self._states[1][end - 1] = await host.state(self._program)
+            self.states[1][end - 1] = await host.state(self._program)
             # The state to load comes from its own readout, as of a host that stops here.
             state = await host.state(self._program)
         tell({"steps": 2 * count})
@@ -272,7 +288,7 @@ class Twice(Schedule):
         """As `Schedule.observed`."""
         count, found = len(self._steps), []
         for number, name in enumerate(self.PASSES):
-            expected, states = self._expected[number], self._states[number]
+            expected, states = self._expected[number], self.states[number]
             tiles = {
                 tile: TileTrace(
                     *(_half(values, number, count) for values in (each.results, each.sent))
@@ -338,7 +354,7 @@ class Twice(Schedule):
     @property
     def state(self) -> LstmState:
         """State after the last of the single steps."""
-        return self._states[0][len(self._steps) - 1]
+        return self.states[0][len(self._steps) - 1]
 
 
 def schedule(program: Program, chip: Chip, x: NDArray[np.int8]) -> Schedule:

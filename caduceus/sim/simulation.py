@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -10,27 +11,27 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus.devices.settings import Devices
-from caduceus.golden.machine import TileTrace
+from caduceus.golden.machine import Machine, TileTrace
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording, runner
+from caduceus.sim.beside import beside
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
 from caduceus.sim.cocotb_results import BenchResults
-from caduceus.sim.comparison import by_input, results_per_input
+from caduceus.sim.comparison import by_input, compare, compared, results_per_input, scoreboard
 from caduceus.sim.deploy import chip_of, deployed
 from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.sim.inputs import count, one_sequence
 from caduceus.sim.job import Job, SimulationReport, half_periods
-from caduceus.sim.moments import Moments, SyncClock
 from caduceus.sim.pipeline import Events
 from caduceus.sim.progress import watch
 from caduceus.sim.recording import Recorded
 from caduceus.sim.result import Result, figures
 from caduceus.sim.run_files import empty, only_run, working_files
+from caduceus.sim.schedule import Schedule, Timing, schedule
 from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.extras import demand_extra
-from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
 from caduceus.spec.shipped import build_folder
@@ -137,7 +138,6 @@ class Simulation:
             # JSON is YAML.
             (job / files.CHIP).write_text(chip.model_dump_json(), encoding="utf-8")
             program_file.save(program, job / files.PROGRAM)
-            pcm_state.save(self.state, job / files.STATE)
             for index, tile in enumerate(computing(program)):
                 image = job / files.STATES / f"state_{tile.tile}.hex"
                 pcm_state.write_hex(self.state, index, image)
@@ -149,69 +149,76 @@ class Simulation:
         Raises:
             UserError: the build or the simulation failed, or an output file is missing.
         """
-        from caduceus.sim.schedule import schedule  # Imports cocotb.
-
         started = time.monotonic()
         inputs = schedule(self.program, self.chip, self._inputs)
-        with working_files(self.place):
-            design = sources(self.chip, self.place / "design", self._build)
-        with watch(self.job, self._console, inputs.counted):
-            ran = runner.run_bench(
-                name=f"sim-{self.chip.name}-{self._simulator}",
-                sources=design,
-                top="chip_harness",
-                test_module="caduceus.sim.entry",
-                simulator=self._simulator,
-                build_dir=self.place / "build",
-                run_dir=self.job,
-                extra_env={files.VARIABLE: str(self.job)},
-                plusargs=files.PLUSARGS,
-                build_args=CHIP_ARGUMENTS if self._simulator == "verilator" else (),
-                waves=self._waves,
-            )
-        if not ran.ok:
-            raise UserError(f"the simulation failed: {ran.sentence}")
-        self.waves = ran.waves
+        with beside(lambda: self._golden_seconds(inputs)) as golden_seconds:
+            with working_files(self.place):
+                design = sources(self.chip, self.place / "design", self._build)
+            with watch(self.job, self._console, inputs.counted):
+                ran = runner.run_bench(
+                    name=f"sim-{self.chip.name}-{self._simulator}",
+                    sources=design,
+                    top="chip_harness",
+                    test_module="caduceus.sim.entry",
+                    simulator=self._simulator,
+                    build_dir=self.place / "build",
+                    run_dir=self.job,
+                    extra_env={files.VARIABLE: str(self.job)},
+                    plusargs=files.PLUSARGS,
+                    build_args=CHIP_ARGUMENTS if self._simulator == "verilator" else (),
+                    waves=self._waves,
+                )
+            if not ran.ok:
+                raise UserError(f"the simulation failed: {ran.sentence}")
+            self.waves = ran.waves
+            seconds = golden_seconds()
         with working_files(self.job):
-            result = self._result(SimulationReport.load(self.job), ran, capture)
-        return result.with_figures(wall_seconds=time.monotonic() - started)
+            result = self._result(SimulationReport.load(self.job), ran, inputs, capture)
+        return result.with_figures(
+            golden_inputs_per_second=inputs.golden_inputs / seconds,
+            wall_seconds=time.monotonic() - started,
+        )
 
-    def _result(self, report: SimulationReport, ran: BenchResults, capture: bool) -> Result:
-        program, chip, job = self.program, self.chip, self.job
-        outputs = np.load(job / files.OUTPUTS)
-        state = None
-        if program.slices:
-            state = LstmState(np.load(job / files.HIDDEN), np.load(job / files.CELL))
+    def _golden_seconds(self, inputs: Schedule) -> float:
+        """Compute the expected values; the wall-clock time that it took."""
+        started = time.monotonic()
+        inputs.expect(Machine(self.program, self.chip, self.state))
+        return time.monotonic() - started
+
+    def _result(
+        self, report: SimulationReport, ran: BenchResults, inputs: Schedule, capture: bool
+    ) -> Result:
+        """Compare what the simulation recorded with the expected values."""
+        program, chip, record = self.program, self.chip, self.job / files.RECORD
+        inputs.restore(self.job / files.PLAYED)
+        score = scoreboard()
+        try:
+            recorded = recording.all_tiles(record, program)
+        except ValueError as error:
+            raise UserError(f"cannot read a recording of the simulation: {error}") from None
+        for which, expected, got in inputs.observed(recorded):
+            compare(program, expected, got, score, which)
         end_ps = report.start_ps + round(report.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
-        activities = pipeline.read(program, job / files.RECORD, end_ps)
-        events = Events(activities, report.start_ps, end_ps)
-        recorded = recording.all_tiles(job / files.RECORD, program) if capture else {}
-        clock = SyncClock(report.sync_origin_ps, 2 * half_periods(chip)[0])
-        states = {outputs.shape[1] - 1: report.state_clocks} if program.slices else {}
-        moments = Moments(chip, clock, np.load(job / files.CLOCKS), recorded, states=states)
+        events = Events(pipeline.read(program, record, end_ps), report.start_ps, end_ps)
+        outputs, moments = inputs.outputs, inputs.moments(recorded)
         result = Result(
             program,
             figures(self._deployed, "sim", self.devices, count(program, self._inputs)),
             outputs,
-            self._tiles(recorded, len(outputs), outputs.shape[1]),
-            state,
+            self._tiles(recorded, len(outputs), outputs.shape[1]) if capture else {},
+            inputs.state,
             events,
-            moments,
+            moments if capture else replace(moments, tiles={}),
         )
         shares = events.shares()
         return result.with_figures(
             simulator=self._simulator,
             simulator_version=runner.tool_version(self._simulator),
-            values_compared=report.values_compared,
-            mismatches=report.mismatches,
-            values_by_layer=report.values_by_layer,
-            mismatches_by_layer=report.mismatches_by_layer,
-            first_mismatch=report.first_mismatch,
-            first_mismatches=report.first_mismatches,
+            **compared(score),
             mvms=sum(report.mvms.values()),
             cycles=report.cycles,
             simulated_us=report.cycles["sync"] / chip.clocks.sync_mhz,
-            **timing(program, chip, report),
+            **timing(program, chip, inputs.timing()),
             bottleneck=events.bottleneck(program),
             shares={
                 f"{pipeline.label(tile)} tile {tile.tile}": shares[tile.tile]
@@ -219,8 +226,8 @@ class Simulation:
             },
             khz=report.cycles["sync"] / report.simulate_seconds / 1e3,
             build_seconds=ran.build_seconds,
+            load_seconds=report.load_seconds,
             simulate_seconds=report.simulate_seconds,
-            golden_inputs_per_second=report.golden_inputs / report.golden_seconds,
             peak_mib=report.peak_mib,
         )
 
@@ -236,22 +243,22 @@ class Simulation:
         return by_input(found, inputs)
 
 
-def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, float | None]:
+def timing(program: Program, chip: Chip, measured: Timing) -> dict[str, float | None]:
     """Figures from the RTL's clock counts, at the description's clock rates; keys as `Figures`."""
     nanoseconds = 1e3 / chip.clocks.sync_mhz
 
     def middle(clocks: list[int]) -> float | None:
         return median(clocks) * nanoseconds if clocks else None
 
-    period = report.period and report.period * nanoseconds
+    period = measured.period and measured.period * nanoseconds
     most = max(map(results_per_input, computing(program)))
     return {
-        "latency_ns": middle(report.latency),
-        "latency_with_input_ns": middle(report.latency_with_input),
-        "latency_of_state_ns": middle(report.latency_of_state),
-        "latency_of_states_ns": middle(report.latency_of_states),
+        "latency_ns": middle(measured.latency),
+        "latency_with_input_ns": middle(measured.latency_with_input),
+        "latency_of_state_ns": middle(measured.latency_of_state),
+        "latency_of_states_ns": middle(measured.latency_of_states),
         "period_ns": period,
-        "cycles_per_input": report.period,
+        "cycles_per_input": measured.period,
         "inputs_per_second": 1e9 / period if period else None,
         "mvm_rate_per_tile": most * 1e9 / period if period else None,
     }
