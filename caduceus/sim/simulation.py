@@ -22,6 +22,7 @@ from caduceus.sim.deploy import chip_of, deployed
 from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.sim.inputs import count, one_sequence
 from caduceus.sim.job import Job, SimulationReport, half_periods
+from caduceus.sim.kept_design import kept
 from caduceus.sim.pipeline import Events
 from caduceus.sim.progress import watch
 from caduceus.sim.recording import Recorded
@@ -38,16 +39,20 @@ from caduceus.spec.shipped import build_folder
 
 
 def sources(chip: Chip, design: Path, build: Path | None = None) -> list[Path]:
-    """Write the chip and its harness to `design`, unless they exist; returns the files.
+    """Write the chip and its harness to `design`, unless they are there; returns the files.
 
     Raises:
         UserError, OSError: the files cannot be written.
     """
-    from caduceus.hdl.fabric.chip_sources import write_sources  # Amaranth takes half a second.
-
     design.mkdir(parents=True, exist_ok=True)
+
+    def make() -> list[Path]:
+        from caduceus.hdl.fabric.chip_sources import write_sources  # Imports Amaranth.
+
+        return write_sources(design, chip, record=True, build=build)
+
     return [
-        *write_sources(design, chip, record=True, build=build),
+        *kept(design, chip, "caduceus.hdl.fabric.chip_sources", make),
         *HARNESS_SOURCES,
         write_harness(design / "chip_harness.sv", chip),
     ]
@@ -180,10 +185,15 @@ class Simulation:
         )
 
     def _golden_seconds(self, inputs: Schedule) -> float:
-        """Compute the expected values; the wall-clock time that it took."""
+        """Compute the expected values; the wall-clock time that it took.
+
+        Then import what draws the picture: the simulator is still at work, and this process is not.
+        """
         started = time.monotonic()
         inputs.expect(Machine(self.program, self.chip, self.state))
-        return time.monotonic() - started
+        seconds = time.monotonic() - started
+        pipeline.prepare_to_draw()
+        return seconds
 
     def _result(
         self, report: SimulationReport, ran: BenchResults, inputs: Schedule, capture: bool
