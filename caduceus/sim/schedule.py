@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.golden.machine import Machine, Outcome, TileTrace
+from caduceus.golden.machine import Machine, Outcome, Progress, TileTrace
 from caduceus.host.chip import ChipHost
 from caduceus.sim.comparison import Observed, as_recorded, results_per_input, unit
 from caduceus.sim.moments import Moments
@@ -104,7 +104,7 @@ class Schedule(ABC):
         self.golden_inputs = 0
 
     @abstractmethod
-    def expect(self, machine: Machine) -> None:
+    def expect(self, machine: Machine, progress: Progress | None = None) -> None:
         """Compute the inputs on the golden model, with capture of all tiles."""
 
     def save(self, path: Path) -> None:
@@ -167,9 +167,9 @@ class BackToBack(Schedule):
             self.counted = {"pixels": pixels, **self.counted}
         self._expected: Outcome | None = None
 
-    def expect(self, machine: Machine) -> None:
+    def expect(self, machine: Machine, progress: Progress | None = None) -> None:
         """As `Schedule.expect`."""
-        self._expected = machine.run(self._x, capture=True)
+        self._expected = machine.run(self._x, capture=True, progress=progress)
         self.golden_inputs = len(self._x)
 
     async def play(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
@@ -245,10 +245,13 @@ class Twice(Schedule):
         self._expected: list[Outcome] = []
         self.states = {}, {}
 
-    def expect(self, machine: Machine) -> None:
+    def expect(self, machine: Machine, progress: Progress | None = None) -> None:
         """As `Schedule.expect`."""
         count = len(self._steps)
-        self._expected = [machine.run(self._x, first=first, capture=True) for first in (0, count)]
+        self._expected = [
+            machine.run(self._x, first=first, capture=True, progress=progress)
+            for first in (0, count)
+        ]
         self.golden_inputs = 2 * count
 
     async def play(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:

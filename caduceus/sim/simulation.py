@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +15,7 @@ from caduceus.devices.settings import Devices
 from caduceus.golden.machine import Machine, TileTrace
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording, runner
-from caduceus.sim.beside import beside
+from caduceus.sim.beside import Check, beside
 from caduceus.sim.chip_harness import CHIP_ARGUMENTS, write_harness
 from caduceus.sim.cocotb_results import BenchResults
 from caduceus.sim.comparison import by_input, compare, compared, results_per_input, scoreboard
@@ -156,9 +157,10 @@ class Simulation:
         """
         started = time.monotonic()
         inputs = schedule(self.program, self.chip, self._inputs)
-        with beside(lambda: self._golden_seconds(inputs)) as golden_seconds:
-            with working_files(self.place):
-                design = sources(self.chip, self.place / "design", self._build)
+        # Before there is another thread: a design is made in forks of this process.
+        with working_files(self.place):
+            design = sources(self.chip, self.place / "design", self._build)
+        with beside(partial(self._golden_seconds, inputs)) as golden_seconds:
             with watch(self.job, self._console, inputs.counted):
                 ran = runner.run_bench(
                     name=f"sim-{self.chip.name}-{self._simulator}",
@@ -184,13 +186,13 @@ class Simulation:
             wall_seconds=time.monotonic() - started,
         )
 
-    def _golden_seconds(self, inputs: Schedule) -> float:
+    def _golden_seconds(self, inputs: Schedule, check: Check) -> float:
         """Compute the expected values; the wall-clock time that it took.
 
         Then import what draws the picture: the simulator is still at work, and this process is not.
         """
         started = time.monotonic()
-        inputs.expect(Machine(self.program, self.chip, self.state))
+        inputs.expect(Machine(self.program, self.chip, self.state), check)
         seconds = time.monotonic() - started
         pipeline.prepare_to_draw()
         return seconds
