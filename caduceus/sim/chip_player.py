@@ -162,14 +162,14 @@ class ChipPlayer:
         await self._start()
 
     async def _start(self) -> None:
-        """Have players and recorders open their files, at a clock of an odd number.
+        """Have players and recorders open their files, at a clock of an even number.
 
         At 400 MHz and 1 GHz the clocks then have the same phase in every run, and packets the same
         latency, however long the host's register accesses took before.
         """
         dut = self._dut
         await RisingEdge(dut.aclk)
-        if int(dut.aclk_cycles.value) % 2 == 0:
+        if int(dut.aclk_cycles.value) % 2:
             await RisingEdge(dut.aclk)
         dut.start.value = 1
         await RisingEdge(dut.aclk)
