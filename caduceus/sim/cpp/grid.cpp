@@ -318,8 +318,11 @@ Grid::~Grid() {
     }
     wake.notify_all();
     for (std::thread& thread : pool) thread.join();
+    VerilatedContext* const context = Verilated::threadContextp();
+    for (Part& part : parts) part.twin.reset();
+    twins.reset();
+    Verilated::threadContextp(context);
     for (Part& part : parts) {
-        part.twin.reset();
         if (part.tile) part.tile->final();
         if (part.slice) part.slice->final();
     }
@@ -328,7 +331,6 @@ Grid::~Grid() {
 // Twins have a context of their own, without the plusarg that makes them record.
 void Grid::make_twins(VerilatedContext& context) {
     twins = std::make_unique<VerilatedContext>();
-    Verilated::threadContextp(&context);  // a new context has become this thread's
     std::vector<std::string> words{"twins"};
     for (const char* prefix : {"pcm_state=", "pcm_reads="})
         words.push_back(context.commandArgsPlusMatch(prefix));
@@ -340,6 +342,7 @@ void Grid::make_twins(VerilatedContext& context) {
             part.twin = std::make_unique<Vtile_part>(twins.get(), part.tile->hierName());
             part.twin->eval();
         }
+    Verilated::threadContextp(&context);  // a model's context becomes that of its thread
 }
 
 // Clock gates of `sync`: those of the links let an edge through only if it has an effect.
@@ -477,7 +480,9 @@ void Grid::drive(Vslice_part& model, const Part& part) {
 
 // A unit whose clock stops must not be missed by anybody.
 void Grid::compare(const Part& part, const Shown& shown) {
+    VerilatedContext* const context = Verilated::threadContextp();
     drive(*part.twin, part, ~0u);
+    Verilated::threadContextp(context);
     Shown other{};
     show_tile(*part.twin, other);
     bool same = shown.valid == other.valid && shown.awake == other.awake
