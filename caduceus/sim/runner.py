@@ -57,7 +57,7 @@ VERILATOR_ARGUMENTS = (
 Verilator's headers again, and several pieces need two precompiled headers of 70 MB first. A
 compiler's time grows faster than the length of a function; functions of 1,000 nodes are not
 measurably slower than those of 20,000, but at 300 a simulation takes a tenth longer."""
-FAST_CODE = "-O2 -march=native"
+FAST_CODE = "-O3 -march=native"
 """For Verilator's hot code. Builds are for the machine that runs them; its vector units double the
 speed of the behavioral array."""
 CODE_VARIABLE = "CADUCEUS_CODE"

@@ -40,7 +40,7 @@ constexpr int MOST_THREADS = 64;
 // Ticks of `now`: a few microseconds. Less work than this is not worth a second thread.
 constexpr uint64_t WORTH_SHARING = 5000;
 constexpr int SPINS = 20000, SPINS_BEFORE_YIELD = 2000;
-constexpr uint32_t DEAL_EVERY = 4096;
+constexpr uint32_t DEAL_EVERY = 4096, JUDGE_EVERY = 256, MOST_PATIENCE = 1 << 15;
 
 // --- streams and ports --------------------------------------------------------------------------
 
@@ -238,6 +238,7 @@ private:
         uint64_t count = 0;
     };
     void evaluate_all();
+    void judge(uint64_t ticks, uint64_t expected);
     void deal();
     void take_from(Queue& queue, uint32_t epoch);
     void work(size_t thread, uint32_t epoch);
@@ -256,6 +257,10 @@ private:
     std::vector<std::thread> pool;
     uint32_t epoch = 0;
     uint32_t undealt = 0;
+    uint64_t taken = 0, needed = 0;   // ticks of shared edges, and of the same work in one thread
+    uint32_t judged = 0;              // edges in these sums
+    uint32_t alone = 0;               // edges to come in one thread
+    uint32_t patience = JUDGE_EVERY;  // the next such pause
     alignas(64) std::atomic<uint32_t> published{0};
     alignas(64) std::atomic<int> left{0};
     alignas(64) std::atomic<int> sleeping{0};
@@ -515,7 +520,8 @@ void Grid::evaluate(Part& part) {
     }
     const uint64_t ticks = now() - began;
     part.spent += ticks;
-    part.cost = (part.cost * 7 + std::min<uint64_t>(ticks, WORTH_SHARING * 100)) / 8;
+    // A thread that lost its core in between would count as work.
+    part.cost = (part.cost * 7 + std::min<uint64_t>(ticks, 4 * part.cost + WORTH_SHARING)) / 8;
 }
 
 void Grid::edge(bool sync, bool mvm) {
@@ -544,10 +550,12 @@ void Grid::evaluate_all() {
             expected += parts[number].cost;
             ++count;
         });
-    if (expected < WORTH_SHARING || count < 2) {
+    if (expected < WORTH_SHARING || count < 2 || alone > 0) {
+        if (alone > 0) --alone;
         opened.each([&](int number) { evaluate(parts[number]); });
         return;
     }
+    const uint64_t began = now();
     if (++undealt == DEAL_EVERY) deal();
     ++epoch;
     for (Queue& queue : queues) queue.count = 0;
@@ -568,6 +576,21 @@ void Grid::evaluate_all() {
         relax();
         if (spins > SPINS_BEFORE_YIELD) std::this_thread::yield();
     }
+    judge(now() - began, expected);
+}
+
+// Whether sharing pays: where others use the cores, the threads wait for each other.
+void Grid::judge(uint64_t ticks, uint64_t expected) {
+    taken += ticks;
+    needed += expected;
+    if (++judged < JUDGE_EVERY) return;
+    if (taken > needed) {
+        patience = std::min(2 * patience, MOST_PATIENCE);
+        alone = patience;
+    } else {
+        patience = JUDGE_EVERY;
+    }
+    judged = taken = needed = 0;
 }
 
 // Give each thread about the same work, the parts with the most first.
