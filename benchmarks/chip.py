@@ -10,7 +10,8 @@ from rich.console import Console
 
 from caduceus.compiler.network import compile_network
 from caduceus.data import inputs
-from caduceus.sim.simulation import Simulation, sources
+from caduceus.sim.kept_design import kept_design
+from caduceus.sim.simulation import Simulation, place_of
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -60,7 +61,8 @@ def run(console: Console) -> list[dict]:
         program = compile_network(network, chip, mode)
         x = inputs(network, CLOCKS // CLOCKS_PER_VECTOR[name, mode]).x
         began = time.monotonic()
-        sources(chip, place / "sim" / f"{name}-chip-verilator" / "design")
+        design = place_of(chip, "verilator", place) / "design"
+        kept_design(design, chip, "verilator", record=True, build=place)
         verilog_seconds = time.monotonic() - began
         with _without_ccache():
             simulation = Simulation(program, build=place, chip=chip, console=console)

@@ -1,6 +1,6 @@
 """Register player: its accesses on cocotbext-axi's subordinate, and the port's view of them.
 
-A model of words behind the subordinate logs what arrives. It must be what the host asked for, in
+A model of words behind the subordinate logs what arrives: the accesses of the host, in
 order, however the subordinate pauses; nothing must arrive after an access that is refused.
 """
 

@@ -23,8 +23,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from caduceus.golden.fast.tile import Tile
 from caduceus.host.tile import TileHost
+from caduceus.sim.cocotbext_port import CocotbextPort
 from caduceus.sim.scoreboard import Agreement, With, compare, named
-from caduceus.sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock
+from caduceus.sim.tile_host import RESET_NS, reset, start_clock
 from caduceus.spec import formats, pcm_state
 from caduceus.spec.chip import Chip
 from caduceus.spec.fabric import PARTS

@@ -21,7 +21,7 @@ from caduceus.compiler.network import compile_network
 from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
 from caduceus.sim import job as files
-from caduceus.sim import parts, pipeline
+from caduceus.sim import parts, pipeline, run_job
 from caduceus.sim.golden import Golden
 from caduceus.sim.jobs import LOG, Ran, demand_success
 from caduceus.sim.moments import JoinedMoments, Moments, SyncClock
@@ -193,22 +193,36 @@ def test_a_mismatch_in_one_process_is_named_as_of_all_inputs(
     assert run.stdout.count("MISMATCH: ") == 1
 
 
+def without_clocks(folder: Path) -> None:
+    """Change a job so that its simulation fails."""
+    dataclasses.replace(files.Job.load(folder), clock_half_periods_ps=()).save(folder)
+
+
 def test_one_process_that_fails_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     name, value = "CADUCEUS_MARK", f"{os.getpid()}fails"
     monkeypatch.setenv(name, value)
     program = program_of("conv_32x16", ReadMode.ONE_PHASE)
     simulation = Simulation(program, simulator="icarus")
     simulation.prepare(inputs(program, 4000), jobs=2)
-    (simulation.jobs[1] / files.PROGRAM).unlink()
-    with pytest.raises(UserError, match=r"^job 1: the simulation failed: run: .*program\.bin"):
+    without_clocks(simulation.jobs[1])
+    with pytest.raises(UserError, match=r"^job 1: the simulation failed: run: list index out of range: see "):
         simulation.simulate()
     # This process has the variable since its start at most.
     assert [pid for pid in of(f"{name}={value}") if pid != os.getpid()] == []
     assert not (simulation.jobs[0] / "report.json").exists()
 
 
+@pytest.mark.parametrize("name", [files.CHIP, files.PROGRAM, files.STATE])
+def test_a_file_that_a_job_lacks_is_one_sentence(name: str) -> None:
+    simulation = Simulation(program_of("conv_32x16"), simulator="icarus")
+    simulation.prepare(inputs(simulation.program, 2), jobs=2)
+    (simulation.jobs[1] / name).unlink()
+    with pytest.raises(UserError, match=rf"{simulation.jobs[1] / name}.*: No such file"):
+        run_job.load(simulation.jobs[1])
+
+
 def test_what_ends_without_an_outcome_names_its_log(tmp_path: Path) -> None:
-    files.Job((1, 1), "icarus", False, 0, 1, 3).save(tmp_path)
+    files.Job((1, 1), "icarus", "parallel", 1, False, 0, 1, 3).save(tmp_path)
     with pytest.raises(UserError, match=rf"^job 3: the process ended with status 137: see .*{LOG}"):
         demand_success(tmp_path, 137)
     Ran("no room").save(tmp_path)
@@ -281,7 +295,7 @@ def test_a_job_that_fails_on_a_cluster_ends_the_others(
     program = program_of("conv_32x16", ReadMode.ONE_PHASE)
     simulation = Simulation(program, simulator="icarus")
     simulation.prepare(inputs(program, 4000), jobs=2)
-    (simulation.jobs[1] / files.INPUTS).unlink()
+    without_clocks(simulation.jobs[1])
     sentence = rf"^job 1: the simulation failed: run: .*: see {simulation.jobs[1]}/run\.log"
     with scheduled(scheduler.address) as pool, pytest.raises(UserError, match=sentence):
         simulation.simulate(pool=pool)

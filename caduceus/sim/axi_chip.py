@@ -7,7 +7,8 @@ from cocotb.triggers import Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from caduceus.host.chip import ChipHost
-from caduceus.sim.tile_host import RESET_NS, CocotbextPort, reset, start_clock
+from caduceus.sim.cocotbext_port import CocotbextPort
+from caduceus.sim.tile_host import RESET_NS, reset, start_clock
 from caduceus.spec.chip import Chip
 
 

@@ -5,7 +5,6 @@ Python does nothing per clock: that would be the slowest part of a simulation.
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from caduceus.sim import beats
 from caduceus.sim.moments import SyncClock
+from caduceus.sim.played import LOOK_EVERY_CLOCKS, PATIENCE, Played
 from caduceus.spec.chip import Chip
 from caduceus.spec.host_packets import OutputVectors, leaving
 from caduceus.spec.packets import beat_count, framed, unframed
@@ -22,11 +22,7 @@ from caduceus.spec.program import Program
 
 STREAMS = Path("streams")
 """Folder of the players' and recorders' files."""
-LOOK_EVERY_CLOCKS = 2_000
-"""Clocks of `sync` between two progress checks."""
 _CLOCK_BITS = 64
-PATIENCE = 20
-"""Checks without a new beat before the chip counts as hung."""
 
 
 def write_inputs(folder: Path, program: Program, chip: Chip, x: NDArray[np.int8]) -> None:
@@ -79,36 +75,6 @@ def read_outputs(
             clocks[vector, part.start : part.start + part.length] = values
     assert not result.missing, f"{result.missing} output packets are missing"
     return result.vectors, clocks
-
-
-@dataclass(frozen=True)
-class Played:
-    """Outputs of input vectors, and their clocks.
-
-    Attributes:
-        outputs: int8 [vectors, output_length].
-        began: clock in which the chip took its first beat.
-        fed: clock in which it took the last beat of the first vector.
-        answered: for every GDPU slice, the clock in which it was last awake.
-        clocks: clock in which each output value left, int64 [vectors, output_length].
-        cycles: clocks of `sync` and `mvm` of the run.
-        seconds: wall-clock time.
-        clock: converts these clock numbers to simulated time.
-    """
-
-    outputs: NDArray[np.int8]
-    began: int
-    fed: int
-    answered: list[int]
-    clocks: NDArray[np.int64]
-    cycles: dict[str, int]
-    seconds: float
-    clock: SyncClock
-
-    @property
-    def ends(self) -> list[int]:
-        """For every vector, the clock in which its last output beat left."""
-        return self.clocks.max(axis=1).tolist()
 
 
 class ChipPlayer:
@@ -196,13 +162,15 @@ class ChipPlayer:
         await self._start()
 
     async def _start(self) -> None:
-        """Have players and recorders open their files, from an even clock on.
+        """Have players and recorders open their files, at a clock of an even number.
 
         At 400 MHz and 1 GHz the clocks then have the same phase in every run, and packets the same
         latency, however long the host's register accesses took before.
         """
         dut = self._dut
         await RisingEdge(dut.aclk)
+        if int(dut.aclk_cycles.value) % 2:
+            await RisingEdge(dut.aclk)
         dut.start.value = 1
         await RisingEdge(dut.aclk)
         dut.start.value = 0

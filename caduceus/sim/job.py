@@ -17,12 +17,10 @@ PLUSARGS = (
     f"+pcm_state={STATES}", f"+pcm_reads={STATES}", "+streams=streams", f"+record={RECORD}",
 )  # fmt: skip
 CHIP, PROGRAM, STATE, INPUTS = "chip.yaml", "program.bin", "state.pcm", "inputs.npy"
-"""Files of the job. Inputs are int8 [n, input_pixels, input_length], or, of a program with GDPU
-slices, [n, steps, input_length]."""
-OUTPUTS, HIDDEN, CELL = "outputs.npy", "hidden.npy", "cell.npy"
-"""Files beside the report: int8 [n, vectors, output_length]; int8, uint16 [n, units] at the end."""
-CLOCKS = "clocks.npy"
-"""Clock of `sync` in which each value of `OUTPUTS` left the chip, int64."""
+"""Files of the job. The devices are there for a process of its own alone. Inputs are int8 [n,
+input_pixels, input_length], or, of a program with GDPU slices, [n, steps, input_length]."""
+PLAYED = "played.pickle"
+"""File beside the reports: what was played, see `sim.schedule.Schedule.save`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,33 @@ class Job(JobFile, name="job.json"):
 
 @dataclass(frozen=True)
 class SimulationReport(JobFile, name="report.json"):
-    """Outcome of a job.
+    """Outcome of a job's simulation.
+
+    Attributes:
+        cycles: rising edges of `sync` and `mvm` from the first input on. Of a sequence: both
+            passes, reading and loading states included.
+        mvms, busy, stalled: MVMs, and busy and stalled cycles, by tile number.
+        start_ps: simulated time of the first beat, approximate.
+        load_seconds: wall-clock time of loading the program.
+        simulate_seconds: wall-clock time from the first input on; simulate_cpu_seconds: processor
+            time of all threads in it.
+        peak_mib: peak memory of the simulation, Python included.
+    """
+
+    cycles: dict[str, int]
+    mvms: dict[str, int]
+    busy: dict[str, int]
+    stalled: dict[str, int]
+    start_ps: int
+    load_seconds: float
+    simulate_seconds: float
+    simulate_cpu_seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class ComparisonReport(JobFile, name="comparison.json"):
+    """Outcome of a job's comparison with the golden model.
 
     Attributes:
         values_compared, mismatches: values of all tiles, of the chip's outputs, and of GDPU states.
@@ -55,19 +79,9 @@ class SimulationReport(JobFile, name="report.json"):
             compute; then those of the chip outputs and of the GDPU states.
         first_mismatch: place, expected and got; empty if there is none.
         first_mismatches: the first of each layer that has one, see `sim.result.Figures`.
-        cycles: rising edges of `sync` and `mvm` from the first input on. Of a sequence: both
-            passes, reading and loading states included.
-        latency, latency_with_input, latency_of_state, latency_of_states: see `sim.schedule.Timing`.
-        gaps: clocks of `sync` from each input to the next, back to back.
-        mvms, busy, stalled: MVMs, and busy and stalled cycles, by tile number.
-        start_ps: simulated time of the first beat, approximate.
-        sync_origin_ps: simulated time of the rising edge number 0 of `sync`.
-        state_clocks: by sequence and GDPU slice, clock in which the final state was reached.
-        simulate_seconds: wall-clock time from the first input on; simulate_cpu_seconds: processor
-            time of all threads in it.
-        golden_seconds: wall-clock time of the golden model for the same inputs, with capture.
+        golden_seconds: wall-clock time of the golden model for the same inputs, with capture,
+            beside the simulation.
         golden_inputs: number of inputs in this time.
-        peak_mib: peak memory of the simulation, Python and golden model included.
     """
 
     values_compared: int
@@ -76,23 +90,8 @@ class SimulationReport(JobFile, name="report.json"):
     mismatches_by_layer: dict[str, int]
     first_mismatch: str
     first_mismatches: list[dict[str, Any]]
-    cycles: dict[str, int]
-    latency: list[int]
-    latency_with_input: list[int]
-    latency_of_state: list[int]
-    latency_of_states: list[int]
-    gaps: list[int]
-    mvms: dict[str, int]
-    busy: dict[str, int]
-    stalled: dict[str, int]
-    start_ps: int
-    sync_origin_ps: int
-    state_clocks: list[list[int]]
-    simulate_seconds: float
-    simulate_cpu_seconds: float
     golden_seconds: float
     golden_inputs: int
-    peak_mib: float
 
 
 def peak_mib() -> float:

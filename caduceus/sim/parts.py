@@ -1,7 +1,7 @@
 """Results of a simulation's jobs: what each process left in its folder, and all of it as one."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from caduceus.golden.machine import TileTrace
 from caduceus.sim import job as files
 from caduceus.sim import pipeline, recording
 from caduceus.sim.comparison import by_input
-from caduceus.sim.job import Job, SimulationReport, half_periods
-from caduceus.sim.moments import JoinedMoments, Moments, SyncClock
+from caduceus.sim.job import ComparisonReport, Job, SimulationReport
+from caduceus.sim.moments import JoinedMoments, Moments
 from caduceus.sim.pipeline import Events
 from caduceus.sim.recording import Recorded
+from caduceus.sim.schedule import Timing, schedule
+from caduceus.sim.share import Share
 from caduceus.spec.chip import Chip
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program
@@ -27,6 +29,8 @@ class Part:
 
     Attributes:
         report: figures of the simulation.
+        comparison: outcome of the comparison with the golden model.
+        timing: latencies and periods.
         outputs: int8 [n, vectors, output_length], of its inputs or sequences.
         tiles: values by tile, if captured.
         state: of the GDPU after each sequence, of a program with GDPU slices.
@@ -35,6 +39,8 @@ class Part:
     """
 
     report: SimulationReport
+    comparison: ComparisonReport
+    timing: Timing
     outputs: NDArray[np.int8]
     tiles: Mapping[int, TileTrace]
     state: LstmState | None
@@ -55,22 +61,21 @@ def load(program: Program, chip: Chip, folder: Path, capture: bool) -> Part:
         OSError: a file is missing.
     """
     report, job = SimulationReport.load(folder), Job.load(folder)
-    outputs = np.load(folder / files.OUTPUTS)
-    state = None
-    if program.slices:
-        state = LstmState(np.load(folder / files.HIDDEN), np.load(folder / files.CELL))
+    inputs = schedule(program, chip, np.load(folder / files.INPUTS), Share.of(job))
+    inputs.restore(folder / files.PLAYED)
+    outputs = inputs.outputs
     end_ps = report.start_ps + round(report.cycles["sync"] * 1e6 / chip.clocks.sync_mhz)
     activities = pipeline.read(program, folder / files.RECORD, end_ps)
     recorded = recording.all_tiles(folder / files.RECORD, program) if capture else {}
-    clock = SyncClock(report.sync_origin_ps, 2 * half_periods(chip)[0], job.job)
-    states = {outputs.shape[1] - 1: report.state_clocks} if program.slices else {}
     return Part(
         report,
+        ComparisonReport.load(folder),
+        inputs.timing(),
         outputs,
         _tiles(program, recorded, len(outputs), outputs.shape[1]),
-        state,
+        inputs.state,
         Events(activities, report.start_ps, end_ps),
-        Moments(chip, clock, np.load(folder / files.CLOCKS), recorded, states=states),
+        inputs.moments(recorded),
     )
 
 
@@ -104,7 +109,9 @@ def joined(program: Program, parts: Sequence[Part]) -> Part:
         hidden = np.concatenate([part.state.hidden for part in parts])
         state = LstmState(hidden, np.concatenate([part.state.cell for part in parts]))
     return Part(
-        _report(program, [part.report for part in parts]),
+        _report([part.report for part in parts]),
+        _comparison([part.comparison for part in parts]),
+        _timing(program, [part.timing for part in parts]),
         np.concatenate([part.outputs for part in with_outputs]),
         {
             tile: _trace([part.tiles[tile] for part in with_outputs])
@@ -131,46 +138,60 @@ def _trace(traces: Sequence[TileTrace]) -> TileTrace:
     return TileTrace(values("results"), values("sent"))
 
 
-def _report(program: Program, reports: Sequence[SimulationReport]) -> SimulationReport:
+def _report(reports: Sequence[SimulationReport]) -> SimulationReport:
     """Reports of all parts as one; see `Figures` for what the sums mean."""
-
-    def total(name: str) -> dict[str, int]:
-        found: Counter[str] = Counter()
-        for report in reports:
-            found.update(getattr(report, name))
-        return dict(found)
-
-    def every(name: str) -> list:
-        return [each for report in reports for each in getattr(report, name)]
-
-    firsts = {}
-    for each in every("first_mismatches"):
-        firsts.setdefault(each["layer"], each)
-    layers = total("values_by_layer")
-    ordered = [firsts[layer] for layer in layers if layer in firsts]
-    # Each process finds the chip idle, but only the first one as one process does.
-    latencies = every if program.slices else reports[0].__getattribute__
     return replace(
         reports[0],
+        cycles=_total(report.cycles for report in reports),
+        mvms=_total(report.mvms for report in reports),
+        busy=_total(report.busy for report in reports),
+        stalled=_total(report.stalled for report in reports),
+        load_seconds=max(report.load_seconds for report in reports),
+        simulate_seconds=max(report.simulate_seconds for report in reports),
+        simulate_cpu_seconds=sum(report.simulate_cpu_seconds for report in reports),
+        peak_mib=max(report.peak_mib for report in reports),
+    )
+
+
+def _comparison(reports: Sequence[ComparisonReport]) -> ComparisonReport:
+    """Comparisons of all parts as one; first mismatches are those of the first part with any."""
+    firsts = {}
+    for each in (each for report in reports for each in report.first_mismatches):
+        firsts.setdefault(each["layer"], each)
+    layers = _total(report.values_by_layer for report in reports)
+    ordered = [firsts[layer] for layer in layers if layer in firsts]
+    return ComparisonReport(
         values_compared=sum(report.values_compared for report in reports),
         mismatches=sum(report.mismatches for report in reports),
         values_by_layer=layers,
-        mismatches_by_layer=total("mismatches_by_layer"),
+        mismatches_by_layer=_total(report.mismatches_by_layer for report in reports),
         first_mismatch=ordered[0]["sentence"] if ordered else "",
         first_mismatches=ordered,
-        cycles=total("cycles"),
+        golden_seconds=sum(report.golden_seconds for report in reports),
+        golden_inputs=sum(report.golden_inputs for report in reports),
+    )
+
+
+def _timing(program: Program, parts: Sequence[Timing]) -> Timing:
+    """Latencies and periods of all parts as one."""
+
+    def every(name: str) -> list[int]:
+        return [clocks for part in parts for clocks in getattr(part, name)]
+
+    # Each process finds the chip idle, but only the first one as one process does.
+    latencies = every if program.slices else parts[0].__getattribute__
+    return Timing(
         latency=latencies("latency"),
         latency_with_input=latencies("latency_with_input"),
         latency_of_state=every("latency_of_state"),
         latency_of_states=every("latency_of_states"),
         gaps=every("gaps"),
-        mvms=total("mvms"),
-        busy=total("busy"),
-        stalled=total("stalled"),
-        state_clocks=every("state_clocks"),
-        simulate_seconds=max(report.simulate_seconds for report in reports),
-        simulate_cpu_seconds=sum(report.simulate_cpu_seconds for report in reports),
-        golden_seconds=sum(report.golden_seconds for report in reports),
-        golden_inputs=sum(report.golden_inputs for report in reports),
-        peak_mib=max(report.peak_mib for report in reports),
     )
+
+
+def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Sums by name."""
+    found: Counter[str] = Counter()
+    for each in counts:
+        found.update(each)
+    return dict(found)

@@ -25,6 +25,14 @@ _BINS = 400
 _TILE_INCHES, _WIDTH_INCHES = 0.16, 10.0
 
 
+def prepare_to_draw() -> None:
+    """Import what `Events.write_picture` needs, and have it find its fonts: this takes a second."""
+    from matplotlib.backends import backend_agg  # noqa: F401
+    from matplotlib.figure import Figure
+
+    Figure().text(0, 0, " ").get_window_extent()
+
+
 @dataclass(frozen=True)
 class Activity:
     """Spans of time in which a unit was active.
@@ -146,7 +154,7 @@ class Events:
         Raises:
             UserError: it cannot be written.
         """
-        from matplotlib.figure import Figure  # Takes a second to import, and is needed last.
+        from matplotlib.figure import Figure  # Takes a second to import, see `prepare_to_draw`.
 
         tiles = self._by_layer(program)
         edges = np.linspace(self.start_ps, self.end_ps, _BINS + 1).astype(np.int64)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from caduceus.host.line import Line, SerialLine, SocketLine
 from caduceus.host.link import LinkPort, Patience, SerialLink
-from caduceus.sim.chip_design import THREADS, ChipDesign, chip_design, default_threads
+from caduceus.sim.chip_design import THREADS, ChipDesign, default_threads
+from caduceus.sim.kept_design import kept_design
 from caduceus.sim.paths import absolute
 from caduceus.sim.run_files import empty, working_files
 from caduceus.spec.chip import Chip
@@ -124,7 +125,7 @@ class Served:
     sources: Callable[[Path, Chip, str], ChipDesign]
 
 
-CHIP = Served("served", "chip", "caduceus.sim.run_served", chip_design)
+CHIP = Served("served", "chip", "caduceus.sim.run_served", kept_design)
 """The chip alone, whose AXI ports the golden bridge drives."""
 
 

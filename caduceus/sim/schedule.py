@@ -1,17 +1,20 @@
 """Schedules of inputs through a chip in RTL: back to back, or as sequences that run twice."""
 
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.golden.machine import Machine, Outcome, TileTrace
+from caduceus.golden.machine import Machine, Outcome, Progress, TileTrace
 from caduceus.host.chip import ChipHost
-from caduceus.sim.chip_player import LOOK_EVERY_CLOCKS, PATIENCE, ChipPlayer, Played
 from caduceus.sim.comparison import Observed, as_recorded, results_per_input, unit
 from caduceus.sim.moments import Moments
+from caduceus.sim.played import LOOK_EVERY_CLOCKS, PATIENCE, Played
 from caduceus.sim.recording import Recorded
 from caduceus.sim.sequence_run import SequenceRun
 from caduceus.sim.share import ALL, Share
@@ -21,6 +24,9 @@ from caduceus.spec.formats import ReadMode
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing
+
+if TYPE_CHECKING:
+    from caduceus.sim.chip_player import ChipPlayer  # Imports cocotb.
 
 Tell = Callable[[Mapping[str, int]], None]
 """Called with the number done of every count."""
@@ -99,15 +105,31 @@ class Schedule(ABC):
 
     @property
     @abstractmethod
+    def _runs_played(self) -> Sequence[tuple[list[Played], dict[int, LstmState]]]:
+        """By run, what it played, and the states that it read, by step."""
+
+    @property
     def played(self) -> list[Played]:
         """Recordings of the player, in order."""
+        return [each for played, _ in self._runs_played for each in played]
 
     @abstractmethod
-    def expect(self, machine: Machine) -> None:
+    def expect(self, machine: Machine, progress: Progress | None = None) -> None:
         """Compute the inputs on the golden model, with capture of all tiles."""
 
+    def save(self, path: Path) -> None:
+        """Write what was played, for the process that compares it."""
+        path.write_bytes(pickle.dumps(self._runs_played))
+
+    def restore(self, path: Path) -> None:
+        """Read what `save` wrote in a schedule of the same inputs."""
+        found = pickle.loads(path.read_bytes())
+        for mine, saved in zip(self._runs_played, found, strict=True):
+            mine[0][:] = saved[0]
+            mine[1].update(saved[1])
+
     @abstractmethod
-    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+    async def play(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
         """Send all inputs, and read the state if there is one."""
 
     @abstractmethod
@@ -159,19 +181,20 @@ class BackToBack(Schedule):
             pixels = len(x) * results_per_input(self._slowest) * self._replicas
             self.counted = {"pixels": pixels, **self.counted}
         self._expected: Outcome | None = None
-        self._played: Played | None = None
+        self._played: list[Played] = []
 
     @property
-    def played(self) -> list[Played]:
-        """As `Schedule.played`."""
-        return [self._played] if self._played else []
+    def _runs_played(self) -> Sequence[tuple[list[Played], dict[int, LstmState]]]:
+        return [(self._played, {})]
 
-    def expect(self, machine: Machine) -> None:
+    def expect(self, machine: Machine, progress: Progress | None = None) -> None:
         """As `Schedule.expect`."""
-        self._expected = machine.run(self._x, first=self._share.first, capture=True)
+        self._expected = machine.run(
+            self._x, first=self._share.first, capture=True, progress=progress
+        )
         self.golden_inputs = len(self._x)
 
-    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+    async def play(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
         """As `Schedule.play`."""
         program, count = self._program, len(self._x)
 
@@ -185,7 +208,7 @@ class BackToBack(Schedule):
 
         # The first result of a layer needs rows of the layer before.
         longest = 2 * clocks_per_input(self._slowest, self._chip) // LOOK_EVERY_CLOCKS
-        self._played = await player.play(
+        played = await player.play(
             self._x.reshape(-1, program.input_length),
             progress,
             outputs=count * program.output_pixels,
@@ -193,6 +216,7 @@ class BackToBack(Schedule):
             patience=PATIENCE + longest,
         )
         progress(count * results_per_input(self._slowest))
+        self._played.append(played)
 
     def observed(
         self, recorded: Mapping[int, Recorded]
@@ -249,11 +273,10 @@ class Twice(Schedule):
         self._expected: dict[int, Outcome] = {}
 
     @property
-    def played(self) -> list[Played]:
-        """As `Schedule.played`."""
-        return [played for run in self._runs for played in run.played]
+    def _runs_played(self) -> Sequence[tuple[list[Played], dict[int, LstmState]]]:
+        return [(run.played, run.states) for run in self._runs]
 
-    def expect(self, machine: Machine) -> None:
+    def expect(self, machine: Machine, progress: Progress | None = None) -> None:
         """As `Schedule.expect`."""
         count, steps, _ = self._x.shape
         for number in range(len(self.PASSES)):
@@ -261,10 +284,12 @@ class Twice(Schedule):
             if numbers:
                 reads = (number * count + numbers[0]) * steps
                 x = self._x[numbers[0] : numbers[-1] + 1]
-                self._expected[number] = machine.run(x, first=reads, capture=True)
+                self._expected[number] = machine.run(
+                    x, first=reads, capture=True, progress=progress
+                )
         self.golden_inputs = len(self._runs) * steps
 
-    async def play(self, host: ChipHost, player: ChipPlayer, tell: Tell) -> None:
+    async def play(self, host: ChipHost, player: "ChipPlayer", tell: Tell) -> None:
         """As `Schedule.play`."""
         for number, run in enumerate(self._runs):
             before = number * self._x.shape[1]

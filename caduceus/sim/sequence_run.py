@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.host.chip import ChipHost
-from caduceus.sim.chip_player import ChipPlayer, Played
+from caduceus.sim.played import Played
 from caduceus.spec.gdpu import LstmState
 from caduceus.spec.program import Program
+
+if TYPE_CHECKING:
+    from caduceus.sim.chip_player import ChipPlayer  # Imports cocotb.
 
 
 @dataclass
@@ -32,7 +36,7 @@ class SequenceRun:
     played: list[Played] = field(default_factory=list)
     states: dict[int, LstmState] = field(default_factory=dict)
 
-    async def play(self, host: ChipHost, player: ChipPlayer, tell: Callable[[int], None]) -> None:
+    async def play(self, host: ChipHost, player: "ChipPlayer", tell: Callable[[int], None]) -> None:
         """Run the steps; `tell` is called with the number of those done."""
         if self.at_full_speed:
             await self._at_full_speed(host, player, tell)
@@ -40,7 +44,7 @@ class SequenceRun:
             await self._step_by_step(host, player, tell)
 
     async def _step_by_step(
-        self, host: ChipHost, player: ChipPlayer, tell: Callable[[int], None]
+        self, host: ChipHost, player: "ChipPlayer", tell: Callable[[int], None]
     ) -> None:
         """Run every step alone, and read its state."""
         await host.begin(self.program, len(self.steps))
@@ -50,7 +54,7 @@ class SequenceRun:
             tell(t + 1)
 
     async def _at_full_speed(
-        self, host: ChipHost, player: ChipPlayer, tell: Callable[[int], None]
+        self, host: ChipHost, player: "ChipPlayer", tell: Callable[[int], None]
     ) -> None:
         """Run all steps at full speed, with a stop and a restart in the middle."""
         count = len(self.steps)

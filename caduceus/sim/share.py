@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.sim.comparison import results_per_input
+from caduceus.sim.job import Job
 from caduceus.spec.errors import UserError
 from caduceus.spec.program import Program, TileProgram
 
@@ -25,6 +26,11 @@ class Share:
     first: int = 0
     count: int | None = None
     job: int | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> "Share":
+        """That of a job."""
+        return cls(job.first, job.count, job.job)
 
 
 ALL = Share()

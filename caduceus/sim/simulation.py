@@ -2,7 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 
@@ -11,27 +13,24 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from caduceus.devices.settings import Devices
+from caduceus.golden.machine import Machine
 from caduceus.sim import job as files
-from caduceus.sim import pipeline, runner
-from caduceus.sim.chip_design import (
-    FLAT,
-    HIERARCHICAL,
-    PARALLEL,
-    THREADS,
-    chip_design,
-    default_threads,
-)
+from caduceus.sim import pipeline, recording, runner
+from caduceus.sim.beside import Check, beside
+from caduceus.sim.chip_design import FLAT, HIERARCHICAL, PARALLEL, THREADS, default_threads
 from caduceus.sim.chip_harness import write_harness
-from caduceus.sim.comparison import results_per_input
+from caduceus.sim.comparison import compare, compared, results_per_input, scoreboard
 from caduceus.sim.deploy import chip_of, deployed
 from caduceus.sim.harness_files import HARNESS_SOURCES
 from caduceus.sim.inputs import count, shaped
-from caduceus.sim.job import Job, SimulationReport, half_periods
+from caduceus.sim.job import ComparisonReport, Job, half_periods
 from caduceus.sim.jobs import Pool, Ran, processes_here
+from caduceus.sim.kept_design import kept_design
 from caduceus.sim.parts import Part, joined, load
 from caduceus.sim.progress import watch
 from caduceus.sim.result import JobFigures, Result, figures
 from caduceus.sim.run_files import empty, only_run, working_files
+from caduceus.sim.schedule import Schedule, Timing, schedule
 from caduceus.sim.share import Share, reads_before, shares, units_of
 from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import Chip
@@ -48,42 +47,96 @@ def place_of(chip: Chip, simulator: str, build: Path | None = None) -> Path:
     return build_folder(build) / "sim" / f"{chip.name}-chip-{simulator}"
 
 
-def simulated(folder: Path, place: Path, build: Path | None) -> Ran:
-    """Simulate the job in `folder`; builds its chip first if need be.
+@dataclass(frozen=True)
+class Work:
+    """What a job simulates: a program with its chip and the state of its devices."""
+
+    program: Program
+    chip: Chip
+    state: PcmState
+
+
+def simulated(
+    work: Work,
+    folder: Path,
+    place: Path,
+    build: Path | None,
+    afterwards: Callable[[], None] | None = None,
+) -> Ran:
+    """Simulate the job in `folder`, and compare it; builds its chip first if need be.
+
+    The golden model computes the same inputs beside the simulator.
 
     Args:
+        work: of the job.
         folder: as `Simulation.prepare` makes it.
         place: folder of the build; jobs of one chip in one simulator share it.
         build: folder of builds; see `caduceus.spec.shipped.build_folder`.
+        afterwards: called beside the simulator after the golden model.
 
     Raises:
         UserError: the build or the simulation failed.
     """
-    job, chip = Job.load(folder), Chip.find(str(folder / files.CHIP))
-    # Of several jobs the first one builds, and the others wait for it.
+    job, chip = Job.load(folder), work.chip
+    # Before golden's threads: a design is made in forks of this process. Of several jobs the first
+    # one makes it, and the others wait.
     with only_run(place / "design", Console(quiet=True)), working_files(place):
-        design = chip_design(
+        design = kept_design(
             place / "design", chip, job.simulator,
             record=True, verilation=job.verilation, build=build,
         )  # fmt: skip
         harness = write_harness(place / "design" / "chip_harness.sv", chip)
-    ran = runner.run_bench(
-        name=f"sim-{chip.name}-{job.simulator}",
-        sources=[*design.sources, *HARNESS_SOURCES, harness],
-        top="chip_harness",
-        test_module="caduceus.sim.entry",
-        simulator=job.simulator,
-        build_dir=place / ("build" if job.verilation == PARALLEL else f"build-{job.verilation}"),
-        run_dir=folder,
-        extra_env={files.VARIABLE: str(folder)},
-        plusargs=[*files.PLUSARGS, f"+{THREADS}={job.threads}"],
-        build_args=design.arguments,
-        engine=design.engine,
-        waves=job.waves,
-    )
-    if not ran.ok:
-        raise UserError(f"the simulation failed: {ran.sentence}")
+    with working_files(folder):
+        inputs = schedule(work.program, chip, np.load(folder / files.INPUTS), Share.of(job))
+    with beside(partial(_golden_seconds, work, inputs, afterwards)) as golden_seconds:
+        ran = runner.run_bench(
+            name=f"sim-{chip.name}-{job.simulator}",
+            sources=[*design.sources, *HARNESS_SOURCES, harness],
+            top="chip_harness",
+            test_module="caduceus.sim.entry",
+            simulator=job.simulator,
+            build_dir=place
+            / ("build" if job.verilation == PARALLEL else f"build-{job.verilation}"),
+            run_dir=folder,
+            extra_env={files.VARIABLE: str(folder)},
+            plusargs=[*files.PLUSARGS, f"+{THREADS}={job.threads}"],
+            build_args=design.arguments,
+            engine=design.engine,
+            waves=job.waves,
+        )
+        if not ran.ok:
+            raise UserError(f"the simulation failed: {ran.sentence}")
+        seconds = golden_seconds()
+    with working_files(folder):
+        _compared(work.program, inputs, folder, seconds).save(folder)
     return Ran(waves=ran.waves and str(ran.waves), build_seconds=ran.build_seconds)
+
+
+def _golden_seconds(
+    work: Work, inputs: Schedule, afterwards: Callable[[], None] | None, check: Check
+) -> float:
+    """Compute the expected values; the wall-clock time that it took."""
+    started = time.monotonic()
+    inputs.expect(Machine(work.program, work.chip, work.state), check)
+    seconds = time.monotonic() - started
+    if afterwards:
+        afterwards()
+    return seconds
+
+
+def _compared(program: Program, inputs: Schedule, folder: Path, seconds: float) -> ComparisonReport:
+    """Compare what a simulation left in `folder` with the values that golden took `seconds` for."""
+    inputs.restore(folder / files.PLAYED)
+    score = scoreboard()
+    try:
+        recorded = recording.all_tiles(folder / files.RECORD, program)
+    except ValueError as error:
+        raise UserError(f"cannot read a recording of the simulation: {error}") from None
+    for which, expected, got in inputs.observed(recorded):
+        compare(program, expected, got, score, which)
+    return ComparisonReport(
+        **compared(score), golden_seconds=seconds, golden_inputs=inputs.golden_inputs
+    )
 
 
 class Simulation:
@@ -189,8 +242,6 @@ class Simulation:
         Raises:
             UserError: the files cannot be written.
         """
-        from caduceus.sim.schedule import schedule  # Imports cocotb.
-
         program = self.program
         self._inputs = x = shaped(program, x)
         parts = shares(units_of(program, x), jobs)
@@ -229,8 +280,9 @@ class Simulation:
             # JSON is YAML.
             (job / files.CHIP).write_text(chip.model_dump_json(), encoding="utf-8")
             program_file.save(program, job / files.PROGRAM)
-            pcm_state.save(self.state, job / files.STATE)
             write_states(program, self.state, job)
+            if len(self.jobs) > 1:
+                pcm_state.save(self.state, job / files.STATE)
             return
         images = (files.STATES / f"state_{tile.tile}.hex" for tile in computing(program))
         for name in (files.CHIP, files.PROGRAM, files.STATE, *images):
@@ -244,10 +296,15 @@ class Simulation:
         """
         started = time.monotonic()
         with watch(self.jobs, self._console, self._counted):
+            # The simulators are at work, and this process is not.
+            ready = pipeline.prepare_to_draw
             if len(self.jobs) == 1:
-                ran = [simulated(self.job, self.place, self._build)]
+                work = Work(self.program, self.chip, self.state)
+                ran = [simulated(work, self.job, self.place, self._build, ready)]
             else:
-                pool(self.jobs, self.place, self._build)
+                with beside(lambda _: ready()) as drawing:
+                    pool(self.jobs, self.place, self._build)
+                    drawing()
                 ran = [Ran.load(folder) for folder in self.jobs]
         self.waves = [Path(each.waves) for each in ran if each.waves]
         with working_files(self.job):
@@ -258,7 +315,7 @@ class Simulation:
         program, chip = self.program, self.chip
         parts = [load(program, chip, folder, capture) for folder in self.jobs]
         found = joined(program, parts)
-        report, events = found.report, found.events
+        report, comparison, events = found.report, found.comparison, found.events
         result = Result(
             program,
             figures(self._deployed, "sim", self.devices, count(program, self._inputs)),
@@ -272,16 +329,16 @@ class Simulation:
         return result.with_figures(
             simulator=self._simulator,
             simulator_version=runner.tool_version(self._simulator),
-            values_compared=report.values_compared,
-            mismatches=report.mismatches,
-            values_by_layer=report.values_by_layer,
-            mismatches_by_layer=report.mismatches_by_layer,
-            first_mismatch=report.first_mismatch,
-            first_mismatches=report.first_mismatches,
+            values_compared=comparison.values_compared,
+            mismatches=comparison.mismatches,
+            values_by_layer=comparison.values_by_layer,
+            mismatches_by_layer=comparison.mismatches_by_layer,
+            first_mismatch=comparison.first_mismatch,
+            first_mismatches=comparison.first_mismatches,
             mvms=sum(report.mvms.values()),
             cycles=report.cycles,
             simulated_us=report.cycles["sync"] / chip.clocks.sync_mhz,
-            **timing(program, chip, report),
+            **timing(program, chip, found.timing),
             bottleneck=events.bottleneck(program),
             shares={
                 f"{pipeline.label(tile)} tile {tile.tile}": active[tile.tile]
@@ -289,9 +346,10 @@ class Simulation:
             },
             khz=report.cycles["sync"] / report.simulate_seconds / 1e3,
             build_seconds=max(each.build_seconds for each in ran),
+            load_seconds=report.load_seconds,
             simulate_seconds=report.simulate_seconds,
             simulate_cpu_seconds=report.simulate_cpu_seconds,
-            golden_inputs_per_second=report.golden_inputs / report.golden_seconds,
+            golden_inputs_per_second=comparison.golden_inputs / comparison.golden_seconds,
             peak_mib=report.peak_mib,
             jobs=self._shares(parts),
         )
@@ -321,21 +379,21 @@ def write_states(program: Program, state: PcmState, job: Path) -> None:
         pcm_state.write_hex(state, index, image)
 
 
-def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, float | None]:
+def timing(program: Program, chip: Chip, measured: Timing) -> dict[str, float | None]:
     """Figures from the RTL's clock counts, at the description's clock rates; keys as `Figures`."""
     nanoseconds = 1e3 / chip.clocks.sync_mhz
 
     def middle(clocks: list[int]) -> float | None:
         return median(clocks) * nanoseconds if clocks else None
 
-    clocks = period_of(program, report)
+    clocks = period_of(program, measured)
     period = clocks and clocks * nanoseconds
     most = max(map(results_per_input, computing(program)))
     return {
-        "latency_ns": middle(report.latency),
-        "latency_with_input_ns": middle(report.latency_with_input),
-        "latency_of_state_ns": middle(report.latency_of_state),
-        "latency_of_states_ns": middle(report.latency_of_states),
+        "latency_ns": middle(measured.latency),
+        "latency_with_input_ns": middle(measured.latency_with_input),
+        "latency_of_state_ns": middle(measured.latency_of_state),
+        "latency_of_states_ns": middle(measured.latency_of_states),
         "period_ns": period,
         "cycles_per_input": clocks,
         "inputs_per_second": 1e9 / period if period else None,
@@ -343,8 +401,8 @@ def timing(program: Program, chip: Chip, report: SimulationReport) -> dict[str, 
     }
 
 
-def period_of(program: Program, report: SimulationReport) -> float | None:
+def period_of(program: Program, measured: Timing) -> float | None:
     """Clocks from input to input: the mean, or of steps the median; None for a single input."""
-    if not report.gaps:
+    if not measured.gaps:
         return None
-    return float(median(report.gaps)) if program.slices else fmean(report.gaps)
+    return float(median(measured.gaps)) if program.slices else fmean(measured.gaps)

@@ -179,6 +179,5 @@ def words(state: PcmState, tile: int) -> NDArray[np.uint32]:
 
 def write_hex(state: PcmState, tile: int, path: Path | str) -> None:
     """Write the memory content of one tile as hexadecimal text, one word per line (`$readmemh`)."""
-    found = words(state, tile).astype(">u4").tobytes().hex()
-    lines = "\n".join(found[start : start + 8] for start in range(0, len(found), 8))
+    lines = words(state, tile).astype(">u4").tobytes().hex("\n", 4)
     Path(path).write_text(lines + "\n", encoding="ascii")
