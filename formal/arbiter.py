@@ -134,7 +134,7 @@ def live(component: type, requesters: int, resources: int, hold: int, within: in
 _SAFE = (
     Mutant(
         "ignores free resources",
-        ("taken = ~self.free | Mux", "taken = Mux"),
+        ("taken = ~self.free | reserved", "taken = reserved"),
         ("grants_only_free_resources",),
     ),
     Mutant(
@@ -149,12 +149,12 @@ _SAFE = (
     ),
     Mutant(
         "grants requesters without request",
-        ("fits[i].eq(wanted.any() & ", "fits[i].eq("),
+        ("other_fits = wanted.any() & ", "other_fits = "),
         ("grants_only_requests",),
     ),
     Mutant(
         "reserves nothing",
-        ("Mux(turn[i], 0, reserved)", "0"),
+        ("taken = ~self.free | reserved", "taken = ~self.free"),
         ("reserves_for_the_turn",),
     ),
     Mutant(
@@ -166,7 +166,7 @@ _SAFE = (
 _LIVE = (
     Mutant(
         "reserves nothing",
-        ("Mux(turn[i], 0, reserved)", "0"),
+        ("taken = ~self.free | reserved", "taken = ~self.free"),
         ("served_in_time",),
     ),
     Mutant(
@@ -176,7 +176,7 @@ _LIVE = (
     ),
     Mutant(
         "keeps the turn at requesters without request",
-        ("~held | (turn & fits)", "(turn & fits)"),
+        ("m.If(~held | holder_fits)", "m.If(holder_fits)"),
         ("served_in_time",),
     ),
 )

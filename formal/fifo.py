@@ -232,7 +232,7 @@ _LINK_MUTANTS = (
     ),
     Mutant(
         "takes the arriving beat in place of the waiting one",
-        ("held.eq(waiting)", "held.eq(beat)"),
+        ("held.eq(Mux(waits, waiting, beat))", "held.eq(beat)"),
         ("order", "no_word_twice"),
     ),
     Mutant(

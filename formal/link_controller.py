@@ -350,7 +350,7 @@ _SAFE = (
 _LIVE = (
     Mutant(
         "never releases its sinks",
-        ("[moving.eq(0), way.hold.eq(0), ", "[moving.eq(0), "),
+        ("[moving.eq(0), way.hold.eq(0)]", "[moving.eq(0)]"),
         ("served_in_time_0", "served_in_time_1"),
         LinkSource,
     ),

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from caduceus.sim import cocotb_results, executables, verilated_library
 from caduceus.sim.cocotb_results import BenchResults, SimulationError
-from caduceus.sim.verilated_library import Engine
+from caduceus.sim.verilated_library import Engine, Library
 from caduceus.spec import processes
 from caduceus.spec.errors import UserError
 
@@ -56,7 +57,7 @@ VERILATOR_ARGUMENTS = (
 Verilator's headers again, and several pieces need two precompiled headers of 70 MB first. A
 compiler's time grows faster than the length of a function; functions of 1,000 nodes are not
 measurably slower than those of 20,000, but at 300 a simulation takes a tenth longer."""
-FAST_CODE = "-O2 -march=native"
+FAST_CODE = "-O3 -march=native"
 """For Verilator's hot code. Builds are for the machine that runs them; its vector units double the
 speed of the behavioral array."""
 CODE_VARIABLE = "CADUCEUS_CODE"
@@ -390,12 +391,11 @@ def _compile(name: str, runner: "Runner", build: _Build) -> None:
     if build.simulator == "verilator":
         # cocotb's runner would resolve the links.
         sources, includes, arguments = [_public_ports(build)], (), (*arguments, *_linked(build))
-        if build.engine:
-            arguments = (*arguments, *_engine(name, build, build.engine))
+        arguments = (*arguments, *_libraries(name, build))
     compiler = {
         "OBJCACHE": _compiler_cache(),
         # Make reads it like its command line, which cocotb's runner composes.
-        "MAKEFLAGS": f"OPT_FAST={build.code}".replace(" ", "\\ "),
+        "MAKEFLAGS": " ".join(word.replace(" ", "\\ ") for word in _make_variables(build)),
     }
     try:
         with _environment(**compiler, **_FOREIGN):
@@ -435,35 +435,69 @@ def _linked(build: _Build) -> list[str]:
     return arguments
 
 
-def _engine(name: str, build: _Build, engine: Engine) -> list[str]:
-    """Build the engine's libraries; return Verilator's arguments to compile and link it."""
+def _make_variables(build: _Build) -> list[str]:
+    variables = [f"OPT_FAST={build.code}", *verilated_library.MAKE_VARIABLES]
+    if build.engine:
+        variables.append("VM_PARALLEL_BUILDS=0")  # what is left is small: one piece
+    # With waveforms the runtime is another one.
+    return variables if build.waves else [*variables, "VM_GLOBAL_FAST="]
+
+
+def build_runtime() -> Path:
+    """Compile what Verilator links with every simulation, unless it is there; returns its folder.
+
+    Raises:
+        UserError: Verilator is missing or too old.
+        SimulationError: it or the C++ compiler failed.
+    """
+    tool_version("verilator")
+    return _library(
+        "runtime", verilated_library.RUNTIME, verilated_library.runtime_folder(),
+        verilated_library.RUNTIME_ARGUMENTS, FAST_CODE,
+    )  # fmt: skip
+
+
+def _library(name: str, library: Library, kept: Path, arguments: Sequence[str], code: str) -> Path:
+    """The folder of a compiled library."""
     verilator = executables.find("verilator") or "verilator"
-    options = [*VERILATOR_ARGUMENTS[1:], "--timescale", "/".join(TIMESCALE)]
     environment = executables.environment() | {"OBJCACHE": _compiler_cache()}
-    places = {}
-    for library in engine.libraries:
-        try:
-            folder = verilated_library.build(
-                library, engine.kept, verilator, options, build.code, environment
-            )
-        except verilated_library.Failed as error:
-            raise SimulationError(
-                f"{name}: the verilator build of {library.top} failed", error.log,
-                cocotb_results.cause(error.log),
-            ) from None  # fmt: skip
-        place = Path("lib", library.top)
-        (build.folder / place).parent.mkdir(exist_ok=True)
-        (build.folder / place).symlink_to(folder)
-        places[place] = library.archive
+    try:
+        return verilated_library.build(library, kept, verilator, arguments, code, environment)
+    except verilated_library.Failed as error:
+        raise SimulationError(
+            f"{name}: the verilator build of {library.top} failed", error.log,
+            cocotb_results.cause(error.log),
+        ) from None  # fmt: skip
+
+
+def _libraries(name: str, build: _Build) -> list[str]:
+    """Build the libraries to link; return Verilator's arguments to compile and link with them."""
+    engine = build.engine
+    options = [*VERILATOR_ARGUMENTS[1:], "--timescale", "/".join(TIMESCALE)]
+    libraries = list(engine.libraries) if engine else []
+    (build.folder / "lib").mkdir()
+    with ThreadPoolExecutor(max(1, len(libraries))) as pool:
+        made = [
+            pool.submit(_library, name, each, engine.kept, options, build.code)
+            for each in libraries
+        ]
+        folders = [future.result() for future in made]
+    if not build.waves:
+        # All builds share one.
+        libraries.append(verilated_library.RUNTIME)
+        folders.append(build_runtime())
+    for library, folder in zip(libraries, folders, strict=True):
+        (build.folder / "lib" / library.top).symlink_to(folder)
+    archives = " ".join(f"lib/{library.top}/{library.archive}" for library in libraries)
+    arguments = ["-LDFLAGS", archives] if archives else []
+    if engine is None:
+        return arguments
     (build.folder / "lib" / "include").symlink_to(engine.include)
     for source in engine.sources:
         (build.folder / "src" / source.name).symlink_to(source)
-    includes = " ".join(f"-I{place}" for place in (*places, "lib/include"))
-    archives = " ".join(str(place / archive) for place, archive in places.items())
-    return [
-        *(f"src/{source.name}" for source in engine.sources),
-        "-CFLAGS", includes, "-LDFLAGS", archives,
-    ]  # fmt: skip
+    sources = [f"src/{source.name}" for source in engine.sources]
+    places = ["include", *(each.top for each in engine.libraries)]
+    return [*sources, "-CFLAGS", " ".join(f"-Ilib/{place}" for place in places), *arguments]
 
 
 def _compiler_cache() -> str:

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caduceus.spec import processes
+from caduceus.spec.shipped import shipped_folder
 
+RULES = shipped_folder("caduceus.sim") / "cpp" / "rules.mk"
+"""Make's rules for Verilator's C++."""
+MAKE_VARIABLES = ("VM_DEFAULT_RULES=0", f"MAKEFILES={RULES}")
+"""Variables of make that replace Verilator's own rules."""
 STAMP = "complete"
 """File of a folder whose library is complete."""
 
@@ -25,15 +30,18 @@ class Library:
     Attributes:
         top: its name; class `V<top>` in `V<top>.h` is its model.
         sources: files of the module, in compilation order.
+        runtime: of the module, only what Verilator links with it is compiled.
     """
 
     top: str
     sources: Sequence[Path]
 
+    runtime: bool = False
+
     @property
     def archive(self) -> str:
         """Name of the compiled file."""
-        return f"libV{self.top}.a"
+        return "libverilated.a" if self.runtime else f"libV{self.top}.a"
 
     def digest(self, options: Sequence[str]) -> str:
         """Hash over name, sources and `options`."""
@@ -64,6 +72,17 @@ class Engine:
         """All files that decide what it is."""
         headers = sorted(self.include.glob("*.h"))
         return [*self.sources, *headers, *(s for each in self.libraries for s in each.sources)]
+
+
+RUNTIME = Library("runtime", [shipped_folder("caduceus.sim") / "sv" / "runtime.sv"], runtime=True)
+"""Verilator's own C++ that every simulation links."""
+RUNTIME_ARGUMENTS = ("--vpi", "--timing")
+
+
+def runtime_folder() -> Path:
+    """Folder of compiled runtimes: one user's builds share them."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "caduceus" / "runtime"
 
 
 class Failed(Exception):
@@ -125,8 +144,8 @@ def _compile(
     commands = (
         [*verilator, "--cc", "--prefix", name, "--top-module", library.top, "--Mdir", ".",
          *(f"src/{source.name}" for source in library.sources)],
-        ["make", "-j", str(os.cpu_count() or 1), "-f", f"{name}.mk", f"OPT_FAST={code}",
-         library.archive],
+        ["make", "-j", str(os.cpu_count() or 1), "-f", f"{name}.mk", *MAKE_VARIABLES,
+         f"OPT_FAST={code}", f"OPT_GLOBAL={code}", library.archive],
     )  # fmt: skip
     log = folder / "build.log"
     with log.open("w", encoding="utf-8") as output:

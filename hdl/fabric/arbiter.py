@@ -1,6 +1,6 @@
 """A round-robin arbiter for requests that need several resources at once."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,10 +56,13 @@ class Arbiter(wiring.Component):
             with m.If(turn[i]):
                 m.d.comb += [reserved.eq(self.wanted[i]), held.eq(self.wanted[i].any())]
 
+        # Not the holder of the turn: its own request reserves what it wants.
         fits = Signal(count)
+        taken = ~self.free | reserved
+        holder_fits = held & ~(reserved & ~self.free).any()
         for i, wanted in enumerate(self.wanted):
-            taken = ~self.free | Mux(turn[i], 0, reserved)
-            m.d.comb += fits[i].eq(wanted.any() & ~(wanted & taken).any())
+            other_fits = wanted.any() & ~(wanted & taken).any()
+            m.d.comb += fits[i].eq(other_fits | (turn[i] & holder_fits))
 
         # The first fitting request at or after the turn, with wrap-around: the lowest set bit at or
         # above the turn in the doubled vector.
@@ -71,6 +74,6 @@ class Arbiter(wiring.Component):
         ]
 
         # If the holder of the turn fits, it is the first.
-        with m.If(~held | (turn & fits).any()):
+        with m.If(~held | holder_fits):
             m.d.sync += turn.eq(turn.rotate_left(1))
         return m

@@ -40,14 +40,17 @@ class LinkBuffer(wiring.Component):
         m = Module()
         source, sink = self.input, self.output
         beat = Cat(source.tdata, source.tkeep, source.tlast)
-        held = Cat(sink.tdata, sink.tkeep, sink.tlast)
+        output = Cat(sink.tdata, sink.tkeep, sink.tlast)
         if self._user:
-            beat, held = Cat(beat, self.input_user), Cat(held, self.output_user)
-        waiting = Signal.like(held, reset_less=True)
+            beat, output = Cat(beat, self.input_user), Cat(output, self.output_user)
+        # One word, which a simulator moves at once.
+        held = Signal(len(output), reset_less=True)
+        waiting = Signal.like(held)
         waits = Signal()
         advance = ~sink.tvalid | sink.tready
         arrives = source.tvalid & source.tready
         m.d.comb += [
+            output.eq(held),
             source.tready.eq(~waits),
             self.empty.eq(~sink.tvalid),
             self.next_data.eq(
@@ -56,10 +59,8 @@ class LinkBuffer(wiring.Component):
         ]
         with m.If(advance):
             m.d.sync += [sink.tvalid.eq(waits | arrives), waits.eq(0)]
-            with m.If(waits):
-                m.d.sync += held.eq(waiting)
-            with m.Elif(arrives):
-                m.d.sync += held.eq(beat)
+            with m.If(waits | arrives):
+                m.d.sync += held.eq(Mux(waits, waiting, beat))
         with m.Elif(arrives):
             m.d.sync += [waiting.eq(beat), waits.eq(1)]
         return m

@@ -206,7 +206,6 @@ class LinkSource(wiring.Component):
         with m.If(head):
             with m.If(~known):
                 m.d.comb += self.unknown.eq(1)
-                m.d.sync += discarding.eq(~beat.tlast)
             with m.Elif(beat.tlast):
                 m.d.comb += self.empty.eq(1)
         with m.If(self.grant):
@@ -216,10 +215,11 @@ class LinkSource(wiring.Component):
                 way.hold.eq(entry.mask),
                 way.part.eq(entry.part),
             ]
-        with m.If(discarding & beat.tvalid & beat.tlast):
-            m.d.sync += discarding.eq(0)
+        # A packet without entry, the rest of a truncated one.
+        with m.If(self.unknown | (take & last) | (discarding & beat.tvalid)):
+            m.d.sync += discarding.eq(~beat.tlast)
         with m.If(take & last):
-            m.d.sync += [moving.eq(0), way.hold.eq(0), discarding.eq(~beat.tlast)]
+            m.d.sync += [moving.eq(0), way.hold.eq(0)]
             is_local = Cat(way.hold[sink] for sink in sizes.local).any()
             m.d.comb += [
                 self.too_long.eq(~beat.tlast),

@@ -7,6 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from caduceus.hdl.fabric.link_sizes import LinkSizes
 
+_WORD = 32
+"""Bits of `known` that are written together."""
+
 
 class RouteWrite(wiring.Signature):
     """Write port of the route table, see `caduceus.spec.program.Route`.
@@ -82,11 +85,13 @@ class RouteTable(wiring.Component):
             write.addr.eq(routes.stream),
             write.data.eq(Cat(routes.mask, routes.start, routes.length, routes.part)),
         ]
-        # The bit is toggled if it differs: as one expression on the whole vector, which a simulator
-        # evaluates only with a write; a write to one of many bits costs a clock's time per bit.
+        # Word by word, and a bit is toggled if it differs: each bit with an enable of its own would
+        # cost a simulator 256 tests in every clock.
         differs = known.bit_select(write.addr, 1) ^ write.data.mask.any()
-        with m.If(write.en):
-            m.d.sync += known.eq(known ^ (differs << write.addr))
+        for start in range(0, streams, _WORD):
+            word = known[start : start + _WORD]
+            with m.If(write.en & (write.addr // _WORD == start // _WORD)):
+                m.d.sync += word.eq(word ^ (differs << write.addr % _WORD))
         for lookup in self.lookups:
             read = memory.read_port()
             m.d.comb += [

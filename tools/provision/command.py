@@ -129,6 +129,7 @@ def _set_up_all(places: Places) -> None:
     verilator.use(places, choice)
     version = verilator.spell(verilator.version_of(choice.program))
     say(f"using Verilator {version} at {choice.program}")
+    environment.compile_runtime(places)
     stamp = environment.read_stamp(places.stamp)
     environment.write_stamp(places.stamp, replace(stamp, verilator=verilator.in_use(places)))
 

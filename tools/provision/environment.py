@@ -176,6 +176,19 @@ def _compile_golden_model(places: Places) -> None:
     run(command, step, places.log, places.root, pip_environment(), places.root)
 
 
+def compile_runtime(places: Places) -> None:
+    """Compile what Verilator links with every simulation, which the first build would do otherwise.
+
+    Raises:
+        SetupError: Verilator or the C++ compiler fails.
+    """
+    step = "compiling Verilator's runtime"
+    say(step)
+    program = "from caduceus.sim.runner import build_runtime; build_runtime()"
+    command = [places.venv / "bin" / "python", "-c", program]
+    run(command, step, places.log, places.root, pip_environment(), places.root)
+
+
 def install_extra(places: Places, name: str, requirements: list[str]) -> None:
     """Install an optional extra of the project into the environment, and note it in the stamp.
 

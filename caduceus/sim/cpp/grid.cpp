@@ -40,7 +40,7 @@ constexpr int MOST_THREADS = 64;
 // Ticks of `now`: a few microseconds. Less work than this is not worth a second thread.
 constexpr uint64_t WORTH_SHARING = 5000;
 constexpr int SPINS = 20000, SPINS_BEFORE_YIELD = 2000;
-constexpr uint32_t DEAL_EVERY = 4096;
+constexpr uint32_t DEAL_EVERY = 4096, JUDGE_EVERY = 256, MOST_PATIENCE = 1 << 15;
 
 // --- streams and ports --------------------------------------------------------------------------
 
@@ -238,6 +238,7 @@ private:
         uint64_t count = 0;
     };
     void evaluate_all();
+    void judge(uint64_t ticks, uint64_t expected);
     void deal();
     void take_from(Queue& queue, uint32_t epoch);
     void work(size_t thread, uint32_t epoch);
@@ -256,6 +257,10 @@ private:
     std::vector<std::thread> pool;
     uint32_t epoch = 0;
     uint32_t undealt = 0;
+    uint64_t taken = 0, needed = 0;   // ticks of shared edges, and of the same work in one thread
+    uint32_t judged = 0;              // edges in these sums
+    uint32_t alone = 0;               // edges to come in one thread
+    uint32_t patience = JUDGE_EVERY;  // the next such pause
     alignas(64) std::atomic<uint32_t> published{0};
     alignas(64) std::atomic<int> left{0};
     alignas(64) std::atomic<int> sleeping{0};
@@ -318,8 +323,11 @@ Grid::~Grid() {
     }
     wake.notify_all();
     for (std::thread& thread : pool) thread.join();
+    VerilatedContext* const context = Verilated::threadContextp();
+    for (Part& part : parts) part.twin.reset();
+    twins.reset();
+    Verilated::threadContextp(context);
     for (Part& part : parts) {
-        part.twin.reset();
         if (part.tile) part.tile->final();
         if (part.slice) part.slice->final();
     }
@@ -328,7 +336,6 @@ Grid::~Grid() {
 // Twins have a context of their own, without the plusarg that makes them record.
 void Grid::make_twins(VerilatedContext& context) {
     twins = std::make_unique<VerilatedContext>();
-    Verilated::threadContextp(&context);  // a new context has become this thread's
     std::vector<std::string> words{"twins"};
     for (const char* prefix : {"pcm_state=", "pcm_reads="})
         words.push_back(context.commandArgsPlusMatch(prefix));
@@ -340,6 +347,7 @@ void Grid::make_twins(VerilatedContext& context) {
             part.twin = std::make_unique<Vtile_part>(twins.get(), part.tile->hierName());
             part.twin->eval();
         }
+    Verilated::threadContextp(&context);  // a model's context becomes that of its thread
 }
 
 // Clock gates of `sync`: those of the links let an edge through only if it has an effect.
@@ -477,7 +485,9 @@ void Grid::drive(Vslice_part& model, const Part& part) {
 
 // A unit whose clock stops must not be missed by anybody.
 void Grid::compare(const Part& part, const Shown& shown) {
+    VerilatedContext* const context = Verilated::threadContextp();
     drive(*part.twin, part, ~0u);
+    Verilated::threadContextp(context);
     Shown other{};
     show_tile(*part.twin, other);
     bool same = shown.valid == other.valid && shown.awake == other.awake
@@ -510,7 +520,8 @@ void Grid::evaluate(Part& part) {
     }
     const uint64_t ticks = now() - began;
     part.spent += ticks;
-    part.cost = (part.cost * 7 + std::min<uint64_t>(ticks, WORTH_SHARING * 100)) / 8;
+    // A thread that lost its core in between would count as work.
+    part.cost = (part.cost * 7 + std::min<uint64_t>(ticks, 4 * part.cost + WORTH_SHARING)) / 8;
 }
 
 void Grid::edge(bool sync, bool mvm) {
@@ -539,10 +550,12 @@ void Grid::evaluate_all() {
             expected += parts[number].cost;
             ++count;
         });
-    if (expected < WORTH_SHARING || count < 2) {
+    if (expected < WORTH_SHARING || count < 2 || alone > 0) {
+        if (alone > 0) --alone;
         opened.each([&](int number) { evaluate(parts[number]); });
         return;
     }
+    const uint64_t began = now();
     if (++undealt == DEAL_EVERY) deal();
     ++epoch;
     for (Queue& queue : queues) queue.count = 0;
@@ -563,6 +576,21 @@ void Grid::evaluate_all() {
         relax();
         if (spins > SPINS_BEFORE_YIELD) std::this_thread::yield();
     }
+    judge(now() - began, expected);
+}
+
+// Whether sharing pays: where others use the cores, the threads wait for each other.
+void Grid::judge(uint64_t ticks, uint64_t expected) {
+    taken += ticks;
+    needed += expected;
+    if (++judged < JUDGE_EVERY) return;
+    if (taken > needed) {
+        patience = std::min(2 * patience, MOST_PATIENCE);
+        alone = patience;
+    } else {
+        patience = JUDGE_EVERY;
+    }
+    judged = taken = needed = 0;
 }
 
 // Give each thread about the same work, the parts with the most first.
