@@ -96,7 +96,8 @@ class Bench:
 
     Attributes:
         name: the cocotb tests are in `tb/test_<name>.py`.
-        covers: the components under check: files of `hdl/`, Python modules without their suffix.
+        covers: the components under check: files of `hdl/` and `caduceus/sim/sv/`, Python modules
+            without their suffix.
             Beside the block itself, this is glue without a bench of its own. Every component is
             covered by some bench; `tests/test_covers.py` checks it.
         variants: its configurations.

@@ -32,7 +32,7 @@ _WIDE = {"chip": "tiny", "clocks": (1370, 590), "lanes": 2, "columns": 12, "gdpu
 
 BENCH = Bench(
     name="chip",
-    covers=("chip", "chip_tile", "clock_gate.sv"),
+    covers=("chip", "chip_tile", "grid", "grid_parts", "clock_gate.sv"),
     variants=(
         Variant("tiny", {**_TINY, "programs": 3}, simulators=("verilator",)),
         Variant("tiny", {**_TINY, "programs": 1}, simulators=("icarus",), regress=True),

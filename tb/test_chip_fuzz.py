@@ -57,7 +57,7 @@ _UNITS = {"chip": "hermes", "rows": 16, "columns": 12, "gdpu_units": 3, "lanes":
 
 BENCH = Bench(
     name="chip_fuzz",
-    covers=("chip", "chip_tile"),
+    covers=("chip", "chip_tile", "stream_player.sv", "stream_recorder.sv", "stream_pauses.sv"),
     variants=(
         _variant("tiny", 1_000, chip="tiny"),
         _variant("grid_units4", 1_000, regress=True, **_UNITS),

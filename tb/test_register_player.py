@@ -36,7 +36,7 @@ def _prepare(_variant: Variant, _folder: Path) -> Design:
 
 BENCH = Bench(
     name="register_player",
-    covers=(),
+    covers=("register_player.sv",),
     variants=(
         Variant("short", {"rounds": 60}),
         Variant("long", {"rounds": 2_000}, ("verilator",), regress=True),

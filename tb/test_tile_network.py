@@ -39,7 +39,7 @@ def _prepare(variant: Variant, folder: Path) -> Design:
 
 BENCH = Bench(
     name="tile_network",
-    covers=("axi_tile", "tile", "ldpu"),
+    covers=("axi_tile", "tile", "ldpu", "tile_harness.sv"),
     variants=(
         Variant("tiny", {"chip": "tiny", "network": "fashion_tiny"}),
         Variant("hermes", {"chip": "hermes", "network": "fashion_small"}, regress=True),

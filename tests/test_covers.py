@@ -1,4 +1,4 @@
-"""Every component of the RTL is covered by a bench, and each bench has in it what it covers."""
+"""Every component of the RTL and of its harnesses has a bench, and each bench what it covers."""
 
 import importlib
 import inspect
@@ -11,6 +11,7 @@ from amaranth.hdl import Elaboratable, Fragment
 import caduceus.hdl as hdl
 from caduceus.hdl.common import verilog
 from caduceus.hdl.fabric import chip_sources
+from caduceus.sim.harness_files import TILE_SOURCES
 from tb import benches
 from tb.benches import Bench
 
@@ -19,8 +20,8 @@ BENCHES = benches.discover()
 
 
 def components() -> set[str]:
-    """Modules of the RTL that define a component, and its SystemVerilog files."""
-    found = {path.name for path in SOURCES.rglob("*.sv")}
+    """Modules of the RTL that define a component, SystemVerilog files of RTL and harnesses."""
+    found = {path.name for path in (*SOURCES.rglob("*.sv"), *TILE_SOURCES)}
     for path in SOURCES.rglob("*.py"):
         place = path.relative_to(SOURCES).with_suffix("").parts
         module = importlib.import_module(".".join((hdl.__name__, *place)))
@@ -60,8 +61,8 @@ def elaborated(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> s
     )
     # One thread: CPython 3.11 loses count of its recursion where two parse Python at once.
     monkeypatch.setattr(chip_sources, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
-    for variant in bench.variants:
-        place = folder / variant.id
+    for number, variant in enumerate(bench.variants):
+        place = folder / str(number)
         place.mkdir()
         sources = bench.prepare(variant, place).sources
         found |= {path.name for path in sources if path.suffix == ".sv"}
