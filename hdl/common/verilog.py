@@ -208,6 +208,7 @@ def write(
 def _generators(module: str) -> bytes:
     """Hash over all inputs of the Verilog of `module` except the chip description."""
     digest = hashlib.sha256(" ".join(version(tool) for tool in _TOOLS).encode())
+    digest.update((shipped_folder(__package__) / _BIT_SELECT).read_bytes())
     for path in (*sources(__name__), *sources(module), _bit_select()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.digest()
