@@ -205,8 +205,8 @@ def test_one_process_that_fails_ends_the_others(monkeypatch: pytest.MonkeyPatch)
     simulation = Simulation(program, simulator="icarus")
     simulation.prepare(inputs(program, 4000), jobs=2)
     without_clocks(simulation.jobs[1])
-    reason = r"^job 1: the simulation failed: run: list index out of range: see "
-    with pytest.raises(UserError, match=reason):
+    sentence = r"^job 1: the simulation failed: run: list index out of range: see "
+    with pytest.raises(UserError, match=sentence):
         simulation.simulate()
     # This process has the variable since its start at most.
     assert [pid for pid in of(f"{name}={value}") if pid != os.getpid()] == []
