@@ -51,7 +51,7 @@ help: ## List the targets and their options
 	@echo "  SIM=verilator|icarus    READ_MODE=1-phase|4-phase    IMAGES=NUMBER"
 	@echo "  PCM=ideal|generic|hermes_odp|hermes_tdp|FILE.yaml    SEED=NUMBER"
 	@echo "  AGE=SECONDS, or a number with a unit: 30min, 1h, 30d"
-	@echo "  THREADS=NUMBER (sim)    JOBS=NUMBER (sim)    SCHEDULER=tcp://HOST:PORT (sim, sweep)    SEQUENCES=NUMBER (sim)"
+	@echo "  THREADS=NUMBER (sim)    JOBS=NUMBER (sim)    SCHEDULER=ADDRESS (sim, sweep)    SEQUENCES=NUMBER (sim)"
 	@echo "  TARGET=golden|sim|serial:PORT (run)    DEVICES=1|2 (pcm-write)"
 	@echo "  SEEDS=NUMBER|FIRST:END (accuracy, mvm-error, sweep)"
 	@echo "  ARGS='MORE OPTIONS OF THE COMMAND'    PYTHON=INTERPRETER"

@@ -101,6 +101,7 @@ class Figures:
         khz: `sync` cycles per millisecond of wall-clock time.
         build_seconds, load_seconds, simulate_seconds, wall_seconds: wall-clock time of building the
             RTL, of loading the chip, from the first input on, and of all.
+        simulate_cpu_seconds: processor time of the simulator from the first input on.
         golden_inputs_per_second: of the golden model on this machine.
         peak_mib: peak memory of the simulation; of several processes, of the largest.
         jobs: figures of each of several processes. Then `cycles` and `simulated_us` are sums, and

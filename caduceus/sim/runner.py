@@ -18,16 +18,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from caduceus.sim import cocotb_results, executables, verilated_library
+from caduceus.sim import cocotb_results, executables, linking, verilated_library
+from caduceus.sim.build_paths import demand_usable
 from caduceus.sim.cocotb_results import BenchResults, SimulationError
-from caduceus.sim.verilated_library import Engine, Library
+from caduceus.sim.verilated_library import Engine
 from caduceus.spec import processes
 from caduceus.spec.errors import UserError
 
@@ -63,8 +63,6 @@ speed of the behavioral array."""
 CODE_VARIABLE = "CADUCEUS_CODE"
 """Environment variable that replaces `FAST_CODE`, for example for many short runs."""
 
-_IN_MAKEFILES = re.compile(r"[\s'\"#;:$&()|<>`\\*?]")
-"""Characters of a path with a special meaning in a makefile or in its shell."""
 _IMPORTED_FROM = Path(__file__).resolve().parents[__name__.count(".")]
 """Folder from which this package, and its neighbors, are imported."""
 _FOREIGN = {"PYTEST_CURRENT_TEST": None, "WAVES": None, "GUI": None}
@@ -279,7 +277,7 @@ def _plan(
 ) -> _Build:
     """Sort sources by kind, and collect the arguments of the build."""
     tool_version(simulator)
-    _demand_usable(simulator, folder, "--hierarchical" in build_args)
+    demand_usable(simulator, folder, "--hierarchical" in build_args)
     paths = [Path(source).resolve() for source in sources]
     includes = tuple(dict.fromkeys(path.parent for path in paths if path.suffix == ".svh"))
     arguments = list(build_args)
@@ -291,34 +289,6 @@ def _plan(
         simulator, top, tuple(paths), dict(parameters), tuple(arguments), folder, waves, includes,
         code, engine,
     )  # fmt: skip
-
-
-def _demand_usable(simulator: str, folder: Path, hierarchical: bool) -> None:
-    """Check, before it starts, that the simulator's compiler can handle the paths.
-
-    Raises:
-        UserError: a path has a character that breaks its makefiles or files.
-    """
-    from cocotb_tools import config
-
-    # Verilator's makefile refuses blanks, and a hierarchical build has absolute paths in it.
-    bad = '" ' if simulator == "verilator" else '"'
-    broken = [letter for letter in str(folder) if letter in bad or not letter.isprintable()]
-    if simulator == "verilator" and hierarchical:
-        broken += _IN_MAKEFILES.findall(str(folder))
-    if broken:
-        raise UserError(
-            f"{folder}: {simulator} cannot build in a folder whose path has {broken[0]!r}: set "
-            "CADUCEUS_BUILD to another"
-        )
-    if simulator == "verilator":
-        for place in (str(config.libs_dir), executables.find("verilator") or ""):
-            broken = _IN_MAKEFILES.findall(place)
-            if broken:
-                raise UserError(
-                    f"{place}: Verilator cannot build with an installation whose path has "
-                    f"{broken[0]!r}: use --sim icarus, or install in another folder"
-                )
 
 
 def _built(name: str, build: _Build) -> "Runner":
@@ -393,7 +363,7 @@ def _compile(name: str, runner: "Runner", build: _Build) -> None:
         sources, includes, arguments = [_public_ports(build)], (), (*arguments, *_linked(build))
         arguments = (*arguments, *_libraries(name, build))
     compiler = {
-        "OBJCACHE": _compiler_cache(),
+        "OBJCACHE": linking.compiler_cache(),
         # Make reads it like its command line, which cocotb's runner composes.
         "MAKEFLAGS": " ".join(word.replace(" ", "\\ ") for word in _make_variables(build)),
     }
@@ -443,66 +413,23 @@ def _make_variables(build: _Build) -> list[str]:
     return variables if build.waves else [*variables, "VM_GLOBAL_FAST="]
 
 
-def build_runtime() -> Path:
-    """Compile what Verilator links with every simulation, unless it is there; returns its folder.
+def build_runtime() -> None:
+    """Compile what Verilator links with every simulation, unless it is there.
 
     Raises:
         UserError: Verilator is missing or too old.
         SimulationError: it or the C++ compiler failed.
     """
     tool_version("verilator")
-    return _library(
-        "runtime", verilated_library.RUNTIME, verilated_library.runtime_folder(),
-        verilated_library.RUNTIME_ARGUMENTS, FAST_CODE,
-    )  # fmt: skip
-
-
-def _library(name: str, library: Library, kept: Path, arguments: Sequence[str], code: str) -> Path:
-    """The folder of a compiled library."""
-    verilator = executables.find("verilator") or "verilator"
-    environment = executables.environment() | {"OBJCACHE": _compiler_cache()}
-    try:
-        return verilated_library.build(library, kept, verilator, arguments, code, environment)
-    except verilated_library.Failed as error:
-        raise SimulationError(
-            f"{name}: the verilator build of {library.top} failed", error.log,
-            cocotb_results.cause(error.log),
-        ) from None  # fmt: skip
+    linking.runtime("runtime", FAST_CODE)
 
 
 def _libraries(name: str, build: _Build) -> list[str]:
     """Build the libraries to link; return Verilator's arguments to compile and link with them."""
-    engine = build.engine
     options = [*VERILATOR_ARGUMENTS[1:], "--timescale", "/".join(TIMESCALE)]
-    libraries = list(engine.libraries) if engine else []
-    (build.folder / "lib").mkdir()
-    with ThreadPoolExecutor(max(1, len(libraries))) as pool:
-        made = [
-            pool.submit(_library, name, each, engine.kept, options, build.code)
-            for each in libraries
-        ]
-        folders = [future.result() for future in made]
-    if not build.waves:
-        # All builds share one.
-        libraries.append(verilated_library.RUNTIME)
-        folders.append(build_runtime())
-    for library, folder in zip(libraries, folders, strict=True):
-        (build.folder / "lib" / library.top).symlink_to(folder)
-    archives = " ".join(f"lib/{library.top}/{library.archive}" for library in libraries)
-    arguments = ["-LDFLAGS", archives] if archives else []
-    if engine is None:
-        return arguments
-    (build.folder / "lib" / "include").symlink_to(engine.include)
-    for source in engine.sources:
-        (build.folder / "src" / source.name).symlink_to(source)
-    sources = [f"src/{source.name}" for source in engine.sources]
-    places = ["include", *(each.top for each in engine.libraries)]
-    return [*sources, "-CFLAGS", " ".join(f"-Ilib/{place}" for place in places), *arguments]
-
-
-def _compiler_cache() -> str:
-    """Verilator's make rules compile through it; a second build of the same C++ is then free."""
-    return "ccache" if executables.find("ccache") else ""
+    # All builds share one runtime.
+    runtime = None if build.waves else linking.runtime(name, FAST_CODE)
+    return linking.arguments(name, build.folder, build.engine, options, build.code, runtime)
 
 
 def _public_ports(build: _Build) -> Path:

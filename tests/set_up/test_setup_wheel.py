@@ -159,7 +159,8 @@ def test_other_pin_installs_the_wheel_again_and_nothing_else(
     assert not command.is_ready(places)
     command.set_up(places)
     assert len(calls) == TWICE
-    assert fake_pip == []
+    # The new one's runtime.
+    assert [words[0] for words in fake_pip] == ["-c"]
     assert command.is_ready(places)
 
 
