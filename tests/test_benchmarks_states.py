@@ -272,6 +272,7 @@ def test_only_figures_of_an_equal_run_count(
         plays.measured(two[0], Task("tiny", ReadMode.ONE_PHASE, 1))
 
 
+@pytest.mark.regress
 def test_this_tree_runs_the_small_chip() -> None:
     now = state.present()
     now.build("tiny").mkdir(parents=True)
