@@ -1,5 +1,7 @@
 """`make speed`: kept states of the library, and two of them measured in turns."""
 
+import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -10,10 +12,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import command, paired, plays, state
+from benchmarks import chip, command, paired, peers, plays, state
 from benchmarks.one_thread import Failed
 from benchmarks.plays import Measured, Task
 from benchmarks.state import REPOSITORY, State
+from caduceus.sim.result import Figures
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import BUILD_VARIABLE
@@ -282,6 +285,45 @@ def test_this_tree_runs_the_small_chip() -> None:
     found = plays.measured(now, task)
     assert found.figures["mismatches"] == 0 and found.figures["values_compared"] > 0
     assert found.figures["khz"] > 0 and found.threads == 1 and found.outside > 0
+
+
+def test_all_that_is_measured_is_printed_and_written(
+    two: tuple[State, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, before = two
+    fields = {each.name: 7 for each in dataclasses.fields(Figures)}
+
+    def measured(kept: State, task: Task) -> Measured:
+        return Measured(fields | {"khz": 20.0}, task.threads, 9.0, 9.0)
+
+    for module in (paired, chip):
+        monkeypatch.setattr(module, "measured", measured)
+    built = {"chip": "hermes_wide", "state": "now", "build_seconds": 30.0}
+    monkeypatch.setattr(plays, "built", lambda kept, name: built)
+    monkeypatch.setattr(paired, "built", lambda kept, name: built | {"chip": name})
+    monkeypatch.setattr(state, "present", lambda: now)
+    monkeypatch.setattr(command.tile_speed, "run", lambda: peers.Peers([], ["aihwkit: none"]))
+    for module in (command.golden_images, command.golden_memory):
+        monkeypatch.setattr(module, "run", lambda: [{"mode": "1-phase", "images": 100.0}])
+    console = Console(width=250, record=True)
+    path = command.run(console, None, 2, 1)
+    shown, report = console.export_text(), json.loads(path.read_text())
+    assert report["state_before"] == str(before) and len(report["paired"]) == 2
+    assert {row["threads"] for row in report["paired"]} == {1, 2}
+    assert len(report["chip"]) == len(chip.LAYERS) and len(report["networks"]) == 4
+    assert report["not_measured"] == ["aihwkit: none"]
+    assert {"cpu", "cores", "memory_gib", "verilator"} <= set(report["machine"])
+    for words in ("RTL, builds from nothing", "speed up median", "aihwkit: none", str(path)):
+        assert words in shown
+
+
+def test_the_working_trees_own_revision_is_no_reference(
+    two: tuple[State, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "present", lambda: two[0])
+    monkeypatch.setattr(state, "of_revision", lambda revision: two[0])
+    with pytest.raises(UserError, match="REFERENCE: got 'HEAD', whose sources are those of the"):
+        command.run(Console(), "HEAD", 1, 1)
 
 
 @pytest.mark.parametrize(
