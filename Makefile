@@ -6,7 +6,7 @@
 PYTHON ?= python3
 ARGS ?=
 export CHIP NET SIM READ_MODE IMAGES SEQUENCES JOBS SCHEDULER THREADS PCM SEED AGE SEEDS DEVICES TARGET
-export BLOCK WAVES
+export BLOCK WAVES REFERENCE
 # For Python paths and files are UTF-8, whatever the locale.
 export PYTHONUTF8 := 1
 
@@ -51,7 +51,12 @@ help: ## List the targets and their options
 	@echo "  SIM=verilator|icarus    READ_MODE=1-phase|4-phase    IMAGES=NUMBER"
 	@echo "  PCM=ideal|generic|hermes_odp|hermes_tdp|FILE.yaml    SEED=NUMBER"
 	@echo "  AGE=SECONDS, or a number with a unit: 30min, 1h, 30d"
+<<<<<<< HEAD
 	@echo "  THREADS=NUMBER (sim)    JOBS=NUMBER (sim)    SCHEDULER=ADDRESS (sim, sweep)    SEQUENCES=NUMBER (sim)"
+=======
+	@echo "  THREADS=NUMBER (sim, speed)    JOBS=NUMBER (sim)    SEQUENCES=NUMBER (sim)"
+	@echo "  SCHEDULER=tcp://HOST:PORT (sim, sweep)    REFERENCE=REVISION (speed)"
+>>>>>>> speed
 	@echo "  TARGET=golden|sim|serial:PORT (run)    DEVICES=1|2 (pcm-write)"
 	@echo "  SEEDS=NUMBER|FIRST:END (accuracy, mvm-error, sweep)"
 	@echo "  ARGS='MORE OPTIONS OF THE COMMAND'    PYTHON=INTERPRETER"
@@ -115,8 +120,9 @@ format: setup ## Format the code and sort its imports
 formal: setup ## Prove properties of FIFOs, credits, arbiter, packet switch; find seeded bugs
 	@$(IN_VENV) python -m formal $(ARGS)
 
-speed: setup ## Measure the speed of golden model and RTL, and of peers after make peers
-	@$(IN_VENV) python -m benchmarks $(ARGS)
+speed: setup ## Measure golden model, RTL beside the state before, peers after make peers
+	@$(IN_VENV) python -m benchmarks $${REFERENCE:+"--reference=$$REFERENCE"} \
+		$${THREADS:+"--threads=$$THREADS"} $(ARGS)
 
 peers: setup ## Install aihwkit and PyTorch in .venv-peers for make speed (takes minutes)
 	@"$(PYTHON)" tools/setup.py --peers

@@ -89,12 +89,17 @@ def run(console: Console, revision: str | None, threads: int, rounds: int) -> Pa
         )
     state.forget_old(now, *([before] if before else []))
     machine = _machine()
+    console.print(_table("machine", [machine]))
     with console.status("measuring the golden model and its peers"):
         tiles = tile_speed.run()
         image_rows = golden_images.run()
         memory_rows = golden_memory.run()
+    tile_speed.show(tiles, console)
+    console.print(_table("golden model, whole network, images/s on one thread", image_rows))
+    console.print(_table("golden model, memory of a whole chip, MiB", memory_rows))
     with console.status("measuring simulations, in turns with the state before"):
         pairs = paired.run(now, before, sorted({1, threads}), rounds)
+    show_pairs(pairs, console)
     with console.status("measuring simulations of the chips"):
         builds = [*pairs.builds, plays.built(now, "hermes_wide")]
         chip_rows = chip_speed.layers(now, threads)
@@ -104,6 +109,8 @@ def run(console: Console, revision: str | None, threads: int, rounds: int) -> Pa
         "this process, MiB": round(peak_mib(), 1),
         "largest simulation, MiB": round(max(row["peak_mib"] for row in chip_rows), 1),
     }
+    show_chips(builds, chip_rows, network_rows, small_rows, console)
+    console.print(_table("peak memory", [memory]))
     report = {
         "machine": machine,
         "state": str(now),
@@ -119,23 +126,6 @@ def run(console: Console, revision: str | None, threads: int, rounds: int) -> Pa
         "small": small_rows,
         "peak_memory": memory,
     }
-    console.print(_table("machine", [machine]))
-    tile_speed.show(tiles, console)
-    console.print(_table("golden model, whole network, images/s on one thread", image_rows))
-    console.print(_table("golden model, memory of a whole chip, MiB", memory_rows))
-    show_pairs(pairs, console)
-    console.print(_table("RTL, builds from nothing", builds))
-    run = ("chip", "read_mode", "tiles", "threads")
-    console.print(
-        _table("RTL, whole chip: speed, by busy tiles", chip_rows, (*run, "khz", "peak_mib"))
-    )
-    figures = ("values_compared", "mismatches", "latency_ns", "latency_with_input_ns",
-               "mvm_rate_per_tile")  # fmt: skip
-    console.print(_table("RTL, whole chip: the chip's own", chip_rows, (*run[:3], *figures)))
-    title = f"RTL, whole chip: {chip_speed.NETWORK} end to end, {chip_speed.IMAGES} images"
-    console.print(_table(title, network_rows))
-    console.print(_table("RTL, the small chip", small_rows))
-    console.print(_table("peak memory", [memory]))
     path = build_folder() / "speed.json"
     write_whole(path, json.dumps(report, indent=2) + "\n", "benchmark")
     console.print(str(path), highlight=False, soft_wrap=True)
@@ -161,6 +151,27 @@ def show_pairs(pairs: paired.Paired, console: Console) -> None:
         console.print(_table(title, pairs.rows, (*run, *keys)))
     for line in pairs.missing:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def show_chips(
+    builds: list[dict],
+    layers: list[dict],
+    networks: list[dict],
+    small: list[dict],
+    console: Console,
+) -> None:
+    """Print what was measured of the chips alone."""
+    console.print(_table("RTL, builds from nothing", builds))
+    run = ("chip", "read_mode", "tiles", "threads")
+    console.print(
+        _table("RTL, whole chip: speed, by busy tiles", layers, (*run, "khz", "peak_mib"))
+    )
+    figures = ("values_compared", "mismatches", "latency_ns", "latency_with_input_ns",
+               "mvm_rate_per_tile")  # fmt: skip
+    console.print(_table("RTL, whole chip: the chip's own", layers, (*run[:3], *figures)))
+    title = f"RTL, whole chip: {chip_speed.NETWORK} end to end, {chip_speed.IMAGES} images"
+    console.print(_table(title, networks))
+    console.print(_table("RTL, the small chip", small))
 
 
 @click.command()

@@ -4,11 +4,10 @@
 that says so.
 """
 
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.one_thread import measured_elsewhere
+from benchmarks.one_thread import NO_FIGURES, Failed, measured_elsewhere
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = REPOSITORY / ".venv-peers" / "bin" / "python"
@@ -46,23 +45,14 @@ def run(seconds: float = 0.1, python: Path | None = None) -> Peers:
         return Peers(missing=[NOT_INSTALLED])
     try:
         found = measured_elsewhere(
-            python,
-            REPOSITORY,
-            "benchmarks.peer_tiles",
-            "--seconds",
-            str(seconds),
-            timeout=60 * MINUTES,
+            python, REPOSITORY, "-m", "benchmarks.peer_tiles", "--seconds", str(seconds),
+            minutes=MINUTES,
         )  # fmt: skip
         return _checked(found)
-    except subprocess.CalledProcessError as error:
-        lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
-        reason = lines[-1] if lines else f"exit status {error.returncode}"
-    except subprocess.TimeoutExpired:
-        reason = f"no end after {MINUTES} minutes"
-    except OSError as error:
-        reason = error.strerror or "it does not start"
+    except Failed as error:
+        reason = str(error)
     except (ValueError, TypeError, KeyError):
-        reason = "it printed no figures"
+        reason = NO_FIGURES
     return Peers(missing=[f"aihwkit: not measured ({python}: {reason})"])
 
 
