@@ -31,6 +31,8 @@ from caduceus.study.dask_workers import Workers, cluster, cores, fail, interrupt
 
 LOOK_EVERY_SECONDS = 0.2
 _CODE = ("caduceus.sim.run_job", "caduceus.sim.entry")
+_BUILT_FROM = (".sv", ".v", ".cpp", ".mk")
+"""What a simulator is built from, besides what Python writes."""
 _Files = dict[str, bytes]
 """Files of a folder, by their paths in it."""
 
@@ -183,7 +185,8 @@ def _code() -> str:
     """Hash of all code that a simulation is made of, as at its first use in this process."""
     found = [path for module in _CODE for path in sources(module)]
     for package in ("caduceus.hdl", "caduceus.sim"):
-        found += sorted(shipped_folder(package).rglob("*.sv"))
+        files_there = sorted(shipped_folder(package).rglob("*"))
+        found += [path for path in files_there if path.suffix in _BUILT_FROM]
     digest = hashlib.sha256()
     for path in found:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
