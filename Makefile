@@ -51,16 +51,13 @@ help: ## List the targets and their options
 	@echo "  SIM=verilator|icarus    READ_MODE=1-phase|4-phase    IMAGES=NUMBER"
 	@echo "  PCM=ideal|generic|hermes_odp|hermes_tdp|FILE.yaml    SEED=NUMBER"
 	@echo "  AGE=SECONDS, or a number with a unit: 30min, 1h, 30d"
-<<<<<<< HEAD
-	@echo "  THREADS=NUMBER (sim)    JOBS=NUMBER (sim)    SCHEDULER=ADDRESS (sim, sweep)    SEQUENCES=NUMBER (sim)"
-=======
 	@echo "  THREADS=NUMBER (sim, speed)    JOBS=NUMBER (sim)    SEQUENCES=NUMBER (sim)"
-	@echo "  SCHEDULER=tcp://HOST:PORT (sim, sweep)    REFERENCE=REVISION (speed)"
->>>>>>> speed
+	@echo "  SCHEDULER=ADDRESS (sim, sweep)    REFERENCE=REVISION (speed)"
 	@echo "  TARGET=golden|sim|serial:PORT (run)    DEVICES=1|2 (pcm-write)"
 	@echo "  SEEDS=NUMBER|FIRST:END (accuracy, mvm-error, sweep)"
 	@echo "  ARGS='MORE OPTIONS OF THE COMMAND'    PYTHON=INTERPRETER"
 	@echo "Environment:"
+	@echo "  CADUCEUS_THREADS=NUMBER  threads of simulations where THREADS= is not given"
 	@echo "  CADUCEUS_BUILD=FOLDER    output folder of the commands (default: build)"
 	@echo "  CADUCEUS_TRACEBACK=1     print the traceback of an error"
 	@echo "Exit status of make: 0 success, 2 any failure. The commands end with 1 if a comparison"
