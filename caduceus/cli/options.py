@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from caduceus.cli.values import Age, Choice, Name, Number, OutputPath, Whole
+from caduceus.sim.chip_design import THREADS_MAX
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import build_folder
 
@@ -166,7 +167,7 @@ RUN = click.option(
     help="Number of images, input vectors or characters.  [default: 2, 10 or 20]",
 )  # fmt: skip
 THREADS = click.option(
-    "--threads", type=Whole(1, 64),
+    "--threads", type=Whole(1, THREADS_MAX),
     help="Number of threads that evaluate tiles in Verilator.  [default: one per core]",
 )  # fmt: skip
 SCHEDULER = click.option(

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module
+from amaranth.hdl import Cat, DomainRenamer, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from caduceus.hdl.common import register_slice
 from caduceus.hdl.common.axi_lite import RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
+from caduceus.hdl.common.clock_domains import add_domain
 from caduceus.hdl.common.register_block import word_of
 from caduceus.hdl.fabric.link_controller import LinkController
 from caduceus.hdl.fabric.link_sizes import LinkSizes
@@ -98,13 +99,8 @@ class ChipTile(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        for name, clock, reset in (
-            ("sync", self.clk, self.rst),
-            ("mvm", self.mvm_clk, self.mvm_rst),
-        ):
-            domain = ClockDomain(name)
-            m.domains += domain
-            m.d.comb += [domain.clk.eq(clock), domain.rst.eq(reset)]
+        add_domain(m, "sync", self.clk, self.rst)
+        add_domain(m, "mvm", self.mvm_clk, self.mvm_rst)
         m.submodules.tile = tile = Tile(self._chip, self._record)
         links = LinkController(LinkSizes.of(self._chip), arbiter_domain="arbiter")
         clocks = {u: getattr(self, f"{u}_clk") if self._units else self.clk for u in UNITS}

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
+from caduceus.hdl.common.clock_domains import add_domain
 from caduceus.hdl.fabric.chip_tile import StreamBundle, gather, packet_sinks, packet_sources, spread
 from caduceus.hdl.fabric.link_buffer import LinkBuffer
 from caduceus.spec import fabric, registers
@@ -230,13 +231,8 @@ class Grid(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         chip = self._chip
-        for name, clock, reset in (
-            ("sync", self.clk, self.rst),
-            ("mvm", self.mvm_clk, self.mvm_rst),
-        ):
-            domain = ClockDomain(name)
-            m.domains += domain
-            m.d.comb += [domain.clk.eq(clock), domain.rst.eq(reset)]
+        add_domain(m, "sync", self.clk, self.rst)
+        add_domain(m, "mvm", self.mvm_clk, self.mvm_rst)
 
         buses = self._buses(m)
         stream = AxiStream(chip.link.units)

@@ -6,12 +6,13 @@ A part has the links at its inputs inside, so that all its outputs depend on fli
 
 from collections.abc import Mapping, Sequence
 
-from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module
+from amaranth.hdl import Cat, DomainRenamer, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from caduceus.hdl.common.axi_lite import RegisterBus
 from caduceus.hdl.common.axi_stream import AxiStream
+from caduceus.hdl.common.clock_domains import add_domain
 from caduceus.hdl.fabric.chip_tile import (
     ChipTile,
     gather,
@@ -59,9 +60,7 @@ class _Part(wiring.Component):
     def _surround(self, m: Module, inner: wiring.Component) -> None:
         """Add the tile or slice, and its links."""
         m.submodules.inner = inner
-        domain = ClockDomain("inputs")
-        m.domains += domain
-        m.d.comb += [domain.clk.eq(self.inputs_clk), domain.rst.eq(self.rst)]
+        add_domain(m, "inputs", self.inputs_clk, self.rst)
         connect(m, flipped(self.bus), inner.bus)
         stream = AxiStream(self._chip.link.units)
         arriving, linked = [], []

@@ -6,12 +6,13 @@ Published: a slice receives the pre-activations of a column of tiles and keeps t
 Packets, sequences, and the automatic return of the hidden state are our choice.
 """
 
-from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from caduceus.hdl.common import register_slice
 from caduceus.hdl.common.axi_lite import DATA_BITS, RegisterBus
+from caduceus.hdl.common.clock_domains import add_domain
 from caduceus.hdl.common.register_block import word_of
 from caduceus.hdl.common.vector_receiver import VectorReceiver
 from caduceus.hdl.common.width_converter import WidthConverter
@@ -120,9 +121,7 @@ class GdpuSlice(wiring.Component):
         m = Module()
         chip = self._chip
         beat, lanes, units = chip.link.units, chip.gdpu.lanes, chip.gdpu.units
-        domain = ClockDomain("sync")
-        m.domains += domain
-        m.d.comb += [domain.clk.eq(self.clk), domain.rst.eq(self.rst)]
+        add_domain(m, "sync", self.clk, self.rst)
         m.submodules.registers = regs = GdpuRegisters(units, lanes)
         m.submodules.input = gates = GateInput(beat)
         m.submodules.regroup = regroup = WidthConverter(beat, lanes)

@@ -6,7 +6,9 @@ idle units would take most of its time, see `caduceus.sim.verilated_grid`.
 
 from collections.abc import Mapping
 
-from amaranth.hdl import ClockDomain, DomainRenamer, Elaboratable, Module, ResetSignal, Value
+from amaranth.hdl import DomainRenamer, Elaboratable, Module, ResetSignal, Value
+
+from caduceus.hdl.common.clock_domains import add_domain
 
 UNITS = ("links", "ldpu", "source", "pcm_write")
 """Link controller without its arbiter, LDPU, input path, PCM-write unit; the others run with the
@@ -19,9 +21,7 @@ access, or a reset: registers that follow others settle within them."""
 def make_domains(m: Module, clocks: Mapping[str, Value]) -> None:
     """Add a domain for each unit in `clocks`, with its clock and the reset of `sync`."""
     for unit, clock in clocks.items():
-        domain = ClockDomain(unit, local=True)
-        m.domains += domain
-        m.d.comb += [domain.clk.eq(clock), domain.rst.eq(ResetSignal("sync"))]
+        add_domain(m, unit, clock, ResetSignal("sync"), local=True)
 
 
 def clocked(component: Elaboratable, unit: str) -> Elaboratable:

@@ -13,7 +13,6 @@
 // caduceus/sim/verilated_grid.py.
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -138,8 +137,6 @@ struct Wires {
     End from[INPUTS];   // output that feeds an input; part -1: nothing, PARTS: the host's stream
     End to[OUTPUTS];    // input that an output feeds; likewise
 };
-
-class Grid;
 
 struct alignas(64) Part {
     int number = 0;
