@@ -28,6 +28,8 @@ NODES_MAX = 4096
 Extent = Annotated[int, Field(ge=1, le=65_536)]
 Scale = Annotated[float, Field(gt=0, lt=1e6)]
 Gmax = Annotated[int, Field(ge=1, le=formats.CELL_MAX)]
+INPUT = "input"
+"""What the network's input is called as a node's input."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=NAME_MAX)]
 
 
@@ -92,6 +94,22 @@ class Pool(Section):
     stride: Extent
 
 
+class Origin(Section):
+    """What a node of an imported network was made of.
+
+    Attributes:
+        node: name of the model's node that has the weights.
+        operator: operators of the model's nodes that it does, joined by +.
+        weights: weights of these operators, without zeros that were added.
+        lowered: what became of a window, in words; None if it is as it was.
+    """
+
+    node: str
+    operator: str
+    weights: Annotated[int, Field(ge=0)]
+    lowered: str | None = None
+
+
 class Layer(Section):
     """A node with one matrix, and what happens to its result.
 
@@ -99,8 +117,10 @@ class Layer(Section):
         op: `conv` (square kernel, zero padding) or `dense` (input flattened as y, x, channel).
         gmax: cell code that the layer's largest weight is mapped to (published: Gmax per core).
         output_scale: real value of one INT8 step of the output.
-        input: node whose (pooled) output it is given; None for the one before.
+        input: node whose (pooled) output it is given, `input` for the network's; None for the one
+            before.
         residual: node whose (pooled) output is added to the matrix's result, before the ReLU.
+        origin: what it was made of; None for one that was not imported.
     """
 
     name: Name
@@ -115,6 +135,7 @@ class Layer(Section):
     pool: Pool | None = None
     input: str | None = None
     residual: str | None = None
+    origin: Origin | None = None
 
     @model_validator(mode="after")
     def _dense_has_no_window(self) -> Self:
@@ -134,7 +155,7 @@ class Lstm(Section):
             state's matrix is mapped to. Where both share a tile, `hidden_gmax` counts.
         gate_scales: real value of one INT8 step of a pre-activation, by gate (I, A, F, O).
         output_scale: real value of one INT8 step of the hidden state.
-        input: as for `Layer`.
+        input, origin: as for `Layer`.
     """
 
     name: Name
@@ -145,6 +166,7 @@ class Lstm(Section):
     gate_scales: tuple[Scale, ...]
     output_scale: Scale
     input: str | None = None
+    origin: Origin | None = None
 
     @property
     def outputs(self) -> int:
@@ -206,6 +228,7 @@ class Graph(Section):
     def _names_differ(self) -> Self:
         names = [node.name for node in self.nodes]
         demand(len(set(names)) == len(names), "nodes", names, "distinct node names")
+        demand(INPUT not in names, "nodes", INPUT, "another name: it is the network's input")
         return self
 
     @model_validator(mode="after")
@@ -214,7 +237,7 @@ class Graph(Section):
         for node in self.nodes:
             for key in ("input", "residual"):
                 value = getattr(node, key)
-                if value is not None and value not in earlier:
+                if value is not None and value not in earlier and (key, value) != ("input", INPUT):
                     known = ", one of " + ", ".join(earlier) if earlier else ": there is none"
                     raise Inconsistent(f"nodes.{node.name}.{key}", value, f"an earlier node{known}")
             earlier[node.name] = None
@@ -262,7 +285,10 @@ class Graph(Section):
     def inputs(self) -> tuple[str | None, ...]:
         """By node, the node whose output it is given; None for the network's input."""
         before = (None, *(node.name for node in self.nodes))
-        return tuple(node.input or name for node, name in zip(self.nodes, before, strict=False))
+        return tuple(
+            None if node.input == INPUT else node.input or name
+            for node, name in zip(self.nodes, before, strict=False)
+        )
 
     @property
     def scales(self) -> Mapping[str | None, float]:
