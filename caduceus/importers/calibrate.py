@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from caduceus.importers.describe import Described, scale_text
 from caduceus.importers.gmax import column_gmax, layer_gmax
-from caduceus.importers.reference import FloatReference
+from caduceus.importers.reference import FloatReference, pooled
 from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.graph import Graph, Layer, geometries
@@ -137,7 +137,7 @@ def _inputs(
     """By node the INT8 values that it is given."""
     found = {}
     for node, source in zip(graph.nodes, graph.inputs, strict=True):
-        values = x if source is None else tensors[f"{source}.pooled"]
+        values = x if source is None else tensors[pooled(source)]
         found[node.name] = int8(values, scales[source])
     return found
 
