@@ -37,7 +37,14 @@ _MEMORY = 12 << 30
 _OUTPUT = "simplified.onnx"
 _MINE = ("", "ai.onnx")
 """Names of the standard operators' domain."""
-_KEPT = ("ConvBNFusion", "MatMulBNFusion", "ConvMulFusion", "ConvAddFusion", "ReluClipFusion")
+_KEPT = (
+    "ConvBNFusion",
+    "MatMulBNFusion",
+    "ConvMulFusion",
+    "ConvAddFusion",
+    "MatMulAddFusion",
+    "ReluClipFusion",
+)
 """Optimizations that would calculate with weights in binary32, or hide a node."""
 
 
