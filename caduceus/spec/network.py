@@ -101,8 +101,8 @@ class Network:
         file = path.parent / graph.weights
         shapes: dict[str, tuple[int, ...]] = {}
         steps: dict[str, tuple[int, ...]] = {}
-        if graph.input.symbols:
-            shapes["embedding"] = (len(graph.input.symbols), graph.input.size)
+        if graph.entries is not None:
+            shapes["embedding"] = (graph.entries, graph.input.size)
         for node, geometry in zip(graph.nodes, geometries(graph), strict=True):
             if isinstance(node, Lstm):
                 gates = len(GATES) * node.hidden
