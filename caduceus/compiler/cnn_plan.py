@@ -8,8 +8,8 @@ chains with the same weights, called replicas, which make columns of the results
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from caduceus.compiler.split import cut
 from caduceus.spec import fabric
+from caduceus.spec.blocks import cut
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError, demand_range
 from caduceus.spec.feature_map import Pooling, Window

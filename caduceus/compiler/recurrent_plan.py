@@ -8,7 +8,8 @@ Where the rows of input and hidden state fit one array together, they share it (
 from dataclasses import dataclass
 
 from caduceus.compiler.lower import Recurrent, recurrent
-from caduceus.compiler.split import cut, split
+from caduceus.compiler.split import split
+from caduceus.spec.blocks import cut
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import PARTS, PAYLOAD_MAX

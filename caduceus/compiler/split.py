@@ -1,9 +1,9 @@
 """A matrix too large for one array, cut into blocks that fit."""
 
 from dataclasses import dataclass
-from math import ceil
 
 from caduceus.spec import fabric
+from caduceus.spec.blocks import cut
 from caduceus.spec.chip import Chip
 
 
@@ -27,9 +27,3 @@ def split(rows: int, columns: int, chip: Chip) -> Split:
     """
     most = fabric.PAYLOAD_MAX
     return Split(cut(rows, min(chip.array.rows, most)), cut(columns, min(chip.array.columns, most)))
-
-
-def cut(size: int, most: int) -> tuple[range, ...]:
-    """As few equal blocks as there can be, of at most `most`; the last one may be smaller."""
-    step = ceil(size / ceil(size / most))
-    return tuple(range(start, min(start + step, size)) for start in range(0, size, step))

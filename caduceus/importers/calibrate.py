@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from caduceus.importers.describe import Described, scale_text
 from caduceus.importers.gmax import column_gmax, layer_gmax
-from caduceus.importers.reference import FloatReference
+from caduceus.importers.reference import FloatReference, pooled
 from caduceus.spec import formats
+from caduceus.spec.blocks import cut
 from caduceus.spec.chip import Chip
+from caduceus.spec.fabric import PAYLOAD_MAX
 from caduceus.spec.graph import Graph, Layer, geometries
 from caduceus.spec.network import Network, Weights
 
@@ -97,7 +99,7 @@ def calibrated(found: Described, x: NDArray[np.float32], chip: Chip) -> Calibrat
         assert isinstance(node, Layer)
         weights = found.network.weights[node.name]
         vectors = _vectors(node, inputs[node.name].reshape(-1, *geometry.input))
-        blocks = _blocks(geometry.rows, chip.array.rows)
+        blocks = blocks_of(geometry.rows, chip)
         codes[node.name] = layer_gmax(weights.weight, vectors, blocks, chip)
         columns = column_gmax(weights.weight, vectors, blocks, chip)
         step = found.steps.get(node.name)
@@ -109,11 +111,9 @@ def calibrated(found: Described, x: NDArray[np.float32], chip: Chip) -> Calibrat
     return Calibrated(network, f"{brought}; gmax for 1e-5 saturated conversions on {chip.name}")
 
 
-def _blocks(rows: int, most: int) -> tuple[range, ...]:
-    """Row blocks as the compiler cuts them."""
-    count = -(-rows // most)
-    size = -(-rows // count)
-    return tuple(range(start, min(rows, start + size)) for start in range(0, rows, size))
+def blocks_of(rows: int, chip: Chip) -> tuple[range, ...]:
+    """Rows of each tile that a matrix takes, as the compiler cuts them."""
+    return cut(rows, min(chip.array.rows, PAYLOAD_MAX))
 
 
 def _with(graph: Graph, scales: Mapping[str | None, float], codes: Mapping[str, int]) -> Graph:
@@ -137,7 +137,7 @@ def _inputs(
     """By node the INT8 values that it is given."""
     found = {}
     for node, source in zip(graph.nodes, graph.inputs, strict=True):
-        values = x if source is None else tensors[f"{source}.pooled"]
+        values = x if source is None else tensors[pooled(source)]
         found[node.name] = int8(values, scales[source])
     return found
 

@@ -140,8 +140,8 @@ def _host(read: Read, layers: Layers) -> dict[str, object]:
             {
                 "op": "normalize",
                 "origin": layers.normalize.node,
-                "factor": _short(factor),
-                "shift": _short(shift),
+                "factor": short(factor),
+                "shift": short(shift),
             }
         )
     return {
@@ -151,7 +151,7 @@ def _host(read: Read, layers: Layers) -> dict[str, object]:
     }
 
 
-def _short(values: NDArray[np.float64]) -> tuple[float, ...]:
+def short(values: NDArray[np.float64]) -> tuple[float, ...]:
     """One number where all are the same."""
     found = tuple(float(value) for value in values)
     return found[:1] if len(set(found)) == 1 else found

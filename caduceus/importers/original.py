@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.importers.simplify import Simplified
 from caduceus.spec.errors import UserError
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class Original:
@@ -16,6 +20,8 @@ class Original:
     Args:
         found: the model.
         tensors: names of those that `run` gives.
+
+    Of a quantized model the activations are not rounded: its float form counts.
     """
 
     def __init__(self, found: Simplified, tensors: Sequence[str]) -> None:
@@ -43,8 +49,7 @@ class Original:
         import onnx
         import onnxruntime
 
-        model = onnx.ModelProto()
-        model.CopyFrom(self._found.model)
+        model = unquantized(self._found.model)
         have = {each.name for each in model.graph.output}
         for name in self.tensors:
             if name not in have:
@@ -81,3 +86,33 @@ class Original:
             for name, value in zip(self.tensors, values, strict=True):
                 found[name].append(value)
         return {name: np.stack(values) for name, values in found.items()}
+
+
+def unquantized(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """The model without rounding of activations: what it was before it was quantized.
+
+    A quantization from 0 on stands for a ReLU as well; those of constants stay.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    values = {each.name: each for each in model.graph.initializer}
+    rounded = {
+        node.output[0]
+        for node in model.graph.node
+        if node.op_type == "QuantizeLinear" and node.input[0] not in values
+    }
+    del found.graph.node[:]
+    for node in model.graph.node:
+        if node.output[0] in rounded:
+            zero = numpy_helper.to_array(values[node.input[2]]) if len(node.input) > 2 else None
+            least = zero is None or zero.reshape(-1)[0] == np.iinfo(zero.dtype).min
+            op = "Relu" if least else "Identity"
+            node = helper.make_node(op, node.input[:1], node.output, node.name)
+        elif node.op_type == "DequantizeLinear" and node.input[0] in rounded:
+            node = helper.make_node("Identity", node.input[:1], node.output, node.name)
+        found.graph.node.append(node)
+    del found.graph.value_info[:]
+    return found
