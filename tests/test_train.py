@@ -23,8 +23,9 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.graph import Layer, geometries
 from caduceus.spec.network import NETWORKS, Network, Weights
+from caduceus.spec.network_file import to_yaml
 from caduceus.spec.shipped import shipped_folder
-from train.export import export, to_yaml
+from train.export import export
 from train.fashion import main
 from train.topology import Task, tasks
 
