@@ -361,6 +361,17 @@ def geometries(graph: Graph) -> list[Geometry]:
     return result
 
 
+def output_shape(graph: Graph) -> tuple[int, ...]:
+    """Of the last node's tensor: height, width, channels of a convolution's, else [size].
+
+    Raises:
+        UserError: as `geometries`.
+    """
+    last = graph.nodes[-1]
+    is_map = isinstance(last, Layer) and last.op == "conv"
+    return geometries(graph)[-1].pooled if is_map else (last.outputs,)
+
+
 def _shape(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
 

@@ -68,7 +68,7 @@ class Network:
         embedding: int8 [entries, size], input vectors of the symbols or of the host's embedding;
             None without either.
         text: content of `text.txt` beside the description; None without that file.
-        data: the user's own data, used in place of any other; None without `data.npz`.
+        data: the user's own data, used in place of any other; None without that file.
     """
 
     graph: Graph
@@ -93,8 +93,8 @@ class Network:
 
         A layer's weights are the array `<node>.weight`, in steps of `<node>.weight_step` where
         there is one, and its biases `<node>.bias`; an LSTM's `<node>.input`, `<node>.hidden` and
-        `<node>.bias`; the symbols' vectors `embedding`. `data.npz` and `text.txt` beside the
-        description are read if they are there.
+        `<node>.bias`; the symbols' vectors `embedding`. Data and a text of the network's own
+        (`network_file.DATA`, `network_file.TEXT`) are read if they are there.
 
         Raises:
             UserError: a file cannot be read, breaks the schema, or the weights do not fit the
@@ -124,7 +124,7 @@ class Network:
         return cls(graph, found, arrays.get("embedding"), _text(path.parent / TEXT, graph), data)
 
     def save(self, folder: Path | str) -> None:
-        """Write `network.yaml`, the weights, and `data.npz` and `text.txt` if any, into `folder`.
+        """Write the description and all files beside it into `folder`.
 
         `load` reads the same network from them. The same network gives the same bytes, and each
         file appears whole or not at all.
