@@ -22,10 +22,14 @@ from chip_programs import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caduceus.compiler.network import compile_network
 from caduceus.spec import chip, program_file, sealed
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
+from caduceus.spec.graph import Graph
+from caduceus.spec.host_ends import HostEnds, HostOperator
+from caduceus.spec.network import Network
 from caduceus.spec.program import Program, ProgramTensor, Route, TileProgram, chip_digest
 
 FIXED = 48
@@ -122,6 +126,43 @@ def test_what_a_host_needs_comes_back(tmp_path):
     assert not loaded.sequences and loaded.vectors(loaded.sample.ravel()).shape == (4, 1, 13)
 
 
+NORMALIZE = HostOperator("normalize", "/sub", (0.5,), (1.0,))
+ENDS = HostEnds("vector", (NORMALIZE,), (HostOperator("softmax", "/out"),), pixels=True)
+
+
+def _with_ends() -> Program:
+    return replace(_with_network(), host=ENDS)
+
+
+def test_what_the_host_does_comes_back(tmp_path):
+    _saved(_with_ends(), tmp_path)
+    loaded = program_file.load(tmp_path / "saved.img", TINY)
+    assert _same(loaded, _with_ends()) and loaded.host == ENDS
+
+
+def test_an_embedding_of_the_host_needs_no_symbols(tmp_path):
+    network = Network.find("lstm_tiny")
+    content = network.graph.model_dump(exclude_unset=True, exclude={"metric"})
+    content["input"].pop("symbols")
+    content |= {"dataset": "own", "host": {"before": ({"op": "embedding", "entries": 16},)}}
+    own = replace(network, graph=Graph.model_validate(content), text=None)
+    program = compile_network(own, TINY, ReadMode.ONE_PHASE)
+    _saved(program, tmp_path)
+    loaded = program_file.load(tmp_path / "saved.img", TINY)
+    assert _same(loaded, program) and loaded.symbols is None
+    np.testing.assert_array_equal(loaded.embedding, network.embedding)
+    for change, sentence in (
+        ({"embedding": None}, "embedding: got nothing, expected the vectors of the host's"),
+        ({"symbols": "ab"}, "symbols: got some, expected none: the host has an embedding"),
+    ):
+        with pytest.raises(UserError, match=f"^program: {sentence}"):
+            program_file.save(replace(program, **change), tmp_path / "a.img")
+
+
+def _before(*operators: HostOperator) -> dict:
+    return {"host": HostEnds(before=operators)}
+
+
 HOST_LIMITS = [
     ({"input": ProgramTensor((14,), 1.0)}, r"input\.shape: got \[14\], expected a shape of 13"),
     ({"input": ProgramTensor((-1, -13), 1.0)}, r"input\.shape: got \[-1, -13\], expected a shape"),
@@ -135,6 +176,14 @@ HOST_LIMITS = [
     ({"sample": np.full((2, 1, 13), -128, np.int8)}, "sample: got -128, expected -127 to 127"),
     ({"largest_code": 511}, "largest_code: got 511, expected 1 to 510"),
     ({"largest_code": 0}, "largest_code: got 0, expected 1 to 510"),
+    ({"input": None, "host": ENDS}, "host: got operators without an input, expected none"),
+    (_before(HostOperator("normalize")), r"host\.before\.0\.normalize\.factor: "),
+    (_before(HostOperator("normalize", None, (1.0, 2.0), (0.0,))), r"host\.before\.0\.factor: "),
+    (_before(HostOperator("softmax")), r"host\.before\.0: "),
+    (_before(replace(NORMALIZE, shift=(1e99,))), r"host\.before\.0\.normalize\.shift\.0: "),
+    ({"host": HostEnds(after=(HostOperator("last_step"),))}, r"host\.after\.0\.op: got 'last"),
+    ({"host": HostEnds(after=(NORMALIZE,))}, r"host\.after\.0\."),
+    ({"host": HostEnds(after=(HostOperator("argmax"),) * 2)}, "host.*argmax at most once"),
 ]  # fmt: skip
 
 
@@ -241,7 +290,7 @@ JSON_VALUES = (None, True, -1, 0, 1.5, 300, 1 << 70, 10**4000, "", "x", "\n", []
 
 def test_any_value_in_any_place_of_the_header_is_refused_or_accepted(tmp_path):
     """Never a traceback, whatever a file with a right checksum says."""
-    image = _saved(_with_network(), tmp_path)
+    image = _saved(_with_ends(), tmp_path)
     length = struct.unpack("<I", image[12:16])[0]
     text = image[FIXED : FIXED + length]
 

@@ -23,8 +23,9 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.graph import Layer, geometries
 from caduceus.spec.network import NETWORKS, Network, Weights
+from caduceus.spec.network_file import to_yaml
 from caduceus.spec.shipped import shipped_folder
-from train.export import export, to_yaml
+from train.export import export
 from train.fashion import main
 from train.topology import Task, tasks
 
@@ -99,7 +100,7 @@ def test_export_into_a_file_says_so(tmp_path: Path) -> None:
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "weights.npz").mkdir()
     (tmp_path / "network.yaml").write_text("old")
-    with pytest.raises(UserError, match=r"weights\.npz: cannot write: Is a directory"):
+    with pytest.raises(UserError, match=r"weights\.npz: cannot write the weights: it is no reg"):
         export(TASKS["fashion_tiny"].untrained, {}, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network.yaml", "weights.npz"]
     assert (tmp_path / "network.yaml").read_text() == "old"

@@ -16,7 +16,8 @@ from caduceus.spec import formats, program_check
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.graph import Graph, Layer, geometries
+from caduceus.spec.graph import output_shape
+from caduceus.spec.host_ends import ends_of
 from caduceus.spec.network import Network
 from caduceus.spec.program import Program, ProgramTensor
 
@@ -65,19 +66,12 @@ def compile_network(
     program = replace(
         program,
         input=ProgramTensor(graph.input.shape, graph.input.scale),
-        output=_output(graph),
+        output=ProgramTensor(output_shape(graph), graph.nodes[-1].output_scale),
         symbols=graph.input.symbols,
         embedding=network.embedding,
         sample=None if sample is None else program.vectors(sample),
         largest_code=largest_code,
+        host=ends_of(graph),
     )
     program_check.check(program, chip)
     return program
-
-
-def _output(graph: Graph) -> ProgramTensor:
-    """The last node's tensor: a map of a convolution, else a vector."""
-    last = graph.nodes[-1]
-    is_map = isinstance(last, Layer) and last.op == "conv"
-    shape = geometries(graph)[-1].pooled if is_map else (last.outputs,)
-    return ProgramTensor(shape, last.output_scale)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -73,12 +73,13 @@ class Board:
         self._patience = patience or Patience(baud=BAUD)
         self._console = console or Console(quiet=True)
 
-    def run(self, x: NDArray[np.int8]) -> Result:
+    def run(self, x: ArrayLike) -> Result:
         """Load the program, run the inputs, and read the final state.
 
         Args:
             x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [1, steps,
-                input_length].
+                input_length]. Or the user's own: floating-point numbers, uint8 images, or integers
+                [1, steps] of an embedding, as `caduceus.host.real_values.to_int8` takes them.
 
         Raises:
             UserError: the inputs do not fit, the chip does not answer, it stopped, it sent packets

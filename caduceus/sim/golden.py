@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from caduceus.devices.settings import Devices
 from caduceus.golden.machine import Machine
@@ -56,7 +55,7 @@ class Golden:
 
     def run(
         self,
-        x: NDArray[np.int8],
+        x: ArrayLike,
         *,
         initial: LstmState | None = None,
         first: int = 0,
@@ -68,7 +67,8 @@ class Golden:
 
         Args:
             x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [n, steps,
-                input_length].
+                input_length]. Or the user's own: floating-point numbers, uint8 images, or integers
+                [n, steps] of an embedding, as `caduceus.host.real_values.to_int8` takes them.
             initial: GDPU states before the first step, int8 and uint16 [n, units]; 0 if None.
             first: number of inputs, or steps, since the devices' state was loaded: reads are
                 numbered from there.

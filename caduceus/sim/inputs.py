@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from caduceus.host.real_values import to_int8
 from caduceus.spec.errors import UserError
 from caduceus.spec.program import Program, as_array
 
@@ -10,13 +11,19 @@ from caduceus.spec.program import Program, as_array
 def shaped(program: Program, x: ArrayLike) -> NDArray[np.int8]:
     """Inputs as int8 [n, input_pixels, input_length], or sequences [n, steps, input_length].
 
-    Inputs in the network's own shape (images [n, height, width, channels]) are accepted too, and so
-    is [n, input_length] where an input is one vector.
+    The type decides: int8 is already the chip's, in the network's own shape too (images [n, height,
+    width, channels]), or [n, input_length] where an input is one vector. Floating-point numbers and
+    uint8 are the user's own, and so are integers of another type where there is an embedding: they
+    become INT8 as `caduceus.host.real_values` says. Other integers are refused.
 
     Raises:
         UserError: the type or the shape is wrong.
     """
     found = x = as_array(x, f"inputs of {program.network}")
+    users = x.dtype.kind == "f" or x.dtype == np.uint8
+    tokens = program.embedding is not None and x.dtype.kind in "iu" and x.dtype != np.int8
+    if program.input and (users or tokens):
+        return to_int8(program, x)
     if not program.slices and program.input and x.shape[1:] == program.input.shape:
         found = x.reshape(len(x), program.input_pixels, program.input_length)
     elif not program.slices and program.input_pixels == 1 and x.ndim == 2:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from caduceus.devices.settings import Devices
 from caduceus.golden.machine import TileTrace
+from caduceus.host.real_values import from_int8
+from caduceus.host.real_values import in_words as host_in_words
 from caduceus.sim.comparison import Observed, compare, compared, counted, scoreboard, unit
 from caduceus.sim.deploy import Deployed, ReplacedFactor, in_words
 from caduceus.sim.moments import JoinedMoments, Moments
@@ -109,6 +111,8 @@ class Figures:
             the first one, and `period_ns` the mean over all processes with two images or more;
             `simulate_seconds` is the longest of a process, and `khz` of all together.
         requests, retries: over the serial line, since it was opened.
+        host: what the host does: `op`, `origin` (the model's node), and `when` (`before` or
+            `after` the chip).
         outputs: int8 [inputs or sequences, vectors, values], of the chip.
         predictions: class of each image.
         metric: accuracy or bits per character; None for a network with neither.
@@ -158,6 +162,7 @@ class Figures:
     jobs: list[JobFigures] | None = None
     requests: int | None = None
     retries: int | None = None
+    host: list[dict[str, str | None]] | None = None
     outputs: list | None = None
     predictions: list[int] | None = None
     metric: Metric | None = None
@@ -212,6 +217,15 @@ class Result:
     def cycles(self) -> dict[str, int] | None:
         """Clocks of `sync` and `mvm`, of RTL."""
         return self.figures.cycles
+
+    @property
+    def real(self) -> NDArray[np.float64]:
+        """Outputs in real units, after the host's operators, in the network's own layout.
+
+        Raises:
+            UserError: the program has no scales: it was made by hand.
+        """
+        return from_int8(self.program, self.outputs)
 
     @property
     def predictions(self) -> NDArray[np.int64]:
@@ -288,6 +302,7 @@ class Result:
                 f"{found.mismatches} mismatches"
             )
         lines += map(str, found.replaced_drift_factors or ())
+        lines += filter(None, [host_in_words(self.program)])
         if found.metric:
             lines.append(_quality(found.metric, found.inputs))
         if found.latency_ns is not None:
@@ -327,6 +342,7 @@ def figures(on: Deployed, target: str, devices: Devices, inputs: int) -> Figures
         slices=len(program.slices),
         replicas=replicas(program),
         replaced_drift_factors=on.replaced,
+        host=program.host.named,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 
 from caduceus.devices.settings import Devices
@@ -210,7 +210,7 @@ class Simulation:
 
     def run(
         self,
-        x: NDArray[np.int8],
+        x: ArrayLike,
         *,
         capture: bool = False,
         jobs: int = 1,
@@ -220,7 +220,8 @@ class Simulation:
 
         Args:
             x: int8 [n, input_pixels, input_length]; of a program with GDPU slices [n, steps,
-                input_length].
+                input_length]. Or the user's own: floating-point numbers, uint8 images, or integers
+                [n, steps] of an embedding, as `caduceus.host.real_values.to_int8` takes them.
             capture: whether to keep all computed and sent values of every tile.
             jobs: number of simulator processes that share the inputs, or the two runs of each
                 sequence; at most one for each. Values, outputs and counts are those of one process;
@@ -236,7 +237,7 @@ class Simulation:
             self.prepare(x, jobs)
             return self.simulate(capture=capture, pool=pool)
 
-    def prepare(self, x: NDArray[np.int8], jobs: int = 1) -> None:
+    def prepare(self, x: ArrayLike, jobs: int = 1) -> None:
         """Write the jobs' files: chip, program, devices, inputs; removes those of earlier jobs.
 
         Raises:

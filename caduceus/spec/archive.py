@@ -41,6 +41,53 @@ class _Header:
     shape: tuple[int, ...]
     columns_first: bool
 
+    def array(self, data: bytes) -> NDArray:
+        """The array of a member's bytes."""
+        found = np.frombuffer(data, self.dtype, offset=self.start)
+        return found.reshape(self.shape, order="F" if self.columns_first else "C")
+
+
+def _read_header(content: bytes) -> _Header:
+    """The header that a member's bytes begin with; raises whatever NumPy does."""
+    start = io.BytesIO(content)
+    read = _VERSIONS[npy.read_magic(start)]
+    with warnings.catch_warnings():
+        # NumPy warns of a header that Python 2 wrote, Python of one that is nonsense.
+        warnings.simplefilter("ignore")
+        shape, columns_first, dtype = read(start, max_header_size=_HEADER_MAX)
+    return _Header(start.tell(), dtype, shape, columns_first)
+
+
+def _check_header(header: _Header, size: int, where: str) -> None:
+    """Demand numbers, and as many as a member of `size` bytes holds."""
+    dtype, shape = header.dtype, header.shape
+    if dtype.kind not in "biuf":
+        raise UserError(f"{where}: type: got {shown(str(dtype))}, expected numbers")
+    expected = header.start + prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or expected != size:
+        raise UserError(
+            f"{where}: got {size} bytes, expected {shown(expected)} for an array "
+            f"{shown(list(shape))} of {dtype}"
+        )
+
+
+def single(path: Path, what: str, most: int) -> NDArray:
+    """The array of an `.npy` file of at most `most` bytes; `what` names its kind in errors.
+
+    Raises:
+        UserError: the file cannot be read, is larger, is damaged, or holds no numbers.
+    """
+    content = read_whole(path, what, most)
+    damaged = UserError(f"{path}: not a {what} file (.npy), or damaged")
+    if not content.startswith(npy.MAGIC_PREFIX):
+        raise damaged
+    try:
+        header = _read_header(content[:_HEADER_MAX])
+    except Exception:  # numpy.lib.format has no class of errors of its own
+        raise damaged from None
+    _check_header(header, len(content), str(path))
+    return header.array(content)
+
 
 class Archive:
     """The arrays of the file at `path`, of at most `most` bytes; `what` names its kind in errors.
@@ -78,24 +125,11 @@ class Archive:
         info = self._members[name]
         with self._sound(name):
             with self._zip.open(info) as member:
-                start = io.BytesIO(member.read(_HEADER_MAX))
-            read = _VERSIONS[npy.read_magic(start)]
-            with warnings.catch_warnings():
-                # NumPy warns of a header that Python 2 wrote, Python of one that is nonsense.
-                warnings.simplefilter("ignore")
-                shape, columns_first, dtype = read(start, max_header_size=_HEADER_MAX)
-        if dtype.kind not in "biuf":
-            raise UserError(
-                f"{self._path}: {named(name)}: type: got {shown(str(dtype))}, expected numbers"
-            )
-        size = start.tell() + prod(shape) * dtype.itemsize
-        if min(shape, default=0) < 0 or size != info.file_size:
-            raise UserError(
-                f"{self._path}: {named(name)}: got {info.file_size} bytes, expected {shown(size)} "
-                f"for an array {shown(list(shape))} of {dtype}"
-            )
-        self._headers[name] = _Header(start.tell(), dtype, shape, columns_first)
-        return dtype, shape
+                start = member.read(_HEADER_MAX)
+            header = _read_header(start)
+        _check_header(header, info.file_size, f"{self._path}: {named(name)}")
+        self._headers[name] = header
+        return header.dtype, header.shape
 
     def array(self, name: str) -> NDArray:
         """The array called `name`: takes memory for all of it.
@@ -113,9 +147,7 @@ class Archive:
                 raise UserError(
                     f"{self._path}: {named(name)}: cannot read the {self._what}: not enough memory"
                 ) from None
-            found = np.frombuffer(data, header.dtype, offset=header.start)
-            order = "F" if header.columns_first else "C"
-            return found.reshape(header.shape, order=order)
+            return header.array(data)
 
     def _checked(self, members: list[zipfile.ZipInfo]) -> Mapping[str, zipfile.ZipInfo]:
         """The members by the name of their array."""

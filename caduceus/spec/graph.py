@@ -15,12 +15,15 @@ from caduceus.spec import formats
 from caduceus.spec.document import Inconsistent, Section, demand
 from caduceus.spec.errors import UserError
 from caduceus.spec.gdpu import GATES
+from caduceus.spec.host_section import Host
 
 DATASETS = {"fashion_mnist": "images", "cifar10": "images", "penn_treebank": "texts",
-            "text": "texts", "random": "random values"}  # fmt: skip
-"""What the data sets hold; `text` is the network's own text, `random` has nothing to learn."""
-METRICS = {"images": "accuracy", "texts": "bpc"}
-"""Of images the share classified correctly, of texts the bits per character."""
+            "text": "texts", "own": "own values", "random": "random values"}  # fmt: skip
+"""What the data sets hold; `text` is the network's own text, `own` the user's data beside it,
+`random` has nothing to learn."""
+METRICS = {"images": ("accuracy",), "texts": ("bpc",), "own values": ("accuracy", "rmse")}
+"""Of images the share classified correctly, of texts the bits per character; of own values either
+that share, or the root mean square error in real units."""
 
 NAME_MAX = 100
 NODES_MAX = 4096
@@ -192,11 +195,12 @@ class FloatMetric(Section):
     """How well the network does in floating point on the whole test set, as training measured it.
 
     Attributes:
-        name: `accuracy` (0 to 1, more is better) or `bpc` (bits per character, less is better).
+        name: `accuracy` (0 to 1, more is better), `bpc` (bits per character, less is better) or
+            `rmse` (root mean square error in real units, less is better).
         float: the value.
     """
 
-    name: Literal["accuracy", "bpc"]
+    name: Literal["accuracy", "bpc", "rmse"]
     float: Annotated[float, Field(ge=0)]
 
     @model_validator(mode="after")
@@ -210,19 +214,22 @@ class Graph(Section):
     """A whole description.
 
     Attributes:
-        dataset: where inputs come from; `random` has uniformly random ones and nothing to learn.
+        dataset: where inputs come from; `own` has the user's data, `random` has uniformly random
+            ones and nothing to learn.
         weights: the weights' file, relative to the description.
         nodes: each gives one tensor, which has its name; the last one's is the output.
         metric: what training measured; None where it did not.
+        host: what the host does to inputs and outputs.
     """
 
     format: Literal[2]
     name: Name
-    dataset: Literal["fashion_mnist", "cifar10", "penn_treebank", "text", "random"]
+    dataset: Literal["fashion_mnist", "cifar10", "penn_treebank", "text", "own", "random"]
     input: Input
     weights: str
     nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=NODES_MAX)]
     metric: FloatMetric | None = None
+    host: Host = Host()
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -258,23 +265,41 @@ class Graph(Section):
                 last.outputs == len(symbols or ""), f"nodes.{last.name}.outputs", last.outputs,
                 f"as many as input.symbols has ({len(symbols or '')})",
             )  # fmt: skip
-        else:
+        elif holds != "own values" or not self.recurrent:
             demand(symbols is None, "input.symbols", symbols, f"nothing: {self.dataset} has none")
+        return self
+
+    @model_validator(mode="after")
+    def _the_host_suits_the_input(self) -> Self:
+        before = [each.op for each in self.host.before]
+        holds = DATASETS[self.dataset]
+        fits = holds in ("own values", "random values") or not before
+        demand(fits, "host.before", before, f"nothing: inputs of {self.dataset} need none")
+        both = self.host.embedding is not None and self.input.symbols is not None
+        demand(not both, "host.before", before, "no embedding: there are input.symbols")
+        self.host.check(self.input.map, recurrent=self.recurrent)
         return self
 
     @model_validator(mode="after")
     def _the_metric_suits_the_data_set(self) -> Self:
         if self.metric is not None:
             found = self.metric.name
-            wanted = METRICS.get(DATASETS[self.dataset])
-            expected = wanted or f"no metric: dataset {self.dataset} has nothing to learn"
-            demand(found == wanted, "metric.name", found, expected)
+            wanted = METRICS.get(DATASETS[self.dataset], ())
+            nothing = f"no metric: dataset {self.dataset} has nothing to learn"
+            demand(found in wanted, "metric.name", found, " or ".join(wanted) or nothing)
         return self
 
     @property
     def recurrent(self) -> bool:
         """Whether it takes sequences: there is an LSTM."""
         return any(isinstance(node, Lstm) for node in self.nodes)
+
+    @property
+    def entries(self) -> int | None:
+        """Vectors that inputs are numbers of, of an embedding; None without one."""
+        if self.host.embedding is not None:
+            return self.host.embedding.entries
+        return len(self.input.symbols) if self.input.symbols else None
 
     @property
     def outputs(self) -> int:
@@ -334,6 +359,17 @@ def geometries(graph: Graph) -> list[Geometry]:
         result.append(geometry)
         pooled[node.name] = geometry.pooled
     return result
+
+
+def output_shape(graph: Graph) -> tuple[int, ...]:
+    """Of the last node's tensor: height, width, channels of a convolution's, else [size].
+
+    Raises:
+        UserError: as `geometries`.
+    """
+    last = graph.nodes[-1]
+    is_map = isinstance(last, Layer) and last.op == "conv"
+    return geometries(graph)[-1].pooled if is_map else (last.outputs,)
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

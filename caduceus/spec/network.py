@@ -4,24 +4,24 @@ Weights are real numbers; the compiler turns them into conductance codes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.spec import document
+from caduceus.spec import document, network_file
 from caduceus.spec import weights as weights_file
 from caduceus.spec.errors import UserError, shown
 from caduceus.spec.files import present, read_text
 from caduceus.spec.gdpu import GATES
 from caduceus.spec.graph import Graph, Layer, Lstm, geometries
+from caduceus.spec.network_file import DATA, TEXT
+from caduceus.spec.own_data import OwnData
 from caduceus.spec.shipped import catalogue, shipped_folder, unknown
 
 NETWORKS = "caduceus.networks"
 """Package of the networks that ship with the library."""
-TEXT = "text.txt"
-"""Name of a network's own text, beside its description."""
 TEXT_MAX = 1 << 24
 """Bytes of the largest text."""
 
@@ -65,14 +65,17 @@ class Network:
     Attributes:
         graph: its description.
         weights: by node.
-        embedding: int8 [symbols, size], the symbols' input vectors; None without symbols.
+        embedding: int8 [entries, size], input vectors of the symbols or of the host's embedding;
+            None without either.
         text: content of `text.txt` beside the description; None without that file.
+        data: the user's own data, used in place of any other; None without that file.
     """
 
     graph: Graph
     weights: Mapping[str, Weights | LstmWeights]
     embedding: NDArray[np.int8] | None = None
     text: str | None = None
+    data: OwnData | None = None
 
     @property
     def name(self) -> str:
@@ -90,7 +93,8 @@ class Network:
 
         A layer's weights are the array `<node>.weight`, in steps of `<node>.weight_step` where
         there is one, and its biases `<node>.bias`; an LSTM's `<node>.input`, `<node>.hidden` and
-        `<node>.bias`; the symbols' vectors `embedding`.
+        `<node>.bias`; the symbols' vectors `embedding`. Data and a text of the network's own
+        (`network_file.DATA`, `network_file.TEXT`) are read if they are there.
 
         Raises:
             UserError: a file cannot be read, breaks the schema, or the weights do not fit the
@@ -101,8 +105,8 @@ class Network:
         file = path.parent / graph.weights
         shapes: dict[str, tuple[int, ...]] = {}
         steps: dict[str, tuple[int, ...]] = {}
-        if graph.input.symbols:
-            shapes["embedding"] = (len(graph.input.symbols), graph.input.size)
+        if graph.entries is not None:
+            shapes["embedding"] = (graph.entries, graph.input.size)
         for node, geometry in zip(graph.nodes, geometries(graph), strict=True):
             if isinstance(node, Lstm):
                 gates = len(GATES) * node.hidden
@@ -115,7 +119,34 @@ class Network:
                 steps[f"{node.name}.weight_step"] = ()
         arrays = weights_file.load(file, shapes, {"embedding": np.int8}, optional=steps)
         found = {node.name: _weights(node, arrays, file) for node in graph.nodes}
-        return cls(graph, found, arrays.get("embedding"), _text(path.parent / TEXT, graph))
+        own = path.parent / DATA
+        data = OwnData.load(own) if present(own) else None
+        return cls(graph, found, arrays.get("embedding"), _text(path.parent / TEXT, graph), data)
+
+    def save(self, folder: Path | str) -> None:
+        """Write the description and all files beside it into `folder`.
+
+        `load` reads the same network from them. The same network gives the same bytes, and each
+        file appears whole or not at all.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        arrays = {
+            f"{node}.{each.name}": getattr(found, each.name)
+            for node, found in self.weights.items()
+            for each in fields(found)
+            if getattr(found, each.name) is not None
+        }
+        if self.embedding is not None:
+            arrays["embedding"] = self.embedding
+        network_file.write(self.graph, arrays, folder, compressed=True)
+        data = None if self.data is None else self.data.arrays
+        network_file.write_beside(folder, data, self.text)
+
+    def with_data(self, data: OwnData) -> "Network":
+        """The same network with other data, in place of its data set."""
+        return replace(self, data=data)
 
     @classmethod
     def find(cls, name: str) -> "Network":

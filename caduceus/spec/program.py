@@ -1,7 +1,7 @@
 """The program of a chip: the compiler's result, run by the golden model and the RTL."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,7 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.feature_map import Pooling, Window
 from caduceus.spec.formats import ReadMode
+from caduceus.spec.host_ends import HostEnds
 
 
 @dataclass(frozen=True)
@@ -236,11 +237,13 @@ class Program:
         input_pixels, output_pixels: vectors per image.
         input, output: the network's tensors, all their vectors together. None for a program
             made by hand or read back from a chip's registers.
-        symbols, embedding: the characters that input vectors stand for, and the vectors, int8
-            [symbols, input_length]; both None without symbols.
+        symbols: the characters that input vectors stand for; None without.
+        embedding: int8 [entries, input_length], vectors of the symbols, or of the host's embedding
+            if `host` has one; None without either.
         sample: typical inputs, for the read noise and for calibration: int8
             [n, input_pixels, input_length], of sequences [1, steps, input_length]; or None.
         largest_code: the largest cell code that the compiler used.
+        host: what the host does to inputs and outputs.
     """
 
     chip: str
@@ -261,6 +264,7 @@ class Program:
     embedding: NDArray[np.int8] | None = None
     sample: NDArray[np.int8] | None = None
     largest_code: int = formats.CELL_MAX
+    host: HostEnds = field(default_factory=HostEnds)
 
     @property
     def sequences(self) -> bool:

@@ -311,23 +311,40 @@ def _check_network(program: Program) -> None:
             raise UserError(
                 f"program: {key}.scale: got {tensor.scale:g}, expected above 0, below {SCALE_LIMIT}"
             )
-    symbols = program.symbols
-    if (symbols is None) != (program.embedding is None):
+    entries = _entries(program)
+    embedding = program.embedding
+    if (entries is None) != (embedding is None):
         raise UserError("program: symbols without embedding or the reverse: expected both or none")
-    if symbols is not None:
-        distinct = len(set(symbols)) == len(symbols)
-        if not (distinct and 2 <= len(symbols) <= SYMBOLS_MAX):
-            raise UserError(
-                f"program: symbols: got {shown(symbols)}, expected 2 to {SYMBOLS_MAX} characters "
-                "that are all different"
-            )
-        _check_array(program.embedding, "embedding", (len(symbols), program.input_length))
+    if entries is not None:
+        _check_array(embedding, "embedding", (entries, program.input_length))
+    shape = program.input.shape if program.input else None
+    program.host.check(shape, entries, recurrent=program.sequences)
     if program.sample is not None:
         shape = program.sample.shape
         count, steps = shape[:2] if len(shape) == 3 else (1, 1)
         pixels = steps if program.sequences else program.input_pixels
         count = 1 if program.sequences else count
         _check_array(program.sample, "sample", (max(1, count), pixels, program.input_length))
+
+
+def _entries(program: Program) -> int | None:
+    """Rows that the embedding must have; None if there is to be none."""
+    symbols = program.symbols
+    if "embedding" in (each.op for each in program.host.before):
+        if symbols is not None:
+            raise UserError("program: symbols: got some, expected none: the host has an embedding")
+        if program.embedding is None:
+            raise UserError("program: embedding: got nothing, expected the vectors of the host's")
+        return len(program.embedding)
+    if symbols is None:
+        return None
+    distinct = len(set(symbols)) == len(symbols)
+    if not (distinct and 2 <= len(symbols) <= SYMBOLS_MAX):
+        raise UserError(
+            f"program: symbols: got {shown(symbols)}, expected 2 to {SYMBOLS_MAX} characters "
+            "that are all different"
+        )
+    return len(symbols)
 
 
 def _check_array(array: NDArray, key: str, shape: tuple[int, ...]) -> None:

@@ -14,7 +14,8 @@ UNITS = {"accuracy": "images", "bpc": "characters"}
 
 def metric_of(network: Network) -> str | None:
     """`accuracy` or `bpc`; None where the data set has nothing to learn."""
-    return METRICS.get(DATASETS[network.graph.dataset])
+    names = METRICS.get(DATASETS[network.graph.dataset], ())
+    return names[0] if len(names) == 1 else None
 
 
 def float_metric(network: Network) -> float | None:
