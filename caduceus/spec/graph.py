@@ -212,6 +212,8 @@ class Graph(Section):
     Attributes:
         dataset: where inputs come from; `random` has uniformly random ones and nothing to learn.
         weights: the weights' file, relative to the description.
+        scaling: whose largest weight has the code `gmax`: each column's, or the layer's, as
+            published.
         nodes: each gives one tensor, which has its name; the last one's is the output.
         metric: what training measured; None where it did not.
     """
@@ -221,6 +223,7 @@ class Graph(Section):
     dataset: Literal["fashion_mnist", "cifar10", "penn_treebank", "text", "random"]
     input: Input
     weights: str
+    scaling: Literal["column", "core"] = "column"
     nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=NODES_MAX)]
     metric: FloatMetric | None = None
 

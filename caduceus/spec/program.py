@@ -241,6 +241,7 @@ class Program:
         sample: typical inputs, for the read noise and for calibration: int8
             [n, input_pixels, input_length], of sequences [1, steps, input_length]; or None.
         largest_code: the largest cell code that the compiler used.
+        per_core: whether a layer's columns share the largest weight, as published.
     """
 
     chip: str
@@ -261,6 +262,7 @@ class Program:
     embedding: NDArray[np.int8] | None = None
     sample: NDArray[np.int8] | None = None
     largest_code: int = formats.CELL_MAX
+    per_core: bool = False
 
     @property
     def sequences(self) -> bool:

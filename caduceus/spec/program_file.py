@@ -13,7 +13,7 @@ from caduceus.spec.program import Program
 from caduceus.spec.program_check import check
 from caduceus.spec.sealed import Sealed
 
-FORMAT = 4
+FORMAT = 5
 _FILE = Sealed(b"CADUCEUS", FORMAT, Program, "program file")
 
 
