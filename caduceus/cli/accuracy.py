@@ -13,6 +13,7 @@ from caduceus.spec.formats import ReadMode
 @options.NETWORK
 @options.READ_MODE
 @options.TESTED
+@options.PER_CORE
 @options.devices
 @click.option("--table", is_flag=True, help="Measure the published table: devices x ages x seeds.")
 @click.option("--mvm-error", is_flag=True, help="Measure the MVM error of one tile.")
@@ -25,6 +26,7 @@ def accuracy(
     network: str | None,
     read_mode: str,
     images: int | None,
+    per_core: bool,
     pcm: str,
     seed: int,
     age: float,
@@ -46,8 +48,8 @@ def accuracy(
     only("with --table", table, context, "scheduler", "workers")
     only("without --table and --mvm-error", not several, context,
           "pcm", "seed", "age")  # fmt: skip
-    only("without --mvm-error", not mvm_error, context, "images", "network")
-    request = command.Request(chip, network, ReadMode(read_mode), images)
+    only("without --mvm-error", not mvm_error, context, "images", "network", "per_core")
+    request = command.Request(chip, network, ReadMode(read_mode), images, per_core=per_core)
     console = plain_console()
     if table and mvm_error:
         raise click.UsageError("--table cannot be combined with --mvm-error")

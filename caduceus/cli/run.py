@@ -24,6 +24,7 @@ from caduceus.spec.serial_protocol import BAUD
 @options.NETWORK
 @options.READ_MODE
 @options.RUN
+@options.PER_CORE
 @options.devices
 @click.option("--sim", "simulator", type=Choice(options.SIMULATORS), default="verilator",
               show_default=True, help="RTL simulator, for --target sim.")  # fmt: skip
@@ -42,6 +43,7 @@ def run(
     network: str | None,
     read_mode: str,
     images: int | None,
+    per_core: bool,
     pcm: str,
     seed: int,
     age: float,
@@ -66,6 +68,8 @@ def run(
     only("with --target serial:PORT", target.startswith("serial:"), context, "baud", "patience")
     wanted = TargetRequest(target, chip, simulator, Patience(seconds=patience, baud=baud))
     devices = Devices(settings.find(pcm), seed, age)
-    request = Request(wanted, network, ReadMode(read_mode), images, output, devices)
+    request = Request(
+        wanted, network, ReadMode(read_mode), images, output, devices, per_core=per_core
+    )
     if not run_network(request, plain_console()):
         sys.exit(MISMATCH)

@@ -22,6 +22,7 @@ from caduceus.spec.formats import ReadMode
 @options.READ_MODE
 @options.RUN
 @options.REPLICAS
+@options.PER_CORE
 @options.devices
 @click.option(
     "--sequences", type=Whole(1, 10_000), default=1, show_default=True,
@@ -48,6 +49,7 @@ def sim(
     read_mode: str,
     images: int | None,
     replicas: Mapping[str, int] | Literal["auto"] | None,
+    per_core: bool,
     pcm: str,
     seed: int,
     age: float,
@@ -71,7 +73,7 @@ def sim(
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices,
-        sequences, jobs, scheduler, threads, verilation,
+        sequences, jobs, scheduler, threads, verilation, per_core,
     )  # fmt: skip
     if not run(request, plain_console()):
         sys.exit(MISMATCH)

@@ -23,12 +23,14 @@ class Request:
         chip, network: names, or paths of descriptions; None for the chip's own network.
         read_mode: of the chip.
         count: images or characters; None for all.
+        per_core: whether each layer is scaled by its largest weight, as published.
     """
 
     chip: str
     network: str | None
     read_mode: ReadMode
     count: int | None
+    per_core: bool = False
 
 
 def single(request: Request, pcm: str, seed: int, age: float, console: Console) -> None:
@@ -48,6 +50,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     chip = Chip.find(request.chip)
     devices = Devices(settings.find(pcm), seed, age)
     network = Network.find(request.network or measured_network(chip))
+    network = network.per_core() if request.per_core else network
     measure.check(network, request.count)
     program = measure.compiled(network, chip, request.read_mode, devices)
     report = measure.measure(network, program, chip, devices, request.count, console)
@@ -96,8 +99,9 @@ def table(
     both = not request.network and own in accuracy_table.NETWORKS
     networks = accuracy_table.NETWORKS if both else (own,)
     wanted = accuracy_table.Request(
-        networks, request.chip, str(request.read_mode), seeds, request.count
-    )
+        networks, request.chip, str(request.read_mode), seeds, request.count,
+        request.per_core,
+    )  # fmt: skip
     accuracy_table.run(wanted, Workers(scheduler, workers), console)
 
 

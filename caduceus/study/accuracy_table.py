@@ -48,6 +48,7 @@ class Request:
         networks, chip, read_mode: as in `Point`.
         seeds: of the devices.
         count: images or characters; None for all.
+        per_core: as in `Point`.
     """
 
     networks: Sequence[str]
@@ -55,17 +56,23 @@ class Request:
     read_mode: str
     seeds: Sequence[int]
     count: int | None = None
+    per_core: bool = False
 
     def quantised(self, network: str) -> Point:
         """The network on ideal devices."""
-        return Point(network, self.chip, self.read_mode, "ideal", False, 0, 0.0, self.count)
+        return Point(
+            network, self.chip, self.read_mode, "ideal", False, 0, 0.0, self.count, self.per_core
+        )
 
     def cell(self, network: str, pcm: str, age: float, compensate: bool) -> list[Point]:
         """The points of one row's mean, one per seed."""
         return [
-            Point(network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count)
+            Point(
+                network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count,
+                self.per_core,
+            )
             for seed in self.seeds
-        ]
+        ]  # fmt: skip
 
     def points(self) -> list[Point]:
         """All points to measure."""

@@ -24,6 +24,8 @@ def run(
     console: Console,
     replicas: Replicas = None,
     devices: Devices | None = None,
+    *,
+    per_core: bool = False,
 ) -> None:
     """Compile `network` for `chip`, write the program, and print the placement.
 
@@ -35,6 +37,7 @@ def run(
         console: takes the placement, once the program is written.
         replicas: number per layer; `auto` for as many as help.
         devices: that the program will run on; ideal ones if None.
+        per_core: whether each layer is scaled by its largest weight, as published.
 
     Raises:
         UserError: a name is unknown, the network does not fit, or the file cannot be written.
@@ -45,7 +48,9 @@ def run(
         output = build_folder() / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: expected a file")
-    program = compiled(found, description, read_mode, devices=devices, replicas=replicas)
+    program = compiled(
+        found, description, read_mode, devices=devices, replicas=replicas, per_core=per_core
+    )
     program_file.save(program, output)
     if replicas == "auto":
         placement.announce_replicas(program, console)

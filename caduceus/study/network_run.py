@@ -95,16 +95,20 @@ def prepared(
     console: Console,
     replicas: Replicas = None,
     sequences: int = 1,
+    *,
+    per_core: bool = False,
 ) -> NetworkRun:
     """Compile network `name` for `chip` and `devices`, and take `count` test inputs of it.
 
-    With several sequences, so many steps of each.
+    With several sequences, so many steps of each; with `per_core` each layer is scaled by its
+    largest weight, as published.
 
     Raises:
         UserError: the network is unknown or does not fit, its data set has fewer inputs, or it
             takes no sequences.
     """
     network = Network.find(name)
+    network = network.per_core() if per_core else network
     given = inputs(network, count, sequences=sequences)
     program = compiled(network, chip, read_mode, devices=devices, replicas=replicas)
     if replicas == "auto":

@@ -23,14 +23,20 @@ class Files:
 
     Attributes:
         settings, chip: by name or path, settings of devices and descriptions of chips.
-        network: by name or path, a hash of a network, its weights, and the code that decides a
-            result.
+        network: by name or path, and by whether layers are scaled as published, a hash of a
+            network, its weights, and the code that decides a result.
     """
 
     def __init__(self) -> None:
         self.settings = cache(settings.find)
         self.chip = cache(Chip.find)
-        self.network = cache(lambda name: measuring.network_fingerprint(Network.find(name)))
+        self.network = cache(lambda *meant: measuring.network_fingerprint(_network(*meant)))
+
+
+def _network(name: str, per_core: bool) -> Network:
+    """A network that is meant."""
+    found = Network.find(name)
+    return found.per_core() if per_core else found
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Point:
         compensate: whether drift is compensated; None as the settings say.
         seed, age: of the devices, see `caduceus.devices.settings.Devices`.
         count: images or characters, from the first one; None for all.
+        per_core: whether each layer is scaled by its largest weight, as published.
 
     Raises:
         UserError: a number is out of range.
@@ -57,6 +64,7 @@ class Point:
     seed: int
     age: float
     count: int | None = None
+    per_core: bool = False
 
     def __post_init__(self) -> None:
         settings.demand_range(self.seed, self.age)
@@ -103,7 +111,8 @@ class Point:
         else:
             corrected = "" if request.settings.compensate else "not "
             devices = f"{pcm}, seed {self.seed}, {words(self.age)} old, {corrected}compensated"
-        return f"{label(self.network)} on {label(self.chip)}, {self.read_mode}, {devices}"
+        scaled = ", scaled per core" if self.per_core else ""
+        return f"{label(self.network)} on {label(self.chip)}, {self.read_mode}, {devices}{scaled}"
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,7 @@ def key(point: Point, files: Files | None = None) -> str:
         # There is no drift yet.
         found = found.model_copy(update={"compensate": False})
     what = (files.chip(point.chip), point.read_mode, found, point.seed, point.age, point.count)
-    return measuring.fingerprint(f"{what!r} {files.network(point.network)}", ())
+    return measuring.fingerprint(f"{what!r} {files.network(point.network, point.per_core)}", ())
 
 
 def check(point: Point) -> None:
@@ -152,7 +161,7 @@ def check(point: Point) -> None:
             network does not fit.
     """
     chip = Chip.find(point.chip)
-    network, devices = Network.find(point.network), point.devices()
+    network, devices = _network(point.network, point.per_core), point.devices()
     measuring.check(network, point.count)
     measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
 
@@ -165,7 +174,7 @@ def measure(point: Point) -> Measured:
     """
     started = time.monotonic()
     chip = Chip.find(point.chip)
-    network, devices = Network.find(point.network), point.devices()
+    network, devices = _network(point.network, point.per_core), point.devices()
     program = measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
     # Whoever runs many points shows how many are done, not how far one is.
     silent = Console(file=io.StringIO())

@@ -29,6 +29,7 @@ class Request:
     inputs: int | None
     output: Path
     devices: Devices = field(default_factory=Devices.ideal)
+    per_core: bool = False
 
 
 def run(request: Request, console: Console) -> bool:
@@ -44,7 +45,10 @@ def run(request: Request, console: Console) -> bool:
     chip = Chip.find(request.target.description)
     name = networks_of(chip, request.network)[0]
     forget(request.output)
-    work = prepared(name, chip, request.read_mode, request.inputs, request.devices, console)
+    work = prepared(
+        name, chip, request.read_mode, request.inputs, request.devices, console,
+        per_core=request.per_core,
+    )  # fmt: skip
     golden = Golden(work.program, request.devices, chip).run(work.x)
     work.announce(f"target {request.target.name}", console)
     if request.target.name == "sim":
