@@ -115,7 +115,7 @@ def loop() -> Case:
     return build.case(y, ("N", 16), sample=(16,))
 
 
-@refused("Mul", "computes")
+@refused("Mul", "constant")
 def gated() -> Case:
     """The product of two maps."""
     build = Build("gated")
