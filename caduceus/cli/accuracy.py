@@ -1,5 +1,7 @@
 """The command `caduceus accuracy`."""
 
+from pathlib import Path
+
 import click
 
 from caduceus.cli import options
@@ -11,6 +13,7 @@ from caduceus.spec.formats import ReadMode
 @click.command(short_help="Measure a network's accuracy with the golden model.")
 @options.chip()
 @options.NETWORK
+@options.DATA
 @options.READ_MODE
 @options.TESTED
 @options.devices
@@ -23,6 +26,7 @@ def accuracy(
     context: click.Context,
     chip: str,
     network: str | None,
+    data: Path | None,
     read_mode: str,
     images: int | None,
     pcm: str,
@@ -46,8 +50,8 @@ def accuracy(
     only("with --table", table, context, "scheduler", "workers")
     only("without --table and --mvm-error", not several, context,
           "pcm", "seed", "age")  # fmt: skip
-    only("without --mvm-error", not mvm_error, context, "images", "network")
-    request = command.Request(chip, network, ReadMode(read_mode), images)
+    only("without --mvm-error", not mvm_error, context, "images", "network", "data")
+    request = command.Request(chip, network, ReadMode(read_mode), images, data)
     console = plain_console()
     if table and mvm_error:
         raise click.UsageError("--table cannot be combined with --mvm-error")

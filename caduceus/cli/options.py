@@ -6,7 +6,7 @@ from typing import Literal
 import click
 from click.core import ParameterSource
 
-from caduceus.cli.values import Age, Choice, Name, Number, OutputPath, Whole
+from caduceus.cli.values import Age, Choice, InputPath, Name, Number, OutputPath, Whole
 from caduceus.sim.chip_design import THREADS_MAX
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import build_folder
@@ -144,6 +144,11 @@ PCM = click.option(
 NETWORK = click.option(
     "--net", "network", type=Name(),
     help="Network: a name, or a file (.yaml).  [default: the chip's own]",
+)  # fmt: skip
+DATA = click.option(
+    "--data", type=InputPath(), metavar="FILE",
+    help="Your own inputs, in place of the network's: .npz with inputs, and labels or targets if "
+    "any, or .npy.",
 )  # fmt: skip
 READ_MODES = Choice([str(mode) for mode in ReadMode])
 READ_MODE = click.option(

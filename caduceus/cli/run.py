@@ -22,6 +22,7 @@ from caduceus.spec.serial_protocol import BAUD
 )  # fmt: skip
 @options.chip()
 @options.NETWORK
+@options.DATA
 @options.READ_MODE
 @options.RUN
 @options.devices
@@ -40,6 +41,7 @@ def run(
     target: str,
     chip: str,
     network: str | None,
+    data: Path | None,
     read_mode: str,
     images: int | None,
     pcm: str,
@@ -66,6 +68,6 @@ def run(
     only("with --target serial:PORT", target.startswith("serial:"), context, "baud", "patience")
     wanted = TargetRequest(target, chip, simulator, Patience(seconds=patience, baud=baud))
     devices = Devices(settings.find(pcm), seed, age)
-    request = Request(wanted, network, ReadMode(read_mode), images, output, devices)
+    request = Request(wanted, network, ReadMode(read_mode), images, output, devices, data)
     if not run_network(request, plain_console()):
         sys.exit(MISMATCH)

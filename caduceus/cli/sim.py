@@ -18,6 +18,7 @@ from caduceus.spec.formats import ReadMode
 @click.command(short_help="Run networks in RTL against the golden model.")
 @options.chip()
 @options.NETWORK
+@options.DATA
 @options.SIMULATOR
 @options.READ_MODE
 @options.RUN
@@ -44,6 +45,7 @@ from caduceus.spec.formats import ReadMode
 def sim(
     chip: str,
     network: str | None,
+    data: Path | None,
     simulator: str,
     read_mode: str,
     images: int | None,
@@ -71,7 +73,7 @@ def sim(
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices,
-        sequences, jobs, scheduler, threads, verilation,
+        sequences, jobs, scheduler, threads, verilation, data,
     )  # fmt: skip
     if not run(request, plain_console()):
         sys.exit(MISMATCH)

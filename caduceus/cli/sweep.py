@@ -19,6 +19,7 @@ _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": 
     "--net", "networks", multiple=True, callback=options.several(Name()), metavar="NAME,...",
     help="Networks: names, or files (.yaml).  [default: the chip's own]",
 )  # fmt: skip
+@options.DATA
 @click.option(
     "--read-mode", "read_modes", multiple=True, callback=options.several(options.READ_MODES),
     metavar="MODE,...",
@@ -45,6 +46,7 @@ _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": 
 def sweep(
     chip: str,
     networks: tuple[str, ...],
+    data: Path | None,
     read_modes: tuple[str, ...],
     pcm: tuple[str, ...],
     seeds: range,
@@ -67,5 +69,6 @@ def sweep(
     grid = Grid(
         networks or (measured_network(Chip.find(chip)),), chip, read_modes, pcm,
         seeds, ages, _COMPENSATE[compensate], images,
+        data and str(data),
     )  # fmt: skip
     run(grid, Workers(scheduler, workers), output, plain_console())

@@ -145,8 +145,9 @@ class Network:
         network_file.write_beside(folder, data, self.text)
 
     def with_data(self, data: OwnData) -> "Network":
-        """The same network with other data, in place of its data set."""
-        return replace(self, data=data)
+        """The same network with other data in place of its data set, and without a metric."""
+        graph = self.graph.model_copy(update={"metric": None})
+        return replace(self, graph=graph, data=data)
 
     @classmethod
     def find(cls, name: str) -> "Network":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -11,8 +12,8 @@ from caduceus.devices.settings import Devices
 from caduceus.sim.deploy import ReplacedFactor
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
 from caduceus.study import measure, metrics
+from caduceus.study.opened import opened
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Request:
         chip, network: names, or paths of descriptions; None for the chip's own network.
         read_mode: of the chip.
         count: images or characters; None for all.
+        data: file of inputs, in place of the network's data set; None for that.
     """
 
     chip: str
     network: str | None
     read_mode: ReadMode
     count: int | None
+    data: Path | None = None
 
 
 def single(request: Request, pcm: str, seed: int, age: float, console: Console) -> None:
@@ -47,7 +50,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     """
     chip = Chip.find(request.chip)
     devices = Devices(settings.find(pcm), seed, age)
-    network = Network.find(request.network or measured_network(chip))
+    network = opened(request.network or measured_network(chip), chip, data=request.data)
     measure.check(network, request.count)
     program = measure.compiled(network, chip, request.read_mode, devices)
     report = measure.measure(network, program, chip, devices, request.count, console)
@@ -93,11 +96,12 @@ def table(
     from caduceus.study.dask_workers import Workers
 
     own = request.network or measured_network(Chip.find(request.chip))
-    both = not request.network and own in accuracy_table.NETWORKS
+    both = not request.network and not request.data and own in accuracy_table.NETWORKS
     networks = accuracy_table.NETWORKS if both else (own,)
     wanted = accuracy_table.Request(
-        networks, request.chip, str(request.read_mode), seeds, request.count
-    )
+        networks, request.chip, str(request.read_mode), seeds, request.count,
+        request.data and str(request.data),
+    )  # fmt: skip
     accuracy_table.run(wanted, Workers(scheduler, workers), console)
 
 

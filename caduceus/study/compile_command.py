@@ -11,9 +11,9 @@ from caduceus.spec import program_file
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
 from caduceus.spec.shipped import build_folder
 from caduceus.study import placement
+from caduceus.study.opened import opened
 
 
 def run(
@@ -39,7 +39,8 @@ def run(
     Raises:
         UserError: a name is unknown, the network does not fit, or the file cannot be written.
     """
-    description, found = Chip.find(chip), Network.find(network)
+    description = Chip.find(chip)
+    found = opened(network, description)
     if output is None:
         name = f"{found.name}-{description.name}-{read_mode}.program"
         output = build_folder() / "programs" / name

@@ -13,9 +13,9 @@ from caduceus.devices.settings import Devices
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
 from caduceus.study import measure as measuring
 from caduceus.study.labels import label
+from caduceus.study.opened import opened
 
 
 class Files:
@@ -23,14 +23,18 @@ class Files:
 
     Attributes:
         settings, chip: by name or path, settings of devices and descriptions of chips.
-        network: by name or path, a hash of a network, its weights, and the code that decides a
-            result.
+        network: of a network and its data by name or path, and a chip, a hash of the network, its
+            weights and data, and the code that decides a result.
     """
 
     def __init__(self) -> None:
         self.settings = cache(settings.find)
         self.chip = cache(Chip.find)
-        self.network = cache(lambda name: measuring.network_fingerprint(Network.find(name)))
+        self.network = cache(
+            lambda name, chip, data: measuring.network_fingerprint(
+                opened(name, self.chip(chip), data=data)
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Point:
         compensate: whether drift is compensated; None as the settings say.
         seed, age: of the devices, see `caduceus.devices.settings.Devices`.
         count: images or characters, from the first one; None for all.
+        data: path of the inputs, in place of the network's data set; None for that.
 
     Raises:
         UserError: a number is out of range.
@@ -57,6 +62,7 @@ class Point:
     seed: int
     age: float
     count: int | None = None
+    data: str | None = None
 
     def __post_init__(self) -> None:
         settings.demand_range(self.seed, self.age)
@@ -103,7 +109,8 @@ class Point:
         else:
             corrected = "" if request.settings.compensate else "not "
             devices = f"{pcm}, seed {self.seed}, {words(self.age)} old, {corrected}compensated"
-        return f"{label(self.network)} on {label(self.chip)}, {self.read_mode}, {devices}"
+        data = f" with {self.data}" if self.data else ""
+        return f"{label(self.network)}{data} on {label(self.chip)}, {self.read_mode}, {devices}"
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,8 @@ class Measured:
     """The result of a measurement.
 
     Attributes:
-        metric: `accuracy` (0 to 1, more is better) or `bpc` (bits per character, less is better).
+        metric: `accuracy` (0 to 1, more is better), `bpc` (bits per character, less is better) or
+            `rmse` (root mean square error in real units, less is better).
         value: on the chip's arithmetic with these devices.
         reference: in floating point on the whole test set, as training measured it; None if the
             network does not give it.
@@ -141,7 +149,8 @@ def key(point: Point, files: Files | None = None) -> str:
         # There is no drift yet.
         found = found.model_copy(update={"compensate": False})
     what = (files.chip(point.chip), point.read_mode, found, point.seed, point.age, point.count)
-    return measuring.fingerprint(f"{what!r} {files.network(point.network)}", ())
+    network = files.network(point.network, point.chip, point.data)
+    return measuring.fingerprint(f"{what!r} {network}", ())
 
 
 def check(point: Point) -> None:
@@ -152,7 +161,7 @@ def check(point: Point) -> None:
             network does not fit.
     """
     chip = Chip.find(point.chip)
-    network, devices = Network.find(point.network), point.devices()
+    network, devices = opened(point.network, chip, data=point.data), point.devices()
     measuring.check(network, point.count)
     measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
 
@@ -165,7 +174,7 @@ def measure(point: Point) -> Measured:
     """
     started = time.monotonic()
     chip = Chip.find(point.chip)
-    network, devices = Network.find(point.network), point.devices()
+    network, devices = opened(point.network, chip, data=point.data), point.devices()
     program = measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
     # Whoever runs many points shows how many are done, not how far one is.
     silent = Console(file=io.StringIO())

@@ -29,6 +29,7 @@ class Request:
     inputs: int | None
     output: Path
     devices: Devices = field(default_factory=Devices.ideal)
+    data: Path | None = None
 
 
 def run(request: Request, console: Console) -> bool:
@@ -44,7 +45,9 @@ def run(request: Request, console: Console) -> bool:
     chip = Chip.find(request.target.description)
     name = networks_of(chip, request.network)[0]
     forget(request.output)
-    work = prepared(name, chip, request.read_mode, request.inputs, request.devices, console)
+    work = prepared(
+        name, chip, request.read_mode, request.inputs, request.devices, console, data=request.data
+    )
     golden = Golden(work.program, request.devices, chip).run(work.x)
     work.announce(f"target {request.target.name}", console)
     if request.target.name == "sim":

@@ -42,6 +42,7 @@ class Request:
     scheduler: str | None = None
     threads: int | None = None
     verilation: str | None = None
+    data: Path | None = None
 
 
 def run(request: Request, console: Console) -> bool:
@@ -58,7 +59,10 @@ def run(request: Request, console: Console) -> bool:
     chip = Chip.find(request.chip)
     runner.tool_version(request.simulator)
     names = networks_of(chip, request.network)
-    for option, given in (("replicas", request.replicas), ("sequences", request.sequences > 1)):
+    of_one = {
+        "replicas": request.replicas, "sequences": request.sequences > 1, "data": request.data,
+    }  # fmt: skip
+    for option, given in of_one.items():
         if given and len(names) > 1:
             raise UserError(f"--{option}: needs --net: expected one of {', '.join(names)}")
     if request.waves and request.scheduler:
@@ -127,7 +131,7 @@ def _run(request: Request, chip: Chip, jobs: _Jobs, console: Console) -> Figures
     forget(request.output, *files_beside(request.output))
     work = prepared(
         request.network, chip, request.read_mode, request.images, request.devices, console,
-        request.replicas, request.sequences,
+        request.replicas, request.sequences, request.data,
     )  # fmt: skip
     simulation = Simulation(
         work.program, request.devices, request.simulator,

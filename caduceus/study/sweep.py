@@ -35,6 +35,7 @@ class Grid:
         ages: of the devices, in seconds.
         compensate: with drift compensated, or not, or (None) as the settings of the devices say.
         count: images or characters of each; None for all.
+        data: as in `Point`; one for all.
     """
 
     networks: Sequence[str]
@@ -45,6 +46,7 @@ class Grid:
     ages: Sequence[float]
     compensate: Sequence[bool | None]
     count: int | None = None
+    data: str | None = None
 
     def points(self) -> list[Point]:
         """All points, sorted, each measurement once.
@@ -57,7 +59,9 @@ class Grid:
                 raise UserError(f"{name}: got nothing, expected one or more")
         files = Files()
         found = {
-            Point(network, self.chip, mode, pcm, compensate, seed, age, self.count).plain(files)
+            Point(
+                network, self.chip, mode, pcm, compensate, seed, age, self.count, self.data
+            ).plain(files)
             for network in self.networks
             for mode in self.read_modes
             for pcm in self.pcm
