@@ -61,7 +61,7 @@ def from_onnx(
             of `data`, or else random ones.
         chip: whose converters the codes are chosen for; `hermes` if None.
         data: inputs, and what is expected of them; if None, those of the file `X.npz` beside
-            `X.onnx`, or else the calibration's.
+            `X.onnx`, or else those of the calibration, random ones as well.
         weights: `.safetensors` whose tensors take the place of initializers of the same names.
         name: of the network; made of the file's name if None.
 
@@ -89,10 +89,8 @@ def from_onnx(
         difference=made.difference,
         notes=made.notes,
     )
-    if data is None and made.given is not None:
-        data = OwnData(made.given)
     network = replace(network, graph=network.graph.model_copy(update={"imported": imported}))
-    return measured(network if data is None else network.with_data(data), made.real)
+    return measured(network.with_data(data or OwnData(made.given)), made.real)
 
 
 def _calibration(given: ArrayLike | str | None, data: OwnData | None) -> tuple[Any, str]:
@@ -113,14 +111,14 @@ class _Made:
     Attributes:
         result: the network.
         inputs: that it was calibrated with, in words.
-        given: these, as the model takes them; None for random ones.
+        given: these, as the model takes them.
         real: from inputs as the model takes them to the network's in real units.
         difference, notes: as in `Imported`.
     """
 
     result: Calibrated
     inputs: str
-    given: NDArray | None
+    given: NDArray
     real: Callable[[NDArray], NDArray[np.float32]]
     difference: float
     notes: tuple[str, ...] = ()
@@ -138,7 +136,7 @@ def _feedforward(found: Simplified, given: ArrayLike | None, chip: Chip, name: s
     got = got.reshape(len(got), -1)[:, read.output.index.reshape(-1)]
     difference = _difference(original, x[:COMPARED], got)
     return _Made(
-        calibrated(made, real, chip), words, None if given is None else x,
+        calibrated(made, real, chip), words, x,
         partial(chip_input, read, made), difference, tuple(read.notes),
     )  # fmt: skip
 
@@ -157,7 +155,7 @@ def _recurrent(found: Simplified, given: ArrayLike | None, chip: Chip, name: str
     got = got[:, -1] if read.last else got
     difference = _difference(original, compared, got)
     return _Made(
-        calibrated_sequence(network, real, chip), words, None if given is None else x,
+        calibrated_sequence(network, real, chip), words, x,
         partial(sequence_input, read), difference,
     )  # fmt: skip
 
