@@ -93,7 +93,7 @@ import: setup ## Turn an ONNX model (NET=FILE.onnx) into a network, report what 
 	$(CADUCEUS) import "$$NET" $(CHIP_OPTION) $(DATA_OPTION) $${WEIGHTS:+"--weights=$$WEIGHTS"} $(ARGS)
 
 compile: setup ## Map a network (NET=) to a chip, write its program, show the placement
-	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(READ_MODE_OPTION) $(ARGS)
+	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(DATA_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 verilog: setup ## Write the chip and a stand-alone tile as Verilog for other tools, check both
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
