@@ -110,3 +110,16 @@ def test_one_conversion_in_100_000_may_saturate_and_two_may_not() -> None:
     assert column_gmax(weight, x, blocks, HERMES) == quiet
     x[8] = 127
     assert column_gmax(weight, x, blocks, HERMES) < quiet
+
+
+def test_the_net_charge_of_a_1_phase_read_counts() -> None:
+    """Where signs agree it is that of two phases together."""
+    signs = np.repeat([1, -1], 128)
+    x, blocks = (127 * signs[np.newaxis]).astype(np.int8), [range(256)]
+    charge = 256 * 127 * HERMES.nominal_gain / 2**formats.GAIN_FRACTION
+    expected = int(HERMES.adc.phase_limit / charge)
+    assert column_gmax(signs[:, np.newaxis].astype(float), x, blocks, HERMES) == expected
+    assert layer_gmax(signs[:, np.newaxis].astype(float), x, blocks, HERMES) == expected
+    # Signs that agree by halves leave no net charge: a phase alone decides.
+    mixed = np.tile([1.0, -1.0], 128)[:, np.newaxis]
+    assert column_gmax(mixed, x, blocks, HERMES) > 3 * expected
