@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.compiler import quantise
+from caduceus.compiler.content import Matrix, Scaling
 from caduceus.data import pictures
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference import host
@@ -74,7 +75,12 @@ def compile_network(
     for layer, geometry in zip(network.nodes, geometries(network), strict=True):
         _check_fit(network, layer, geometry, chip)
         parameters = weights[layer.name]
-        layers.append(_compile_layer(layer, geometry, parameters, input_scale, chip, read_mode))
+        layers.append(
+            _compile_layer(
+                layer, geometry, parameters, input_scale, chip, read_mode,
+                per_core=network.scaling == "core",
+            )
+        )  # fmt: skip
         input_scale = layer.output_scale
     return TileNetwork(chip.name, network, tuple(layers))
 
@@ -98,14 +104,18 @@ def _compile_layer(
     input_scale: float,
     chip: Chip,
     read_mode: ReadMode,
+    *,
+    per_core: bool,
 ) -> LayerProgram:
-    cells = quantise.cell_codes(parameters.weight, layer.gmax)
+    scaling = Scaling(per_core=per_core)
+    matrix = Matrix(
+        layer.name, parameters.weight, parameters.bias, scaling.code(layer.gmax, parameters.gmax),
+        input_scale, layer.output_scale, per_core,
+    )  # fmt: skip
     codes = np.zeros((chip.array.rows, chip.array.columns, len(formats.DEVICES)), dtype=np.uint8)
-    codes[: geometry.rows, : layer.outputs] = quantise.device_codes(cells)
+    codes[: geometry.rows, : layer.outputs] = quantise.device_codes(matrix.cells)
 
-    largest = quantise.largest_weight(parameters.weight)
-    steps = quantise.Steps(layer.name, layer.gmax, largest, input_scale, layer.output_scale)
-    constants = quantise.column_constants(steps, parameters.bias, chip)
+    constants = quantise.column_constants(matrix.steps, parameters.bias, chip)
     config = TileConfig(
         read_mode=read_mode,
         rows=geometry.rows,

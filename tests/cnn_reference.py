@@ -110,7 +110,10 @@ def reference(
     for layer, source, geometry in zip(
         described.nodes, described.inputs, geometries(described), strict=True
     ):
-        unit = _Layer(layer, geometry, weights[layer.name], scales[source], chip, mode)
+        unit = _Layer(
+            layer, geometry, weights[layer.name], scales[source], chip, mode,
+            per_core=described.scaling == "core",
+        )  # fmt: skip
         added = None
         if layer.residual:
             ratio = np.float64(np.float16(scales[layer.residual] / layer.output_scale))
@@ -127,15 +130,17 @@ class _Layer:
 
     def __init__(
         self, layer: Layer, geometry: Geometry, weights: Weights, scale: float, chip: Chip,
-        mode: ReadMode,
+        mode: ReadMode, *, per_core: bool,
     ) -> None:  # fmt: skip
         self._layer, self._chip, self._mode = layer, chip, mode
-        largest = float(np.abs(weights.weight).max())
-        self._cells = np.rint(weights.weight.astype(np.float64) * (layer.gmax / largest))
+        weight = weights.weight.astype(np.float64)
+        largest = np.abs(weight).max(axis=None if per_core else 0)
+        gmax = layer.gmax if per_core or weights.gmax is None else weights.gmax
+        self._cells = np.rint(weight * (gmax / largest))
         self._kernel = geometry.input[0] if layer.op == "dense" else layer.kernel
         self._channels = geometry.input[2]
-        count = scale * largest / layer.gmax / (chip.nominal_gain / 2**32)
-        self._scale = np.float64(np.float16(count / layer.output_scale))
+        count = scale * largest / gmax / (chip.nominal_gain / 2**32)
+        self._scale = (count / layer.output_scale).astype(np.float16).astype(np.float64)
         self._bias = (weights.bias / np.float64(layer.output_scale)).astype(np.float16)
 
     def results(self, x: np.ndarray, added: np.ndarray | None) -> np.ndarray:

@@ -36,11 +36,12 @@ def int8(x: Array) -> Array:
 class Matrix:
     """A matrix, or rows of it, on one tile: from INT8 inputs to net counts.
 
-    `real_per_count` is in real units; `conversions` are those that carry charge.
+    `real_per_count` is in real units, by column or for all; `conversions` are those that carry
+    charge.
     """
 
     codes: NDArray[np.float32]
-    real_per_count: float
+    real_per_count: float | Array
     chip: Chip
     mode: formats.ReadMode
     conversions: int = 0
@@ -92,14 +93,19 @@ class RecurrentReference:
         if self.shared:
             ratio = np.float32(scale / lstm.output_scale)
             both = np.concatenate([weights.input * ratio, weights.hidden])
-            self.inputs, self.hidden = [], self._cut(both, lstm.hidden_gmax, lstm.output_scale)
+            self.inputs, self.hidden = (
+                [],
+                self._cut(both, lstm.hidden_gmax, weights.hidden_gmax, lstm.output_scale),
+            )
         else:
-            self.inputs = self._cut(weights.input, lstm.input_gmax, scale)
-            self.hidden = self._cut(weights.hidden, lstm.hidden_gmax, lstm.output_scale)
+            self.inputs = self._cut(weights.input, lstm.input_gmax, weights.input_gmax, scale)
+            self.hidden = self._cut(
+                weights.hidden, lstm.hidden_gmax, weights.hidden_gmax, lstm.output_scale
+            )
         self.dense = []
         if self.last:
             dense = network.weights[self.last.name]
-            self.dense = self._cut(dense.weight, self.last.gmax, lstm.output_scale)
+            self.dense = self._cut(dense.weight, self.last.gmax, dense.gmax, lstm.output_scale)
         self.steps = np.repeat(lstm.gate_scales, lstm.hidden)
         self.h = np.zeros((batch, lstm.hidden))
         self.c = np.zeros((batch, lstm.hidden))
@@ -133,9 +139,17 @@ class RecurrentReference:
         scale = np.full(self.last.outputs, self.last.output_scale)
         return self._chain(self.dense, self.h, scale, self.network.weights[self.last.name].bias)
 
-    def _cut(self, weight: NDArray[np.float32], gmax: int, scale: float) -> list[Matrix]:
+    def _cut(
+        self,
+        weight: NDArray[np.float32],
+        gmax: int,
+        by_column: NDArray[np.uint16] | None,
+        scale: float,
+    ) -> list[Matrix]:
         """The tiles that a matrix is cut into, by rows."""
-        largest = float(np.abs(weight).max())
+        per_core = self.network.graph.scaling == "core"
+        largest = np.abs(weight.astype(np.float64)).max(axis=None if per_core else 0)
+        gmax = gmax if per_core or by_column is None else by_column
         codes = np.rint(weight.astype(np.float64) * (gmax / largest)).astype(np.float32)
         counts_per_charge = self.chip.nominal_gain / 2**formats.GAIN_FRACTION
         real = scale * largest / gmax / counts_per_charge

@@ -22,8 +22,16 @@ def test_device_codes_give_the_cells_back_and_fill_one_device_first():
 
 def test_the_largest_weight_gets_gmax():
     weight = np.array([[0.5, -2.0], [0.0, 1.0]], dtype=np.float32)
-    assert quantise.cell_codes(weight, 300).tolist() == [[75, -300], [0, 150]]
-    assert not quantise.cell_codes(np.zeros((2, 2), np.float32), 300).any()
+    largest = quantise.largest_weights(weight, per_core=True)
+    assert quantise.cell_codes(weight, 300, largest).tolist() == [[75, -300], [0, 150]]
+    largest = quantise.largest_weights(weight, per_core=False)
+    assert quantise.cell_codes(weight, 300, largest).tolist() == [[300, -300], [0, 150]]
+    codes = np.array([510, 20], np.uint16)
+    assert quantise.cell_codes(weight, codes, largest).tolist() == [[510, -20], [0, 10]]
+    zeros = np.zeros((2, 2), np.float32)
+    for per_core in (True, False):
+        largest = quantise.largest_weights(zeros, per_core=per_core)
+        assert not quantise.cell_codes(zeros, 300, largest).any()
 
 
 def test_constants_beyond_binary16_are_refused():

@@ -11,11 +11,12 @@ from cnn_networks import conv, with_ones
 from caduceus.compiler import cnn_flow
 from caduceus.compiler.cnn_place import placements
 from caduceus.compiler.cnn_plan import NetworkPlan
+from caduceus.compiler.content import Scaling
 from caduceus.compiler.lower import Way, way
 from caduceus.compiler.network import compile_network
 from caduceus.compiler.replicas import best_replicas, clocks
 from caduceus.compiler.route import Crowded, Demand, Router
-from caduceus.spec import chip, fabric, formats
+from caduceus.spec import chip, fabric
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import INPUT, RX
@@ -299,7 +300,7 @@ def test_windows_cover_a_matrix_wherever_it_is_cut() -> None:
 
 @pytest.mark.parametrize("mode", list(ReadMode))
 def test_replicas_make_the_slowest_layers_faster(resnet9, mode: ReadMode) -> None:
-    found = best_replicas(resnet9, HERMES, mode, formats.CELL_MAX)
+    found = best_replicas(resnet9, HERMES, mode, Scaling())
     assert found.get("conv1", 1) > 1
     before, after = (
         max(clocks(layer, HERMES, mode) for layer in plan.layers.values())

@@ -5,9 +5,10 @@ import re
 import pytest
 from cnn_networks import conv, dense, with_ones
 
+from caduceus.compiler.content import Scaling
 from caduceus.compiler.network import compile_network
 from caduceus.compiler.replicas import best_replicas
-from caduceus.spec import chip, formats
+from caduceus.spec import chip
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -97,4 +98,4 @@ def test_automatic_replicas_of_what_cannot_be_compiled_are_none() -> None:
     layers = conv("a", 4, kernel=3, padding=1), conv("b", 4, kernel=3, padding=1)
     # Five columns are no multiple of two.
     made = with_ones((5, 5, 1), layers)
-    assert best_replicas(made, HERMES, ReadMode.ONE_PHASE, formats.CELL_MAX) == {}
+    assert best_replicas(made, HERMES, ReadMode.ONE_PHASE, Scaling()) == {}

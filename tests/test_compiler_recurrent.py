@@ -107,7 +107,7 @@ def test_every_unit_of_a_part_is_where_the_matrix_has_it() -> None:
     program = compile_network(network, TALL_BINARY16, ReadMode.FOUR_PHASE)
     tiles = {tile.tile: tile for tile in computing(program)}
     weights = network.weights["lstm"]
-    scale = network.graph.nodes[0].hidden_gmax / np.abs(weights.hidden).max()
+    scale = network.graph.nodes[0].hidden_gmax / np.abs(weights.hidden).max(axis=0)
     for number, block in plan.tiles.items():
         if block.layer != "gates" or not block.slices:
             continue
@@ -118,8 +118,9 @@ def test_every_unit_of_a_part_is_where_the_matrix_has_it() -> None:
             for row, unit in enumerate(plan.units[slice_]):
                 for place, column in enumerate(plan.units[block.columns]):
                     for gate in range(4):
-                        weight = weights.hidden[unit, gate * 16 + column]
-                        assert cells[part.start + row, 4 * place + gate] == np.rint(weight * scale)
+                        at = gate * 16 + column
+                        code = np.rint(weights.hidden[unit, at] * scale[at])
+                        assert cells[part.start + row, 4 * place + gate] == code
         used = sum(part.length for part in tile.config.input_parts)
         assert np.count_nonzero(cells.any(axis=1)) == used
 

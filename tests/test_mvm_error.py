@@ -109,7 +109,8 @@ def test_the_largest_code_is_the_largest_that_does_not_saturate(mode):
     def counts(gmax: int, chip) -> np.ndarray:
         layer = Layer(name="a", op="dense", outputs=16, relu=False, gmax=gmax, output_scale=1.0)
         graph = Graph(
-            format=2, name="a", dataset="random", weights="none", nodes=(layer,),
+            format=2, name="a", dataset="random", weights="none", scaling="core",
+                nodes=(layer,),
             input=Input(shape=(16,), scale=1.0),
         )  # fmt: skip
         parameters = Weights(small.weight.astype(np.float32), np.zeros(16, np.float32))

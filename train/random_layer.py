@@ -46,6 +46,7 @@ def random_layer(
         dataset="random",
         input=Input(shape=(size, size, channels), scale=INPUT_SCALE),
         weights="weights.npz",
+        scaling="core",
         nodes=(layer,),
     )
     return graph, {"conv.weight": weight, "conv.bias": bias}

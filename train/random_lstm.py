@@ -43,6 +43,7 @@ def random_lstm(name: str) -> tuple[Graph, dict[str, np.ndarray]]:
         dataset="random",
         input=Input(shape=(_SIZE,), scale=INPUT_SCALE),
         weights="weights.npz",
+        scaling="core",
         nodes=(
             Lstm(
                 name="lstm", op="lstm", hidden=_SIZE, input_gmax=_GMAX, hidden_gmax=_GMAX,

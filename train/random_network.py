@@ -206,6 +206,7 @@ def random_network(
         dataset="random",
         input=Input(shape=shape, scale=INPUT_SCALE),
         weights="weights.npz",
+        scaling="core",
         nodes=tuple(layers),
     )
     maker = _Maker(graph, Chip.find(chip_name))

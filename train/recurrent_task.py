@@ -124,6 +124,7 @@ def task(name: str, symbols: str, dataset: str) -> RecurrentTask:
         dataset=dataset,
         input=Input(shape=(shape.embedding,), scale=INPUT_SCALE, symbols=symbols),
         weights="weights.npz",
+        scaling="core",
         nodes=(
             Lstm(
                 name="lstm", op="lstm", hidden=shape.hidden, input_gmax=formats.CELL_MAX,

@@ -65,6 +65,7 @@ def _network(name: str, dataset: str, shape: tuple[int, int, int], *layers: Laye
         dataset=dataset,
         input=Input(shape=shape, scale=INPUT_SCALE),
         weights="weights.npz",
+        scaling="core",
         nodes=(*layers, dense),
         metric=FloatMetric(name="accuracy", float=0.0),
     )

@@ -16,6 +16,7 @@ from caduceus.spec.formats import ReadMode
 @options.DATA
 @options.READ_MODE
 @options.TESTED
+@options.PER_CORE
 @options.devices
 @click.option("--table", is_flag=True, help="Measure the published table: devices x ages x seeds.")
 @click.option("--mvm-error", is_flag=True, help="Measure the MVM error of one tile.")
@@ -29,6 +30,7 @@ def accuracy(
     data: Path | None,
     read_mode: str,
     images: int | None,
+    per_core: bool,
     pcm: str,
     seed: int,
     age: float,
@@ -50,8 +52,10 @@ def accuracy(
     only("with --table", table, context, "scheduler", "workers")
     only("without --table and --mvm-error", not several, context,
           "pcm", "seed", "age")  # fmt: skip
-    only("without --mvm-error", not mvm_error, context, "images", "network", "data")
-    request = command.Request(chip, network, ReadMode(read_mode), images, data)
+    only("without --mvm-error", not mvm_error, context, "images", "network", "per_core", "data")
+    request = command.Request(
+        chip, network, ReadMode(read_mode), images, per_core=per_core, data=data
+    )
     console = plain_console()
     if table and mvm_error:
         raise click.UsageError("--table cannot be combined with --mvm-error")

@@ -21,6 +21,7 @@ from caduceus.spec.formats import ReadMode
               help="File of the program.  "
               "[default: build/programs/<net>-<chip>-<read-mode>.program]")  # fmt: skip
 @options.REPLICAS
+@options.PER_CORE
 @options.PCM
 def compile_program(
     chip: str,
@@ -28,6 +29,7 @@ def compile_program(
     read_mode: str,
     output: Path | None,
     replicas: Mapping[str, int] | Literal["auto"] | None,
+    per_core: bool,
     pcm: str,
 ) -> None:
     """Map a network to the chip's tiles, write its program, and show the placement."""
@@ -35,4 +37,7 @@ def compile_program(
     from caduceus.study.compile_command import run
 
     devices = Devices.find(pcm)
-    run(chip, network, ReadMode(read_mode), output, plain_console(), replicas, devices)
+    run(
+        chip, network, ReadMode(read_mode), output, plain_console(), replicas, devices,
+        per_core=per_core,
+    )  # fmt: skip

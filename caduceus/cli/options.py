@@ -163,6 +163,10 @@ REPLICAS = click.option(
     "--replicas", callback=_replicas, metavar="auto|LAYER=N,...",
     help="Copies of slow layers that share the work; auto: on free tiles, where it helps.",
 )  # fmt: skip
+PER_CORE = click.option(
+    "--per-core", is_flag=True,
+    help="Scale each layer by its largest weight, as published, not each column by its own.",
+)  # fmt: skip
 TESTED = click.option(
     "--images", type=Whole(1),
     help="Number of test images, or of characters of a text.  [default: all]",

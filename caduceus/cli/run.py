@@ -25,6 +25,7 @@ from caduceus.spec.serial_protocol import BAUD
 @options.DATA
 @options.READ_MODE
 @options.RUN
+@options.PER_CORE
 @options.devices
 @click.option("--sim", "simulator", type=Choice(options.SIMULATORS), default="verilator",
               show_default=True, help="RTL simulator, for --target sim.")  # fmt: skip
@@ -44,6 +45,7 @@ def run(
     data: Path | None,
     read_mode: str,
     images: int | None,
+    per_core: bool,
     pcm: str,
     seed: int,
     age: float,
@@ -68,6 +70,8 @@ def run(
     only("with --target serial:PORT", target.startswith("serial:"), context, "baud", "patience")
     wanted = TargetRequest(target, chip, simulator, Patience(seconds=patience, baud=baud))
     devices = Devices(settings.find(pcm), seed, age)
-    request = Request(wanted, network, ReadMode(read_mode), images, output, devices, data)
+    request = Request(
+        wanted, network, ReadMode(read_mode), images, output, devices, per_core=per_core, data=data
+    )
     if not run_network(request, plain_console()):
         sys.exit(MISMATCH)

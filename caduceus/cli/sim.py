@@ -23,6 +23,7 @@ from caduceus.spec.formats import ReadMode
 @options.READ_MODE
 @options.RUN
 @options.REPLICAS
+@options.PER_CORE
 @options.devices
 @click.option(
     "--sequences", type=Whole(1, 10_000), default=1, show_default=True,
@@ -50,6 +51,7 @@ def sim(
     read_mode: str,
     images: int | None,
     replicas: Mapping[str, int] | Literal["auto"] | None,
+    per_core: bool,
     pcm: str,
     seed: int,
     age: float,
@@ -73,7 +75,7 @@ def sim(
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices,
-        sequences, jobs, scheduler, threads, verilation, data,
+        sequences, jobs, scheduler, threads, verilation, per_core, data,
     )  # fmt: skip
     if not run(request, plain_console()):
         sys.exit(MISMATCH)

@@ -41,6 +41,7 @@ _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": 
     help="Drift compensation; as-set: as in the settings of the devices.",
 )  # fmt: skip
 @options.TESTED
+@options.PER_CORE
 @options.workers
 @options.output("sweep", "Output folder, for points.csv and accuracy.png.")
 def sweep(
@@ -53,6 +54,7 @@ def sweep(
     ages: tuple[float, ...],
     compensate: str,
     images: int | None,
+    per_core: bool,
     scheduler: str | None,
     workers: int | None,
     output: Path,
@@ -68,7 +70,6 @@ def sweep(
 
     grid = Grid(
         networks or (measured_network(Chip.find(chip)),), chip, read_modes, pcm,
-        seeds, ages, _COMPENSATE[compensate], images,
-        data and str(data),
+        seeds, ages, _COMPENSATE[compensate], images, per_core=per_core, data=data and str(data),
     )  # fmt: skip
     run(grid, Workers(scheduler, workers), output, plain_console())

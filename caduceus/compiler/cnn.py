@@ -15,7 +15,7 @@ from caduceus.compiler import cnn_flow, quantise
 from caduceus.compiler.assemble import tile_programs
 from caduceus.compiler.cnn_place import placements
 from caduceus.compiler.cnn_plan import Feed, LayerPlan, NetworkPlan
-from caduceus.compiler.content import Content, Matrix, Place, content, layer_matrix
+from caduceus.compiler.content import Content, Matrix, Place, Scaling, content, layer_matrix
 from caduceus.compiler.route import Crowded, Demand, distance
 from caduceus.compiler.routed_streams import Kept, RoutedStreams
 from caduceus.spec import fabric, formats
@@ -31,7 +31,7 @@ def compile_cnn(
     network: Network,
     chip: Chip,
     read_mode: ReadMode,
-    largest_code: int,
+    scaling: Scaling,
     replicas: Mapping[str, int] | None = None,
 ) -> Program:
     """Map all layers of `network` to tiles of `chip`.
@@ -40,7 +40,7 @@ def compile_cnn(
         network: the network; it takes images, and gives its last layer's output.
         chip: the chip description.
         read_mode: of every tile.
-        largest_code: of a cell.
+        scaling: how weights become codes.
         replicas: by layer, how many chains of tiles make its results in turn.
 
     Raises:
@@ -55,7 +55,7 @@ def compile_cnn(
             f"{chip.name} has {chip.tiles}"
         )
     plan.check_buffers()
-    contents = _contents(plan, matrices(network, largest_code), read_mode)
+    contents = _contents(plan, matrices(network, scaling), read_mode)
     chains = [chain for layer in plan.layers.values() for chain in layer.chains()]
     refusal: UserError | None = None
     for tiles in placements(chains, chip):
@@ -72,11 +72,11 @@ def compile_cnn(
     )
 
 
-def matrices(network: Network, largest_code: int) -> dict[str, Matrix]:
+def matrices(network: Network, scaling: Scaling) -> dict[str, Matrix]:
     """The matrix of every layer, by its name."""
     graph = network.graph
     return {
-        layer.name: layer_matrix(network, layer, graph.scales[source], largest_code)
+        layer.name: layer_matrix(network, layer, graph.scales[source], scaling)
         for layer, source in zip(graph.nodes, graph.inputs, strict=True)
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.compiler import quantise
+from caduceus.spec import formats
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -27,22 +28,29 @@ class Matrix:
         where: network and layer, for errors.
         weight: float32 [rows, columns], in real units.
         bias: float32 [columns], in real units.
-        gmax: code of the largest weight.
+        gmax: code of the largest weight, by column or one for all.
         input_scale: real value of one INT8 step of the input.
         output_scale: of the output, float64 [columns], or one number for all.
+        per_core: whether all columns share the largest weight, as published.
     """
 
     where: str
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
-    gmax: int
+    gmax: NDArray[np.integer] | int
     input_scale: float
     output_scale: float | NDArray[np.float64]
+    per_core: bool = False
 
     @cached_property
-    def largest(self) -> float:
-        """Largest magnitude of a weight."""
-        return quantise.largest_weight(self.weight)
+    def codes(self) -> NDArray[np.integer]:
+        """Code of the largest weight of every column."""
+        return np.broadcast_to(self.gmax, self.weight.shape[1:])
+
+    @cached_property
+    def largest(self) -> NDArray[np.float64]:
+        """The largest weight of every column, or of all columns for each."""
+        return quantise.largest_weights(self.weight, per_core=self.per_core)
 
     @cached_property
     def peak(self) -> int:
@@ -52,15 +60,43 @@ class Matrix:
     @cached_property
     def cells(self) -> NDArray[np.int16]:
         """Signed cell codes [rows, columns]."""
-        return quantise.cell_codes(self.weight, self.gmax, self.largest)
+        return quantise.cell_codes(self.weight, self.codes, self.largest)
+
+    @property
+    def steps(self) -> quantise.Steps:
+        """What turns real values into its codes and INT8 steps."""
+        return quantise.Steps(
+            self.where, self.codes, self.largest, self.input_scale, self.output_scale,
+            self.peak if self.per_core else None,
+        )  # fmt: skip
 
 
-def layer_matrix(network: Network, layer: Layer, input_scale: float, largest_code: int) -> Matrix:
-    """The matrix of a layer whose input has steps of `input_scale`; no code is larger than that."""
+@dataclass(frozen=True)
+class Scaling:
+    """How weights become codes.
+
+    Attributes:
+        largest_code: of a cell, that the devices hold.
+        per_core: whether a layer's columns share the largest weight, as published.
+    """
+
+    largest_code: int = formats.CELL_MAX
+    per_core: bool = False
+
+    def code(self, gmax: int, by_column: NDArray[np.uint16] | None) -> NDArray[np.integer] | int:
+        """Code of the largest weights: the layer's, or that of each column where there are such."""
+        if self.per_core or by_column is None:
+            return min(gmax, self.largest_code)
+        return np.minimum(by_column.astype(np.int64), self.largest_code)
+
+
+def layer_matrix(network: Network, layer: Layer, input_scale: float, scaling: Scaling) -> Matrix:
+    """The matrix of a layer whose input has steps of `input_scale`."""
     parameters = network.weights[layer.name]
     return Matrix(
         f"network {network.name}: layer {layer.name}", parameters.weight, parameters.bias,
-        min(layer.gmax, largest_code), input_scale, layer.output_scale,
+        scaling.code(layer.gmax, parameters.gmax), input_scale, layer.output_scale,
+        scaling.per_core,
     )  # fmt: skip
 
 
@@ -103,14 +139,7 @@ def content(
     for part, source in zip(parts, place.sources, strict=True):
         block = matrix.cells[source.start : source.stop, place.columns]
         cells[part.start : part.start + part.length] = block
-    output_scale = matrix.output_scale
-    if isinstance(output_scale, np.ndarray):
-        output_scale = output_scale[place.columns]
-    steps = quantise.Steps(
-        matrix.where, matrix.gmax, matrix.largest, matrix.input_scale, output_scale, matrix.peak
-    )
-    bias = matrix.bias[place.columns]
-    bias = bias if place.last else np.zeros_like(bias)
+    bias = matrix.bias if place.last else np.zeros_like(matrix.bias)
     binary16 = chip.link.partial_sums == "binary16"
     relu = bool(options.pop("relu_2", False)) and place.last
     added = bool(options.pop("rx_enable", False)) or not place.first
@@ -118,7 +147,7 @@ def content(
         read_mode=read_mode,
         rows=rows,
         columns=len(place.columns),
-        constants=quantise.column_constants(steps, bias, chip, place.columns),
+        constants=quantise.column_constants(matrix.steps, bias, chip, place.columns),
         relu_2=relu,
         rx_enable=added,
         rx_binary16=binary16 and not place.first,

@@ -9,10 +9,10 @@ from collections import defaultdict
 import numpy as np
 
 from caduceus.compiler import cnn, recurrent
-from caduceus.compiler.content import Matrix
+from caduceus.compiler.content import Matrix, Scaling
 from caduceus.compiler.lower import Way, way
 from caduceus.spec.chip import Chip
-from caduceus.spec.graph import Graph, Lstm
+from caduceus.spec.graph import Lstm
 from caduceus.spec.network import Network
 
 SHARE = 0.01
@@ -23,49 +23,60 @@ class WeightLoss(UserWarning):
     """Columns of a layer lose more than `SHARE` of their weights' energy to rounding."""
 
 
-def lowered_gmax(graph: Graph, largest_code: int) -> str | None:
+def lowered_gmax(network: Network, scaling: Scaling) -> str | None:
     """A sentence that names the layers whose `gmax` is above what devices hold; None without."""
     layers: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for node in graph.nodes:
+    for node in network.graph.nodes:
         for key in ("input_gmax", "hidden_gmax") if isinstance(node, Lstm) else ("gmax",):
-            if (code := getattr(node, key)) > largest_code:
+            of_columns = None if scaling.per_core else getattr(network.weights[node.name], key)
+            code = getattr(node, key) if of_columns is None else int(of_columns.max())
+            if code > scaling.largest_code:
                 layers[key, code].append(node.name)
     if not layers:
         return None
     named = (f"{key} was {code} in {', '.join(names)}" for (key, code), names in layers.items())
     return (
-        f"gmax lowered to {largest_code}, the largest cell code of these devices: "
+        f"gmax lowered to {scaling.largest_code}, the largest cell code of these devices: "
         f"{'; '.join(named)}"
     )
 
 
-def lossy_columns(network: Network, chip: Chip, largest_code: int) -> tuple[str, ...]:
+def lossy_columns(network: Network, chip: Chip, scaling: Scaling) -> tuple[str, ...]:
     """A sentence for each layer with columns that lose more than `SHARE` of their energy.
 
     Args:
         network: one that compiles for the chip.
         chip: decides whether an LSTM's two matrices share tiles, and so their largest weight.
-        largest_code: of a cell.
+        scaling: how weights become codes.
     """
     if way(network.graph) is Way.RECURRENT:
-        found = recurrent.matrices(network, chip, largest_code)
+        found = recurrent.matrices(network, chip, scaling)
     else:
-        found = list(cnn.matrices(network, largest_code).values())
+        found = list(cnn.matrices(network, scaling).values())
     return tuple(sentence for matrix in found if (sentence := _lossy(matrix)))
 
 
 def _lossy(matrix: Matrix) -> str | None:
     weight = matrix.weight.astype(np.float64)
-    rounded = matrix.cells * (matrix.largest / matrix.gmax)
+    rounded = matrix.cells * (matrix.largest / matrix.codes)
     energy = np.square(weight).sum(axis=0)
     lost = np.square(weight - rounded).sum(axis=0) / np.where(energy, energy, 1.0)
     count, worst = int((lost > SHARE).sum()), int(lost.argmax())
     if not count:
         return None
-    factor = matrix.largest / np.abs(weight[:, worst]).max()
-    return (
+    lost_most = (
         f"{matrix.where}: {count} of {len(lost)} columns lose more than {100 * SHARE:.0f} % of "
         f"their weights' energy to rounding, column {worst} the most, {100 * lost[worst]:.0f} %: "
-        f"the largest weight, in column {matrix.peak}, is {factor:.4g} times that column's largest "
-        f"and has code {matrix.gmax}"
+    )
+    code = int(matrix.codes[worst])
+    if not matrix.per_core:
+        factor = matrix.largest[worst] / np.sqrt(energy[worst] / len(weight))
+        return (
+            f"{lost_most}its largest weight is {factor:.4g} times their root mean square and has "
+            f"code {code}"
+        )
+    factor = matrix.largest[worst] / np.abs(weight[:, worst]).max()
+    return (
+        f"{lost_most}the largest weight, in column {matrix.peak}, is {factor:.4g} times that "
+        f"column's largest and has code {code}"
     )

@@ -11,28 +11,31 @@ from caduceus.spec.binary16 import binary16
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 
+Column = NDArray[np.float64]
+"""A number for each column of a matrix."""
 
-def largest_weight(weight: NDArray[np.float32]) -> float:
-    """Largest magnitude in a layer's matrix: what `gmax` stands for in all of its blocks."""
-    return float(np.abs(weight).max())
+
+def largest_weights(weight: NDArray[np.float32], *, per_core: bool) -> Column:
+    """Largest magnitude of every column, or of the whole matrix for all, float64 [columns]."""
+    found = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64)
+    return np.full_like(found, found.max(initial=0.0)) if per_core else found
 
 
 def cell_codes(
-    weight: NDArray[np.float32], gmax: int, largest: float | None = None
+    weight: NDArray[np.float32], gmax: NDArray[np.integer] | int, largest: Column
 ) -> NDArray[np.int16]:
-    """Signed cell codes, the largest weight at `gmax`: G = W * Gmax / Wmax per core, as published.
+    """Signed cell codes: G = W * Gmax / Wmax.
+
+    Published with one Wmax per core. With one per column the LDPU's scale makes up for it at no
+    cost (our choice).
 
     Args:
         weight: [rows, columns].
-        gmax: 1 to `formats.CELL_MAX`.
-        largest: Wmax; that of `weight` if None. All blocks of a layer share one (our choice), so
-            that their results add up in the same units.
+        gmax: 1 to `formats.CELL_MAX`, for each column or all.
+        largest: Wmax of every column. All blocks of a layer share them (our choice).
     """
-    if largest is None:
-        largest = largest_weight(weight)
-    if largest == 0:
-        return np.zeros(weight.shape, dtype=np.int16)
-    return np.rint(weight.astype(np.float64) * (gmax / largest)).astype(np.int16)
+    factor = gmax / np.where(largest == 0, 1.0, largest)
+    return np.rint(weight.astype(np.float64) * factor).astype(np.int16)
 
 
 def device_codes(cells: NDArray[np.int16]) -> NDArray[np.uint8]:
@@ -54,19 +57,20 @@ class Steps:
 
     Attributes:
         where: network and layer, for errors.
-        gmax: code of the weight `largest`.
-        largest: Wmax.
+        gmax: code of the weight `largest`, by column.
+        largest: Wmax, by column.
         input_scale: real value of one INT8 step of the input.
         output_scale: of the output; one number, or one for each column.
-        peak: column of the layer's matrix that has the largest weight, for errors.
+        peak: column of the layer's matrix that has the largest weight, where all columns share
+            Wmax; None where each has its own.
     """
 
     where: str
-    gmax: int
-    largest: float
+    gmax: NDArray[np.integer]
+    largest: Column
     input_scale: float
-    output_scale: float | NDArray[np.float64]
-    peak: int = 0
+    output_scale: float | Column
+    peak: int | None = None
 
 
 def column_constants(
@@ -79,9 +83,9 @@ def column_constants(
 
     Args:
         steps: of the layer.
-        bias: float32 [columns], in real units; zeros where another tile adds it.
+        bias: float32 [columns of the layer], in real units; zeros where another tile adds it.
         chip: gives the nominal gain.
-        columns: of the layer's matrix, for errors; from 0 on if None.
+        columns: those of the layer that the constants are for; all if None.
 
     Returns:
         uint16 [columns, 5], binary16 in the order of `formats.COLUMN_CONSTANTS`.
@@ -89,23 +93,43 @@ def column_constants(
     Raises:
         UserError: a constant does not fit binary16; the sentence names the column.
     """
-    # One count stands for this much of the output's INT8 steps.
-    counts_per_charge = chip.nominal_gain / 2**formats.GAIN_FRACTION
-    real_per_count = steps.input_scale * (steps.largest or 1.0) / steps.gmax / counts_per_charge
-    scale = np.full(len(bias), real_per_count / steps.output_scale)
-    shift = bias.astype(np.float64) / steps.output_scale
+    numbers = np.arange(len(bias)) if columns is None else columns
+    scale = _scales(steps, chip)[numbers]
+    shift = (bias.astype(np.float64) / steps.output_scale)[numbers]
 
-    constants = np.empty((len(bias), len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
+    constants = np.empty((len(numbers), len(formats.COLUMN_CONSTANTS)), dtype=np.uint16)
     for constant in formats.COLUMN_CONSTANTS:
         constants[:, constant.index] = constant.reset
     index = {constant.name: constant.index for constant in formats.COLUMN_CONSTANTS}
-    # The largest weight of all columns is what the scale of each is made of.
-    peak = f"{steps.where}, column {steps.peak} with the largest weight, {steps.largest:.4g}: scale"
-    constants[:, index["scale"]] = _each_binary16(scale, [peak] * len(bias))
-    numbers = range(len(bias)) if columns is None else columns
+    # What all columns share is the work of the one with the largest weight.
+    peaks = numbers if steps.peak is None else np.full(len(numbers), steps.peak)
+    names = [
+        f"{steps.where}, column {peak} with the largest weight, {steps.largest[peak]:.4g}: scale"
+        for peak in peaks
+    ]
+    constants[:, index["scale"]] = _each_binary16(scale, names)
     names = [f"{steps.where}, column {column}: bias" for column in numbers]
     constants[:, index["bias"]] = _each_binary16(shift, names)
     return constants
+
+
+def _scales(steps: Steps, chip: Chip) -> Column:
+    """Steps of the output that one count stands for, of every column of the layer.
+
+    Where each column has its own Wmax, one of zeros has a scale of 0. So has one whose scale is
+    below the normal numbers of binary16, as after a batch normalization that switched it off: its
+    counts together are far less than a step. (A layer of nothing else is a mistake: it keeps its
+    scales, which are refused.)
+    """
+    counts_per_charge = chip.nominal_gain / 2**formats.GAIN_FRACTION
+    largest = np.where(steps.largest == 0, 1.0, steps.largest)
+    scale = steps.input_scale * largest / steps.gmax / counts_per_charge / steps.output_scale
+    if steps.peak is None:
+        scale[steps.largest == 0] = 0
+        weak = scale < np.finfo(np.float16).tiny
+        if not weak.all():
+            scale[weak] = 0
+    return scale
 
 
 def _each_binary16(values: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.uint16]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from caduceus.compiler import deadlock, quantise
 from caduceus.compiler.assemble import tile_programs
-from caduceus.compiler.content import Content, Matrix, Place, content, layer_matrix
+from caduceus.compiler.content import Content, Matrix, Place, Scaling, content, layer_matrix
 from caduceus.compiler.lower import Recurrent, recurrent
 from caduceus.compiler.recurrent_plan import MatrixBlock, Plan, padded, plan
 from caduceus.compiler.recurrent_streams import Streams
@@ -27,7 +27,7 @@ _SIGMOID = 0.5
 
 
 def compile_recurrent(
-    network: Network, chip: Chip, read_mode: ReadMode, largest_code: int
+    network: Network, chip: Chip, read_mode: ReadMode, scaling: Scaling
 ) -> Program:
     """Map `network` to `chip`.
 
@@ -35,7 +35,7 @@ def compile_recurrent(
         network: an LSTM, with or without a dense layer after it.
         chip: the chip description.
         read_mode: of every tile.
-        largest_code: of a cell.
+        scaling: how weights become codes.
 
     Raises:
         UserError: the network has other nodes, it does not fit the chip, a constant does not fit
@@ -44,7 +44,7 @@ def compile_recurrent(
     where = plan(network.graph, chip)
     streams = Streams(where, chip)
     parts = recurrent(network.graph)
-    matrices = _Matrices(parts, network, largest_code)
+    matrices = _Matrices(parts, network, scaling)
     contents = {
         tile: _content(matrices, where, block, chip, read_mode)
         for tile, block in where.tiles.items()
@@ -100,12 +100,12 @@ def _gdpu(network: Recurrent, units: int) -> GdpuConfig:
     )
 
 
-def matrices(network: Network, chip: Chip, largest_code: int) -> list[Matrix]:
+def matrices(network: Network, chip: Chip, scaling: Scaling) -> list[Matrix]:
     """The LSTM's matrix, or two where input and hidden state are on tiles of their own.
 
     Then the dense layer's, if there is one.
     """
-    found = _Matrices(recurrent(network.graph), network, largest_code)
+    found = _Matrices(recurrent(network.graph), network, scaling)
     blocks = plan(network.graph, chip).tiles.values()
     return list({id(matrix): matrix for matrix in map(found.of, blocks)}.values())
 
@@ -113,8 +113,8 @@ def matrices(network: Network, chip: Chip, largest_code: int) -> list[Matrix]:
 class _Matrices:
     """The matrices of a network; tiles hold blocks of them."""
 
-    def __init__(self, parts: Recurrent, network: Network, largest_code: int) -> None:
-        self._parts, self._network, self._most = parts, network, largest_code
+    def __init__(self, parts: Recurrent, network: Network, scaling: Scaling) -> None:
+        self._parts, self._network, self._scaling = parts, network, scaling
         self._made: dict[tuple[str, bool, bool], Matrix] = {}
 
     def of(self, block: MatrixBlock) -> Matrix:
@@ -136,22 +136,26 @@ class _Matrices:
     def _matrix(self, layer: str, inputs: bool, hidden: bool) -> Matrix:
         lstm, dense = self._parts.lstm, self._parts.dense
         if layer == "dense":
-            return layer_matrix(self._network, dense, lstm.output_scale, self._most)
+            return layer_matrix(self._network, dense, lstm.output_scale, self._scaling)
         where = f"network {self._parts.name}: layer {lstm.name}"
         weights = self._network.weights[lstm.name]
         if not inputs:
-            matrix, gmax, scale = weights.hidden, lstm.hidden_gmax, lstm.output_scale
+            matrix, scale = weights.hidden, lstm.output_scale
+            code = self._scaling.code(lstm.hidden_gmax, weights.hidden_gmax)
             where += ", weights of the hidden state"
         elif not hidden:
-            matrix, gmax, scale = weights.input, lstm.input_gmax, self._parts.scale
+            matrix, scale = weights.input, self._parts.scale
+            code = self._scaling.code(lstm.input_gmax, weights.input_gmax)
             where += ", weights of the input"
         else:
             # Input and hidden state have steps of their own: the rows are scaled to one of them.
             rows = weights.input * np.float32(self._parts.scale / lstm.output_scale)
             matrix = np.concatenate([rows, weights.hidden])
-            gmax, scale = lstm.hidden_gmax, lstm.output_scale
+            scale = lstm.output_scale
+            code = self._scaling.code(lstm.hidden_gmax, weights.hidden_gmax)
         steps = np.repeat(lstm.gate_scales, lstm.hidden)
-        return Matrix(where, matrix, weights.bias, min(gmax, self._most), scale, steps)
+        per_core = self._scaling.per_core
+        return Matrix(where, matrix, weights.bias, code, scale, steps, per_core)
 
 
 def _content(

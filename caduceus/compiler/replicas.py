@@ -2,6 +2,7 @@
 
 from caduceus.compiler.cnn import compile_cnn
 from caduceus.compiler.cnn_plan import LayerPlan, NetworkPlan
+from caduceus.compiler.content import Scaling
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import PHASES, SLOTS, ReadMode
@@ -31,7 +32,7 @@ def clocks(plan: LayerPlan, chip: Chip, read_mode: ReadMode) -> float:
 
 
 def best_replicas(
-    network: Network, chip: Chip, read_mode: ReadMode, largest_code: int
+    network: Network, chip: Chip, read_mode: ReadMode, scaling: Scaling
 ) -> dict[str, int]:
     """Replicas that make the slowest layers as fast as free tiles and links allow.
 
@@ -44,7 +45,7 @@ def best_replicas(
         name = slowest.layer.name
         more = found | {name: 2 * found.get(name, 1)}
         try:
-            compile_cnn(network, chip, read_mode, largest_code, more)
+            compile_cnn(network, chip, read_mode, scaling, more)
             faster = NetworkPlan(network.graph, chip, more).layers[name]
         except UserError:
             return found

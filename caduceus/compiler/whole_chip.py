@@ -15,7 +15,7 @@ import numpy as np
 
 from caduceus.compiler import deadlock
 from caduceus.compiler.assemble import tile_programs
-from caduceus.compiler.content import Content, Place, content, layer_matrix
+from caduceus.compiler.content import Content, Place, Scaling, content, layer_matrix
 from caduceus.compiler.place import placements
 from caduceus.compiler.routed_streams import RoutedStreams
 from caduceus.compiler.split import Split, split
@@ -43,14 +43,14 @@ class Plan:
     tiles: dict[At, int]
 
 
-def compile_layer(network: Network, chip: Chip, read_mode: ReadMode, largest_code: int) -> Program:
+def compile_layer(network: Network, chip: Chip, read_mode: ReadMode, scaling: Scaling) -> Program:
     """Map the one layer of `network` to the tiles of `chip`.
 
     Args:
         network: one layer whose rows are its whole input.
         chip: the chip description.
         read_mode: of every tile.
-        largest_code: of a cell.
+        scaling: how weights become codes.
 
     Raises:
         UserError: the network does not fit the chip, a constant does not fit binary16, or the
@@ -64,7 +64,7 @@ def compile_layer(network: Network, chip: Chip, read_mode: ReadMode, largest_cod
             f"network {network.name}: layer {layer.name} takes {tiles} tiles of {chip.array.rows}x"
             f"{chip.array.columns} ({blocks} blocks): chip {chip.name} has {chip.tiles}"
         )
-    contents = _contents(network, parts, chip, read_mode, largest_code)
+    contents = _contents(network, parts, chip, read_mode, scaling)
     refusal = None
     for tiles, edge in placements(len(parts.rows), len(parts.columns), chip):
         where = Plan(parts, tiles)
@@ -107,11 +107,11 @@ def _program(
 
 
 def _contents(
-    network: Network, parts: Split, chip: Chip, read_mode: ReadMode, largest_code: int
+    network: Network, parts: Split, chip: Chip, read_mode: ReadMode, scaling: Scaling
 ) -> dict[At, Content]:
     """Configuration and codes of every block's tile, wherever it is."""
     layer = network.graph.nodes[0]
-    matrix = layer_matrix(network, layer, network.graph.input.scale, largest_code)
+    matrix = layer_matrix(network, layer, network.graph.input.scale, scaling)
     ends = len(parts.rows) - 1
     return {
         (k, j): content(

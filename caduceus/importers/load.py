@@ -7,19 +7,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from caduceus.importers.calibrate import calibrated
+from caduceus.importers.calibrate import Calibrated, calibrated
 from caduceus.importers.describe import Described, described
 from caduceus.importers.original import Original
 from caduceus.importers.reader import Read, Reader
+from caduceus.importers.recurrent import LstmReader, ReadLstm
 from caduceus.importers.reference import FloatReference, pooled
 from caduceus.importers.rewrite import rewritten
-from caduceus.importers.simplify import Simplified, simplified
+from caduceus.importers.sequences import (
+    calibrated_sequence,
+    described_sequence,
+    sequence_input,
+)
+from caduceus.importers.simplify import STEPS, Simplified, simplified
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError, shown
 from caduceus.spec.graph import NAME_MAX
 from caduceus.spec.network import Network
 
-RANDOM_INPUTS = 16
+RANDOM_INPUTS, STEPS_RANDOM = 16, 32
 _SEED = 2023
 COMPARED = 4
 """Inputs for which the network's float form is compared with the model."""
@@ -73,18 +79,55 @@ def load(
     """
     file = Path(file)
     found = simplified(file)
+    chip = chip or Chip.find("hermes")
+    name = name or network_name(file)
+    recurrent = any(node.op_type == "LSTM" for node in found.model.graph.node)
+    make = _recurrent if recurrent else _feedforward
+    made = make(found, calibration, chip, name)
+    return Imported(
+        made.result.network, file, found.opset, found.exporter,
+        f"{made.result.method}, on {made.inputs}", made.difference, made.notes,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What both kinds of models give; attributes as of `Imported`, and the inputs in words."""
+
+    result: Calibrated
+    inputs: str
+    difference: float
+    notes: tuple[str, ...] = ()
+
+
+def _feedforward(found: Simplified, given: ArrayLike | None, chip: Chip, name: str) -> _Made:
     read = Reader(found).read()
     rewritten(read.graph)
-    made = described(read, name or network_name(file))
+    made = described(read, name)
     original = Original(found, [read.chip_output])
-    x, words = _inputs(original, calibration, found)
+    x, words = _inputs(original, given, found)
     real = chip_input(read, made, x)
-    difference = _difference(read, made, original, x[:COMPARED], real[:COMPARED])
-    result = calibrated(made, real, chip or Chip.find("hermes"))
-    return Imported(
-        result.network, file, found.opset, found.exporter,
-        f"{result.method}, on {words}", difference, tuple(read.notes),
-    )  # fmt: skip
+    outputs = FloatReference(made.network).run(real[:COMPARED])
+    got = outputs[pooled(made.network.graph.nodes[-1].name)].transpose(0, 3, 1, 2)
+    got = got.reshape(len(got), -1)[:, read.output.index.reshape(-1)]
+    difference = _difference(original, x[:COMPARED], got)
+    return _Made(calibrated(made, real, chip), words, difference, tuple(read.notes))
+
+
+def _recurrent(found: Simplified, given: ArrayLike | None, chip: Chip, name: str) -> _Made:
+    read = LstmReader(found).result
+    network = described_sequence(read, name)
+    original = Original(found, [read.chip_output])
+    x, words = _inputs(original, given, found, read)
+    real = sequence_input(read, x)
+    compared = x[:COMPARED]
+    if read.steps is None:  # the simplified model has that many
+        compared = np.take(compared, range(STEPS), axis=1, mode="wrap")
+    outputs = FloatReference(network).run(sequence_input(read, compared))
+    got = outputs[network.graph.nodes[-1].name]
+    got = got[:, -1] if read.last else got
+    difference = _difference(original, compared, got)
+    return _Made(calibrated_sequence(network, real, chip), words, difference)
 
 
 def network_name(file: Path) -> str:
@@ -93,25 +136,37 @@ def network_name(file: Path) -> str:
     return (name if name[0].isalpha() else f"n{name}")[:NAME_MAX]
 
 
-def _inputs(original: Original, given: ArrayLike | None, found: Simplified) -> tuple[NDArray, str]:
+def _inputs(
+    original: Original, given: ArrayLike | None, found: Simplified, read: ReadLstm | None = None
+) -> tuple[NDArray, str]:
     """Inputs to calibrate with, [n, ...] in the model's own shape, and what they are."""
     shape = original.shape
+    open_steps = read is not None and read.steps is None
     if given is None:
         random = np.random.default_rng(_SEED)
-        x = random.standard_normal((RANDOM_INPUTS, *shape)).astype(np.float32)
+        size = (RANDOM_INPUTS, STEPS_RANDOM if open_steps else shape[0], *shape[1:])
+        if read is not None and read.table is not None:
+            return random.integers(0, len(read.table), size), f"{RANDOM_INPUTS} random sequences"
+        x = random.standard_normal(size).astype(np.float32)
         return x, f"{RANDOM_INPUTS} random inputs (normal distribution)"
     where = f"{found.file}: calibration"
     try:
         x = np.asarray(given)
     except ValueError:
         raise UserError(f"{where}: got rows that differ in length, expected an array") from None
-    if x.dtype.kind not in "fiu" or x.shape[1:] != shape or not len(x):
+    fits = x.ndim == len(shape) + 1 and x.shape[1 + open_steps :] == shape[open_steps:]
+    if x.dtype.kind not in "fiu" or not fits or not x.size:
+        axes = ["n", *(["steps"] if open_steps else []), *shape[open_steps:]]
         raise UserError(
             f"{where}: got {x.dtype} {shown(list(x.shape))}, expected real numbers "
-            f"[n{''.join(f', {size}' for size in shape)}]"
+            f"[{', '.join(map(str, axes))}]"
         )
     if not np.isfinite(x).all():
         raise UserError(f"{where}: got values that are not finite, expected finite ones")
+    if read is not None and read.table is not None:
+        most = len(read.table) - 1
+        if (x.dtype.kind == "f" and not (x == np.rint(x)).all()) or x.min() < 0 or x.max() > most:
+            raise UserError(f"{where}: got other values, expected whole numbers from 0 to {most}")
     return x, f"{len(x)} inputs"
 
 
@@ -129,24 +184,19 @@ def chip_input(read: Read, made: Described, x: NDArray) -> NDArray[np.float32]:
     return maps.reshape(len(x), *graph.input.shape).astype(np.float32)
 
 
-def _difference(
-    read: Read, made: Described, original: Original, x: NDArray, real: NDArray[np.float32]
-) -> float:
+def _difference(original: Original, x: NDArray, got: NDArray[np.float32]) -> float:
     """How far the network's float form is from the model: the proof that lowering is right.
 
     Raises:
         UserError: too far: the importer is wrong.
     """
-    wanted = original.run(x)[read.chip_output].reshape(len(x), -1)
-    last = made.network.graph.nodes[-1].name
-    got = FloatReference(made.network).run(real)[pooled(last)]
-    got = got.transpose(0, 3, 1, 2) if got.ndim == 4 else got
-    got = got.reshape(len(x), -1)[:, read.output.index.reshape(-1)]
+    wanted = original.run(x)[original.tensors[0]].reshape(len(x), -1)
     largest = float(np.abs(wanted).max(initial=0.0))
-    difference = float(np.abs(got - wanted).max(initial=0.0)) / (largest or 1.0)
+    difference = float(np.abs(got.reshape(wanted.shape) - wanted).max(initial=0.0))
+    difference /= largest or 1.0
     if not difference <= DIFFERENCE_MAX:
         raise UserError(
-            f"{read.graph.file}: the imported network gives other results than the model: "
+            f"{original.file}: the imported network gives other results than the model: "
             f"difference: got {difference:.3g} of the largest output, expected at most "
             f"{DIFFERENCE_MAX}: please report this model"
         )

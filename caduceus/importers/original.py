@@ -25,7 +25,7 @@ class Original:
     """
 
     def __init__(self, found: Simplified, tensors: Sequence[str]) -> None:
-        self._found, self.tensors = found, tuple(tensors)
+        self._found, self.tensors, self.file = found, tuple(tensors), found.file
         graph = found.model.graph
         values = {each.name for each in graph.initializer}
         self._input = next(each for each in graph.input if each.name not in values)

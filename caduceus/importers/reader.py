@@ -158,12 +158,12 @@ class Reader:
             index = np.arange(index.size).reshape(chw).transpose(1, 2, 0)
         elif len(shape) == 3:
             layout, chw = "chw", shape
-        elif len(shape) == 2:
-            layout, chw = "chw", (shape[0], 1, shape[1])
-        elif use.operator in ("Reshape", "Unsqueeze"):
+        elif use.operator in ("Reshape", "Unsqueeze") and len(shape) < 3:
             after = self.shapes.get(use.outputs[0], ())[1:]
             if len(after) == 3 and after[1] * after[2] > 1:
-                chw = after
+                layout, chw = "chw", after
+        elif len(shape) == 2:
+            layout, chw = "chw", (shape[0], 1, shape[1])
         source = Source(name, "input", [], chw, name, layout)
         self.values[name] = View(source, index)
         return source
@@ -208,7 +208,9 @@ class Reader:
         """
         value = self.values.get(node.inputs[place]) if place < len(node.inputs) else None
         if not isinstance(value, Constant):
-            raise node.refused(f"input {place}", node.optional(place), "a constant tensor")
+            raise node.refused(
+                f"input {place}", node.optional(place), "a constant, not what the network computes"
+            )
         return value
 
     def real(self, node: Node, place: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.compiler.losses import WeightLoss, lossy_columns, lowered_gmax
-from caduceus.compiler.network import compile_network
+from caduceus.compiler.network import compile_network, scaling_of
 from caduceus.data.inputs import sample as sample_of
 from caduceus.devices.settings import Devices
 from caduceus.spec.chip import Chip
@@ -26,6 +26,7 @@ def compile(
     devices: Devices | None = None,
     replicas: Mapping[str, int] | Literal["auto"] | None = None,
     sample: NDArray[np.int8] | None = None,
+    per_core: bool = False,
 ) -> Program:
     """Map a network to a chip: the program that golden model, RTL and boards run.
 
@@ -44,6 +45,8 @@ def compile(
             tiles that are left over. For networks of feature maps.
         sample: typical inputs, int8, from which a host computes read noise and calibrates
             converters; the first inputs of the network's data set if None.
+        per_core: whether a layer's columns share the largest weight, as published. By default each
+            column has its own, unless the network's `scaling` says `core`.
 
     Warns:
         WeightLoss: columns of a layer lose more than 1 % of their weights' energy to rounding.
@@ -52,8 +55,12 @@ def compile(
         UserError: the network does not fit the chip, a constant does not fit binary16, the program
             could deadlock, the replicas or the sample do not fit, or the read mode is unknown.
     """
-    program = compiled(network, chip, read_mode, devices=devices, replicas=replicas, sample=sample)
-    for sentence in lossy_columns(network, chip, program.largest_code):
+    program = compiled(
+        network, chip, read_mode,
+        devices=devices, replicas=replicas, sample=sample, per_core=per_core,
+    )  # fmt: skip
+    scaling = scaling_of(network, program.largest_code, per_core=program.per_core)
+    for sentence in lossy_columns(network, chip, scaling):
         warnings.warn(sentence, WeightLoss, stacklevel=2)
     return program
 
@@ -66,8 +73,9 @@ def notes(network: Network, chip: Chip, program: Program) -> list[str]:
         chip: the chip description.
         program: of the network.
     """
-    lowered = lowered_gmax(network.graph, program.largest_code)
-    lossy = lossy_columns(network, chip, program.largest_code)
+    scaling = scaling_of(network, program.largest_code, per_core=program.per_core)
+    lowered = lowered_gmax(network, scaling)
+    lossy = lossy_columns(network, chip, scaling)
     return [*([lowered] if lowered else []), *lossy]
 
 
@@ -79,6 +87,7 @@ def compiled(
     devices: Devices | None = None,
     replicas: Mapping[str, int] | Literal["auto"] | None = None,
     sample: NDArray[np.int8] | None = None,
+    per_core: bool = False,
 ) -> Program:
     """As `compile`, without warnings, for callers that show `notes`."""
     modes = [str(mode) for mode in ReadMode]
@@ -88,4 +97,5 @@ def compiled(
         network, chip, ReadMode(read_mode), replicas,
         largest_code=Devices.given(devices).settings.largest_code,
         sample=sample_of(network) if sample is None else sample,
+        per_core=per_core,
     )  # fmt: skip

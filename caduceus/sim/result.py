@@ -72,6 +72,8 @@ class Figures:
         devices: in words; says whether input statistics were assumed, for want of a sample.
         inputs: images, vectors, or steps of a sequence.
         tiles, slices: numbers of computing tiles and GDPU slices.
+        scaling: `column` where each column has its own largest weight, `core` where all of a
+            layer share one, as published.
         replicas: by layer, number of tile groups that take turns at its results, where above 1.
         replaced_drift_factors: tiles whose measured drift factor was replaced: layer, tile,
             measured, used, reason; None without drift compensation.
@@ -130,6 +132,7 @@ class Figures:
     inputs: int
     tiles: int
     slices: int
+    scaling: str
     replicas: dict[str, int]
     replaced_drift_factors: tuple[ReplacedFactor, ...] | None = None
     notes: list[str] | None = None
@@ -343,6 +346,7 @@ def figures(on: Deployed, target: str, devices: Devices, inputs: int) -> Figures
         inputs=inputs,
         tiles=len(computing(program)),
         slices=len(program.slices),
+        scaling="core" if program.per_core else "column",
         replicas=replicas(program),
         replaced_drift_factors=on.replaced,
         host=program.host.named,

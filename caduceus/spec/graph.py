@@ -217,6 +217,8 @@ class Graph(Section):
         dataset: where inputs come from; `own` has the user's data, `random` has uniformly random
             ones and nothing to learn.
         weights: the weights' file, relative to the description.
+        scaling: whose largest weight has the code `gmax`: each column's, or the layer's, as
+            published.
         nodes: each gives one tensor, which has its name; the last one's is the output.
         metric: what training measured; None where it did not.
         host: what the host does to inputs and outputs.
@@ -227,6 +229,7 @@ class Graph(Section):
     dataset: Literal["fashion_mnist", "cifar10", "penn_treebank", "text", "own", "random"]
     input: Input
     weights: str
+    scaling: Literal["column", "core"] = "column"
     nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=NODES_MAX)]
     metric: FloatMetric | None = None
     host: Host = Host()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.spec import document, network_file
+from caduceus.spec import document, formats, network_file
 from caduceus.spec import weights as weights_file
 from caduceus.spec.errors import UserError, shown
 from caduceus.spec.files import present, read_text
@@ -33,10 +33,13 @@ class Weights:
     Attributes:
         weight: float32 [rows, outputs]; rows in the order kernel y, kernel x, input channel.
         bias: float32 [outputs].
+        gmax: uint16 [outputs], cell code of each column's largest weight where a network is scaled
+            by column; None where the description's holds for all.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
+    gmax: NDArray[np.uint16] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,14 @@ class LstmWeights:
         input: float32 [size, 4 * hidden].
         hidden: float32 [hidden, 4 * hidden].
         bias: float32 [4 * hidden].
+        input_gmax, hidden_gmax: uint16 [4 * hidden], as `Weights.gmax`.
     """
 
     input: NDArray[np.float32]
     hidden: NDArray[np.float32]
     bias: NDArray[np.float32]
+    input_gmax: NDArray[np.uint16] | None = None
+    hidden_gmax: NDArray[np.uint16] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +93,19 @@ class Network:
         """Whether it takes sequences."""
         return self.graph.recurrent
 
+    def per_core(self) -> "Network":
+        """The same network with each layer scaled by its largest weight, as published."""
+        return replace(self, graph=self.graph.model_copy(update={"scaling": "core"}))
+
     @classmethod
     def load(cls, path: Path | str) -> "Network":
         """Read a description and its weights (a path relative to the description).
 
         A layer's weights are the array `<node>.weight`, in steps of `<node>.weight_step` where
         there is one, and its biases `<node>.bias`; an LSTM's `<node>.input`, `<node>.hidden` and
-        `<node>.bias`; the symbols' vectors `embedding`. Data and a text of the network's own
-        (`network_file.DATA`, `network_file.TEXT`) are read if they are there.
+        `<node>.bias`; the symbols' vectors `embedding`. Codes of columns are `<node>.gmax`, of an
+        LSTM `<node>.input_gmax` and `<node>.hidden_gmax`, where they are there. Data and a text of
+        the network's own (`network_file.DATA`, `network_file.TEXT`) are read if they are there.
 
         Raises:
             UserError: a file cannot be read, breaks the schema, or the weights do not fit the
@@ -105,6 +116,7 @@ class Network:
         file = path.parent / graph.weights
         shapes: dict[str, tuple[int, ...]] = {}
         steps: dict[str, tuple[int, ...]] = {}
+        kinds: dict[str, type] = {"embedding": np.int8}
         if graph.entries is not None:
             shapes["embedding"] = (graph.entries, graph.input.size)
         for node, geometry in zip(graph.nodes, geometries(graph), strict=True):
@@ -113,11 +125,15 @@ class Network:
                 shapes[f"{node.name}.input"] = (geometry.rows - node.hidden, gates)
                 shapes[f"{node.name}.hidden"] = (node.hidden, gates)
                 shapes[f"{node.name}.bias"] = (gates,)
+                codes = {f"{node.name}.{key}": (gates,) for key in ("input_gmax", "hidden_gmax")}
             else:
                 shapes[f"{node.name}.weight"] = (geometry.rows, node.outputs)
                 shapes[f"{node.name}.bias"] = (node.outputs,)
                 steps[f"{node.name}.weight_step"] = ()
-        arrays = weights_file.load(file, shapes, {"embedding": np.int8}, optional=steps)
+                codes = {f"{node.name}.gmax": (node.outputs,)}
+            steps |= codes
+            kinds |= dict.fromkeys(codes, np.uint16)
+        arrays = weights_file.load(file, shapes, kinds, optional=steps)
         found = {node.name: _weights(node, arrays, file) for node in graph.nodes}
         own = path.parent / DATA
         data = OwnData.load(own) if present(own) else None
@@ -177,8 +193,18 @@ def _weights(
 ) -> Weights | LstmWeights:
     """A node's arrays among those of its file, in real units."""
     name = node.name
+    for key in ("gmax", "input_gmax", "hidden_gmax"):
+        codes = arrays.get(f"{name}.{key}")
+        if codes is not None and not 1 <= codes.min() <= codes.max() <= formats.CELL_MAX:
+            raise UserError(
+                f"{file}: {name}.{key}: got codes from {codes.min()} to {codes.max()}, expected 1 "
+                f"to {formats.CELL_MAX}"
+            )
     if isinstance(node, Lstm):
-        return LstmWeights(*(arrays[f"{name}.{key}"] for key in ("input", "hidden", "bias")))
+        codes = (arrays.get(f"{name}.{key}") for key in ("input_gmax", "hidden_gmax"))
+        return LstmWeights(
+            *(arrays[f"{name}.{key}"] for key in ("input", "hidden", "bias")), *codes
+        )
     weight, step = arrays[f"{name}.weight"], arrays.get(f"{name}.weight_step")
     if step is not None:
         with np.errstate(over="ignore"):
@@ -188,7 +214,7 @@ def _weights(
                 f"{file}: {name}.weight_step: got {step:g}, expected a value that leaves "
                 f"{name}.weight finite in binary32"
             )
-    return Weights(weight, arrays[f"{name}.bias"])
+    return Weights(weight, arrays[f"{name}.bias"], arrays.get(f"{name}.gmax"))
 
 
 def _text(file: Path, graph: Graph) -> str | None:

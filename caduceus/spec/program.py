@@ -244,6 +244,7 @@ class Program:
             [n, input_pixels, input_length], of sequences [1, steps, input_length]; or None.
         largest_code: the largest cell code that the compiler used.
         host: what the host does to inputs and outputs.
+        per_core: whether a layer's columns share the largest weight, as published.
     """
 
     chip: str
@@ -265,6 +266,7 @@ class Program:
     sample: NDArray[np.int8] | None = None
     largest_code: int = formats.CELL_MAX
     host: HostEnds = field(default_factory=HostEnds)
+    per_core: bool = False
 
     @property
     def sequences(self) -> bool:

@@ -24,6 +24,7 @@ class Request:
         chip, network: names, or paths of descriptions; None for the chip's own network.
         read_mode: of the chip.
         count: images or characters; None for all.
+        per_core: whether each layer is scaled by its largest weight, as published.
         data: file of inputs, in place of the network's data set; None for that.
     """
 
@@ -31,6 +32,7 @@ class Request:
     network: str | None
     read_mode: ReadMode
     count: int | None
+    per_core: bool = False
     data: Path | None = None
 
 
@@ -50,7 +52,8 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     """
     chip = Chip.find(request.chip)
     devices = Devices(settings.find(pcm), seed, age)
-    network = opened(request.network or measured_network(chip), chip, data=request.data)
+    name = request.network or measured_network(chip)
+    network = opened(name, chip, data=request.data, per_core=request.per_core)
     measure.check(network, request.count)
     program = measure.compiled(network, chip, request.read_mode, devices)
     report = measure.measure(network, program, chip, devices, request.count, console)
@@ -100,7 +103,7 @@ def table(
     networks = accuracy_table.NETWORKS if both else (own,)
     wanted = accuracy_table.Request(
         networks, request.chip, str(request.read_mode), seeds, request.count,
-        request.data and str(request.data),
+        request.per_core, request.data and str(request.data),
     )  # fmt: skip
     accuracy_table.run(wanted, Workers(scheduler, workers), console)
 

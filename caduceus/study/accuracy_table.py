@@ -49,6 +49,7 @@ class Request:
         networks, chip, read_mode: as in `Point`.
         seeds: of the devices.
         count: images or characters; None for all.
+        per_core: as in `Point`.
         data: as in `Point`.
     """
 
@@ -57,6 +58,7 @@ class Request:
     read_mode: str
     seeds: Sequence[int]
     count: int | None = None
+    per_core: bool = False
     data: str | None = None
 
     def quantised(self, network: str) -> Point:
@@ -69,8 +71,9 @@ class Request:
 
     def _point(self, network: str, pcm: str, compensate: bool, seed: int, age: float) -> Point:
         return Point(
-            network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count, self.data
-        )
+            network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count,
+            self.per_core, self.data,
+        )  # fmt: skip
 
     def points(self) -> list[Point]:
         """All points to measure."""

@@ -24,6 +24,8 @@ def run(
     console: Console,
     replicas: Replicas = None,
     devices: Devices | None = None,
+    *,
+    per_core: bool = False,
 ) -> None:
     """Compile `network` for `chip`, write the program, and print the placement.
 
@@ -35,12 +37,13 @@ def run(
         console: takes the placement, once the program is written.
         replicas: number per layer; `auto` for as many as help.
         devices: that the program will run on; ideal ones if None.
+        per_core: whether each layer is scaled by its largest weight, as published.
 
     Raises:
         UserError: a name is unknown, the network does not fit, or the file cannot be written.
     """
     description = Chip.find(chip)
-    found = opened(network, description)
+    found = opened(network, description, per_core=per_core)
     if output is None:
         name = f"{found.name}-{description.name}-{read_mode}.program"
         output = build_folder() / "programs" / name

@@ -61,6 +61,7 @@ def _arrays(network: Network) -> list[NDArray]:
         getattr(weights, each.name)
         for weights in network.weights.values()
         for each in fields(weights)
+        if getattr(weights, each.name) is not None
     ]
     found += [] if network.data is None else network.data.arrays.values()
     return [each for each in (*found, network.embedding) if each is not None]
@@ -186,9 +187,9 @@ def measure(
         console: shows the progress.
 
     Returns:
-        network, chip, read_mode, devices, metric, value, float (in floating point on the whole test
-        set, None if not known), count, unit (what was counted), seconds, replaced_drift_factors (as
-        in `caduceus.sim.result.Figures`).
+        network, chip, read_mode, scaling, devices, metric, value, float (in floating point on the
+        whole test set, None if not known), count, unit (what was counted), seconds,
+        replaced_drift_factors (as in `caduceus.sim.result.Figures`).
 
     Raises:
         UserError: there is no data set, it is not here or smaller, or a correction for the devices
@@ -211,6 +212,7 @@ def measure(
         "network": network.name,
         "chip": chip.name,
         "read_mode": str(program.read_mode),
+        "scaling": network.graph.scaling,
         "devices": str(devices),
         "metric": metric,
         "value": value,

@@ -119,7 +119,7 @@ def results(
     )
     graph = Graph(
         format=2, name="mvm", dataset="random", input=Input(shape=(rows,), scale=1.0),
-        weights="none", nodes=(layer,),
+        weights="none", scaling="core", nodes=(layer,),
     )  # fmt: skip
     bias = np.zeros(columns, dtype=np.float32)
     network = Network(graph, {"mvm": Weights(work.weight.astype(np.float32), bias)})

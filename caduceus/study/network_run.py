@@ -101,17 +101,20 @@ def prepared(
     console: Console,
     replicas: Replicas = None,
     sequences: int = 1,
+    *,
+    per_core: bool = False,
     data: Path | None = None,
 ) -> NetworkRun:
     """Compile network `name` for `chip` and `devices`, and take `count` test inputs of it.
 
-    With several sequences, so many steps of each. Inputs are those of the file `data`, if given.
+    With several sequences, so many steps of each; with `per_core` each layer is scaled by its
+    largest weight, as published. Inputs are those of the file `data`, if given.
 
     Raises:
         UserError: the network is unknown or does not fit, its data set has fewer inputs, or it
             takes no sequences.
     """
-    network = opened(name, chip, data=data)
+    network = opened(name, chip, data=data, per_core=per_core)
     given = inputs(network, count, sequences=sequences)
     program = compiled(network, chip, read_mode, devices=devices, replicas=replicas)
     if replicas == "auto":

@@ -29,6 +29,7 @@ class Request:
     inputs: int | None
     output: Path
     devices: Devices = field(default_factory=Devices.ideal)
+    per_core: bool = False
     data: Path | None = None
 
 
@@ -46,8 +47,9 @@ def run(request: Request, console: Console) -> bool:
     name = networks_of(chip, request.network)[0]
     forget(request.output)
     work = prepared(
-        name, chip, request.read_mode, request.inputs, request.devices, console, data=request.data
-    )
+        name, chip, request.read_mode, request.inputs, request.devices, console,
+        per_core=request.per_core, data=request.data,
+    )  # fmt: skip
     golden = Golden(work.program, request.devices, chip).run(work.x)
     work.announce(f"target {request.target.name}", console)
     if request.target.name == "sim":

@@ -42,6 +42,7 @@ class Request:
     scheduler: str | None = None
     threads: int | None = None
     verilation: str | None = None
+    per_core: bool = False
     data: Path | None = None
 
 
@@ -131,7 +132,7 @@ def _run(request: Request, chip: Chip, jobs: _Jobs, console: Console) -> Figures
     forget(request.output, *files_beside(request.output))
     work = prepared(
         request.network, chip, request.read_mode, request.images, request.devices, console,
-        request.replicas, request.sequences, request.data,
+        request.replicas, request.sequences, per_core=request.per_core, data=request.data,
     )  # fmt: skip
     simulation = Simulation(
         work.program, request.devices, request.simulator,

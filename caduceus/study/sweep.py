@@ -35,6 +35,7 @@ class Grid:
         ages: of the devices, in seconds.
         compensate: with drift compensated, or not, or (None) as the settings of the devices say.
         count: images or characters of each; None for all.
+        per_core: as in `Point`; one for all.
         data: as in `Point`; one for all.
     """
 
@@ -46,6 +47,7 @@ class Grid:
     ages: Sequence[float]
     compensate: Sequence[bool | None]
     count: int | None = None
+    per_core: bool = False
     data: str | None = None
 
     def points(self) -> list[Point]:
@@ -60,7 +62,16 @@ class Grid:
         files = Files()
         found = {
             Point(
-                network, self.chip, mode, pcm, compensate, seed, age, self.count, self.data
+                network,
+                self.chip,
+                mode,
+                pcm,
+                compensate,
+                seed,
+                age,
+                self.count,
+                self.per_core,
+                self.data,
             ).plain(files)
             for network in self.networks
             for mode in self.read_modes
