@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-export CHIP NET DATA SIM READ_MODE IMAGES SEQUENCES JOBS SCHEDULER THREADS PCM SEED AGE SEEDS DEVICES TARGET
+export CHIP NET DATA CALIBRATE WEIGHTS SIM READ_MODE IMAGES SEQUENCES JOBS SCHEDULER THREADS PCM SEED AGE SEEDS DEVICES TARGET
 export BLOCK WAVES REFERENCE
 # For Python paths and files are UTF-8, whatever the locale.
 export PYTHONUTF8 := 1
@@ -21,7 +21,7 @@ PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8
 # Each is nothing at all when its variable is empty, and one word otherwise.
 CHIP_OPTION := $${CHIP:+"--chip=$$CHIP"}
 NET_OPTION := $${NET:+"--net=$$NET"}
-DATA_OPTION := $${DATA:+"--data=$$DATA"}
+DATA_OPTION := $${DATA:+"--data=$$DATA"} $${CALIBRATE:+"--calibrate=$$CALIBRATE"}
 READ_MODE_OPTION := $${READ_MODE:+"--read-mode=$$READ_MODE"}
 DEVICE_OPTIONS := $${PCM:+"--pcm=$$PCM"} $${SEED:+"--seed=$$SEED"} $${AGE:+"--age=$$AGE"}
 RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $(DATA_OPTION) $${SIM:+"--sim=$$SIM"} \
@@ -35,21 +35,22 @@ SWEPT_OPTIONS := $(CHIP_OPTION) $(DATA_OPTION) $(READ_MODE_OPTION) $${IMAGES:+"-
 
 # Test sets of the networks in NET; of DATA none.
 TEST_SETS := [ -n "$$DATA" ] || case "$$NET" in \
-		lstm_tiny) ;; \
+		lstm_tiny | *.onnx) ;; \
 		*,*lstm_ptb* | *lstm_ptb*,*) "$(PYTHON)" tools/setup.py --dataset --text ;; \
 		*lstm_ptb*) "$(PYTHON)" tools/setup.py --text ;; \
 		*) "$(PYTHON)" tools/setup.py --dataset ;; \
 	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim run compile test regress verilog fpga netlist-test waves calibrate pcm-write lint format formal speed peers accuracy mvm-error sweep train clean distclean
+.PHONY: help setup sim run import compile test regress verilog fpga netlist-test waves calibrate pcm-write lint format formal speed peers accuracy mvm-error sweep train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Options, as in make sim CHIP=tiny SIM=icarus; an empty one (NET=) is as one not given:"
-	@echo "  CHIP=hermes|hermes_wide|tiny|ulx3s|FILE.yaml     NET=NAME|FILE.yaml"
-	@echo "  DATA=FILE.npz|FILE.npy (sim, run, accuracy, sweep)"
+	@echo "  CHIP=hermes|hermes_wide|tiny|ulx3s|FILE.yaml     NET=NAME|FILE.yaml|FILE.onnx"
+	@echo "  DATA=FILE.npz|FILE.npy (import, sim, run, compile, accuracy, sweep)"
+	@echo "  CALIBRATE=FILE.npz|FILE.npy|random (with an ONNX model)    WEIGHTS=FILE.safetensors (import)"
 	@echo "  SIM=verilator|icarus    READ_MODE=1-phase|4-phase    IMAGES=NUMBER"
 	@echo "  PCM=ideal|generic|hermes_odp|hermes_tdp|FILE.yaml    SEED=NUMBER"
 	@echo "  AGE=SECONDS, or a number with a unit: 30min, 1h, 30d"
@@ -86,8 +87,13 @@ regress: setup ## Run all tests: the deeper ones take much longer and need PyTor
 	@"$(PYTHON)" tools/setup.py --train
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
+import: setup ## Turn an ONNX model (NET=FILE.onnx) into a network, report what each layer loses
+	@[ -n "$$NET" ] || { echo "make import: NET is missing: expected an ONNX file," \
+		"as in make import NET=examples/resnet8.onnx" >&2; exit 2; }
+	$(CADUCEUS) import "$$NET" $(CHIP_OPTION) $(DATA_OPTION) $${WEIGHTS:+"--weights=$$WEIGHTS"} $(ARGS)
+
 compile: setup ## Map a network (NET=) to a chip, write its program, show the placement
-	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(READ_MODE_OPTION) $(ARGS)
+	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(DATA_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 verilog: setup ## Write the chip and a stand-alone tile as Verilog for other tools, check both
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)

@@ -17,7 +17,7 @@ from caduceus.spec.network import Network
 from caduceus.spec.own_data import OwnData
 from caduceus.study import points
 from caduceus.study.dask_workers import Workers
-from caduceus.study.opened import opened
+from caduceus.study.opened import Options, opened
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Point
 from caduceus.study.sweep import Grid
@@ -110,7 +110,7 @@ def test_workers_read_the_data(data, tmp_path):
 
     grid = Grid(
         ("fashion_tiny",), "tiny", ("1-phase",), ("ideal", "hermes_odp"), (0,), (0.0,), (None,),
-        9, str(data),
+        9, data=str(data),
     )  # fmt: skip
     console = Console(quiet=True)
     found = sweep(grid, Workers(count=2), tmp_path / "out", console, PointStore(tmp_path / "kept"))
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
 
 
 def test_own_data_beside_a_description(data, tmp_path):
-    found = opened("fashion_tiny", TINY, data=data)
+    found = opened("fashion_tiny", TINY, Options(data=str(data)))
     content = found.graph.model_dump(exclude_unset=True, exclude={"metric"})
     own = replace(found, graph=Graph.model_validate(content | {"dataset": "own"}))
     own.save(tmp_path / "net")
@@ -171,7 +171,7 @@ def test_own_data_beside_a_description(data, tmp_path):
 
 
 def test_the_sample_is_of_the_data(data):
-    found = opened("fashion_tiny", TINY, data=data)
+    found = opened("fashion_tiny", TINY, Options(data=str(data)))
     steps = Ends.of(found).to_int8(IMAGES[:16])
     np.testing.assert_array_equal(sample(found), steps)
 

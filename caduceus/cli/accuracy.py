@@ -1,6 +1,6 @@
 """The command `caduceus accuracy`."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,14 +9,16 @@ from caduceus.cli.console import plain_console
 from caduceus.cli.options import only
 from caduceus.spec.formats import ReadMode
 
+if TYPE_CHECKING:
+    from caduceus.study.opened import Options
+
 
 @click.command(short_help="Measure a network's accuracy with the golden model.")
 @options.chip()
 @options.NETWORK
-@options.DATA
 @options.READ_MODE
 @options.TESTED
-@options.PER_CORE
+@options.taken
 @options.devices
 @click.option("--table", is_flag=True, help="Measure the published table: devices x ages x seeds.")
 @click.option("--mvm-error", is_flag=True, help="Measure the MVM error of one tile.")
@@ -27,10 +29,9 @@ def accuracy(
     context: click.Context,
     chip: str,
     network: str | None,
-    data: Path | None,
     read_mode: str,
     images: int | None,
-    per_core: bool,
+    taken: "Options",
     pcm: str,
     seed: int,
     age: float,
@@ -52,10 +53,9 @@ def accuracy(
     only("with --table", table, context, "scheduler", "workers")
     only("without --table and --mvm-error", not several, context,
           "pcm", "seed", "age")  # fmt: skip
-    only("without --mvm-error", not mvm_error, context, "images", "network", "per_core", "data")
-    request = command.Request(
-        chip, network, ReadMode(read_mode), images, per_core=per_core, data=data
-    )
+    only("without --mvm-error", not mvm_error, context,
+          "images", "network", "data", "calibrate", "per_core")  # fmt: skip
+    request = command.Request(chip, network, ReadMode(read_mode), images, taken)
     console = plain_console()
     if table and mvm_error:
         raise click.UsageError("--table cannot be combined with --mvm-error")

@@ -1,8 +1,7 @@
 """What `caduceus accuracy` does: one measurement, the table, or the error of one tile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 
 from rich.console import Console
 
@@ -13,7 +12,7 @@ from caduceus.sim.deploy import ReplacedFactor
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.study import measure, metrics
-from caduceus.study.opened import opened
+from caduceus.study.opened import Options, opened
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,14 @@ class Request:
         chip, network: names, or paths of descriptions; None for the chip's own network.
         read_mode: of the chip.
         count: images or characters; None for all.
-        per_core: whether each layer is scaled by its largest weight, as published.
-        data: file of inputs, in place of the network's data set; None for that.
+        taken: options of the network.
     """
 
     chip: str
     network: str | None
     read_mode: ReadMode
     count: int | None
-    per_core: bool = False
-    data: Path | None = None
+    taken: Options = field(default_factory=Options)
 
 
 def single(request: Request, pcm: str, seed: int, age: float, console: Console) -> None:
@@ -52,8 +49,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     """
     chip = Chip.find(request.chip)
     devices = Devices(settings.find(pcm), seed, age)
-    name = request.network or measured_network(chip)
-    network = opened(name, chip, data=request.data, per_core=request.per_core)
+    network = opened(request.network or measured_network(chip), chip, request.taken)
     measure.check(network, request.count)
     program = measure.compiled(network, chip, request.read_mode, devices)
     report = measure.measure(network, program, chip, devices, request.count, console)
@@ -99,11 +95,11 @@ def table(
     from caduceus.study.dask_workers import Workers
 
     own = request.network or measured_network(Chip.find(request.chip))
-    both = not request.network and not request.data and own in accuracy_table.NETWORKS
+    both = not request.network and not request.taken.data and own in accuracy_table.NETWORKS
     networks = accuracy_table.NETWORKS if both else (own,)
     wanted = accuracy_table.Request(
         networks, request.chip, str(request.read_mode), seeds, request.count,
-        request.per_core, request.data and str(request.data),
+        **asdict(request.taken),
     )  # fmt: skip
     accuracy_table.run(wanted, Workers(scheduler, workers), console)
 

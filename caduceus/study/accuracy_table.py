@@ -49,8 +49,7 @@ class Request:
         networks, chip, read_mode: as in `Point`.
         seeds: of the devices.
         count: images or characters; None for all.
-        per_core: as in `Point`.
-        data: as in `Point`.
+        data, calibrate, per_core: as in `Point`.
     """
 
     networks: Sequence[str]
@@ -58,8 +57,9 @@ class Request:
     read_mode: str
     seeds: Sequence[int]
     count: int | None = None
-    per_core: bool = False
     data: str | None = None
+    calibrate: str | None = None
+    per_core: bool = False
 
     def quantised(self, network: str) -> Point:
         """The network on ideal devices."""
@@ -72,7 +72,7 @@ class Request:
     def _point(self, network: str, pcm: str, compensate: bool, seed: int, age: float) -> Point:
         return Point(
             network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count,
-            self.per_core, self.data,
+            self.data, self.calibrate, self.per_core,
         )  # fmt: skip
 
     def points(self) -> list[Point]:

@@ -21,7 +21,7 @@ from caduceus.spec.network import Network
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
 from caduceus.study import measure, metrics, placement
-from caduceus.study.opened import opened
+from caduceus.study.opened import Options, opened
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,17 @@ def prepared(
     console: Console,
     replicas: Replicas = None,
     sequences: int = 1,
-    *,
-    per_core: bool = False,
-    data: Path | None = None,
+    taken: Options | None = None,
 ) -> NetworkRun:
     """Compile network `name` for `chip` and `devices`, and take `count` test inputs of it.
 
-    With several sequences, so many steps of each; with `per_core` each layer is scaled by its
-    largest weight, as published. Inputs are those of the file `data`, if given.
+    With several sequences, so many steps of each.
 
     Raises:
         UserError: the network is unknown or does not fit, its data set has fewer inputs, or it
             takes no sequences.
     """
-    network = opened(name, chip, data=data, per_core=per_core)
+    network = opened(name, chip, taken)
     given = inputs(network, count, sequences=sequences)
     program = compiled(network, chip, read_mode, devices=devices, replicas=replicas)
     if replicas == "auto":

@@ -13,10 +13,9 @@ from caduceus.devices.settings import Devices
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
 from caduceus.study import measure as measuring
 from caduceus.study.labels import label
-from caduceus.study.opened import opened
+from caduceus.study.opened import Options, opened
 
 
 class Files:
@@ -24,17 +23,16 @@ class Files:
 
     Attributes:
         settings, chip: by name or path, settings of devices and descriptions of chips.
-        network: of a network by name or path, its chip, its data, and whether layers are scaled as
-            published, a hash of the network, its weights and data, and the code that decides a
-            result.
+        network: of a network by name or path, a chip and options, a hash of the network, its
+            weights and data, and of the code that decides a result.
     """
 
     def __init__(self) -> None:
         self.settings = cache(settings.find)
         self.chip = cache(Chip.find)
         self.network = cache(
-            lambda name, chip, data, per_core: measuring.network_fingerprint(
-                opened(name, self.chip(chip), data=data, per_core=per_core)
+            lambda name, chip, options: measuring.network_fingerprint(
+                opened(name, self.chip(chip), options)
             )
         )
 
@@ -50,8 +48,7 @@ class Point:
         compensate: whether drift is compensated; None as the settings say.
         seed, age: of the devices, see `caduceus.devices.settings.Devices`.
         count: images or characters, from the first one; None for all.
-        per_core: whether each layer is scaled by its largest weight, as published.
-        data: path of the inputs, in place of the network's data set; None for that.
+        data, calibrate, per_core: as in `Options`.
 
     Raises:
         UserError: a number is out of range.
@@ -65,8 +62,14 @@ class Point:
     seed: int
     age: float
     count: int | None = None
-    per_core: bool = False
     data: str | None = None
+    calibrate: str | None = None
+    per_core: bool = False
+
+    @property
+    def options(self) -> Options:
+        """Those of its network."""
+        return Options(self.data, self.calibrate, self.per_core)
 
     def __post_init__(self) -> None:
         settings.demand_range(self.seed, self.age)
@@ -115,8 +118,10 @@ class Point:
             devices = f"{pcm}, seed {self.seed}, {words(self.age)} old, {corrected}compensated"
         data = f" with {self.data}" if self.data else ""
         scaled = ", scaled per core" if self.per_core else ""
-        where = f"{label(self.network)}{data} on {label(self.chip)}"
-        return f"{where}, {self.read_mode}, {devices}{scaled}"
+        return (
+            f"{label(self.network)}{data} on {label(self.chip)}, {self.read_mode}, "
+            f"{devices}{scaled}"
+        )
 
 
 @dataclass(frozen=True)
@@ -155,12 +160,8 @@ def key(point: Point, files: Files | None = None) -> str:
         # There is no drift yet.
         found = found.model_copy(update={"compensate": False})
     what = (files.chip(point.chip), point.read_mode, found, point.seed, point.age, point.count)
-    network = files.network(point.network, point.chip, point.data, point.per_core)
+    network = files.network(point.network, point.chip, point.options)
     return measuring.fingerprint(f"{what!r} {network}", ())
-
-
-def _opened(point: Point, chip: Chip) -> Network:
-    return opened(point.network, chip, data=point.data, per_core=point.per_core)
 
 
 def check(point: Point) -> None:
@@ -171,7 +172,7 @@ def check(point: Point) -> None:
             network does not fit.
     """
     chip = Chip.find(point.chip)
-    network, devices = _opened(point, chip), point.devices()
+    network, devices = opened(point.network, chip, point.options), point.devices()
     measuring.check(network, point.count)
     measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
 
@@ -184,7 +185,7 @@ def measure(point: Point) -> Measured:
     """
     started = time.monotonic()
     chip = Chip.find(point.chip)
-    network, devices = _opened(point, chip), point.devices()
+    network, devices = opened(point.network, chip, point.options), point.devices()
     program = measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
     # Whoever runs many points shows how many are done, not how far one is.
     silent = Console(file=io.StringIO())

@@ -35,8 +35,7 @@ class Grid:
         ages: of the devices, in seconds.
         compensate: with drift compensated, or not, or (None) as the settings of the devices say.
         count: images or characters of each; None for all.
-        per_core: as in `Point`; one for all.
-        data: as in `Point`; one for all.
+        data, calibrate, per_core: as in `Point`; one for all.
     """
 
     networks: Sequence[str]
@@ -47,8 +46,9 @@ class Grid:
     ages: Sequence[float]
     compensate: Sequence[bool | None]
     count: int | None = None
-    per_core: bool = False
     data: str | None = None
+    calibrate: str | None = None
+    per_core: bool = False
 
     def points(self) -> list[Point]:
         """All points, sorted, each measurement once.
@@ -70,8 +70,9 @@ class Grid:
                 seed,
                 age,
                 self.count,
-                self.per_core,
                 self.data,
+                self.calibrate,
+                self.per_core,
             ).plain(files)
             for network in self.networks
             for mode in self.read_modes
