@@ -14,6 +14,7 @@ from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -46,7 +47,7 @@ def fingerprint(what: str, arrays: Iterable[NDArray]) -> str:
     """Hash of a description, of weights, and of all code that decides a result."""
     digest = hashlib.sha256(what.encode())
     for array in arrays:
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array))
     digest.update(_code())
     return digest.hexdigest()[:32]
 
