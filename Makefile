@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-export CHIP NET SIM READ_MODE IMAGES SEQUENCES JOBS SCHEDULER THREADS PCM SEED AGE SEEDS DEVICES TARGET
+export CHIP NET DATA CALIBRATE WEIGHTS SIM READ_MODE IMAGES SEQUENCES JOBS SCHEDULER THREADS PCM SEED AGE SEEDS DEVICES TARGET
 export BLOCK WAVES REFERENCE
 # For Python paths and files are UTF-8, whatever the locale.
 export PYTHONUTF8 := 1
@@ -21,33 +21,36 @@ PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 python -m pytest -n auto --maxprocesses 8
 # Each is nothing at all when its variable is empty, and one word otherwise.
 CHIP_OPTION := $${CHIP:+"--chip=$$CHIP"}
 NET_OPTION := $${NET:+"--net=$$NET"}
+DATA_OPTION := $${DATA:+"--data=$$DATA"} $${CALIBRATE:+"--calibrate=$$CALIBRATE"}
 READ_MODE_OPTION := $${READ_MODE:+"--read-mode=$$READ_MODE"}
 DEVICE_OPTIONS := $${PCM:+"--pcm=$$PCM"} $${SEED:+"--seed=$$SEED"} $${AGE:+"--age=$$AGE"}
-RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $${SIM:+"--sim=$$SIM"} \
+RUN_OPTIONS := $(CHIP_OPTION) $(NET_OPTION) $(DATA_OPTION) $${SIM:+"--sim=$$SIM"} \
 	$(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"} $(DEVICE_OPTIONS)
 SCHEDULER_OPTION := $${SCHEDULER:+"--scheduler=$$SCHEDULER"}
 SHARED_OPTIONS := $${SEQUENCES:+"--sequences=$$SEQUENCES"} $${JOBS:+"--jobs=$$JOBS"} \
 	$(SCHEDULER_OPTION) $${THREADS:+"--threads=$$THREADS"}
 BENCHES := $(CADUCEUS) benches "$$BLOCK" $${SIM:+"--sim=$$SIM"}
 SEEDS_OPTION := $${SEEDS:+"--seeds=$$SEEDS"}
-SWEPT_OPTIONS := $(CHIP_OPTION) $(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"}
+SWEPT_OPTIONS := $(CHIP_OPTION) $(DATA_OPTION) $(READ_MODE_OPTION) $${IMAGES:+"--images=$$IMAGES"}
 
-# Test sets of the networks in NET.
-DATA := case "$$NET" in \
-		lstm_tiny) ;; \
+# Test sets of the networks in NET; of DATA none.
+TEST_SETS := [ -n "$$DATA" ] || case "$$NET" in \
+		lstm_tiny | *.onnx) ;; \
 		*,*lstm_ptb* | *lstm_ptb*,*) "$(PYTHON)" tools/setup.py --dataset --text ;; \
 		*lstm_ptb*) "$(PYTHON)" tools/setup.py --text ;; \
 		*) "$(PYTHON)" tools/setup.py --dataset ;; \
 	esac
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim run compile test regress verilog fpga netlist-test waves calibrate pcm-write lint format formal speed peers accuracy mvm-error sweep train clean distclean
+.PHONY: help setup sim run import compile test regress verilog fpga netlist-test waves calibrate pcm-write lint format formal speed peers accuracy mvm-error sweep train clean distclean
 
 help: ## List the targets and their options
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Options, as in make sim CHIP=tiny SIM=icarus; an empty one (NET=) is as one not given:"
-	@echo "  CHIP=hermes|hermes_wide|tiny|ulx3s|FILE.yaml     NET=NAME|FILE.yaml"
+	@echo "  CHIP=hermes|hermes_wide|tiny|ulx3s|FILE.yaml     NET=NAME|FILE.yaml|FILE.onnx"
+	@echo "  DATA=FILE.npz|FILE.npy (import, sim, run, compile, accuracy, sweep)"
+	@echo "  CALIBRATE=FILE.npz|FILE.npy|random (with an ONNX model)    WEIGHTS=FILE.safetensors (import)"
 	@echo "  SIM=verilator|icarus    READ_MODE=1-phase|4-phase    IMAGES=NUMBER"
 	@echo "  PCM=ideal|generic|hermes_odp|hermes_tdp|FILE.yaml    SEED=NUMBER"
 	@echo "  AGE=SECONDS, or a number with a unit: 30min, 1h, 30d"
@@ -84,8 +87,13 @@ regress: setup ## Run all tests: the deeper ones take much longer and need PyTor
 	@"$(PYTHON)" tools/setup.py --train
 	@$(PYTEST) -m "regress or not regress" $(ARGS)
 
+import: setup ## Turn an ONNX model (NET=FILE.onnx) into a network, report what each layer loses
+	@[ -n "$$NET" ] || { echo "make import: NET is missing: expected an ONNX file," \
+		"as in make import NET=examples/resnet8.onnx" >&2; exit 2; }
+	$(CADUCEUS) import "$$NET" $(CHIP_OPTION) $(DATA_OPTION) $${WEIGHTS:+"--weights=$$WEIGHTS"} $(ARGS)
+
 compile: setup ## Map a network (NET=) to a chip, write its program, show the placement
-	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(READ_MODE_OPTION) $(ARGS)
+	@$(CADUCEUS) compile $(CHIP_OPTION) $(NET_OPTION) $(DATA_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 verilog: setup ## Write the chip and a stand-alone tile as Verilog for other tools, check both
 	@$(CADUCEUS) verilog $(CHIP_OPTION) $(ARGS)
@@ -125,7 +133,7 @@ peers: setup ## Install aihwkit and PyTorch in .venv-peers for make speed (takes
 	@"$(PYTHON)" tools/setup.py --peers
 
 accuracy: setup ## Measure the published accuracies, or one kind of devices (PCM=, SEED=, AGE=)
-	@[ -n "$$PCM$$SEED$$AGE" ] || NET="$${NET:-resnet9,lstm_ptb}"; $(DATA)
+	@[ -n "$$PCM$$SEED$$AGE" ] || NET="$${NET:-resnet9,lstm_ptb}"; $(TEST_SETS)
 	@if [ -n "$$PCM$$SEED$$AGE" ]; then \
 		$(CADUCEUS) accuracy $(SWEPT_OPTIONS) $(NET_OPTION) $(DEVICE_OPTIONS) $(ARGS); \
 	else \
@@ -136,7 +144,7 @@ mvm-error: setup ## Measure the MVM error of one tile on every kind of devices
 	@$(CADUCEUS) accuracy --mvm-error $(CHIP_OPTION) $(SEEDS_OPTION) $(READ_MODE_OPTION) $(ARGS)
 
 sweep: setup ## Measure networks on many devices; NET=, PCM=, AGE= take lists as in 1h,30d
-	@$(DATA)
+	@$(TEST_SETS)
 	@$(CADUCEUS) sweep $(SWEPT_OPTIONS) $(NET_OPTION) $${PCM:+"--pcm=$$PCM"} $(SEEDS_OPTION) \
 		$${AGE:+"--ages=$$AGE"} $(SCHEDULER_OPTION) $(ARGS)
 

@@ -1,13 +1,14 @@
 """ONNX models for tests, the convolutional and dense ones: what exporters write, in many forms.
 
-Importing this module fills `SUPPORTED` and `REFUSED` of `onnx_build`, those of `onnx_sequences` and
-`onnx_refused` included; `tests/test_onnx_models.py` checks and runs all of them.
+Importing this module fills `SUPPORTED` and `REFUSED` of `onnx_build`, those of `onnx_branches`,
+`onnx_sequences` and `onnx_refused` included. `tests/test_onnx_models.py` checks and runs them all.
 """
 
 from typing import Any
 
 import numpy as np
-import onnx_refused  # noqa: F401 (registers its models)
+import onnx_branches  # noqa: F401 (registers its models)
+import onnx_refused  # noqa: F401
 import onnx_sequences  # noqa: F401
 from onnx import TensorProto, helper
 from onnx_build import REFUSED, SAMPLES, SUPPORTED, Build, Case, supported
@@ -16,6 +17,7 @@ __all__ = ["REFUSED", "SUPPORTED"]
 
 SAME: dict[str, Any] = {"pads": [1, 1, 1, 1]}
 HALF: dict[str, Any] = {"strides": [2, 2]}
+"""Stride 2."""
 
 
 # --- convolutions --------------------------------------------------------------------------------
@@ -95,6 +97,34 @@ def grouped() -> Case:
 def padded_pointwise() -> Case:
     """A 1x1 kernel with padding."""
     return one_conv(kernel=(1, 1), pads=[1, 1, 1, 1])
+
+
+@supported
+def one_dimensional() -> Case:
+    """Convolutions over time, as keyword spotters have them; the average over all of it."""
+    build = Build("one_dimensional")
+    weight = build.weight(4, 2, 3)
+    x = build("Conv", "x", weight, kernel_shape=[3], strides=[2], pads=[1, 1])
+    x = build("GlobalAveragePool", build("Relu", x))
+    return build.case(build.dense(build("Flatten", x), 4, 4), ("N", 4), sample=(2, 16))
+
+
+@supported
+def folded_afterwards() -> Case:
+    """Factors and shifts of every channel behind a convolution, as Mul, Sub and Add."""
+    build = Build("folded_afterwards")
+    x = build.conv("x", 1, 4, bias=False, **SAME)
+    for operator in ("Mul", "Sub", "Add"):
+        x = build(operator, x, build.array(build.random.uniform(0.5, 1.5, (1, 4, 1, 1))))
+    return build.case(build("Relu", x), ("N", 4, 8, 8))
+
+
+@supported
+def normalized_in_front() -> Case:
+    """Batch normalization is the first node."""
+    build = Build("normalized_in_front")
+    x = build.relu_conv(build.normalization("x", 2), 2, 4, **SAME)
+    return build.case(x, ("N", 4, 8, 8), sample=(2, 8, 8))
 
 
 @supported
@@ -319,136 +349,27 @@ def reduced_mean() -> Case:
 
 
 @supported
+def global_max() -> Case:
+    """The largest of a whole map."""
+    build = Build("global_max")
+    x = build("GlobalMaxPool", build.relu_conv("x", 1, 4, 2, **HALF))
+    return build.case(build.dense(build("Flatten", x), 4, 4), ("N", 4))
+
+
+@supported
+def dense_over_an_oblong() -> Case:
+    """A dense layer over a map that is wider than high."""
+    build = Build("dense_over_an_oblong")
+    x = build.relu_conv("x", 1, 2, 2, **HALF)
+    return build.case(build.dense(build("Flatten", x), 24, 4), ("N", 4), sample=(1, 6, 8))
+
+
+@supported
 def pooled_without_relu() -> Case:
     """The largest of negative values, too."""
     build = Build("pooled_without_relu")
     x = build("MaxPool", build.conv("x", 1, 4, **SAME), kernel_shape=[4, 4], strides=[4, 4])
     return build.case(build.dense(build("Flatten", x), 16, 4), ("N", 4))
-
-
-# --- branches ------------------------------------------------------------------------------------
-@supported
-def residual() -> Case:
-    """A block of ResNet: two convolutions, the sum with what goes past, ReLU."""
-    build = Build("residual")
-    x = build.relu_conv("x", 1, 4, 2, **HALF)
-    y = build.conv(build.relu_conv(x, 4, 4, **SAME), 4, 4, **SAME)
-    x = build("Relu", build("Add", y, x))
-    return build.case(build.dense(build("Flatten", x), 64, 4), ("N", 4))
-
-
-@supported
-def projected() -> Case:
-    """A block of ResNet whose skip is a strided 1x1 convolution."""
-    build = Build("projected")
-    x = build.relu_conv("x", 1, 2, **SAME)
-    y = build.conv(build.relu_conv(x, 2, 4, pads=[0, 0, 1, 1], **HALF), 4, 4, **SAME)
-    x = build("Relu", build("Add", build.conv(x, 2, 4, 1, **HALF), y))
-    x = build("GlobalAveragePool", x)
-    return build.case(build.dense(build("Flatten", x), 4, 4), ("N", 4))
-
-
-@supported
-def pre_activated() -> Case:
-    """A block of the second ResNet: the sum has no ReLU, the next layer's input does."""
-    build = Build("pre_activated")
-    x = build.conv("x", 1, 4, 2, **HALF)
-    for _ in range(2):
-        y = build("Relu", build.normalization(x, 4))
-        y = build.conv(y, 4, 4, bias=False, **SAME)
-        y = build.conv(build("Relu", build.normalization(y, 4)), 4, 4, **SAME)
-        x = build("Add", x, y)
-    x = build("GlobalAveragePool", build("Relu", x))
-    return build.case(build.dense(build("Flatten", x), 4, 4), ("N", 4))
-
-
-@supported
-def sum_of_activations() -> Case:
-    """The sum of two maps that each had their ReLU."""
-    build = Build("sum_of_activations")
-    x = build.relu_conv("x", 1, 4, 2, **HALF)
-    x = build("Add", build.relu_conv(x, 4, 4, **SAME), build.relu_conv(x, 4, 4, 1))
-    return build.case(build.dense(build("Flatten", x), 64, 4), ("N", 4))
-
-
-@supported
-def densely_connected() -> Case:
-    """DenseNet: every layer takes all maps before it, one behind another."""
-    build = Build("densely_connected")
-    maps, channels = [build.relu_conv("x", 1, 2, 2, **HALF)], 2
-    for _ in range(2):
-        before = maps[0] if len(maps) == 1 else build("Concat", *maps, axis=1)
-        maps.append(build.relu_conv(before, channels, 2, **SAME))
-        channels += 2
-    x = build.relu_conv(build("Concat", *maps, axis=1), channels, 4, 1)
-    return build.case(build.dense(build("Flatten", x), 64, 4), ("N", 4))
-
-
-@supported
-def inception() -> Case:
-    """Three kernels on one map, their results one behind another."""
-    build = Build("inception")
-    x = build.relu_conv("x", 1, 2, 2, **HALF)
-    branches = [build.relu_conv(x, 2, 2, kernel, pads=[kernel // 2] * 4) for kernel in (1, 3, 5)]
-    x = build("GlobalAveragePool", build("Concat", *branches, axis=1))
-    return build.case(build.dense(build("Flatten", x), 6, 4), ("N", 4))
-
-
-@supported
-def three_consumers() -> Case:
-    """One map that three layers take, at distances 1, 2 and 3."""
-    build = Build("three_consumers")
-    x = build.relu_conv("x", 1, 4, 2, **HALF)
-    first = build.relu_conv(x, 4, 4, **SAME)
-    second = build("Relu", build("Add", build.conv(first, 4, 4, 1), x))
-    third = build("Relu", build("Add", build.conv(second, 4, 4, 1), x))
-    return build.case(build.dense(build("Flatten", third), 64, 4), ("N", 4))
-
-
-@supported
-def crossing_skips() -> Case:
-    """Skips from a to c and from b to d."""
-    build = Build("crossing_skips")
-    a = build.relu_conv("x", 1, 4, 2, **HALF)
-    b = build.relu_conv(a, 4, 4, **SAME)
-    c = build("Relu", build("Add", build.conv(b, 4, 4, 1), a))
-    d = build("Relu", build("Add", build.conv(c, 4, 4, 1), b))
-    return build.case(build.dense(build("Flatten", d), 64, 4), ("N", 4))
-
-
-def skip(layers: int) -> Case:
-    """A skip over as many 3x3 convolutions."""
-    build = Build("skip")
-    x = build.relu_conv("x", 1, 2, 2, **HALF)
-    y = x
-    for layer in range(layers):
-        y = build.conv(y, 2, 2, **SAME)
-        y = y if layer == layers - 1 else build("Relu", y)
-    y = build("Relu", build("Add", x, y))
-    return build.case(build.dense(build("Flatten", y), 32, 4), ("N", 4))
-
-
-@supported
-def skip_over_1() -> Case:
-    """A skip over one layer."""
-    return skip(1)
-
-
-@supported
-def skip_over_4() -> Case:
-    """A skip over four layers."""
-    return skip(4)
-
-
-@supported
-def same_weights_twice() -> Case:
-    """Two layers with one and the same initializer."""
-    build = Build("same_weights_twice")
-    x = build.relu_conv("x", 1, 4, 2, **HALF)
-    weight, bias = build.weight(4, 4, 3, 3), build.bias(4)
-    for _ in range(2):
-        x = build("Relu", build("Conv", x, weight, bias, kernel_shape=[3, 3], **SAME))
-    return build.case(build.dense(build("Flatten", x), 64, 4), ("N", 4))
 
 
 # --- what the host does at the end ---------------------------------------------------------------

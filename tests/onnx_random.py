@@ -143,14 +143,12 @@ class _Growing:
         side = range(4, limits.side + 1)
         first = Map(("x",), (choose([1, 2]),), choose(side), choose(side))
         self.maps = [first]
-        self.left = limits.matrices - 1  # the last one is for the end
+        self.left = limits.matrices
         self.samples = self.build.samples(4, first.total, first.height, first.width, least=0)
 
     def grown(self) -> Case:
         """Layers until there is no room, then an end."""
         for _ in range(self.choose(range(1, self.limits.layers + 1))):
-            if self.left < 1:
-                break
             self._layer()
         return self._end()
 
@@ -166,62 +164,64 @@ class _Growing:
         return x.parts[0] if len(x.parts) == 1 else self.build("Concat", *x.parts, axis=1)
 
     def _layer(self) -> None:
-        """A convolution of the last map or of an earlier one, and what joins it with others."""
+        """A convolution of the last map or of an earlier one, alone or joined with a map."""
         last = self.maps[-1]
         recent = self.maps[-1 : -self.limits.reach - 1 : -1]
         alike = [x for x in recent if x[2:] == last[2:]]
         # A branch has to come back to the last map: it keeps the size, and is joined.
         source = self.choose([last, *alike])
         branch = source is not last
-        y = self._conv(source, keep=branch or self.choose([True, False]))
-        if y is None:
-            return
-        joins = ["none"] if y[2:] != last[2:] else ["add", "concat"]
-        kind = self.choose(joins if branch else ["none", *joins])
+        other = last if branch else self.choose(alike)
+        kinds = [] if branch else ["none"]
+        kinds += ["concat"] if len(other.parts) > 1 else ["add", "concat"]
+        kind = self.choose(kinds)
         if kind == "none":
-            y = self._pool(self._relu(y))
-        elif kind == "concat":
-            y = self._relu(y)
-            other = last if branch else self.choose(alike)
-            y = Map((*y.parts, *other.parts), (*y.channels, *other.channels), *y[2:])
+            y = self._conv(source, keep=self.choose([True, False]))
+            if y is not None:
+                self.maps.append(self._pool(self._relu(y)))
+        elif kind == "add":
+            # The input goes through an array of its own.
+            extra = int(other.parts == ("x",))
+            y = self._conv(source, True, rest=1 + extra, outputs=[other.total])
+            if y is not None:
+                self.left -= extra
+                self.maps.append(self._sum(y, other))
         else:
-            others = [last] if branch else [x for x in alike if x.total == y.total]
-            others = [x for x in others if x.total == y.total and len(x.parts) == 1]
-            if others:
-                y = self._sum(y, self.choose(others))
-            elif branch:
+            y = self._conv(source, True, rest=1 + len(other.parts))
+            if y is not None:
                 y = self._relu(y)
-                y = Map((*y.parts, *last.parts), (*y.channels, *last.channels), *y[2:])
-            else:
-                y = self._relu(y)
-        self.maps.append(y)
+                parts, channels = (*y.parts, *other.parts), (*y.channels, *other.channels)
+                self.maps.append(y._replace(parts=parts, channels=channels))
 
     def _sum(self, y: Map, other: Map) -> Map:
-        if other.parts == ("x",):
-            self.left -= 1  # the input goes through an array of its own
         names = [self.tensor(y), self.tensor(other)]
         total = self.build("Add", *self.choose([names, names[::-1]]))
         return self._relu(y._replace(parts=(total,)))
 
-    def _conv(self, source: Map, keep: bool) -> Map | None:
-        """A convolution that fits; `keep` the size. None where none does."""
+    def _conv(self, source: Map, keep: bool, rest: int = 1,
+              outputs: Sequence[int] = ()) -> Map | None:  # fmt: skip
+        """A convolution that fits and leaves `rest` arrays; None where none does.
+
+        It keeps the size with `keep`, and has one of the counts of channels in `outputs`, if any.
+        """
+        counts = outputs or range(1, self.limits.channels + 1)
         options = [
-            (window, outputs)
+            (window, count)
             for window in windows(source.height, source.width, keep)
-            for outputs in range(1, self.limits.channels + 1)
-            if self.cost(source, window.side, outputs) <= self.left
+            for count in counts
+            if self.cost(source, window.side, count) + rest <= self.left
         ]
-        sizes = sorted({(window.side, outputs) for window, outputs in options})
+        sizes = sorted({(window.side, count) for window, count in options})
         if not sizes:
             return None
-        side, outputs = self.choose(sizes)
+        side, channels = self.choose(sizes)
         window = self.choose(
-            [each for each, count in options if (each.side, count) == (side, outputs)]
+            [each for each, count in options if (each.side, count) == (side, channels)]
         )
-        self.left -= self.cost(source, side, outputs)
-        groups = [n for n in range(1, source.total + 1) if source.total % n == outputs % n == 0]
+        self.left -= self.cost(source, side, channels)
+        groups = [n for n in range(1, source.total + 1) if source.total % n == channels % n == 0]
         name = self.build.conv(
-            self.tensor(source), source.total, outputs, window.kernel, self.choose([True, False]),
+            self.tensor(source), source.total, channels, window.kernel, self.choose([True, False]),
             self.choose(groups), strides=[window.stride] * 2, pads=list(window.pads),
             dilations=[window.dilation] * 2,
         )  # fmt: skip
@@ -229,7 +229,7 @@ class _Growing:
             (size + window.pads[a] + window.pads[a + 2] - extent(window)[a]) // window.stride + 1
             for a, size in enumerate((source.height, source.width))
         )
-        return Map((name,), (outputs,), height, width)
+        return Map((name,), (channels,), height, width)
 
     def _relu(self, x: Map) -> Map:
         if not self.choose([True, True, False]):
@@ -248,11 +248,11 @@ class _Growing:
 
     def _end(self) -> Case:
         """A dense layer over the last map if it fits, a 1x1 convolution otherwise."""
-        x, room = self.maps[-1], self.left + 1
+        x = self.maps[-1]
         # A map that is not square becomes one among zeros.
         side = 2 * max(x.height, x.width) - min(x.height, x.width)
         ends = ["conv"]
-        if self.cost(x, side, 4) <= room:
+        if self.cost(x, side, 4) <= self.left:
             ends += ["dense", "average"]
         end = self.choose(ends)
         if end == "conv":

@@ -115,7 +115,7 @@ def loop() -> Case:
     return build.case(y, ("N", 16), sample=(16,))
 
 
-@refused("Mul", "computes")
+@refused("Mul", "constant")
 def gated() -> Case:
     """The product of two maps."""
     build = Build("gated")
@@ -150,6 +150,41 @@ def overlapping_pool() -> Case:
     x = build.relu_conv("x", 1, 4, **CONV)
     y = build("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     return build.case(y, ("N", 4, 4, 4))
+
+
+@refused("Clip", "max")
+def relu6() -> Case:
+    """MobileNet's ReLU, which ends at 6."""
+    build = Build("relu6")
+    limits = [build.array(np.float32(0)), build.array(np.float32(6))]
+    y = build("Clip", build.conv("x", 1, 4, **CONV), *limits)
+    return build.case(y, ("N", 4, 8, 8))
+
+
+@refused("Pad", "mode")
+def reflected() -> Case:
+    """Padding with the map's own mirror image."""
+    build = Build("reflected")
+    pads = build.array([0, 0, 1, 1, 0, 0, 1, 1])
+    y = build.conv(build("Pad", "x", pads, mode="reflect"), 1, 4)
+    return build.case(y, ("N", 4, 8, 8))
+
+
+@refused("Concat", "axis")
+def stacked_rows() -> Case:
+    """Two maps one above the other."""
+    build = Build("stacked_rows")
+    y = build("Concat", build.conv("x", 1, 4, **CONV), build.conv("x", 1, 4, **CONV), axis=2)
+    return build.case(y, ("N", 4, 16, 8))
+
+
+@refused("AveragePool", "count_include_pad")
+def average_without_pads() -> Case:
+    """Averages at the edge are over fewer pixels."""
+    build = Build("average_without_pads")
+    x = build.relu_conv("x", 1, 4, **CONV)
+    y = build("AveragePool", x, kernel_shape=[3, 3], **CONV)
+    return build.case(y, ("N", 4, 8, 8))
 
 
 @refused("Conv", "stride")

@@ -18,7 +18,7 @@ ROOMS = {
     "golden": SPEC,
     "compiler": SPEC,
     "devices": SPEC,
-    "data": SPEC,
+    "data": SPEC | {"host"},
     "host": SPEC,
     "importers": SPEC,
     "sim": PARTS,
@@ -185,14 +185,14 @@ def test_every_block_of_arithmetic_has_its_three_files():
 
 OF_NUMPY = {
     "types": {
-        "int8", "int16", "uint8", "uint16", "uint32", "float16", "float32", "float64", "dtype",
-        "finfo", "generic", "ndarray",
+        "int8", "int16", "int64", "uint8", "uint16", "uint32", "float16", "float32", "float64",
+        "dtype", "finfo", "generic", "ndarray",
     },
     "layout": {
         "array", "asarray", "ascontiguousarray", "concatenate", "frombuffer", "full", "stack",
         "zeros",
     },
-    "files": {"load", "savez"},
+    "files": {"load", "savez", "savez_compressed"},
     "what a value is": {"abs", "errstate", "isfinite"},
 }  # fmt: skip
 """What `spec` takes of numpy."""

@@ -1,5 +1,7 @@
 """The command `caduceus accuracy`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from caduceus.cli import options
@@ -7,13 +9,16 @@ from caduceus.cli.console import plain_console
 from caduceus.cli.options import only
 from caduceus.spec.formats import ReadMode
 
+if TYPE_CHECKING:
+    from caduceus.study.opened import Options
+
 
 @click.command(short_help="Measure a network's accuracy with the golden model.")
 @options.chip()
 @options.NETWORK
 @options.READ_MODE
 @options.TESTED
-@options.PER_CORE
+@options.taken
 @options.devices
 @click.option("--table", is_flag=True, help="Measure the published table: devices x ages x seeds.")
 @click.option("--mvm-error", is_flag=True, help="Measure the MVM error of one tile.")
@@ -26,7 +31,7 @@ def accuracy(
     network: str | None,
     read_mode: str,
     images: int | None,
-    per_core: bool,
+    taken: "Options",
     pcm: str,
     seed: int,
     age: float,
@@ -48,8 +53,9 @@ def accuracy(
     only("with --table", table, context, "scheduler", "workers")
     only("without --table and --mvm-error", not several, context,
           "pcm", "seed", "age")  # fmt: skip
-    only("without --mvm-error", not mvm_error, context, "images", "network", "per_core")
-    request = command.Request(chip, network, ReadMode(read_mode), images, per_core=per_core)
+    only("without --mvm-error", not mvm_error, context,
+          "images", "network", "data", "calibrate", "per_core")  # fmt: skip
+    request = command.Request(chip, network, ReadMode(read_mode), images, taken)
     console = plain_console()
     if table and mvm_error:
         raise click.UsageError("--table cannot be combined with --mvm-error")

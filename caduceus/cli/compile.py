@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -10,6 +10,9 @@ from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.values import Name, OutputPath
 from caduceus.spec.formats import ReadMode
+
+if TYPE_CHECKING:
+    from caduceus.study.opened import Options
 
 
 @click.command("compile", short_help="Map a network to a chip and write its program.")
@@ -21,7 +24,7 @@ from caduceus.spec.formats import ReadMode
               help="File of the program.  "
               "[default: build/programs/<net>-<chip>-<read-mode>.program]")  # fmt: skip
 @options.REPLICAS
-@options.PER_CORE
+@options.taken
 @options.PCM
 def compile_program(
     chip: str,
@@ -29,7 +32,7 @@ def compile_program(
     read_mode: str,
     output: Path | None,
     replicas: Mapping[str, int] | Literal["auto"] | None,
-    per_core: bool,
+    taken: "Options",
     pcm: str,
 ) -> None:
     """Map a network to the chip's tiles, write its program, and show the placement."""
@@ -39,5 +42,5 @@ def compile_program(
     devices = Devices.find(pcm)
     run(
         chip, network, ReadMode(read_mode), output, plain_console(), replicas, devices,
-        per_core=per_core,
+        taken=taken,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from caduceus.cli.calibrate import calibrate
 from caduceus.cli.compile import compile_program
 from caduceus.cli.failures import TRACEBACK_VARIABLE, reported
 from caduceus.cli.fpga import fpga
+from caduceus.cli.import_model import import_model
 from caduceus.cli.pcm_write import pcm_write
 from caduceus.cli.run import run
 from caduceus.cli.sim import sim
@@ -37,7 +38,8 @@ def cli() -> None:
 
 
 for _command in (
-    accuracy, benches, calibrate, compile_program, fpga, pcm_write, run, sim, sweep, verilog,
+    accuracy, benches, calibrate, compile_program, fpga, import_model, pcm_write, run, sim, sweep,
+    verilog,
 ):  # fmt: skip
     cli.add_command(_command)
 

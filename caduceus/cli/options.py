@@ -1,12 +1,13 @@
 """Options that several commands share, and which options belong together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Literal
 
 import click
 from click.core import ParameterSource
 
-from caduceus.cli.values import Age, Choice, Name, Number, OutputPath, Whole
+from caduceus.cli.values import Age, Choice, InputPath, Name, Number, OutputPath, Whole
 from caduceus.sim.chip_design import THREADS_MAX
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import build_folder
@@ -129,6 +130,48 @@ def devices(command: Command) -> Command:
     return command
 
 
+class CalibrationPath(InputPath):
+    """A file of inputs, or `random`."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """The file's path; the word stays."""
+        return value if value == "random" else super().convert(value, param, ctx)
+
+
+def taken(command: Command) -> Command:
+    """`--data`, `--calibrate` and `--per-core`: how a network is taken, as one `taken`."""
+
+    @wraps(command)
+    def wrapped(data: object, calibrate: object, per_core: bool, **others: object) -> None:
+        # Imports what a command that only shows its help does not need.
+        from caduceus.study.opened import Options
+
+        paths = (None if path is None else str(path) for path in (data, calibrate))
+        command(taken=Options(*paths, per_core), **others)
+
+    for option in (
+        click.option(
+            "--per-core", is_flag=True,
+            help="Scale each layer by its largest weight, as published, not each column by its "
+            "own.",
+        ),
+        click.option(
+            "--calibrate", type=CalibrationPath(), metavar="FILE|random",
+            help="Inputs that an ONNX model's scales are chosen with, .npz or .npy.  [default: its "
+            "data]",
+        ),
+        click.option(
+            "--data", type=InputPath(), metavar="FILE",
+            help="Your own inputs, in place of the network's: .npz with inputs, and labels or "
+            "targets if any, or .npy.  [default: of X.onnx, X.npz beside it]",
+        ),
+    ):  # fmt: skip
+        wrapped = option(wrapped)
+    return wrapped
+
+
 def seeds(what: str, default: str | None = None) -> Decorator:
     """`--seeds`: several."""
     return click.option(
@@ -143,7 +186,7 @@ PCM = click.option(
 )  # fmt: skip
 NETWORK = click.option(
     "--net", "network", type=Name(),
-    help="Network: a name, or a file (.yaml).  [default: the chip's own]",
+    help="Network: a name, or a file (.yaml, .onnx).  [default: the chip's own]",
 )  # fmt: skip
 READ_MODES = Choice([str(mode) for mode in ReadMode])
 READ_MODE = click.option(
@@ -157,10 +200,6 @@ SIMULATOR = click.option(
 REPLICAS = click.option(
     "--replicas", callback=_replicas, metavar="auto|LAYER=N,...",
     help="Copies of slow layers that share the work; auto: on free tiles, where it helps.",
-)  # fmt: skip
-PER_CORE = click.option(
-    "--per-core", is_flag=True,
-    help="Scale each layer by its largest weight, as published, not each column by its own.",
 )  # fmt: skip
 TESTED = click.option(
     "--images", type=Whole(1),

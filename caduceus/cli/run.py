@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from caduceus.cli.options import only
 from caduceus.cli.values import Choice, Name, Number, Whole
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.serial_protocol import BAUD
+
+if TYPE_CHECKING:
+    from caduceus.study.opened import Options
 
 
 @click.command("run", short_help="Run a network on the golden model, RTL or a board.")
@@ -24,7 +28,7 @@ from caduceus.spec.serial_protocol import BAUD
 @options.NETWORK
 @options.READ_MODE
 @options.RUN
-@options.PER_CORE
+@options.taken
 @options.devices
 @click.option("--sim", "simulator", type=Choice(options.SIMULATORS), default="verilator",
               show_default=True, help="RTL simulator, for --target sim.")  # fmt: skip
@@ -43,7 +47,7 @@ def run(
     network: str | None,
     read_mode: str,
     images: int | None,
-    per_core: bool,
+    taken: "Options",
     pcm: str,
     seed: int,
     age: float,
@@ -68,8 +72,6 @@ def run(
     only("with --target serial:PORT", target.startswith("serial:"), context, "baud", "patience")
     wanted = TargetRequest(target, chip, simulator, Patience(seconds=patience, baud=baud))
     devices = Devices(settings.find(pcm), seed, age)
-    request = Request(
-        wanted, network, ReadMode(read_mode), images, output, devices, per_core=per_core
-    )
+    request = Request(wanted, network, ReadMode(read_mode), images, output, devices, taken)
     if not run_network(request, plain_console()):
         sys.exit(MISMATCH)

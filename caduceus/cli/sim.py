@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -14,6 +14,9 @@ from caduceus.cli.values import Choice, Whole
 from caduceus.sim.chip_design import VERILATIONS
 from caduceus.spec.formats import ReadMode
 
+if TYPE_CHECKING:
+    from caduceus.study.opened import Options
+
 
 @click.command(short_help="Run networks in RTL against the golden model.")
 @options.chip()
@@ -22,7 +25,7 @@ from caduceus.spec.formats import ReadMode
 @options.READ_MODE
 @options.RUN
 @options.REPLICAS
-@options.PER_CORE
+@options.taken
 @options.devices
 @click.option(
     "--sequences", type=Whole(1, 10_000), default=1, show_default=True,
@@ -49,7 +52,7 @@ def sim(
     read_mode: str,
     images: int | None,
     replicas: Mapping[str, int] | Literal["auto"] | None,
-    per_core: bool,
+    taken: "Options",
     pcm: str,
     seed: int,
     age: float,
@@ -73,7 +76,7 @@ def sim(
     devices = Devices(settings.find(pcm), seed, age)
     request = Request(
         chip, network, simulator, ReadMode(read_mode), images, waves, output, replicas, devices,
-        sequences, jobs, scheduler, threads, verilation, per_core,
+        sequences, jobs, scheduler, threads, verilation, taken,
     )  # fmt: skip
     if not run(request, plain_console()):
         sys.exit(MISMATCH)

@@ -1,6 +1,8 @@
 """The command `caduceus sweep`."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +10,9 @@ from caduceus.cli import options
 from caduceus.cli.console import plain_console
 from caduceus.cli.values import Age, Choice, Name
 from caduceus.study.ages import AGES
+
+if TYPE_CHECKING:
+    from caduceus.study.opened import Options
 
 SETTINGS = ("ideal", "hermes_odp", "hermes_tdp")
 _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": (None,)}
@@ -40,7 +45,7 @@ _COMPENSATE = {"on": (True,), "off": (False,), "both": (False, True), "as-set": 
     help="Drift compensation; as-set: as in the settings of the devices.",
 )  # fmt: skip
 @options.TESTED
-@options.PER_CORE
+@options.taken
 @options.workers
 @options.output("sweep", "Output folder, for points.csv and accuracy.png.")
 def sweep(
@@ -52,7 +57,7 @@ def sweep(
     ages: tuple[float, ...],
     compensate: str,
     images: int | None,
-    per_core: bool,
+    taken: "Options",
     scheduler: str | None,
     workers: int | None,
     output: Path,
@@ -68,6 +73,6 @@ def sweep(
 
     grid = Grid(
         networks or (measured_network(Chip.find(chip)),), chip, read_modes, pcm,
-        seeds, ages, _COMPENSATE[compensate], images, per_core=per_core,
+        seeds, ages, _COMPENSATE[compensate], images, **asdict(taken),
     )  # fmt: skip
     run(grid, Workers(scheduler, workers), output, plain_console())

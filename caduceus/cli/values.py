@@ -49,6 +49,24 @@ class OutputPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class InputPath(Name):
+    """A file to read: any path but an empty one."""
+
+    def __init__(self) -> None:
+        super().__init__("a path")
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, absolute: workers may run in another folder.
+
+        Raises:
+            click.BadParameter: it is empty, or holds a character that no path can.
+        """
+        try:
+            return Path(super().convert(value, param, ctx)).absolute()
+        except ValueError:
+            _fail(self, value, "a path", param, ctx)
+
+
 class Choice(click.Choice):
     """One of some words."""
 

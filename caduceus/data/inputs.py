@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.data import pictures, text
+from caduceus.data import own_inputs, pictures, text
 from caduceus.data.missing import Missing
+from caduceus.host.real_values import Ends
 from caduceus.spec.errors import UserError
 from caduceus.spec.graph import geometries
 from caduceus.spec.network import Network
+from caduceus.spec.own_data import OwnData
 
 DEFAULTS = {"images": 2, "vectors": 10, "steps": 20}
 """Number of inputs if none is given."""
@@ -29,12 +31,14 @@ class Inputs:
             `Program.vectors` reshapes them for a program.
         labels: uint8 [n], of images of a data set; else None.
         following: uint8 [sequences, steps], the symbol that follows each step of a text; else None.
+        own: the user's own data that `x` is of, with their labels or targets; else None.
     """
 
     unit: str
     x: NDArray[np.int8]
     labels: NDArray[np.uint8] | None = None
     following: NDArray[np.uint8] | None = None
+    own: OwnData | None = None
 
     @property
     def count(self) -> int:
@@ -60,19 +64,22 @@ def inputs(
         network: the network.
         count: images, vectors, or steps of each sequence.
         fewer: whether a data set that holds fewer gives all of them.
-        sequences: number of sequences, of a network with an LSTM: neighboring pieces of a text.
+        sequences: number of sequences, of a network with an LSTM: neighboring pieces of a text, or
+            of the user's own data the first ones.
 
     Raises:
         UserError: the data set holds fewer, is not installed (then `Missing`), or does not fit the
             network's input; or there are several sequences of a network that takes none.
     """
     unit = unit_of(network)
-    count = DEFAULTS[unit] if count is None else count
     if unit != "steps" and sequences != 1:
         raise UserError(
             f"sequences: got {sequences} for network {network.name}, which takes {unit}: expected "
             "a network with an LSTM"
         )
+    if own_inputs.is_own(network):
+        return _own(network, unit, count, fewer, sequences)
+    count = DEFAULTS[unit] if count is None else count
     if unit != "steps":
         found, labels = pictures.pictures(network.graph, count, fewer=fewer)
         return Inputs(unit, pictures.vectors(network.graph, found), labels)
@@ -85,18 +92,38 @@ def inputs(
     return Inputs(unit, network.embedding[symbols], following=following)
 
 
+def _own(network: Network, unit: str, count: int | None, fewer: bool, sequences: int) -> Inputs:
+    """The first inputs of the user's own data; as many as there are, if `fewer` or `count` is None.
+
+    With `fewer`, sequences may be cut anywhere: no output is compared.
+    """
+    data = own_inputs.demanded(network)
+    if unit == "steps":
+        length = data.inputs.shape[1]
+        data = own_inputs.first(data, sequences, "sequences")
+        if fewer:
+            inputs = data.inputs[:, : min(count or length, length)]
+            return Inputs(unit, Ends.of(network).to_int8(inputs))
+        data = own_inputs.beginning(network, data, count, DEFAULTS[unit])
+    else:
+        most = len(data.inputs)
+        count = min(count or DEFAULTS[unit], most) if fewer or count is None else count
+        data = own_inputs.first(data, count, unit)
+    return Inputs(unit, Ends.of(network).to_int8(data.inputs), own=data)
+
+
 def sample(network: Network) -> NDArray[np.int8] | None:
     """Typical inputs of the network, as `Inputs.x`; None if its data set is not installed.
 
-    Those of a network with symbols but without a text are its symbols in order.
+    Those of a network with an embedding but without a text or data are its vectors in order.
 
     Raises:
         UserError: as `inputs`, except for a data set that is not installed.
     """
     count = TYPICAL[unit_of(network)]
-    if network.embedding is not None and network.text is None:
+    if network.embedding is not None and network.text is None and network.data is None:
         return network.embedding[np.arange(count) % len(network.embedding)][np.newaxis]
-    if network.text is not None:
+    if network.text is not None and network.data is None:
         count = min(count, len(network.text) - 1)
     try:
         return inputs(network, count, fewer=True).x

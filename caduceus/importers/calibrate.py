@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.importers.describe import Described, scale_text
+from caduceus.importers.equalize import equalized
 from caduceus.importers.gmax import column_gmax, layer_gmax
 from caduceus.importers.reference import FloatReference, pooled
 from caduceus.spec import formats
@@ -82,11 +83,14 @@ def calibrated(found: Described, x: NDArray[np.float32], chip: Chip) -> Calibrat
         x: its inputs in real units, [n, height, width, channels] or [n, size].
         chip: whose arrays and converters `gmax` is chosen for.
     """
-    graph = found.network.graph
+    graph, network = found.network.graph, found.network
     given = dict(found.given)
     if None not in given:
         given[None] = best_scale(x)
-    tensors = FloatReference(found.network).run(x)
+    tensors = FloatReference(network).run(x)
+    if not found.given:
+        network = equalized(network, tensors)
+        tensors = FloatReference(network).run(x)
     last = graph.nodes[-1].name
     for node in graph.nodes:
         if node.name not in given:
@@ -97,7 +101,7 @@ def calibrated(found: Described, x: NDArray[np.float32], chip: Chip) -> Calibrat
     codes, arrays = {}, {}
     for node, geometry in zip(scaled.nodes, geometries(scaled), strict=True):
         assert isinstance(node, Layer)
-        weights = found.network.weights[node.name]
+        weights = network.weights[node.name]
         vectors = _vectors(node, inputs[node.name].reshape(-1, *geometry.input))
         blocks = blocks_of(geometry.rows, chip)
         codes[node.name] = layer_gmax(weights.weight, vectors, blocks, chip)
@@ -107,7 +111,9 @@ def calibrated(found: Described, x: NDArray[np.float32], chip: Chip) -> Calibrat
             columns = _multiples(columns, weights.weight, step)
         arrays[node.name] = Weights(weights.weight, weights.bias, columns)
     network = Network(_with(graph, given, codes), arrays)
-    brought = "scales of the model" if found.given else "scales of least squared error"
+    brought = "scales of least squared error, channels equalized"
+    if found.given:
+        brought = "scales of the model"
     return Calibrated(network, f"{brought}; gmax for 1e-5 saturated conversions on {chip.name}")
 
 

@@ -1,18 +1,23 @@
 """An ONNX file to a network: read, rewrite, calibrate, and compare with the file's own results."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caduceus.importers.calibrate import Calibrated, calibrated
 from caduceus.importers.describe import Described, described
+from caduceus.importers.float_metric import measured
 from caduceus.importers.original import Original
 from caduceus.importers.reader import Read, Reader
 from caduceus.importers.recurrent import LstmReader, ReadLstm
 from caduceus.importers.reference import FloatReference, pooled
+from caduceus.importers.replacements import replacements
 from caduceus.importers.rewrite import rewritten
 from caduceus.importers.sequences import (
     calibrated_sequence,
@@ -22,10 +27,14 @@ from caduceus.importers.sequences import (
 from caduceus.importers.simplify import STEPS, Simplified, simplified
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError, shown
-from caduceus.spec.graph import NAME_MAX
+from caduceus.spec.files import present
+from caduceus.spec.graph import NAME_MAX, Imported
 from caduceus.spec.network import Network
+from caduceus.spec.own_data import OwnData
 
 RANDOM_INPUTS, STEPS_RANDOM = 16, 32
+CALIBRATED = 256
+"""Of the data's inputs, the first of which scales are chosen with."""
 _SEED = 2023
 COMPARED = 4
 """Inputs for which the network's float form is compared with the model."""
@@ -34,68 +43,83 @@ DIFFERENCE_MAX = 1e-3
 another order differ by less."""
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A network, and how it was made.
-
-    Attributes:
-        network: complete.
-        file: of the model.
-        opset, exporter: of the model, as it says.
-        calibration: what scales and `gmax` were chosen from, in words.
-        difference: of the network's float form from the model in onnxruntime: the largest, as a
-            share of the largest output.
-        notes: sentences on what was changed.
-    """
-
-    network: Network
-    file: Path
-    opset: int
-    exporter: str
-    calibration: str
-    difference: float
-    notes: tuple[str, ...]
-
-
-def load(
+def from_onnx(
     file: Path | str,
-    calibration: ArrayLike | None = None,
-    chip: Chip | None = None,
+    calibration: ArrayLike | str | None = None,
     *,
+    chip: Chip | None = None,
+    data: OwnData | None = None,
+    weights: Path | str | None = None,
     name: str | None = None,
-) -> Imported:
-    """Import a model.
+) -> Network:
+    """A network from an ONNX model.
 
     Args:
-        file: `.onnx`, with its external data beside it.
-        calibration: typical inputs [n, ...] as the model takes them, without normalization; random
-            ones (of a normal distribution) if None.
-        chip: whose converters are calibrated for; `hermes` if None.
+        file: `.onnx`, float or quantized (QDQ), with its external data beside it.
+        calibration: inputs [n, ...] as the model takes them, before any normalization; or the path
+            of a file of them, or `random` for numbers of a normal distribution. If None, the first
+            of `data`, or else random ones.
+        chip: whose converters the codes are chosen for; `hermes` if None.
+        data: inputs, and what is expected of them; if None, those of the file `X.npz` beside
+            `X.onnx`, or else those of the calibration, random ones as well.
+        weights: `.safetensors` whose tensors take the place of initializers of the same names.
         name: of the network; made of the file's name if None.
 
     Raises:
         UserError: the file is no model, or has something that is not supported; the sentence names
-            the node, its operator and attribute. Or `calibration` is no input of the model.
+            the node, its operator and attribute. Or inputs are not the model's.
     """
     file = Path(file)
-    found = simplified(file)
+    if data is None and present(beside := file.with_suffix(".npz")):
+        data = OwnData.load(beside)
+    with replacements(weights) as arrays:
+        found = simplified(file, arrays)
     chip = chip or Chip.find("hermes")
     name = name or network_name(file)
     recurrent = any(node.op_type == "LSTM" for node in found.model.graph.node)
     make = _recurrent if recurrent else _feedforward
-    made = make(found, calibration, chip, name)
-    return Imported(
-        made.result.network, file, found.opset, found.exporter,
-        f"{made.result.method}, on {made.inputs}", made.difference, made.notes,
-    )  # fmt: skip
+    given, of = _calibration(calibration, data)
+    made = make(found, given, chip, name)
+    network = made.result.network
+    imported = Imported(
+        file=file.name,
+        opset=found.opset,
+        exporter=found.exporter,
+        calibration=f"{made.result.method}, on {made.inputs}{of}",
+        difference=made.difference,
+        notes=made.notes,
+    )
+    network = replace(network, graph=network.graph.model_copy(update={"imported": imported}))
+    return measured(network.with_data(data or OwnData(made.given)), made.real)
+
+
+def _calibration(given: ArrayLike | str | None, data: OwnData | None) -> tuple[Any, str]:
+    """Inputs to calibrate with, None for random ones, and where they come from."""
+    if isinstance(given, str) and given == "random":
+        return None, ""
+    if isinstance(given, str | Path):
+        return OwnData.load(given).inputs, f" of {Path(given).name}"
+    if given is None and data is not None:
+        return data.inputs[:CALIBRATED], " of the data"
+    return given, ""
 
 
 @dataclass(frozen=True)
 class _Made:
-    """What both kinds of models give; attributes as of `Imported`, and the inputs in words."""
+    """What both kinds of models give.
+
+    Attributes:
+        result: the network.
+        inputs: that it was calibrated with, in words.
+        given: these, as the model takes them.
+        real: from inputs as the model takes them to the network's in real units.
+        difference, notes: as in `Imported`.
+    """
 
     result: Calibrated
     inputs: str
+    given: NDArray
+    real: Callable[[NDArray], NDArray[np.float32]]
     difference: float
     notes: tuple[str, ...] = ()
 
@@ -111,7 +135,10 @@ def _feedforward(found: Simplified, given: ArrayLike | None, chip: Chip, name: s
     got = outputs[pooled(made.network.graph.nodes[-1].name)].transpose(0, 3, 1, 2)
     got = got.reshape(len(got), -1)[:, read.output.index.reshape(-1)]
     difference = _difference(original, x[:COMPARED], got)
-    return _Made(calibrated(made, real, chip), words, difference, tuple(read.notes))
+    return _Made(
+        calibrated(made, real, chip), words, x,
+        partial(chip_input, read, made), difference, tuple(read.notes),
+    )  # fmt: skip
 
 
 def _recurrent(found: Simplified, given: ArrayLike | None, chip: Chip, name: str) -> _Made:
@@ -127,7 +154,10 @@ def _recurrent(found: Simplified, given: ArrayLike | None, chip: Chip, name: str
     got = outputs[network.graph.nodes[-1].name]
     got = got[:, -1] if read.last else got
     difference = _difference(original, compared, got)
-    return _Made(calibrated_sequence(network, real, chip), words, difference)
+    return _Made(
+        calibrated_sequence(network, real, chip), words, x,
+        partial(sequence_input, read), difference,
+    )  # fmt: skip
 
 
 def network_name(file: Path) -> str:

@@ -208,7 +208,9 @@ class Reader:
         """
         value = self.values.get(node.inputs[place]) if place < len(node.inputs) else None
         if not isinstance(value, Constant):
-            raise node.refused(f"input {place}", node.optional(place), "a constant tensor")
+            raise node.refused(
+                f"input {place}", node.optional(place), "a constant, not what the network computes"
+            )
         return value
 
     def real(self, node: Node, place: int) -> NDArray[np.float64]:

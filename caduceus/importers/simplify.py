@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caduceus.importers.operators import FOLDED, SUPPORTED
+from caduceus.importers.operators import FOLDED, SUPPORTED, Node
 from caduceus.spec.errors import UserError, named, shown
 from caduceus.spec.files import read_whole
 from caduceus.spec.weights import NUMBERS_MAX
@@ -121,7 +121,7 @@ def _main(file: str, folder: str, replaced: str | None = None) -> None:
     try:
         answer = _read(Path(file), Path(folder), replaced)
     except UserError as error:
-        answer = {"refused": str(error)}
+        answer = {"refused": str(error).removeprefix(": ")}
     except MemoryError:
         answer = {"refused": "takes more memory to read than a network should"}
     print("\n" + json.dumps(answer))
@@ -223,6 +223,8 @@ def _check_operators(model: "onnx.ModelProto") -> None:
                 f"{where}: operator: got {named(full)}, expected one of "
                 f"{', '.join(sorted(SUPPORTED))}"
             )
+        if node.op_type == "LSTM":  # onnxruntime refuses it without the node's name
+            Node("", node).demand("layout", 0, ": steps, batch, features")
         for attribute in node.attribute:
             if attribute.type in (helper.AttributeProto.GRAPH, helper.AttributeProto.GRAPHS):
                 raise UserError(f"node {named(node.name)}: {attribute.name}: got a graph")

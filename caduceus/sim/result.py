@@ -29,16 +29,19 @@ class Metric:
     """A network's quality.
 
     Attributes:
-        name: `accuracy`, the share of images classified correctly, or `bpc`, bits per character.
+        name: `accuracy`, the share of images classified correctly, `bpc`, bits per character, or
+            `rmse`, the root mean square error in real units.
         value: over the inputs of this run.
         golden_whole_set: golden model over the whole test set; None if not measured.
         float_value: network in floating point over the whole test set, from training.
+        count: images, characters or labels that `value` is over; None if not counted.
     """
 
     name: str
     value: float
     golden_whole_set: float | None = None
     float_value: float | None = None
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ class Figures:
         host: what the host does: `op`, `origin` (the model's node), and `when` (`before` or
             `after` the chip).
         outputs: int8 [inputs or sequences, vectors, values], of the chip.
-        predictions: class of each image.
-        metric: accuracy or bits per character; None for a network with neither.
+        predictions: class of each image; of own data in the shape of their labels.
+        metric: accuracy, bits per character or root mean square error; None without any.
         trace, picture: files.
     """
 
@@ -375,7 +378,10 @@ def files_beside(path: Path) -> tuple[Path, Path]:
 def _quality(metric: Metric, inputs: int) -> str:
     if metric.name == "bpc":
         return f"{metric.value:.3f} bits per character over these {inputs}"
-    return f"{round(metric.value * inputs)} of {inputs} classified correctly"
+    if metric.name == "rmse":
+        return f"root mean square error {metric.value:.6g} over these {inputs}"
+    count = inputs if metric.count is None else metric.count
+    return f"{round(metric.value * count)} of {count} classified correctly"
 
 
 def _times(found: Figures, named: str) -> str:

@@ -210,6 +210,25 @@ class FloatMetric(Section):
         return self
 
 
+class Imported(Section):
+    """Where an imported network comes from, and how it was made.
+
+    Attributes:
+        file: name of the model's file; opset, exporter: of the model, as it says.
+        calibration: what scales and codes were chosen from, in words.
+        difference: of the network's float form from the model in onnxruntime: the largest, as a
+            share of the largest output.
+        notes: sentences on what was changed.
+    """
+
+    file: str
+    opset: int
+    exporter: str
+    calibration: str
+    difference: Annotated[float, Field(ge=0)]
+    notes: tuple[str, ...] = ()
+
+
 class Graph(Section):
     """A whole description.
 
@@ -222,6 +241,7 @@ class Graph(Section):
         nodes: each gives one tensor, which has its name; the last one's is the output.
         metric: what training measured; None where it did not.
         host: what the host does to inputs and outputs.
+        imported: where it comes from; None for one that was not imported.
     """
 
     format: Literal[2]
@@ -233,6 +253,7 @@ class Graph(Section):
     nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=NODES_MAX)]
     metric: FloatMetric | None = None
     host: Host = Host()
+    imported: Imported | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -5,10 +5,12 @@ Weights are real numbers; the compiler turns them into conductance codes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from caduceus.spec import document, formats, network_file
 from caduceus.spec import weights as weights_file
@@ -161,12 +163,33 @@ class Network:
         network_file.write_beside(folder, data, self.text)
 
     def with_data(self, data: OwnData) -> "Network":
-        """The same network with other data, in place of its data set."""
-        return replace(self, data=data)
+        """The same network with other data in place of its data set, and without a metric."""
+        graph = self.graph.model_copy(update={"metric": None})
+        return replace(self, graph=graph, data=data)
+
+    @classmethod
+    def from_onnx(
+        cls,
+        file: Path | str,
+        calibration: ArrayLike | str | None = None,
+        **options: Any,
+    ) -> "Network":
+        """A network from an ONNX model, float or quantized (QDQ).
+
+        Args:
+            file: `.onnx`.
+            calibration: inputs that scales are chosen with.
+            **options: these and `calibration` are those of `caduceus.importers.load.from_onnx`.
+
+        Raises:
+            UserError: the file is no model, or has something that is not supported.
+        """
+        # Nothing in this room imports the importers, which make what is described here.
+        return import_module("caduceus.importers.load").from_onnx(file, calibration, **options)
 
     @classmethod
     def find(cls, name: str) -> "Network":
-        """The network called `name` in `networks/`, or at the path `name` if it ends in .yaml.
+        """The network called `name`, or at the path `name` if it ends in .yaml or .onnx.
 
         Raises:
             UserError: the name is unknown (the sentence lists the known ones), or the file is
@@ -174,6 +197,8 @@ class Network:
         """
         if name.endswith((".yaml", ".yml")):
             return cls.load(name)
+        if name.endswith(".onnx"):
+            return cls.from_onnx(name)
         if name not in cls.available():
             raise unknown("network", name, cls.available())
         return cls.load(shipped_folder(NETWORKS) / name / "network.yaml")

@@ -1,6 +1,7 @@
 """The user's own data: inputs in the user's layout, with labels or targets, in one file."""
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ class OwnData:
 
 def _array(held: Archive, path: Path, key: str) -> NDArray:
     dtype, shape = held.header(key)
-    size = dtype.itemsize * int(np.prod(shape, dtype=object))
+    size = dtype.itemsize * prod(shape)
     if size > BYTES_MAX:
         raise UserError(f"{path}: {key}: got {size} bytes, expected at most {BYTES_MAX}")
     return held.array(key)

@@ -1,7 +1,7 @@
 """What `caduceus accuracy` does: one measurement, the table, or the error of one tile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from rich.console import Console
 
@@ -11,8 +11,8 @@ from caduceus.devices.settings import Devices
 from caduceus.sim.deploy import ReplacedFactor
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
 from caduceus.study import measure, metrics
+from caduceus.study.opened import Options, opened
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Request:
         chip, network: names, or paths of descriptions; None for the chip's own network.
         read_mode: of the chip.
         count: images or characters; None for all.
-        per_core: whether each layer is scaled by its largest weight, as published.
+        taken: options of the network.
     """
 
     chip: str
     network: str | None
     read_mode: ReadMode
     count: int | None
-    per_core: bool = False
+    taken: Options = field(default_factory=Options)
 
 
 def single(request: Request, pcm: str, seed: int, age: float, console: Console) -> None:
@@ -49,8 +49,7 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     """
     chip = Chip.find(request.chip)
     devices = Devices(settings.find(pcm), seed, age)
-    network = Network.find(request.network or measured_network(chip))
-    network = network.per_core() if request.per_core else network
+    network = opened(request.network or measured_network(chip), chip, request.taken)
     measure.check(network, request.count)
     program = measure.compiled(network, chip, request.read_mode, devices)
     report = measure.measure(network, program, chip, devices, request.count, console)
@@ -96,11 +95,11 @@ def table(
     from caduceus.study.dask_workers import Workers
 
     own = request.network or measured_network(Chip.find(request.chip))
-    both = not request.network and own in accuracy_table.NETWORKS
+    both = not request.network and not request.taken.data and own in accuracy_table.NETWORKS
     networks = accuracy_table.NETWORKS if both else (own,)
     wanted = accuracy_table.Request(
         networks, request.chip, str(request.read_mode), seeds, request.count,
-        request.per_core,
+        **asdict(request.taken),
     )  # fmt: skip
     accuracy_table.run(wanted, Workers(scheduler, workers), console)
 

@@ -22,6 +22,7 @@ from caduceus.study.average import mean_deviation
 from caduceus.study.collect import Results, collect
 from caduceus.study.dask_workers import Workers
 from caduceus.study.labels import label
+from caduceus.study.metrics import AXES, UNITS
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Point
 
@@ -48,7 +49,7 @@ class Request:
         networks, chip, read_mode: as in `Point`.
         seeds: of the devices.
         count: images or characters; None for all.
-        per_core: as in `Point`.
+        data, calibrate, per_core: as in `Point`.
     """
 
     networks: Sequence[str]
@@ -56,23 +57,23 @@ class Request:
     read_mode: str
     seeds: Sequence[int]
     count: int | None = None
+    data: str | None = None
+    calibrate: str | None = None
     per_core: bool = False
 
     def quantised(self, network: str) -> Point:
         """The network on ideal devices."""
-        return Point(
-            network, self.chip, self.read_mode, "ideal", False, 0, 0.0, self.count, self.per_core
-        )
+        return self._point(network, "ideal", False, 0, 0.0)
 
     def cell(self, network: str, pcm: str, age: float, compensate: bool) -> list[Point]:
         """The points of one row's mean, one per seed."""
-        return [
-            Point(
-                network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count,
-                self.per_core,
-            )
-            for seed in self.seeds
-        ]  # fmt: skip
+        return [self._point(network, pcm, compensate, seed, age) for seed in self.seeds]
+
+    def _point(self, network: str, pcm: str, compensate: bool, seed: int, age: float) -> Point:
+        return Point(
+            network, self.chip, self.read_mode, pcm, compensate, seed, age, self.count,
+            self.data, self.calibrate, self.per_core,
+        )  # fmt: skip
 
     def points(self) -> list[Point]:
         """All points to measure."""
@@ -170,8 +171,7 @@ def tables(request: Request, found: Sequence[Row]) -> list[Table]:
     made = []
     for network in request.networks:
         mine = [row for row in found if row.network == network]
-        counted = "images" if mine[0].metric == "accuracy" else "characters"
-        unit = "accuracy in %" if mine[0].metric == "accuracy" else "bits per character"
+        counted, unit = UNITS[mine[0].metric], AXES[mine[0].metric]
         table = Table(
             title=f"{label(network)} on chip {label(request.chip)}, {request.read_mode} reads: "
             f"{unit}",

@@ -11,9 +11,9 @@ from caduceus.spec import program_file
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
 from caduceus.spec.shipped import build_folder
 from caduceus.study import placement
+from caduceus.study.opened import Options, opened
 
 
 def run(
@@ -24,8 +24,7 @@ def run(
     console: Console,
     replicas: Replicas = None,
     devices: Devices | None = None,
-    *,
-    per_core: bool = False,
+    taken: Options | None = None,
 ) -> None:
     """Compile `network` for `chip`, write the program, and print the placement.
 
@@ -37,20 +36,19 @@ def run(
         console: takes the placement, once the program is written.
         replicas: number per layer; `auto` for as many as help.
         devices: that the program will run on; ideal ones if None.
-        per_core: whether each layer is scaled by its largest weight, as published.
+        taken: options of the network.
 
     Raises:
         UserError: a name is unknown, the network does not fit, or the file cannot be written.
     """
-    description, found = Chip.find(chip), Network.find(network)
+    description = Chip.find(chip)
+    found = opened(network, description, taken)
     if output is None:
         name = f"{found.name}-{description.name}-{read_mode}.program"
         output = build_folder() / "programs" / name
     if output.is_dir():
         raise UserError(f"{output}: is a folder: expected a file")
-    program = compiled(
-        found, description, read_mode, devices=devices, replicas=replicas, per_core=per_core
-    )
+    program = compiled(found, description, read_mode, devices=devices, replicas=replicas)
     program_file.save(program, output)
     if replicas == "auto":
         placement.announce_replicas(program, console)

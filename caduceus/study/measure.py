@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from caduceus.data import pictures, text
+from caduceus.data import own_inputs, pictures, text
 from caduceus.data.inputs import unit_of
 from caduceus.data.streams import IGNORED, STREAMS, WARM_UP, Streams, streams
 from caduceus.devices.settings import Devices
+from caduceus.host.real_values import Ends
 from caduceus.sim.compile import compile
 from caduceus.sim.golden import Golden
 from caduceus.spec.chip import Chip
@@ -52,7 +53,7 @@ def fingerprint(what: str, arrays: Iterable[NDArray]) -> str:
 
 def network_fingerprint(network: Network) -> str:
     """Hash of a network, its weights and its text, and of all code that decides a result."""
-    return fingerprint(f"{network.graph!r} {network.text!r}", _arrays(network))
+    return fingerprint(f"{network.graph!r} {network.text!r} {_data(network)}", _arrays(network))
 
 
 def _arrays(network: Network) -> list[NDArray]:
@@ -62,7 +63,14 @@ def _arrays(network: Network) -> list[NDArray]:
         for each in fields(weights)
         if getattr(weights, each.name) is not None
     ]
-    return found if network.embedding is None else [*found, network.embedding]
+    found += [] if network.data is None else network.data.arrays.values()
+    return [each for each in (*found, network.embedding) if each is not None]
+
+
+def _data(network: Network) -> list[str]:
+    """Names, types and shapes of a network's own data."""
+    arrays = {} if network.data is None else network.data.arrays
+    return [f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()]
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +89,8 @@ def _stored(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices)
     arrays = _arrays(network)
     if metrics.metric_of(network) == "bpc":
         arrays.append(text.whole_numbers(network))
-    key = fingerprint(f"{network.graph!r} {chip!r} {read_mode} {devices!r}", arrays)
+    what = f"{network.graph!r} {chip!r} {read_mode} {devices!r} {_data(network)}"
+    key = fingerprint(what, arrays)
     return build_folder() / "accuracy" / f"{key}.json"
 
 
@@ -115,12 +124,19 @@ def keep(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices, re
 
 
 def whole(network: Network) -> int:
-    """How many inputs the whole test set has: images, or characters that are predicted.
+    """How many inputs the whole test set has: images, characters that are predicted, own inputs.
 
     Raises:
         UserError: there is none, or its text is not here.
     """
     metric = metrics.metric_of(network)
+    if own_inputs.is_own(network):
+        data = own_inputs.demanded(network)
+        if metric is None:
+            raise UserError(
+                f"data of network {network.name}: got inputs alone, expected labels or targets too"
+            )
+        return len(data.inputs)
     if metric is None:
         raise UserError(
             f"network {network.name} takes random {unit_of(network)}: expected one with a data set"
@@ -135,7 +151,9 @@ def check(network: Network, count: int | None) -> None:
         UserError: there is no data set, it is not here, or it has fewer inputs.
     """
     size = whole(network)
-    if metrics.metric_of(network) == "accuracy":
+    if network.data is not None:
+        own_inputs.first(network.data, count or size, metrics.unit(network))
+    elif metrics.metric_of(network) == "accuracy":
         pictures.pictures(network.graph, count or size)
     else:
         text.beginning(network, text.whole_numbers(network), count)
@@ -165,7 +183,7 @@ def measure(
         program: of the network, compiled for these devices.
         chip: the chip description.
         devices: that the program is deployed on.
-        count: images, or characters to predict.
+        count: images, characters to predict, or inputs or sequences of own data.
         console: shows the progress.
 
     Returns:
@@ -179,7 +197,9 @@ def measure(
     """
     metric, size = metrics.metric_of(network), whole(network)
     golden = Golden(program, devices, chip)
-    of = _accuracy if metric == "accuracy" else _bpc
+    of = _bpc if metric == "bpc" else _accuracy
+    if network.data is not None:
+        of = _own
     with Progress(console=console) as bar:
         task = bar.add_task(f"{network.name}, {program.read_mode}", total=None)
 
@@ -198,7 +218,7 @@ def measure(
         "value": value,
         "float": metrics.float_metric(network),
         "count": counted,
-        "unit": metrics.UNITS[metric],
+        "unit": metrics.unit(network),
         "seconds": time.monotonic() - started,
         "replaced_drift_factors": golden.replaced and [asdict(each) for each in golden.replaced],
     }
@@ -213,6 +233,14 @@ def _accuracy(network: Network, golden: Golden, count: int, advance: Advance) ->
     x = golden.program.vectors(pictures.vectors(network.graph, images))
     found = golden.run(x, progress=lambda done: advance(done, count))
     return metrics.accuracy(found.outputs, labels), count
+
+
+def _own(network: Network, golden: Golden, count: int, advance: Advance) -> tuple[float, int]:
+    data = own_inputs.first(network.data, count, metrics.unit(network))
+    x = golden.program.vectors(Ends.of(network).to_int8(data.inputs))
+    total = x.shape[0] * x.shape[1] if golden.program.sequences else count
+    found = golden.run(x, progress=lambda done: advance(done, total))
+    return metrics.of_own(golden.program, data, found.outputs), count
 
 
 def _bpc(network: Network, golden: Golden, count: int, advance: Advance) -> tuple[float, int]:

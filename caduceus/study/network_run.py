@@ -21,6 +21,7 @@ from caduceus.spec.network import Network
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
 from caduceus.study import measure, metrics, placement
+from caduceus.study.opened import Options, opened
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,16 @@ class NetworkRun:
             return result
         name = metrics.metric_of(self.network)
         known = measure.known(self.network, self.chip, self.program.read_mode, self.devices)
+        labels = self.inputs.labels if self.inputs.own is None else self.inputs.own.labels
         metric = Metric(
-            name, value, known["value"] if known else None, metrics.float_metric(self.network)
-        )
+            name, value, known["value"] if known else None, metrics.float_metric(self.network),
+            self.inputs.count if labels is None else labels.size,
+        )  # fmt: skip
         found: dict[str, object] = {"metric": metric}
-        if name == "accuracy":
+        if name == "accuracy" and self.inputs.own is not None:
+            classes = metrics.predicted(self.program, result.outputs, labels)
+            found["predictions"] = classes.tolist()
+        elif name == "accuracy":
             found["predictions"] = result.predictions.tolist()
         return result.with_figures(**found)
 
@@ -95,20 +101,17 @@ def prepared(
     console: Console,
     replicas: Replicas = None,
     sequences: int = 1,
-    *,
-    per_core: bool = False,
+    taken: Options | None = None,
 ) -> NetworkRun:
     """Compile network `name` for `chip` and `devices`, and take `count` test inputs of it.
 
-    With several sequences, so many steps of each; with `per_core` each layer is scaled by its
-    largest weight, as published.
+    With several sequences, so many steps of each.
 
     Raises:
         UserError: the network is unknown or does not fit, its data set has fewer inputs, or it
             takes no sequences.
     """
-    network = Network.find(name)
-    network = network.per_core() if per_core else network
+    network = opened(name, chip, taken)
     given = inputs(network, count, sequences=sequences)
     program = compiled(network, chip, read_mode, devices=devices, replicas=replicas)
     if replicas == "auto":

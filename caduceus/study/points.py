@@ -13,9 +13,9 @@ from caduceus.devices.settings import Devices
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
-from caduceus.spec.network import Network
 from caduceus.study import measure as measuring
 from caduceus.study.labels import label
+from caduceus.study.opened import Options, opened
 
 
 class Files:
@@ -23,20 +23,18 @@ class Files:
 
     Attributes:
         settings, chip: by name or path, settings of devices and descriptions of chips.
-        network: by name or path, and by whether layers are scaled as published, a hash of a
-            network, its weights, and the code that decides a result.
+        network: of a network by name or path, a chip and options, a hash of the network, its
+            weights and data, and of the code that decides a result.
     """
 
     def __init__(self) -> None:
         self.settings = cache(settings.find)
         self.chip = cache(Chip.find)
-        self.network = cache(lambda *meant: measuring.network_fingerprint(_network(*meant)))
-
-
-def _network(name: str, per_core: bool) -> Network:
-    """A network that is meant."""
-    found = Network.find(name)
-    return found.per_core() if per_core else found
+        self.network = cache(
+            lambda name, chip, options: measuring.network_fingerprint(
+                opened(name, self.chip(chip), options)
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Point:
         compensate: whether drift is compensated; None as the settings say.
         seed, age: of the devices, see `caduceus.devices.settings.Devices`.
         count: images or characters, from the first one; None for all.
-        per_core: whether each layer is scaled by its largest weight, as published.
+        data, calibrate, per_core: as in `Options`.
 
     Raises:
         UserError: a number is out of range.
@@ -64,7 +62,14 @@ class Point:
     seed: int
     age: float
     count: int | None = None
+    data: str | None = None
+    calibrate: str | None = None
     per_core: bool = False
+
+    @property
+    def options(self) -> Options:
+        """Those of its network."""
+        return Options(self.data, self.calibrate, self.per_core)
 
     def __post_init__(self) -> None:
         settings.demand_range(self.seed, self.age)
@@ -111,8 +116,12 @@ class Point:
         else:
             corrected = "" if request.settings.compensate else "not "
             devices = f"{pcm}, seed {self.seed}, {words(self.age)} old, {corrected}compensated"
+        data = f" with {self.data}" if self.data else ""
         scaled = ", scaled per core" if self.per_core else ""
-        return f"{label(self.network)} on {label(self.chip)}, {self.read_mode}, {devices}{scaled}"
+        return (
+            f"{label(self.network)}{data} on {label(self.chip)}, {self.read_mode}, "
+            f"{devices}{scaled}"
+        )
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,8 @@ class Measured:
     """The result of a measurement.
 
     Attributes:
-        metric: `accuracy` (0 to 1, more is better) or `bpc` (bits per character, less is better).
+        metric: `accuracy` (0 to 1, more is better), `bpc` (bits per character, less is better) or
+            `rmse` (root mean square error in real units, less is better).
         value: on the chip's arithmetic with these devices.
         reference: in floating point on the whole test set, as training measured it; None if the
             network does not give it.
@@ -150,7 +160,8 @@ def key(point: Point, files: Files | None = None) -> str:
         # There is no drift yet.
         found = found.model_copy(update={"compensate": False})
     what = (files.chip(point.chip), point.read_mode, found, point.seed, point.age, point.count)
-    return measuring.fingerprint(f"{what!r} {files.network(point.network, point.per_core)}", ())
+    network = files.network(point.network, point.chip, point.options)
+    return measuring.fingerprint(f"{what!r} {network}", ())
 
 
 def check(point: Point) -> None:
@@ -161,7 +172,7 @@ def check(point: Point) -> None:
             network does not fit.
     """
     chip = Chip.find(point.chip)
-    network, devices = _network(point.network, point.per_core), point.devices()
+    network, devices = opened(point.network, chip, point.options), point.devices()
     measuring.check(network, point.count)
     measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
 
@@ -174,7 +185,7 @@ def measure(point: Point) -> Measured:
     """
     started = time.monotonic()
     chip = Chip.find(point.chip)
-    network, devices = _network(point.network, point.per_core), point.devices()
+    network, devices = opened(point.network, chip, point.options), point.devices()
     program = measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
     # Whoever runs many points shows how many are done, not how far one is.
     silent = Console(file=io.StringIO())

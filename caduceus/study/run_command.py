@@ -17,6 +17,7 @@ from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
 from caduceus.spec.shipped import build_folder
 from caduceus.study.network_run import NetworkRun, prepared, show
+from caduceus.study.opened import Options
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Request:
     inputs: int | None
     output: Path
     devices: Devices = field(default_factory=Devices.ideal)
-    per_core: bool = False
+    taken: Options = field(default_factory=Options)
 
 
 def run(request: Request, console: Console) -> bool:
@@ -47,7 +48,7 @@ def run(request: Request, console: Console) -> bool:
     forget(request.output)
     work = prepared(
         name, chip, request.read_mode, request.inputs, request.devices, console,
-        per_core=request.per_core,
+        taken=request.taken,
     )  # fmt: skip
     golden = Golden(work.program, request.devices, chip).run(work.x)
     work.announce(f"target {request.target.name}", console)

@@ -22,6 +22,7 @@ from caduceus.spec.errors import UserError
 from caduceus.spec.files import write_whole
 from caduceus.spec.formats import ReadMode
 from caduceus.study.network_run import prepared, show
+from caduceus.study.opened import Options
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Request:
     scheduler: str | None = None
     threads: int | None = None
     verilation: str | None = None
-    per_core: bool = False
+    taken: Options = field(default_factory=Options)
 
 
 def run(request: Request, console: Console) -> bool:
@@ -59,7 +60,11 @@ def run(request: Request, console: Console) -> bool:
     chip = Chip.find(request.chip)
     runner.tool_version(request.simulator)
     names = networks_of(chip, request.network)
-    for option, given in (("replicas", request.replicas), ("sequences", request.sequences > 1)):
+    of_one = {
+        "replicas": request.replicas, "sequences": request.sequences > 1,
+        "data": request.taken.data, "calibrate": request.taken.calibrate,
+    }  # fmt: skip
+    for option, given in of_one.items():
         if given and len(names) > 1:
             raise UserError(f"--{option}: needs --net: expected one of {', '.join(names)}")
     if request.waves and request.scheduler:
@@ -128,7 +133,7 @@ def _run(request: Request, chip: Chip, jobs: _Jobs, console: Console) -> Figures
     forget(request.output, *files_beside(request.output))
     work = prepared(
         request.network, chip, request.read_mode, request.images, request.devices, console,
-        request.replicas, request.sequences, per_core=request.per_core,
+        request.replicas, request.sequences, request.taken,
     )  # fmt: skip
     simulation = Simulation(
         work.program, request.devices, request.simulator,

@@ -35,7 +35,7 @@ class Grid:
         ages: of the devices, in seconds.
         compensate: with drift compensated, or not, or (None) as the settings of the devices say.
         count: images or characters of each; None for all.
-        per_core: as in `Point`; one for all.
+        data, calibrate, per_core: as in `Point`; one for all.
     """
 
     networks: Sequence[str]
@@ -46,6 +46,8 @@ class Grid:
     ages: Sequence[float]
     compensate: Sequence[bool | None]
     count: int | None = None
+    data: str | None = None
+    calibrate: str | None = None
     per_core: bool = False
 
     def points(self) -> list[Point]:
@@ -60,7 +62,17 @@ class Grid:
         files = Files()
         found = {
             Point(
-                network, self.chip, mode, pcm, compensate, seed, age, self.count, self.per_core
+                network,
+                self.chip,
+                mode,
+                pcm,
+                compensate,
+                seed,
+                age,
+                self.count,
+                self.data,
+                self.calibrate,
+                self.per_core,
             ).plain(files)
             for network in self.networks
             for mode in self.read_modes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from caduceus.devices.ages import words
 from caduceus.study.average import mean_deviation
 from caduceus.study.labels import labels
-from caduceus.study.metrics import UNITS
+from caduceus.study.metrics import AXES, UNITS
 from caduceus.study.points import Measured, Point
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _plot(axes: "Axes", network: str, metric: str, results: dict[Point, Measured
     if len(ages) <= _MOST_NAMED and timeless != set(lines):
         axes.set_xticks(ages, [words(age) for age in ages])
         axes.minorticks_off()
-    axes.set_ylabel("accuracy in %" if metric == "accuracy" else "bits per character")
+    axes.set_ylabel(AXES[metric])
     counts = sorted({measured.count for measured in results.values()})
     counted = UNITS[metric]
     axes.set_title(f"{network}, {' and '.join(f'{count:,}' for count in counts)} {counted}")
