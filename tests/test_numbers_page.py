@@ -15,6 +15,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from caduceus.compiler.content import Matrix, Scaling
+from caduceus.compiler.quantise import column_constants
 from caduceus.golden.fast.gdpu import FastGdpu
 from caduceus.golden.fast.tile import Tile
 from caduceus.golden.reference import adc, convert, fp16, gdpu, read_noise, tile
@@ -149,6 +151,30 @@ def to_int8(bits: int) -> int:
 
 def from_int8(x: int) -> int:
     return nearest(Fraction(max(x, -127)))
+
+
+# --- from real numbers to codes ------------------------------------------------------------------
+def mapped(
+    weight: Sequence[Sequence[float]], gmax: Sequence[int], per_core: bool
+) -> tuple[list[list[int]], list[Fraction]]:
+    """Cell codes [rows][columns], and the weight that each column's `gmax` stands for."""
+    largest = [max(abs(Fraction(w)) for w in column) for column in zip(*weight, strict=True)]
+    if per_core:
+        largest = [max(largest)] * len(largest)
+    codes = [
+        [round(Fraction(w) * g / most) if most else 0
+         for w, g, most in zip(row, gmax, largest, strict=True)]
+        for row in weight
+    ]  # fmt: skip
+    return codes, largest
+
+
+def column_scale(
+    largest: Fraction, gmax: int, input_scale: float, output_scale: float, nominal_gain: int
+) -> int:
+    counts_per_charge = Fraction(nominal_gain, WORD)
+    steps = Fraction(input_scale) * largest / (gmax * counts_per_charge * Fraction(output_scale))
+    return nearest(steps) if steps >= Fraction(1, 1 << 14) else 0
 
 
 # --- units ---------------------------------------------------------------------------------------
@@ -358,6 +384,33 @@ def test_results_of_columns() -> None:
                 )  # fmt: skip
                 for got in found:
                     assert got[vector, column] == (bits if wide else to_int8(bits))
+
+
+@pytest.mark.parametrize("per_core", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_codes_and_scales_of_a_layer(seed: int, per_core: bool) -> None:
+    """Columns of very different weights, one of zeros and one of next to nothing included."""
+    random, chip = np.random.default_rng(seed), Chip.find("tiny")
+    columns, rows = 12, 9
+    factors = 10.0 ** random.uniform(-1.5, 1.5, columns)
+    factors[:2] = 0, 1e-9
+    weight = (random.normal(0, 1, (rows, columns)) * factors).astype(np.float32)
+    bias = random.normal(0, 1, columns).astype(np.float32)
+    gmax = np.full(columns, 300) if per_core else random.integers(1, 511, columns)
+    matrix = Matrix(
+        "here", weight, bias, Scaling(per_core=per_core).code(300, gmax.astype(np.uint16)), 0.01,
+        0.05, per_core,
+    )  # fmt: skip
+    codes, largest = mapped(weight.tolist(), gmax.tolist(), per_core)
+    assert matrix.cells.tolist() == codes
+    found = column_constants(matrix.steps, bias, chip)
+    scales = [
+        column_scale(each, int(code), 0.01, 0.05, chip.nominal_gain)
+        for each, code in zip(largest, gmax, strict=True)
+    ]
+    assert found[:, 3].tolist() == scales and (per_core or scales[:2] == [0, 0])
+    assert found[:, 4].tolist() == [nearest(Fraction(b) / Fraction(0.05)) for b in bias.tolist()]
+    assert (found[:, :3] == [ONE, ONE, 0]).all()
 
 
 def test_steps_of_units() -> None:

@@ -135,6 +135,28 @@ def test_damaged_weights_are_refused(folder):
         Network.load(folder / "network.yaml")
 
 
+@pytest.mark.parametrize(
+    ("codes", "sentence"),
+    [
+        (np.array([0] * 16, np.uint16), "got codes from 0 to 0, expected 1 to 510"),
+        (np.array([7] * 15 + [511], np.uint16), "got codes from 7 to 511, expected 1 to 510"),
+        (np.array([7] * 15, np.uint16), r"shape: got \[15\], expected \[16\]"),
+        (np.array([7] * 16, np.int16), "type: got int16, expected uint16"),
+    ],
+)
+def test_codes_of_columns_that_cannot_be_are_refused(folder, codes, sentence):
+    file = folder / "weights.npz"
+    with np.load(file) as content:
+        arrays = {name: content[name] for name in content.files}
+    np.savez(file, **arrays | {"conv1.gmax": codes})
+    with pytest.raises(UserError, match=rf"weights\.npz: conv1\.gmax: {sentence}"):
+        Network.load(folder / "network.yaml")
+    good = np.arange(1, 17, dtype=np.uint16)
+    np.savez(file, **arrays | {"conv1.gmax": good})
+    found = Network.load(folder / "network.yaml").weights
+    assert np.array_equal(found["conv1"].gmax, good) and found["dense"].gmax is None
+
+
 def test_weights_that_are_not_numbers_are_refused(folder):
     file = folder / "weights.npz"
     with np.load(file) as content:

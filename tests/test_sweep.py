@@ -144,6 +144,18 @@ def test_a_key_is_of_contents_and_not_of_names(tmp_path):
     assert key(Point(**same)) == key(POINT)
 
 
+def test_per_core_is_another_measurement_unless_the_network_is_scaled_so(tmp_path):
+    """The shipped network is."""
+    shutil.copytree(shipped_folder(NETWORKS) / "fashion_tiny", tmp_path / "net")
+    path = tmp_path / "net" / "network.yaml"
+    path.write_text(path.read_text().replace("scaling: core\n", ""))
+    by_column = Point(**{**vars(POINT), "network": str(path)})
+    per_core = Point(**{**vars(by_column), "per_core": True})
+    assert key(per_core) == key(POINT) == key(Point(**{**vars(POINT), "per_core": True}))
+    assert key(by_column) != key(per_core)
+    assert str(per_core).endswith(", scaled per core")
+
+
 def test_other_weights_have_another_key(tmp_path):
     shutil.copytree(shipped_folder(NETWORKS) / "fashion_tiny", tmp_path / "net")
     with np.load(tmp_path / "net" / "weights.npz") as file:
