@@ -68,6 +68,8 @@ def _pads(graph: Graph) -> None:
             if not fits:
                 raise refused(graph, step, f"got {user.operator} behind it, expected a convolution")
             user.pads = tuple(a + b for a, b in zip(user.pads, step.pads, strict=True))
+            if isinstance(user, Matrix):
+                user.form += f" pads {','.join(map(str, step.pads))}"
         if graph.output is step:
             raise refused(graph, step, "got the end of the network, expected a convolution behind")
         graph.replace(step, before)

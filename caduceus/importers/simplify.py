@@ -2,9 +2,9 @@
 
 Whatever the file holds is read by a process of its own, with bounds on its time and memory: the
 readers of protocol buffers, of shapes and of graphs are written in C++, and a damaged file can end
-them. The model that it gives back has gone through onnxruntime's basic optimization, and every tensor
-has a shape. Batch normalization stays: it is folded in binary64 by `importers.rewrite` (onnxruntime does
-it in binary32, and after a convolution only).
+them. The model that it gives back has gone through onnxruntime's basic optimization, and every
+tensor has a shape. Batch normalization stays: `importers.rewrite` folds it in binary64 (onnxruntime
+does it in binary32, and after a convolution only).
 """
 
 import json
