@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def _largest(program: Program) -> dict[str, int]:
 
 
 def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
-    found, hermes = Network.find("resnet9"), Chip.find("hermes")
+    found, hermes = Network.find("resnet9").per_core(), Chip.find("hermes")
     free, limited = (
         compile_network(found, hermes, ReadMode.ONE_PHASE, largest_code=devices.largest_code)
         for devices in (TDP, ODP)
@@ -57,11 +58,14 @@ def test_no_layer_asks_more_of_devices_than_they_can_be() -> None:
     assert max(largest.values()) > 255 and (free.largest_code, limited.largest_code) == (510, 255)
     assert _largest(free) == largest
     assert _largest(limited) == {name: min(gmax, 255) for name, gmax in largest.items()}
-    text = Network.find("lstm_ptb")
+    text = Network.find("lstm_ptb").per_core()
     limited = compile_network(text, hermes, ReadMode.ONE_PHASE, largest_code=ODP.largest_code)
     lstm, dense = text.graph.nodes
     assert lstm.input_gmax > 255 > max(lstm.hidden_gmax, dense.gmax)
     assert _largest(limited) == {"lstm": 255, "dense": dense.gmax}
+    by_column = replace(text, graph=text.graph.model_copy(update={"scaling": "column"}))
+    limited = compile_network(by_column, hermes, ReadMode.ONE_PHASE, largest_code=255)
+    assert text.weights["dense"].gmax.max() > 255 and _largest(limited)["dense"] == 255
     program, _ = compiled(ODP)
     assert device_codes(program, TINY)[..., [1, 3]].max() == 0
 

@@ -113,7 +113,7 @@ def test_compile_warns_of_columns_and_of_nothing_else() -> None:
 
 
 def test_a_lowered_gmax_is_named_by_layer() -> None:
-    found = lowered_gmax(Network.find("resnet9"), Scaling(255))
+    found = lowered_gmax(Network.find("resnet9"), Scaling(255, per_core=True))
     assert found == (
         "gmax lowered to 255, the largest cell code of these devices: gmax was 510 in conv0; "
         "gmax was 271 in conv1; gmax was 397 in conv3; gmax was 302 in conv4; gmax was 281 in "
@@ -122,7 +122,7 @@ def test_a_lowered_gmax_is_named_by_layer() -> None:
     found = lowered_gmax(Network.find("lstm_tiny"), Scaling(255))
     assert found.endswith("input_gmax was 510 in lstm; hidden_gmax was 510 in lstm; "
                           "gmax was 510 in dense")  # fmt: skip
-    assert lowered_gmax(Network.find("resnet9"), Scaling()) is None
+    assert lowered_gmax(Network.find("resnet9"), Scaling(per_core=True)) is None
 
 
 def test_a_lowered_gmax_of_columns_is_the_largest_of_them() -> None:

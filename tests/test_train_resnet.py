@@ -54,7 +54,7 @@ def test_resnet9_has_the_shapes_that_training_describes() -> None:
         shape.model_copy(update={"gmax": layer.gmax, "output_scale": layer.output_scale})
         for shape, layer in zip(RESNET9.untrained.nodes, committed.nodes, strict=True)
     )
-    update = {"nodes": layers, "metric": committed.metric}
+    update = {"nodes": layers, "metric": committed.metric, "scaling": "column"}
     assert committed == RESNET9.untrained.model_copy(update=update)
     published = [9, 504, 1008, 1008, 1008, 2016, 2016, 2016, 224]
     assert [len(weights[layer.name].weight) for layer in committed.nodes] == published
@@ -90,13 +90,16 @@ def test_resnet9_classifies_in_the_chips_arithmetic(mode: ReadMode) -> None:
 
 @pytest.mark.regress  # PyTorch comes with `make regress`, not with `make test`
 def test_the_training_scripts_model_is_the_chips() -> None:
-    """Its affine step is in binary32, the chip's in binary16: they may differ by a step or two."""
+    """Its affine step is in binary32, the chip's in binary16: they may differ by a step or two.
+
+    Training scales layers per core.
+    """
     import torch
 
     from train import analog_network
 
     torch.set_num_threads(1)
-    found = Network.find("resnet9")
+    found = Network.find("resnet9").per_core()
     committed, weights = found.graph, found.weights
     model = analog_network.AnalogNetwork(RESNET9)
     model.fold_norm()

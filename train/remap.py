@@ -27,7 +27,7 @@ from caduceus.spec.program_codes import computing, device_codes
 from caduceus.spec.shipped import shipped_folder
 from train.export import export
 
-IMAGES, SEQUENCES, STEPS = 512, 64, 128
+IMAGES, SEQUENCES, STEPS = 512, 256, 128
 """Of the training set, for networks of images and of texts."""
 _AT_ONCE = 64
 """Images, or sequences, that pass the chip together."""
@@ -160,7 +160,7 @@ def remap(network: str, chip: str, output: Path) -> None:
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
     graph = found.graph.model_copy(update={"scaling": "column"})
-    export(graph, arrays | made, output / found.name)
+    export(graph, arrays | made, output / found.name, compressed=True)
 
 
 def main() -> None:
