@@ -4,6 +4,7 @@ import dataclasses
 import io
 import pkgutil
 import re
+import shutil
 import tempfile
 import tokenize
 from collections.abc import Iterator
@@ -144,18 +145,43 @@ def test_the_blocks_of_the_library_page_run_in_order(monkeypatch, tmp_path, caps
 def test_the_readmes_own_network_and_ten_lines_run(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("CADUCEUS_BUILD", str(REPOSITORY / "build"))
     monkeypatch.chdir(tmp_path)
-    (description,) = prose.code_blocks(README, "yaml")
-    weights, ten_lines = prose.code_blocks(README, "python")
-    (tmp_path / "mine.yaml").write_text(description)
-    exec(compile(weights, str(README), "exec"), {})
+    _, ten_lines = prose.code_blocks(README, "python")
+    for name in ("tiny_conv.onnx", "tiny_conv.npz"):
+        shutil.copy(REPOSITORY / "examples" / name, tmp_path)
     exec(compile(ten_lines, str(README), "exec"), {})
     assert len([line for line in ten_lines.splitlines() if line]) <= 10
+    sentence = "42 MVMs, 380 values compared with the golden model, 0 mismatches"
+    assert f"2 images, {sentence}" in README.read_text(encoding="utf-8")
+    assert sentence in capsys.readouterr().out
+
+
+@pytest.mark.xdist_group("sim")
+def test_the_network_by_hand_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (description,) = (each for each in prose.code_blocks(FILES, "yaml") if "name: mine" in each)
+    (weights,) = (each for each in prose.code_blocks(FILES, "python") if "weights.npz" in each)
+    (tmp_path / "mine.yaml").write_text(description)
+    exec(compile(weights, str(FILES), "exec"), {})
+    program = caduceus.compile(caduceus.Network.load("mine.yaml"), caduceus.Chip.find("tiny"))
+    result = caduceus.Simulation(program, simulator="icarus").run(program.sample[:2])
+    figures = result.figures
+    assert (figures.mvms, figures.values_compared, figures.mismatches) == (78, 430, 0)
     assert "2 images, 78 MVMs, 430 values compared with the golden model, 0 mismatches" in (
-        README.read_text(encoding="utf-8")
+        FILES.read_text(encoding="utf-8")
     )
-    assert "78 MVMs, 430 values compared with the golden model, 0 mismatches" in (
-        capsys.readouterr().out
-    )
+
+
+@pytest.mark.regress
+def test_the_readmes_own_model_runs(monkeypatch, tmp_path):
+    """With PyTorch, which regression installs."""
+    monkeypatch.chdir(tmp_path)
+    export, _ = prose.code_blocks(README, "python")
+    exec(compile(export, str(README), "exec"), {})
+    chip = caduceus.Chip.find("tiny")
+    network = caduceus.Network.from_onnx("mine.onnx", chip=chip)
+    assert network.graph.metric.float == 1
+    program = caduceus.compile(network, chip)
+    assert caduceus.Golden(program).run(network.data.inputs).real.shape == (32, 3)
 
 
 def test_the_readme_prints_what_was_measured():
@@ -163,7 +189,7 @@ def test_the_readme_prints_what_was_measured():
     measured = (DOCS / "measurements.md").read_text(encoding="utf-8").splitlines()
     printed = [line for line in shown if re.match(r"    (resnet9|\d+ |latency|back to back)", line)]
     (own,) = set(printed) - set(measured)
-    assert len(printed) == 6 and "430 values" in own
+    assert len(printed) == 6 and "380 values" in own
 
 
 def test_the_citation_is_of_this_version():
