@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,8 @@ from caduceus.spec import pcm_state, program_file
 from caduceus.spec.chip import CHIPS, Chip
 from caduceus.spec.errors import SENTENCE_MAX, UserError
 from caduceus.spec.network import NETWORKS, TEXT, Network
+from caduceus.spec.network_file import DATA
+from caduceus.spec.own_data import OwnData
 from caduceus.spec.pcm_state import PcmState
 from caduceus.spec.shipped import shipped_folder
 
@@ -72,10 +74,22 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
-def npz(compressed: bool = False) -> bytes:
-    """The bytes of `arrays` as NumPy writes them."""
+def npz(compressed: bool = False, content: Mapping[str, np.ndarray] | None = None) -> bytes:
+    """The bytes of `arrays`, or of another content, as NumPy writes them."""
     file = io.BytesIO()
-    (np.savez_compressed if compressed else np.savez)(file, **arrays())
+    (np.savez_compressed if compressed else np.savez)(file, **(content or arrays()))
+    return file.getvalue()
+
+
+def own_data() -> dict[str, np.ndarray]:
+    """Small data of a user's own."""
+    return {"inputs": np.ones((3, 4), np.float32), "labels": np.arange(3)}
+
+
+def npy() -> bytes:
+    """The bytes of inputs alone."""
+    file = io.BytesIO()
+    np.save(file, own_data()["inputs"])
     return file.getvalue()
 
 
@@ -217,12 +231,12 @@ def resealed(draw: st.DrawFn, sound: bytes) -> bytes:
 
 
 @st.composite
-def odd_npz(draw: st.DrawFn) -> bytes:
+def odd_npz(draw: st.DrawFn, kept: Mapping[str, np.ndarray] | None = None) -> bytes:
     """A zip of sound and odd members, by any method, with sound or damaged records."""
     file = io.BytesIO()
     methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
     with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays().items():
+        for name, array in (kept or arrays()).items():
             member = io.BytesIO()
             np.save(member, array)
             content = member.getvalue()
@@ -319,6 +333,16 @@ def loaders() -> dict[str, Loader]:
         ),
         "text": Loader(
             TEXT, st.one_of(st.binary(max_size=99), damaged(b"abba" * 9)), beside, network
+        ),
+        "data": Loader(
+            DATA,
+            st.one_of(
+                st.binary(max_size=200), damaged(npz(content=own_data())), odd_npz(own_data())
+            ),
+            beside, network,
+        ),
+        "inputs": Loader(
+            "mine.npy", st.one_of(st.binary(max_size=200), damaged(npy())), OwnData.load
         ),
         "state": Loader(
             "a.pcm",

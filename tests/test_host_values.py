@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 import caduceus
+from caduceus.golden.register_chip import RegisterChip
 from caduceus.host.real_values import Ends, after, from_int8, to_int8
+from caduceus.sim.inputs import shaped
 from caduceus.spec.errors import UserError
 from caduceus.spec.host_ends import HostEnds, HostOperator
 from caduceus.spec.program import ProgramTensor
@@ -60,7 +62,7 @@ def test_operators_are_those_of_onnxruntime(op, data):
     values = values * data.draw(st.sampled_from([1e-4, 0.1, 50.0]))
     name, attributes = OPERATORS[op]
     found = after(HostOperator(op), values)
-    np.testing.assert_allclose(found, reference(name, values, **attributes), rtol=1e-12)
+    np.testing.assert_allclose(found, reference(name, values, **attributes), rtol=1e-12, atol=1e-13)
 
 
 def test_the_last_step_counts() -> None:
@@ -172,6 +174,17 @@ def test_golden_takes_the_users_images() -> None:
     scale = network.graph.nodes[-1].output_scale
     np.testing.assert_array_equal(expected.real, expected.outputs[:, 0] * scale)
     assert expected.figures.host == []
+
+
+def test_a_board_takes_the_users_images() -> None:
+    network = caduceus.Network.find("conv_32x16")
+    program = caduceus.compile(network, TINY, read_mode="1-phase")
+    x = RANDOM.uniform(-1, 1, (2, 32)).astype(np.float32)
+    driven = caduceus.Board(program, RegisterChip(TINY), name="registers").run(x)
+    golden = caduceus.Golden(program).run(x)
+    assert driven.compare(golden).equal
+    np.testing.assert_array_equal(shaped(program, x), to_int8(program, x))
+    np.testing.assert_array_equal(driven.real, golden.real)
 
 
 def test_golden_takes_numbers_of_symbols() -> None:

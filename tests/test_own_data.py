@@ -82,6 +82,14 @@ def test_what_is_saved_is_loaded(tmp_path, data):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_codes_of_columns_are_saved_and_loaded(tmp_path):
+    plain = network()
+    codes = np.array([510, 1, 300], np.uint16)
+    found = replace(plain, weights={"dense": replace(plain.weights["dense"], gmax=codes)})
+    found.save(tmp_path)
+    assert same(Network.load(tmp_path / "network.yaml"), found)
+
+
 @pytest.mark.parametrize("name", ["fashion_tiny", "lstm_tiny", "conv_32x16"])
 def test_shipped_networks_are_saved_and_loaded(tmp_path, name):
     found = Network.find(name)

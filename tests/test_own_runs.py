@@ -17,7 +17,7 @@ from caduceus.spec.network import Network
 from caduceus.spec.own_data import OwnData
 from caduceus.study import points
 from caduceus.study.dask_workers import Workers
-from caduceus.study.opened import opened
+from caduceus.study.opened import Options, opened
 from caduceus.study.point_store import PointStore
 from caduceus.study.points import Point
 from caduceus.study.sweep import Grid
@@ -110,7 +110,7 @@ def test_workers_read_the_data(data, tmp_path):
 
     grid = Grid(
         ("fashion_tiny",), "tiny", ("1-phase",), ("ideal", "hermes_odp"), (0,), (0.0,), (None,),
-        9, str(data),
+        9, data=str(data),
     )  # fmt: skip
     console = Console(quiet=True)
     found = sweep(grid, Workers(count=2), tmp_path / "out", console, PointStore(tmp_path / "kept"))
@@ -152,7 +152,7 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
 
 
 def test_own_data_beside_a_description(data, tmp_path):
-    found = opened("fashion_tiny", TINY, data=data)
+    found = opened("fashion_tiny", TINY, Options(data=str(data)))
     content = found.graph.model_dump(exclude_unset=True, exclude={"metric"})
     own = replace(found, graph=Graph.model_validate(content | {"dataset": "own"}))
     own.save(tmp_path / "net")
@@ -171,7 +171,7 @@ def test_own_data_beside_a_description(data, tmp_path):
 
 
 def test_the_sample_is_of_the_data(data):
-    found = opened("fashion_tiny", TINY, data=data)
+    found = opened("fashion_tiny", TINY, Options(data=str(data)))
     steps = Ends.of(found).to_int8(IMAGES[:16])
     np.testing.assert_array_equal(sample(found), steps)
 
@@ -216,6 +216,36 @@ def test_a_label_for_each_step_or_for_the_last(tmp_path):
         assert (found.metric, found.value, found.count) == ("accuracy", value, 6)
 
 
+def test_the_result_names_what_the_host_does(tmp_path):
+    host = {
+        "layout": "vector",
+        "before": ({"op": "normalize", "factor": (0.5,), "shift": (0.25,), "origin": "/scale"},),
+        "after": ({"op": "softmax", "origin": "/out"},),
+    }
+    network = Network.find("fashion_tiny")
+    content = network.graph.model_dump(exclude_unset=True, exclude={"metric"})
+    graph = Graph.model_validate(content | {"dataset": "own", "host": host})
+    x = IMAGES.reshape(20, -1) / 255
+    own = replace(network, graph=graph, data=OwnData(x, labels=LABELS))
+    own.save(tmp_path / "net")
+    output = tmp_path / "result.json"
+    run = here(
+        "run", "--chip", "tiny", "--net", tmp_path / "net" / "network.yaml", "--images", 4,
+        "--output", output,
+    )  # fmt: skip
+    words = "on the host: normalize before the chip (node /scale), softmax after the chip (node /o"
+    assert run.returncode == 0 and words in run.stdout, run.stderr
+    report = json.loads(output.read_text())
+    assert report["host"] == [
+        {"op": "normalize", "origin": "/scale", "when": "before"},
+        {"op": "softmax", "origin": "/out", "when": "after"},
+    ]
+    result = caduceus.Golden(caduceus.compile(own, TINY)).run(x[:4])
+    assert report["outputs"] == result.outputs.tolist()
+    np.testing.assert_allclose(result.real.sum(axis=1), 1)
+    assert report["predictions"] == result.real.argmax(axis=1).tolist()
+
+
 def test_a_sequence_is_taken_whole_if_its_last_step_counts():
     network = recurrent(OwnData(TOKENS, labels=TOKENS[:, 0]), "last_step")
     given = inputs(network, sequences=2)
@@ -224,7 +254,11 @@ def test_a_sequence_is_taken_whole_if_its_last_step_counts():
         inputs(network, 5)
     with pytest.raises(UserError, match=r"sequences: got 7, expected 1 to 6 of the data"):
         inputs(network, sequences=7)
-    assert sample(network).shape == (1, 9, 8)
+    # Sequences one after another, up to the 64 steps of a sample.
+    steps = network.embedding[TOKENS.reshape(1, -1)]
+    np.testing.assert_array_equal(sample(network), steps)
+    several = replace(network, data=OwnData(np.tile(TOKENS, (3, 1))))
+    np.testing.assert_array_equal(sample(several), np.tile(steps, (1, 2, 1))[:, :64])
 
 
 def test_steps_are_cut_with_their_labels():

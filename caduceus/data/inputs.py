@@ -95,15 +95,16 @@ def inputs(
 def _own(network: Network, unit: str, count: int | None, fewer: bool, sequences: int) -> Inputs:
     """The first inputs of the user's own data; as many as there are, if `fewer` or `count` is None.
 
-    With `fewer`, sequences may be cut anywhere: no output is compared.
+    With `fewer`, sequences follow each other as one, cut after `count` steps: no output counts.
     """
     data = own_inputs.demanded(network)
+    if unit == "steps" and fewer:
+        count = count or DEFAULTS[unit]
+        several = data.inputs[: -(-count // data.inputs.shape[1])]
+        x = Ends.of(network).to_int8(several)
+        return Inputs(unit, x.reshape(1, -1, x.shape[2])[:, :count])
     if unit == "steps":
-        length = data.inputs.shape[1]
         data = own_inputs.first(data, sequences, "sequences")
-        if fewer:
-            inputs = data.inputs[:, : min(count or length, length)]
-            return Inputs(unit, Ends.of(network).to_int8(inputs))
         data = own_inputs.beginning(network, data, count, DEFAULTS[unit])
     else:
         most = len(data.inputs)
@@ -115,7 +116,8 @@ def _own(network: Network, unit: str, count: int | None, fewer: bool, sequences:
 def sample(network: Network) -> NDArray[np.int8] | None:
     """Typical inputs of the network, as `Inputs.x`; None if its data set is not installed.
 
-    Those of a network with an embedding but without a text or data are its vectors in order.
+    Of own data short sequences follow each other as one. Those of a network with an embedding
+    but without a text or data are its vectors in order.
 
     Raises:
         UserError: as `inputs`, except for a data set that is not installed.

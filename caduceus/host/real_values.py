@@ -211,8 +211,8 @@ def to_int8(program: Program, x: ArrayLike) -> NDArray[np.int8]:
     """The user's inputs as the chip takes them: operators before it, scale, rounding, clipping.
 
     Integers of a network with an embedding are numbers of its vectors. Other integers are numbers
-    as they are, except uint8 where a program's `host.pixels` says that they are pixels: these stand
-    for 0 to 1.
+    as they are, except uint8 where the program's host has `pixels`: then they are pixels, which
+    stand for 0 to 1.
 
     Args:
         program: a compiled network.

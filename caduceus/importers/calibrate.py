@@ -1,6 +1,6 @@
 """Scales and `gmax` of a network, from what its float form does with typical inputs.
 
-An output's scale is the one, of a few that clip the largest values, with which rounding and
+Of a few scales, some of which clip the largest values, an output gets the one whose rounding and
 clipping err least (in squares). `gmax` is the largest code that keeps saturated conversions rare:
 see `importers.gmax`. (Our choice.)
 """
@@ -167,7 +167,7 @@ def _vectors(node: Layer, x: NDArray[np.int8]) -> NDArray[np.int8]:
 def _multiples(
     codes: NDArray[np.uint16], weight: NDArray[np.float32], step: NDArray[np.float64]
 ) -> NDArray[np.uint16]:
-    """Codes with which quantized weights are exact: whole codes a step, where there is room."""
+    """Codes that hold quantized weights exactly: whole codes a step, where there is room."""
     levels = np.rint(np.abs(weight).max(axis=0) / step).astype(int)
     levels = np.maximum(levels, 1)
     whole = codes.astype(int) // levels * levels

@@ -61,7 +61,9 @@ class Layers:
         self.normalize: Affine | None = None
         for step in graph.steps():
             self._take(step)
-        if graph.output in (graph.source, self.source):
+        if graph.output is self.normalize:
+            graph.output = self._insert(graph.output, graph.output).end
+        if graph.output is graph.source:
             raise refused(graph, self.source, "got a network without a layer, expected one")
         self._end(graph.output)
         self.layers = self._ordered()

@@ -74,6 +74,23 @@ def from_onnx(
         data = OwnData.load(beside)
     with replacements(weights) as arrays:
         found = simplified(file, arrays)
+    return network_of(found, calibration, chip=chip, data=data, name=name)
+
+
+def network_of(
+    found: Simplified,
+    calibration: ArrayLike | str | None = None,
+    *,
+    chip: Chip | None = None,
+    data: OwnData | None = None,
+    name: str | None = None,
+) -> Network:
+    """As `from_onnx`, of a model that is read already; `data` is never that beside the file.
+
+    Raises:
+        UserError: as `from_onnx`.
+    """
+    file = found.file
     chip = chip or Chip.find("hermes")
     name = name or network_name(file)
     recurrent = any(node.op_type == "LSTM" for node in found.model.graph.node)

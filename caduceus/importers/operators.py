@@ -30,7 +30,7 @@ FOLDED = frozenset({"ConstantOfShape", "Equal", "Expand", "Range", "Shape", "Whe
 
 
 class Node:
-    """A node of the model, whose attributes are each asked for.
+    """A node of the model; each of its attributes has to be taken.
 
     Args:
         file: of the model, for errors.
@@ -76,7 +76,7 @@ class Node:
             raise self.refused(name, value, f"{shown(wanted)}{why}")
 
     def done(self) -> None:
-        """Demand that every attribute was asked for.
+        """Demand that every attribute was taken.
 
         Raises:
             UserError: one was not: it is not supported.

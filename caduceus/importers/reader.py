@@ -7,66 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.importers import maps
+from caduceus.importers import elementwise, maps, quantized, renaming
 from caduceus.importers.operators import Node
 from caduceus.importers.simplify import Simplified, shapes_of
-from caduceus.importers.steps import Add, Affine, Concat, Graph, Pad, Relu, Source, Step
+from caduceus.importers.steps import Graph, Source
+from caduceus.importers.values import Constant, Hosted, HostStep, Value, constants
 from caduceus.importers.views import View
 from caduceus.spec.errors import UserError, named, shown
 
 if TYPE_CHECKING:
-    import onnx
-
-FLOATS = frozenset({1, 10, 11, 16})
-"""ONNX's numbers of the types float, float16, double, bfloat16."""
-
-
-@dataclass(frozen=True, eq=False)
-class Constant:
-    """A constant tensor.
-
-    Attributes:
-        value: of any type.
-        step: of a dequantized one the real value of one integer step: [], or [n] along `axis`.
-        axis: that the steps belong to.
-    """
-
-    value: NDArray
-    step: NDArray[np.float64] | None = None
-    axis: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Hosted:
-    """The network's output after operators that the host runs."""
-
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Norm:
-    """The Euclidean norm of a view, by which it is about to be divided."""
-
-    of: View
-
-
-@dataclass(frozen=True, eq=False)
-class Quantized:
-    """A view in integers, with its real step."""
-
-    view: View
-    scale: float
-
-
-Value = View | Constant | Hosted | Norm | Quantized
-
-
-@dataclass(frozen=True)
-class HostStep:
-    """An operator that the host runs: `op` as in a description, and its ONNX node."""
-
-    op: str
-    origin: str
+    pass
 
 
 @dataclass
@@ -259,334 +209,40 @@ class Reader:
         self.values[node.outputs[0]] = Hosted(self.shapes.get(node.outputs[0], (1, *shape))[1:])
 
 
-def constants(model: "onnx.ModelProto") -> dict[str, Value]:
-    """The initializers of a model, and its Constant nodes are as good."""
-    from onnx import numpy_helper
-
-    return {each.name: Constant(numpy_helper.to_array(each)) for each in model.graph.initializer}
-
-
-def _affine(reader: Reader, node: Node, place: int, factor: NDArray, shift: NDArray) -> None:
-    """Input `place` of a node times `factor` plus `shift`, which are constant tensors."""
-    view = reader.view(node, place)
-    step, shape = view.step, (1, *view.index.shape)
-    if not view.complete:
-        raise node.refused("input 0", node.inputs[place], "all values of a tensor")
-    full = []
-    for each in (factor, shift):
-        try:
-            values = np.broadcast_to(each, shape)
-        except ValueError:
-            raise node.refused(
-                "constant", list(each.shape), f"one that is broadcast to {list(shape)}"
-            ) from None
-        flat = np.empty(step.count)
-        flat[view.index.reshape(-1)] = values.reshape(-1)
-        full.append(flat.reshape(step.shape))
-    result = Affine(node.name, node.operator, [step], step.shape, *full)
-    reader.give(node, View(result, view.index))
-
-
-def _add(reader: Reader, node: Node) -> None:
-    values = [reader.values.get(name) for name in node.inputs]
-    if len(node.inputs) == 2 and any(isinstance(value, Constant) for value in values):
-        place = 1 if isinstance(values[0], Constant) else 0
-        shift = reader.real(node, 1 - place)
-        _affine(reader, node, place, np.ones(()), shift)
-        return
-    total = reader.view(node, 0)
-    for place in range(1, len(node.inputs)):
-        total = _sum(node, total, reader.view(node, place))
-    reader.give(node, total)
-
-
-def _sum(node: Node, one: View, other: View) -> View:
-    if one.step.shape != other.step.shape or not one.same(other):
-        raise node.refused(
-            "inputs", [list(one.index.shape), list(other.index.shape)],
-            "two tensors of the same shape, in the same layout",
-        )  # fmt: skip
-    if one.step is other.step:
-        twice = np.full(one.step.shape, 2.0)
-        step: Step = Affine(
-            node.name, node.operator, [one.step], one.step.shape, twice, np.zeros(one.step.shape)
-        )
-    else:
-        step = Add(node.name, node.operator, [one.step, other.step], one.step.shape)
-    return View(step, one.index)
-
-
-def _subtract(reader: Reader, node: Node) -> None:
-    first, second = (reader.values.get(name) for name in node.inputs)
-    if isinstance(second, Constant):
-        _affine(reader, node, 0, np.ones(()), -reader.real(node, 1))
-    elif isinstance(first, Constant):
-        _affine(reader, node, 1, np.full((), -1.0), reader.real(node, 0))
-    else:
-        view = reader.view(node, 1)
-        shape = view.step.shape
-        minus = Affine(
-            node.name, node.operator, [view.step], shape, np.full(shape, -1.0), np.zeros(shape)
-        )
-        reader.give(node, _sum(node, reader.view(node, 0), View(minus, view.index)))
-
-
-def _multiply(reader: Reader, node: Node) -> None:
-    place = 1 if isinstance(reader.values.get(node.inputs[0]), Constant) else 0
-    _affine(reader, node, place, reader.real(node, 1 - place), np.zeros(()))
-
-
-def _divide(reader: Reader, node: Node) -> None:
-    divisor = reader.values.get(node.inputs[1])
-    if isinstance(divisor, Norm):
-        if reader.values.get(node.inputs[0]) is not divisor.of:
-            raise node.refused("input 1", node.inputs[1], "the norm of input 0")
-        reader.host(node, "l2_norm", None)
-        return
-    divisor = reader.real(node, 1)
-    if not divisor.all():
-        raise node.refused("input 1", 0, "numbers other than 0")
-    _affine(reader, node, 0, 1 / divisor, np.zeros(()))
-
-
-def _relu(reader: Reader, node: Node) -> None:
-    view = reader.view(node)
-    reader.give(
-        node, View(Relu(node.name, node.operator, [view.step], view.step.shape), view.index)
-    )
-
-
-def _clip(reader: Reader, node: Node) -> None:
-    limits = []
-    for place, name in ((1, "min"), (2, "max")):
-        value = node.take(name)
-        if node.optional(place) is not None:
-            value = float(reader.real(node, place).reshape(-1)[0])
-        limits.append(value)
-    least, most = limits
-    if isinstance(reader.values.get(node.inputs[0]), Norm) and most is None:
-        reader.values[node.outputs[0]] = reader.values[node.inputs[0]]
-        return
-    if least != 0:
-        raise node.refused("min", least, "0")
-    if most is not None and most < np.finfo(np.float32).max:
-        raise node.refused("max", most, "none: then it is a ReLU")
-    view = reader.view(node)
-    step = Relu(node.name, node.operator, [view.step], view.step.shape)
-    reader.give(node, View(step, view.index))
-
-
-def _batch_norm(reader: Reader, node: Node) -> None:
-    training = node.take("training_mode", 0) or any(node.outputs[1:])
-    if training:
-        raise UserError(f"{node.where}: exported in training mode: call model.eval() before export")
-    node.take("momentum")  # has no effect outside training
-    node.demand("spatial", 1)
-    epsilon = node.take("epsilon", 1e-5)
-    scale, bias, mean, variance = (reader.real(node, place) for place in range(1, 5))
-    if not (variance + epsilon > 0).all():
-        raise node.refused("variance", float(variance.min()), "numbers of at least 0")
-    factor = scale / np.sqrt(variance + epsilon)
-    shift = bias - mean * factor
-    axes = reader.view(node).index.ndim - 1
-    columns = (1, len(factor)) + (1,) * axes
-    _affine(reader, node, 0, factor.reshape(columns), shift.reshape(columns))
-
-
-def _concat(reader: Reader, node: Node) -> None:
-    axis = node.take("axis")
-    views = [reader.view(node, place) for place in range(len(node.inputs))]
-    rank = views[0].index.ndim + 1
-    if axis not in (1, 1 - rank):
-        raise node.refused("axis", axis, "1, the channels")
-    steps, channels = [], 0
-    for view in views:
-        fits = view.step.shape[1:] == views[0].step.shape[1:]
-        whole = bool((view.index.reshape(-1) == np.arange(view.step.count)).all())
-        if not (fits and whole and view.complete):
-            raise node.refused(
-                "inputs", [list(each.index.shape) for each in views],
-                "maps of the same height and width",
-            )  # fmt: skip
-        steps.append(view.step)
-        channels += view.step.shape[0]
-    if len(steps) == 1:
-        reader.give(node, views[0])
-        return
-    step = Concat(node.name, node.operator, steps, (channels, *steps[0].shape[1:]))
-    shape = (sum(view.index.shape[0] for view in views), *views[0].index.shape[1:])
-    reader.give(node, View.whole(step, shape))
-
-
-def _pad(reader: Reader, node: Node) -> None:
-    node.demand("mode", "constant")
-    value = node.take("value", 0.0)
-    if node.optional(2) is not None:
-        value = float(reader.real(node, 2).reshape(-1)[0])
-    if value != 0:
-        raise node.refused("value", value, "0")
-    pads = node.take("pads")
-    if pads is None:
-        pads = reader.real(node, 1).astype(int).reshape(-1).tolist()
-    view = reader.view(node)
-    rank = view.index.ndim + 1
-    axes = list(range(rank))
-    if node.optional(3) is not None:
-        axes = [int(axis) % rank for axis in reader.real(node, 3).reshape(-1)]
-    around = np.zeros((rank, 2), dtype=int)
-    for place, axis in enumerate(axes):
-        around[axis] = pads[place], pads[place + len(axes)]
-    if around[:2].any() or rank > 4 or rank < 3 or (around < 0).any():
-        raise node.refused("pads", list(pads), "numbers of at least 0, of height and width only")
-    step = maps.whole_map(reader, node, view)
-    (top, bottom), (left, right) = around[2:] if rank == 4 else (np.zeros(2, int), around[2])
-    channels, height, width = step.shape
-    shape = (channels, height + int(top + bottom), width + int(left + right))
-    padded = Pad(
-        node.name, node.operator, [step], shape, (int(top), int(left), int(bottom), int(right))
-    )
-    reader.give(node, View.whole(padded, shape if rank == 4 else (channels, shape[2])))
-
-
-def _rename(reader: Reader, node: Node) -> None:
-    """Operators that give the values another shape, or none."""
-    value = reader.values.get(node.inputs[0])
-    for name in ("axis", "axes", "allowzero", "ratio", "seed", "to", "saturate", "round_mode"):
-        kind = node.take(name)
-        if name == "to" and kind is not None and kind not in FLOATS:
-            raise node.refused("to", kind, "a floating-point type")
-    trains = node.operator == "Dropout" and node.optional(2) is not None
-    if trains and reader.constant(node, 2).value.any():
-        raise node.refused("training_mode", True, "False: call model.eval() before export")
-    if isinstance(value, Norm | Hosted):
-        reader.values[node.outputs[0]] = value
-        return
-    view = reader.view(node)
-    shape = reader.shapes.get(node.outputs[0])
-    if shape is None or int(np.prod(shape)) != view.index.size:
-        raise node.refused("shape of the result", shape and list(shape), "as many values as before")
-    if not shape or shape[0] != 1:
-        raise node.refused("shape of the result", list(shape), "the batch as its first axis")
-    reader.give(node, View(view.step, view.index.reshape(shape[1:])))
-
-
-def _transpose(reader: Reader, node: Node) -> None:
-    view = reader.view(node)
-    axes = view.index.ndim + 1
-    order = list(node.take("perm", range(axes)[::-1]))
-    if sorted(order) != list(range(axes)) or order[0] != 0:
-        raise node.refused("perm", order, "the batch first, as it was")
-    reader.give(node, View(view.step, view.index.transpose([axis - 1 for axis in order[1:]])))
-
-
-def _softmax(reader: Reader, node: Node) -> None:
-    op = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[node.operator]
-    default = 1 if len(reader.shapes.get(node.inputs[0], ())) == 2 else -1
-    reader.host(node, op, node.take("axis", default))
-
-
-def _argmax(reader: Reader, node: Node) -> None:
-    node.take("keepdims")
-    node.demand("select_last_index", 0)
-    reader.host(node, "argmax", node.take("axis", 0))
-
-
-def _lp_normalization(reader: Reader, node: Node) -> None:
-    node.demand("p", 2)
-    reader.host(node, "l2_norm", node.take("axis", -1))
-
-
-def _norm(reader: Reader, node: Node) -> None:
-    node.demand("keepdims", 1)
-    node.take("noop_with_empty_axes")
-    axes = node.take("axes")
-    if axes is None and node.optional(1) is not None:
-        axes = reader.real(node, 1).astype(int).reshape(-1).tolist()
-    view = reader.view(node)
-    if list(axes or ()) not in ([1], [-1]) or view.index.ndim != 1:
-        raise node.refused("axes", axes, "the one axis of a vector")
-    reader.values[node.outputs[0]] = Norm(view)
-
-
-def _expand(reader: Reader, node: Node) -> None:
-    value = reader.values.get(node.inputs[0])
-    if not isinstance(value, Norm):
-        raise node.refused("operator", node.operator, "only a norm that a vector is divided by")
-    reader.values[node.outputs[0]] = value
-
-
-def _scalar(reader: Reader, node: Node, place: int) -> NDArray:
-    """Scale or zero point of a quantization."""
-    value = reader.constant(node, place).value
-    return value.reshape(-1) if value.size else np.zeros(1)
-
-
-def _quantize(reader: Reader, node: Node) -> None:
-    node.take("axis")
-    node.take("saturate")
-    node.take("precision")
-    node.demand("block_size", 0)
-    kind = node.take("output_dtype", 0)
-    scale, view = reader.real(node, 1).reshape(-1), reader.view(node)
-    if len(scale) != 1 or not scale[0] > 0:
-        raise node.refused("scale", list(scale), "one number above 0 for a tensor")
-    zero = _scalar(reader, node, 2) if node.optional(2) else np.zeros(1, np.uint8)
-    if kind not in (0, 2, 3) or zero.dtype not in (np.int8, np.uint8) or len(zero) != 1:
-        raise node.refused("zero point", str(zero.dtype), "one INT8 or UINT8 number for a tensor")
-    least = int(np.iinfo(zero.dtype).min)
-    real = float(scale[0])
-    if int(zero[0]) == least:  # from 0 on: so quantizers leave out the ReLU before
-        step = view.step
-        if not isinstance(step, Relu | Source):
-            step = Relu(node.name, "Relu", [step], step.shape)
-        view = View(step, view.index)
-        reader.notes.append(
-            f"node {named(node.name)}: 8 bits without sign have 7 here: scale {real:.4g} is doubled"
-        )
-        real *= 2
-    elif int(zero[0]) != least + 128:
-        raise node.refused(
-            "zero point", int(zero[0]),
-            f"{least + 128}, that of a symmetric quantization, or {least} for values from 0 on",
-        )  # fmt: skip
-    reader.values[node.outputs[0]] = Quantized(view, real)
-
-
-def _dequantize(reader: Reader, node: Node) -> None:
-    axis = node.take("axis", 1)
-    node.demand("block_size", 0)
-    node.take("output_dtype")
-    value = reader.values.get(node.inputs[0])
-    scale = reader.real(node, 1)
-    zero = _scalar(reader, node, 2) if node.optional(2) else np.zeros(1)
-    if isinstance(value, Quantized):
-        real = value.scale
-        value.view.step.scale = real
-        reader.give(node, value.view)
-        return
-    constant = reader.constant(node, 0)
-    if zero.any():
-        raise node.refused("zero point", int(zero[zero != 0][0]), "0 for weights")
-    if scale.size > 1:
-        wide = [1] * constant.value.ndim
-        wide[axis] = scale.size
-        spread = scale.reshape(wide)
-    else:
-        spread = scale.reshape(())
-    found = constant.value.astype(np.float64) * spread
-    reader.values[node.outputs[0]] = Constant(found, scale.reshape(-1), axis)
-
-
 Handler = Callable[[Reader, Node], None]
 _HANDLERS: Mapping[str, Handler] = {
-    "Add": _add, "ArgMax": _argmax, "AveragePool": maps.pool, "BatchNormalization": _batch_norm,
-    "Cast": _rename, "Clip": _clip, "Concat": _concat, "Conv": maps.conv,
-    "DequantizeLinear": _dequantize, "Div": _divide, "Dropout": _rename, "Expand": _expand,
-    "Flatten": _rename, "Gemm": maps.gemm, "GlobalAveragePool": maps.global_pool,
-    "GlobalMaxPool": maps.global_pool, "Identity": _rename, "LogSoftmax": _softmax,
-    "LpNormalization": _lp_normalization, "MatMul": maps.matmul, "MaxPool": maps.pool,
-    "Mul": _multiply, "Pad": _pad, "QuantizeLinear": _quantize, "ReduceL2": _norm,
-    "ReduceMean": maps.reduce_mean, "Relu": _relu, "Reshape": _rename, "Softmax": _softmax,
-    "Squeeze": _rename, "Sub": _subtract, "Sum": _add, "Transpose": _transpose,
-    "Unsqueeze": _rename,
-}  # fmt: skip
+    "Add": elementwise.add,
+    "ArgMax": renaming.argmax,
+    "AveragePool": maps.pool,
+    "BatchNormalization": elementwise.batch_norm,
+    "Cast": renaming.rename,
+    "Clip": elementwise.clip,
+    "Concat": elementwise.concat,
+    "Conv": maps.conv,
+    "DequantizeLinear": quantized.dequantize,
+    "Div": elementwise.divide,
+    "Dropout": renaming.rename,
+    "Expand": renaming.expand,
+    "Flatten": renaming.rename,
+    "Gemm": maps.gemm,
+    "GlobalAveragePool": maps.global_pool,
+    "GlobalMaxPool": maps.global_pool,
+    "Identity": renaming.rename,
+    "LogSoftmax": renaming.softmax,
+    "LpNormalization": renaming.lp_normalization,
+    "MatMul": maps.matmul,
+    "MaxPool": maps.pool,
+    "Mul": elementwise.multiply,
+    "Pad": elementwise.pad,
+    "QuantizeLinear": quantized.quantize,
+    "ReduceL2": renaming.norm,
+    "ReduceMean": maps.reduce_mean,
+    "Relu": elementwise.relu,
+    "Reshape": renaming.rename,
+    "Softmax": renaming.softmax,
+    "Squeeze": renaming.rename,
+    "Sub": elementwise.subtract,
+    "Sum": elementwise.add,
+    "Transpose": renaming.transpose,
+    "Unsqueeze": renaming.rename,
+}

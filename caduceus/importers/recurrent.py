@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.importers.operators import Node
-from caduceus.importers.reader import Constant, HostStep, constants
 from caduceus.importers.simplify import STEPS, Simplified, shapes_of
+from caduceus.importers.values import Constant, HostStep, constants
 from caduceus.spec.errors import UserError, named
 
 GATE_ORDER = (0, 3, 2, 1)

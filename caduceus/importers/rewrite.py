@@ -54,15 +54,25 @@ def _pads(graph: Graph) -> None:
     def change(graph: Graph, step: Step) -> bool:
         if not isinstance(step, Pad):
             return False
+        before = step.inputs[0]
+        if before.scale is None:
+            before.scale = step.scale
         for user in graph.consumers()[id(step)]:
+            if isinstance(user, Relu):  # of a zero it is a zero
+                relu = Relu(user.node, user.operator, [before], before.shape)
+                relu.scale = user.scale
+                graph.replace(user, Pad(step.node, step.operator, [relu], step.shape, step.pads))
+                return True
             fits = isinstance(user, Matrix) and not user.dense
             fits = fits or (isinstance(user, Pool) and user.kind == "average" and user.counts_pads)
             if not fits:
                 raise refused(graph, step, f"got {user.operator} behind it, expected a convolution")
             user.pads = tuple(a + b for a, b in zip(user.pads, step.pads, strict=True))
+            if isinstance(user, Matrix):
+                user.form += f" pads {','.join(map(str, step.pads))}"
         if graph.output is step:
             raise refused(graph, step, "got the end of the network, expected a convolution behind")
-        graph.replace(step, step.inputs[0])
+        graph.replace(step, before)
         return True
 
     _until_done(graph, change)

@@ -2,9 +2,9 @@
 
 Whatever the file holds is read by a process of its own, with bounds on its time and memory: the
 readers of protocol buffers, of shapes and of graphs are written in C++, and a damaged file can end
-them. What comes back has gone through onnxruntime's basic optimization, and every tensor has a
-shape. Batch normalization stays: it is folded in binary64 by `importers.rewrite` (onnxruntime does
-it in binary32, and after a convolution only).
+them. The model that it gives back has gone through onnxruntime's basic optimization, and every
+tensor has a shape. Batch normalization stays: `importers.rewrite` folds it in binary64 (onnxruntime
+does it in binary32, and after a convolution only).
 """
 
 import json
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caduceus.importers.operators import FOLDED, SUPPORTED, Node
 from caduceus.spec.errors import UserError, named, shown
@@ -78,8 +78,6 @@ def simplified(file: Path, replaced: Path | None = None) -> Simplified:
         UserError: the file is no sound model, has an operator that is not supported or an input
             of open size, or takes more time or memory than a network would.
     """
-    import onnx
-
     read_whole(file, "model", BYTES_MAX)
     with tempfile.TemporaryDirectory() as folder:
         command = [
@@ -100,7 +98,27 @@ def simplified(file: Path, replaced: Path | None = None) -> Simplified:
             )
         if "refused" in answer:
             raise UserError(f"{file}: {answer['refused']}")
-        model = onnx.load(Path(folder) / _OUTPUT)
+        return _result(file, Path(folder), answer)
+
+
+def simplified_here(file: Path, replaced: Path | None = None) -> Simplified:
+    """As `simplified`, in this process and without bounds: for models that are known to be sound.
+
+    Raises:
+        UserError: as `simplified`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            answer = _read(file, Path(folder), str(replaced) if replaced else None)
+        except UserError as error:
+            raise UserError(f"{file}: {str(error).removeprefix(': ')}") from None
+        return _result(file, Path(folder), answer)
+
+
+def _result(file: Path, folder: Path, answer: Mapping[str, Any]) -> Simplified:
+    import onnx
+
+    model = onnx.load(folder / _OUTPUT)
     return Simplified(file, model, answer["batch"], answer["opset"], answer["exporter"])
 
 

@@ -43,10 +43,12 @@ class View:
     def channels(self) -> NDArray[np.int64] | None:
         """The step's channel that each channel of a map [c, y, x] is; None for another view.
 
-        A vector [c] is a map of one pixel.
+        A vector [c] is a map of one pixel, a sequence [c, x] one of one row.
         """
         _, height, width = self.step.shape
-        index = self.index.reshape(-1, 1, 1) if self.index.ndim == 1 else self.index
+        index = self.index
+        if index.ndim < 3 and height == 1:
+            index = index.reshape(len(index), 1, -1)
         if index.ndim != 3 or index.shape[1:] != (height, width):
             return None
         pixels = np.arange(height * width).reshape(height, width)

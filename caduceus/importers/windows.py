@@ -45,7 +45,7 @@ def square(matrix: Matrix) -> Square | None:
     for padding in range(max(*before, *after), KERNEL_MAX):
         least = max(padding - before[axis] + extent[axis] for axis in range(2))
         least = max(least, padding + 1)
-        # The kernel sizes with which each axis gives its number of results.
+        # Kernel sizes that give each axis its number of results.
         low = max(size[a] + 2 * padding - stride * wanted[a] + 1 for a in range(2))
         high = min(size[a] + 2 * padding - stride * (wanted[a] - 1) for a in range(2))
         kernel = max(least, low)
@@ -57,7 +57,7 @@ def square(matrix: Matrix) -> Square | None:
 
 
 def _still(found: Square, size: list[int]) -> Square:
-    """With the smallest stride with which the window does not move."""
+    """The same window with the smallest stride that keeps it where it is."""
     room = max(size) + 2 * found.padding - found.kernel
     return Square(found.kernel, max(1, room + 1), found.padding)
 

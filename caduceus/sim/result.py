@@ -15,6 +15,7 @@ from caduceus.host.real_values import from_int8
 from caduceus.host.real_values import in_words as host_in_words
 from caduceus.sim.comparison import Observed, compare, compared, counted, scoreboard, unit
 from caduceus.sim.deploy import Deployed, ReplacedFactor, in_words
+from caduceus.sim.layer_figures import LayerFigures, Quality, table
 from caduceus.sim.moments import JoinedMoments, Moments
 from caduceus.sim.pipeline import Events
 from caduceus.spec.errors import UserError
@@ -78,7 +79,8 @@ class Figures:
         replaced_drift_factors: tiles whose measured drift factor was replaced: layer, tile,
             measured, used, reason; None without drift compensation.
         notes: losses of the weights at compilation: a `gmax` that the devices lower, columns that
-            lose more than 1 % of their weights' energy to rounding.
+            lose more than 1 % of their weights' energy to rounding; and of `layers`: more than 1 %
+            of a layer's outputs clipped, or of a column's conversions saturated.
         values_compared, mismatches: with the golden model; None where nothing was compared.
         values_by_layer, mismatches_by_layer: the same by layer, in the order of computation, then
             for `chip output` and `GDPU state`.
@@ -121,6 +123,10 @@ class Figures:
         outputs: int8 [inputs or sequences, vectors, values], of the chip.
         predictions: class of each image; of own data in the shape of their labels.
         metric: accuracy, bits per character or root mean square error; None without any.
+        layers: what each layer, and each operator of the host, costs and loses; None where the
+            network is not known.
+        layer_inputs: number of inputs that `layers` is of: the run's first ones.
+        quality: the metric in floating point, with ideal devices and with the run's.
         trace, picture: files.
     """
 
@@ -172,6 +178,9 @@ class Figures:
     outputs: list | None = None
     predictions: list[int] | None = None
     metric: Metric | None = None
+    layers: list[LayerFigures] | None = None
+    layer_inputs: int | None = None
+    quality: Quality | None = None
     trace: str | None = None
     picture: str | None = None
 
@@ -308,6 +317,8 @@ class Result:
                 f"{found.mismatches} mismatches"
             )
         lines += map(str, found.replaced_drift_factors or ())
+        if found.layers is not None:
+            lines += table(found.layers, found.layer_inputs, found.quality)
         lines += filter(None, [host_in_words(self.program)])
         if found.metric:
             lines.append(_quality(found.metric, found.inputs))

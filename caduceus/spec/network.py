@@ -164,7 +164,9 @@ class Network:
 
     def with_data(self, data: OwnData) -> "Network":
         """The same network with other data in place of its data set, and without a metric."""
-        graph = self.graph.model_copy(update={"metric": None})
+        graph = self.graph
+        if graph.metric is not None:
+            graph = graph.model_copy(update={"metric": None})
         return replace(self, graph=graph, data=data)
 
     @classmethod

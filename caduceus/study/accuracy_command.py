@@ -1,17 +1,22 @@
 """What `caduceus accuracy` does: one measurement, the table, or the error of one tile."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from rich.console import Console
 
 from caduceus.data.own import measured_network
 from caduceus.devices import settings
 from caduceus.devices.settings import Devices
+from caduceus.sim import inputs, layer_figures
 from caduceus.sim.deploy import ReplacedFactor
+from caduceus.sim.golden import Golden
+from caduceus.sim.layer_figures import Quality
 from caduceus.spec.chip import Chip
 from caduceus.spec.formats import ReadMode
-from caduceus.study import measure, metrics
+from caduceus.spec.network import Network
+from caduceus.study import layer_report, measure, metrics
 from caduceus.study.opened import Options, opened
 
 
@@ -52,7 +57,9 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     network = opened(request.network or measured_network(chip), chip, request.taken)
     measure.check(network, request.count)
     program = measure.compiled(network, chip, request.read_mode, devices)
-    report = measure.measure(network, program, chip, devices, request.count, console)
+    golden = Golden(program, devices, chip)
+    report = measure.measure(network, golden, request.count, console)
+    report |= _explained(network, golden, report)
     measure.keep(network, chip, request.read_mode, devices, report)
     metric, reference = report["metric"], report["float"]
     value = metrics.words(metric, report["value"])
@@ -69,6 +76,26 @@ def single(request: Request, pcm: str, seed: int, age: float, console: Console) 
     )
     for each in report["replaced_drift_factors"] or ():
         console.print(str(ReplacedFactor(**each)), highlight=False, soft_wrap=True)
+    for line in layer_figures.table(report["layers"], report["layer_inputs"], report["quality"]):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _explained(network: Network, golden: Golden, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of a report on layers, for the program's first typical inputs; see `Figures`."""
+    program = golden.program
+    x = layer_report.first(program, program.sample)
+    found = layer_report.layers(network, golden, x)
+    quantized, value = report["value"], None
+    if not golden.devices.plain:
+        whole = report["count"] == measure.whole(network)
+        known = measure.known(network, golden.chip, program.read_mode) if whole else None
+        quantized, value = known and known["value"], report["value"]
+    return {
+        "layers": found,
+        "layer_inputs": inputs.count(program, x),
+        "quality": Quality(report["metric"], report["float"], quantized, value),
+        "notes": layer_figures.losses(found),
+    }
 
 
 def table(

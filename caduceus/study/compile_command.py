@@ -53,5 +53,5 @@ def run(
     if replicas == "auto":
         placement.announce_replicas(program, console)
     placement.announce_notes(notes(found, description, program), console)
-    text = placement.report(program, description)
+    text = placement.report(program, description, found.graph)
     console.print(f"{text}\n{output}", highlight=False, markup=False, soft_wrap=True)

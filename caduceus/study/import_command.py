@@ -42,7 +42,7 @@ class Request:
 def run(request: Request, console: Console) -> None:
     """Import, write the network's folder, run it on golden, and report layer by layer.
 
-    Writes `network.yaml`, `weights.npz`, `data.npz` and `import.json`, the report. A network that
+    Writes the network's description, weights and data, and the report, a JSON file. A network that
     the chip cannot hold is written as well: the report says what does not fit.
 
     Raises:

@@ -14,6 +14,7 @@ from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -46,7 +47,7 @@ def fingerprint(what: str, arrays: Iterable[NDArray]) -> str:
     """Hash of a description, of weights, and of all code that decides a result."""
     digest = hashlib.sha256(what.encode())
     for array in arrays:
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array))
     digest.update(_code())
     return digest.hexdigest()[:32]
 
@@ -117,7 +118,8 @@ def keep(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices, re
     Raises:
         UserError: a file cannot be written.
     """
-    content = json.dumps(report, indent=2) + "\n"
+    # Layers are of dataclasses.
+    content = json.dumps(report, indent=2, default=asdict) + "\n"
     if report["count"] == whole(network):
         write_whole(_stored(network, chip, read_mode, devices), content, "accuracy")
     write_whole(build_folder() / "accuracy.json", content, "accuracy")
@@ -170,9 +172,7 @@ def compiled(network: Network, chip: Chip, read_mode: ReadMode, devices: Devices
 
 def measure(
     network: Network,
-    program: Program,
-    chip: Chip,
-    devices: Devices,
+    golden: Golden,
     count: int | None,
     console: Console,
 ) -> dict:
@@ -180,9 +180,7 @@ def measure(
 
     Args:
         network: gives the test set.
-        program: of the network, compiled for these devices.
-        chip: the chip description.
-        devices: that the program is deployed on.
+        golden: its program on devices that it was compiled for.
         count: images, characters to predict, or inputs or sequences of own data.
         console: shows the progress.
 
@@ -196,12 +194,11 @@ def measure(
             does not fit.
     """
     metric, size = metrics.metric_of(network), whole(network)
-    golden = Golden(program, devices, chip)
     of = _bpc if metric == "bpc" else _accuracy
     if network.data is not None:
         of = _own
     with Progress(console=console) as bar:
-        task = bar.add_task(f"{network.name}, {program.read_mode}", total=None)
+        task = bar.add_task(f"{network.name}, {golden.program.read_mode}", total=None)
 
         def advance(done: int, total: int) -> None:
             bar.update(task, advance=done, total=total)
@@ -210,10 +207,10 @@ def measure(
         value, counted = of(network, golden, count or size, advance)
     return {
         "network": network.name,
-        "chip": chip.name,
-        "read_mode": str(program.read_mode),
+        "chip": golden.chip.name,
+        "read_mode": str(golden.program.read_mode),
         "scaling": network.graph.scaling,
-        "devices": str(devices),
+        "devices": str(golden.devices),
         "metric": metric,
         "value": value,
         "float": metrics.float_metric(network),

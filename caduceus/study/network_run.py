@@ -20,7 +20,7 @@ from caduceus.spec.formats import ReadMode
 from caduceus.spec.network import Network
 from caduceus.spec.program import Program
 from caduceus.spec.program_codes import computing
-from caduceus.study import measure, metrics, placement
+from caduceus.study import layer_report, measure, metrics, placement
 from caduceus.study.opened import Options, opened
 
 
@@ -62,6 +62,21 @@ class NetworkRun:
     @cached_property
     def _notes(self) -> list[str]:
         return notes(self.network, self.chip, self.program)
+
+    def explained(self, result: Result, on: layer_report.OnDevices) -> Result:
+        """A `measured` result with its layers, and its metric at every stage.
+
+        Args:
+            result: of the run.
+            on: what it came from, or a golden model of the same program and devices.
+        """
+        result = layer_report.with_layers(result, self.network, on, self.x)
+        if result.figures.metric is None:
+            return result
+        stages = layer_report.quality(
+            self.network, on, self.devices, self.inputs, result.figures.metric.value
+        )
+        return result.with_figures(quality=stages)
 
     def measured(self, result: Result) -> Result:
         """The result with its metric, and what the weights lost, among its figures."""

@@ -11,6 +11,8 @@ from caduceus.compiler.cnn_flow import needs
 from caduceus.sim.comparison import counted
 from caduceus.spec import fabric
 from caduceus.spec.chip import Chip
+from caduceus.spec.gdpu import GATES
+from caduceus.spec.graph import Graph, Lstm, geometries
 from caduceus.spec.program import Program, TileProgram
 from caduceus.spec.program_codes import computing, gathers, replicas
 from caduceus.spec.streams import Stream, trace
@@ -18,8 +20,26 @@ from caduceus.spec.streams import Stream, trace
 _EMPTY, _FORWARDS = ".", "+"
 
 
-def report(program: Program, chip: Chip) -> str:
-    """The placement as a grid, its layers, the streams with their hops, and what is used."""
+def useful_shares(graph: Graph, program: Program, chip: Chip) -> dict[str, float]:
+    """By layer, the share of the cells of its tiles' arrays that hold weights of its operator.
+
+    Zeros that an import added do not count, and the weights of replicas only once.
+    """
+    cells = chip.array.rows * chip.array.columns
+    shares = {}
+    for node, geometry in zip(graph.nodes, geometries(graph), strict=True):
+        columns = len(GATES) * node.hidden if isinstance(node, Lstm) else node.outputs
+        weights = node.origin.weights if node.origin else geometry.rows * columns
+        shares[node.name] = weights / (len(_layers(program)[node.name]) * cells)
+    return shares
+
+
+def report(program: Program, chip: Chip, graph: Graph | None = None) -> str:
+    """The placement as a grid, its layers, the streams with their hops, and what is used.
+
+    With the graph of its network, each layer's useful share of its tiles too.
+    """
+    useful = {} if graph is None else useful_shares(graph, program, chip)
     layers = _layers(program)
     letters = {layer: _letter(number) for number, layer in enumerate(layers)}
     unit = "step" if program.sequences else "image" if program.input_pixels > 1 else "vector"
@@ -35,7 +55,7 @@ def report(program: Program, chip: Chip) -> str:
             *_grid(program, letters, chip),
             f"a0.1: layer a, row block 0, column block 1; {_FORWARDS} only forwards",
             "",
-            *_lines(program, layers, letters, chip),
+            *_lines(program, layers, letters, chip, useful),
             "",
             *(_line(stream, program) for stream in trace(program, chip).streams),
             "",
@@ -97,7 +117,7 @@ def _grid(program: Program, letters: Mapping[str, str], chip: Chip) -> list[str]
 
 def _lines(
     program: Program, layers: Mapping[str, list[TileProgram]], letters: Mapping[str, str],
-    chip: Chip,
+    chip: Chip, useful: Mapping[str, float],
 ) -> Iterator[str]:  # fmt: skip
     """A line for each layer, with what its buffers need where they hold feature maps."""
     lacking = needs(program, chip) if gathers(program) else ()
@@ -123,6 +143,7 @@ def _lines(
                 f"{used[fabric.INPUT]} of {chip.buffers.activation} bytes, RX buffer "
                 f"{used[fabric.RX]} of {chip.buffers.rx}"
             )
+        text += f", {useful[layer]:.1%} of the cells useful" if layer in useful else ""
         yield text
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from caduceus.devices import settings
 from caduceus.devices.ages import words
 from caduceus.devices.settings import Devices
+from caduceus.sim.golden import Golden
 from caduceus.spec.chip import Chip
 from caduceus.spec.errors import UserError
 from caduceus.spec.formats import ReadMode
@@ -189,7 +190,7 @@ def measure(point: Point) -> Measured:
     program = measuring.compiled(network, chip, ReadMode(point.read_mode), devices)
     # Whoever runs many points shows how many are done, not how far one is.
     silent = Console(file=io.StringIO())
-    report = measuring.measure(network, program, chip, devices, point.count, silent)
+    report = measuring.measure(network, Golden(program, devices, chip), point.count, silent)
     metric, value, reference = (report[key] for key in ("metric", "value", "float"))
     return Measured(metric, value, reference, report["count"], time.monotonic() - started)
 

@@ -50,7 +50,8 @@ def run(request: Request, console: Console) -> bool:
         name, chip, request.read_mode, request.inputs, request.devices, console,
         taken=request.taken,
     )  # fmt: skip
-    golden = Golden(work.program, request.devices, chip).run(work.x)
+    model = Golden(work.program, request.devices, chip)
+    golden = model.run(work.x)
     work.announce(f"target {request.target.name}", console)
     if request.target.name == "sim":
         with only_run(build_folder() / "run", console):
@@ -61,7 +62,7 @@ def run(request: Request, console: Console) -> bool:
     compared = result.compared(golden)
     if request.target.name != "golden" or compared.figures.mismatches:
         result = compared
-    result = work.measured(result).with_figures(
+    result = work.explained(work.measured(result), model).with_figures(
         golden_inputs_per_second=golden.figures.golden_inputs_per_second,
         wall_seconds=time.monotonic() - started,
     )

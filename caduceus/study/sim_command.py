@@ -142,6 +142,7 @@ def _run(request: Request, chip: Chip, jobs: _Jobs, console: Console) -> Figures
     )  # fmt: skip
     work.announce(request.simulator, console)
     result = work.measured(simulation.run(work.x, jobs=jobs.count, pool=jobs.pool))
+    result = work.explained(result, simulation)
     result = result.with_figures(wall_seconds=time.monotonic() - started).save(request.output)
     show(result, request.output, console)
     for path in simulation.waves:

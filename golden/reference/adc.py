@@ -10,12 +10,14 @@ offset and saturation). With q the charge of a window and z the column's noise:
                            counter_N = (-s + offset_N) // 1 otherwise; limits as above
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.golden.reference import read_noise
 from caduceus.spec import formats
-from caduceus.spec.formats import ReadMode, Steer
+from caduceus.spec.formats import Phase, ReadMode, Steer
 from caduceus.spec.pcm_state import PcmState
 
 _OFFSET_SHIFT = formats.GAIN_FRACTION - formats.OFFSET_FRACTION
@@ -51,23 +53,53 @@ def convert(
     reads = first_read if np.ndim(first_read) else first_read + np.arange(vectors)
     counters = {steer: np.zeros((vectors, columns), dtype=np.int32) for steer in gains}
     for index, (phase, charge) in enumerate(zip(formats.PHASES[mode], charges, strict=True)):
-        by_sign = phase.steer == Steer.BY_SIGN
-        gain = np.where(charge >= 0, *gains.values()) if by_sign else gains[phase.steer]
-        scaled = np.multiply(charge, gain, dtype=np.int64)
-        if noisy:
-            scaled += _disturbance(state, tile, reads, index, columns)
-        if by_sign:
-            to_p = scaled >= 0
-            count = _count(np.abs(scaled), np.where(to_p, *offsets.values()), phase_limit)
-            counters[Steer.P] += count * to_p
-            counters[Steer.N] += count * ~to_p
-        else:
-            counters[phase.steer] += _count(scaled, offsets[phase.steer], phase_limit)
+        noise = _disturbance(state, tile, reads, index, columns) if noisy else 0
+        count, to_p = _window(phase, charge, gains, offsets, noise, phase_limit)
+        counters[Steer.P] += count * to_p
+        counters[Steer.N] += count * ~to_p
     # Counts are never negative, so saturating once at the end is saturating after every window.
     p, n = (
         np.minimum(counter, formats.COUNT_MAX).astype(np.uint16) for counter in counters.values()
     )
     return p, n
+
+
+def saturated(
+    charges: NDArray[np.int32], state: PcmState, tile: int, mode: ReadMode, phase_limit: int
+) -> NDArray[np.bool_]:
+    """Which conversions reach `phase_limit`, without read noise; arguments as for `convert`.
+
+    Returns:
+        bool [phases, n, columns].
+    """
+    here = (tile, slice(charges.shape[2]))
+    gains = {Steer.P: state.gain_p[here], Steer.N: state.gain_n[here]}
+    offsets = {Steer.P: state.offset_p[here], Steer.N: state.offset_n[here]}
+    found = np.empty(charges.shape, dtype=np.bool_)
+    for reached, phase, charge in zip(found, formats.PHASES[mode], charges, strict=True):
+        count, _ = _window(phase, charge, gains, offsets, 0, phase_limit)
+        np.greater_equal(count, phase_limit, out=reached)
+    return found
+
+
+def _window(
+    phase: Phase,
+    charge: NDArray[np.int32],
+    gains: Mapping[Steer, NDArray],
+    offsets: Mapping[Steer, NDArray],
+    noise: NDArray[np.int64] | int,
+    phase_limit: int,
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Counts [n, columns] of a window, and whether they go to counter P."""
+    if phase.steer != Steer.BY_SIGN:
+        scaled = np.multiply(charge, gains[phase.steer], dtype=np.int64)
+        scaled += noise
+        to_p = np.full(charge.shape[1], phase.steer == Steer.P)
+        return _count(scaled, offsets[phase.steer], phase_limit), to_p
+    scaled = np.multiply(charge, np.where(charge >= 0, *gains.values()), dtype=np.int64)
+    scaled += noise
+    to_p = scaled >= 0
+    return _count(np.abs(scaled), np.where(to_p, *offsets.values()), phase_limit), to_p
 
 
 def steered(
