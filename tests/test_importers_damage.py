@@ -108,12 +108,12 @@ def saved(found, path):
 
 def test_sizes_that_no_network_has(tmp_path):
     relu = helper.make_node("Relu", ["x"], ["y"], "relu")
-    huge = saved(model(relu, shape=("N", 10**12), output=None), tmp_path / "huge.onnx")
-    assert "10" in outcome(huge)
+    huge = saved(model(relu, shape=("N", 10**12), output=("N", "M")), tmp_path / "huge.onnx")
+    assert "axis 1: got 1000000000000" in outcome(huge)
     bomb = model(
         helper.make_node("ConstantOfShape", ["s"], ["c"], "bomb"),
         helper.make_node("Add", ["x", "c"], ["y"], "add"),
-        output=None, arrays={"s": np.array([10**6, 10**6])},
+        output=("N", "M"), arrays={"s": np.array([10**6, 10**6])},
     )  # fmt: skip
     assert str(tmp_path) in outcome(saved(bomb, tmp_path / "bomb.onnx"))
 
@@ -213,4 +213,4 @@ def test_quantizations_that_are(tmp_path):
     unsigned = saved(quantized(np.array(0, np.uint8)), tmp_path / "u.onnx")
     network = Network.from_onnx(unsigned, "random")
     assert network.graph.input.scale == pytest.approx(0.2)
-    assert "doubled" in network.graph.imported.notes[0]
+    assert any("doubled" in note for note in network.graph.imported.notes)

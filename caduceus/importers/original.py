@@ -91,7 +91,8 @@ class Original:
 def unquantized(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """The model without rounding of activations: what it was before it was quantized.
 
-    A quantization from 0 on stands for a ReLU as well; those of constants stay.
+    A quantization from 0 on stands for a ReLU as well, except of the model's input, which is taken
+    to have no value below 0; those of constants stay.
     """
     import onnx
     from onnx import helper, numpy_helper
@@ -99,6 +100,7 @@ def unquantized(model: "onnx.ModelProto") -> "onnx.ModelProto":
     found = onnx.ModelProto()
     found.CopyFrom(model)
     values = {each.name: each for each in model.graph.initializer}
+    sources = {each.name for each in model.graph.input}
     rounded = {
         node.output[0]
         for node in model.graph.node
@@ -109,7 +111,7 @@ def unquantized(model: "onnx.ModelProto") -> "onnx.ModelProto":
         if node.output[0] in rounded:
             zero = numpy_helper.to_array(values[node.input[2]]) if len(node.input) > 2 else None
             least = zero is None or zero.reshape(-1)[0] == np.iinfo(zero.dtype).min
-            op = "Relu" if least else "Identity"
+            op = "Relu" if least and node.input[0] not in sources else "Identity"
             node = helper.make_node(op, node.input[:1], node.output, node.name)
         elif node.op_type == "DequantizeLinear" and node.input[0] in rounded:
             node = helper.make_node("Identity", node.input[:1], node.output, node.name)

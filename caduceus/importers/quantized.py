@@ -38,7 +38,12 @@ def quantize(reader: "Reader", node: Node) -> None:
     real = float(scale[0])
     if int(zero[0]) == least:  # from 0 on: so quantizers leave out the ReLU before
         step = view.step
-        if not isinstance(step, Relu | Source):
+        if isinstance(step, Source):
+            reader.notes.append(
+                f"node {named(node.name)}: inputs are taken to be 0 or more: the model cuts off "
+                "others"
+            )
+        elif not isinstance(step, Relu):
             step = Relu(node.name, "Relu", [step], step.shape)
         view = View(step, view.index)
         reader.notes.append(
