@@ -101,7 +101,8 @@ def test_compile_shows_the_placement(tmp_path) -> None:
     for row in range(3):
         assert lines[3 + row].split() == [f"a{row}.{column}" for column in range(8)]
     assert lines[6].split() == [f"g{column}" for column in range(8)]
-    assert "a lstm: 24 tiles, 3x8 blocks" in lines and "b dense: 2 tiles, 2x1 blocks" in lines
+    assert "a lstm: 24 tiles, 3x8 blocks, 81.0% of the cells useful" in lines
+    assert "b dense: 2 tiles, 2x1 blocks, 19.2% of the cells useful" in lines
     assert "26 of 64 tiles compute" in run.stdout
     assert "8 of 8 GDPU slices with 63 units" in run.stdout
     assert (tmp_path / "a.program").stat().st_size > 26 * 252 * 128
