@@ -9,6 +9,9 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
+from caduceus.compiler.network import compile_network
+from caduceus.data import pictures
+from caduceus.golden import machine
 from caduceus.host.chip import ChipHost
 from caduceus.sim.chip_player import (
     STREAMS,
@@ -20,6 +23,8 @@ from caduceus.sim.player_port import PlayerPort
 from caduceus.sim.scoreboard import compare
 from caduceus.sim.tile_host import reset
 from caduceus.spec.chip import Chip
+from caduceus.spec.formats import ReadMode
+from caduceus.spec.network import Network
 from caduceus.spec.program import Program
 from tb import benches
 from tb.benches import Bench, Variant
@@ -32,6 +37,8 @@ from tb.random_programs import describe, hops, programs, random_devices, random_
 HERMES_CLOCKS = (1250, 500)
 FAST_ARRAYS = (1250, 130)
 """Half periods of `sync` and `mvm` in ps: as published, and with the links as the bottleneck."""
+STALLED, PAUSED_INPUT = (64, 16383), (16, 1023)
+"""Share of pauses in 1/256 and mask of their length: of outputs 8,192 clocks in the mean."""
 LOOK_CLOCKS, PATIENCE = 2_000, 60
 """Clocks between two checks of the recorders, and checks without a beat before a hang."""
 SLEEP_CLOCKS, LOOKS_FOR_SLEEP = 200, 2_000
@@ -91,8 +98,12 @@ class FuzzBench:
 
     async def run(self, work: Work) -> np.ndarray:
         """Outputs for the inputs of `work`, int8 [n, output_length]."""
-        dut, program, vectors = self.dut, work.program, len(work.x)
-        write_inputs(STREAMS, program, self.chip, work.x)
+        return await self.play(work.program, work.x, len(work.x))
+
+    async def play(self, program: Program, x: np.ndarray, vectors: int) -> np.ndarray:
+        """Outputs, int8 [vectors, output_length], for input vectors int8 [n, input_length]."""
+        dut = self.dut
+        write_inputs(STREAMS, program, self.chip, x)
         expected = expected_beats(program, self.chip, vectors)
         for port, count in enumerate(expected):
             getattr(dut, f"expected_{port}").value = count
@@ -161,3 +172,25 @@ async def random_programs(dut: object) -> None:
         if passed >= wanted:
             break
     dut._log.info(f"{number} programs on {tiles} tiles, {passed} packets through link controllers")
+
+
+@cocotb.test()
+async def stalled_outputs(dut: object) -> None:
+    """Two images back to back, whose results the host leaves for thousands of clocks each."""
+    bench = await FuzzBench.start(dut)
+    network, mode = Network.find("resnet_tiny"), ReadMode.FOUR_PHASE
+    program = compile_network(network, bench.chip, mode)
+    x = program.vectors(pictures.vectors(network.graph, pictures.pictures(network.graph, 2)[0]))
+    work = Work(program, random_devices(benches.generator(), program, bench.chip), x)
+    for side, pause in (("input", PAUSED_INPUT), ("output", STALLED)):
+        for port in range(len(getattr(bench.chip.host, f"{side}s"))):
+            path = STREAMS / f"{side}_{port}.pauses"
+            path.write_text(f"{pause[0]:x} {pause[1]:x} {port + 1:x}\n", encoding="ascii")
+    write_states(program, work.state)
+    await bench.host.load(program)
+    outputs = len(x) * program.output_pixels
+    found = await bench.play(program, x.reshape(-1, program.input_length), outputs)
+    golden = machine.run(program, bench.chip, work.state, x).outputs
+    compare(golden.reshape(found.shape), found, place("resnet_tiny"))
+    await bench.until_asleep("resnet_tiny")
+    assert not int(dut.error.value) and not int(dut.surplus.value)
