@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from onnx_build import Build
 
 from caduceus import Chip
-from caduceus.importers.equalize import equalized
+from caduceus.importers.describe import described
+from caduceus.importers.equalize import SMALLEST, equalized
 from caduceus.importers.load import network_of
+from caduceus.importers.reader import Reader
 from caduceus.importers.reference import FloatReference, pooled
+from caduceus.importers.rewrite import rewritten
 from caduceus.importers.simplify import simplified_here
 from caduceus.importers.steps import Matrix, Source
 from caduceus.importers.windows import Square, placed, square
@@ -134,6 +137,63 @@ def test_equalized_channels_give_the_same_network(seed, tmp_path):
     last = pooled(found.graph.nodes[-1].name)
     expected, after = tensors[last], FloatReference(again).run(maps)[last]
     assert np.abs(after - expected).max() < SMALL * np.abs(expected).max()
-    # The import did it before: no channel is below a thirty-second of the largest for long.
+    # The import did it: a channel is as wide as the widest, or was raised as far as it may be.
     ranges = np.abs(tensors[found.graph.nodes[0].name]).max(axis=(0, 1, 2))
-    assert ranges.min() > 0.9 * min(1, widths.min() / widths.max() * 32) * ranges.max() / 50
+    _, original = imported_without_equalizing(tmp_path, maps)
+    before = np.abs(original).max(axis=(0, 1, 2))
+    wanted = np.minimum(1, before / before.max() / SMALLEST)
+    assert np.allclose(ranges / ranges.max(), wanted, rtol=1e-3)
+
+
+def imported_without_equalizing(tmp_path, maps):
+    """The first layer's name and tensor as the model has them."""
+    read = Reader(simplified_here(tmp_path / "m.onnx")).read()
+    rewritten(read.graph)
+    made = described(read, "plain").network
+    first = made.graph.nodes[0].name
+    return first, FloatReference(made).run(maps)[first]
+
+
+def test_a_map_of_ones():
+    """The classic wrong answer has 12 first: padding above and on the left."""
+    source = Source("x", "input", [], (3, 4, 4), "x", "chw")
+    matrix = Matrix(
+        "conv", "Conv", [source], (1, 2, 2), np.ones((1, 3, 3, 3)), np.zeros(1), (2, 2),
+        (0, 0, 1, 1),
+    )  # fmt: skip
+    found = square(matrix)
+    assert found == Square(4, 2, 1)
+    result = convolved(np.ones((1, 3, 4, 4)), placed(matrix, found), [2, 2], [1] * 4)
+    assert result.reshape(-1).tolist() == [27, 18, 18, 12]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_groups_and_dilation_give_the_same_integers(seed, tmp_path):
+    """Whole numbers below 2^24 are exact in binary32: no difference at all."""
+    random = np.random.default_rng(seed)
+    groups, each, outputs = (int(random.integers(1, 4)) for _ in range(3))
+    build = Build("groups", seed=seed)
+    shape = (groups * outputs, each, *random.integers(1, 4, 2))
+    weight = build.array(random.integers(-127, 128, shape).astype(np.float32))
+    dilations = random.integers(1, 3, 2)
+    total = (np.array(shape[2:]) - 1) * dilations  # a map of the same size, so that a square fits
+    first = [int(random.integers(0, size + 1)) for size in total]
+    y = build(
+        "Conv", "x", weight, group=groups, kernel_shape=shape[2:], dilations=dilations.tolist(),
+        pads=[*first, *(total - first).tolist()],
+    )  # fmt: skip
+    x = random.integers(-127, 128, (8, groups * each, 9, 9)).astype(np.float32)
+    _, difference = imported(build, y, ("N", groups * outputs, "h", "w"), x, tmp_path)
+    assert difference == 0
+
+
+def test_zeros_that_a_convolution_and_a_relu_take(tmp_path):
+    build = Build("padded", seed=1)
+    zeros = build.array(np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    padded = build("Pad", build("Relu", build.conv("x", 2, 2, 1)), zeros)
+    one = build.conv(padded, 2, 3, 3)
+    other = build.conv(build("Relu", padded), 2, 3, 3)
+    y = build.dense(build("Flatten", build("Relu", build("Add", one, other))), 3 * 36, 4)
+    x = np.random.default_rng(1).normal(size=(8, 2, 6, 6)).astype(np.float32)
+    _, difference = imported(build, y, ("N", 4), x, tmp_path)
+    assert difference < SMALL

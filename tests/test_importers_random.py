@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx_build import Build
 from onnx_random import MANY, TINY, random_graph
 
 from caduceus import Chip, Golden, Simulation, compile
-from caduceus.compiler.cnn_flow import TooSmall, needs
+from caduceus.compiler.cnn_flow import needs
 from caduceus.importers.load import network_of
 from caduceus.importers.simplify import simplified_here
 from caduceus.spec.chip import Array, Gdpu
@@ -28,6 +29,8 @@ GRID = HERMES.model_copy(
 )
 """8x8 tiles of small arrays; gathered byte by byte, so that a buffer may have any size."""
 SEEDS = range(3)
+UNROUTED = frozenset({18, 26, 37})
+"""Graphs whose streams would have to share a link on four tiles."""
 MORE = [pytest.param(seed, marks=pytest.mark.regress) for seed in range(3, 60)]
 
 
@@ -63,11 +66,11 @@ def test_every_value_in_rtl_equals_golden(seed, simulator, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     network, x = imported(seed, TINY, CHIP, tmp_path)
     assert network.graph.imported.difference < 1e-5
-    try:
-        program = compiled(network, CHIP)
-    except UserError as error:
-        assert "no routes found" in str(error), seed
+    if seed in UNROUTED:
+        with pytest.raises(UserError, match="no routes found"):
+            compiled(network, CHIP)
         return
+    program = compiled(network, CHIP)
     golden = Golden(program).run(x[:2], capture=True)  # two inputs back to back
     rtl = Simulation(program, simulator=simulator).run(x[:2], capture=True)
     comparison = rtl.compare(golden)
@@ -94,7 +97,47 @@ def test_buffers_of_what_is_printed_suffice_and_less_do_not(seed, tmp_path):
         smaller = exact.model_copy(update={key: need[sink] - 1})
         with pytest.raises(UserError) as refusal:
             compiled(network, GRID.model_copy(update={"buffers": smaller}))
-        assert isinstance(refusal.value, TooSmall) or key in str(refusal.value)
+        assert key in str(refusal.value)
+
+
+@pytest.mark.parametrize("seed", [*SEEDS, *MORE])
+def test_golden_runs_those_on_many_tiles(seed, tmp_path):
+    network, x = imported(seed, MANY, GRID, tmp_path)
+    golden = Golden(compiled(network, GRID), chip=GRID).run(x[:2])
+    assert golden.outputs.any()
+
+
+@pytest.mark.regress
+@pytest.mark.parametrize("seed", range(6))
+def test_rtl_of_many_tiles_equals_golden(seed, tmp_path, monkeypatch):
+    monkeypatch.setenv("CADUCEUS_BUILD", str(REPOSITORY / "build"))
+    monkeypatch.chdir(tmp_path)
+    network, x = imported(seed, MANY, GRID, tmp_path)
+    program = compiled(network, GRID)
+    golden = Golden(program, chip=GRID).run(x[:2], capture=True)
+    rtl = Simulation(program, chip=GRID).run(x[:2], capture=True)
+    assert rtl.compare(golden).equal
+
+
+@pytest.mark.xdist_group("sim")
+def test_two_layers_that_take_the_networks_input(tmp_path, monkeypatch):
+    monkeypatch.setenv("CADUCEUS_BUILD", str(REPOSITORY / "build"))
+    monkeypatch.chdir(tmp_path)
+    build = Build("stems", seed=3)
+    one, other = build.conv("x", 1, 2, 3, pads=[1] * 4), build.conv("x", 1, 2, 1)
+    y = build("Relu", build("Add", one, other))
+    model, x = build.case(y, ("N", 2, "h", "w"), build.samples(4, 1, 6, 6))
+    onnx.save(model, tmp_path / "stems.onnx")
+    network = network_of(simplified_here(tmp_path / "stems.onnx"), x, chip=CHIP)
+    assert [node.input for node in network.graph.nodes] == ["input", "input"]
+    program = compiled(network, CHIP)
+    golden = Golden(program).run(x[:2], capture=True)
+    rtl = Simulation(program).run(x[:2], capture=True)
+    assert rtl.compare(golden).equal
+    need = max(each.bytes for each in needs(program, CHIP) if each.sink == RX)
+    smaller = CHIP.buffers.model_copy(update={"rx": need - 1})
+    with pytest.raises(UserError, match="rx"):
+        compiled(network, CHIP.model_copy(update={"buffers": smaller}))
 
 
 def test_seeds_give_graphs_of_several_layers(tmp_path):

@@ -54,15 +54,17 @@ def _pads(graph: Graph) -> None:
     def change(graph: Graph, step: Step) -> bool:
         if not isinstance(step, Pad):
             return False
-        before = step.inputs[0]
+        before, users = step.inputs[0], graph.consumers()[id(step)]
         if before.scale is None:
             before.scale = step.scale
-        for user in graph.consumers()[id(step)]:
+        # First those that the zeros can move behind, so that what is left takes them at once.
+        for user in users:
             if isinstance(user, Relu):  # of a zero it is a zero
                 relu = Relu(user.node, user.operator, [before], before.shape)
                 relu.scale = user.scale
                 graph.replace(user, Pad(step.node, step.operator, [relu], step.shape, step.pads))
                 return True
+        for user in users:
             fits = isinstance(user, Matrix) and not user.dense
             fits = fits or (isinstance(user, Pool) and user.kind == "average" and user.counts_pads)
             if not fits:
