@@ -127,6 +127,7 @@ class Figures:
             network is not known.
         layer_inputs: number of inputs that `layers` is of: the run's first ones.
         quality: the metric in floating point, with ideal devices and with the run's.
+        calibration: of an imported network, what its scales were chosen from.
         trace, picture: files.
     """
 
@@ -181,6 +182,7 @@ class Figures:
     layers: list[LayerFigures] | None = None
     layer_inputs: int | None = None
     quality: Quality | None = None
+    calibration: str | None = None
     trace: str | None = None
     picture: str | None = None
 

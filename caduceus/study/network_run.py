@@ -57,6 +57,10 @@ class NetworkRun:
             highlight=False,
             soft_wrap=True,
         )
+        if (made := self.network.graph.imported) is not None:
+            console.print(
+                f"imported from {made.file}: {made.calibration}", highlight=False, soft_wrap=True
+            )
         placement.announce_notes(self._notes, console)
 
     @cached_property
@@ -80,7 +84,10 @@ class NetworkRun:
 
     def measured(self, result: Result) -> Result:
         """The result with its metric, and what the weights lost, among its figures."""
-        result = result.with_figures(notes=self._notes)
+        made = self.network.graph.imported
+        result = result.with_figures(
+            notes=self._notes, calibration=made.calibration if made else None
+        )
         value = metrics.value(self.program, self.inputs, result.outputs)
         if value is None:
             return result
