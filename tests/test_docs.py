@@ -147,7 +147,8 @@ def test_the_readmes_own_network_and_ten_lines_run(monkeypatch, tmp_path, capsys
     monkeypatch.chdir(tmp_path)
     _, ten_lines = prose.code_blocks(README, "python")
     for name in ("tiny_conv.onnx", "tiny_conv.npz"):
-        shutil.copy(REPOSITORY / "examples" / name, tmp_path)
+        (tmp_path / "examples").mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / "examples" / name, tmp_path / "examples")
     exec(compile(ten_lines, str(README), "exec"), {})
     assert len([line for line in ten_lines.splitlines() if line]) <= 10
     sentence = "42 MVMs, 380 values compared with the golden model, 0 mismatches"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from onnx_build import Build
 
 from caduceus import Chip
+from caduceus.importers.calibrate import best_scale
 from caduceus.importers.describe import described
 from caduceus.importers.equalize import SMALLEST, equalized
 from caduceus.importers.load import network_of
@@ -20,6 +21,7 @@ from caduceus.importers.rewrite import rewritten
 from caduceus.importers.simplify import simplified_here
 from caduceus.importers.steps import Matrix, Source
 from caduceus.importers.windows import Square, placed, square
+from caduceus.spec.errors import UserError
 
 SMALL = 1e-5
 """Of the largest output: sums in binary32 in another order."""
@@ -197,3 +199,28 @@ def test_zeros_that_a_convolution_and_a_relu_take(tmp_path):
     x = np.random.default_rng(1).normal(size=(8, 2, 6, 6)).astype(np.float32)
     _, difference = imported(build, y, ("N", 4), x, tmp_path)
     assert difference < SMALL
+
+
+def test_a_quiet_first_channel_does_not_choose_the_scale():
+    """Of a large tensor some values are looked at, of every channel."""
+    values = np.random.default_rng(1).normal(size=(64, 32, 32, 16))
+    values[..., 0] *= 0.01
+    assert best_scale(values) > 0.9 * best_scale(values[..., 1:])
+
+
+def test_a_norm_kept_above_one_is_refused(tmp_path):
+    build = Build("norm", seed=1)
+    y = build.dense("x", 8, 4)
+    norm = build("ReduceL2", y, axes=[1], keepdims=1)
+    y = build("Div", y, build("Clip", norm, build.array(np.float32(1.0))))
+    x = np.random.default_rng(1).normal(size=(4, 8)).astype(np.float32)
+    with pytest.raises(UserError, match="Clip: min: got 1.0, expected at most"):
+        imported(build, y, ("N", 4), x, tmp_path)
+
+
+def test_matrices_that_no_weights_file_holds_are_refused(tmp_path):
+    build = Build("wide", seed=1)
+    y = build("Relu", "x")
+    x = np.ones((1, 65536), np.float32)
+    with pytest.raises(UserError, match="matrix with its zeros: got 65536x65536"):
+        imported(build, y, ("N", 65536), x, tmp_path)

@@ -25,9 +25,10 @@ from caduceus.spec.network import Network, Weights
 CLIPPED = (0.0, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2)
 """Shares of values that a candidate scale clips."""
 LOOKED_AT = 1 << 18
-"""Values of a tensor that scales are chosen from, evenly spread."""
+"""Values of a tensor that scales are chosen from, at random places."""
+_SEED = 2023
 WINDOWS = 2048
-"""Vectors of a layer that `gmax` is chosen from, evenly spread."""
+"""Vectors of a layer that `gmax` is chosen from, evenly spread over the inputs."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def best_scale(values: NDArray, *, clip: bool = True) -> float:
         return scale_text(1 / formats.INT8_MAX)
     if not clip:
         return scale_text(largest / formats.INT8_MAX)
-    flat = flat[:: max(1, flat.size // LOOKED_AT)]
+    if flat.size > LOOKED_AT:  # at random: a fixed step would see the same channels only
+        flat = flat[np.random.default_rng(_SEED).integers(0, flat.size, LOOKED_AT)]
     ordered = np.sort(flat)
     best, least = largest / formats.INT8_MAX, np.inf
     for share in CLIPPED:
@@ -151,7 +153,8 @@ def _inputs(
 def _vectors(node: Layer, x: NDArray[np.int8]) -> NDArray[np.int8]:
     """Some im2col vectors [n, rows] of maps [n, height, width, channels], evenly spread."""
     if node.op == "dense":
-        return x.reshape(len(x), -1)[:WINDOWS]
+        rows = x.reshape(len(x), -1)
+        return rows[np.linspace(0, len(x) - 1, min(len(x), WINDOWS)).astype(int)]
     around = (node.padding, node.padding)
     padded = np.pad(x, ((0, 0), around, around, (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(
@@ -168,7 +171,8 @@ def _multiples(
     codes: NDArray[np.uint16], weight: NDArray[np.float32], step: NDArray[np.float64]
 ) -> NDArray[np.uint16]:
     """Codes that hold quantized weights exactly: whole codes a step, where there is room."""
-    levels = np.rint(np.abs(weight).max(axis=0) / step).astype(int)
+    largest = np.abs(weight).max(axis=0)
+    levels = np.rint(np.divide(largest, step, out=np.zeros(len(step)), where=step > 0)).astype(int)
     levels = np.maximum(levels, 1)
     whole = codes.astype(int) // levels * levels
     return np.where(whole > 0, whole, codes).astype(np.uint16)

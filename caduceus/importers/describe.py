@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from caduceus.importers.layers import Layers, LayerSteps, names, pool_of, window
 from caduceus.importers.reader import Read
 from caduceus.spec import formats
+from caduceus.spec.errors import UserError
 from caduceus.spec.fabric import PAYLOAD_MAX
 from caduceus.spec.graph import INPUT, Graph
 from caduceus.spec.network import Network, Weights
+from caduceus.spec.program_check import SCALE_LIMIT
 
 DIGITS = 8
 """Significant digits of a scale: as many as binary32 needs."""
@@ -34,8 +36,18 @@ class Described:
 
 
 def scale_text(scale: float) -> float:
-    """A scale with as many digits as count."""
-    return float(f"{scale:.{DIGITS}g}")
+    """A scale with as many digits as count.
+
+    Raises:
+        UserError: it is beyond what a description holds.
+    """
+    found = float(f"{scale:.{DIGITS}g}")
+    if not 0 < found < SCALE_LIMIT:
+        raise UserError(
+            f"scale of a tensor: got {found:g}, expected above 0, below {SCALE_LIMIT:g}: its "
+            "values are too small or too large"
+        )
+    return found
 
 
 def described(read: Read, name: str) -> Described:
@@ -50,7 +62,6 @@ def described(read: Read, name: str) -> Described:
     """
     layers = Layers(read.graph)
     called = names(layer.matrix.node for layer in layers.layers)
-    called = [f"{each}_" if each == INPUT else each for each in called]
     by_layer = {id(layer): each for layer, each in zip(layers.layers, called, strict=True)}
     nodes, weights = [], {}
     given: dict[str | None, float] = {}
@@ -71,7 +82,7 @@ def described(read: Read, name: str) -> Described:
             given[label] = layer.scale
         if layer.matrix.step is not None:
             steps[label] = layer.matrix.step
-    source_scale = layers.source.scale or read.graph.source.scale
+    source_scale = layers.source.scale
     if source_scale is not None:
         given[None] = source_scale
     graph = Graph.model_validate(

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from caduceus.importers.reader import Reader
 
 
+NORM_LEAST = 1e-6
+"""What a norm may be kept above: far below that of any output."""
+
+
 def affine(reader: "Reader", node: Node, place: int, factor: NDArray, shift: NDArray) -> None:
     """Input `place` of a node times `factor` plus `shift`, which are constant tensors."""
     view = reader.view(node, place)
@@ -121,6 +125,8 @@ def clip(reader: "Reader", node: Node) -> None:
         limits.append(value)
     least, most = limits
     if isinstance(reader.values.get(node.inputs[0]), Norm) and most is None:
+        if least is not None and least > NORM_LEAST:
+            raise node.refused("min", least, f"at most {NORM_LEAST} for a norm to divide by")
         reader.values[node.outputs[0]] = reader.values[node.inputs[0]]
         return
     if least != 0:

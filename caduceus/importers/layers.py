@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from caduceus.importers.rewrite import identity, pooled, refused
 from caduceus.importers.steps import Add, Affine, Graph, Matrix, Pool, Relu, Source, Step
 from caduceus.importers.windows import Square, placed, square
-from caduceus.spec.graph import NAME_MAX
+from caduceus.spec.graph import INPUT, NAME_MAX
 
 
 @dataclass(eq=False)
@@ -175,6 +175,7 @@ def names(texts: Iterable[str]) -> list[str]:
     for text in texts:
         name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "layer"
         name = (name if name[0].isalpha() else f"n{name}")[: NAME_MAX - 8]
+        name = f"{name}_" if name == INPUT else name
         distinct, number = name, 2
         while distinct in found:
             distinct, number = f"{name}_{number}", number + 1

@@ -34,7 +34,7 @@ from caduceus.spec.own_data import OwnData
 
 RANDOM_INPUTS, STEPS_RANDOM = 16, 32
 CALIBRATED = 256
-"""Of the data's inputs, the first of which scales are chosen with."""
+"""Of a file's inputs, the first of which scales are chosen with."""
 _SEED = 2023
 COMPARED = 4
 """Inputs for which the network's float form is compared with the model."""
@@ -115,7 +115,7 @@ def _calibration(given: ArrayLike | str | None, data: OwnData | None) -> tuple[A
     if isinstance(given, str) and given == "random":
         return None, ""
     if isinstance(given, str | Path):
-        return OwnData.load(given).inputs, f" of {Path(given).name}"
+        return OwnData.load(given).inputs[:CALIBRATED], f" of {Path(given).name}"
     if given is None and data is not None:
         return data.inputs[:CALIBRATED], " of the data"
     return given, ""

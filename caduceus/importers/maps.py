@@ -46,6 +46,8 @@ def _pads(node: Node, rank: int, extent: Pair, size: Pair, stride: Pair) -> Pads
     """Padding, as given or as `auto_pad` asks for with windows of `size`."""
     auto = node.take("auto_pad", "NOTSET")
     given = node.take("pads")
+    if auto != "NOTSET" and given is not None and any(given):
+        raise node.refused("pads", list(given), f"none with auto_pad {auto}")
     if auto == "VALID":
         return 0, 0, 0, 0
     if auto in ("SAME_UPPER", "SAME_LOWER"):

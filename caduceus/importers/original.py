@@ -109,7 +109,11 @@ def unquantized(model: "onnx.ModelProto") -> "onnx.ModelProto":
     del found.graph.node[:]
     for node in model.graph.node:
         if node.output[0] in rounded:
-            zero = numpy_helper.to_array(values[node.input[2]]) if len(node.input) > 2 else None
+            zero = (
+                numpy_helper.to_array(values[node.input[2]])
+                if len(node.input) > 2 and node.input[2]
+                else None
+            )
             least = zero is None or zero.reshape(-1)[0] == np.iinfo(zero.dtype).min
             op = "Relu" if least and node.input[0] not in sources else "Identity"
             node = helper.make_node(op, node.input[:1], node.output, node.name)

@@ -67,15 +67,21 @@ def dequantize(reader: "Reader", node: Node) -> None:
     scale = reader.real(node, 1)
     zero = _scalar(reader, node, 2) if node.optional(2) else np.zeros(1)
     if isinstance(value, Quantized):
-        real = value.scale
-        value.view.step.scale = real
+        step = value.view.step
+        if step.scale is not None and step.scale != value.scale:
+            raise node.refused("scale", value.scale, f"{step.scale:g}, that of the same tensor")
+        step.scale = value.scale
         reader.give(node, value.view)
         return
     constant = reader.constant(node, 0)
     if zero.any():
         raise node.refused("zero point", int(zero[zero != 0][0]), "0 for weights")
     if scale.size > 1:
-        wide = [1] * constant.value.ndim
+        rank = constant.value.ndim
+        axis = 0 if rank == 1 else axis
+        if not -rank <= axis < rank or constant.value.shape[axis] != scale.size:
+            raise node.refused("axis", axis, f"one of {scale.size} values, one for each scale")
+        wide = [1] * rank
         wide[axis] = scale.size
         spread = scale.reshape(wide)
     else:

@@ -49,7 +49,7 @@ class Reader:
     """
 
     def __init__(self, found: Simplified) -> None:
-        self.file, self._model = found.file, found.model
+        self.file, self._model, self.opset = found.file, found.model, found.opset
         self.shapes: Mapping[str, tuple[int, ...]] = shapes_of(found.model)
         self.values: dict[str, Value] = constants(found.model)
         self.notes: list[str] = []

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.importers.operators import Node
+from caduceus.importers.renaming import FLOATS, SOFTMAX_OF_ONE_AXIS
 from caduceus.importers.simplify import STEPS, Simplified, shapes_of
 from caduceus.importers.values import Constant, HostStep, constants
 from caduceus.spec.errors import UserError, named
 
 GATE_ORDER = (0, 3, 2, 1)
 """ONNX's gates I, O, F, C in the order I, A, F, O."""
-FLOATS = frozenset({1, 10, 11, 16})
 INTEGERS = frozenset({6, 7})
 
 
@@ -99,7 +99,7 @@ class LstmReader:
     """
 
     def __init__(self, found: Simplified) -> None:
-        self.file, graph = found.file, found.model.graph
+        self.file, self.opset, graph = found.file, found.opset, found.model.graph
         self.shapes = shapes_of(found.model)
         self.values: dict[str, Sequence | Constant] = dict(constants(found.model))  # type: ignore[arg-type]
         name = next(each.name for each in graph.input if each.name not in self.values)
@@ -364,6 +364,8 @@ def _host(reader: LstmReader, node: Node) -> None:
         raise node.refused("input 0", node.optional(0), "the network's result")
     shape = reader.shapes.get(node.inputs[0], ())
     default = 0 if node.operator == "ArgMax" else -1
+    if reader.opset < SOFTMAX_OF_ONE_AXIS and "Softmax" in node.operator:
+        default = 1  # and all axes behind it
     axis = reader.axis(node, node.take("axis", default))
     if shape[axis] != value.features or reader.is_steps(node, value, axis):
         raise node.refused("axis", axis, "that of the features")

@@ -11,6 +11,8 @@ from caduceus.importers.views import View
 if TYPE_CHECKING:
     from caduceus.importers.reader import Reader
 
+SOFTMAX_OF_ONE_AXIS = 13
+"""Opset from which on Softmax works along one axis, the last by default."""
 FLOATS = frozenset({1, 10, 11, 16})
 """ONNX's numbers of the types float, float16, double, bfloat16."""
 
@@ -50,7 +52,7 @@ def transpose(reader: "Reader", node: Node) -> None:
 def softmax(reader: "Reader", node: Node) -> None:
     """Softmax and LogSoftmax."""
     op = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[node.operator]
-    default = 1 if len(reader.shapes.get(node.inputs[0], ())) == 2 else -1
+    default = -1 if reader.opset >= SOFTMAX_OF_ONE_AXIS else 1
     reader.host(node, op, node.take("axis", default))
 
 

@@ -32,10 +32,15 @@ def tensors(file: Path | str) -> dict[str, NDArray[np.float32]]:
         found = load(data)
     except Exception:  # the library's errors have no common class
         raise UserError(f"{file}: not a weights file (.safetensors), or damaged") from None
+    numbers = {}
     for name, value in found.items():
-        if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-            raise UserError(f"{file}: {named(name)}: got other values, expected finite numbers")
-    return {name: value.astype(np.float32) for name, value in found.items()}
+        with np.errstate(over="ignore"):
+            numbers[name] = value.astype(np.float32)
+        if value.dtype.kind not in "fiu" or not np.isfinite(numbers[name]).all():
+            raise UserError(
+                f"{file}: {named(name)}: got other values, expected numbers finite in binary32"
+            )
+    return numbers
 
 
 @contextmanager
@@ -47,7 +52,8 @@ def replacements(file: Path | str | None) -> Iterator[Path | None]:
     found = tensors(file)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tensors.npz"
-        np.savez(path, **found)
+        numbered = {f"t{number}": value for number, value in enumerate(found.values())}
+        np.savez(path, names=np.array([*found], dtype=str), **numbered)
         yield path
 
 

@@ -5,6 +5,7 @@ folded into a matrix, or is a matrix of its own.
 """
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
@@ -29,6 +30,19 @@ from caduceus.spec.weights import NUMBERS_MAX
 def refused(graph: Graph, step: Step, what: str) -> UserError:
     """The error that a step is not supported where it is."""
     return UserError(f"{graph.file}: node {named(step.node)}: {step.operator}: {what}")
+
+
+def demand_size(step: Step, *sizes: int) -> None:
+    """Demand that a matrix, with its zeros, is no larger than a network's weights may be.
+
+    Raises:
+        UserError: it is.
+    """
+    if prod(sizes) > NUMBERS_MAX:
+        raise UserError(
+            f"node {named(step.node)}: {step.operator}: matrix with its zeros: got "
+            f"{'x'.join(map(str, sizes))} numbers, expected at most {NUMBERS_MAX}"
+        )
 
 
 def rewritten(graph: Graph) -> Graph:
@@ -88,6 +102,7 @@ def _alone(graph: Graph, step: Step) -> bool:
 def diagonal(step: Step, source: Step, factor: np.ndarray, shift: np.ndarray) -> Matrix:
     """A 1x1 convolution of each channel with itself."""
     channels = source.shape[0]
+    demand_size(step, channels, channels)
     weight = np.zeros((channels, channels, 1, 1))
     weight[np.arange(channels), np.arange(channels), 0, 0] = factor
     return Matrix(
@@ -255,6 +270,7 @@ def _placed(step: Concat) -> Step:
     total: Step | None = None
     for part, channels in _parts(step):
         count = part.shape[0]
+        demand_size(step, step.shape[0], count)
         weight = np.zeros((step.shape[0], count, 1, 1))
         weight[np.arange(channels.start, channels.stop), np.arange(count), 0, 0] = 1
         new = Matrix(
@@ -285,6 +301,7 @@ def _averages(graph: Graph) -> None:
         users = graph.consumers()[id(step)]
         fits = pooled(step) and _follows_a_matrix(graph, step)
         whole = step.shape[1:] == (1, 1) and step.size == step.inputs[0].shape[1:]
+        whole = whole and not any(step.pads)
         if fits:
             return False
         if (
@@ -321,6 +338,8 @@ def _average_into(user: Matrix, step: Pool) -> None:
     # Of a convolution on one pixel only the tap at that pixel counts.
     y, x = (0, 0) if user.dense else user.pads[:2]
     tap = user.weight[:, :, y : y + 1, x : x + 1]
+    if not tap.size:  # padding alone is in the window
+        tap = np.zeros((*user.weight.shape[:2], 1, 1))
     user.weight = tap * spread
     user.dense, user.stride, user.pads = True, (1, 1), (0, 0, 0, 0)
     user.step = None
@@ -337,8 +356,7 @@ def _average(graph: Graph, step: Pool) -> Matrix:
             "counts",
         )  # fmt: skip
     channels = step.shape[0]
-    if channels**2 * step.size[0] * step.size[1] > NUMBERS_MAX:
-        raise refused(graph, step, f"got {channels} channels, expected fewer: it becomes a matrix")
+    demand_size(step, channels, channels, *step.size)
     weight = np.zeros((channels, channels, *step.size))
     weight[np.arange(channels), np.arange(channels)] = 1 / (step.size[0] * step.size[1])
     form = f"average {step.size[0]}x{step.size[1]} per channel"

@@ -72,7 +72,7 @@ def simplified(file: Path, replaced: Path | None = None) -> Simplified:
 
     Args:
         file: `.onnx`; its external data, if it has any, beside it.
-        replaced: arrays, as `.npz`, that take the place of initializers of the same names.
+        replaced: arrays, as `importers.replacements` writes them, that take the place of initializers.
 
     Raises:
         UserError: the file is no sound model, has an operator that is not supported or an input
@@ -81,7 +81,7 @@ def simplified(file: Path, replaced: Path | None = None) -> Simplified:
     read_whole(file, "model", BYTES_MAX)
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            sys.executable, "-m", __name__, str(file.resolve()), folder,
+            sys.executable, "-P", "-m", __name__, str(file.resolve()), folder,
             *([str(replaced)] if replaced else []),
         ]  # fmt: skip
         try:
@@ -202,8 +202,8 @@ def _replace(model: "onnx.ModelProto", arrays: str) -> None:
 
     tensors = {each.name: each for each in model.graph.initializer}
     with np.load(arrays) as found:
-        for name in found.files:
-            value = found[name]
+        for number, name in enumerate(map(str, found["names"])):
+            value = found[f"t{number}"]
             if name not in tensors:
                 raise UserError(
                     f"tensor {named(name)}: got a name that is no initializer's of the model, "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from caduceus.importers.rewrite import demand_size
 from caduceus.importers.steps import Matrix
 from caduceus.spec.feature_map_check import KERNEL_MAX
 
@@ -65,6 +66,7 @@ def _still(found: Square, size: list[int]) -> Square:
 def placed(matrix: Matrix, into: Square) -> NDArray[np.float64]:
     """The kernel among the zeros of a square one: [outputs, channels, kernel, kernel]."""
     outputs, channels, height, width = matrix.weight.shape
+    demand_size(matrix, outputs, channels, into.kernel, into.kernel)
     full = np.zeros((outputs, channels, into.kernel, into.kernel))
     top, left = into.padding - matrix.pads[0], into.padding - matrix.pads[1]
     full[:, :, top : top + height, left : left + width] = matrix.weight
