@@ -72,7 +72,8 @@ def simplified(file: Path, replaced: Path | None = None) -> Simplified:
 
     Args:
         file: `.onnx`; its external data, if it has any, beside it.
-        replaced: arrays, as `importers.replacements` writes them, that take the place of initializers.
+        replaced: arrays that take the place of initializers, as `importers.replacements` writes
+            them.
 
     Raises:
         UserError: the file is no sound model, has an operator that is not supported or an input
