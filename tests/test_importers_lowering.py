@@ -135,7 +135,7 @@ def test_equalized_channels_give_the_same_network(seed, tmp_path):
     found, _ = imported(build, y, ("N", 4), x, tmp_path)
     maps = x.transpose(0, 2, 3, 1)
     tensors = FloatReference(found).run(maps)
-    again = equalized(found, tensors)
+    again = equalized(found, tensors, 256)
     last = pooled(found.graph.nodes[-1].name)
     expected, after = tensors[last], FloatReference(again).run(maps)[last]
     assert np.abs(after - expected).max() < SMALL * np.abs(expected).max()

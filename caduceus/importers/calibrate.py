@@ -91,7 +91,7 @@ def calibrated(found: Described, x: NDArray[np.float32], chip: Chip) -> Calibrat
         given[None] = best_scale(x)
     tensors = FloatReference(network).run(x)
     if not found.given:
-        network = equalized(network, tensors)
+        network = equalized(network, tensors, chip.array.rows)
         tensors = FloatReference(network).run(x)
     last = graph.nodes[-1].name
     for node in graph.nodes:
