@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caduceus.importers.operators import Node
+from caduceus.importers.reference import ONNX_GATES
 from caduceus.importers.renaming import FLOATS, SOFTMAX_OF_ONE_AXIS
 from caduceus.importers.simplify import STEPS, Simplified, shapes_of
 from caduceus.importers.values import Constant, HostStep, constants
 from caduceus.spec.errors import UserError, named
 
-GATE_ORDER = (0, 3, 2, 1)
-"""ONNX's gates I, O, F, C in the order I, A, F, O."""
 INTEGERS = frozenset({6, 7})
 
 
@@ -220,7 +219,7 @@ def _lstm(reader: LstmReader, node: Node) -> None:
 
 def _gates(blocks: NDArray) -> NDArray:
     """Rows of the four gates in our order."""
-    return np.concatenate([np.split(blocks, 4)[place] for place in GATE_ORDER])
+    return np.concatenate([np.split(blocks, 4)[place] for place in ONNX_GATES])
 
 
 def _rename(reader: LstmReader, node: Node) -> None:

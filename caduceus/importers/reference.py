@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 BATCH = 64
 """Inputs that run at once."""
 OPSET, IR_VERSION = 17, 8
-TO_ONNX = (0, 3, 2, 1)
-"""Our gates I, A, F, O in ONNX's order I, O, F, C."""
+ONNX_GATES = (0, 3, 2, 1)
+"""Our gates I, A, F, O in ONNX's order I, O, F, C, and ONNX's in ours."""
 
 
 def pooled(node: str) -> str:
@@ -198,7 +198,7 @@ class _Builder:
 
         def gates(rows: NDArray) -> NDArray:
             blocks = rows.reshape(len(GATES), hidden, *rows.shape[1:])
-            return blocks[list(TO_ONNX)].reshape(1, *rows.shape)
+            return blocks[list(ONNX_GATES)].reshape(1, *rows.shape)
 
         bias = np.concatenate([gates(weights.bias), np.zeros((1, len(weights.bias)))], axis=1)
         inputs = [

@@ -249,9 +249,8 @@ def _each(user: Relu | Affine | Pool, step: Concat) -> Concat:
 
 
 def _split_matrix(graph: Graph, user: Matrix, step: Concat) -> Step:
-    total: Step | None = None
-    parts = _parts(step)
-    for part, channels in parts:
+    matrices = []
+    for part, channels in _parts(step):
         last = channels.stop == step.shape[0]
         weight = user.weight[:, channels]
         new = Matrix(
@@ -259,15 +258,22 @@ def _split_matrix(graph: Graph, user: Matrix, step: Concat) -> Step:
             user.bias if last else np.zeros_like(user.bias), user.stride, user.pads, user.dense,
             round(user.weights * part.shape[0] / step.shape[0]), user.form, user.step,
         )  # fmt: skip
-        total = new if total is None else Add(user.node, "Concat", [new, total], user.shape)
-    assert total is not None
-    total.scale = user.scale
+        matrices.append(new)
+    return _summed(user, matrices)
+
+
+def _summed(step: Step, matrices: list[Matrix]) -> Step:
+    """The sum of all matrices, with the name, shape and scale of `step`."""
+    total: Step = matrices[0]
+    for each in matrices[1:]:
+        total = Add(step.node, "Concat", [each, total], step.shape)
+    total.scale = step.scale
     return total
 
 
 def _placed(step: Concat) -> Step:
     """The channels of all parts, each part by a matrix of zeros and ones."""
-    total: Step | None = None
+    matrices = []
     for part, channels in _parts(step):
         count = part.shape[0]
         demand_size(step, step.shape[0], count)
@@ -277,10 +283,8 @@ def _placed(step: Concat) -> Step:
             step.node, step.operator, [part], step.shape, weight, np.zeros(step.shape[0]),
             weights=0, form="puts channels in their place",
         )  # fmt: skip
-        total = new if total is None else Add(step.node, "Concat", [new, total], step.shape)
-    assert total is not None
-    total.scale = step.scale
-    return total
+        matrices.append(new)
+    return _summed(step, matrices)
 
 
 def pooled(step: Pool) -> bool:

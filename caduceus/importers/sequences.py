@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from caduceus.importers.calibrate import Calibrated, best_scale, blocks_of, int8, scale_text
+from caduceus.importers.calibrate import Calibrated, best_scale, blocks_of, int8
 from caduceus.importers.describe import short
 from caduceus.importers.gmax import column_gmax, layer_gmax
 from caduceus.importers.layers import names
@@ -133,7 +133,7 @@ def calibrated_sequence(network: Network, x: NDArray[np.float32], chip: Chip) ->
         best_scale(np.concatenate([gates[:, :, gate].ravel(), partial[:, :, gate].ravel()]))
         for gate in range(len(GATES))
     )
-    output = scale_text(1 / formats.INT8_MAX) if not states.any() else best_scale(states)
+    output = best_scale(states)
     flat = int8(x, source).reshape(-1, x.shape[-1])
     hidden = int8(before, output).reshape(-1, states.shape[-1])
     chosen = np.unique(np.linspace(0, len(flat) - 1, min(len(flat), VECTORS)).astype(int))
