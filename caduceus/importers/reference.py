@@ -94,16 +94,16 @@ class FloatReference:
             order = (1, 0, 2) if sequences else (0, 2, 3, 1)
             yield {name: value.transpose(order) for name, value in zip(names, values, strict=True)}
 
-    def gates(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+    def gates(self, x: NDArray[np.floating], states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Pre-activations of a network with an LSTM, [n, steps, 4, hidden], gates I, A, F, O.
 
         Args:
             x: sequences [n, steps, size] in real units.
+            states: the LSTM's tensor that `run` gave for them.
         """
         node = self.network.graph.nodes[0]
         weights = self.network.weights[node.name]
         assert isinstance(weights, LstmWeights)
-        states = self.run(x)[node.name]
         before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
         sums = x @ weights.input + before @ weights.hidden + weights.bias
         return sums.reshape(*states.shape[:2], len(GATES), -1).astype(np.float32)

@@ -122,8 +122,9 @@ def calibrated_sequence(network: Network, x: NDArray[np.float32], chip: Chip) ->
     graph = network.graph
     lstm, *rest = graph.nodes
     reference = FloatReference(network)
-    tensors, gates = reference.run(x), reference.gates(x)
+    tensors = reference.run(x)
     states = tensors[lstm.name]
+    gates = reference.gates(x, states)
     before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
     weights = network.weights[lstm.name]
     source = graph.input.scale if network.embedding is not None else best_scale(x)
